@@ -9,7 +9,6 @@ from typing import Any
 import anyio
 from rich.table import Table
 
-from bulkpull.catalog import load_catalog
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.options import CommonOptions, LogLevel
@@ -20,21 +19,20 @@ from bulkpull.errors import AuthError
 from bulkpull.events import Events
 from bulkpull.foreign_text import visible
 from bulkpull.formatting import join_some
-from bulkpull.model import Pull
 from bulkpull.observability.failures import group_by_reason
-from bulkpull.output.manifest import Current
-from bulkpull.output.snapshots import load_published
-from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.decide import Action, Decision
-from bulkpull.pipeline.kept_history import history_starts
-from bulkpull.pipeline.nightly.plan import plan_nightly
-from bulkpull.pipeline.offer_check import published_datasets
-from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.plan_estimate import ExportEstimate, estimate_export
-from bulkpull.pipeline.request import ExportRequest, plan_export
-from bulkpull.pipeline.splitting import split_pull
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run_plan import RunPlan, plan_run
 
 _COMPLETE, _LOST = 0, 3
+_ACTIONS = {
+    Action.KEEP: "skip",
+    Action.TAKE_EXECUTION: "publish",
+    Action.COLLECT_REPORT: "collect",
+    Action.ORDER_REPORT: "pull",
+}
+"""What the plan calls the decisions; `pull` and `skip` are older than the others."""
 
 
 def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptions) -> int:
@@ -46,33 +44,24 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
         BulkpullError: A name is unknown, or the service could not be asked.
     """
     log = LogListener(common, write=write_line, default=LogLevel.WARNING)
-    output = settings.output.absolute()
-    store = LocalStore(output)
-    records = load_published(store, Current.load(store))
-    published = published_datasets(records, catalog=load_catalog())
 
-    async def ask() -> tuple[Plan, list[dict[str, Any]], ExportEstimate]:
-        if request.nightly:
-            plan, decisions = await plan_nightly(request, settings=settings, events=Events(log))
-        else:
-            starts, decisions = history_starts(records), {}
-            plan = await plan_export(
-                request, settings=settings, events=Events(log), published=published, history_starts=starts
-            )
-        rows = plan_as_rows(plan, decisions)
-        reports = {row["dataset"]: row["reports"] for row in rows if row["action"] == "pull"}
-        return plan, rows, await estimate_export(reports, settings=settings, now=datetime.now(UTC))
+    async def ask() -> tuple[RunPlan, ExportEstimate]:
+        run_plan = await plan_run(request, settings=settings, events=Events(log))
+        return run_plan, await estimate_export(run_plan.reports, settings=settings, now=datetime.now(UTC))
 
     with libraries_logged_by(log):
-        plan, rows, estimate = anyio.run(ask)
+        run_plan, estimate = anyio.run(ask)
+    plan, rows = run_plan.plan, plan_as_rows(run_plan)
     if common.as_json:
         notes = {"notes": list(plan.notes)} if plan.notes else {}
-        print_json({"version": 1, "plan": rows, "estimate": estimate.as_values()} | notes)
+        values = {"version": 1, "resumes": run_plan.resumes, "plan": rows, "estimate": estimate.as_values()}
+        print_json(values | notes)
     elif not common.quiet:
         print_table(_table(rows))
         too_many = too_many_reports(rows, most=settings.reports_per_dataset)
         _print_metrics_and_reasons(rows)
-        for note in (*plan.notes, estimate.sentence, *too_many):
+        resumed = [f"it resumes run {run_plan.resumes}"] if run_plan.resumes else []
+        for note in (*resumed, *plan.notes, estimate.sentence, *too_many):
             print_message(f"note:  {note}")
         for row in rows:
             if row["source"] and row["query"]:
@@ -84,18 +73,12 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
     return _LOST if any(missing.named or missing.failed for missing in plan.unavailable) else _COMPLETE
 
 
-def plan_as_rows(plan: Plan, decisions: Mapping[str, Decision] | None = None) -> list[dict[str, Any]]:
-    """
-    The plan as JSON values: first the pulls, then unavailable datasets with the reason (pure).
-
-    Args:
-        decisions: What a nightly run would do, by dataset.
-    """
+def plan_as_rows(run_plan: RunPlan) -> list[dict[str, Any]]:
+    """The plan as JSON values: first the pulls, then unavailable datasets with the reason (pure)."""
     pulls = [
         {
             "dataset": pull.dataset,
             "source": pull.source,
-            "action": "pull",
             "query": pull.query_text,
             "columns": len(pull.columns) - len(pull.metrics),
             "metrics": list(pull.metrics),
@@ -103,12 +86,11 @@ def plan_as_rows(plan: Plan, decisions: Mapping[str, Decision] | None = None) ->
             "timespan": pull.timespan,
             "wider_timespan": pull.wider_timespan,
             "window": {"start": iso_utc(pull.window.start), "end": iso_utc(pull.window.end)} if pull.window else None,
-            "reports": reports_of(pull),
-            "reason": None,
+            "reports": run_plan.reports.get(pull.dataset, 0),
             "notes": list(pull.notes),
         }
-        | _decision_values((decisions or {}).get(pull.dataset))
-        for pull in plan.pulls
+        | _decision_values(run_plan.decisions[pull.dataset])
+        for pull in run_plan.plan.pulls
     ]
     missing: list[dict[str, Any]] = [
         {
@@ -123,10 +105,11 @@ def plan_as_rows(plan: Plan, decisions: Mapping[str, Decision] | None = None) ->
             "wider_timespan": None,
             "window": None,
             "reports": 0,
+            "decision": None,
             "reason": unavailable.reason,
             "notes": [],
         }
-        for unavailable in plan.unavailable
+        for unavailable in run_plan.plan.unavailable
     ]
     return pulls + missing
 
@@ -145,24 +128,21 @@ def too_many_reports(rows: Sequence[Mapping[str, Any]], *, most: int) -> list[st
     ]
 
 
-def reports_of(pull: Pull) -> int:
-    """How many reports a pull needs where none of them fails: one, or one for each window."""
-    return len(split_pull(pull, catalog=load_catalog(), now=datetime.now(UTC)))
-
-
-def _decision_values(decision: Decision | None) -> dict[str, Any]:
-    """What a nightly run would do for a dataset, and with its scheduled report."""
-    schedule = decision.schedule if decision else None
-    if decision is None or schedule is None:
-        return {}
-    is_kept = decision.action is Action.KEEP
+def _decision_values(decision: Decision) -> dict[str, Any]:
+    """What the run would do for a dataset, why, and what a nightly run would do with its scheduled report."""
+    schedule, reason = decision.schedule, decision.reason
+    if schedule is not None and schedule.replace_reason:
+        reason = f"{reason}; its scheduled report is replaced: {schedule.replace_reason}"
     values: dict[str, Any] = {
-        "standing_report": schedule.action,
-        "reason": decision.reason if is_kept else schedule.replace_reason,
+        "action": _ACTIONS[decision.action],
+        "decision": decision.as_record().model_dump(mode="json"),
+        "reason": reason,
     }
+    if schedule is not None:
+        values["standing_report"] = schedule.action
     if decision.execution is not None:
-        return values | {"action": "publish", "execution_id": decision.execution.execution_id}
-    return values | {"action": "skip" if is_kept else "pull"}
+        values["execution_id"] = decision.execution.execution_id
+    return values
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

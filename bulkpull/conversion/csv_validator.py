@@ -68,7 +68,7 @@ def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes
         whole = 0 if blank_row else size
         if not blank_row and (odd := _first_odd_row(marks, fields=fields)) is not None:
             whole, found = marks.start_of_row(odd), marks.fields[odd]
-            if found != 1 or block.data[whole] not in _LINE_ENDS:
+            if block.data[whole] not in _LINE_ENDS:
                 raise refused(row + odd, f"has {found} fields instead of {fields}")
             blank_row = row + odd
         if block.data[whole:].strip(_LINE_ENDS):

@@ -27,6 +27,7 @@ from bulkpull.output.ledger_db import (
     damaged_ledger,
     ledger_digest,
     ledger_errors,
+    open_empty,
     open_to_read,
     open_to_write,
     version_of,
@@ -228,7 +229,8 @@ async def opened_ledger(folder: Path, *, read_only: bool = False, clock: Clock |
     The ledger in `folder` (the private `.bulkpull`), created when there is none.
 
     A damaged one is set aside and a new one begun, which `set_aside` then tells: what it held of interrupted runs is
-    found again on the service, by the names of its objects. Opened to be read only, nothing is created or moved.
+    found again on the service, by the names of its objects. Opened to be read only, nothing is created or moved; where
+    there is none, what is read is empty.
 
     Raises:
         LedgerError: It was written by a newer version, another program holds it, or it cannot be read.
@@ -237,7 +239,7 @@ async def opened_ledger(folder: Path, *, read_only: bool = False, clock: Clock |
     path = ledger_file(folder)
     set_aside: SetAside | None = None
     if read_only:
-        database = await anyio.to_thread.run_sync(open_to_read, path)
+        database = await anyio.to_thread.run_sync(lambda: open_to_read(path) if path.is_file() else open_empty())
     else:
         stamp = f"{(clock or SystemClock()).now():%Y%m%dT%H%M%SZ}"
         database, set_aside = await anyio.to_thread.run_sync(lambda: open_to_write(path, stamp=stamp))

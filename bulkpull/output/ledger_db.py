@@ -140,6 +140,13 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         return database
 
 
+def open_empty() -> sqlite3.Connection:
+    """A ledger in memory that knows no run, in place of one that does not exist."""
+    database = sqlite3.connect(":memory:", check_same_thread=False)
+    _migrate(database, 0)
+    return database
+
+
 def open_to_write(path: Path, *, stamp: str) -> tuple[sqlite3.Connection, SetAside | None]:
     """
     Open the ledger for its one writer, who holds the lock of the folder; created when there is none.

@@ -54,7 +54,8 @@ class PublishedColumn(_Record):
     `declared` is the documents' type. Where the two differ, `why_text` says why, and `misfit` shows the first value
     that did not fit: `{"row": …, "value": "…"}`, rows counted from 1. `format` is how a date was written in the file.
     `outgrown` is, in the same shape, the first value that the type published before could not hold. `empty` says that
-    no snapshot so far had a value in it, so that its type is only what was declared.
+    no snapshot so far had a value in it, so that its type is only what was declared. `vanished` says of a history that
+    only windows of earlier runs have it: the latest reports do not.
     """
 
     name: str
@@ -65,6 +66,7 @@ class PublishedColumn(_Record):
     misfit: dict[str, Any] | None = None
     outgrown: dict[str, Any] | None = None
     empty: bool = False
+    vanished: bool = False
 
 
 class Drift(_Record):

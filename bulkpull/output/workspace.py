@@ -38,6 +38,20 @@ class OutputFolder:
     runs: tuple[str, ...]
 
 
+def read_folder(output: Path, store: OutputStore, *, run_id: str = "") -> OutputFolder:
+    """
+    The state of the folder as `open_folder` finds it for the run `run_id`, with reads only.
+
+    Raises:
+        DiskTrouble: `current.json` is damaged.
+        OSError: The folder cannot be read.
+    """
+    layout = Layout(output)
+    staging = layout.staged(run_id)
+    staged = {name for name in names_beneath(staging.parent, root=layout.private) if RUN_ID.fullmatch(name)}
+    return _folder_of(output, store, staging, Current.load(store), others=staged, run_id=run_id)
+
+
 def open_folder(
     output: Path, store: OutputStore, *, run_id: str, alive: frozenset[str], taken_over: str | None = None
 ) -> OutputFolder:
@@ -63,12 +77,17 @@ def open_folder(
         rename_beneath(staging.parent / str(taken_over), staging, root=private, target_root=private)
     makedirs_durable(staging, root=private)
     staged = {name for name in names_beneath(staging.parent, root=private) if RUN_ID.fullmatch(name)}
-    runs = tuple((set(store.list_names(INSIDE.runs)) | staged) - {run_id})
     for left in staged - alive - {run_id}:
         remove_beneath(staging.parent / left, root=private)
-    return OutputFolder(
-        output, store, staging, current, load_published(store, current), damaged_snapshots(store, current), runs
-    )
+    return _folder_of(output, store, staging, current, others=staged, run_id=run_id)
+
+
+def _folder_of(
+    output: Path, store: OutputStore, staging: Path, current: Current, *, others: set[str], run_id: str
+) -> OutputFolder:
+    runs = tuple((set(store.list_names(INSIDE.runs)) | others) - {run_id})
+    published, damaged = load_published(store, current), damaged_snapshots(store, current)
+    return OutputFolder(output, store, staging, current, published, damaged, runs)
 
 
 def find_blocked(store: OutputStore, datasets: Iterable[str], *, keep_raw: bool) -> dict[str, DiskTrouble]:

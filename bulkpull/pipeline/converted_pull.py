@@ -137,6 +137,14 @@ def from_ledger(
     return KeptPart(ConvertedPull(pull, report, execution, known.stored, known.table, known.bounds), is_as_requested)
 
 
+def was_cleared(facts: Mapping[str, Any], private: Path) -> bool:
+    """Whether the downloaded file that the ledger describes is gone: its data are published, or were given up."""
+    try:
+        return _size(Path(facts["stored"]["path"]), private) is None
+    except (KeyError, TypeError):
+        return True  # written by another version
+
+
 def files_exist(part: ConvertedPull, private: Path) -> bool:
     """
     Whether its files are still there, whole as far as their sizes tell.

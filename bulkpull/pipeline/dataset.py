@@ -247,6 +247,7 @@ class DatasetExport:
             parts,
             earlier=None if self.reset_types else self._baseline,
             has_window=self.pull.window is not None,
+            vanished=self._fetches[-1].vanished,
         )
         self._notes += snapshot.notes
         for column in snapshot.columns:

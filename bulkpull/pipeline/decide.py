@@ -34,6 +34,7 @@ from bulkpull.pipeline.scheduled_report import (
 )
 from bulkpull.question import question_of
 
+_HALF_A_DAY = timedelta(hours=12)
 _UNKNOWN_LIST = "the service does not tell which reports there are, so no scheduled report was made or replaced"
 
 
@@ -162,8 +163,10 @@ def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None)
     """
     if facts.is_done:
         return Decision(pull, Action.KEEP, "this run has published it already")
-    if schedule is None or pull.window is not None:
+    if schedule is None or (pull.window is not None and not pull.keeps_history):
         return _or_collect(Decision(pull, Action.ORDER_REPORT, "an export was asked for"), facts)
+    if pull.keeps_history:
+        return _or_collect(_decide_history(pull, facts, now=schedule.now), facts)
     noted = facts.memory.serving(question_of(pull).sha256)
     if facts.scheduled is None:
         # The list of reports is unknown: use the ids in the ledger, and create nothing.
@@ -191,10 +194,24 @@ def order_if_due(decision: Decision, *, now: datetime) -> Decision:
     """
     known, seen_at = load_catalog().find(decision.pull.reads), decision.seen_at
     refresh = timedelta(days=(known.refresh_days if known else None) or 1)
-    if decision.action is not Action.KEEP or (seen_at is not None and now - seen_at < refresh):
+    # The reports of a night are made in the hours after it began, and the next night begins at the same hour.
+    if decision.action is not Action.KEEP or (seen_at is not None and now - seen_at < refresh - _HALF_A_DAY):
         return decision
     why = "no scheduled report serves, and what is published is out of date"
     return replace(decision, action=Action.ORDER_REPORT, reason=why)
+
+
+def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decision:
+    """Ask for the months that may be restated as often as the service refreshes the data; no report is scheduled."""
+    published = facts.published
+    if published is None or published.question_sha256 != question_of(pull).sha256:
+        why = "what is published answers another question" if published else "nothing is published yet"
+        return Decision(pull, Action.ORDER_REPORT, why)
+    seen = _seen(published, facts.unchanged, now=now)
+    seen_at = max((data.generated_at for data in seen if data.generated_at), default=None)
+    kept = "its newest windows are asked for again when the service has refreshed the data"
+    kept = f"{kept}; they are of {iso_utc(seen_at)}" if seen_at else kept
+    return order_if_due(Decision(pull, Action.KEEP, kept, seen_at=seen_at), now=now)
 
 
 def _or_collect(decision: Decision, facts: DatasetFacts) -> Decision:

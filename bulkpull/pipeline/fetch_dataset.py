@@ -26,7 +26,7 @@ from bulkpull.pipeline.column_plans import plan_columns
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import widen_file
 from bulkpull.pipeline.converted_pull import ConvertedPull
-from bulkpull.pipeline.history_columns import file_types, with_common_columns
+from bulkpull.pipeline.history_columns import file_types, vanished_columns, with_common_columns
 from bulkpull.pipeline.kept_history import plan_growth
 from bulkpull.pipeline.metric_refusals import may_be_due_to_metrics
 from bulkpull.pipeline.naming import pull_fingerprint
@@ -60,6 +60,8 @@ class DatasetFetch:
     known_md5: str | None = None
     notes: list[str] = field(default_factory=list)
     """For the manifest, each one sentence."""
+    vanished: frozenset[str] = frozenset()
+    """The columns of a history, in lower case, that only windows of earlier runs have."""
     _runners: list[PullRunner] = field(default_factory=list)
     _splits: list[tuple[Pull, BulkpullError]] = field(default_factory=list)
     _windows: WindowAgreement | None = field(init=False)
@@ -128,15 +130,17 @@ class DatasetFetch:
     async def _grow(self, window: Window) -> list[ConvertedPull]:
         """Keep published windows that the service no longer restates, and fetch all later ones again."""
         assert self._windows is not None
+        published = self.context.published.get(self.pull.dataset)
         growth = plan_growth(
             self.pull,
-            self.context.published.get(self.pull.dataset),
+            published,
             output=self.context.output,
             restated_months=self.context.settings.history_restated_months,
         )
         self._windows.whole = Window(growth.covered_until, window.end)
         restated = replace(self.pull, window=self._windows.whole)
         fetched = await self._fetch_windows(split_pull(restated, catalog=self.context.catalog, now=window.end))
+        self.vanished = vanished_columns(fetched, published if growth.published else None)
         parts, notes = growth.join(fetched)
         self.notes += notes
         common = with_common_columns(parts, dataset=self.pull.dataset)

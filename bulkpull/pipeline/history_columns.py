@@ -14,6 +14,7 @@ from bulkpull.conversion.messages import ConvertedColumn
 from bulkpull.conversion.parquet_types import TEXT, common_type
 from bulkpull.errors import HeldBack
 from bulkpull.formatting import join_some
+from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.type_merge import type_conflicts
 from bulkpull.pipeline.window_check import describe_window
@@ -55,6 +56,22 @@ def with_common_columns(parts: Sequence[ConvertedPull], *, dataset: str) -> list
         )
         common.append(replace(part, table=replace(part.table, columns=typed)))
     return common
+
+
+def vanished_columns(fetched: Sequence[ConvertedPull], published: DatasetRecord | None) -> frozenset[str]:
+    """
+    The columns, in lower case, that only windows of earlier runs have.
+
+    Args:
+        fetched: The windows of this run, as they came; where there are none, nothing has changed.
+        published: The record of the history as it is published.
+    """
+    columns = published.columns if published else []
+    if not fetched:
+        return frozenset(column.name.casefold() for column in columns if column.vanished)
+    came = {column.name.casefold() for part in fetched for column in part.table.columns}
+    came |= {name.casefold() for part in fetched for name in part.table.extra_columns}
+    return frozenset(column.name.casefold() for column in columns) - came
 
 
 def file_types(part: ConvertedPull) -> dict[str, str]:

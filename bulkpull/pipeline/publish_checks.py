@@ -20,13 +20,15 @@ def find_schema_drift(
     How the columns differ from those of the last snapshot of the same question (pure); names are compared without case.
 
     Args:
-        published: Parquet type by column name, as published; empty when nothing is.
+        published: Parquet type by column name, as `published_types` tells them; empty when nothing is published.
+        columns: As published now; those that only kept windows of a history have count as gone.
         empty: Columns, in lower case, without a value in any snapshot: their types may still change.
         unrequested: Columns of the file that were not requested.
     """
     if not published:
         return Drift(unrequested=list(unrequested))
     before = {name.casefold(): kind for name, kind in published.items()}
+    columns = [column for column in columns if not column.vanished]
     now = {column.name.casefold() for column in columns}
     new = [name for name in unrequested if name.casefold() not in before]
     return Drift(

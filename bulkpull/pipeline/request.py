@@ -6,26 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import anyio.to_thread
-
-from bulkpull.auth.azure_identity import AzureCredential
 from bulkpull.auth.sign_in import choose_grant
 from bulkpull.catalog import load_catalog
-from bulkpull.clock import Clock, SystemClock, iso_utc
+from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.custom_query import Selection
-from bulkpull.errors import AuthError, DiskTrouble, LedgerError, NotFound
-from bulkpull.events import Events
+from bulkpull.errors import AuthError, NotFound
 from bulkpull.insights.client import InsightsClient
-from bulkpull.insights.connect import connected
 from bulkpull.model import OfferedDataset, Window
-from bulkpull.output.layout import Layout
-from bulkpull.output.ledger import opened_ledger
-from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
+from bulkpull.pipeline.metric_refusals import MetricRefusals
 from bulkpull.pipeline.offer_check import check_offer
 from bulkpull.pipeline.plan import Plan, check_names, check_selections, make_plan
 
@@ -86,6 +78,10 @@ class ExportRequest:
             reset_types=bool(request.get("reset_types")),
         )
 
+    def continued_from(self, earlier: Mapping[str, Any]) -> ExportRequest:
+        """The request with the window of the run that it resumes: that run ordered reports for it."""
+        return replace(self, window=self.window and ExportRequest.of_run(earlier).window)
+
     def as_key(self, settings: Settings) -> dict[str, Any]:
         """The values that must be equal for a later run to resume this one."""
         return {
@@ -115,58 +111,6 @@ def is_same_request(request: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
     """
     names = (request.keys() | key.keys()) - {"window_end", "account", "keep_reports"}
     return all((request.get(name) or None) == (key.get(name) or None) for name in names)
-
-
-async def plan_export(
-    request: ExportRequest,
-    *,
-    settings: Settings,
-    events: Events,
-    clock: Clock | None = None,
-    credential: AzureCredential | None = None,
-    published: frozenset[str] = frozenset(),
-    history_starts: Mapping[str, datetime] = MappingProxyType({}),
-) -> Plan:
-    """
-    Say what an export would do, with reads only.
-
-    Args:
-        published: The datasets with a snapshot in the output folder; see `offer_check`.
-        history_starts: Where published histories begin, by name.
-
-    Raises:
-        SettingsError: A dataset's name is known neither to the catalog nor to the service.
-        AuthError, ReportingError, TransferError: The service could not be asked.
-    """
-    clock = clock or SystemClock()
-    if credential is None:
-        await check_offline(request, settings=settings)
-    refusals = await read_refusals(settings.output.absolute(), now=clock.now())
-    async with connected(settings=settings, events=events, clock=clock, credential=credential) as connection:
-        return plan_request(
-            request,
-            await load_offer(request, connection.client),
-            settings=settings,
-            now=clock.now(),
-            refusals=refusals,
-            published=published,
-            history_starts=history_starts,
-        )
-
-
-async def read_refusals(output: Path, *, now: datetime) -> MetricRefusals:
-    """
-    The refusals of metrics that the ledger of an output folder remembers; none where there is no ledger to read.
-
-    A plan that is only looked at is worth more than this memory, so a ledger that cannot be read is no fault here.
-    """
-    if not await anyio.to_thread.run_sync(Layout(output).ledger.is_file):
-        return MetricRefusals()
-    try:
-        async with opened_ledger(Layout(output).private, read_only=True) as ledger:
-            return MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=now)
-    except (LedgerError, DiskTrouble):
-        return MetricRefusals()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,13 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.model import Pull, Report
 from bulkpull.output.integrity import size_of
-from bulkpull.output.layout import RUN_ID
+from bulkpull.output.layout import RUN_ID, Layout
 from bulkpull.output.ledger import Ledger, RunEntry, StepEntry
 from bulkpull.output.manifest import DatasetRecord, PartRecord
 from bulkpull.output.run_history import resolve_run_id
 from bulkpull.output.store import OutputStore
 from bulkpull.output.workspace import OutputFolder
+from bulkpull.pipeline.converted_pull import was_cleared
 from bulkpull.pipeline.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.request import ExportRequest, is_same_request
 from bulkpull.pipeline.reusable_work import (
@@ -254,6 +255,7 @@ async def find_reusable(
         if end is not None and may_reuse(end, kept_at=datetime.fromisoformat(entry.at), now=now):
             kept.append(entry)
     kept += [entry for entry in await ledger.steps(run_id) if entry.step == "converted"]
+    kept = await anyio.to_thread.run_sync(_still_there, kept, Layout(folder.output).private)
     converted = {str(entry.facts["mark"]): entry.facts for entry in kept if not _is_outdated(entry, answered)}
     reusable = Reusable(found.usable, converted, splits)
     return ReusableWork(done, listed, parts, reusable, orphans=[] if listed is None else found.orphans)
@@ -275,6 +277,11 @@ async def _published_reports(pulls: Iterable[Pull], folder: OutputFolder, *, led
     noted = [entry.facts for entry in await ledger.noted("execution", since=since)]
     by_execution = {facts.get("report_id") for facts in noted if facts.get("execution_id") in executions}
     return {str(report_id) for report_id in {part.report_id for part in parts} | by_execution if report_id is not None}
+
+
+def _still_there(entries: Sequence[StepEntry], private: Path) -> list[StepEntry]:
+    """The converted pulls whose files were not cleared since; the ledger keeps the entries of published ones too."""
+    return [entry for entry in entries if not was_cleared(entry.facts, private)]
 
 
 def _is_outdated(entry: StepEntry, answered: Mapping[str, datetime]) -> bool:

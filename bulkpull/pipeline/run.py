@@ -266,9 +266,7 @@ class Run:
             return
         self.run_id, self._started_at, self._is_begun = earlier.run_id, earlier.started_at, True
         await ledger.resume_run(self.run_id, at=iso_utc(now))
-        # Keep the window of the earlier run: its reports were ordered for it.
-        then = ExportRequest.of_run(earlier.request)
-        self.request = replace(self.request, window=then.window and self.request.window and then.window)
+        self.request = self.request.continued_from(earlier.request)
 
     def _warn_of_closed_runs(self) -> None:
         for run in self._earlier.closed:

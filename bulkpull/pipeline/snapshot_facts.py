@@ -31,7 +31,11 @@ class SnapshotFacts:
 
 
 def describe_snapshot(
-    parts: Sequence[ConvertedPull], *, earlier: DatasetRecord | None, has_window: bool
+    parts: Sequence[ConvertedPull],
+    *,
+    earlier: DatasetRecord | None,
+    has_window: bool,
+    vanished: frozenset[str] = frozenset(),
 ) -> SnapshotFacts:
     """
     The facts about a snapshot.
@@ -40,6 +44,7 @@ def describe_snapshot(
         parts: All parts of the snapshot, in the order of their windows.
         earlier: The snapshot whose types hold for this one too.
         has_window: Whether a window was requested; then even a single window is listed.
+        vanished: The columns, in lower case, that only kept windows of a history have.
     """
     hashes = [part.table.content_hash for part in parts]
     columns = published_columns(parts)
@@ -57,7 +62,7 @@ def describe_snapshot(
         )
     return SnapshotFacts(
         rows=sum(part.table.rows for part in parts),
-        columns=tuple(columns),
+        columns=tuple(column.model_copy(update={"vanished": column.name.casefold() in vanished}) for column in columns),
         earlier_types={name: kind for name, kind in known_types(earlier).items() if name.casefold() not in names},
         earlier_formats={name: form for name, form in known_formats(earlier).items() if name.casefold() not in names},
         downloaded_bytes=sum(part.stored.size_bytes for part in parts),

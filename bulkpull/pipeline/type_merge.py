@@ -20,13 +20,13 @@ from bulkpull.pipeline.vouching import vouched_by
 
 
 def published_types(record: DatasetRecord | None) -> dict[str, str]:
-    """Parquet type by column, as published; empty when nothing is."""
-    return {column.name: column.type for column in record.columns} if record else {}
+    """Parquet type by column of the latest reports, as published; empty when nothing is."""
+    return {column.name: column.type for column in record.columns if not column.vanished} if record else {}
 
 
 def known_types(record: DatasetRecord | None) -> dict[str, str]:
     """Parquet type by column, of the last snapshot that had the column."""
-    return {**record.earlier_types, **published_types(record)} if record else {}
+    return {**record.earlier_types, **{column.name: column.type for column in record.columns}} if record else {}
 
 
 def empty_columns(record: DatasetRecord | None) -> frozenset[str]:

@@ -169,8 +169,8 @@ def test_a_stream_that_nobody_reads_takes_everything_in_silence() -> None:
 def test_the_served_simulator_prints_settings_that_a_client_can_use_and_ends_when_asked(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ("simulate", "--rows", "7", "--seed", "3", "--key-casing", "pascal", "--page-size", "5")
-    arguments += ("--tenant", "fabrikam.example")
+    shape = ("--rows", "7", "--seed", "3", "--key-casing", "pascal", "--page-size", "5")
+    arguments = ("simulate", *shape, "--tenant", "fabrikam.example")
     with _ended(start_program(*arguments, environment={}, folder=tmp_path)) as process:
         _read_until(process, "serving http://127.0.0.1:")
         assert process.stdout is not None

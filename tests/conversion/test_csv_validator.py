@@ -53,6 +53,13 @@ def test_batches_know_the_number_of_their_first_row() -> None:
     assert [batch.first_row for batch in found] == [1 + sum(b.rows for b in found[:i]) for i in range(len(found))]
 
 
+@pytest.mark.fault(85)
+@pytest.mark.parametrize(("row", "fields"), [("1", 1), ("1,2", 2), ("1,2,3,4", 4)])
+def test_a_row_of_another_length_is_refused_by_the_number_of_its_fields(row: str, fields: int) -> None:
+    with pytest.raises(NotTheReport, match=f"row 2 of the report's file has {fields} fields instead of 3"):
+        checked(f"a,b,c\n{row}\n".encode(), fields=3)
+
+
 @settings(deadline=None, max_examples=examples(500))
 @given(st.lists(st.sampled_from(["a", ",", '"', "\n", "\r\n", "é"])).map("".join), st.integers(1, 9))
 def test_what_is_accepted_is_what_python_reads(text: str, batch_bytes: int) -> None:

@@ -65,6 +65,8 @@ def test_a_tab_is_found_as_the_separator_by_the_columns_it_parts() -> None:
 def test_missing_columns_are_named() -> None:
     with pytest.raises(NotTheReport, match="lacks 'Month', 'SKU': its header reads 'MPNId', 'Other'"):
         layout("MPNId,Other", "MPNId", "Month", "SKU")
+    with pytest.raises(NotTheReport, match="lacks 'Month': its header"):
+        layout("MPNId,Other", "MPNId", "Month")
 
 
 @pytest.mark.fault(80)

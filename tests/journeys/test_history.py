@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -28,10 +29,22 @@ SPANS = {MONTHLY: ("LAST_MONTH",)}
 
 
 async def grow(
-    simulator: Simulator, output: Path, since: datetime | None, clock: FakeClock, *, nightly: bool = False
+    simulator: Simulator,
+    output: Path,
+    since: datetime | None,
+    clock: FakeClock,
+    *,
+    nightly: bool = False,
+    publish: str | None = None,
+    **changes: Any,
 ) -> Manifest:
-    """Export the history, with `--since` or as the settings alone ask for it."""
-    settings = settings_for(simulator, output)
+    """
+    Export the history, with `--since` or as the settings alone ask for it.
+
+    Args:
+        publish: The run whose data were held back and are to be published.
+    """
+    settings = settings_for(simulator, output, **changes)
     selection = Selection(name=NAME, dataset=MONTHLY, keep="append")
     request = create_request(
         (),
@@ -41,7 +54,9 @@ async def grow(
         open_ended=True,
         nightly=nightly,
     )
-    return await Run(request, settings, Events(), account=ACCOUNT, clock=clock).export()
+    run = Run(request, settings, Events(), account=ACCOUNT, clock=clock, resume=publish)
+    run.published_anyway = None if publish else ()
+    return await run.export()
 
 
 def rows_of(output: Path) -> Sequence[str]:
@@ -210,3 +225,61 @@ async def test_a_history_takes_up_new_columns_and_keeps_those_that_are_gone(tmp_
     files = [pl.read_parquet_schema(path) for path in (tmp_path / "latest" / NAME).glob("*.parquet")]
     assert all(schema == files[0] for schema in files)
     assert Verifier(LocalStore(tmp_path), quick=False, ask_ledger=lambda _: None).verify_all().troubles == []
+
+
+@pytest.mark.behaviour(54)
+@pytest.mark.case("N13")
+async def test_a_column_that_is_gone_is_drift_of_a_history_once(tmp_path: Path) -> None:
+    """Its older months still have the column, so that the snapshot alone does not show that it is gone."""
+    clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
+    truth = Truth(of_months("2025-10-01", 14, rows_each=1))
+
+    def without_column(start: datetime | None, end: datetime | None, made_at: datetime) -> bytes:
+        lines = [line.split(",") for line in truth(start, end, made_at).decode().split("\r\n") if line]
+        place = lines[0].index("EOU")
+        return "\r\n".join([*(",".join(line[:place] + line[place + 1 :]) for line in lines), ""]).encode()
+
+    since = datetime(2025, 10, 1, tzinfo=UTC)
+    async with Simulator(Scenario(contents={MONTHLY: truth}, date_ranges=SPANS), clock=clock) as simulator:
+        await grow(simulator, tmp_path, since, clock)
+    clock.advance(timedelta(days=31).total_seconds())
+    gone = Scenario(
+        contents={MONTHLY: without_column}, date_ranges=SPANS, drift={MONTHLY: ColumnDrift(removed=("EOU",))}
+    )
+    async with Simulator(gone, clock=clock) as simulator:
+        held = await grow(simulator, tmp_path, since, clock, on_drift="fail")
+        rows_while_held = rows_of(tmp_path)
+        published = await grow(simulator, tmp_path, since, clock, on_drift="fail", publish=held.run_id)
+        clock.advance(timedelta(days=31).total_seconds())
+        later = await grow(simulator, tmp_path, since, clock, on_drift="fail")
+
+    (refused,), (accepted,), (last,) = held.datasets, published.datasets, later.datasets
+    assert refused.status == "failed"
+    assert "vanished: EOU" in str(refused.reason)
+    assert len(rows_while_held) == 6
+    assert (accepted.status, accepted.drift and accepted.drift.vanished) == ("complete", ["EOU"])
+    assert (last.status, last.drift) == ("complete", None)
+    for record in (accepted, last):
+        assert [column.name for column in record.columns if column.vanished] == ["EOU"]
+    assert "EOU" in bulkpull.scan(tmp_path, NAME).collect().columns
+    assert len(rows_of(tmp_path)) == 8
+
+
+@pytest.mark.behaviour(142)
+async def test_a_second_night_on_the_same_day_asks_for_no_month_of_a_history(tmp_path: Path) -> None:
+    clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
+    truth = Truth(of_months("2025-10-01", 14, rows_each=1))
+    async with Simulator(Scenario(contents={MONTHLY: truth}, date_ranges=SPANS), clock=clock) as simulator:
+        await grow(simulator, tmp_path, datetime(2025, 10, 1, tzinfo=UTC), clock, nightly=True)
+        ordered = dict(simulator.service.created_reports)
+        clock.advance(timedelta(hours=2).total_seconds())
+        again = await grow(simulator, tmp_path, None, clock, nightly=True)
+        assert simulator.service.created_reports == ordered
+        clock.advance(timedelta(days=31).total_seconds())
+        month_later = await grow(simulator, tmp_path, None, clock, nightly=True)
+
+    (skipped,), (grown,) = again.datasets, month_later.datasets
+    assert (skipped.status, skipped.rows) == ("skipped", 6)
+    assert skipped.decision is not None
+    assert (skipped.decision.action, "refreshed the data" in skipped.decision.reason) == ("keep", True)
+    assert (grown.status, grown.rows) == ("complete", 7)

@@ -439,7 +439,7 @@ BY_LAYER = (
         "each stream fetches a fresh link of its own",
         "            if self.link is not refused:\n                return",
         "            if self.link is None:\n                return",
-        ("tests/transfer/test_range_scheduler.py", "tests/transfer/test_transfer.py"),
+        ("tests/transfer/test_signed_link.py",),
     ),
     Change("a journal of another file is believed", 'check != b"%08x" % crc32(text[:-1])', "len(check) != 8", _PARTIAL),
     Change(
@@ -482,8 +482,8 @@ BY_LAYER = (
     ),
     Change(
         "a row of other length is taken",
-        "if found != 1 or block.data[whole] not in _LINE_ENDS:",
-        "if found > fields or block.data[whole] not in _LINE_ENDS:",
+        "if block.data[whole] not in _LINE_ENDS:",
+        "if found > fields:",
         _READER,
     ),
     Change(
@@ -512,7 +512,7 @@ BY_LAYER = (
         "rows that the file lacks are not noticed",
         "if not wanted == file.rows == found:",
         "if not wanted >= file.rows:",
-        ("tests/conversion/test_write_table.py", "tests/pipeline/test_convert.py"),
+        ("tests/conversion/test_round_trip.py",),
     ),
     Change("a column that is there twice is taken", "    if doubled:\n", "    if len(doubled) > 99:\n", _HEADER),
     Change(

@@ -285,9 +285,46 @@ def test_without_a_scheduled_report_the_refresh_interval_says_when_to_ask_again(
     kept = tonight(scheduled())
     (days,) = [dataset.refresh_days or 1 for dataset in load_catalog().datasets if dataset.name == "Profile"]
 
-    assert order_if_due(kept, now=NOW - timedelta(hours=5) + timedelta(days=days)).action is KEEP
-    assert order_if_due(kept, now=NOW - timedelta(hours=4) + timedelta(days=days)).action is ORDER
+    # The published data are four hours old. The next night may ask half a day early, because reports take hours.
+    assert order_if_due(kept, now=NOW - timedelta(hours=17) + timedelta(days=days)).action is KEEP
+    assert order_if_due(kept, now=NOW - timedelta(hours=16) + timedelta(days=days)).action is ORDER
     assert order_if_due(replace(kept, seen_at=None), now=NOW).action is ORDER
+
+
+@pytest.mark.case("N14")
+def test_without_a_scheduled_report_each_night_asks_though_reports_take_minutes() -> None:
+    """A night begins at the same hour, and its data are younger than it: every second night brought nothing."""
+    known = {dataset.name: dataset.refresh_days for dataset in load_catalog().datasets}
+    name = next(name for name, days in known.items() if days == 1)
+    pull = replace(TODAY, dataset=name)
+    kept = Decision(pull, KEEP, "", seen_at=NOW + timedelta(hours=3))
+
+    assert order_if_due(kept, now=NOW + timedelta(hours=4)).action is KEEP
+    assert order_if_due(kept, now=NOW + timedelta(days=1)).action is ORDER
+
+
+@pytest.mark.behaviour(142)
+@pytest.mark.parametrize(
+    ("changes", "age_h", "action"),
+    [
+        ({}, 1, KEEP),
+        ({}, 24 * 40, ORDER),
+        ({"published": None}, 1, ORDER),
+        ({"published": None, "kept_windows": 2}, 1, COLLECT),
+        ({"published": OTHERWISE}, 1, ORDER),
+        ({"unchanged": Seen("same", NOW - timedelta(hours=1))}, 24 * 40, KEEP),
+    ],
+)
+def test_a_history_is_asked_for_as_often_as_the_service_refreshes_it(
+    changes: dict[str, Any], age_h: int, action: Action
+) -> None:
+    history = replace(WINDOW, keeps_history=True)
+    made_at = (NOW - timedelta(hours=age_h)).isoformat()
+    answer = {"question_sha256": question_of(history).sha256, "generated_at": made_at}
+    known = facts(**({"published": PUBLISHED.model_copy(update=answer)} | changes))
+
+    assert decide(history, known, schedule=TONIGHT).action is action
+    assert decide(history, known, schedule=None).action is (COLLECT if action is COLLECT else ORDER)
 
 
 @pytest.mark.behaviour(81)

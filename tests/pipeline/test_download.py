@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from support import RawServer, Rig, examples, raw_server, reply, rig
 from bulkpull.errors import BulkpullError, DiskTrouble, FileDamaged, FileGone, LinkExpired, StorageTrouble
 from bulkpull.model import SecureLink
 from bulkpull.pipeline.download import DownloadedFile, download_report
+from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.signed_link import FRESH_LINK_PAUSES_S, LOOK_PAUSES_S
+from bulkpull.transfer.transfer import Transfer
 
 QUERY = "/container/Report%20Name.csv?sv=2018-03-28&sr=b&sp=r&se=2026-11-30T00%3A00%3A00Z&sig=a%2Bb%2fC%3D"
 BODY = bytes(range(256)) * 40
@@ -81,6 +84,24 @@ async def test_a_break_is_resumed_at_its_byte_under_the_etag(tmp_path: Path) -> 
     assert (tmp_path / "report").read_bytes() == BODY
     assert b"\r\nRange: bytes=1000-\r\n" in server.requests[1]
     assert b"\r\nIf-Match: " + ETAG.encode() + b"\r\n" in server.requests[1]
+
+
+@pytest.mark.fault(69)
+async def test_a_file_that_is_shorter_than_its_transfer_tells_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transfer itself ends with the last byte; this check does not rely on it."""
+    fetch_whole = Transfer.fetch
+
+    async def fetch_less(transfer: Transfer, *, resume: bool = True) -> Version:
+        version = await fetch_whole(transfer, resume=resume)
+        return replace(version, size_bytes=len(BODY) + 1)
+
+    monkeypatch.setattr(Transfer, "fetch", fetch_less)
+    error, _ = await outcome(says(WHOLE), tmp_path / "report")
+
+    assert isinstance(error, FileDamaged)
+    assert f"expected {len(BODY) + 1:,} bytes, got {len(BODY):,}" in error.reason
 
 
 @pytest.mark.behaviour(132)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from simulator_caller import Caller, calling
 
@@ -62,7 +64,7 @@ async def test_each_tenant_has_quotas_and_an_allowance_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("grant", [{}, {"grant_type": "refresh_token", "refresh_token": "simulated-refresh-token"}])
-async def test_the_application_signs_in_to_the_tenants_of_the_service_and_to_no_other(grant: dict[str, str]) -> None:
+async def test_the_application_signs_in_to_the_tenants_of_the_service_and_to_no_other(grant: dict[str, Any]) -> None:
     async with calling(further_tenants=(FABRIKAM,)) as caller:
         assert (await caller.ask_token(tenant=FABRIKAM, **grant)).status == 200
         unknown = await caller.ask_token(tenant="adatum.example", **grant)

@@ -152,8 +152,7 @@ class ChangingRuns(RuleBasedStateMachine):
     )
     def the_other_account_runs(self, command: str, question: dict[str, Any], effects: int | None) -> None:
         """Its reports and queries have the same names and texts as those of the first account."""
-        how = {"output": self.fabrikam, "tenant_id": FABRIKAM, "kill_at": effects}
-        self.loop.run(self.carried_out(command, **how, **question))
+        self.loop.run(self.carried_out(command, output=self.fabrikam, kill_at=effects, **question))
 
     @rule()
     def the_other_account_deletes_unused_reports(self) -> None:
@@ -281,6 +280,7 @@ class ChangingRuns(RuleBasedStateMachine):
         self.simulator.disarm_all()
         self.set_scenario(role="executive")
         manifests: list[Manifest] = []
+        outputs: list[Path] = []
         for _ in range(3):
             outputs = [self.output, *(output for output in (self.other, self.fabrikam) if output.exists())]
             manifests = [await self.carried_out("nightly", output=output) for output in outputs]  # type: ignore[misc]

@@ -1,1 +1,1 @@
-"""The `nightly` command: its plan and its scheduled reports."""
+"""The scheduled reports of the `nightly` command."""

@@ -1,0 +1,117 @@
+"""What a run would do, with reads only: nothing is created, locked or changed, on the service or on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio.to_thread
+
+from bulkpull.catalog import load_catalog
+from bulkpull.clock import Clock, SystemClock
+from bulkpull.config.settings import Settings
+from bulkpull.errors import HeldBack
+from bulkpull.events import Events
+from bulkpull.insights.connect import connected
+from bulkpull.model import Pull
+from bulkpull.output.layout import Layout
+from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.store import LocalStore
+from bulkpull.output.workspace import OutputFolder, read_folder
+from bulkpull.pipeline.decide import Action, Decision
+from bulkpull.pipeline.kept_history import history_starts, plan_growth
+from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
+from bulkpull.pipeline.naming import pull_fingerprint
+from bulkpull.pipeline.offer_check import published_datasets
+from bulkpull.pipeline.plan import Plan
+from bulkpull.pipeline.request import ExportRequest, check_offline, load_offer, plan_request
+from bulkpull.pipeline.resume import ReusableWork, find_resumable
+from bulkpull.pipeline.run_decisions import decide_run
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """
+    What a run would do.
+
+    Attributes:
+        plan: The pulls, and what is unavailable.
+        decisions: By dataset, what the run would do for it, and why.
+        reports: By dataset, how many one-off reports it would order where none of them fails.
+        resumes: The id of the interrupted run that it would resume; `None` for a new run.
+    """
+
+    plan: Plan
+    decisions: Mapping[str, Decision]
+    reports: Mapping[str, int]
+    resumes: str | None = None
+
+
+async def plan_run(
+    request: ExportRequest, *, settings: Settings, events: Events, clock: Clock | None = None
+) -> RunPlan:
+    """
+    Plan an export or a nightly run; it decides as the run itself does.
+
+    Raises:
+        SettingsError: A dataset's name is known neither to the catalog nor to the service.
+        AuthError, ReportingError, TransferError: The service could not be asked.
+        DiskTrouble, LedgerError: The output folder cannot be read.
+    """
+    clock = clock or SystemClock()
+    await check_offline(request, settings=settings)
+    output, now = settings.output.absolute(), clock.now()
+    async with (
+        opened_ledger(Layout(output).private, read_only=True) as ledger,
+        connected(settings=settings, events=events, clock=clock) as connection,
+    ):
+        folder = await anyio.to_thread.run_sync(read_folder, output, LocalStore(output))
+        earlier = find_resumable(
+            await ledger.runs(),
+            key=request.as_key(settings),
+            now=now,
+            published=frozenset(snapshot.run_id for snapshot in folder.current.datasets.values()),
+        )
+        resumed = earlier.carried_on
+        request = request.continued_from(resumed.request) if resumed else request
+        plan = plan_request(
+            request,
+            await load_offer(request, connection.client),
+            settings=settings,
+            now=datetime.fromisoformat(resumed.started_at) if resumed else now,
+            refusals=MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=now),
+            published=published_datasets(folder.published, catalog=load_catalog()),
+            history_starts=history_starts(folder.published),
+        )
+        decided = await decide_run(
+            plan.pulls,
+            client=connection.client,
+            ledger=ledger,
+            folder=folder,
+            run_id=resumed.run_id if resumed else "",
+            earlier=earlier,
+            is_nightly=request.nightly,
+            settings=settings,
+            events=events,
+            clock=clock,
+        )
+    reports: dict[str, int] = {}
+    for pull in plan.pulls:
+        if decided.decisions[pull.dataset].action in (Action.ORDER_REPORT, Action.COLLECT_REPORT):
+            windows = _windows(pull, decided.found, folder, settings)
+            reports[pull.dataset] = sum(not decided.found.reusable.has(pull_fingerprint(window)) for window in windows)
+    return RunPlan(plan, decided.decisions, reports, resumed.run_id if resumed else None)
+
+
+def _windows(pull: Pull, found: ReusableWork, folder: OutputFolder, settings: Settings) -> Sequence[Pull]:
+    """The windows of a pull that are fetched, without those that a history keeps as published."""
+    windows = [part for part in found.parts[pull] if part is not pull] or [pull]
+    if not pull.keeps_history:
+        return windows
+    published = folder.published.get(pull.dataset)
+    try:
+        growth = plan_growth(pull, published, output=folder.output, restated_months=settings.history_restated_months)
+    except HeldBack:
+        return []  # the run orders nothing, and says why
+    return [part for part in windows if part.window and part.window.end > growth.covered_until]
