@@ -56,7 +56,7 @@ from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import warm_up
 from bulkpull.pipeline.create_context import create_context
-from bulkpull.pipeline.decide import Action, Decision
+from bulkpull.pipeline.decision import Action, Decision
 from bulkpull.pipeline.execute import DecisionExecutor
 from bulkpull.pipeline.execution_lookup import form_recorder
 from bulkpull.pipeline.kept_history import history_starts
