@@ -60,8 +60,10 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
+# pip says what it downloads: a minute of silence looks as if nothing happened.
 $(VENV)/.runtime: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
+	@echo "Installing bulkpull and its libraries into $(VENV) (330 MB on the disk, once) ..."
+	$(BIN)/python -m pip install --editable .
 	@touch $@
 
 # `pip install --group` came with pip 25.1, which the step above makes sure of.

@@ -54,7 +54,7 @@ class Question:
     @property
     def sha256(self) -> str:
         """One hash over all of it, 64 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+        return _sha256(self)
 
     @property
     def window_as_dict(self) -> dict[str, str] | None:
@@ -64,6 +64,11 @@ class Question:
     def as_dict(self) -> dict[str, Any]:
         """The question as JSON values."""
         return asdict(self)
+
+
+@lru_cache(maxsize=1_024)
+def _sha256(question: Question) -> str:
+    return hashlib.sha256(json.dumps(question.as_dict(), sort_keys=True).encode()).hexdigest()
 
 
 @lru_cache(maxsize=1_024)

@@ -116,24 +116,34 @@ class FakeClock:
         if not self._sleepers:
             self._watching = False
             return
-        at_work = self._busy() or _threads_work(loop)
-        self._quiet = self._quiet + 1 if not at_work and _all_wait(loop) else 0
-        if self._quiet > self._quiet_turns:
+        if _others_are_ready(loop):
             self._quiet = 0
-            at_work = _children_work(loop)
-            if not at_work:
-                self.elapsed_s = max(self.elapsed_s, self._sleepers[0][0])
-                self._wake()
-        if at_work:
-            loop.call_later(0.001, self._watch, loop)
-        else:
             loop.call_soon(self._watch, loop)
+            return
+        # Without news nothing changes between two turns: the costly looks are taken at the first and at the last.
+        self._quiet += 1
+        is_last = self._quiet > self._quiet_turns
+        at_work = (self._quiet == 1 or is_last) and (self._busy() or _threads_work(loop))
+        if at_work or (is_last and (not _all_wait(loop) or _children_work(loop))):
+            self._quiet = 0
+            loop.call_later(0.001, self._watch, loop)
+            return
+        if is_last:
+            self._quiet = 0
+            self.elapsed_s = max(self.elapsed_s, self._sleepers[0][0])
+            self._wake()
+        loop.call_soon(self._watch, loop)
 
     def _wake(self) -> None:
         while self._sleepers and self._sleepers[0][0] <= self.elapsed_s:
             _, _, woken = heapq.heappop(self._sleepers)
             if not woken.done():
                 woken.set_result(None)
+
+
+def _others_are_ready(loop: Any) -> bool:
+    """Whether the loop has something to call but clocks that watch it."""
+    return any(getattr(handle._callback, "__func__", None) is not FakeClock._watch for handle in loop._ready)
 
 
 def _all_wait(loop: asyncio.AbstractEventLoop) -> bool:

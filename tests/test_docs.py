@@ -162,6 +162,8 @@ def test_the_pages_are_those_of_the_site_and_every_link_leads_somewhere(tmp_path
     assert done.returncode == 0, done.stderr
     assert "search_index.json" in {page.name for page in (tmp_path / "site" / "search").iterdir()}
     assert {page.with_suffix(".html").name for page in PAGES} <= {page.name for page in (tmp_path / "site").iterdir()}
+    messages = (tmp_path / "site" / "messages.html").read_text(encoding="utf-8")
+    assert "<strong>…: unknown setting <code>…</code></strong>" in messages
 
 
 def test_the_site_with_the_python_reference_is_built_where_its_tool_is_installed(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 
 import anyio
@@ -16,7 +16,7 @@ from bulkpull.identity import Account
 from bulkpull.insights.connect import Connection
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.workspace import OutputFolder
-from bulkpull.pipeline.context import RunContext
+from bulkpull.pipeline.context import RunContext, UndeletedReport
 from bulkpull.pipeline.execution_lookup import ExecutionLookup, form_recorder, load_form
 from bulkpull.pipeline.in_flight import UNLEARNT, ReportsInFlight
 from bulkpull.pipeline.poll import Poller
@@ -24,6 +24,7 @@ from bulkpull.pipeline.poll_rules import PollSchedule
 from bulkpull.pipeline.publish import Publisher
 from bulkpull.pipeline.report_quota import OneOffQuota
 from bulkpull.pipeline.reusable_work import Reusable
+from bulkpull.pipeline.stored_queries import StoredQueries
 from bulkpull.pipeline.submit import Submitter
 
 
@@ -43,6 +44,9 @@ async def create_context(
     usual_s: Mapping[str, float],
     random: Callable[[], float],
     account: Account,
+    check_lock: Callable[[], None],
+    published_anyway: Collection[str] | None,
+    undeleted: list[UndeletedReport],
 ) -> RunContext:
     """
     Create the context of one run.
@@ -54,6 +58,7 @@ async def create_context(
         usual_s: How long reports took in earlier runs, by dataset, seconds.
         random: Gives numbers in [0, 1).
         account: The account whose data are exported.
+        check_lock, published_anyway, undeleted: As in `Publisher` and `RunContext`.
     """
     in_flight = ReportsInFlight(events, limit=settings.reports_in_flight or UNLEARNT)
     poller = await _poller(
@@ -76,6 +81,7 @@ async def create_context(
         reusable=reusable,
         submitter=Submitter(
             client=connection.client,
+            queries=StoredQueries(connection.client, clock, events),
             quota=await _quota(settings, ledger=ledger, clock=clock, events=events),
             clock=clock,
             events=events,
@@ -91,6 +97,7 @@ async def create_context(
             clock=clock,
             events=events,
             account=account,
+            check_lock=check_lock,
         ),
         background=background,
         tidying=tidying,
@@ -98,6 +105,8 @@ async def create_context(
         in_flight=in_flight,
         downloads=anyio.CapacityLimiter(settings.parallel_downloads),
         conversions=anyio.CapacityLimiter(conversions),
+        published_anyway=published_anyway,
+        undeleted=undeleted,
     )
 
 

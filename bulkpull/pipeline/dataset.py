@@ -94,7 +94,7 @@ class DatasetExport:
             self.pull,
             ids=self._ids(progress),
             data_redacted=any(pull.data_redacted for pull in progress),
-            seconds=elapsed_seconds(span for pull in progress for span in pull.spans),
+            seconds=elapsed_seconds(span for fetch in self._fetches for span in fetch.spans),
             notes=tuple(self._notes),
             snapshot=self._snapshot,
             drift=self._drift or None,

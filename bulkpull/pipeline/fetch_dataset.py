@@ -26,13 +26,16 @@ from bulkpull.pipeline.column_plans import plan_columns
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import widen_file
 from bulkpull.pipeline.converted_pull import ConvertedPull
+from bulkpull.pipeline.fetch_execution import convert_stored
 from bulkpull.pipeline.history_columns import file_types, vanished_columns, with_common_columns
 from bulkpull.pipeline.kept_history import plan_growth
 from bulkpull.pipeline.metric_refusals import may_be_due_to_metrics
 from bulkpull.pipeline.naming import pull_fingerprint
 from bulkpull.pipeline.pull import PullProgress, PullRunner
+from bulkpull.pipeline.pull_context import PullContext
 from bulkpull.pipeline.reusable_work import SPLIT
 from bulkpull.pipeline.splitting import is_divisible, split_pull
+from bulkpull.pipeline.step_times import StepSpan
 from bulkpull.pipeline.time_column import time_column_of
 from bulkpull.pipeline.type_merge import as_text, present_goals, type_conflicts, with_goals
 from bulkpull.pipeline.window_agreement import WindowAgreement
@@ -63,6 +66,7 @@ class DatasetFetch:
     vanished: frozenset[str] = frozenset()
     """The columns of a history, in lower case, that only windows of earlier runs have."""
     _runners: list[PullRunner] = field(default_factory=list)
+    _contexts: list[PullContext] = field(default_factory=list)
     _splits: list[tuple[Pull, BulkpullError]] = field(default_factory=list)
     _windows: WindowAgreement | None = field(init=False)
 
@@ -73,6 +77,11 @@ class DatasetFetch:
     def progress(self) -> list[PullProgress]:
         """How far each pull has got, in the order in which they began."""
         return [runner.progress for runner in self._runners]
+
+    @property
+    def spans(self) -> list[StepSpan]:
+        """When which pull took which step."""
+        return [span for context in self._contexts for span in context.timer.spans]
 
     async def run(self) -> list[ConvertedPull]:
         """
@@ -203,22 +212,21 @@ class DatasetFetch:
             undated_last=self.pull.keeps_history,
         )
 
-    def _runner(
-        self, pull: Pull, *, columns: Sequence[ColumnPlan] | None = None, bounds: WindowBounds | None = None
-    ) -> PullRunner:
-        if bounds is None and self._windows is not None and pull.window is not None:
-            bounds = self._windows.bounds_of(pull.window)
+    def _runner(self, pull: Pull) -> PullRunner:
         runner = PullRunner(
-            pull=pull,
-            context=self.context,
-            columns=self._columns() if columns is None else columns,
-            bounds=bounds,
-            execution=self.execution,
-            known_md5=self.known_md5,
-            question=question_of(self.pull),
+            self._pull_context(pull, self._columns()), execution=self.execution, known_md5=self.known_md5
         )
         self._runners.append(runner)
         return runner
+
+    def _pull_context(
+        self, pull: Pull, columns: Sequence[ColumnPlan], *, bounds: WindowBounds | None = None
+    ) -> PullContext:
+        if bounds is None and self._windows is not None and pull.window is not None:
+            bounds = self._windows.bounds_of(pull.window)
+        context = PullContext(pull, self.context, question_of(self.pull), columns, bounds)
+        self._contexts.append(context)
+        return context
 
     def _columns(self) -> list[ColumnPlan]:
         return plan_columns(self.pull, catalog=self.context.catalog, earlier=self.typed_before)
@@ -250,5 +258,5 @@ class DatasetFetch:
         rows = part.table.window
         if bounds is None and part.bounds is not None and rows is not None:
             bounds = replace(part.bounds, form=rows.form)
-        runner = self._runner(part.pull, columns=columns, bounds=bounds)
-        return await runner.convert(part.stored, part.execution, report=part.report)
+        context = self._pull_context(part.pull, columns, bounds=bounds)
+        return await convert_stored(context, part.stored, part.execution, report=part.report)

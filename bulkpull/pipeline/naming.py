@@ -24,6 +24,8 @@ from bulkpull.query import normalise
 from bulkpull.question import question_of
 
 OWN_PREFIX = "bulkpull"
+DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
+"""The description of our queries and reports."""
 _STANDING = "standing"
 _REPORT = re.compile(
     rf"{OWN_PREFIX}_(?P<dataset>.+)_(?P<fingerprint>[0-9a-f]{{12}})_(?:(?P<run>{RUN_ID.pattern})_(?P<attempt>\d+)|{_STANDING})"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import anyio
 
@@ -17,13 +16,10 @@ from bulkpull.clock import Clock, sleep_unless
 from bulkpull.errors import (
     AccessDenied,
     AuthError,
-    BulkpullError,
     ExecutionFailed,
-    ExecutionOverdue,
     ReportingError,
     ReportLost,
     RequestRejected,
-    ServiceTrouble,
     TransferError,
 )
 from bulkpull.event_types import CallRetried, ExecutionChanged, Level
@@ -32,39 +28,10 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus, Report
 from bulkpull.pipeline.execution_lookup import ExecutionLookup
 from bulkpull.pipeline.poll_rules import ExecutionState, PollSchedule, execution_state
+from bulkpull.pipeline.report_watch import ReportWatch, execution_failed, report_overdue, state_unknown
 
 _COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
 _LINK_GRACE_TICKS = 3
-
-
-@dataclass(slots=True)
-class _Watch:
-    """One pending report."""
-
-    report: Report
-    since_s: float
-    usual_s: float | None = None
-    deadline_from_s: float | None = None
-    status: str | None = None
-    running_since_s: float | None = None
-    seen: bool = False
-    absent_since_s: float | None = None
-    without_link: int = 0
-    resumed: bool = False
-    checked: bool = False
-    warned: bool = False
-    done: anyio.Event = field(default_factory=anyio.Event)
-    execution: Execution | None = None
-    error: BulkpullError | None = None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the last known status of the report is Running."""
-        return self.status is not None and self.status.casefold() == ExecutionStatus.RUNNING.casefold()
-
-    def finish(self, *, execution: Execution | None = None, error: BulkpullError | None = None) -> None:
-        self.execution, self.error = execution, error
-        self.done.set()
 
 
 class Poller:
@@ -97,7 +64,7 @@ class Poller:
         self._lookup, self._spacing_s, self._random = lookup, spacing_s, random
         lookup.on_refused = self._refuse
         self._on_queued, self._on_retry = on_queued, on_retry
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[str, ReportWatch] = {}
         self._news = anyio.Event()
         self._looked_at = -math.inf
         self._finished_at_s = -math.inf
@@ -130,7 +97,7 @@ class Poller:
 
         Source: behaviours 102 to 119.
         """
-        watch = _Watch(
+        watch = ReportWatch(
             report,
             since_s=self._clock.monotonic(),
             usual_s=usual_s,
@@ -165,17 +132,17 @@ class Poller:
             await self._tick()
             self._looked_at, draw = self._clock.monotonic(), self._random()
 
-    def _pending(self) -> list[_Watch]:
+    def _pending(self) -> list[ReportWatch]:
         return [watch for watch in self._watches.values() if not watch.done.is_set()]
 
-    def _next_look_s(self, pending: Sequence[_Watch], *, draw: float) -> float:
+    def _next_look_s(self, pending: Sequence[ReportWatch], *, draw: float) -> float:
         """Seconds until the next poll; each wait counts from the last poll, or from the creation of the report."""
         if not pending:
             return 0.0
         now = self._clock.monotonic()
         schedule = self._schedule
 
-        def due_at(watch: _Watch) -> float:
+        def due_at(watch: ReportWatch) -> float:
             since = max(watch.since_s, self._looked_at)
             return since + schedule.next_look_s(since - watch.since_s, usual_s=watch.usual_s, draw=draw)
 
@@ -210,7 +177,7 @@ class Poller:
         self._detect_queue(pending)
         self._fail_overdue(pending)
 
-    def _detect_queue(self, pending: Sequence[_Watch]) -> None:
+    def _detect_queue(self, pending: Sequence[ReportWatch]) -> None:
         """Call `on_queued` if a report waited during the whole time in which another one was made."""
         ready = [watch for watch in pending if watch.execution is not None and watch.running_since_s is not None]
         if not ready:
@@ -227,7 +194,7 @@ class Poller:
         if (watch := self._watches.get(report_id)) is not None:
             watch.finish(error=error)
 
-    async def _update(self, watch: _Watch, answers: Sequence[Execution]) -> None:
+    async def _update(self, watch: ReportWatch, answers: Sequence[Execution]) -> None:
         verdict, execution = execution_state(watch.report, answers)
         now = self._clock.monotonic()
         if execution is not None:
@@ -238,7 +205,10 @@ class Poller:
                     watch.running_since_s = now
                 self._events.emit(
                     ExecutionChanged(
-                        report_id=watch.report.report_id, status=execution.status, age_s=round(now - watch.since_s, 1)
+                        dataset=watch.dataset,
+                        report_id=watch.report.report_id,
+                        status=execution.status,
+                        age_s=round(now - watch.since_s, 1),
                     )
                 )
         match verdict:
@@ -246,7 +216,7 @@ class Poller:
                 watch.finish(execution=execution)
             case ExecutionState.FAILED:
                 assert execution is not None
-                watch.finish(error=_failed(execution, f"its status is {execution.status}"))
+                watch.finish(error=execution_failed(execution, f"its status is {execution.status}"))
             case ExecutionState.WITHOUT_LINK:
                 assert execution is not None
                 await self._handle_missing_link(watch, execution)
@@ -257,7 +227,7 @@ class Poller:
             case ExecutionState.PENDING:
                 pass
 
-    async def _handle_missing_link(self, watch: _Watch, execution: Execution) -> None:
+    async def _handle_missing_link(self, watch: ReportWatch, execution: Execution) -> None:
         """Wait for the link of a completed execution (behaviour 113), for a limited time (fault 49)."""
         watch.without_link += 1
         if watch.without_link <= _LINK_GRACE_TICKS:
@@ -267,9 +237,11 @@ class Poller:
         if verdict is ExecutionState.READY:
             watch.finish(execution=found)
         elif watch.without_link > 2 * _LINK_GRACE_TICKS:
-            watch.finish(error=_failed(execution, "it is completed, but the service gives no link to its file"))
+            watch.finish(
+                error=execution_failed(execution, "it is completed, but the service gives no link to its file")
+            )
 
-    async def _resume_paused(self, watch: _Watch) -> None:
+    async def _resume_paused(self, watch: ReportWatch) -> None:
         """Resume the report of a paused execution (behaviour 110), once; if it fails, the report has failed."""
         if watch.resumed:
             return
@@ -283,7 +255,7 @@ class Poller:
                 )
             )
 
-    async def _handle_absent(self, watch: _Watch, now: float) -> None:
+    async def _handle_absent(self, watch: ReportWatch, now: float) -> None:
         """Find out whether a report without an execution was deleted or has only not run yet (behaviour 105)."""
         if watch.absent_since_s is None:
             watch.absent_since_s = now
@@ -310,7 +282,7 @@ class Poller:
         except (ReportingError, TransferError):
             watch.checked = False  # unknown: check again at the next poll
 
-    async def _get_completed(self, watch: _Watch, *, latest: bool) -> list[Execution]:
+    async def _get_completed(self, watch: ReportWatch, *, latest: bool) -> list[Execution]:
         try:
             return await self._client.get_executions(
                 [watch.report.report_id], statuses=_COMPLETED_ONLY, latest=latest, retry=False
@@ -318,7 +290,7 @@ class Poller:
         except (ReportingError, TransferError):
             return []
 
-    def _fail_overdue(self, pending: Sequence[_Watch]) -> None:
+    def _fail_overdue(self, pending: Sequence[ReportWatch]) -> None:
         """
         End the wait for reports past the deadline.
 
@@ -336,14 +308,15 @@ class Poller:
                 since_s = max(watch.since_s, self._finished_at_s)
             age_s, deadline_s = now - since_s, self._schedule.deadline_for(watch.deadline_from_s)
             if self._trouble is not None and age_s >= self._schedule.deadline_s:
-                watch.finish(error=_state_unknown(watch, age_s, trouble=self._trouble))
+                watch.finish(error=state_unknown(watch, age_s, trouble=self._trouble))
             elif self._trouble is None and age_s >= deadline_s:
                 is_learnt = deadline_s < self._schedule.deadline_s
-                watch.finish(error=_overdue(watch, age_s, is_learnt=is_learnt))
+                watch.finish(error=report_overdue(watch, age_s, is_learnt=is_learnt))
             elif age_s >= deadline_s / 2 and not watch.warned:
                 watch.warned = True
                 self._events.emit(
                     ExecutionChanged(
+                        dataset=watch.dataset,
                         report_id=watch.report.report_id,
                         status=watch.status or "not seen yet",
                         age_s=round(age_s, 1),
@@ -351,28 +324,3 @@ class Poller:
                         level=Level.WARNING,
                     )
                 )
-
-
-def _failed(execution: Execution, why: str) -> ExecutionFailed:
-    return ExecutionFailed(f"execution {execution.execution_id} of report {execution.report_id} failed", why=why)
-
-
-def _state_unknown(watch: _Watch, age_s: float, *, trouble: str) -> ServiceTrouble:
-    """The state of the report is unknown, so it is neither deleted nor ordered again (case C11)."""
-    return ServiceTrouble(
-        f"whether report {watch.report.report_id} is ready could not be asked, {age_s:,.0f} s after its order",
-        why=f"the last poll failed: {trouble}",
-        fix="run the same command again later: it takes up the report, which stays on the service",
-    )
-
-
-def _overdue(watch: _Watch, age_s: float, *, is_learnt: bool) -> ExecutionOverdue:
-    seen = f"its last status was {watch.status}" if watch.status else "the service never showed an execution"
-    began = "after it was begun" if watch.running_since_s is not None else "without being begun"
-    longer = "raise `report_timeout_seconds` if reports of this size need longer, or run the export again later"
-    if is_learnt:
-        seen += f"; earlier reports of this dataset took {watch.deadline_from_s:,.0f} s"
-        longer = "run the export again later"
-    return ExecutionOverdue(
-        f"report {watch.report.report_id} was not completed {age_s:,.0f} s {began}", why=seen, fix=longer
-    )

@@ -29,18 +29,16 @@ from bulkpull.event_types import (
     LedgerSetAside,
     PlanMade,
     PlanNoted,
-    PullFinished,
-    ReportsUnused,
     RunAbandoned,
     RunFinished,
     RunStarted,
     SnapshotDamaged,
 )
-from bulkpull.events import Events, Level, about
+from bulkpull.events import Events, about
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection, connected
-from bulkpull.model import Pull, Report
+from bulkpull.model import Pull
 from bulkpull.observability.recorder import RunRecorder, recorded_run
 from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.cleanup import clean_up, is_without_links
@@ -53,15 +51,12 @@ from bulkpull.output.retention import retire_runs
 from bulkpull.output.run_history import held_back_by
 from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
-from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.convert import warm_up
 from bulkpull.pipeline.create_context import create_context
 from bulkpull.pipeline.decision import Action, Decision
-from bulkpull.pipeline.execute import DecisionExecutor
 from bulkpull.pipeline.execution_lookup import form_recorder
 from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
-from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, ScheduledReportMaker
+from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.outcome import DatasetOutcome, unavailable_record, with_notes
 from bulkpull.pipeline.plan import Plan
@@ -72,19 +67,16 @@ from bulkpull.pipeline.run_cleanup import (
     clear_old_parts,
     clear_staging,
     datasets_not_begun,
-    delete_outdated_queries,
-    delete_unneeded_reports,
     keep_downloads,
-    limit_tidying,
 )
-from bulkpull.pipeline.run_decisions import decide_run, unused_note
+from bulkpull.pipeline.run_datasets import run_datasets
+from bulkpull.pipeline.run_decisions import decide_run
 from bulkpull.pipeline.run_results import RunResults
 from bulkpull.pipeline.time_limit import is_overdue
 from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, slowest_first, usual_durations
 from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
-_LEVELS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
 
 
 @dataclass(slots=True)
@@ -345,47 +337,33 @@ class Run:
                 self._results.put(replace(self._results.outcome(pull.dataset), error=refused))
             return  # one message at the end, not one per dataset
         usual_s = await self._usual_durations(ledger)
-        async with anyio.create_task_group() as watching:
-            async with anyio.create_task_group() as tidying:
-                async with anyio.create_task_group() as working:
-                    context = await create_context(
-                        run_id=self.run_id,
-                        settings=self.settings,
-                        connection=connection,
-                        ledger=ledger,
-                        folder=folder,
-                        conversions=conversions,
-                        reusable=decided.found.reusable,
-                        clock=self.clock,
-                        events=self.events,
-                        background=working,
-                        tidying=tidying,
-                        usual_s=usual_s,
-                        random=self.random,
-                        account=self._account,
-                    )
-                    context.publisher.check_lock = self._check_lock
-                    context.published_anyway = self.published_anyway
-                    context.undeleted = self._results.undeleted
-                    watching.start_soon(context.poller.run)
-                    if fetched:
-                        watching.start_soon(partial(warm_up, context.conversions, most=len(fetched)))
-                    rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
-                    maker = ScheduledReportMaker(
-                        client=context.client,
-                        submitter=context.submitter,
-                        events=self.events,
-                        lead_h=self.settings.standing_lead_hours,
-                        idle=[report for _, report in decided.unused],
-                    )
-                    for pull in slowest_first(left, usual_s=usual_s, rows=rows):
-                        working.start_soon(self._run_dataset, decided.decisions[pull.dataset], context, maker)
-                    delete_unneeded_reports(context, decided.found.done, orphans=decided.found.orphans)
-                    self._note_unused_reports(decided.unused)
-                    if not self.request.submit_only:
-                        tidying.start_soon(delete_outdated_queries, context, {pull.dataset for pull in left})
-                limit_tidying(context, watching)
-            watching.cancel_scope.cancel()
+        create = partial(
+            create_context,
+            run_id=self.run_id,
+            settings=self.settings,
+            connection=connection,
+            ledger=ledger,
+            folder=folder,
+            conversions=conversions,
+            reusable=decided.found.reusable,
+            clock=self.clock,
+            events=self.events,
+            usual_s=usual_s,
+            random=self.random,
+            account=self._account,
+            check_lock=self._check_lock,
+            published_anyway=self.published_anyway,
+            undeleted=self._results.undeleted,
+        )
+        rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
+        await run_datasets(
+            slowest_first(left, usual_s=usual_s, rows=rows),
+            create,
+            decided=decided,
+            request=self.request,
+            results=self._results,
+            conversions_ahead=len(fetched),
+        )
 
     async def _plan(self, client: InsightsClient, *, ledger: Ledger, folder: OutputFolder) -> Plan:
         return plan_request(
@@ -444,39 +422,8 @@ class Run:
             return record
         return with_notes(record, ["its downloaded bytes were not kept, because it was published without `keep_raw`"])
 
-    def _note_unused_reports(self, unused: Sequence[tuple[str, Report]]) -> None:
-        if unused:
-            self.events.emit(ReportsUnused(reports=[report.report_id for _, report in unused]))
-            self._results.notes.append(unused_note(unused))
-
     def _will_convert(self, decision: Decision) -> bool:
         return not self.request.submit_only and decision.action is not Action.KEEP
-
-    async def _run_dataset(self, decision: Decision, context: RunContext, maker: ScheduledReportMaker) -> None:
-        """Export one dataset; an error becomes part of its outcome and is not raised."""
-        dataset = decision.pull.dataset
-        error: Exception | None = None
-        executor = DecisionExecutor(
-            decision,
-            self._results.outcome(dataset),
-            context,
-            maker,
-            only_new_data=self.request.nightly,
-            reset_types=self.request.reset_types,
-            submit_only=self.request.submit_only,
-        )
-        with about(dataset):
-            try:
-                if (refused := self._results.refused.get(dataset)) is not None:
-                    raise refused
-                await executor.execute()
-            except Exception as caught:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
-                error = caught
-            finally:  # also when the run is interrupted
-                self._results.put(replace(executor.outcome, error=error))
-            record = self._results.record(dataset)
-            level = _LEVELS.get(record.status, Level.ERROR)
-            self.events.emit(PullFinished(status=record.status, rows=record.rows, reason=record.reason, level=level))
 
     async def _begin(self, ledger: Ledger) -> None:
         if not self._is_begun:

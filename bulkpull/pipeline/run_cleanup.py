@@ -84,13 +84,13 @@ def delete_unneeded_reports(context: RunContext, published: Iterable[str], *, or
 
 async def delete_outdated_queries(context: RunContext, datasets: Collection[str]) -> None:
     """Delete queries that this folder created for today's datasets with other columns than today."""
-    submitter = context.submitter
-    await submitter.wait_until_settled(datasets)
+    queries = context.submitter.queries
+    await queries.wait_until_settled(datasets)
     made = [*await context.ledger.noted("report"), *await context.ledger.noted(STANDING)]
-    asked = [entry for entry in made if entry.dataset in submitter.datasets and "query_id" in entry.facts]
-    if asked:
+    noted = [entry for entry in made if entry.dataset in queries.datasets and "query_id" in entry.facts]
+    if noted:
         with suppress(BulkpullError):  # optional: the next run tries again
-            await submitter.sweep_queries({str(entry.facts["query_id"]) for entry in asked}, tidying=True)
+            await queries.sweep({str(entry.facts["query_id"]) for entry in noted}, tidying=True)
 
 
 def limit_tidying(context: RunContext, watching: TaskGroup) -> None:
@@ -103,5 +103,5 @@ def limit_tidying(context: RunContext, watching: TaskGroup) -> None:
         await context.clock.sleep(_TIDYING_S)
         context.tidying.cancel_scope.cancel()
 
-    context.submitter.settled.set()
+    context.submitter.queries.settled.set()
     watching.start_soon(cut_off)

@@ -10,82 +10,55 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Container
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from copy import copy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
 
 import anyio
 
-from bulkpull.clock import Clock, sleep_unless
+from bulkpull.clock import Clock
 from bulkpull.errors import (
-    AccessDenied,
-    BulkpullError,
-    ListNotTold,
-    NotFound,
     QuotaExceeded,
-    ReportingError,
     RequestRejected,
-    TransferError,
 )
-from bulkpull.event_types import QueryAdopted, QueryCreated, QueryDeleted, ReportCreated
+from bulkpull.event_types import ReportCreated
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
-from bulkpull.insights.lookup import GATHER_S, SharedLookup
 from bulkpull.insights.orders import ReportOrder
 from bulkpull.model import Pull, Query, Report
 from bulkpull.pipeline.in_flight import ReportsInFlight
-from bulkpull.pipeline.metric_refusals import drop_metrics
-from bulkpull.pipeline.naming import is_ours, query_name, report_name
+from bulkpull.pipeline.naming import DESCRIPTION, report_name
 from bulkpull.pipeline.report_quota import OneOffQuota
+from bulkpull.pipeline.stored_queries import StoredQueries
 from bulkpull.query import normalise
 
 # How long to wait for reports of others to end, after each refusal in a row.
 _OTHERS_END_S = (15.0, 30.0, 60.0, 120.0, 240.0)
-DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
 
 
 @dataclass(slots=True)
 class Submitter:
     """
-    Creates queries and reports for one run, and remembers the queries on the service.
+    Creates reports for one run.
 
     Args:
+        queries: Finds or makes their queries.
         weights: Rows of each dataset's last snapshot; when a quota is short, the largest is ordered first.
     """
 
     client: InsightsClient
+    queries: StoredQueries
     quota: OneOffQuota
     clock: Clock
     events: Events
     run_id: str
     in_flight: ReportsInFlight
     weights: dict[str, int] = field(default_factory=dict)
-    _queries: dict[str, Query] | None = None
-    datasets: set[str] = field(default_factory=set)
-    """Datasets for which a query was found or created."""
-    _wanted: set[str] = field(default_factory=set)
-    settled: anyio.Event = field(default_factory=anyio.Event)
-    """Set when all queries of this run are known."""
-    _expected: Collection[str] | None = None
-    _listing: anyio.Lock = field(default_factory=anyio.Lock)
-    _failed_listings: list[BulkpullError] = field(default_factory=list)
     _making: dict[str, anyio.Lock] = field(default_factory=dict)
-    _duplicates: list[Query] = field(default_factory=list)
-    _after_making: SharedLookup[Query] = field(init=False)
-    _in_making: int = 0
-    _all_made: anyio.Event = field(default_factory=anyio.Event)
     _ordered: Counter[str] = field(default_factory=Counter)
     _pairs: int = 0
     _pair_ended: anyio.Event = field(default_factory=anyio.Event)
     _is_short_of_reports: bool = False
-
-    def __post_init__(self) -> None:
-        self._after_making = SharedLookup(
-            lambda name: self.client.get_queries(name=name), clock=self.clock, gather=self._until_all_made
-        )
 
     async def submit_report(self, pull: Pull, *, attempt: int = 1) -> Report:
         """
@@ -110,14 +83,14 @@ class Submitter:
         Raises:
             RequestRejected, AccessDenied, TransferError, ServiceTrouble, Throttled: As `order`, and as making a query.
         """
-        query = await self._known_query(pull)
+        query = await self.queries.find(pull)
         if query is None:
             # One query per text, also if several windows and datasets need it at once.
             async with self._creation_lock(pull):
-                query = (await self._known_queries()).get(normalise(pull.query_text))
+                query = await self.queries.find_stored(pull)
                 if query is None:
                     async with self._pair():
-                        return await self._order_on(await self._make_query(pull), pull, order)
+                        return await self._order_on(await self.queries.make(pull), pull, order)
         return await self._order_on(query, pull, order)
 
     def _creation_lock(self, pull: Pull) -> anyio.Lock:
@@ -130,10 +103,9 @@ class Submitter:
             if "queryid" not in error.message.casefold().replace(" ", ""):
                 raise
             # The query was deleted since it was listed (behaviour 73, "Invalid QueryId").
-            self._forget(query)
-            text = normalise(pull.query_text)
-            async with self._making.setdefault(f"again: {text}", anyio.Lock()):
-                again = (await self._known_queries()).get(text) or await self._make_query(pull)
+            self.queries.forget(query)
+            async with self._making.setdefault(f"again: {normalise(pull.query_text)}", anyio.Lock()):
+                again = await self.queries.find_stored(pull) or await self.queries.make(pull)
             return await order(again)
 
     @asynccontextmanager
@@ -161,77 +133,6 @@ class Submitter:
     def _wake_pairs(self) -> None:
         self._pair_ended.set()
         self._pair_ended = anyio.Event()
-
-    async def _known_query(self, pull: Pull) -> Query | None:
-        known = await self._known_queries()
-        wanted = normalise(pull.query_text)
-        # Where the service refuses the metrics, the query without them serves, which an earlier run may have stored.
-        self._wanted |= {wanted, normalise(drop_metrics(pull).query_text)}
-        self.datasets.add(pull.dataset)
-        if self._expected is not None and self.datasets.issuperset(self._expected):
-            self.settled.set()
-        query = known.get(wanted)
-        if query is not None:
-            self.events.emit(QueryAdopted(query_id=query.query_id))
-        return query
-
-    async def wait_until_settled(self, datasets: Collection[str]) -> None:
-        """Wait until it is known which queries these datasets want, or until `settled` is set."""
-        self._expected = datasets
-        await self.settled.wait()
-
-    async def _make_query(self, pull: Pull) -> Query:
-        known = await self._known_queries()
-        create = partial(self.client.create_query, name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
-        self._in_making += 1
-        try:
-            try:
-                query = await create()
-            except QuotaExceeded:
-                if not await self.sweep_queries():
-                    raise
-                query = await create()
-        finally:
-            self._in_making -= 1
-            if not self._in_making:
-                self._all_made.set()
-                self._all_made = anyio.Event()
-        self.events.emit(QueryCreated(query_id=query.query_id))
-        known[normalise(pull.query_text)] = query = await self._oldest_duplicate(query)
-        return query
-
-    async def _until_all_made(self) -> None:
-        """One listing serves all queries that are being made now."""
-        if self._in_making:
-            await sleep_unless(self._all_made, GATHER_S, clock=self.clock)
-
-    async def _oldest_duplicate(self, made: Query) -> Query:
-        """
-        The query to use: of several of one text the oldest, so that runs side by side agree on one (case W10).
-
-        If another query is used, the one just made is deleted. If the list cannot be read, or few calls are left, the
-        new query is used, and the next run deletes duplicates.
-        """
-        if not self.client.pacer.has_plenty:
-            return made
-        try:
-            listed = await self._after_making.find(made.name)
-        except (ReportingError, TransferError):
-            return made
-        alike = [query for query in listed if is_ours(query) and normalise(query.text) == normalise(made.text)]
-        oldest = min(alike, key=_made_at, default=made)
-        if oldest.query_id == made.query_id or all(query.query_id != made.query_id for query in alike):
-            return made  # the listing lags: the oldest is unknown
-        self.events.emit(QueryAdopted(query_id=oldest.query_id))
-        try:
-            await self.client.delete_query(made.query_id)
-        except NotFound:
-            pass
-        except (ReportingError, TransferError):
-            self._duplicates.append(made)
-        else:
-            self.events.emit(QueryDeleted(query_id=made.query_id))
-        return oldest
 
     async def _report_for(self, pull: Pull, query: Query, *, attempt: int) -> Report:
         order = ReportOrder(
@@ -276,61 +177,3 @@ class Submitter:
             await self.clock.sleep(_OTHERS_END_S[refusals])
         else:
             raise refused
-
-    async def _known_queries(self) -> dict[str, Query]:
-        failed_before = len(self._failed_listings)
-        async with self._listing:
-            if self._queries is None:
-                if len(self._failed_listings) > failed_before:
-                    raise copy(self._failed_listings[-1])  # the listing that this dataset waited for
-                try:
-                    listed = await self.client.get_queries()
-                except (AccessDenied, ListNotTold):
-                    listed = []  # a role may be refused the listing and still be allowed to create
-                except BulkpullError as error:
-                    self._failed_listings.append(error)
-                    raise
-                self._queries = {}
-                for query in sorted(filter(is_ours, listed), key=_made_at):
-                    # Of several of one text the oldest serves.
-                    if self._queries.setdefault(normalise(query.text), query) is not query:
-                        self._duplicates.append(query)
-            return self._queries
-
-    def _forget(self, query: Query) -> None:
-        self._duplicates = [double for double in self._duplicates if double.query_id != query.query_id]
-        known = self._queries.get(normalise(query.text)) if self._queries else None
-        if self._queries and known and known.query_id == query.query_id:
-            del self._queries[normalise(query.text)]
-
-    async def sweep_queries(self, among: Container[str] | None = None, *, tidying: bool = False) -> bool:
-        """
-        Delete our own queries that no report uses and this run does not want; whether there were any.
-
-        Args:
-            among: Ids to choose from; `None` for all, to make room (behaviour 72).
-            tidying: Nothing waits for it.
-
-        Raises:
-            BulkpullError: The service could not be asked, or did not delete one.
-        """
-        known = await self._known_queries()
-        unwanted = [query for text, query in known.items() if text not in self._wanted]
-        idle = [query for query in (*unwanted, *self._duplicates) if among is None or query.query_id in among]
-        if not idle:
-            return False
-        try:
-            in_use = {report.query_id for report in await self.client.get_reports(tidying=tidying, whole=True)}
-        except (AccessDenied, ListNotTold):
-            return False  # which queries are in use is unknown, so that none is known to be idle
-        idle = [query for query in idle if query.query_id not in in_use]
-        for query in idle:
-            await self.client.delete_query(query.query_id, tidying=tidying)
-            self._forget(query)
-            self.events.emit(QueryDeleted(query_id=query.query_id))
-        return bool(idle)
-
-
-def _made_at(query: Query) -> tuple[bool, datetime, str]:
-    """Sorts queries by age; of two of one moment the smaller id counts as older, so that every run decides alike."""
-    return query.created_at is None, query.created_at or datetime.min.replace(tzinfo=UTC), query.query_id

@@ -20,8 +20,8 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.insights import session
 from bulkpull.output.manifest import Manifest
-from bulkpull.pipeline import pull as pull_module
-from bulkpull.pipeline import run as run_module
+from bulkpull.pipeline import fetch_execution as fetch_module
+from bulkpull.pipeline import run_datasets as run_module
 from bulkpull.pipeline.convert import convert_report
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
@@ -150,8 +150,19 @@ class Front:
     requests: Counter[str]
     origin: str = ""
     _numbers: Counter[str] = field(default_factory=Counter)
+    _handlers: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def close(self) -> None:
+        """End the connections that are still served."""
+        for handler in self._handlers:
+            handler.cancel()
+        await asyncio.gather(*self._handlers, return_exceptions=True)
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler = asyncio.current_task()
+        assert handler is not None
+        self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -189,6 +200,7 @@ async def served(front: Front) -> AsyncIterator[Front]:
     front.origin = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     async with listener:
         yield front
+        await front.close()
 
 
 @dataclass
@@ -238,7 +250,7 @@ def export_against(
         """No spare child: the loop does not see when one ends."""
 
     monkeypatch.setattr(session, "MOST_PAGES", 50)
-    monkeypatch.setattr(pull_module, "convert_report", convert_in_real_time)
+    monkeypatch.setattr(fetch_module, "convert_report", convert_in_real_time)
     monkeypatch.setattr(run_module, "warm_up", start_none)
     recorded, requests = EventRecorder(), Counter[str]()
 

@@ -18,7 +18,7 @@ from bulkpull.events import Event, Events, Listener
 from bulkpull.identity import Account
 from bulkpull.model import Window
 from bulkpull.output.manifest import Manifest
-from bulkpull.pipeline import pull as pull_module
+from bulkpull.pipeline import fetch_execution as fetch_module
 from bulkpull.pipeline.convert import convert_report
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
@@ -47,7 +47,7 @@ def watch_conversions(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
         finally:
             running -= 1
 
-    monkeypatch.setattr(pull_module, "convert_report", watched)
+    monkeypatch.setattr(fetch_module, "convert_report", watched)
     return lambda: running > 0
 
 

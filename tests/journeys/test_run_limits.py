@@ -21,7 +21,7 @@ from bulkpull.errors import (
     RunOverdue,
     Unchanged,
 )
-from bulkpull.pipeline import pull
+from bulkpull.pipeline import fetch_execution
 from bulkpull.pipeline.report_deletion import is_worth_resuming
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.simulator.fault_matrix import QUICK
@@ -68,7 +68,7 @@ async def test_a_converter_that_dies_costs_neither_report_nor_download(
 
     async with Simulator(scenario(), clock=clock) as simulator:
         with monkeypatch.context() as patch:
-            patch.setattr(pull, "convert_report", die)
+            patch.setattr(fetch_execution, "convert_report", die)
             first = await export(simulator, tmp_path, clock=clock, **QUICK)
         downloads = len([call for call in simulator.calls if call.endpoint == "blob"])
         assert first.exit_code == 3

@@ -66,8 +66,8 @@ NAMED = (
     ),
     Change(
         "a damaged gzip is not fetched again",
-        "if fetch == _FETCHES:\n                    await anyio",
-        "if fetch:\n                    await anyio",
+        "if isinstance(error, NotTheReport) or fetch == _FETCHES:",
+        "if fetch:",
         _RUNS,
     ),
     Change(
@@ -568,7 +568,7 @@ BY_LAYER = (
     Change("the oldest durations count", "median(lengths_s[-_LATEST:])", "median(lengths_s[:_LATEST])", _USUAL),
     Change(
         "a failed report stays beside its successor",
-        "await self.context.withdraw_report(report, dataset=self.pull.dataset)\n                if attempt",
+        "await self._run.withdraw_report(report, dataset=self.context.pull.dataset)\n                if attempt",
         "pass\n                if attempt",
         ("tests/journeys/test_edges_and_repeats.py", "tests/journeys/test_fault_matrix.py"),
     ),

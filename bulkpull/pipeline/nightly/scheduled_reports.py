@@ -21,10 +21,10 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.orders import ReportOrder
 from bulkpull.model import Pull, Query, Report
 from bulkpull.output.ledger import STANDING, Ledger
-from bulkpull.pipeline.naming import standing_name
+from bulkpull.pipeline.naming import DESCRIPTION, standing_name
 from bulkpull.pipeline.report_memory import MISSED, ReportMemory, read_memory
 from bulkpull.pipeline.scheduled_report import first_start, recurrence_h
-from bulkpull.pipeline.submit import DESCRIPTION, Submitter
+from bulkpull.pipeline.submit import Submitter
 
 LIST_UNKNOWN = (
     "the service does not tell which reports there are (the role may not list them); what is in the ledger counts, and "
