@@ -103,7 +103,9 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
     if metrics := _metrics(manifest.datasets):
         print_line("metrics: ", metrics, style="bold", console=console)
     print_failures(manifest, console)
-    notes = run_notes(manifest, with_skipped=True, most_misfits=_MOST_NAMED)
+    # That all were submitted stands above, and each has a report of its own.
+    with_skipped = not (manifest.submitted and len(manifest.datasets) > _MOST_NAMED)
+    notes = run_notes(manifest, with_skipped=with_skipped, most_misfits=_MOST_NAMED)
     for note in notes:
         print_line("note:  ", note, style="yellow", console=console)
     for word, line in _next_commands(manifest, invocation):

@@ -20,13 +20,11 @@ import anyio.to_thread
 
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
-from bulkpull.event_types import AccountLacking, Event, Level, NoticeLost, RunProgressed, RunStarted
+from bulkpull.event_types import AccountLacking, Event, Level, NoticeLost, RunStarted
 from bulkpull.events import Events
-from bulkpull.observability.event_context import EventContext
-from bulkpull.observability.heartbeat import INTERVAL_S, progress_facts
 from bulkpull.observability.html_report import render_report
 from bulkpull.observability.notifications import send_notices
-from bulkpull.observability.progress import Progress
+from bulkpull.observability.progress import INTERVAL_S, Progress
 from bulkpull.observability.prometheus_values import write_numbers, write_progress
 from bulkpull.observability.run_log import RunLog, parse_entry
 from bulkpull.observability.run_summary import RunSummary
@@ -60,7 +58,6 @@ class RunRecorder:
         self._events = events
         self._clock = clock
         self._run_id = ""
-        self._attribution = EventContext()
         self._log = RunLog(self._output)
         self._timings = RunTimings()
         self._began_s = clock.monotonic()
@@ -77,7 +74,6 @@ class RunRecorder:
             self._run_id, self._is_resumed = event.run_id, event.resumed
             self._began_s = self._clock.monotonic()
         if self._run_id:
-            event = self._attribution.of(event)
             self._log.tell(event, run_id=self._run_id, at=self._clock.now())
             self._timings.record(event, at_s=self._clock.monotonic() - self._began_s)
             self._progress.note(event, now_s=self._clock.monotonic())
@@ -112,7 +108,7 @@ class RunRecorder:
             await self._clock.sleep(INTERVAL_S)
             if self._manifest is not None:
                 return
-            self._events.emit(RunProgressed(**progress_facts(self._progress, now_s=self._clock.monotonic())))
+            self._events.emit(self._progress.as_event(now_s=self._clock.monotonic()))
             await self._renew_metrics(is_running=True)
 
     async def _renew_metrics(self, *, is_running: bool) -> None:

@@ -37,7 +37,7 @@ def broken(event: Event) -> None:
 
 
 def test_every_public_name_is_listed_and_can_be_had() -> None:
-    assert set(bulkpull.__all__) <= set(dir(bulkpull))
+    assert [name for name in dir(bulkpull) if not name.startswith("_")] == sorted({*bulkpull.__all__} - {"__version__"})
     for name in bulkpull.__all__:
         assert getattr(bulkpull, name) is not None
 
