@@ -36,7 +36,7 @@ docs: $(VENV)/.docs
 	$(BIN)/python docs/errors_page.py
 	$(BIN)/python docs/waits_page.py
 	$(BIN)/python docs/reference_pages.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file mkdocs.site.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file mkdocs.site.yml
 
 release-check: $(VENV)/.release
 	$(BIN)/python release/lock_requirements.py --check

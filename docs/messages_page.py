@@ -69,7 +69,9 @@ def _text(node: ast.expr) -> str:
 
 def _section(kind: str, entries: list[tuple[str, str]]) -> str:
     lines = [f"- **{_plain(what)}**" + (f": {_plain(fix)}" if fix.strip(_GAP + " ") else "") for what, fix in entries]
-    return f"\n## {kind}\n\n[Cause, remedy and exit status](errors.md#{kind.lower()})\n\n" + "\n".join(lines) + "\n"
+    # The base class has no section of its own there.
+    about = "" if kind == "BulkpullError" else f"[Cause, remedy and exit status](errors.md#{kind.lower()})\n\n"
+    return f"\n## {kind}\n\n{about}" + "\n".join(lines) + "\n"
 
 
 def _plain(text: str) -> str:

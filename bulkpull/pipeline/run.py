@@ -46,7 +46,7 @@ from bulkpull.output.run_history import held_back_by
 from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 from bulkpull.output.workspace import OutputFolder, find_blocked
 from bulkpull.pipeline.create_context import create_context
-from bulkpull.pipeline.decide import Action, Decision
+from bulkpull.pipeline.decision import Action, Decision
 from bulkpull.pipeline.execution_lookup import form_recorder
 from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
