@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -99,7 +100,7 @@ class Outcome:
 
 
 async def export_behind(
-    proxy: ConnectProxy, tmp_path: Path, *, scheme: str = "http", credentials: str = "", **settings: str
+    proxy: ConnectProxy, tmp_path: Path, *, scheme: str = "http", credentials: str = "", **settings: Any
 ) -> Outcome:
     context, authority = loopback_authority()
     (tmp_path / "authority.pem").write_bytes(authority)
@@ -114,7 +115,9 @@ async def export_behind(
         listener = await stack.enter_async_context(await asyncio.start_server(proxy.handle, "127.0.0.1", 0, ssl=tls))
         parts = urlsplit(simulator.api_base_url)
         origin = f"{parts.scheme}://{parts.netloc}"
-        addresses = {name: value.replace(origin, f"https://{API}") for name, value in simulator.environment.items()}
+        addresses: dict[str, Any] = {
+            name: value.replace(origin, f"https://{API}") for name, value in simulator.environment.items()
+        }
         process = await start(
             simulator,
             tmp_path / "out",

@@ -12,15 +12,8 @@ from bulkpull.catalog import load_catalog
 from bulkpull.model import Execution, OfferedDataset, Pull, Report, SecureLink, Window
 from bulkpull.output.ledger import StepEntry
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.pipeline.decide import (
-    Action,
-    DatasetFacts,
-    Decision,
-    ScheduleDecision,
-    Seen,
-    decide,
-    order_if_due,
-)
+from bulkpull.pipeline.decide import decide, order_if_due
+from bulkpull.pipeline.decision import Action, DatasetFacts, Decision, ScheduleDecision, Seen
 from bulkpull.pipeline.naming import query_digest, report_name, standing_name
 from bulkpull.pipeline.report_memory import ReportMemory, read_memory
 from bulkpull.pipeline.scheduled_report import Schedule, find_candidates, first_start, recurrence_h
