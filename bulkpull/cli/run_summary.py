@@ -168,7 +168,7 @@ def _table(manifest: Manifest) -> Table:
             record.dataset,
             Text(status, style=_STYLES[status]),
             f"{record.rows:,}" if has_data else "",
-            format_size(_stored(record)) if has_data else "",
+            format_size(record.stored_bytes) if has_data else "",
             f"{seconds:,.1f}" if seconds else "",
         )
     return table
@@ -187,7 +187,7 @@ def _totals(manifest: Manifest) -> str:
         (
             f"{len(there)} of {plural(len(manifest.datasets), 'dataset')}",
             plural(sum(record.rows for record in there), "row"),
-            f"{format_size(sum(_stored(record) for record in there))} Parquet",
+            f"{format_size(sum(record.stored_bytes for record in there))} Parquet",
             plural(manifest.requests.total, "call"),
         )
     )
@@ -201,10 +201,6 @@ def _metrics(records: Sequence[DatasetRecord]) -> str:
         if record.files and record.metrics
     ]
     return "; ".join(metrics)
-
-
-def _stored(record: DatasetRecord) -> int:
-    return sum(file.bytes for file in record.files)
 
 
 def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:

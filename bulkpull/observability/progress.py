@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bulkpull.errors import Step
 from bulkpull.event_types import (
     AllowanceAwaited,
     CallRetried,
@@ -33,12 +34,12 @@ INTERVAL_S = 60.0
 """Seconds between two summaries of a run in the log."""
 _MOST_NAMED = 4
 # What a pull does in each step, in a word.
-_DOING = {
-    "submit": "submitting",
-    "poll": "waiting",
-    "download": "downloading",
-    "convert": "converting",
-    "publish": "publishing",
+_DOING: Mapping[str, str] = {
+    Step.SUBMIT: "submitting",
+    Step.POLL: "waiting",
+    Step.DOWNLOAD: "downloading",
+    Step.CONVERT: "converting",
+    Step.PUBLISH: "publishing",
 }
 _DONE = {"complete": "done"}
 _WELL = ("done", "skipped")

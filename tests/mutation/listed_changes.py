@@ -306,7 +306,9 @@ BY_LAYER = (
     Change(
         "the next page on another host gets the token", "if not same_origin(url, self._base):", "if not url:", _CLIENT
     ),
-    Change("pages that lead in a circle are read for ever", "if request.url in asked:", "if not request.url:", _CLIENT),
+    Change(
+        "pages that lead in a circle are read for ever", "if request.url in visited:", "if not request.url:", _CLIENT
+    ),
     Change(
         "empty pages are read for ever",
         "if len(pages) > 1 and len(known) == number:",
