@@ -28,7 +28,7 @@ def a_run(line: ProgressLine, clock: Clock) -> None:
         line(PullStepped(step="submit"))
     clock.now_s += 60
     with about("AzureUsage"):
-        line(PullFinished(status="complete", rows=1))
+        line(PullFinished(status="complete", rows=1, reason=None))
     clock.now_s += 1
     with about("Profile"):
         line(PullFinished(status="failed", rows=0, reason="no room"))
