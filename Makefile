@@ -36,7 +36,7 @@ docs: $(VENV)/.docs
 	$(BIN)/python docs/errors_page.py
 	$(BIN)/python docs/waits_page.py
 	$(BIN)/python docs/reference_pages.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file mkdocs.site.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file mkdocs.site.yml
 
 release-check: $(VENV)/.release
 	$(BIN)/python release/lock_requirements.py --check
@@ -60,8 +60,10 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
+# pip says what it downloads: a minute of silence looks as if nothing happened.
 $(VENV)/.runtime: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
+	@echo "Installing bulkpull and its libraries into $(VENV) (330 MB on the disk, once) ..."
+	$(BIN)/python -m pip install --editable .
 	@touch $@
 
 # `pip install --group` came with pip 25.1, which the step above makes sure of.

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from bulkpull.events import Event, Level, Listener
     from bulkpull.insights.client import InsightsClient
     from bulkpull.model import Window
+    from bulkpull.observability.progress_line import ProgressLine
     from bulkpull.output.freshness import Freshness
     from bulkpull.output.manifest import DatasetRecord, Manifest
     from bulkpull.output.verify import Findings, Trouble
@@ -64,6 +65,7 @@ __all__ = [
     "Listener",
     "Manifest",
     "OutputLocked",
+    "ProgressLine",
     "ReportingError",
     "Selection",
     "Settings",
@@ -100,6 +102,7 @@ _ELSEWHERE = {
     "Listener": "bulkpull.events",
     "Manifest": "bulkpull.output.manifest",
     "OutputLocked": "bulkpull.errors",
+    "ProgressLine": "bulkpull.observability.progress_line",
     "ReportingError": "bulkpull.errors",
     "Selection": "bulkpull.custom_query",
     "Settings": "bulkpull.config.settings",
@@ -120,7 +123,7 @@ _ELSEWHERE = {
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
 if not TYPE_CHECKING:  # type checkers would take every unknown name for one that it has

@@ -56,8 +56,9 @@ async def export(
             none, and without `queries`, the twenty standard ones and all of `settings.queries`.
         queries: Custom exports, each published under its own name, besides `datasets`.
         settings: Without them the environment's are used.
-        since, until: Days to export instead of the query's own span: `[since, until)`, UTC; `until` defaults to now.
-            Dates, datetimes that are midnight UTC, or ISO 8601 texts.
+        since: First day to export, UTC, instead of the query's own span: a date, a datetime that is midnight UTC, or an
+            ISO 8601 text.
+        until: Day after the last one; default: now.
         everything: All that the service lists, beyond the twenty.
         reset_types: Let the columns of `datasets` take their narrowest types again, whatever earlier snapshots had: the
             way back for a column that became text.
@@ -136,7 +137,10 @@ async def resume(
     Args:
         run: The id of a run or its beginning; without it the newest unfinished one, else the newest. Of a run that
             ended with losses, what it lost is tried again; of a complete one the manifest is returned.
-        output, settings, listeners, credential: As for `export`.
+        output: The output folder of the run; beats `settings.output`.
+        settings: As for `export`.
+        listeners: As for `export`.
+        credential: As for `export`.
 
     Raises:
         SettingsError: There is no such run, or it was made against another service.
@@ -165,7 +169,9 @@ async def connect(
     Calls are paced, repeated and checked as those of an export are. For SQL over an output folder see `connect_sql`.
 
     Args:
-        settings, listeners, credential: As for `export`.
+        settings: As for `export`.
+        listeners: As for `export`.
+        credential: As for `export`.
 
     Raises:
         AuthError: A credential is missing.

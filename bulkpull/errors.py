@@ -14,7 +14,7 @@ All errors, as one class hierarchy.
     │   ├── Throttled              429: too many requests
     │   ├── ServiceTrouble         5xx: an error of the service
     │   ├── UnexpectedReply        a reply that is not understood
-    │   │   └── ListNotTold          a list of the service is null: its content is unknown
+    │   │   └── ListUnknown          a list of the service is null: its content is unknown
     │   ├── ReportLost             the report, or its query, no longer exists on the service
     │   ├── ExecutionFailed        the service gave up on this execution
     │   └── ExecutionOverdue       it was not ready before the deadline
@@ -309,7 +309,7 @@ class UnexpectedReply(ReportingError):
     remedy = "check `api_base_url`, `token_url` and the proxy (`bulkpull doctor`), then run the same command again"
 
 
-class ListNotTold(UnexpectedReply):
+class ListUnknown(UnexpectedReply):
     """A list of the service is null: its content is unknown, so nothing counts as missing and nothing is deleted."""
 
     cause = "a temporary error of the service, or a proxy that truncates replies"

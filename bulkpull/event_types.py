@@ -47,8 +47,9 @@ class Event:
 
     @property
     def facts(self) -> Mapping[str, object]:
-        """All that it tells beside level and dataset, by name."""
-        return {name: getattr(self, name) for name in _FACTS[type(self)]}
+        """All that it tells beside level and dataset, by name; an optional fact that was not given is left out."""
+        values = {name: getattr(self, name) for name in _FACTS[type(self)]}
+        return {name: value for name, value in values.items() if value is not None or name not in _OPTIONAL[type(self)]}
 
 
 _Type = TypeVar("_Type", bound=type[Event])
@@ -56,6 +57,7 @@ EVENTS: dict[str, type[Event]] = {}
 """Every event by its name."""
 _NAMES: dict[type[Event], str] = {}
 _FACTS: dict[type[Event], tuple[str, ...]] = {}
+_OPTIONAL: dict[type[Event], frozenset[str]] = {}
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -67,7 +69,9 @@ def event(name: str, level: Level = Level.INFO) -> Callable[[_Type], _Type]:
         kind.__annotations__["level"] = "Level"
         made: Any = dataclass(frozen=True, slots=True, kw_only=True)(kind)
         EVENTS[name], _NAMES[made] = made, name
-        _FACTS[made] = tuple(item.name for item in fields(made) if item.name not in ("level", "dataset"))
+        facts = [item for item in fields(made) if item.name not in ("level", "dataset")]
+        _FACTS[made] = tuple(item.name for item in facts)
+        _OPTIONAL[made] = frozenset(item.name for item in facts if item.default is None)
         return cast("_Type", made)
 
     return make
@@ -161,8 +165,8 @@ class RunProgressed(Event):
     downloading: str | None = None
     converting: str | None = None
     publishing: str | None = None
-    not_started: int | None = None
-    slowed_by: str | None = None
+    not_started: int | None
+    slowed_by: str | None
 
 
 @event("run.abandoned", Level.WARNING)
@@ -326,7 +330,7 @@ class QuotaReached(Event):
     """One-off reports are refused until a time."""
 
     wait_s: float
-    limit: int | None = None
+    limit: int | None
 
 
 @event("poll.narrowed", Level.WARNING)
@@ -353,7 +357,7 @@ class PullFinished(Event):
 
     status: str
     rows: int
-    reason: str | None = None
+    reason: str | None
 
 
 @event("window.split", Level.WARNING)
@@ -370,7 +374,7 @@ class DownloadProgressed(Event):
     """Bytes are on the disk; not logged."""
 
     done_bytes: int
-    size_bytes: int | None = None
+    size_bytes: int | None
 
 
 @event("download.completed")
@@ -396,7 +400,7 @@ class ConversionCompleted(Event):
     rows: int
     bytes: int
     elapsed_s: float
-    part: str | None = None
+    part: str | None
 
 
 @event("column.kept_as_text")
@@ -463,8 +467,8 @@ class CallSent(Event):
     endpoint: str
     status: int
     elapsed_s: float
-    request_id: str | None = None
-    skew_s: float | None = None
+    request_id: str | None
+    skew_s: float | None
 
 
 @event("call.retried", Level.WARNING)

@@ -55,8 +55,11 @@ def made(number: int = 0, *, elliptic: bool = False) -> Made:
 
 @cache
 def loopback_authority() -> tuple[ssl.SSLContext, bytes]:
-    """A context to serve loopback with, and the certificate (PEM) of the authority that its own is signed by."""
+    """
+    A context to serve loopback and `*.contoso.example` with, and the certificate (PEM) of the authority that its own is
+    signed by.
+    """
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.issue_cert("127.0.0.1", "*.contoso.example").configure_cert(context)
     return context, authority.cert_pem.bytes()

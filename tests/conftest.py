@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from certificates import loopback_authority
+import trustme
 from hypothesis import settings
 from in_process import without_child_processes
 
@@ -27,7 +27,7 @@ _own_folder: TemporaryDirectory[str] | None = None
 
 def pytest_configure() -> None:
     """
-    Let this process and all that it starts trust one authority, that of the tests, instead of the system's.
+    Let this process and all that it starts trust one authority, which signs nothing, instead of the system's.
 
     Every run and every start of the program reads all of them, which takes longer than a small export.
     """
@@ -36,7 +36,7 @@ def pytest_configure() -> None:
         return  # the first process has done it for all
     _own_folder = TemporaryDirectory(prefix="bulkpull-tests-")
     trusted = Path(_own_folder.name)
-    (trusted / "authority.pem").write_bytes(loopback_authority()[1])
+    (trusted / "authority.pem").write_bytes(trustme.CA().cert_pem.bytes())
     (trusted / "none").mkdir()
     os.environ |= {"SSL_CERT_FILE": str(trusted / "authority.pem"), "SSL_CERT_DIR": str(trusted / "none")}
 

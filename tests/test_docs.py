@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -154,23 +155,41 @@ def assert_exists(words: list[str]) -> None:
         assert option.partition("=")[0] in reported.output, option
 
 
+def build_site(into: Path, *options: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Build the site as `make docs` does; `--quiet` would silence warnings before mkdocs counts them."""
+    program = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(into), *options]
+    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run(program, cwd=folder, env=quiet, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
+
+
 def test_the_pages_are_those_of_the_site_and_every_link_leads_somewhere(tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
-    done = subprocess.run(  # noqa: S603 - our own interpreter
-        program, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False
-    )
+    done = build_site(tmp_path / "site")
+
     assert done.returncode == 0, done.stderr
     assert "search_index.json" in {page.name for page in (tmp_path / "site" / "search").iterdir()}
     assert {page.with_suffix(".html").name for page in PAGES} <= {page.name for page in (tmp_path / "site").iterdir()}
+    messages = (tmp_path / "site" / "messages.html").read_text(encoding="utf-8")
+    assert "<strong>…: unknown setting <code>…</code></strong>" in messages
+
+
+def test_a_dead_link_fails_the_site(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copyfile(ROOT / "mkdocs.yml", tmp_path / "mkdocs.yml")
+    (tmp_path / "bulkpull").symlink_to(ROOT / "bulkpull")
+    with (tmp_path / "docs" / "index.md").open("a", encoding="utf-8") as page:
+        page.write("\n[dead](nowhere.md) and [dead](errors.md#nothing)\n")
+    done = build_site(tmp_path / "site", folder=tmp_path)
+
+    assert done.returncode == 1
+    assert "'nowhere.md'" in done.stderr
+    assert "'#nothing'" in done.stderr
+    assert "mkdocs build --strict --config-file" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def test_the_site_with_the_python_reference_is_built_where_its_tool_is_installed(tmp_path: Path) -> None:
     pytest.importorskip("mkdocstrings_handlers.python")
-    program = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", "mkdocs.site.yml"]
-    done = subprocess.run(  # noqa: S603 - our own interpreter
-        [*program, "--site-dir", str(tmp_path / "site")],
-        cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = build_site(tmp_path / "site", "--config-file", "mkdocs.site.yml")
+
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "site" / "python-api.html").read_text(encoding="utf-8")
     assert all(f'id="bulkpull.{name}"' in page for name in ("export", "scan", "Settings"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
+import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,3 +58,28 @@ def test_an_error_without_a_step_of_its_own_tells_that_of_its_kind() -> None:
             error = kind("it broke", why="a reason")
             assert str(error) == f"it broke: a reason; {kind.remedy}"
             assert error.message == "it broke: a reason"
+
+
+MESSAGES = runpy.run_path(str(DOCS / "messages_page.py"))
+
+
+def test_messages_are_found_by_their_words_with_the_next_step_of_their_own() -> None:
+    page: str = MESSAGES["messages_page"]()
+
+    assert "- **the output folder … cannot be used**: name a folder by --output or by the setting `output`\n" in page
+    assert "- **…: unknown setting `…`**: …allowed are: …\n" in page
+    assert page.count("\n- **") > 200
+    for kind in re.findall(r"^## (\w+)$", page, flags=re.MULTILINE):
+        assert kind == "BulkpullError" or f"\n## {kind}\n" in (DOCS / "errors.md").read_text(encoding="utf-8")
+
+
+def test_what_is_no_message_is_not_taken_for_one() -> None:
+    source = ast.parse(
+        "SettingsError(text)\nSettingsError(f'{a} {b}')\nprint('some words for people')\nStep('plan the pull')"
+    )
+
+    assert list(MESSAGES["messages"](source)) == []
+
+
+def test_signs_of_markdown_in_a_message_are_shown_as_they_are() -> None:
+    assert MESSAGES["_plain"]("a_b <c> `d_e` [f]") == r"a\_b \<c\> `d_e` \[f\]".replace(r"\>", ">")

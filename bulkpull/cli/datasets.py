@@ -170,7 +170,7 @@ def _pick(name: str, offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> di
     for dataset in offer:
         if wanted in (dataset["dataset"].casefold(), dataset["offered_as"].casefold()):
             return dataset
-    from bulkpull.pipeline.plan import check_names  # slow to load
+    from bulkpull.pipeline.plan_names import check_names  # slow to load
 
     check_names((name,), catalog=catalog)
     raise NotOffered(

@@ -53,9 +53,9 @@ def init(
     common: CommonOptions,
 ) -> None:
     """
-    Write a commented settings file; on a terminal what no option gives is asked for.
+    Write a commented settings file; on a terminal, ask for what the options leave out.
 
-    Secrets are never asked for and never written: the end tells which environment variables carry them.
+    What it sets is shown first. Secrets are neither asked for nor written: the end names their environment variables.
     """
     del common
     if file.exists() and not force:
@@ -64,7 +64,7 @@ def init(
             why="it is not overwritten without --force",
             fix="give --force, or another --file",
         )
-    from bulkpull.config.template import USES, check_alone, settings_text  # slow to load
+    from bulkpull.config.template import USES, check_alone, set_lines, settings_text  # slow to load
 
     can_ask = sys.stdin.isatty() and sys.stderr.isatty()
     words = f"What for ({', '.join(USES)})"
@@ -79,6 +79,9 @@ def init(
     given["output"] = folder
     values |= {name: value.strip() for name, value in given.items() if value and value.strip()}
     check_alone(values)
+    print_message(f"settings for: {chosen}")
+    for line in set_lines(values):
+        print_message(f"  {line}")
     with disk_errors(file):
         write_atomically(file, settings_text(values, use=chosen))
     _print_next_steps(file, values, use=chosen)

@@ -11,16 +11,15 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from bulkpull.cli.errors import is_coloured
 from bulkpull.cli.options import CommonOptions, LogLevel
-from bulkpull.clock import stamp_of
-from bulkpull.event_types import Event, Level
-from bulkpull.redact import printable_value, redact
+from bulkpull.event_types import Event, Level, RunStarted
+from bulkpull.observability.log_lines import line_logger, log_event, to_json
+from bulkpull.redact import redact
 
 Write = Callable[[str], None]
 _LEVELS = {name: getattr(logging, name.upper()) for name in LogLevel}
@@ -51,10 +50,9 @@ class LogListener:
         """Listen to one event."""
         if event.level == Level.TRACE or isinstance(event, self._silent):
             return
-        facts = dict(event.facts) if event.dataset is None else {"dataset": event.dataset, **event.facts}
-        if self._is_json and "run_id" in facts:
-            self._log = self._log.bind(run_id=facts.pop("run_id"))
-        self._log.log(int(event.level), event.name, **facts)
+        if self._is_json and isinstance(event, RunStarted):
+            self._log = self._log.bind(run_id=event.run_id)
+        log_event(self._log, event)
 
     def pass_on(self, record: logging.LogRecord) -> None:
         """Write what a library logged."""
@@ -81,11 +79,6 @@ def libraries_logged_by(listener: LogListener) -> Iterator[None]:
         root.removeHandler(handler)
 
 
-def _stamped(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    line["timestamp"] = stamp_of(datetime.now(UTC))
-    return line
-
-
 class _Handler(logging.Handler):
     def __init__(self, listener: LogListener) -> None:
         super().__init__(logging.WARNING)
@@ -98,37 +91,17 @@ class _Handler(logging.Handler):
             self.handleError(record)
 
 
-class _Lines:
-    """What structlog writes finished lines to: every level the same way."""
-
-    def __init__(self, write: Write) -> None:
-        self._write = write
-
-    def __getattr__(self, level: str) -> Write:
-        return self._write
-
-
 def _logger(common: CommonOptions, *, write: Write, level: int) -> structlog.typing.FilteringBoundLogger:
     if common.logs_json:
-        stamp: structlog.typing.Processor = _stamped
         # No second look at the finished line: taking something out of JSON text could cut a string in two.
-        finish: list[structlog.typing.Processor] = [structlog.processors.JSONRenderer(ensure_ascii=False)]
-    else:
-        stamp = structlog.processors.TimeStamper(fmt="%H:%M:%SZ", utc=True)
-        render = structlog.dev.ConsoleRenderer(colors=is_coloured(), pad_event_to=22, sort_keys=False)
-        finish = [render, _redacted]
-    logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-        _Lines(write),
-        processors=[structlog.processors.add_log_level, stamp, _printable_values, *finish],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        cache_logger_on_first_use=False,
-    )
-    return logger
+        return line_logger(write, level=level, finish=[to_json])
+    render = structlog.dev.ConsoleRenderer(colors=is_coloured(), pad_event_to=22, sort_keys=False)
+    return line_logger(write, level=level, finish=[_with_time_of_day, render, _redacted])
 
 
-def _printable_values(_: Any, __: str, facts: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    # Text of the service must not steer a terminal or break a line.
-    return {name: printable_value(value, name=name) for name, value in facts.items() if value is not None}
+def _with_time_of_day(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    entry["timestamp"] = f"{entry['timestamp'][11:19]}Z"
+    return entry
 
 
 def _redacted(_: Any, __: str, line: Any) -> str:

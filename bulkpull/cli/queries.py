@@ -20,7 +20,7 @@ from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.service import call_service
 from bulkpull.cli.stdio import print_json
 from bulkpull.cli.target import command_settings, load_settings
-from bulkpull.errors import AccessDenied, ListNotTold, NotFound, SettingsError
+from bulkpull.errors import AccessDenied, ListUnknown, NotFound, SettingsError
 from bulkpull.formatting import join_some
 from bulkpull.model import OfferedDataset, Query, Report
 from bulkpull.query import check_query
@@ -139,7 +139,7 @@ def create_query(
         checked = check_query(text, offered=await client.get_datasets(), catalog=load_catalog())
         for warning in checked.warnings:
             print_note(warning, common)
-        with suppress(AccessDenied, ListNotTold):
+        with suppress(AccessDenied, ListUnknown):
             await client.get_queries(name=name)  # existing ones are not the new query
         return await client.create_query(name=name, text=checked.text, description=description)
 

@@ -19,7 +19,7 @@ from bulkpull.cli.target import command_settings, load_settings
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.days import window_of
-from bulkpull.errors import AccessDenied, BulkpullError, ListNotTold, SettingsError
+from bulkpull.errors import AccessDenied, BulkpullError, ListUnknown, SettingsError
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.orders import ReportChange, ReportOrder
 from bulkpull.insights.validation import LONGEST_TEXT, earliest_start
@@ -63,7 +63,7 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
                 order = _order(spec, title=query.name, dataset=dataset, window=window, now=now)
             if spec.at_once and spec.callback_url is not None:
                 print_note("a report that runs once may end without a callback: check its execution as well", common)
-            with suppress(AccessDenied, ListNotTold):
+            with suppress(AccessDenied, ListUnknown):
                 await client.get_reports(name=order.name)  # existing ones are not the new report
             return await client.create_report(replace(order, query_id=query.query_id))
 

@@ -127,7 +127,7 @@ def _pull(
         "status": record.status if record else UNFINISHED,
         "reason": record.reason if record else None,
         "rows": record.rows if record and record.files else None,
-        "bytes": sum(file.bytes for file in record.files) if record and record.files else None,
+        "bytes": record.stored_bytes if record and record.files else None,
         **ids,
         "seconds": record.seconds.model_dump() if record else None,
         "notes": list(record.notes) if record else [],

@@ -29,7 +29,6 @@ from bulkpull.event_types import (
     QuotaReached,
 )
 from bulkpull.events import Listener
-from bulkpull.observability.event_context import EventContext
 from bulkpull.output.run_history import last_durations
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.run import Run
@@ -89,12 +88,10 @@ def listeners(common: CommonOptions, console: Console, *, output: Path | None = 
             log = LogListener(common, write=write_line, silent=_IN_SUMMARY if common.quiet else ())
             targets = (log,)
         stack.enter_context(libraries_logged_by(log))
-        context = EventContext()
 
         def listen(event: Event) -> None:
-            attributed = context.of(event)
             for listener in targets:
-                listener(attributed)
+                listener(event)
 
         yield listen
 

@@ -23,8 +23,8 @@ from bulkpull.cli.errors import write_json_line
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import failed_datasets, failure_groups, is_interrupted_pull
 from bulkpull.observability.run_notes import run_notes
-from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
+from bulkpull.output.store import INSIDE, LocalStore
 
 _UNFINISHED = "unfinished"
 _STYLES = {
@@ -103,7 +103,9 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
     if metrics := _metrics(manifest.datasets):
         print_line("metrics: ", metrics, style="bold", console=console)
     print_failures(manifest, console)
-    notes = run_notes(manifest, with_skipped=True, most_misfits=_MOST_NAMED)
+    # That all were submitted stands above, and each has a report of its own.
+    with_skipped = not (manifest.submitted and len(manifest.datasets) > _MOST_NAMED)
+    notes = run_notes(manifest, with_skipped=with_skipped, most_misfits=_MOST_NAMED)
     for note in notes:
         print_line("note:  ", note, style="yellow", console=console)
     for word, line in _next_commands(manifest, invocation):
@@ -166,7 +168,7 @@ def _table(manifest: Manifest) -> Table:
             record.dataset,
             Text(status, style=_STYLES[status]),
             f"{record.rows:,}" if has_data else "",
-            format_size(_stored(record)) if has_data else "",
+            format_size(record.stored_bytes) if has_data else "",
             f"{seconds:,.1f}" if seconds else "",
         )
     return table
@@ -185,7 +187,7 @@ def _totals(manifest: Manifest) -> str:
         (
             f"{len(there)} of {plural(len(manifest.datasets), 'dataset')}",
             plural(sum(record.rows for record in there), "row"),
-            f"{format_size(sum(_stored(record) for record in there))} Parquet",
+            f"{format_size(sum(record.stored_bytes for record in there))} Parquet",
             plural(manifest.requests.total, "call"),
         )
     )
@@ -201,20 +203,16 @@ def _metrics(records: Sequence[DatasetRecord]) -> str:
     return "; ".join(metrics)
 
 
-def _stored(record: DatasetRecord) -> int:
-    return sum(file.bytes for file in record.files)
-
-
 def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
     """Where things are, and the next commands."""
-    layout = Layout(invocation.output)
+    store = LocalStore(invocation.output)
     complete = [record.dataset for record in manifest.datasets if record.files]
     lost = [record.dataset for record in failed_datasets(manifest)]
     ways: list[tuple[str, str]] = []
     if complete:
-        ways.append(("data", f"{layout.latest_link('<Dataset>')}/*.parquet"))
-    ways.append(("manifest", str(layout.manifest(manifest.run_id))))
-    ways.append(("page", str(layout.report(manifest.run_id))))
+        ways.append(("data", f"{store.place(INSIDE.latest_link('<Dataset>'))}/*.parquet"))
+    ways.append(("manifest", store.place(INSIDE.manifest(manifest.run_id))))
+    ways.append(("page", store.place(INSIDE.report(manifest.run_id))))
     if complete:
         ways.append(("read", invocation.read(complete[0])))
     if manifest.submitted:

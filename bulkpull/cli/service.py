@@ -52,7 +52,7 @@ def call_service(
     from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
     from bulkpull.insights.connect import connected
     from bulkpull.insights.error_mapping import WITHHELD
-    from bulkpull.pipeline.plan import check_names
+    from bulkpull.pipeline.plan_names import check_names
 
     log = LogListener(common, write=write_line, default=LogLevel.WARNING)
 

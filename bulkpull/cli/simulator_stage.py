@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any
 
 import anyio
@@ -18,6 +17,7 @@ from bulkpull.config.settings import ENV_PREFIX
 from bulkpull.errors import SettingsError
 from bulkpull.simulator import FAULT_TABLE, STORIES, Fault, FaultRow, Scenario, Simulator
 from bulkpull.simulator.fault_matrix import QUICK
+from bulkpull.suggestions import did_you_mean
 
 _LATENCY = re.compile(r"(\d+(?:\.\d+)?)(?:\.\.(\d+(?:\.\d+)?))?")
 _ROWS = {row.id: row for row in FAULT_TABLE}
@@ -133,11 +133,10 @@ def _expectation(row: FaultRow) -> str:
 
 def _known(name: str) -> str:
     if name not in STORIES:
-        near = get_close_matches(name, [*STORIES, *_ROWS], n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(name, [*STORIES, *_ROWS])
         raise SettingsError(
             f"--fault {name}: unknown fault id or name",
-            fix=f"{hint}`bulkpull simulate --list-faults` shows them",
+            fix=f"{hint + ' ' if hint else ''}`bulkpull simulate --list-faults` shows them",
         )
     return name
 

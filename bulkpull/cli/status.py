@@ -114,7 +114,7 @@ def _note_shrunk(chosen: Sequence[Freshness], *, common: CommonOptions) -> None:
 
 def _pick(names: Sequence[str], found: Sequence[Freshness], *, queries: Sequence[str]) -> list[Freshness]:
     from bulkpull.output.freshness import Freshness  # slow to load, as the next
-    from bulkpull.pipeline.plan import check_names
+    from bulkpull.pipeline.plan_names import check_names
 
     folded = {query.casefold(): query for query in queries}
     by_name = {freshness.dataset.casefold(): freshness for freshness in found}

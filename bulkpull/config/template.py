@@ -142,6 +142,11 @@ def settings_text(values: Values, *, use: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def set_lines(values: Values) -> list[str]:
+    """The lines of the file that set something, in its order."""
+    return [f"{name} = {_toml(values[name])}" for _, names in _sections() for name in names if name in values]
+
+
 def secrets() -> list[str]:
     """The settings that are secrets."""
     return [name for name, field in Settings.model_fields.items() if _is_secret(field.annotation)]

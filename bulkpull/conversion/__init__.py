@@ -10,15 +10,13 @@ Converts the stored CSV to Parquet without losing a character.
     read_csv        a batch → text columns, with exactly the rows and the content that were counted
     parquet_types   type names, and which type can hold the values of which
     type_inference  a text column → a narrower type, if every value can be written back unchanged
-    forms           date formats: their notation, and formatting back to the original text
+    forms           date formats: their notation, formatting back to the original text, and moments of any of them
     date_formats    the date and time formats that are recognised
     iso_dates       fixed-width formats, parsed digit by digit
     formats         the table of file formats, and what a format has to do
-    parquet_files   the Parquet format
-    column_metadata metadata of single columns of a Parquet file
-    write_table     batches → one file, in bounded memory
+    parquet_files   the Parquet format, with metadata of single columns
+    write_table     batches → one file, in bounded memory; a published file → the same with wider types
     read_table      a published file → its row count and its lineage
-    widen           a published file → the same with wider types
     prefetch        runs one stage of the pipeline in its own thread
     convert         the passes over the file that connect these stages
     worker          the child process that runs all of it

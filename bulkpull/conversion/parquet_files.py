@@ -1,17 +1,75 @@
-"""Reads and writes Parquet files by polars."""
+"""
+Reads and writes Parquet files by polars.
+
+polars takes metadata of single columns as part of an Arrow schema only, and makes such schemas without metadata. So it
+is put into the schema that polars exports, by the Arrow C data interface, which fixes the layout of that structure:
+https://arrow.apache.org/docs/format/CDataInterface.html
+"""
 
 from __future__ import annotations
 
+import ctypes
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import polars as pl
 
-from bulkpull.conversion.column_metadata import AnnotatedSchema
 from bulkpull.conversion.formats import Source, TableFiles
 
 _ARROW_SCHEMA = "ARROW:schema"  # the writer's own entry
+
+
+class _ArrowSchema(ctypes.Structure):
+    """`struct ArrowSchema`."""
+
+
+_ArrowSchema._fields_ = (
+    ("format", ctypes.c_char_p),
+    ("name", ctypes.c_char_p),
+    ("metadata", ctypes.c_void_p),
+    ("flags", ctypes.c_int64),
+    ("n_children", ctypes.c_int64),
+    ("children", ctypes.POINTER(ctypes.POINTER(_ArrowSchema))),
+    ("dictionary", ctypes.POINTER(_ArrowSchema)),
+    ("release", ctypes.c_void_p),
+    ("private_data", ctypes.c_void_p),
+)
+_pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
+_pointer_of.restype, _pointer_of.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+
+
+class AnnotatedSchema:
+    """
+    A schema whose columns have metadata; it has to live as long as what is exported from it is read.
+
+    Args:
+        metadata: Keys and values by column.
+    """
+
+    def __init__(self, schema: pl.Schema, metadata: Mapping[str, Mapping[str, str]]) -> None:
+        self._schema = schema
+        self._encoded = {name: ctypes.create_string_buffer(_encode(pairs)) for name, pairs in metadata.items()}
+
+    def __arrow_c_schema__(self) -> object:
+        capsule = self._schema.__arrow_c_schema__()
+        schema = _ArrowSchema.from_address(_pointer_of(capsule, b"arrow_schema"))
+        for place in range(schema.n_children):
+            column = schema.children[place].contents
+            encoded = self._encoded.get(column.name.decode())
+            if encoded is not None:
+                # The exporter frees what it made itself, wherever this pointer leads.
+                column.metadata = ctypes.addressof(encoded)
+        return capsule
+
+
+def _encode(pairs: Mapping[str, str]) -> bytes:
+    """As the interface has it: the number of pairs, then each key and value behind its length, all in native order."""
+    parts = [struct.pack("=i", len(pairs))]
+    for text in (text for pair in pairs.items() for text in pair):
+        parts += [struct.pack("=i", len(text.encode())), text.encode()]
+    return b"".join(parts)
 
 
 class ParquetFiles:

@@ -15,8 +15,7 @@ import numpy as np
 import polars as pl
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.forms import read_dates
-from bulkpull.conversion.instants import instant_of
+from bulkpull.conversion.forms import instant_of, read_dates
 from bulkpull.conversion.messages import ColumnPlan, Misfit, WindowBounds, WindowRows
 from bulkpull.conversion.type_inference import ColumnTyper
 

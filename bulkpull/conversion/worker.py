@@ -66,7 +66,7 @@ def main() -> None:
 
     # The slow part of starting, done before the first order is there. The parent never imports it.
     from bulkpull.conversion.convert import convert  # noqa: PLC0415 - orders are listened for before this takes its time
-    from bulkpull.conversion.widen import widen_file  # noqa: PLC0415 - as before
+    from bulkpull.conversion.write_table import widen_file  # noqa: PLC0415 - as before
 
     while True:
         order = orders.get()

@@ -18,7 +18,7 @@ from bulkpull.auth.token_endpoint import TokenSource
 from bulkpull.clock import Clock
 from bulkpull.errors import (
     AccessDenied,
-    ListNotTold,
+    ListUnknown,
     NotConnected,
     ReportingError,
     TransferError,
@@ -161,7 +161,7 @@ class InsightsClient:
         """
         Stored queries that match exactly, whatever the filter lets by: the user's own, on demand also the system's.
 
-        A list that is null is unknown, not empty (`ListNotTold`).
+        A list that is null is unknown, not empty (`ListUnknown`).
 
         Args:
             only_system: The system's and no others.
@@ -318,7 +318,7 @@ class InsightsClient:
         """
         The user's reports that match exactly, whatever the filter lets by.
 
-        A list that is null is unknown, not empty (`ListNotTold`).
+        A list that is null is unknown, not empty (`ListUnknown`).
 
         Args:
             tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
@@ -355,7 +355,7 @@ class InsightsClient:
                 requests.list_reports(report_id=None, name=None, query_id=None), retry=True
             )
             reports = self._listings.read(items, responses.read_report, what="reports", required=is_ours)
-        except (AccessDenied, ListNotTold):
+        except (AccessDenied, ListUnknown):
             return None
         self._listed_ids.update(report.report_id for report in reports)
         return reports
@@ -438,13 +438,13 @@ class InsightsClient:
         Source: Get Report Executions API.
         """
         found: list[Execution] = []
-        asked = requests.list_executions(
+        calls = requests.list_executions(
             report_ids, statuses=statuses, latest=latest, execution_ids=execution_ids, api_base_url=self._base
         )
         urgency = Urgency.USUAL if retry else Urgency.LOOK
         # The latest executions are one a report: where each stands on a page of its own, there are as many pages.
         most_pages = len(report_ids) + _SPARE_PAGES if latest else None
-        for call in (replace(request, urgency=urgency) for request in asked):
+        for call in (replace(call, urgency=urgency) for call in calls):
             for page in await self._session.pages_if_any(call, retry=retry, most_pages=most_pages):
                 read = partial(responses.read_execution, data_redacted=page.data_redacted, now=self.service_time())
                 found += self._listings.read(page.items, read, what="executions")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bulkpull.errors import ListNotTold, UnexpectedReply
+from bulkpull.errors import ListUnknown, UnexpectedReply
 from bulkpull.event_types import ListOdd
 from bulkpull.events import Events
 from bulkpull.insights import responses
@@ -27,11 +27,11 @@ class ListingReader:
         What a listing holds; nothing where the service says that nothing matches.
 
         Raises:
-            ListNotTold: A page's list is null.
+            ListUnknown: A page's list is null.
         """
         pages = await self.session.pages_if_any(call, retry=retry)
         if any(page.is_null for page in pages):
-            raise ListNotTold(
+            raise ListUnknown(
                 f"cannot {call.operation}: the service does not report what exists",
                 why="its list is null, which is not an empty list",
                 fix="run it again; nothing was treated as missing",
@@ -53,7 +53,7 @@ class ListingReader:
             required: Whether an entry of that name is looked for: "cannot be read" must then not become "is not there".
 
         Raises:
-            ListNotTold: One that is looked for cannot be read.
+            ListUnknown: One that is looked for cannot be read.
             UnexpectedReply: No entry can be read.
         """
         found, unread = responses.read_all(items, read)
@@ -70,7 +70,7 @@ def _read_or_refuse(read: Callable[[Mapping[str, Any]], object], item: Mapping[s
     try:
         read(item)
     except UnexpectedReply as error:
-        raise ListNotTold(error.what, why=error.why, fix="run it again; nothing was treated as missing") from None
+        raise ListUnknown(error.what, why=error.why, fix="run it again; nothing was treated as missing") from None
 
 
 def required_names(name: str | None, *, whole: bool) -> Callable[[str], bool]:

@@ -109,7 +109,7 @@ class ApiSession:
         However many pages there are, one that brings nothing new after the first is the last.
         """
         request = self.request(call)
-        asked, known = {request.url}, set[str]()
+        visited, known = {request.url}, set[str]()
         pages: list[Envelope] = []
         while True:
             page = await (self.send_with_retry(request) if retry else self.send(request))
@@ -126,11 +126,11 @@ class ApiSession:
             if page.next_link is None:
                 return pages
             request = ApiRequest(call, self._next_url(page.next_link, page=request))
-            if request.url in asked:
+            if request.url in visited:
                 raise UnexpectedReply(f"cannot {call.operation}", why="its pages form a loop")
             if len(pages) > 1 and len(known) == number:
                 return pages
-            asked.add(request.url)
+            visited.add(request.url)
 
     async def pages_if_any(self, call: Call, *, retry: bool = True, most_pages: int | None = None) -> list[Envelope]:
         """As `pages`; where a filter matches nothing the service says 404 (behaviours 74 and 102), and we say none."""
@@ -215,14 +215,14 @@ class ApiSession:
         try:
             envelope = self._checked(reply, request)
         except BulkpullError as error:
-            self._take_note(error, reported)
+            self._update_rate_limit(error, reported)
             if isinstance(error, AccessDenied) and token.app_only:
                 raise _app_only_refused(error) from None
             raise
         self.pacer.succeeded()
         return envelope
 
-    def _take_note(self, error: BulkpullError, reported: AllowanceHeaders) -> None:
+    def _update_rate_limit(self, error: BulkpullError, reported: AllowanceHeaders) -> None:
         if isinstance(error, Throttled):
             self.pacer.throttled(error.retry_after_s, reported)
         elif not isinstance(error, ServiceTrouble):

@@ -161,7 +161,7 @@ def _facts(account: RunSummary) -> dict[str, str]:
         "Took": format_duration(_worked_s(account)),
         "Rows": f"{sum(record.rows for record in fresh):,}",
         "Downloaded": format_size(sum(record.downloaded_bytes for record in records if record.status != "skipped")),
-        "As Parquet": format_size(sum(stored_bytes(record) for record in fresh)),
+        "As Parquet": format_size(sum(record.stored_bytes for record in fresh)),
         "Calls": f"{manifest.requests.total:,}",
     }
 
@@ -172,11 +172,6 @@ def _worked_s(account: RunSummary) -> float:
         return account.timings.length_s
     manifest = account.manifest
     return (datetime.fromisoformat(manifest.finished_at) - datetime.fromisoformat(manifest.started_at)).total_seconds()
-
-
-def stored_bytes(record: DatasetRecord) -> int:
-    """Bytes of Parquet."""
-    return sum(file.bytes for file in record.files)
 
 
 def _failure(group: FailureGroup, account: RunSummary) -> Failure:
@@ -200,12 +195,12 @@ def _rank(record: DatasetRecord) -> int:
 def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
     status = _UNFINISHED if is_interrupted_pull(record, account.manifest) else record.status
     tone, sign = _STATUSES[status]
-    has_data = record.status in ("complete", "skipped")
+    has_data = record.is_current
     took_s = record.seconds.total
     cells = {
         "Rows": f"{record.rows:,}" if has_data else _NONE,
         "Change": _change(record, account.rows_before.get(record.dataset)),
-        "Parquet": format_size(stored_bytes(record)) if has_data else _NONE,
+        "Parquet": format_size(record.stored_bytes) if has_data else _NONE,
         "Took": format_duration(took_s) if took_s else _NONE,
     }
     return DatasetRow(record.dataset, status, tone, sign, cells, _dataset_notes(record, account))

@@ -1,7 +1,7 @@
 """
 The state of a run at this moment, gathered from its events (pure).
 
-The live display draws it, and each minute the log and the metrics file get a summary of it (`heartbeat`). Nothing here
+The live display draws it, and each minute the log and the metrics file get a summary of it. Nothing here
 knows of terminals or reads a clock.
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from bulkpull.errors import Step
 from bulkpull.event_types import (
     AllowanceAwaited,
     CallRetried,
@@ -24,15 +26,20 @@ from bulkpull.event_types import (
     PullFinished,
     PullStepped,
     QuotaReached,
+    RunProgressed,
 )
+from bulkpull.formatting import join_some
 
+INTERVAL_S = 60.0
+"""Seconds between two summaries of a run in the log."""
+_MOST_NAMED = 4
 # What a pull does in each step, in a word.
-_DOING = {
-    "submit": "submitting",
-    "poll": "waiting",
-    "download": "downloading",
-    "convert": "converting",
-    "publish": "publishing",
+_DOING: Mapping[str, str] = {
+    Step.SUBMIT: "submitting",
+    Step.POLL: "waiting",
+    Step.DOWNLOAD: "downloading",
+    Step.CONVERT: "converting",
+    Step.PUBLISH: "publishing",
 }
 _DONE = {"complete": "done"}
 _WELL = ("done", "skipped")
@@ -133,6 +140,27 @@ class Progress:
                 line = DatasetProgress(event.dataset, now_s, usual_s=self.usual.get(event.dataset))
                 self.lines[event.dataset] = line
             _note_line(line, event, now_s=now_s)
+
+    def as_event(self, *, now_s: float) -> RunProgressed:
+        """
+        How far the run is, in a line: datasets by state, and for each step those that are in it.
+
+        A log without new lines does not tell a run that waits for the service from one that hangs.
+        """
+        done, failed, total = self.counts()
+        states: dict[str, Any] = {
+            state: join_some(names, most=_MOST_NAMED) for state, names in self.datasets_by_state().items()
+        }
+        return RunProgressed(
+            done=done,
+            failed=failed,
+            total=total,
+            elapsed_s=round(now_s - self.began_s),
+            downloaded_bytes=self.done_bytes(),
+            not_started=total - len(self.lines) or None,
+            slowed_by="; ".join(self.hindrances(now_s=now_s)) or None,
+            **states,
+        )
 
     def datasets_by_state(self) -> dict[str, list[str]]:
         """The datasets that are not finished, by what they are doing, in the order of the steps."""

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from bulkpull.observability.progress import STATES, Progress
-from bulkpull.output.manifest import DatasetRecord, Manifest
+from bulkpull.output.manifest import Manifest
 
 _DATASET_SUCCESS = "bulkpull_dataset_last_success_timestamp_seconds"
 _RUN_SUCCESS = "bulkpull_run_last_success_timestamp_seconds"
@@ -157,7 +157,7 @@ def _of_run(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> I
 
 def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     ended, records = _unix(manifest.finished_at), manifest.datasets
-    there = [record for record in records if record.status in ("complete", "skipped")]
+    there = [record for record in records if record.is_current]
     success = dict(remembered.dataset_success) | {record.dataset: ended for record in there}
     rows = dict(remembered.rows) | {record.dataset: record.rows for record in there}
 
@@ -171,7 +171,9 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
         "last_success_timestamp_seconds", "When the dataset was last exported, or found unchanged.", by_dataset(success)
     )
     yield gauge("rows", "Rows of the snapshot that is current.", by_dataset(rows))
-    yield gauge("bytes", "Bytes of Parquet of the snapshot.", by_dataset({one.dataset: _stored(one) for one in there}))
+    yield gauge(
+        "bytes", "Bytes of Parquet of the snapshot.", by_dataset({one.dataset: one.stored_bytes for one in there})
+    )
     made = {one.dataset: _unix(one.generated_at) for one in there if one.generated_at}
     yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", by_dataset(made))
     # A skipped dataset tells the size of the file that its snapshot came from.
@@ -206,10 +208,6 @@ def _gauge(name: str, description: str, output: str, samples: Iterable[tuple[dic
 
 def _states(status: str, known: Iterable[str]) -> list[tuple[dict[str, str], float]]:
     return [({"status": state}, float(state == status)) for state in known]
-
-
-def _stored(record: DatasetRecord) -> int:
-    return sum(file.bytes for file in record.files)
 
 
 def _unix(iso: str) -> float:

@@ -23,10 +23,9 @@ from queue import SimpleQueue
 from typing import Any
 
 from bulkpull import platforms
-from bulkpull.clock import stamp_of
 from bulkpull.event_types import Event, Level, restore_event
+from bulkpull.observability.log_lines import Entry, as_entry, line_logger, log_event, to_json
 from bulkpull.output.layout import Layout
-from bulkpull.redact import printable_value
 
 # A nightly run of twenty datasets logs a hundred kilobytes. Logs of many retries are cut here, calls first.
 MOST_BYTES = 16 << 20
@@ -36,8 +35,6 @@ _CLOSING_S = 5.0
 # Lines that wait for a disk that refuses them; a full disk of some minutes costs none.
 _MOST_WAITING = 20_000
 _AT_ONCE = 500
-
-Entry = dict[str, Any]
 
 
 class RunLog:
@@ -53,6 +50,7 @@ class RunLog:
         self._output = output
         self._most_bytes = most_bytes
         self._entries: SimpleQueue[Entry | None] = SimpleQueue()
+        self._log = line_logger(self._entries.put, level=Level.DEBUG, finish=[as_entry])
         self._writer = threading.Thread(target=self._work, name="bulkpull run log", daemon=True)
         self._trouble: OSError | None = None
         self._file: FileIO | None = None
@@ -65,8 +63,7 @@ class RunLog:
 
     def tell(self, event: Event, *, run_id: str, at: datetime) -> None:
         """Write down an event that happened at `at`; returns at once."""
-        if event.level > Level.TRACE:
-            self._entries.put(as_entry(event, run_id=run_id, at=at))
+        log_event(self._log, event, run_id=run_id, at=at)
 
     def close(self) -> OSError | None:
         """End the file and make it durable; returns why it is not whole, if it is not."""
@@ -139,14 +136,6 @@ class RunLog:
             self._file = None
 
 
-def as_entry(event: Event, *, run_id: str, at: datetime) -> Entry:
-    """An event as it stands in the log (pure)."""
-    facts = {name: value for name, value in event.facts.items() if value is not None and name != "run_id"}
-    about = {"run_id": run_id} | ({"dataset": event.dataset} if event.dataset is not None else {})
-    values = {name: printable_value(value, name=name) for name, value in facts.items()}
-    return {"timestamp": stamp_of(at), "level": event.level.name.lower(), "event": event.name} | about | values
-
-
 def parse_entry(line: str) -> tuple[Event, datetime] | None:
     """An event, and when it happened, from a line of the log (pure); `None` for a line that is none."""
     try:
@@ -180,7 +169,7 @@ def _open_log(path: Path) -> FileIO:
 
 
 def _line(entry: Entry) -> bytes:
-    return json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+    return str(to_json(None, "", entry)).encode("utf-8", "replace") + b"\n"
 
 
 def _mend(file: FileIO) -> int:

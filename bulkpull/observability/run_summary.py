@@ -50,7 +50,7 @@ class RunOutcome:
 def run_outcome(manifest: Manifest) -> RunOutcome:
     """How the run ended."""
     whole = plural(len(manifest.datasets), "dataset")
-    there = [record for record in manifest.datasets if record.status in ("complete", "skipped")]
+    there = [record for record in manifest.datasets if record.is_current]
     if manifest.interrupted:
         done = f"{len(there)} of {whole} done" if manifest.datasets else "before any report was created"
         sentence = f"The run was stopped, {done}; the same command resumes it."

@@ -8,11 +8,12 @@ Times are seconds of work since the run began. A resumed run has no gap: the tim
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from bulkpull.errors import Step
 from bulkpull.event_types import (
     AllowanceTold,
     CallRetried,
@@ -39,12 +40,12 @@ class Phase(StrEnum):
     PUBLISH = "publish"
 
 
-_PHASES = {
-    "submit": Phase.WAITING,
-    "poll": Phase.SERVICE,
-    "download": Phase.DOWNLOAD,
-    "convert": Phase.CONVERT,
-    "publish": Phase.PUBLISH,
+_PHASES: Mapping[str, Phase] = {
+    Step.SUBMIT: Phase.WAITING,
+    Step.POLL: Phase.SERVICE,
+    Step.DOWNLOAD: Phase.DOWNLOAD,
+    Step.CONVERT: Phase.CONVERT,
+    Step.PUBLISH: Phase.PUBLISH,
 }
 
 

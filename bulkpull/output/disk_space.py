@@ -162,5 +162,4 @@ def expected_sizes(output: Path, datasets: Iterable[str]) -> list[ExpectedSize]:
 
 
 def _as_exported(record: DatasetRecord) -> ExpectedSize:
-    stored_bytes = sum(file.bytes for file in record.files)
-    return ExpectedSize(record.dataset, record.downloaded_bytes, stored_bytes, is_known=True)
+    return ExpectedSize(record.dataset, record.downloaded_bytes, record.stored_bytes, is_known=True)

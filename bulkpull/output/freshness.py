@@ -109,9 +109,7 @@ def last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[str
         for record in [] if manifest.submitted else manifest.datasets:
             finished_at = datetime.fromisoformat(manifest.finished_at)
             is_waiting = record.status == "skipped" and record.due_at is not None
-            has_looked = (
-                not is_waiting and record.status in ("complete", "skipped") and _is_believed(record, now=finished_at)
-            )
+            has_looked = not is_waiting and record.is_current and _is_believed(record, now=finished_at)
             if record.dataset in wanted and has_looked:
                 looks.setdefault(record.dataset, finished_at)
         if wanted <= looks.keys():

@@ -161,6 +161,8 @@ class DatasetRecord(_Record):
     does.
     """
 
+    model_config = ConfigDict(frozen=True)
+
     dataset: str
     status: DatasetStatus
     reason: str | None = None
@@ -198,6 +200,16 @@ class DatasetRecord(_Record):
     notes: list[str] = Field(default_factory=list)
     named: bool = Field(default=False, exclude=True)
     error: BulkpullError | None = Field(default=None, exclude=True)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether readers have its data, of this run or unchanged since an earlier one."""
+        return self.status in ("complete", "skipped")
+
+    @property
+    def stored_bytes(self) -> int:
+        """Size of its published files, bytes."""
+        return sum(file.bytes for file in self.files)
 
     def __repr__(self) -> str:
         description = f"{self.rows:,} rows" if self.reason is None else self.reason
@@ -284,7 +296,7 @@ def status_of(records: list[DatasetRecord]) -> RunStatus:
     """`complete` when nothing was lost, `failed` when everything was, `partial` in between."""
     if not any(is_lost(record) for record in records):
         return "complete"
-    return "partial" if any(record.status in ("complete", "skipped") for record in records) else "failed"
+    return "partial" if any(record.is_current for record in records) else "failed"
 
 
 class CurrentSnapshot(_Record):

@@ -17,7 +17,8 @@ from bulkpull.output.ledger import StepEntry
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.output.store import OutputStore
-from bulkpull.pipeline.decide import DatasetFacts, Decision, Seen, decide
+from bulkpull.pipeline.decide import decide
+from bulkpull.pipeline.decision import DatasetFacts, Decision, Seen
 from bulkpull.pipeline.execution_lookup import ExecutionLookup
 from bulkpull.pipeline.naming import pull_fingerprint
 from bulkpull.pipeline.report_memory import ReportMemory
@@ -68,13 +69,13 @@ async def decide_all(
     reusable, later = reusable or Reusable(), {entry.dataset: entry.facts for entry in unchanged}
     known = {pull: memories.get(pull.dataset) or ReportMemory() for pull in parts}
     found = {pull: _reports_of(pull, reports, memory) for pull, memory in known.items() if schedule and not pull.window}
-    asked = [report for of_one in found.values() for report in of_one]
-    executions = tuple(await _latest_executions(asked, lookup=lookup))
-    late = [report for report in asked if schedule and is_late(report, executions, now=schedule.now)]
+    scheduled = [report for of_one in found.values() for report in of_one]
+    executions = tuple(await _latest_executions(scheduled, lookup=lookup))
+    late = [report for report in scheduled if schedule and is_late(report, executions, now=schedule.now)]
     begun = await _begun_executions(late, lookup=lookup) if late else {}
     decisions: dict[str, Decision] = {}
     for pull, windows in parts.items():
-        marks = [pull_fingerprint(window) for window in windows]
+        fingerprints = [pull_fingerprint(window) for window in windows]
         current, last_answer = None if pull.dataset in damaged else published.get(pull.dataset), None
         if schedule and current and current.question_sha256 != question_of(pull).sha256:
             find = partial(find_last_answer, store, pull.dataset, question_of(pull).sha256)
@@ -83,8 +84,10 @@ async def decide_all(
             published=current,
             last_answer=last_answer,
             is_done=pull.dataset in done,
-            collectable=tuple(report.report_id for mark in marks for report in reusable.reports.get(mark, [])),
-            kept_windows=sum(mark in reusable.converted for mark in marks) if pull.window else 0,
+            collectable=tuple(
+                report.report_id for fingerprint in fingerprints for report in reusable.reports.get(fingerprint, [])
+            ),
+            kept_windows=sum(fingerprint in reusable.converted for fingerprint in fingerprints) if pull.window else 0,
             unchanged=_unchanged(pull, later.get(pull.dataset)),
             memory=known[pull],
             scheduled=None if reports is None else found.get(pull, ()),

@@ -20,7 +20,8 @@ from bulkpull.output.ledger import STANDING
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.dataset import DatasetExport
-from bulkpull.pipeline.decide import Action, Decision, ScheduleDecision, order_if_due
+from bulkpull.pipeline.decide import order_if_due
+from bulkpull.pipeline.decision import Action, Decision, ScheduleDecision
 from bulkpull.pipeline.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.naming import query_digest, standing_name
 from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker

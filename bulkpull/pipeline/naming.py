@@ -1,8 +1,8 @@
 """
 The names of our queries and reports on the service, and parsing them (pure).
 
-Creating is not idempotent (behaviour 45) and an answer can get lost, so every name carries a mark made of the question
-and of the columns that it selects today. Objects with other names belong to others and are never touched (80).
+Creating is not idempotent (behaviour 45) and an answer can get lost, so every name carries a fingerprint of the
+question and of the columns that it selects today. Objects with other names belong to others and are never touched (80).
 
     bulkpull AzureUsage 3f1c09aa5b7d                                  a query, used again from run to run
     bulkpull_AzureUsage_9b02e7d1c4a6_20261123T020405Z-1f2e3d_1        a report of one run, its first attempt
@@ -28,7 +28,7 @@ DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
 """The description of our queries and reports."""
 _STANDING = "standing"
 _REPORT = re.compile(
-    rf"{OWN_PREFIX}_(?P<dataset>.+)_(?P<mark>[0-9a-f]{{12}})_(?:(?P<run>{RUN_ID.pattern})_(?P<attempt>\d+)|{_STANDING})"
+    rf"{OWN_PREFIX}_(?P<dataset>.+)_(?P<fingerprint>[0-9a-f]{{12}})_(?:(?P<run>{RUN_ID.pattern})_(?P<attempt>\d+)|{_STANDING})"
 )
 
 
@@ -38,12 +38,12 @@ class ReportName:
     The parsed name of one of our reports.
 
     Attributes:
-        mark: As `pull_fingerprint` gives it.
+        fingerprint: As `pull_fingerprint` gives it.
         run_id: The run that ordered it; `None` for a scheduled report.
     """
 
     dataset: str
-    mark: str
+    fingerprint: str
     run_id: str | None = None
     attempt: int | None = None
 
@@ -95,7 +95,7 @@ def parse_report_name(name: str) -> ReportName | None:
     if found is None:
         return None
     attempt = found["attempt"]
-    return ReportName(found["dataset"], found["mark"], found["run"], int(attempt) if attempt else None)
+    return ReportName(found["dataset"], found["fingerprint"], found["run"], int(attempt) if attempt else None)
 
 
 def is_ours(query: Query) -> bool:

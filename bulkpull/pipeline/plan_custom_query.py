@@ -18,7 +18,7 @@ from bulkpull.metrics import MetricChoice, MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.date_windows import first_listed_month
 from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
-from bulkpull.pipeline.time_column import with_usable_window
+from bulkpull.pipeline.time_column import window_instead_of, with_usable_window
 from bulkpull.pipeline.timespan import choose_timespan
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
 from bulkpull.query.drift import find_query_drift
@@ -88,6 +88,8 @@ def select_pull(
             statement, notes = _with_every_column(statement, offered, choice)
         # As for a whole dataset: where a window is ignored, a short span would hide that.
         span_asked = timespan if window is None else None
+        if window is not None and timespan is not None and statement.timespan is None:
+            notes = [*notes, window_instead_of(timespan)]
         statement, wider = _with_timespan(statement, offered, catalog=catalog, timespan=span_asked)
     if selection.system_query is not None:
         notes = _refuse_drift(statement, offered, source=source)

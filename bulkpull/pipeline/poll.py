@@ -205,7 +205,10 @@ class Poller:
                     watch.running_since_s = now
                 self._events.emit(
                     ExecutionChanged(
-                        report_id=watch.report.report_id, status=execution.status, age_s=round(now - watch.since_s, 1)
+                        dataset=watch.dataset,
+                        report_id=watch.report.report_id,
+                        status=execution.status,
+                        age_s=round(now - watch.since_s, 1),
                     )
                 )
         match verdict:
@@ -313,6 +316,7 @@ class Poller:
                 watch.warned = True
                 self._events.emit(
                     ExecutionChanged(
+                        dataset=watch.dataset,
                         report_id=watch.report.report_id,
                         status=watch.status or "not seen yet",
                         age_s=round(age_s, 1),

@@ -140,8 +140,8 @@ class Publisher:
         try:
             current.save(self.store)
         except OSError as trouble:
-            named, wanted = Current.load(self.store).datasets.get(dataset), current.datasets[dataset]
-            if named is None or (named.run_id, named.files) != (wanted.run_id, wanted.files):
+            named, expected = Current.load(self.store).datasets.get(dataset), current.datasets[dataset]
+            if named is None or (named.run_id, named.files) != (expected.run_id, expected.files):
                 raise
             return [Undone(dataset, "pointer", to_disk_error(trouble, str(self.store)).message)]
         return []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from bulkpull.errors import BulkpullError, ExecutionFailed, ExecutionOverdue, ServiceTrouble
+from bulkpull.event_types import present_dataset
 from bulkpull.model import Execution, ExecutionStatus, Report
 
 
@@ -16,6 +17,7 @@ class ReportWatch:
     One pending report; times are seconds of the monotonic clock.
 
     Attributes:
+        dataset: Whose task waits for it.
         usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
         deadline_from_s: As `usual_s`, where the deadline may follow from it.
         without_link: In how many polls its execution was completed and had no link.
@@ -24,6 +26,7 @@ class ReportWatch:
 
     report: Report
     since_s: float
+    dataset: str | None = field(default_factory=present_dataset.get)
     usual_s: float | None = None
     deadline_from_s: float | None = None
     status: str | None = None

@@ -19,7 +19,8 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.model import OfferedDataset, Window
 from bulkpull.pipeline.metric_refusals import MetricRefusals
 from bulkpull.pipeline.offer_check import check_offer
-from bulkpull.pipeline.plan import Plan, check_names, check_selections, make_plan
+from bulkpull.pipeline.plan import Plan, check_selections, make_plan
+from bulkpull.pipeline.plan_names import check_names
 
 
 @dataclass(frozen=True, slots=True)

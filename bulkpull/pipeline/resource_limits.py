@@ -74,7 +74,7 @@ class Concurrency:
         return _MEMORY_OF_RUN + conversions + self.downloads * self.segments * _MEMORY_OF_STREAM
 
 
-def fit(wanted: Concurrency, limits: Limits, *, calls: int) -> Concurrency:
+def fit(requested: Concurrency, limits: Limits, *, calls: int) -> Concurrency:
     """
     The largest concurrency within the limits, at least one of each (pure).
 
@@ -83,44 +83,44 @@ def fit(wanted: Concurrency, limits: Limits, *, calls: int) -> Concurrency:
     Args:
         calls: Calls to the service at once, each with a socket.
     """
-    for fitting in _reductions(wanted):
+    for fitting in _reductions(requested):
         has_files = limits.open_files is None or fitting.files + calls <= limits.open_files
         if has_files and (limits.memory_bytes is None or fitting.memory_bytes <= limits.memory_bytes):
             return fitting
     return Concurrency(1, 1, 1)
 
 
-def _reductions(wanted: Concurrency) -> Iterator[Concurrency]:
-    for conversions in range(wanted.conversions, 0, -1):
-        for downloads in range(wanted.downloads, 0, -1):
-            for segments in range(wanted.segments, 0, -1):
+def _reductions(requested: Concurrency) -> Iterator[Concurrency]:
+    for conversions in range(requested.conversions, 0, -1):
+        for downloads in range(requested.downloads, 0, -1):
+            for segments in range(requested.segments, 0, -1):
                 yield Concurrency(downloads, segments, conversions)
 
 
 async def fit_to_machine(settings: Settings, *, events: Events) -> tuple[Settings, int]:
     """The settings within the limits of this machine, and the parallel conversions; warns about lowered settings."""
     limits = await anyio.to_thread.run_sync(read_limits)
-    wanted = Concurrency(settings.parallel_downloads, settings.download_segments, CONVERSIONS_AT_ONCE)
-    fitting = fit(wanted, limits, calls=settings.request_burst)
-    if fitting != wanted:
+    requested = Concurrency(settings.parallel_downloads, settings.download_segments, CONVERSIONS_AT_ONCE)
+    fitting = fit(requested, limits, calls=settings.request_burst)
+    if fitting != requested:
         events.emit(
             ConcurrencyLowered(
                 parallel_downloads=fitting.downloads,
                 download_segments=fitting.segments,
                 conversions=fitting.conversions,
-                reason=_why(wanted, limits, calls=settings.request_burst),
+                reason=_why(requested, limits, calls=settings.request_burst),
             )
         )
     lowered = {"parallel_downloads": fitting.downloads, "download_segments": fitting.segments}
     return settings.model_copy(update=lowered), fitting.conversions
 
 
-def _why(wanted: Concurrency, limits: Limits, *, calls: int) -> str:
+def _why(requested: Concurrency, limits: Limits, *, calls: int) -> str:
     reasons: list[str] = []
-    if limits.open_files is not None and wanted.files + calls > limits.open_files:
-        reasons.append(f"{limits.open_files} files may be open, {wanted.files + calls} would be: raise `ulimit -n`")
-    if limits.memory_bytes is not None and wanted.memory_bytes > limits.memory_bytes:
-        there, needed = format_size(limits.memory_bytes), format_size(wanted.memory_bytes)
+    if limits.open_files is not None and requested.files + calls > limits.open_files:
+        reasons.append(f"{limits.open_files} files may be open, {requested.files + calls} would be: raise `ulimit -n`")
+    if limits.memory_bytes is not None and requested.memory_bytes > limits.memory_bytes:
+        there, needed = format_size(limits.memory_bytes), format_size(requested.memory_bytes)
         reasons.append(f"there is {there} of memory, and {needed} would be needed")
     return "; ".join(reasons)
 

@@ -42,22 +42,22 @@ class Reusable:
     converted: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     splits: frozenset[str] = frozenset()
 
-    def has(self, mark: str) -> bool:
+    def has(self, fingerprint: str) -> bool:
         """Whether nothing has to be ordered for that pull as a whole: it was fetched, ordered, or split in halves."""
-        return mark in self.converted or mark in self.splits or self.has_report(mark)
+        return fingerprint in self.converted or fingerprint in self.splits or self.has_report(fingerprint)
 
-    def has_report(self, mark: str) -> bool:
+    def has_report(self, fingerprint: str) -> bool:
         """Whether there is a report for that pull."""
-        return bool(self.reports.get(mark))
+        return bool(self.reports.get(fingerprint))
 
-    def take_report(self, mark: str) -> Report | None:
+    def take_report(self, fingerprint: str) -> Report | None:
         """The latest report for that pull."""
-        found = self.reports.get(mark)
+        found = self.reports.get(fingerprint)
         return found.pop() if found else None
 
-    def return_report(self, mark: str, report: Report) -> None:
+    def return_report(self, fingerprint: str, report: Report) -> None:
         """Return a report that was taken and not used."""
-        self.reports.setdefault(mark, []).append(report)
+        self.reports.setdefault(fingerprint, []).append(report)
 
     def rest(self, dataset: str) -> list[Report]:
         """Take all other reports of a dataset, which are no longer needed."""
@@ -97,7 +97,7 @@ def sort_reports(
     reports: Iterable[Report],
     *,
     run_id: str,
-    wanted: Mapping[str, str],
+    fingerprints: Mapping[str, str],
     runs: Iterable[KnownRun],
     now: datetime,
     answered: Mapping[str, datetime] = MappingProxyType({}),
@@ -108,11 +108,11 @@ def sort_reports(
 
     Args:
         run_id: The current run; its own reports are usable at any age.
-        wanted: The marks of the pulls of this run, those of earlier versions too, each with the mark of today.
+        fingerprints: Those of the pulls of this run, also as earlier versions wrote them, each with the one of today.
         runs: The other runs of this output folder. Reports of runs that are not among them are left alone: another
             folder, or another machine, may be waiting for them.
-        answered: When the data were made that are published for the same question, by mark. A report that was ordered
-            before would put older data in their place (case N18).
+        answered: When the data were made that are published for the same question, by fingerprint. A report that was
+            ordered before would put older data in their place (case N18).
         published_reports: Ids of the reports whose data are published. A run that was killed between the publication
             and its note in the ledger collects the same data again, and orders nothing.
     """
@@ -121,7 +121,8 @@ def sort_reports(
     result = SortedReports()
     for name, report in sorted(named, key=lambda pair: (pair[0].run_id or "", pair[0].attempt or 0)):
         run = known.get(name.run_id or "")
-        ordered_at, made_at = report.created_at or name.ordered_at, answered.get(wanted.get(name.mark, name.mark))
+        fingerprint = fingerprints.get(name.fingerprint, name.fingerprint)
+        ordered_at, made_at = report.created_at or name.ordered_at, answered.get(fingerprint)
         if run is None:
             continue
         is_same = report.report_id in published_reports
@@ -129,9 +130,9 @@ def sort_reports(
             if not run.keeps_reports:
                 result.orphans.append(report)
         elif name.run_id == run_id:
-            result.usable.setdefault(wanted.get(name.mark, name.mark), []).append(report)
-        elif name.mark in wanted and name.dataset not in run.published and _is_fresh(name, now=now):
-            result.usable.setdefault(wanted[name.mark], []).insert(0, report)
+            result.usable.setdefault(fingerprint, []).append(report)
+        elif name.fingerprint in fingerprints and name.dataset not in run.published and _is_fresh(name, now=now):
+            result.usable.setdefault(fingerprint, []).insert(0, report)
         elif not run.keeps_reports and (not run.carried_on or name.dataset in run.published):
             result.orphans.append(report)
     return result

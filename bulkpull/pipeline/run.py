@@ -7,11 +7,10 @@ same command resumes.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -26,13 +25,9 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError, SettingsError
 from bulkpull.event_types import (
     CleanupPostponed,
-    LedgerSetAside,
     PlanMade,
     PlanNoted,
-    RunAbandoned,
     RunFinished,
-    RunStarted,
-    SnapshotDamaged,
 )
 from bulkpull.events import Events, about
 from bulkpull.identity import Account, sign_in_digest
@@ -41,30 +36,30 @@ from bulkpull.insights.connect import Connection, connected
 from bulkpull.model import Pull
 from bulkpull.observability.recorder import RunRecorder, recorded_run
 from bulkpull.output.atomic_files import disk_errors
-from bulkpull.output.cleanup import clean_up, is_without_links
+from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.disk_space import find_too_large
 from bulkpull.output.layout import RAW, Layout
 from bulkpull.output.ledger import Ledger, opened_ledger
-from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests, Tool
+from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool
 from bulkpull.output.owner import Owner, check_owner, claim_folder
-from bulkpull.output.retention import retire_runs
 from bulkpull.output.run_history import held_back_by
 from bulkpull.output.store import INSIDE, LocalStore, OutputStore
-from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
+from bulkpull.output.workspace import OutputFolder, find_blocked
 from bulkpull.pipeline.create_context import create_context
-from bulkpull.pipeline.decide import Action, Decision
+from bulkpull.pipeline.decision import Action, Decision
 from bulkpull.pipeline.execution_lookup import form_recorder
 from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN
 from bulkpull.pipeline.offer_check import published_datasets
+from bulkpull.pipeline.open_run import open_run
 from bulkpull.pipeline.outcome import DatasetOutcome, unavailable_record, with_notes
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.request import ExportRequest, ServiceOffer, check_offline, load_offer, plan_request
 from bulkpull.pipeline.resource_limits import fit_to_machine
-from bulkpull.pipeline.resume import ABANDONED, INTERRUPTED, SUBMITTED, EarlierRuns, find_resumable
+from bulkpull.pipeline.resume import ABANDONED, INTERRUPTED, SUBMITTED, EarlierRuns
 from bulkpull.pipeline.run_cleanup import (
-    clear_old_parts,
+    clean_up_last,
     clear_staging,
     datasets_not_begun,
     keep_downloads,
@@ -160,7 +155,19 @@ class Run:
             connection: One that is open already.
             began_s: When the run began, seconds of the monotonic clock.
         """
-        folder = await self._open_folder(ledger, store)
+        opened = await open_run(
+            self.request,
+            ledger=ledger,
+            store=store,
+            resume=self.resume,
+            settings=self.settings,
+            events=self.events,
+            clock=self.clock,
+        )
+        self.request, self.run_id, self._earlier, folder = opened.request, opened.run_id, opened.earlier, opened.folder
+        self._results.notes += opened.notes
+        if (resumed := opened.earlier.carried_on) is not None:
+            self._started_at, self._is_begun = resumed.started_at, True
         self.settings, conversions = await fit_to_machine(self.settings, events=self.events)
         try:
             async with nullcontext(connection) if connection else self._connect() as connected_now:
@@ -180,7 +187,10 @@ class Run:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(clear_staging, folder)
             raise
-        await self._clean_up_run(folder, ledger, manifest)
+        if not self._results.is_to_be_resumed:
+            await anyio.to_thread.run_sync(keep_downloads, folder, manifest.datasets)
+            await anyio.to_thread.run_sync(clear_staging, folder)
+        await clean_up_last(folder, ledger, settings=self.settings, events=self.events, clock=self.clock)
         return manifest
 
     @property
@@ -206,32 +216,6 @@ class Run:
             credential=self.credential,
         )
 
-    async def _open_folder(self, ledger: Ledger, store: LocalStore) -> OutputFolder:
-        """Find the run to carry on, and make the folder ready for it."""
-        with disk_errors(store.root):
-            current = await anyio.to_thread.run_sync(Current.load, store)
-        await self._find_earlier_run(ledger, current)
-        if ledger.set_aside is not None:
-            self.events.emit(LedgerSetAside(path=str(ledger.set_aside.path), reason=ledger.set_aside.why))
-            self._results.notes.append(ledger.set_aside.sentence)
-        with disk_errors(store.root):
-            look = partial(
-                open_folder,
-                store.root,
-                store,
-                run_id=self.run_id,
-                alive=self._earlier.alive,
-                taken_over=self._earlier.taken_over.run_id if self._earlier.taken_over else None,
-            )
-            folder = await anyio.to_thread.run_sync(look)
-        self.events.emit(RunStarted(run_id=self.run_id, resumed=self._earlier.carried_on is not None))
-        self._warn_of_closed_runs()
-        for dataset, damage in folder.damaged.items():
-            with about(dataset):
-                self.events.emit(SnapshotDamaged(reason=damage))
-        await self._clean_up_first(folder)
-        return folder
-
     async def _claim(self, store: OutputStore) -> None:
         """Record the account of the folder, after the service has answered and before anything is ordered."""
         client_id, username = self.settings.client_id, self.settings.username
@@ -239,64 +223,6 @@ class Run:
         owner = Owner(self._account, sign_in)
         with disk_errors(str(store)):
             self._results.notes += await anyio.to_thread.run_sync(claim_folder, store, owner)
-
-    async def _find_earlier_run(self, ledger: Ledger, current: Current) -> None:
-        """Resume an earlier run or begin a new one; close runs that were interrupted too long ago."""
-        now = self.clock.now()
-        self._earlier = find_resumable(
-            await ledger.runs(),
-            key=self.request.as_key(self.settings),
-            now=now,
-            resume=self.resume,
-            published=frozenset(snapshot.run_id for snapshot in current.datasets.values()),
-        )
-        for run in self._earlier.closed:
-            await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=iso_utc(now))
-        earlier = self._earlier.carried_on
-        if earlier is None:
-            self.run_id = new_run_id(now)
-            return
-        self.run_id, self._started_at, self._is_begun = earlier.run_id, earlier.started_at, True
-        await ledger.resume_run(self.run_id, at=iso_utc(now))
-        self.request = self.request.continued_from(earlier.request)
-
-    def _warn_of_closed_runs(self) -> None:
-        for run in self._earlier.closed:
-            self.events.emit(RunAbandoned(abandoned=run.run_id, started_at=run.started_at))
-            self._results.notes.append(
-                f"run {run.run_id} was cut off and not carried on for a day, in which the service refreshes data and "
-                "cleans up: it is closed, and what it left undone was asked for anew"
-            )
-        if (earlier := self._earlier.taken_over) is not None:
-            self._results.notes.append(
-                f"run {earlier.run_id} was cut off after it had published something: this run goes on with what it "
-                "left, and looks at every dataset again"
-            )
-
-    async def _clean_up_first(self, folder: OutputFolder) -> None:
-        """Finish the clean-up of earlier runs, and delete old snapshots before the free disk space is checked."""
-        work = partial(
-            clean_up,
-            folder.store,
-            folder.current.datasets,
-            current=folder.current,
-            retain=self.settings.retain_runs,
-            now=self.clock.now(),
-        )
-        for undone in await anyio.to_thread.run_sync(work):
-            with about(undone.dataset) if undone.dataset else nullcontext():
-                self.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
-
-    async def _clean_up_run(self, folder: OutputFolder, ledger: Ledger, manifest: Manifest) -> None:
-        """Clean up after the manifest is saved; errors are logged, and the next run tries again."""
-        if not self._results.is_to_be_resumed:
-            await anyio.to_thread.run_sync(keep_downloads, folder, manifest.datasets)
-            await anyio.to_thread.run_sync(clear_staging, folder)
-        await anyio.to_thread.run_sync(partial(clear_old_parts, folder, now=self.clock.now()))
-        try:
-            await retire_runs(folder.store, ledger, retain=self.settings.retain_runs, now=self.clock.now())
-        except (LedgerError, DiskTrouble) as trouble:
-            self.events.emit(CleanupPostponed(step="retention", reason=trouble.message))
 
     async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
         self._requests = connection.http.tally.as_dict
@@ -380,11 +306,11 @@ class Run:
         self, plan: Plan, fetched: Sequence[Pull], folder: OutputFolder
     ) -> Mapping[str, DiskTrouble]:
         """The datasets that cannot be written: they are too large for the disk, or something is in their place."""
-        begun = await anyio.to_thread.run_sync(datasets_not_begun, fetched, folder)
-        too_large = await find_too_large(folder.output, begun, settings=self.settings)
+        not_begun = await anyio.to_thread.run_sync(datasets_not_begun, fetched, folder)
+        too_large = await find_too_large(folder.output, not_begun, settings=self.settings)
         names = [pull.dataset for pull in plan.pulls]
-        look = partial(find_blocked, folder.store, names, keep_raw=self.settings.keep_raw)
-        return {**too_large, **await anyio.to_thread.run_sync(look)}
+        blocked = partial(find_blocked, folder.store, names, keep_raw=self.settings.keep_raw)
+        return {**too_large, **await anyio.to_thread.run_sync(blocked)}
 
     async def _usual_durations(self, ledger: Ledger) -> Mapping[str, float]:
         since = iso_utc(self.clock.now() - REMEMBERED_DURATIONS)
@@ -477,8 +403,3 @@ class Run:
         self.events.emit(RunFinished(run_id=self.run_id, status=ending, datasets=counts))
         await self._recorder.complete(manifest)
         return manifest
-
-
-def new_run_id(now: datetime) -> str:
-    """The time (UTC), so that runs sort by time, and six random hex digits, so that ids are unique."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"

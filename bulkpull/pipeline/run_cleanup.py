@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from bulkpull.errors import BulkpullError
+from bulkpull.clock import Clock
+from bulkpull.config.settings import Settings
+from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError
+from bulkpull.event_types import CleanupPostponed
+from bulkpull.events import Events
 from bulkpull.model import Pull, Report
 from bulkpull.output.atomic_files import makedirs_durable
 from bulkpull.output.layout import Layout
-from bulkpull.output.ledger import STANDING
+from bulkpull.output.ledger import STANDING, Ledger
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
+from bulkpull.output.retention import retire_runs
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.converted_pull import PARTS
@@ -52,9 +59,20 @@ def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> No
         with suppress(OSError):
             staged, kept = folder.staging / record.dataset, private / PARTS / record.dataset
             makedirs_durable(kept, root=private)
-            for mark in names_beneath(staged, root=private):
-                remove_beneath(kept / mark, root=private)
-                rename_beneath(staged / mark, kept / mark, root=private)
+            for fingerprint in names_beneath(staged, root=private):
+                remove_beneath(kept / fingerprint, root=private)
+                rename_beneath(staged / fingerprint, kept / fingerprint, root=private)
+
+
+async def clean_up_last(
+    folder: OutputFolder, ledger: Ledger, *, settings: Settings, events: Events, clock: Clock
+) -> None:
+    """Retention after the manifest is saved; errors are logged, and the next run tries again."""
+    await anyio.to_thread.run_sync(partial(clear_old_parts, folder, now=clock.now()))
+    try:
+        await retire_runs(folder.store, ledger, retain=settings.retain_runs, now=clock.now())
+    except (LedgerError, DiskTrouble) as trouble:
+        events.emit(CleanupPostponed(step="retention", reason=trouble.message))
 
 
 def clear_old_parts(folder: OutputFolder, *, now: datetime) -> None:
@@ -62,8 +80,8 @@ def clear_old_parts(folder: OutputFolder, *, now: datetime) -> None:
     private, oldest_s = Layout(folder.output).private, (now - KEPT).timestamp()
     with suppress(OSError):
         for dataset in names_beneath(private / PARTS, root=private):
-            for mark in names_beneath(private / PARTS / dataset, root=private):
-                part = private / PARTS / dataset / mark
+            for fingerprint in names_beneath(private / PARTS / dataset, root=private):
+                part = private / PARTS / dataset / fingerprint
                 if part.lstat().st_mtime < oldest_s:
                     remove_beneath(part, root=private)
 

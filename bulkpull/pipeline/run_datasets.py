@@ -13,7 +13,7 @@ from bulkpull.events import Level, about
 from bulkpull.model import Pull
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import warm_up
-from bulkpull.pipeline.decide import Decision
+from bulkpull.pipeline.decision import Decision
 from bulkpull.pipeline.execute import DecisionExecutor
 from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
 from bulkpull.pipeline.request import ExportRequest

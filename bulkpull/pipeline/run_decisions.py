@@ -14,13 +14,14 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Report
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.workspace import OutputFolder
-from bulkpull.pipeline.decide import Decision
+from bulkpull.pipeline.decision import Decision
 from bulkpull.pipeline.decisions import decide_all, schedule_of
+from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable
 from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm, load_form
 from bulkpull.pipeline.naming import parse_report_name
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
 from bulkpull.pipeline.report_memory import UNCHANGED
-from bulkpull.pipeline.resume import EarlierRuns, ReusableWork, find_reusable
+from bulkpull.pipeline.resume import EarlierRuns
 
 _MOST_LISTED = 8
 

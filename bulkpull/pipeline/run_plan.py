@@ -19,14 +19,15 @@ from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.store import LocalStore
 from bulkpull.output.workspace import OutputFolder, read_folder
-from bulkpull.pipeline.decide import Action, Decision
+from bulkpull.pipeline.decision import Action, Decision
+from bulkpull.pipeline.earlier_work import ReusableWork
 from bulkpull.pipeline.kept_history import history_starts, plan_growth
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.naming import pull_fingerprint
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.request import ExportRequest, check_offline, load_offer, plan_request
-from bulkpull.pipeline.resume import ReusableWork, find_resumable
+from bulkpull.pipeline.resume import find_resumable
 from bulkpull.pipeline.run_decisions import decide_run
 
 

@@ -55,7 +55,7 @@ def find_candidates(pull: Pull, reports: Iterable[Report], memory: ReportMemory)
             without getting an answer. Reports of the same query count as well, whoever made them; another query of
             the same dataset may serve another output folder.
     """
-    known, marks = memory.ids | memory.ordered.keys(), _fingerprints_of(pull)
+    known, fingerprints = memory.ids | memory.ordered.keys(), _fingerprints_of(pull)
     found = [
         report
         for report in reports
@@ -64,7 +64,7 @@ def find_candidates(pull: Pull, reports: Iterable[Report], memory: ReportMemory)
             (name := parse_report_name(report.name))
             and name.run_id is None
             and name.dataset == pull.dataset
-            and (name.mark in marks or report.name in known)
+            and (name.fingerprint in fingerprints or report.name in known)
         )
     ]
     return sorted(found, key=lambda report: report.created_at or LONG_AGO, reverse=True)
@@ -121,7 +121,7 @@ def answers(report: Report, pull: Pull, memory: ReportMemory) -> bool:
     if report.query_text is None:
         name = parse_report_name(report.name)
         return report.window is None and (
-            noted is not None or (name is not None and name.mark in _fingerprints_of(pull))
+            noted is not None or (name is not None and name.fingerprint in _fingerprints_of(pull))
         )
     if question_of_text(report.query_text, pull, window=report.window) != question:
         return False

@@ -18,7 +18,7 @@ from bulkpull.clock import Clock, sleep_unless
 from bulkpull.errors import (
     AccessDenied,
     BulkpullError,
-    ListNotTold,
+    ListUnknown,
     NotFound,
     QuotaExceeded,
     ReportingError,
@@ -150,7 +150,7 @@ class StoredQueries:
                     raise copy(self._failed_listings[-1])  # the listing that this dataset waited for
                 try:
                     listed = await self.client.get_queries()
-                except (AccessDenied, ListNotTold):
+                except (AccessDenied, ListUnknown):
                     listed = []  # a role may be refused the listing and still be allowed to create
                 except BulkpullError as error:
                     self._failed_listings.append(error)
@@ -187,7 +187,7 @@ class StoredQueries:
             return False
         try:
             in_use = {report.query_id for report in await self.client.get_reports(tidying=tidying, whole=True)}
-        except (AccessDenied, ListNotTold):
+        except (AccessDenied, ListUnknown):
             return False  # which queries are in use is unknown, so that none is known to be idle
         idle = [query for query in idle if query.query_id not in in_use]
         for query in idle:

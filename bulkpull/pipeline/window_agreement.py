@@ -96,7 +96,7 @@ class WindowAgreement:
         for place, (part, keeps) in enumerate(zip(agreed, kept, strict=True)):
             if keeps != KeptRows() and part.table.window is not None:
                 agreed[place] = await self.convert(part, keeps.of(self._bounds_again(part)))
-        self._tell(agreed, kept)
+        self._add_notes(agreed, kept)
         return agreed
 
     def _bounds_again(self, part: ConvertedPull) -> WindowBounds:
@@ -121,7 +121,7 @@ class WindowAgreement:
             self.check(agreed[place])
         return agreed
 
-    def _tell(self, parts: Sequence[ConvertedPull], kept: Sequence[KeptRows]) -> None:
+    def _add_notes(self, parts: Sequence[ConvertedPull], kept: Sequence[KeptRows]) -> None:
         """Notes for the manifest about rows that are left out, with reasons."""
         found = [part.table.window for part in parts if part.table.window]
         if not found:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,9 +39,17 @@ def broken(event: Event) -> None:
 
 
 def test_every_public_name_is_listed_and_can_be_had() -> None:
-    assert set(bulkpull.__all__) <= set(dir(bulkpull))
+    assert [name for name in dir(bulkpull) if not name.startswith("_")] == sorted({*bulkpull.__all__} - {"__version__"})
     for name in bulkpull.__all__:
         assert getattr(bulkpull, name) is not None
+
+
+@pytest.mark.parametrize("name", ["connect", "connect_sql", "export", "nightly", "resume", "scan", "status", "verify"])
+def test_each_documented_argument_is_one_that_the_function_has(name: str) -> None:
+    function = getattr(bulkpull, name)
+    section = (inspect.getdoc(function) or "").partition("Args:\n")[2].partition("\n\n")[0]
+
+    assert set(re.findall(r"^    (\S.*?):", section, flags=re.MULTILINE)) <= set(inspect.signature(function).parameters)
 
 
 def test_another_name_is_none_of_the_package() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -21,6 +22,13 @@ FILE = Path("bulkpull.toml")
 
 def written(file: Path = FILE) -> dict[str, Any]:
     return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def test_what_is_set_is_shown(command: Command) -> None:
+    shown = command("init", "--tenant-id", "contoso.example").err.partition("written:")[0]
+
+    for name, value in ({**USES["full"], "tenant_id": "contoso.example"}).items():
+        assert f"  {name} = {json.dumps(value)}\n" in shown
 
 
 @pytest.mark.parametrize("use", USES)

@@ -12,7 +12,6 @@ import pytest
 from bulkpull.cli.log_output import LogListener, libraries_logged_by
 from bulkpull.cli.options import CommonOptions, LogFormat, LogLevel
 from bulkpull.event_types import CallRetried, Event, Level, restore_event
-from bulkpull.observability.event_context import EventContext
 from bulkpull.redact import register_secret
 
 JSON = CommonOptions(log_format=LogFormat.JSON)
@@ -89,7 +88,7 @@ def test_secrets_are_removed_from_every_value_however_deep(common: CommonOptions
     register_secret(CANARY)
     (line,) = _lines(
         _event(
-            "call.retried",
+            "x.refused",
             reason=f"refused: {CANARY}",
             link="https://storage.contoso.example/r.csv?sig=abc%2Fdef&se=1",
             inner=[{"token": f"Bearer {CANARY}abcdef", "password": "hush-hush"}],
@@ -126,11 +125,3 @@ def test_warnings_of_libraries_take_the_same_way_out() -> None:
     (reported,) = map(json.loads, lines)
     assert (reported["logger"], reported["level"]) == ("aiohttp.client", "warning")
     assert "abcdef" not in lines[0]
-
-
-def test_an_event_of_a_report_is_given_the_dataset_that_the_report_belongs_to() -> None:
-    attribution = EventContext()
-    strange = _event("execution.changed", report_id="r-1", status="Running")
-    assert attribution.of(strange).dataset is None
-    attribution.of(_event("report.created", dataset="Profile", report_id="r-1"))
-    assert attribution.of(strange).dataset == "Profile"

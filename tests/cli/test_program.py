@@ -41,6 +41,34 @@ def _read_until(process: subprocess.Popen[str], words: str) -> None:
     raise AssertionError(f"the program ended without saying {words!r}")
 
 
+# What takes memory for as long as an export waits: it belongs into the converters, or to commands of its own.
+NOT_IN_THE_PARENT = (
+    "polars",
+    "numpy",
+    "duckdb",
+    "msal",
+    "cryptography",
+    "opentelemetry",
+    "azure",
+    "bulkpull.simulator",
+)
+
+
+def test_the_process_that_waits_for_reports_loads_nothing_large(serve: Serve, tmp_path: Path) -> None:
+    program = f"""
+import sys
+from bulkpull.cli import run
+assert run(["export", "Profile", "--quiet"]) == 0
+print([name for name in {NOT_IN_THE_PARENT!r} if name in sys.modules])
+"""
+    simulator = serve(SMALL)
+    found = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", program],
+        env=os.environ | simulator.environment | QUICK, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (found.stdout, found.stderr) == ("[]\n", "")
+
+
 @pytest.mark.parametrize("asked_by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.fault(93, 103)
 @pytest.mark.case("L6")

@@ -10,7 +10,7 @@ import pytest
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.convert import convert
-from bulkpull.conversion.instants import instant_of
+from bulkpull.conversion.forms import instant_of
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, WindowBounds, WindowRows
 
 START, EDGE = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)

@@ -18,7 +18,7 @@ from bulkpull.clock import iso_utc
 from bulkpull.errors import (
     AnswerLost,
     BulkpullError,
-    ListNotTold,
+    ListUnknown,
     NotConnected,
     QuotaExceeded,
     RequestRejected,
@@ -290,7 +290,7 @@ async def test_after_a_lost_answer_a_list_that_is_null_says_nothing(service: Ser
     service.script = [service.create_and_cut]
     service.listing = lambda: Answers.reply(payload={"value": None, "statusCode": 200})
 
-    with pytest.raises(ListNotTold, match="does not report what exists"):
+    with pytest.raises(ListUnknown, match="does not report what exists"):
         await service.order()
 
     assert service.posts == 1
@@ -303,9 +303,9 @@ async def test_a_list_that_is_null_is_unknown_and_not_empty() -> None:
             answers.get(REPORTS, payload={"value": None, "statusCode": 200}, repeat=True)
             answers.get(QUERIES, payload={"value": None, "statusCode": 200}, repeat=True)
 
-            with pytest.raises(ListNotTold):
+            with pytest.raises(ListUnknown):
                 await one.client.get_reports()
-            with pytest.raises(ListNotTold):
+            with pytest.raises(ListUnknown):
                 await one.client.get_queries()
             assert await one.client.list_reports() is None
 

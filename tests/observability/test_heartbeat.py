@@ -19,10 +19,9 @@ from bulkpull.cli.log_output import LogListener
 from bulkpull.cli.options import CommonOptions, LogFormat
 from bulkpull.errors import ExecutionOverdue
 from bulkpull.event_types import Event, restore_event
-from bulkpull.observability.heartbeat import INTERVAL_S, progress_facts
-from bulkpull.observability.progress import Progress
+from bulkpull.observability.log_lines import as_entry, line_logger, log_event
+from bulkpull.observability.progress import INTERVAL_S, Progress
 from bulkpull.observability.prometheus import read_metrics, render_progress
-from bulkpull.observability.run_log import as_entry
 from bulkpull.simulator import Fault, Scenario, Simulator
 
 OUT = "/var/lib/bulkpull"
@@ -61,9 +60,9 @@ def samples(text: str) -> dict[tuple[str, str], float]:
 
 
 def test_the_facts_tell_how_many_are_done_and_who_waits_for_what() -> None:
-    facts = progress_facts(progress(*WAITING, event("quota.reached", wait_s=600)), now_s=70.0)
+    summary = progress(*WAITING, event("quota.reached", wait_s=600)).as_event(now_s=70.0)
 
-    assert facts == {
+    assert {name: fact for name, fact in summary.facts.items() if fact is not None} == {
         "done": 1,
         "failed": 0,
         "total": 5,
@@ -201,11 +200,8 @@ def test_every_log_writes_times_with_the_same_precision(capsys: pytest.CaptureFi
     lines: list[str] = []
     LogListener(CommonOptions(log_format=LogFormat.JSON), write=lines.append)(event("run.started", run_id="r"))
     write_json_line("run.stopping", level="warning")
-    entries: list[dict[str, Any]] = [
-        json.loads(lines[0]),
-        json.loads(capsys.readouterr().err),
-        as_entry(event("run.started"), run_id="r", at=NOW),
-    ]
+    entries: list[dict[str, Any]] = [json.loads(lines[0]), json.loads(capsys.readouterr().err)]
+    log_event(line_logger(entries.append, level=0, finish=[as_entry]), event("run.started"), run_id="r", at=NOW)
 
     for entry in entries:
         moment = datetime.fromisoformat(entry["timestamp"])

@@ -73,9 +73,7 @@ def test_a_run_that_is_carried_on_goes_on_in_the_same_file_after_a_line_that_a_k
 
 def test_secrets_and_control_characters_never_reach_it(tmp_path: Path) -> None:
     register_secret(CANARY)
-    evil = event(
-        "call.retried", reason=f"said {CANARY}\nfor ?sig=abc%2Fdef&x=1 \x1b[31m", nested={"password": "hunter22"}
-    )
+    evil = event("x.refused", reason=f"said {CANARY}\nfor ?sig=abc%2Fdef&x=1 \x1b[31m", nested={"password": "hunter22"})
     write_log(tmp_path, evil)
     written = Layout(tmp_path).log(RUN).read_text(encoding="utf-8")
 

@@ -72,7 +72,7 @@ def listen(*reported: tuple[float, Event], parent: str | None = None) -> Receive
     return receiver
 
 
-CALL = CallSent(dataset="AzureUsage", endpoint="blob", status=206, elapsed_s=0.5)
+CALL = CallSent(dataset="AzureUsage", endpoint="blob", status=206, elapsed_s=0.5, request_id=None, skew_s=None)
 WHOLE = (
     (0.0, event("run.started", run_id="r-1")),
     (1.0, event("pull.stepped", "AzureUsage", step="submit")),
@@ -128,7 +128,7 @@ def test_a_lost_pull_and_a_fault_of_the_service_are_errors_and_secrets_stay_out(
     reported = listen(
         (0, event("run.started", run_id="r-1")),
         (1, event("pull.stepped", "AzureUsage", step="poll")),
-        (2, CallSent(endpoint="execution", status=503, elapsed_s=0.1)),
+        (2, CallSent(endpoint="execution", status=503, elapsed_s=0.1, request_id=None, skew_s=None)),
         (3, event("call.retried", "AzureUsage", endpoint="x", reason=f"asked https://x/?sig={CANARY}")),
         (4, event("pull.finished", "AzureUsage", status="failed", reason=f"no {CANARY}")),
         (5, event("run.finished", status="failed")),

@@ -20,7 +20,7 @@ def test_a_report_is_named_after_dataset_mark_run_and_attempt() -> None:
     reported = parse_report_name(report_name(pull(), run_id=RUN, attempt=2))
 
     assert reported is not None
-    assert (reported.dataset, reported.mark, reported.run_id, reported.attempt) == (
+    assert (reported.dataset, reported.fingerprint, reported.run_id, reported.attempt) == (
         "AzureUsage",
         pull_fingerprint(pull()),
         RUN,

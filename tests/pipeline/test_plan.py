@@ -9,7 +9,8 @@ import pytest
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import SettingsError
 from bulkpull.model import OfferedDataset, Window
-from bulkpull.pipeline.plan import Plan, check_names, make_plan, query_text
+from bulkpull.pipeline.plan import Plan, make_plan, query_text
+from bulkpull.pipeline.plan_names import check_names
 from bulkpull.pipeline.timespan import choose_timespan
 
 RANGES = ("LAST_MONTH", "LAST_3_MONTHS", "LAST_6_MONTHS", "LAST_1_YEAR", "LIFETIME")

@@ -91,6 +91,15 @@ def test_rows_that_depend_on_each_other_are_not_asked_for_in_pieces(parts: dict[
 
 @pytest.mark.case("W16")
 @pytest.mark.behaviour(84)
+def test_a_time_span_beside_a_window_is_told_to_be_unused() -> None:
+    window = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+
+    (pull,) = plan(of_azure(), window=window, timespan="LAST_MONTH").pulls
+
+    assert "TIMESPAN LAST_6_MONTHS" in pull.query_text  # where a window is ignored, a short span would hide that
+    assert pull.notes == ("the time span LAST_MONTH is not used, because --since and --until take its place",)
+
+
 def test_a_window_applies_where_rows_can_be_held_against_it_and_is_refused_by_name_elsewhere() -> None:
     window = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
     without_time = Selection(name="timeless", dataset="AzureUsage", select="SubscriptionId")

@@ -23,14 +23,14 @@ def sorted_as(
     *reports: Report, run: KnownRun | None = None, wanted: tuple[str, ...] = (MARK,)
 ) -> tuple[list[str], list[str]]:
     found = sort_reports(
-        reports, run_id=MINE, wanted={mark: mark for mark in wanted}, runs=[run] if run else [], now=NOW
+        reports, run_id=MINE, fingerprints={known: known for known in wanted}, runs=[run] if run else [], now=NOW
     )
     return [item.report_id for item in found.usable.get(MARK, [])], [item.report_id for item in found.orphans]
 
 
 @pytest.mark.fault(38)
 def test_reports_of_the_run_itself_are_taken_up_the_latest_attempt_first() -> None:
-    found = sort_reports([report(MINE, attempt=2), report(MINE)], run_id=MINE, wanted={}, runs=[], now=NOW)
+    found = sort_reports([report(MINE, attempt=2), report(MINE)], run_id=MINE, fingerprints={}, runs=[], now=NOW)
     leftovers = Reusable(found.usable)
 
     taken = leftovers.take_report(MARK)
@@ -79,7 +79,7 @@ def test_a_report_that_was_ordered_before_the_published_data_were_made_goes(run_
     found = sort_reports(
         [older, newer],
         run_id=MINE,
-        wanted={MARK: MARK},
+        fingerprints={MARK: MARK},
         runs=[KnownRun(OTHER, carried_on=True)],
         now=NOW,
         answered={MARK: NOW - timedelta(seconds=1)},

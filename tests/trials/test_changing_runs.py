@@ -56,6 +56,7 @@ DATASETS = ("Profile", "OfficeUsage")
 FABRIKAM = "fabrikam.example"
 WINDOW = Window(datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC))
 NAME = "mine"
+HISTORY, HISTORY_START = "grown", datetime(2026, 8, 1, tzinfo=UTC)
 QUESTIONS: list[dict[str, Any]] = [
     {},
     {},
@@ -65,6 +66,7 @@ QUESTIONS: list[dict[str, Any]] = [
     {"datasets": DATASETS[1:]},
     {"where": "MpnId != '0'"},
     {"where": "MpnId != '1'"},
+    {"history": True},
     {"metrics": "none"},
     {"on_drift": "fail"},
     {"standing_lead_hours": 8.0},
@@ -258,6 +260,9 @@ class ChangingRuns(RuleBasedStateMachine):
             else:
                 start, end = origin["window"]
                 assert window["start"] <= start < end <= window["end"]
+        if name == HISTORY:
+            readings = frame.group_by("Month").agg(pl.col("Provenance").n_unique())["Provenance"].to_list()
+            assert set(readings) == {1}, "a month of the history has rows of two readings"
         key = (output, name, snapshot["question_sha256"])
         if origins:
             version = min(origin["version"] for origin in origins)
@@ -317,17 +322,22 @@ class ChangingRuns(RuleBasedStateMachine):
         kill_at: int | None = None,
         window: Window | None = None,
         where: str | None = None,
+        history: bool = False,
         datasets: tuple[str, ...] = DATASETS,
         tenant_id: str | None = None,
         **changes: Any,
     ) -> Manifest | None:
         self.clock.advance(1)  # no two runs begin in the same second
         settings = self.settings(output or self.output, tenant_id=tenant_id, **changes)
+        window = Window(HISTORY_START, self.clock.now()) if history else window
         how = {"nightly": command == "nightly", "submit_only": command == "submit_only", "window": window}
         request = ExportRequest(datasets, **how)  # type: ignore[arg-type]
         if where is not None:
             selection = Selection(name=NAME, dataset="OfficeUsage", select="MpnId, Month, Provenance", where=where)
             request = create_request((), settings=settings, selections=(selection,), **how)
+        if history:
+            selection = Selection(name=HISTORY, dataset="OfficeUsage", select="MpnId, Month, Provenance", keep="append")
+            request = create_request((), settings=settings, selections=(selection,), open_ended=True, **how)
         run = Run(request, settings, Events(self.cutting(cancel_after)), clock=self.clock)
         manifest = await self.ended(run, kill_at=kill_at)
         if manifest is not None and not manifest.interrupted and command != "submit_only":
@@ -371,6 +381,7 @@ class ChangingRuns(RuleBasedStateMachine):
 
     def settings(self, output: Path, *, tenant_id: str | None = None, **changes: Any) -> Any:
         patient = {"report_timeout_seconds": 3_600.0, "poll_max_seconds": 60.0, "poll_initial_seconds": 5.0}
+        patient["history_restated_months"] = 1
         settings = settings_for(self.simulator, output, **(patient | changes))
         return settings.model_copy(update={"tenant_id": tenant_id or self.tenant_of(output)})
 

@@ -1,0 +1,129 @@
+"""Opens a run in a locked output folder: which earlier run it carries on, and what those before it left undone."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+import anyio.to_thread
+
+from bulkpull.clock import Clock, iso_utc
+from bulkpull.config.settings import Settings
+from bulkpull.event_types import CleanupPostponed, LedgerSetAside, RunAbandoned, RunStarted, SnapshotDamaged
+from bulkpull.events import Events, about
+from bulkpull.output.atomic_files import disk_errors
+from bulkpull.output.cleanup import clean_up
+from bulkpull.output.ledger import Ledger
+from bulkpull.output.manifest import Current
+from bulkpull.output.store import LocalStore
+from bulkpull.output.workspace import OutputFolder, open_folder
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.resume import ABANDONED, EarlierRuns, find_resumable
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRun:
+    """
+    A run that may begin.
+
+    Attributes:
+        request: Of a resumed run with the window as it was then, since its reports were ordered for it.
+        notes: For the manifest, each one sentence.
+    """
+
+    run_id: str
+    request: ExportRequest
+    earlier: EarlierRuns
+    folder: OutputFolder
+    notes: tuple[str, ...]
+
+
+async def open_run(
+    request: ExportRequest,
+    *,
+    ledger: Ledger,
+    store: LocalStore,
+    resume: str | None,
+    settings: Settings,
+    events: Events,
+    clock: Clock,
+) -> OpenedRun:
+    """
+    Resume an earlier run or begin a new one; close runs that were interrupted too long ago.
+
+    Finishes the clean-up of earlier runs, and deletes old snapshots before the free disk space is checked.
+
+    Args:
+        resume: As for `Run`.
+
+    Raises:
+        DiskTrouble, LedgerError: The output folder cannot be used.
+    """
+    now = clock.now()
+    with disk_errors(store.root):
+        current = await anyio.to_thread.run_sync(Current.load, store)
+    earlier = find_resumable(
+        await ledger.runs(),
+        key=request.as_key(settings),
+        now=now,
+        resume=resume,
+        published=frozenset(snapshot.run_id for snapshot in current.datasets.values()),
+    )
+    for run in earlier.closed:
+        await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=iso_utc(now))
+    run_id, resumed = new_run_id(now), earlier.carried_on
+    if resumed is not None:
+        run_id, request = resumed.run_id, request.continued_from(resumed.request)
+        await ledger.resume_run(run_id, at=iso_utc(now))
+    notes: list[str] = []
+    if ledger.set_aside is not None:
+        events.emit(LedgerSetAside(path=str(ledger.set_aside.path), reason=ledger.set_aside.why))
+        notes.append(ledger.set_aside.sentence)
+    taken_over = earlier.taken_over.run_id if earlier.taken_over else None
+    with disk_errors(store.root):
+        prepare = partial(open_folder, store.root, store, run_id=run_id, alive=earlier.alive, taken_over=taken_over)
+        folder = await anyio.to_thread.run_sync(prepare)
+    events.emit(RunStarted(run_id=run_id, resumed=resumed is not None))
+    for run in earlier.closed:
+        events.emit(RunAbandoned(abandoned=run.run_id, started_at=run.started_at))
+    for dataset, damage in folder.damaged.items():
+        with about(dataset):
+            events.emit(SnapshotDamaged(reason=damage))
+    await _clean_up_first(folder, settings=settings, events=events, now=clock.now())
+    return OpenedRun(run_id, request, earlier, folder, (*notes, *_notes(earlier)))
+
+
+def _notes(earlier: EarlierRuns) -> list[str]:
+    notes = [
+        f"run {run.run_id} was cut off and not carried on for a day, in which the service refreshes data and cleans "
+        "up: it is closed, and what it left undone was asked for anew"
+        for run in earlier.closed
+    ]
+    if (run := earlier.taken_over) is not None:
+        notes.append(
+            f"run {run.run_id} was cut off after it had published something: this run goes on with what it left, and "
+            "looks at every dataset again"
+        )
+    return notes
+
+
+async def _clean_up_first(folder: OutputFolder, *, settings: Settings, events: Events, now: datetime) -> None:
+    work = partial(
+        clean_up,
+        folder.store,
+        folder.current.datasets,
+        current=folder.current,
+        retain=settings.retain_runs,
+        now=now,
+    )
+    for undone in await anyio.to_thread.run_sync(work):
+        with about(undone.dataset) if undone.dataset else nullcontext():
+            events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
+
+
+def new_run_id(now: datetime) -> str:
+    """The time (UTC), so that runs sort by time, and six random hex digits, so that ids are unique."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
