@@ -26,7 +26,7 @@ Precedence: option, then environment (`BULKPULL_` and the name in capitals), the
 `./bulkpull.toml`), then the default. An empty environment variable counts as not set. Plain `http://` is accepted for
 loopback addresses only. An unknown key or a value of the wrong type is refused with its name and what is allowed.
 
-`bulkpull init` writes a commented file. Ready files for a full export, unattended nights and benchmarks are in the
+`bulkpull init` writes a commented file. Ready files for a full export, nightly runs and benchmarks are in the
 folder `config/` of the repository.
 
 """
@@ -35,7 +35,7 @@ STATUSES = """
 
 | status | when |
 | --- | --- |
-| 0 | every dataset asked for is complete, unchanged, or (only when none was named) not offered to this account |
+| 0 | every requested dataset is complete, unchanged, or (only when none was named) not offered to this account |
 | 1 | an unexpected fault; no partial data is visible to readers |
 | 2 | wrong usage or settings |
 | 3 | finished, but at least one dataset failed; the others are published. Also: what was named does not exist |

@@ -96,7 +96,7 @@ WAITS = (
         "the body of a refused download",
         f"{_TRANSFER.error_body_s:g} s",
         "`StreamedReply`",
-        "what came of it tells what it can",
+        "the part that arrived is quoted",
     ),
     Wait(
         "transport/buffered_body.py",
@@ -268,7 +268,7 @@ WAITS = (
         "the manifest of an interrupted run",
         f"{run._CLOSING_S:g} s",
         "`Run`",
-        "the ledger tells it to the next run",
+        "the ledger has it for the next run",
     ),
     Wait(
         "pipeline/run_cleanup.py",
@@ -289,7 +289,7 @@ WAITS = (
         "who holds the lock to be written down",
         f"{lock._LOOKS * lock._LOOK_S:g} s",
         "the lock",
-        "told without a name, exit status 5",
+        "reported without a name, exit status 5",
     ),
     Wait(
         "output/ledger_db.py",
@@ -300,7 +300,7 @@ WAITS = (
     ),
     Wait(
         "observability/recorder.py",
-        "those who are told of a run's end",
+        "the notifications about a run's end",
         f"`notify_seconds`, and {recorder._GRACE_S:g} s",
         "`RunRecorder`",
         "a warning",

@@ -134,3 +134,35 @@ def test_only_the_layout_spells_a_path_of_the_output(file: Path) -> None:
 
 def test_the_layout_is_where_these_paths_are_spelled() -> None:
     assert path_literals(LAYOUT) >= {"current.json", "run=", "latest", "ledger.sqlite"}
+
+
+WORKS_ON_PATHS = {
+    "checks/output_folder.py": "the folder itself is what is checked",
+    "cli/notify.py": "a made-up manifest in a temporary folder",
+    "cli/run_bundle.py": "the run's log",
+    "cli/runs.py": "the run's log",
+    "observability/recorder.py": "the run's log and page, for messages",
+    "observability/run_log.py": "the run's log, which is appended to",
+    "output/lock.py": "the private folder",
+    "output/past.py": "the ledger",
+    "output/store.py": "it is the door",
+    "output/workspace.py": "staging",
+    "pipeline/context.py": "the private folder",
+    "pipeline/earlier_work.py": "staging",
+    "pipeline/plan_estimate.py": "the ledger",
+    "pipeline/run.py": "the ledger",
+    "pipeline/run_cleanup.py": "staging",
+    "pipeline/run_plan.py": "the ledger",
+}
+"""What makes a path of the output, and of which part of it; everything else has the store's names."""
+
+
+def test_what_readers_see_of_the_output_is_reached_by_the_store_alone() -> None:
+    makers = {
+        file.relative_to(PACKAGE).as_posix()
+        for file in OURS
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Layout"
+    }
+
+    assert makers == set(WORKS_ON_PATHS)

@@ -42,9 +42,9 @@ _LOCK_WAIT_S = 30.0
 )
 def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
     """
-    Try the credentials, and say step by step what works: settings, proxy, token, MFA, role, datasets.
+    Try the credentials and show step by step what works: settings, proxy, token, MFA, role, datasets.
 
-    Changes nothing on the service. Exit status: 0, or that of the worst trouble: 2 settings, 4 credentials or role, 1.
+    Changes nothing on the service. Exit status: 0, or that of the worst problem: 2 settings, 4 credentials, else 1.
     """
     import anyio  # slow to load, as all of these
 
@@ -79,7 +79,7 @@ def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
 )
 def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
     """
-    Sign in once, with MFA, by a code that is entered in a browser on any device; the refresh token is kept.
+    Sign in once, with MFA, by a code that is entered in a browser on any device; the refresh token is stored.
 
     Needs an application that allows public client flows.
     `tenant_id` and `client_id` have to be set. No secret is shown.
@@ -123,7 +123,7 @@ def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
     example_lines=("bulkpull auth logout", "bulkpull auth logout --json"),
 )
 def logout(*, common: CommonOptions) -> None:
-    """Forget the refresh token that is kept for this tenant and client, wherever it is kept."""
+    """Delete the stored refresh token of this tenant and client, wherever it is stored."""
     settings = load_settings(common)
     cache = _cache_of(settings, demo=False)
     assert cache is not None

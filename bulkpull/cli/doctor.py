@@ -34,9 +34,9 @@ _DEMO = "demo"
 )
 def doctor(*, demo: options.Demo = False, output: options.Output = None, common: CommonOptions) -> int:
     """
-    Check what an export needs, from the settings to free disk, and say what to do about each trouble.
+    Check what an export needs, from the settings to free disk space, with a next step for each problem.
 
-    Creates nothing on the service. Exit status: 0, or that of the worst trouble: 2 settings, 4 credentials or role, 1.
+    Creates nothing on the service. Exit status: 0, or that of the worst problem: 2 settings, 4 credentials, else 1.
     """
     import anyio  # slow to load, as all of these
 

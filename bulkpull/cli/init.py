@@ -53,7 +53,7 @@ def init(
     common: CommonOptions,
 ) -> None:
     """
-    Write a commented settings file; on a terminal what no option gives is asked for.
+    Write a commented settings file; on a terminal, ask for what the options leave out.
 
     What it sets is shown first. Secrets are neither asked for nor written: the end names their environment variables.
     """

@@ -42,7 +42,7 @@ def test_notifications(*, common: CommonOptions) -> int:
     """
     Send the manifest of a made-up run, `test`, to `notify_command` and `notify_url`, as the end of a run does.
 
-    Exit status 1 when one of them did not take it, 2 when neither is set.
+    Exit status 1 when one of them failed, 2 when neither is set.
     """
     import anyio  # slow to load
 

@@ -93,9 +93,9 @@ def show_report(report_id: ReportId, *, common: CommonOptions) -> None:
 )
 def create(spec: ReportSpec, *, demo: options.Demo = False, common: CommonOptions) -> None:
     """
-    Order a report: once with --now, or again and again with --every.
+    Create a report: one run with --now, or a schedule with --every.
 
-    Exports order and delete their own reports by themselves; this is for others.
+    Exports create and delete their own reports; this command is for other reports.
     """
     from bulkpull.cli.report_create import create_report  # slow to load
 
@@ -191,7 +191,7 @@ def delete_reports(
     """
     Delete the named reports with their executions and files, and nothing else.
 
-    Orphans bear this tool's mark, and no run of the output folder waits for them.
+    Orphans are reports of this tool that no run of the output folder waits for.
     """
     if [bool(report_ids), orphans, unused].count(True) != 1:
         raise typer.BadParameter("give either the ids of reports, or --orphans, or --unused")

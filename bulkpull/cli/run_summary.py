@@ -23,8 +23,8 @@ from bulkpull.cli.errors import write_json_line
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import failed_datasets, failure_groups, is_interrupted_pull
 from bulkpull.observability.run_notes import run_notes
-from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
+from bulkpull.output.store import INSIDE, LocalStore
 
 _UNFINISHED = "unfinished"
 _STYLES = {
@@ -205,14 +205,14 @@ def _metrics(records: Sequence[DatasetRecord]) -> str:
 
 def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
     """Where things are, and the next commands."""
-    layout = Layout(invocation.output)
+    store = LocalStore(invocation.output)
     complete = [record.dataset for record in manifest.datasets if record.files]
     lost = [record.dataset for record in failed_datasets(manifest)]
     ways: list[tuple[str, str]] = []
     if complete:
-        ways.append(("data", f"{layout.latest_link('<Dataset>')}/*.parquet"))
-    ways.append(("manifest", str(layout.manifest(manifest.run_id))))
-    ways.append(("page", str(layout.report(manifest.run_id))))
+        ways.append(("data", f"{store.place(INSIDE.latest_link('<Dataset>'))}/*.parquet"))
+    ways.append(("manifest", store.place(INSIDE.manifest(manifest.run_id))))
+    ways.append(("page", store.place(INSIDE.report(manifest.run_id))))
     if complete:
         ways.append(("read", invocation.read(complete[0])))
     if manifest.submitted:

@@ -88,9 +88,9 @@ def show(
     common: CommonOptions,
 ) -> None:
     """
-    Show one run: how it began and ended, its calls, and the timeline of every pull.
+    Show one run: start and end, calls, and the result of every dataset.
 
-    The newest, or the one whose id is RUN or begins so. Changes nothing, and may run beside an export.
+    Shows the newest run, or the one whose id is, or begins with, RUN. Changes nothing; may run during an export.
     """
     from bulkpull.cli.run_bundle import write_bundle  # slow to load, as the next
     from bulkpull.cli.run_details import show_run
@@ -118,10 +118,11 @@ def show(
 )
 def resume(run: RunId = None, *, output: options.Output = None, common: CommonOptions) -> int:
     """
-    Carry on a run that was cut off, or collect one that only submitted its reports.
+    Resume an interrupted run, or collect one that only submitted its reports.
 
-    The newest unfinished one, or the one whose id is RUN or begins so; of a run that ended with losses, what it lost
-    is tried again. Nothing is made twice. A run that was cut off a day ago or earlier is closed and begun anew.
+    Resumes the newest unfinished run, or the one whose id is, or begins with, RUN. Of a run that ended with failures,
+    the failed datasets are tried again. Nothing is created twice. A run that was interrupted a day ago or earlier is
+    closed, and a new one is started.
     """
     from bulkpull.cli.run_resume import resume_run  # slow to load
 
@@ -145,7 +146,7 @@ def publish(
     """
     Publish data that `on_shrink`, `on_drift` or `fail_on_redacted` held back, from the report that was kept.
 
-    The run is carried on: what it lost for another reason is tried again.
+    The run is resumed: datasets that it lost for another reason are tried again.
     """
     from bulkpull.cli.run_resume import publish_held  # slow to load
 
@@ -166,7 +167,7 @@ def forget(
     common: CommonOptions,
 ) -> None:
     """
-    Take a dataset out of `current.json` and `latest/`; `status` no longer expects it, and its types begin anew.
+    Take a dataset out of `current.json` and `latest/`; `status` no longer expects it, and its types are inferred again.
 
     Its snapshots stay until retention removes them. Nothing changes on the service.
     """
@@ -213,7 +214,7 @@ def look(run: RunId = None, *, output: options.Output = None, common: CommonOpti
     """
     Ask the service, in one call, which reports of a submitted run are ready; fetches and changes nothing.
 
-    Of the newest unfinished run, or of the one whose id is RUN or begins so.
+    Looks at the newest unfinished run, or at the one whose id is, or begins with, RUN.
     """
     from bulkpull.cli.run_readiness import show_readiness  # slow to load
 
@@ -238,10 +239,10 @@ def verify(
     common: CommonOptions,
 ) -> int:
     """
-    Check published files against what was written down: sizes, hashes, rows, pointer and links.
+    Check published files against their records: sizes, hashes, rows, pointer and links.
 
-    Of what is current and every older snapshot; with RUN (or its beginning), of that run. Ends with status 3 when
-    something is wrong. Changes nothing, and may run beside an export.
+    Checks the current snapshots and every older one; with RUN (or its beginning), those of that run. Ends with status
+    3 when something is wrong. Changes nothing; may run during an export.
     """
     from bulkpull.cli.run_verify import verify_output  # slow to load
 

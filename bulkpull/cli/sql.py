@@ -60,7 +60,7 @@ def sql(
     """
     Run the SQL query QUERY on the data published in an output folder; every dataset is a view.
 
-    Needs the extra `sql` (DuckDB). Only reads, and may run beside an export.
+    Needs the extra `sql` (DuckDB). Only reads; may run during an export.
     """
     if answer_format is AnswerFormat.TABLE and to is not None:
         raise SettingsError(

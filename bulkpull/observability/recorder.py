@@ -30,11 +30,11 @@ from bulkpull.observability.run_log import RunLog, parse_entry
 from bulkpull.observability.run_summary import RunSummary
 from bulkpull.observability.telemetry import telemetry_for
 from bulkpull.observability.timings import RunTimings, timings_from_log
-from bulkpull.output.atomic_files import to_disk_error, write_atomically
+from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import manifests, run_ids
-from bulkpull.output.store import INSIDE, LocalStore
+from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 
 if TYPE_CHECKING:
     from bulkpull.observability.telemetry.spans import Telemetry
@@ -55,6 +55,7 @@ class RunRecorder:
         self._metrics_file = settings.metrics_file.absolute() if settings.metrics_file else None
         self._settings = settings
         self._output = settings.output.absolute()
+        self._store = LocalStore(self._output)
         self._events = events
         self._clock = clock
         self._run_id = ""
@@ -95,8 +96,8 @@ class RunRecorder:
         """Leave the run's page and its numbers; the manifest is written already, and the end of the run is told."""
         layout = Layout(self._output)
         page = layout.report(manifest.run_id)
-        await self._write_artifact(layout.runs, partial(tidy, self._output))
-        await self._write_artifact(page, partial(self._write_page, page, manifest))
+        await self._write_artifact(layout.runs, partial(tidy, self._store))
+        await self._write_artifact(page, partial(self._write_page, manifest))
         self._manifest = manifest
         if (path := self._metrics_file) is not None:
             async with self._metrics_turn:
@@ -170,26 +171,23 @@ class RunRecorder:
             self._telemetry = None
             self._events.emit(AccountLacking(part="telemetry", reason=f"{type(fault).__name__}: {fault}"))
 
-    def _write_page(self, page: Path, manifest: Manifest) -> None:
+    def _write_page(self, manifest: Manifest) -> None:
         timings = self._timings
-        earlier = (
-            timings_from_log(_earlier_sessions(Layout(self._output).log(self._run_id))) if self._is_resumed else None
-        )
+        earlier = timings_from_log(_earlier_sessions(self._store, self._run_id)) if self._is_resumed else None
         account = RunSummary(
             manifest,
             self._settings.output,
             earlier.then(timings) if earlier is not None else timings,
-            rows_before(manifest, manifests(LocalStore(self._output))),
+            rows_before(manifest, manifests(self._store)),
         )
-        write_atomically(page, render_report(account))
+        self._store.put(INSIDE.report(manifest.run_id), render_report(account))
 
     def _warn_missing(self, path: Path, reason: str) -> None:
         self._events.emit(AccountLacking(part=path.name, reason=reason))
 
 
-def tidy(output: Path, *, kept: int = _KEPT_ACCOUNTS) -> None:
+def tidy(store: OutputStore, *, kept: int = _KEPT_ACCOUNTS) -> None:
     """Remove logs and pages of runs older than the newest `kept`: the disk fills slowly, and nobody looks at them."""
-    store = LocalStore(output)
     for run_id in run_ids(store)[kept:]:
         for name in (INSIDE.log(run_id), INSIDE.report(run_id)):
             store.delete(name)
@@ -216,11 +214,12 @@ def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, in
     return found
 
 
-def _earlier_sessions(log: Path) -> list[tuple[Event, datetime]]:
+def _earlier_sessions(store: OutputStore, run_id: str) -> list[tuple[Event, datetime]]:
     """What the log tells of the time before the run was last carried on."""
     try:
-        with log.open(encoding="utf-8", errors="replace") as lines:
-            entries = [entry for line in lines if (entry := parse_entry(line)) is not None]
+        with store.open(INSIDE.log(run_id)) as lines:
+            texts = (line.decode("utf-8", "replace") for line in lines)
+            entries = [entry for text in texts if (entry := parse_entry(text)) is not None]
     except FileNotFoundError:
         return []
     starts = [number for number, (event, _) in enumerate(entries) if isinstance(event, RunStarted)]

@@ -161,6 +161,8 @@ class DatasetRecord(_Record):
     does.
     """
 
+    model_config = ConfigDict(frozen=True)
+
     dataset: str
     status: DatasetStatus
     reason: str | None = None

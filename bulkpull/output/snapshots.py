@@ -52,18 +52,22 @@ def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = Non
     if record.question_sha256 is not None:
         return record
     if snapshot is not None and snapshot.question_sha256 is not None:
-        record.question, record.question_sha256 = snapshot.question, snapshot.question_sha256
-        record.query, record.timespan, record.window = snapshot.query, snapshot.timespan, snapshot.window
-        return record
+        names = ("question", "question_sha256", "query", "timespan", "window")
+        return record.model_copy(update={name: getattr(snapshot, name) for name in names})
     if record.source is not None or record.query is None:
         return record
     window = (record.window["start"], record.window["end"]) if record.window else None
     metrics = "amounts" if record.metrics else "none"
     question = whole_question(record.dataset, record.query, metrics=metrics, span=record.timespan, window=window)
-    if question is not None:
-        record.question, record.question_sha256 = question.as_dict(), question.sha256
-        record.timespan = question.span
-    return record
+    if question is None:
+        return record
+    return record.model_copy(
+        update={
+            "question": question.as_dict(),
+            "question_sha256": question.sha256,
+            "timespan": question.span,
+        }
+    )
 
 
 def _records_of(store: OutputStore, run_id: str) -> Mapping[str, DatasetRecord]:
@@ -80,15 +84,15 @@ def _record_from_files(store: OutputStore, dataset: str, snapshot: CurrentSnapsh
 
     from bulkpull.conversion.type_inference import type_name  # noqa: PLC0415 - it imports polars
 
-    record = DatasetRecord(dataset=dataset, status="complete", rows=snapshot.rows)
-    record.files = [PublishedFile(path=path, rows=0, bytes=0, sha256="") for path in snapshot.files]
+    files = [PublishedFile(path=path, rows=0, bytes=0, sha256="") for path in snapshot.files]
+    record = DatasetRecord(dataset=dataset, status="complete", rows=snapshot.rows, files=files)
     with suppress(pl.exceptions.PolarsError, OSError, IndexError):
         first = Path(snapshot.files[0])
         store.size_bytes(first)  # a pipe would be waited for
-        files = format_of(first).files
-        metadata = files.metadata(store.source(first))
-        record.execution_id = metadata.get("bulkpull.execution_id") or None
-        record.generated_at = metadata.get("bulkpull.generated_at") or None
-        schema = files.scan([store.source(first)]).collect_schema()
-        record.columns = [PublishedColumn(name=name, type=type_name(dtype)) for name, dtype in schema.items()]
+        reader = format_of(first).files
+        metadata = reader.metadata(store.source(first))
+        schema = reader.scan([store.source(first)]).collect_schema()
+        columns = [PublishedColumn(name=name, type=type_name(dtype)) for name, dtype in schema.items()]
+        found = {name: metadata.get(f"bulkpull.{name}") or None for name in ("execution_id", "generated_at")}
+        return record.model_copy(update={**found, "columns": columns})
     return record

@@ -44,7 +44,7 @@ from bulkpull.pipeline.publish_notes import drift_notes, noted_rows_before, publ
 from bulkpull.pipeline.pull import PullProgress
 from bulkpull.pipeline.report_deletion import may_delete_report
 from bulkpull.pipeline.snapshot_facts import SnapshotFacts, describe_snapshot
-from bulkpull.pipeline.stage import stage_files
+from bulkpull.pipeline.stage_files import stage_files
 from bulkpull.pipeline.step_times import elapsed_seconds
 from bulkpull.pipeline.type_merge import empty_columns, published_types
 from bulkpull.pipeline.window_check import describe_window

@@ -30,7 +30,7 @@ from bulkpull.pipeline.reusable_work import (
     may_reuse,
     sort_reports,
 )
-from bulkpull.pipeline.splitting import split_pull, with_halves
+from bulkpull.pipeline.split_pull import split_pull, with_halves
 from bulkpull.question import question_of
 
 

@@ -34,7 +34,7 @@ from bulkpull.pipeline.naming import pull_fingerprint
 from bulkpull.pipeline.pull import PullProgress, PullRunner
 from bulkpull.pipeline.pull_context import PullContext
 from bulkpull.pipeline.reusable_work import SPLIT
-from bulkpull.pipeline.splitting import is_divisible, split_pull
+from bulkpull.pipeline.split_pull import is_divisible, split_pull
 from bulkpull.pipeline.step_times import StepSpan
 from bulkpull.pipeline.time_column import time_column_of
 from bulkpull.pipeline.type_merge import as_text, present_goals, type_conflicts, with_goals

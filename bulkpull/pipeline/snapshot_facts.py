@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from bulkpull.clock import iso_utc
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn
 from bulkpull.pipeline.converted_pull import ConvertedPull
+from bulkpull.pipeline.file_evidence import content_notes, vouched_for_all
 from bulkpull.pipeline.type_merge import known_formats, known_types, part_record, published_columns, types_digest
-from bulkpull.pipeline.vouching import content_notes, vouched_for_all
 
 
 @dataclass(frozen=True, slots=True)

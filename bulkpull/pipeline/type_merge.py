@@ -16,7 +16,7 @@ from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit, Wi
 from bulkpull.conversion.parquet_types import TEXT
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn
 from bulkpull.pipeline.converted_pull import ConvertedPull
-from bulkpull.pipeline.vouching import vouched_by
+from bulkpull.pipeline.file_evidence import vouched_by
 
 
 def published_types(record: DatasetRecord | None) -> dict[str, str]:

@@ -100,6 +100,7 @@ def test_a_plan_counts_the_windows_that_are_still_to_be_ordered(command: Command
     assert row["reports"] == sum(simulator.service.created_reports.values()) - ordered
 
 
+@pytest.mark.case("N22")
 def test_the_plan_of_a_history_counts_the_months_that_are_asked_for_again(command: Command, serve: Serve) -> None:
     simulator = serve(SMALL)
     grow = ("export", "OfficeUsage", "--since", "2025-01-01", "--as", "OfficeHistory")

@@ -228,7 +228,7 @@ async def test_a_history_takes_up_new_columns_and_keeps_those_that_are_gone(tmp_
 
 
 @pytest.mark.behaviour(54)
-@pytest.mark.case("N13")
+@pytest.mark.case("N13", "N23")
 async def test_a_column_that_is_gone_is_drift_of_a_history_once(tmp_path: Path) -> None:
     """Its older months still have the column, so that the snapshot alone does not show that it is gone."""
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
@@ -266,6 +266,7 @@ async def test_a_column_that_is_gone_is_drift_of_a_history_once(tmp_path: Path) 
 
 
 @pytest.mark.behaviour(142)
+@pytest.mark.case("N23")
 async def test_a_second_night_on_the_same_day_asks_for_no_month_of_a_history(tmp_path: Path) -> None:
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
     truth = Truth(of_months("2025-10-01", 14, rows_each=1))

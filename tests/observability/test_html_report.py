@@ -21,6 +21,7 @@ from bulkpull.observability.recorder import rows_before, tidy
 from bulkpull.observability.run_summary import run_outcome
 from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import DatasetRecord, Drift, Manifest, PublishedColumn
+from bulkpull.output.store import LocalStore
 from bulkpull.redact import register_secret
 from bulkpull.simulator import Fault, Scenario, Simulator
 
@@ -312,7 +313,7 @@ def test_logs_and_pages_of_old_runs_go_and_their_manifests_stay(tmp_path: Path) 
         folder.mkdir(parents=True)
         for name in ("manifest.json", "log.jsonl", "report.html"):
             (folder / name).touch()
-    tidy(tmp_path, kept=2)
+    tidy(LocalStore(tmp_path), kept=2)
 
     left = {path.parent.name[6:8] for path in tmp_path.glob("runs/*/report.html")}
     assert left == {path.parent.name[6:8] for path in tmp_path.glob("runs/*/log.jsonl")} == {"22", "23"}

@@ -11,7 +11,7 @@ from bulkpull.conversion.messages import ConversionResult
 from bulkpull.model import Execution, OfferedDataset, Pull
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.download import DownloadedFile
-from bulkpull.pipeline.vouching import content_notes, vouched_by, vouched_for_all
+from bulkpull.pipeline.file_evidence import content_notes, vouched_by, vouched_for_all
 
 
 def part(*vouched: str, is_gzip: bool = False, ends_open: bool = False, nul_bytes: int = 0) -> ConvertedPull:
