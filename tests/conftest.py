@@ -41,6 +41,11 @@ def pytest_configure() -> None:
     os.environ |= {"SSL_CERT_FILE": str(trusted / "authority.pem"), "SSL_CERT_DIR": str(trusted / "none")}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests that take longest begin first, so that no worker is left alone with one of them."""
+    items.sort(key=lambda item: "trials" not in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def _own_user_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The per-user folder, where the token cache lies unless it is told otherwise; nobody made it yet."""

@@ -143,7 +143,8 @@ class FakeClock:
 
 def _others_are_ready(loop: Any) -> bool:
     """Whether the loop has something to call but clocks that watch it."""
-    return any(getattr(handle._callback, "__func__", None) is not FakeClock._watch for handle in loop._ready)
+    ready = tuple(loop._ready)  # at once: a worker thread may add to it meanwhile
+    return any(getattr(handle._callback, "__func__", None) is not FakeClock._watch for handle in ready)
 
 
 def _all_wait(loop: asyncio.AbstractEventLoop) -> bool:

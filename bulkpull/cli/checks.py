@@ -76,7 +76,8 @@ class CheckList:
         for width in _WIDTHS:
             table.add_column(width=width, no_wrap=True)
         table.add_column(overflow="fold")
-        verdict = Text(f"{sign} {result.verdict.value}", _STYLES[result.verdict])
+        word = "problem" if result.verdict is CheckStatus.TROUBLE else result.verdict.value
+        verdict = Text(f"{sign} {word}", _STYLES[result.verdict])
         table.add_row(verdict, result.check, Text(result.message))
         if result.fix:
             table.add_row("", Text("fix:", "bold"), Text(result.fix))

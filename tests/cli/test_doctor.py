@@ -38,7 +38,7 @@ def test_each_trouble_has_words_and_a_next_step(
     outcome = command("doctor")
 
     assert outcome.code == 4
-    assert "✗ trouble   sign-in" in outcome.out
+    assert "✗ problem   sign-in" in outcome.out
     assert "fix:" in outcome.out
     assert outcome.out.splitlines()[-1] == "1 problem"
 

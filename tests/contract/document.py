@@ -33,7 +33,9 @@ _OF_NEXT_LINKS = frozenset({"skip"})
 @cache
 def document() -> dict[str, Any]:
     """The document as it is written."""
-    raw: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    # The reader in C is as safe, and ten times as fast where it is installed.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    raw: dict[str, Any] = yaml.load(FILE.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - a safe one
     return raw
 
 

@@ -225,7 +225,7 @@ class Outcome:
         return [
             record.reason
             for record in self.manifest.datasets
-            if record.error is not None and record.status != "complete" and record.reason
+            if record.reason and (record.status == "failed" or (record.error and record.status != "complete"))
         ]
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from bulkpull.output.lock import locked
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
+from bulkpull.transport.messages import Timeouts
 
 HOUR = 3600.0
 
@@ -159,7 +161,11 @@ async def test_a_signal_ends_the_run_with_130_and_the_same_command_carries_on(
 
 
 @pytest.mark.fault(38)
-async def test_a_report_whose_creation_was_never_answered_is_taken_up(tmp_path: Path) -> None:
+async def test_a_report_whose_creation_was_never_answered_is_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An order under way is awaited when the run is cancelled, for a minute otherwise.
+    monkeypatch.setattr("bulkpull.insights.session.Timeouts", partial(Timeouts, read_s=5.0))
     stuck = Fault("slow_answer", endpoint="POST ScheduledReport", args={"seconds": 3600})
     async with Simulator(Scenario(rows=50, faults=(stuck,))) as simulator:
         with anyio.CancelScope() as scope:

@@ -658,6 +658,37 @@ BY_LAYER = (
         ("tests/journeys/test_damage.py", "tests/cli/test_runs_verify.py"),
     ),
     Change("no rows replace many", "if rows == 0 and", "if rows < 0 and", _PUBLISH),
+    # decisions
+    Change(
+        "a night without a scheduled report waits a whole day",
+        "now - seen_at < refresh - _HALF_A_DAY",
+        "now - seen_at < refresh",
+        ("tests/pipeline/test_decide.py",),
+    ),
+    Change(
+        "a history gets a scheduled report",
+        "    if pull.keeps_history:\n        return _or_collect(_decide_history",
+        "    if pull.keeps_history and facts.published is None:\n        return _or_collect(_decide_history",
+        ("tests/pipeline/test_decide.py",),
+    ),
+    Change(
+        "windows whose files were cleared count as kept",
+        "if not was_cleared(entry.facts, private)",
+        "if entry.facts",
+        ("tests/cli/test_plans.py",),
+    ),
+    Change(
+        "a plan counts reports that an earlier run ordered",
+        "sum(not decided.found.reusable.has(pull_fingerprint(window)) for window in windows)",
+        "sum(bool(pull_fingerprint(window)) for window in windows)",
+        ("tests/cli/test_plans.py",),
+    ),
+    Change(
+        "a column that is gone from a history is no drift",
+        "return frozenset(column.name.casefold() for column in columns) - came",
+        "return frozenset(column.name.casefold() for column in columns) & came - came",
+        ("tests/journeys/test_history.py",),
+    ),
     # what is told
     Change(
         "a secret is left in the text",

@@ -317,7 +317,8 @@ def test_a_history_is_asked_for_as_often_as_the_service_refreshes_it(
     answer = {"question_sha256": question_of(history).sha256, "generated_at": made_at}
     known = facts(**({"published": PUBLISHED.model_copy(update=answer)} | changes))
 
-    assert decide(history, known, schedule=TONIGHT).action is action
+    decision = decide(history, known, schedule=TONIGHT)
+    assert (decision.action, decision.schedule) == (action, None)  # a window cannot be scheduled
     assert decide(history, known, schedule=None).action is (COLLECT if action is COLLECT else ORDER)
 
 
