@@ -77,7 +77,7 @@ async def export(
         OutputLocked: Another run is writing to `output`.
         DiskTrouble, LedgerError: `output` cannot be used.
     """
-    runner = await _load("bulkpull.runner")
+    runner = await _load("bulkpull.api_runs")
     manifest: Manifest = await runner.run_export(
         output=output,
         datasets=datasets,
@@ -107,7 +107,7 @@ async def nightly(
 
     Arguments, result and errors are those of `export`. What is not new is `skipped` in the manifest.
     """
-    runner = await _load("bulkpull.runner")
+    runner = await _load("bulkpull.api_runs")
     manifest: Manifest = await runner.run_export(
         output=output,
         datasets=datasets,
@@ -146,7 +146,7 @@ async def resume(
         SettingsError: There is no such run, or it was made against another service.
         AuthError, OutputLocked, DiskTrouble, LedgerError: As for `export`.
     """
-    runner = await _load("bulkpull.runner")
+    runner = await _load("bulkpull.api_runs")
     manifest: Manifest = await runner.resume_run(
         run, output=output, settings=settings, listeners=listeners, credential=credential
     )
@@ -178,7 +178,7 @@ async def connect(
         SettingsError: An argument is wrong, a certificate cannot be used, or a library that the settings ask for is not
             installed.
     """
-    runner = await _load("bulkpull.runner")
+    runner = await _load("bulkpull.api_runs")
     async with runner.connection(settings, listeners=listeners, credential=credential) as client:
         yield client
 
@@ -194,7 +194,7 @@ async def status(output: str | Path) -> Sequence[Freshness]:
         SettingsError: `output` is no folder.
         DiskTrouble: `current.json` is damaged.
     """
-    reading = await _load("bulkpull.reading")
+    reading = await _load("bulkpull.read_output")
     found: Sequence[Freshness] = await asyncio.to_thread(reading.status, output)
     return found
 
@@ -214,7 +214,7 @@ async def verify(output: str | Path, *, run: str | None = None, quick: bool = Fa
     Raises:
         SettingsError: `output` is no folder, or there is no such run.
     """
-    reading = await _load("bulkpull.reading")
+    reading = await _load("bulkpull.read_output")
     found: Findings = await asyncio.to_thread(reading.verify, output, run=run, quick=quick)
     return found
 
@@ -236,7 +236,7 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
             message names what is.
         DiskTrouble: A file of the snapshot is missing, or is none of the folder's own.
     """
-    frame: pl.LazyFrame = import_module("bulkpull.reading").scan(output, dataset, runs=runs)
+    frame: pl.LazyFrame = import_module("bulkpull.read_output").scan(output, dataset, runs=runs)
     return frame
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.views import views_of
-from bulkpull.reading import check_folder, current_snapshots
+from bulkpull.read_output import check_folder, current_snapshots
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,8 +11,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
     "_version", "allowed_values", "catalog", "child_environment", "child_process", "clock", "config", "custom_query",
-    "days", "errors", "event_types", "events", "foreign_text", "formatting", "identity", "metrics", "model",
-    "platforms", "query", "question", "redact", "secret_forms", "suggestions", "timespans", "url_safety",
+    "window_bounds", "errors", "event_types", "events", "foreign_text", "formatting", "account", "metric_selection",
+    "model",
+    "platforms", "query", "question", "redact", "secret_sources", "suggestions", "timespans", "url_safety",
 }  # fmt: skip
 FILES_AND_NET = GROUND | {"transport", "output", "conversion"}
 MAY_IMPORT = {
@@ -26,9 +27,9 @@ MAY_IMPORT = {
     "observability": GROUND | {"transport", "output", "observability"},
     "pipeline": FILES_AND_NET | {"auth", "insights", "transfer", "observability", "pipeline"},
     "checks": GROUND | {"transport", "output", "auth", "insights", "checks"},
-    "runner": GROUND | {"output", "auth", "insights", "pipeline"},
-    "reading": GROUND | {"output"},
-    "sql": GROUND | {"output", "reading"},
+    "api_runs": GROUND | {"output", "auth", "insights", "pipeline"},
+    "read_output": GROUND | {"output"},
+    "sql": GROUND | {"output", "read_output"},
     "api": GROUND | {"auth", "output", "insights", "pipeline"},  # for types only: it loads the three above when called
     "sync": {"api"},
     "simulator": {"simulator"},  # a shared helper would hide a shared mistake
@@ -38,7 +39,7 @@ PURE = (
     "insights/responses.py",
     "transport/json_fields.py",
     "transport/proxy_errors.py",
-    "insights/orders.py",
+    "insights/report_orders.py",
     "insights/lost_creation.py",
     "pipeline/decide.py",
     "pipeline/outcome.py",
@@ -47,9 +48,9 @@ PURE = (
     "pipeline/publish_checks.py",
     "pipeline/publish_notes.py",
     "pipeline/snapshot_facts.py",
-    "days.py",
-    "metrics.py",
-    "secret_forms.py",
+    "window_bounds.py",
+    "metric_selection.py",
+    "secret_sources.py",
     "timespans.py",
     "output/views.py",
     "pipeline/report_quota.py",
@@ -144,7 +145,7 @@ WORKS_ON_PATHS = {
     "observability/recorder.py": "the run's log and page, for messages",
     "observability/run_log.py": "the run's log, which is appended to",
     "output/lock.py": "the private folder",
-    "output/past.py": "the ledger",
+    "output/run_listing.py": "the ledger",
     "output/store.py": "it is the door",
     "output/workspace.py": "staging",
     "pipeline/context.py": "the private folder",

@@ -19,7 +19,7 @@ from bulkpull.config.secrets import vault_reference
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError
 from bulkpull.events import Events
-from bulkpull.secret_forms import FROM_COMMAND
+from bulkpull.secret_sources import FROM_COMMAND
 
 
 @dataclass(frozen=True, slots=True)

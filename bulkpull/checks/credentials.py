@@ -17,7 +17,7 @@ from bulkpull.config.secrets import is_readable_by_all, vault_reference
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import AuthError, BulkpullError
 from bulkpull.formatting import plural
-from bulkpull.secret_forms import FROM_COMMAND, SECRETS
+from bulkpull.secret_sources import FROM_COMMAND, SECRETS
 from bulkpull.transport.proxies import Proxies
 from bulkpull.url_safety import origin
 

@@ -15,8 +15,8 @@ import typer
 
 from bulkpull import platforms
 from bulkpull._version import __version__
+from bulkpull.cli.empty_values import check_given
 from bulkpull.cli.errors import INTERRUPTED, USAGE, Ending, print_ending, report_errors, write_error
-from bulkpull.cli.given import check_given
 from bulkpull.cli.help_format import RootGroup
 from bulkpull.cli.options import CommonOptions, examples
 from bulkpull.cli.stdio import count_json_objects, make_stdio_safe

@@ -13,8 +13,8 @@ from bulkpull.cli.command import LOCAL, command, new_app
 from bulkpull.cli.console import print_message
 from bulkpull.cli.errors import INTERRUPTED, write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
+from bulkpull.cli.service_and_output import command_settings, load_settings
 from bulkpull.cli.stdio import print_data, print_json
-from bulkpull.cli.target import command_settings, load_settings
 from bulkpull.clock import SystemClock, iso_utc
 from bulkpull.errors import AuthError, DiskTrouble, SettingsError
 from bulkpull.events import Events

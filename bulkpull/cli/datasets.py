@@ -14,11 +14,11 @@ from bulkpull.cli.console import LONGEST_QUERY, new_table, print_grid, print_mes
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.queries import with_drift
 from bulkpull.cli.service import NotOffered, call_service
+from bulkpull.cli.service_and_output import command_settings
 from bulkpull.cli.stdio import print_data, print_json
-from bulkpull.cli.target import command_settings
 from bulkpull.errors import AccessDenied
 from bulkpull.formatting import join_some, plural
-from bulkpull.metrics import MetricsChoice, kind_of_metric, select_metrics
+from bulkpull.metric_selection import MetricsChoice, kind_of_metric, select_metrics
 from bulkpull.model import OfferedDataset, Query
 from bulkpull.query.names import unique_names
 from bulkpull.redact import printable

@@ -11,7 +11,7 @@ from bulkpull.cli import options
 from bulkpull.cli.checks import CheckList, setting_lines
 from bulkpull.cli.command import LOCAL, command, new_app
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.target import command_settings
+from bulkpull.cli.service_and_output import command_settings
 from bulkpull.clock import SystemClock
 from bulkpull.errors import SettingsError
 

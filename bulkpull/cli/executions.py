@@ -15,8 +15,8 @@ from bulkpull.cli.json_output import execution_values, format_time
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.reports import find_report
 from bulkpull.cli.service import call_service
+from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_json
-from bulkpull.cli.target import load_settings
 from bulkpull.errors import RequestRejected
 from bulkpull.model import Execution, ExecutionStatus, Report
 from bulkpull.redact import printable

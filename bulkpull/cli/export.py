@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from bulkpull.cli import options as shared
 from bulkpull.cli.command import QUIET_RUN, command, new_app
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.target import command_settings
+from bulkpull.cli.service_and_output import command_settings
 from bulkpull.clock import iso_utc
-from bulkpull.days import window_of
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
+from bulkpull.window_bounds import window_of
 
 if TYPE_CHECKING:
     from bulkpull.config.settings import Settings
@@ -111,10 +111,10 @@ def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
 
 
 def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> int:
+    from bulkpull.account import DEMO
     from bulkpull.cli.plan_table import show_plan  # slow to load, as all of these
     from bulkpull.cli.run_display import run_with_display
     from bulkpull.cli.run_summary import Invocation
-    from bulkpull.identity import DEMO
     from bulkpull.output.owner import check_owner
     from bulkpull.output.store import LocalStore
     from bulkpull.pipeline.run import Run

@@ -12,8 +12,8 @@ from bulkpull._version import __version__
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.errors import write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
+from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_data, print_json
-from bulkpull.cli.target import load_settings
 from bulkpull.clock import SystemClock, iso_utc
 from bulkpull.errors import BulkpullError, SettingsError
 from bulkpull.events import Events

@@ -23,14 +23,14 @@ from bulkpull.cli.command import command, new_app
 from bulkpull.cli.console import PIPED_WIDTH, data_console, print_message, print_note, print_table
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.service import NotOffered, call_service
+from bulkpull.cli.service_and_output import command_settings
 from bulkpull.cli.stdio import print_json
-from bulkpull.cli.target import command_settings
-from bulkpull.days import window_of
 from bulkpull.errors import SettingsError
 from bulkpull.formatting import plural
 from bulkpull.query import check_query, normalise
 from bulkpull.query.drift import find_query_drift
 from bulkpull.redact import printable
+from bulkpull.window_bounds import window_of
 
 if TYPE_CHECKING:
     from bulkpull.config.settings import Settings

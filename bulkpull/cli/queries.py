@@ -18,8 +18,8 @@ from bulkpull.cli.delete import delete_named, find_named
 from bulkpull.cli.json_output import has_name, query_values
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.service import call_service
+from bulkpull.cli.service_and_output import command_settings, load_settings
 from bulkpull.cli.stdio import print_json
-from bulkpull.cli.target import command_settings, load_settings
 from bulkpull.errors import AccessDenied, ListUnknown, NotFound, SettingsError
 from bulkpull.formatting import join_some
 from bulkpull.model import OfferedDataset, Query, Report

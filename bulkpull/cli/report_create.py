@@ -15,13 +15,12 @@ from bulkpull.cli.options import CommonOptions, day_of
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
 from bulkpull.cli.reports import find_report, is_our_report
 from bulkpull.cli.service import NotOffered, call_service
-from bulkpull.cli.target import command_settings, load_settings
+from bulkpull.cli.service_and_output import command_settings, load_settings
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
-from bulkpull.days import window_of
 from bulkpull.errors import AccessDenied, BulkpullError, ListUnknown, SettingsError
 from bulkpull.insights.client import InsightsClient
-from bulkpull.insights.orders import ReportChange, ReportOrder
+from bulkpull.insights.report_orders import ReportChange, ReportOrder
 from bulkpull.insights.validation import LONGEST_TEXT, earliest_start
 from bulkpull.model import OfferedDataset, Pull, Query, Report, Window
 from bulkpull.pipeline.naming import DESCRIPTION, is_ours, query_name
@@ -29,6 +28,7 @@ from bulkpull.pipeline.plan import make_plan
 from bulkpull.query import normalise
 from bulkpull.query.drift import find_query_drift
 from bulkpull.redact import printable
+from bulkpull.window_bounds import window_of
 
 T = TypeVar("T")
 

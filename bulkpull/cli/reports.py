@@ -18,8 +18,8 @@ from bulkpull.cli.json_output import has_name, report_values
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
 from bulkpull.cli.service import call_service
+from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_json
-from bulkpull.cli.target import load_settings
 from bulkpull.model import Report
 from bulkpull.redact import printable
 

@@ -22,15 +22,15 @@ from bulkpull._version import __version__
 from bulkpull.cli.doctor import describe_settings
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.run_details import ledger_facts
+from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_data, print_json
-from bulkpull.cli.target import load_settings
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.observability.support_bundle import Bundle, files_of
 from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.layout import Layout
-from bulkpull.output.past import ask_ledger, known_runs
 from bulkpull.output.run_history import load_manifest, resolve_run_id
+from bulkpull.output.run_listing import ask_ledger, known_runs
 from bulkpull.output.store import LocalStore
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")

@@ -10,15 +10,15 @@ from bulkpull.cli.console import error_console, print_message
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.run_display import run_with_display
 from bulkpull.cli.run_summary import Invocation, print_summary
+from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_json
-from bulkpull.cli.target import load_settings
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
 from bulkpull.formatting import join_some
 from bulkpull.output.ledger import Ledger, RunEntry
-from bulkpull.output.past import ask_ledger
 from bulkpull.output.run_history import load_manifest
+from bulkpull.output.run_listing import ask_ledger
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.resume import choose_run, resumed_request
 from bulkpull.pipeline.run import Run

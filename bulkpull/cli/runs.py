@@ -15,8 +15,8 @@ from bulkpull.cli import options
 from bulkpull.cli.command import LOCAL, QUIET_RUN, command, new_app
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_data, print_json
-from bulkpull.cli.target import load_settings
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.foreign_text import escaped_json
@@ -48,7 +48,7 @@ def list_runs(
 ) -> None:
     """Show the runs of an output folder, newest first; changes nothing. With --json it shows all of them."""
     from bulkpull.output.ledger import Ledger  # slow to load, as the next
-    from bulkpull.output.past import ask_ledger
+    from bulkpull.output.run_listing import ask_ledger
 
     folder = load_settings(common, output=output).output
     runs = ask_ledger(folder, Ledger.runs) or []
@@ -260,8 +260,8 @@ def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
         DiskTrouble: The log cannot be read.
     """
     from bulkpull.output.layout import Layout  # slow to load, as all of these
-    from bulkpull.output.past import known_runs
     from bulkpull.output.run_history import resolve_run_id
+    from bulkpull.output.run_listing import known_runs
 
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     path = Layout(folder).log(run_id)

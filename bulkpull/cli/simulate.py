@@ -102,10 +102,10 @@ def simulate(
 
     Standard output gets the settings that point a client at it, as lines for a shell.
     """
-    from bulkpull.cli import simulator_stage  # slow to load
+    from bulkpull.cli import simulator_server  # slow to load
 
     if list_faults:
-        simulator_stage.show_faults(as_json=common.as_json)
+        simulator_server.show_faults(as_json=common.as_json)
         return
     given = {
         "rows": rows,
@@ -125,7 +125,7 @@ def simulate(
         "key_casing": key_casing and key_casing.value,
         "page_size": page_size,
     }
-    staging = simulator_stage.stage(
+    staging = simulator_server.stage(
         {name: value for name, value in given.items() if value is not None}, latency=latency, faults=fault or ()
     )
-    simulator_stage.serve(staging, port=port, blob_port=blob_port, as_json=common.as_json)
+    simulator_server.serve(staging, port=port, blob_port=blob_port, as_json=common.as_json)

@@ -17,8 +17,8 @@ from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_
 from bulkpull.cli.durations import read_span
 from bulkpull.cli.errors import write_error
 from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_json
-from bulkpull.cli.target import load_settings
 from bulkpull.clock import iso_utc
 from bulkpull.formatting import format_age, join_some, plural
 

@@ -30,6 +30,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from bulkpull.account import Account
 from bulkpull.allowed_values import first_refusal
 from bulkpull.config.file import (
     DEFAULT_FILE,
@@ -57,10 +58,9 @@ from bulkpull.config.types import (
 )
 from bulkpull.custom_query import Selection, read_selections
 from bulkpull.errors import AuthError, SettingsError
-from bulkpull.identity import Account
-from bulkpull.metrics import MetricsChoice
+from bulkpull.metric_selection import MetricsChoice
 from bulkpull.redact import register_secret
-from bulkpull.secret_forms import (
+from bulkpull.secret_sources import (
     FORMS,
     FROM_COMMAND,
     SECRETS,

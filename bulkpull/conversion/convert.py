@@ -32,7 +32,7 @@ from bulkpull.conversion.prefetch import prefetch
 from bulkpull.conversion.read_csv import counts_differ, read_text
 from bulkpull.conversion.read_table import rows_in
 from bulkpull.conversion.type_inference import ColumnTyper
-from bulkpull.conversion.window_cut import WindowCut
+from bulkpull.conversion.window_filter import WindowCut
 from bulkpull.conversion.write_table import conversion_disk_error, write_table
 
 # A row group is buffered while it is encoded: by bytes, because reports have from 5 to 10,000 columns.

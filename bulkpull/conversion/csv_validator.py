@@ -3,7 +3,7 @@ An independent CSV check: splits bytes into batches of whole rows and counts the
 
 It shares no code with the CSV reader and knows only quotes, separators and line ends. The reader silently accepts short
 rows, truncated rows, blank lines and stray carriage returns, so its result is compared with the counts made here (rows
-and bytes of content, per batch). `syntax` has the rules. Each batch says how many bytes of the file it covers.
+and bytes of content, per batch). `csv_syntax` has the rules. Each batch says how many bytes of the file it covers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bulkpull.conversion.csv_index import CsvIndex, count, index_csv, positions, shift_right
-from bulkpull.conversion.syntax import BOM, check_quotes, check_returns, ends_in_quotes, refused
+from bulkpull.conversion.csv_syntax import BOM, check_quotes, check_returns, ends_in_quotes, refused
 
 # A row this long means an unclosed quote.
 MAX_ROW_BYTES = 128 * 1024 * 1024

@@ -15,8 +15,8 @@ from itertools import product
 import polars as pl
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.forms import is_written_so, parse_dates
 from bulkpull.conversion.iso_dates import IsoFormat, day_format_of, iso_format_of, month_format_of
+from bulkpull.conversion.strftime_formats import is_written_so, parse_dates
 
 _US = re.compile(
     r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}(?P<time> [0-9]{1,2}:[0-9]{2}(?P<seconds>:[0-9]{2})?(?P<half> [AP]M)?)?"
@@ -31,7 +31,7 @@ class WrittenFormat:
     A date, time or month format; a value fits if formatting its parsed value gives the same text.
 
     Attributes:
-        pattern: In the notation of `forms`.
+        pattern: In the notation of `strftime_formats`.
     """
 
     pattern: str

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from bulkpull.conversion.csv_syntax import BOM
 from bulkpull.conversion.header_line import SEPARATORS, fields_of
 from bulkpull.conversion.messages import ColumnPlan
-from bulkpull.conversion.syntax import BOM
 from bulkpull.errors import NotTheReport
 from bulkpull.redact import printable
 
@@ -56,7 +56,7 @@ def read_header(
 
     Raises:
         NotTheReport: A column is missing, there twice, or could be either of two; the encoding is another one; or the
-            line does not follow the rules for a row (`syntax`).
+            line does not follow the rules for a row (`csv_syntax`).
 
     Source: behaviours 56, 136, 137, 139, 140, 161 and 184.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from bulkpull.conversion.csv_index import LF, index_csv, positions
-from bulkpull.conversion.syntax import BOM, HEADER_ROW, check_quotes, check_returns, ends_in_quotes, refused
+from bulkpull.conversion.csv_syntax import BOM, HEADER_ROW, check_quotes, check_returns, ends_in_quotes, refused
 from bulkpull.errors import NotTheReport
 
 # A header of the service has a few hundred names at most. Names are matched in Python, one by one.

@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.formats import PARQUET, TableFormat
+from bulkpull.conversion.file_formats import PARQUET, TableFormat
 
-# In the metadata of a file, before the name of a column: how its dates were written (`forms`).
+# In the metadata of a file, before the name of a column: how its dates were written (`strftime_formats`).
 FORMAT_KEY = "bulkpull.format."
 
 
@@ -72,7 +72,7 @@ class ConvertedColumn:
         empty: Its type is only what was declared: neither this report nor an earlier one had a value in it.
         outgrown: The first value that the type published before could not hold, where a wider one than that is not yet
             text.
-        format: How its dates were written, in the notation of `forms`; where this report has none, as before.
+        format: How its dates were written, in the notation of `strftime_formats`; as before where it has none.
     """
 
     name: str
@@ -102,7 +102,7 @@ class WindowBounds:
 
     Attributes:
         column: The dataset's time column.
-        form: How it writes its times, in the notation of `forms`, where that was learnt elsewhere.
+        form: How it writes its times, in the notation of `strftime_formats`, where that was learnt elsewhere.
         keep_edge: Keep what lies on the day of `end`: the file of the next window does not have it.
         skip_first_day: Leave out the day of `start`: the file of the window before has a later reading of it.
         skip_undated: Hashes (64 bits) of the rows without a time that are left out: the files of

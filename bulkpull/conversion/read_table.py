@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bulkpull.conversion.formats import Source, format_of
+from bulkpull.conversion.file_formats import Source, format_of
 from bulkpull.conversion.messages import FORMAT_KEY
 
 _PREFIX = "bulkpull."
@@ -22,7 +22,7 @@ class Footer:
     Attributes:
         rows: As a reader finds them.
         lineage: Dataset, run, execution, query hash and generation time, by their names without the prefix.
-        formats: How the dates of a column were written in the report's file (`forms`).
+        formats: How the dates of a column were written in the report's file (`strftime_formats`).
     """
 
     rows: int

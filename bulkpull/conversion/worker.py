@@ -5,8 +5,8 @@ A child process can be killed at once, unlike a polars sink in a thread, and its
 its own module, because the usual ways to run a function in a child import the caller's main module there, and would run
 a user's unguarded script a second time.
 
-Requests arrive on standard input, each as its length (eight bytes) and a pickle. Replies are sent as `frames` on a
-separate socket that the argument names (`platforms`): a `sitecustomize` or a tracing agent may write to standard output
+Requests arrive on standard input, each as its length (eight bytes) and a pickle. Replies are sent as `message_frames`
+on a separate socket that the argument names (`platforms`): a `sitecustomize` or a tracing agent may write to standard output
 when Python starts. The end of standard input means that the parent has ended or wants no more; it ends the child at
 once. What a library prints goes to standard error.
 """
@@ -24,7 +24,7 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 
 from bulkpull import platforms
-from bulkpull.conversion.frames import FrameType, alive, frame
+from bulkpull.conversion.message_frames import FrameType, alive, frame
 from bulkpull.conversion.messages import ConversionRequest, ConversionResult, TableFile, WideningRequest
 from bulkpull.errors import BulkpullError
 

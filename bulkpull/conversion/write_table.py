@@ -17,7 +17,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from bulkpull import platforms
-from bulkpull.conversion.formats import format_of
+from bulkpull.conversion.file_formats import format_of
 from bulkpull.conversion.messages import FORMAT_KEY, TableFile, WideningRequest
 from bulkpull.conversion.read_table import formats_of, rows_in
 from bulkpull.conversion.type_inference import NARROW_BY_NAME

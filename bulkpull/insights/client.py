@@ -38,7 +38,7 @@ from bulkpull.insights.lost_creation import (
     is_answered_by_query,
     is_answered_by_report,
 )
-from bulkpull.insights.orders import QueryOrder, ReportChange, ReportOrder
+from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder
 from bulkpull.insights.requests import Call
 from bulkpull.insights.responses import Envelope
 from bulkpull.insights.session import ApiSession

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bulkpull.insights.orders import QueryOrder, ReportOrder
+from bulkpull.insights.report_orders import QueryOrder, ReportOrder
 from bulkpull.model import Query, Report, ReportStatus
 from bulkpull.query import normalise
 

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.insights import validation
-from bulkpull.insights.orders import QueryOrder, ReportChange, ReportOrder, without_none
+from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder, without_none
 from bulkpull.insights.responses import chunked
 from bulkpull.transport.pacer import Urgency
 from bulkpull.url_safety import join_address

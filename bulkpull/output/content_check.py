@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from bulkpull.conversion.formats import format_of
+from bulkpull.conversion.file_formats import format_of
 from bulkpull.conversion.read_table import read_footer
 from bulkpull.output.manifest import PublishedFile
 from bulkpull.output.store import OutputStore

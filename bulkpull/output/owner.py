@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from bulkpull.account import Account, normalise_root
 from bulkpull.errors import DiskTrouble, SettingsError, UnsafeAddress
-from bulkpull.identity import Account, normalise_root
 from bulkpull.output.atomic_files import json_text
 from bulkpull.output.layout import CURRENT
 from bulkpull.output.manifest import Current

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import polars as pl
 
-from bulkpull.conversion.formats import Source, format_of
-from bulkpull.conversion.forms import write_dates
+from bulkpull.conversion.file_formats import Source, format_of
+from bulkpull.conversion.strftime_formats import write_dates
 from bulkpull.conversion.type_inference import widen
 
 RUN_COLUMN = "_run_id"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bulkpull.conversion.formats import is_table
+from bulkpull.conversion.file_formats import is_table
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.integrity import location_problem
 from bulkpull.output.layout import RUN_ID, run_of_snapshot

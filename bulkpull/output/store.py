@@ -17,7 +17,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Protocol
 
-from bulkpull.conversion.formats import Source
+from bulkpull.conversion.file_formats import Source
 from bulkpull.output.atomic_files import (
     link_or_copy,
     makedirs_durable,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from bulkpull.conversion.formats import format_of
+from bulkpull.conversion.file_formats import format_of
 from bulkpull.output.layout import VIEWS
 from bulkpull.output.manifest import CurrentSnapshot
 

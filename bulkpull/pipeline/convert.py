@@ -14,7 +14,7 @@ import anyio
 from anyio.lowlevel import RunVar
 
 from bulkpull.child_environment import without_secrets
-from bulkpull.conversion import formats
+from bulkpull.conversion import file_formats
 from bulkpull.conversion.messages import (
     ColumnPlan,
     ConversionRequest,
@@ -93,7 +93,7 @@ async def convert_report(
         batch_bytes=BATCH_BYTES,
         bounds=bounds,
         is_redacted=is_redacted,
-        table_format=formats.WRITTEN,
+        table_format=file_formats.WRITTEN,
     )
     async with limiter:
         for attempt in _ATTEMPTS[:-1]:

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 import anyio
 from anyio.abc import TaskGroup
 
+from bulkpull.account import Account
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.events import Events
-from bulkpull.identity import Account
 from bulkpull.insights.connect import Connection
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.workspace import OutputFolder

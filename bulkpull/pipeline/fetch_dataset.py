@@ -2,7 +2,7 @@
 Fetches all parts of one dataset: one pull, or one per window, with one set of types and each row once.
 
 A long window is split into one pull per month, and a window whose report fails or is overdue is requested again in
-halves (`window_pulls`). `window_agreement` makes one table of the windows.
+halves (`window_pulls`). `window_merge` makes one table of the windows.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from bulkpull.pipeline.split_pull import is_divisible, split_pull
 from bulkpull.pipeline.step_times import StepSpan
 from bulkpull.pipeline.time_column import time_column_of
 from bulkpull.pipeline.type_merge import as_text, present_goals, type_conflicts, with_goals
-from bulkpull.pipeline.window_agreement import WindowAgreement
 from bulkpull.pipeline.window_check import HoldsWhole, describe_window
+from bulkpull.pipeline.window_merge import WindowAgreement
 from bulkpull.pipeline.window_pulls import WindowPulls, may_need_less
 from bulkpull.question import question_of
 

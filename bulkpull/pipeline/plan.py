@@ -16,7 +16,7 @@ from types import MappingProxyType
 from bulkpull.catalog import Catalog
 from bulkpull.custom_query import Selection
 from bulkpull.errors import BulkpullError, SettingsError
-from bulkpull.metrics import MetricsChoice, select_metrics
+from bulkpull.metric_selection import MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
 from bulkpull.pipeline.plan_custom_query import NotListed, odd_column_note, odd_metric_note, select_pull

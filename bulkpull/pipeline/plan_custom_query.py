@@ -14,7 +14,7 @@ from bulkpull.catalog import Catalog
 from bulkpull.custom_query import Selection
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.formatting import join_some
-from bulkpull.metrics import MetricChoice, MetricsChoice, select_metrics
+from bulkpull.metric_selection import MetricChoice, MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.date_windows import first_listed_month
 from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused

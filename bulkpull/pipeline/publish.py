@@ -16,10 +16,10 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from bulkpull.account import Account
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.event_types import CleanupPostponed, SnapshotPublished
 from bulkpull.events import Events
-from bulkpull.identity import Account
 from bulkpull.output.atomic_files import disk_errors, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
 from bulkpull.output.layout import RAW, run_of_snapshot

@@ -18,6 +18,7 @@ import anyio
 import anyio.to_thread
 
 from bulkpull._version import __version__
+from bulkpull.account import Account, sign_in_digest
 from bulkpull.auth.azure_identity import AzureCredential
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc, own_random
@@ -30,7 +31,6 @@ from bulkpull.event_types import (
     RunFinished,
 )
 from bulkpull.events import Events, about
-from bulkpull.identity import Account, sign_in_digest
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection, connected
 from bulkpull.model import Pull

@@ -15,7 +15,7 @@ from bulkpull.model import Pull, Report
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.decision import Decision
-from bulkpull.pipeline.decisions import decide_all, schedule_of
+from bulkpull.pipeline.decision_facts import decide_all, schedule_of
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable
 from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm, load_form
 from bulkpull.pipeline.naming import parse_report_name

@@ -24,7 +24,7 @@ from bulkpull.errors import (
 from bulkpull.event_types import ReportCreated
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
-from bulkpull.insights.orders import ReportOrder
+from bulkpull.insights.report_orders import ReportOrder
 from bulkpull.model import Pull, Query, Report
 from bulkpull.pipeline.in_flight import ReportsInFlight
 from bulkpull.pipeline.naming import DESCRIPTION, report_name

@@ -19,9 +19,9 @@ import numpy as np
 import polars as pl
 
 from bulkpull.simulator.datasets import PROVENANCE, Column, Table
-from bulkpull.simulator.forms import as_iso, written
+from bulkpull.simulator.date_formats import as_iso, written
+from bulkpull.simulator.duplicate_rows import DUPLICATE_FLAGS, are_repetitions, source_rows
 from bulkpull.simulator.generated_values import column_values
-from bulkpull.simulator.kinship import DUPLICATE_FLAGS, are_repetitions, source_rows
 from bulkpull.simulator.query_parser import ParsedCondition, ParsedOrdering
 from bulkpull.simulator.refresh_schedule import restated
 from bulkpull.simulator.scenario import Scenario

@@ -12,7 +12,7 @@ In reading order:
 | range_responses.py      | checks of the storage host's replies, and errors for failures  (pure) |
 | journal.py              | which bytes of a partial file a later process can trust               |
 | partial_file.py         | the partial file: large writes, checksums, durability                 |
-| disk_room.py            | free disk space                                                       |
+| free_space.py           | free disk space                                                       |
 | signed_link.py          | the current signed link, and its renewal                              |
 | stream_to_file.py       | writes the bytes of one reply to the partial file                     |
 | transfer.py             | the whole transfer: requests, breaks, restarts                        |

@@ -37,7 +37,7 @@ from bulkpull.transfer.adaptive_concurrency import StreamCount
 from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.byte_ranges import ByteRange, missing
 from bulkpull.transfer.checkpoints import Checkpoints
-from bulkpull.transfer.disk_room import check_room
+from bulkpull.transfer.free_space import check_room
 from bulkpull.transfer.partial_file import PartialFile
 from bulkpull.transfer.progress import TransferProgress
 from bulkpull.transfer.range_responses import (

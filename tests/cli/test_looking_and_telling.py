@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from command_line import SMALL, Command, Serve
 
-from bulkpull.cli import simulator_stage as simulate
+from bulkpull.cli import simulator_server as simulate
 from bulkpull.cli.run_readiness import AwaitedReport, awaited_reports
 from bulkpull.event_types import RunStarted
 from bulkpull.observability.log_lines import as_entry, line_logger, log_event

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from command_line import QUICK, SMALL, Command, Serve, finish, small, start_program
 
-from bulkpull.cli.simulator_stage import stage
+from bulkpull.cli.simulator_server import stage
 from bulkpull.cli.stdio import SafeStream
 from bulkpull.errors import SettingsError
 from bulkpull.simulator import FAULT_TABLE, Fault, FaultRow

@@ -30,7 +30,7 @@ from bulkpull.errors import AuthError, NotFound, QuotaExceeded, RequestRejected,
 from bulkpull.insights import requests, responses
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.error_mapping import raise_for_error
-from bulkpull.insights.orders import QueryOrder, ReportChange, ReportOrder
+from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder
 from bulkpull.model import ExecutionStatus, Window
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import Request

@@ -12,7 +12,7 @@ from support import API
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.insights import requests, validation
-from bulkpull.insights.orders import QueryOrder, ReportChange, ReportOrder
+from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder
 from bulkpull.model import Window
 
 NOW = datetime(2026, 11, 23, 2, 0, 0, 999, tzinfo=UTC)

@@ -13,9 +13,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from bulkpull.account import Account
 from bulkpull.config.settings import Settings
 from bulkpull.events import Event, Events, Listener
-from bulkpull.identity import Account
 from bulkpull.model import Window
 from bulkpull.output.manifest import Manifest
 from bulkpull.pipeline import fetch_execution as fetch_module

@@ -10,10 +10,10 @@ import pytest
 from journeys.kit import killed_at, lose, settings_for
 from support import FakeClock
 
+from bulkpull.account import Account, normalise_root
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
-from bulkpull.identity import Account, normalise_root
 from bulkpull.output.manifest import Current, Manifest
 from bulkpull.output.owner import Owner, claim_folder, load_owner
 from bulkpull.output.store import LocalStore

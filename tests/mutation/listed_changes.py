@@ -157,10 +157,10 @@ _LEFTOVERS = ("tests/pipeline/test_reusable_work.py",)
 _QUOTA = ("tests/pipeline/test_report_quota.py",)
 _WINDOWS = (
     "tests/pipeline/test_date_windows.py",
-    "tests/pipeline/test_window_agreement.py",
+    "tests/pipeline/test_window_merge.py",
     "tests/pipeline/test_window_check.py",
 )
-_CUT = ("tests/conversion/test_window_cut.py",)
+_CUT = ("tests/conversion/test_window_filter.py",)
 _READER = (
     "tests/conversion/test_one_reader.py",
     "tests/conversion/test_csv_index.py",

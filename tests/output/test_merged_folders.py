@@ -11,8 +11,8 @@ import pytest
 from published import publish, run_id_of, write_manifest
 
 import bulkpull
+from bulkpull.account import Account
 from bulkpull.errors import SettingsError
-from bulkpull.identity import Account
 from bulkpull.output.manifest import Current
 from bulkpull.output.owner import Owner, check_owner, claim_folder, foreign_runs
 from bulkpull.output.retention import retire_snapshots

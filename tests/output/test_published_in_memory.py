@@ -9,9 +9,9 @@ import polars as pl
 from memory_store import MemoryStore
 from support import FakeClock
 
+from bulkpull.account import Account
 from bulkpull.conversion.write_table import write_table
 from bulkpull.events import Events
-from bulkpull.identity import Account
 from bulkpull.output.freshness import find_freshness
 from bulkpull.output.layout import RAW
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest, PublishedFile, Requests, Tool

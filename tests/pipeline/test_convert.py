@@ -18,7 +18,7 @@ import anyio
 import pytest
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.frames import HEAD, LONGEST_PAYLOAD_BYTES, MARK, FrameType, NotAFrame, frame, read_head
+from bulkpull.conversion.message_frames import HEAD, LONGEST_PAYLOAD_BYTES, MARK, FrameType, NotAFrame, frame, read_head
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, Misfit
 from bulkpull.conversion.worker import LENGTH
 from bulkpull.errors import ConverterDied, DiskTrouble, FileDamaged, NotTheReport, TooLarge

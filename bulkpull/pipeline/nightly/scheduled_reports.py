@@ -18,7 +18,7 @@ from bulkpull.errors import NotFound, QuotaExceeded
 from bulkpull.event_types import ReportCreated, ReportDeleted
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
-from bulkpull.insights.orders import ReportOrder
+from bulkpull.insights.report_orders import ReportOrder
 from bulkpull.model import Pull, Query, Report
 from bulkpull.output.ledger import STANDING, Ledger
 from bulkpull.pipeline.naming import DESCRIPTION, standing_name

@@ -25,8 +25,8 @@ from bulkpull.model import Execution, OfferedDataset, Pull, Window
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.date_windows import split_in_half, split_months
 from bulkpull.pipeline.download import DownloadedFile
-from bulkpull.pipeline.window_agreement import WindowAgreement
 from bulkpull.pipeline.window_check import HoldsWhole
+from bulkpull.pipeline.window_merge import WindowAgreement
 
 FORMS = ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y", "%d.%m.%Y", "%Y-%m-%dT00:00:00Z")
 FIRST = date(2026, 1, 1)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkpull.catalog import CatalogDataset, MetricKind, load_catalog
-from bulkpull.metrics import kind_of_metric, select_metrics
+from bulkpull.metric_selection import kind_of_metric, select_metrics
 from bulkpull.model import OfferedDataset
 
 CATALOG = load_catalog()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bulkpull.output.export_command import export_words
 from bulkpull.output.manifest import CurrentSnapshot
+from bulkpull.output.rerun_command import export_words
 
 START, END = "2025-03-01T00:00:00Z", "2025-06-01T00:00:00Z"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bulkpull.days import day_of, window_of
 from bulkpull.errors import SettingsError
 from bulkpull.model import Window
+from bulkpull.window_bounds import day_of, window_of
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 VIENNA = timezone(timedelta(hours=1))

@@ -20,19 +20,19 @@ from bulkpull.clock import SystemClock
 from bulkpull.config.settings import Settings
 from bulkpull.config.types import check_output
 from bulkpull.custom_query import Selection, read_selections
-from bulkpull.days import window_of
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.events import Events, Listener
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import connected
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.manifest import Manifest
-from bulkpull.output.past import ask_ledger
 from bulkpull.output.run_history import load_manifest
+from bulkpull.output.run_listing import ask_ledger
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import create_request
 from bulkpull.pipeline.resume import choose_run, resumed_request
 from bulkpull.pipeline.run import Run
+from bulkpull.window_bounds import window_of
 
 
 async def run_export(
