@@ -6,9 +6,9 @@ its own module, because the usual ways to run a function in a child import the c
 a user's unguarded script a second time.
 
 Requests arrive on standard input, each as its length (eight bytes) and a pickle. Replies are sent as `message_frames`
-on a separate socket that the argument names (`platforms`): a `sitecustomize` or a tracing agent may write to standard output
-when Python starts. The end of standard input means that the parent has ended or wants no more; it ends the child at
-once. What a library prints goes to standard error.
+on a separate socket that the argument names (`platforms`): a `sitecustomize` or a tracing agent may write to standard
+output when Python starts. The end of standard input means that the parent has ended or wants no more; it ends the child
+at once. What a library prints goes to standard error.
 """
 
 from __future__ import annotations
