@@ -21,7 +21,7 @@ All errors, as one class hierarchy.
     ├── TransferError            a transfer failed
     │   ├── NotConnected           nothing was sent
     │   ├── AnswerLost             the request was sent, but no complete reply arrived
-    │   ├── ProxyRefused           the proxy refuses its user name or password
+    │   ├── ProxyRefused           the proxy refuses its user name or password, or the host
     │   ├── TlsRefused             the server's certificate is not trusted
     │   ├── UnsafeAddress          an address that must not receive credentials or data
     │   ├── HeadTooLong            the response headers exceed the limit
@@ -379,9 +379,9 @@ class AnswerLost(TransferError):
 
 
 class ProxyRefused(TransferError):
-    """The proxy rejects its user name or password (407); not retried, because wrong passwords lock accounts."""
+    """The proxy rejects its user name or password (407), or the host; not retried: wrong passwords lock accounts."""
 
-    cause = "HTTPS_PROXY or ALL_PROXY holds no credentials or wrong ones"
+    cause = "HTTPS_PROXY or ALL_PROXY holds no credentials or wrong ones, or the proxy does not allow the host"
     remedy = "correct the user name and the password in HTTPS_PROXY, percent-encoded, then run the same command again"
 
 

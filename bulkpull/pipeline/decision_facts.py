@@ -70,8 +70,9 @@ async def decide_all(
     known = {pull: memories.get(pull.dataset) or ReportMemory() for pull in parts}
     found = {pull: _reports_of(pull, reports, memory) for pull, memory in known.items() if schedule and not pull.window}
     scheduled = [report for of_one in found.values() for report in of_one]
-    executions = tuple(await _latest_executions(scheduled, lookup=lookup))
+    executions, refused = await _latest_executions(scheduled, lookup=lookup)
     late = [report for report in scheduled if schedule and is_late(report, executions, now=schedule.now)]
+    late = [report for report in late if report.report_id not in refused]  # a second refusal tells nothing new
     begun = await _begun_executions(late, lookup=lookup) if late else {}
     decisions: dict[str, Decision] = {}
     for pull, windows in parts.items():
@@ -120,10 +121,13 @@ async def _begun_executions(reports: Sequence[Report], *, lookup: ExecutionLooku
     return {execution.report_id: execution for execution in executions}
 
 
-async def _latest_executions(reports: Sequence[Report], *, lookup: ExecutionLookup) -> list[Execution]:
+async def _latest_executions(
+    reports: Sequence[Report], *, lookup: ExecutionLookup
+) -> tuple[tuple[Execution, ...], Container[str]]:
+    """The latest completed executions, and the ids of the reports that the service refuses by themselves."""
     refused: dict[str, RequestRejected] = {}
     lookup.on_refused = refused.__setitem__
     executions = await lookup.ask([report.report_id for report in reports]) if reports else []
     if reports and len(refused) == len(reports):
         raise next(iter(refused.values()))  # it is not about one report
-    return executions
+    return tuple(executions), refused

@@ -41,6 +41,7 @@ from bulkpull.redact import register_secret
 from bulkpull.transport.buffered_body import BufferedBody
 from bulkpull.transport.messages import ERROR_BODY_S, TRANSFER_TIMEOUTS, Reply, Request, RequestCounts, Timeouts
 from bulkpull.transport.proxies import Proxies, Proxy
+from bulkpull.transport.proxy_errors import connect_refusal
 from bulkpull.transport.rate_limit import parse_http_date
 from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
 from bulkpull.transport.tls_and_proxy import trusted_certificates
@@ -71,7 +72,6 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REPEATABLE = frozenset({"GET", "HEAD"})
 _KEEP_METHOD = frozenset({307, 308})
 _THROTTLED = 429
-_PROXY_AUTHENTICATION = 407
 _WITH_DATA = frozenset({200, 206})
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-aadusertoken", "x-aaduserticket"})
 _PROXY_FIX = "check the address and the credentials in HTTPS_PROXY"
@@ -181,8 +181,8 @@ def translate(error: BaseException, *, label: str) -> BulkpullError:
 
     Where it is not certain that nothing was sent, the answer counts as lost: that is the careful reading.
     """
-    if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == _PROXY_AUTHENTICATION:
-        return ProxyRefused(f"{label}: the proxy refuses the credentials")
+    if isinstance(error, aiohttp.ClientHttpProxyError) and (refusal := connect_refusal(error.status, label=label)):
+        return refusal
     if _is_too_long(error):
         return HeadTooLong(f"{label}: the response headers are too long", why=_head_words(error), fix=_HEAD_FIX)
     hung_up = ssl.SSLEOFError | ssl.SSLZeroReturnError
@@ -367,7 +367,7 @@ class Http:
             NotConnected: Nothing was sent.
             AnswerLost: It was sent, and no complete reply arrived.
             TlsRefused: The certificate cannot be trusted.
-            ProxyRefused: The proxy refuses its credentials; asked once, then remembered.
+            ProxyRefused: The proxy refuses its credentials (asked once, then remembered) or the host.
             UnsafeAddress: The address, or a redirect, leads where credentials must not go.
             UnexpectedReply: The answer is longer than 32 MiB.
             HeadTooLong: A header is longer than 64 KiB, or there are more than a thousand.
@@ -485,7 +485,7 @@ class Http:
             failure = translate(error.cause if isinstance(error, _BrokenError) else error, label=request.label)
         if failure is None or isinstance(failure, AnswerLost):
             self.tally.sent(request.endpoint)
-        if isinstance(failure, ProxyRefused):
+        if isinstance(failure, ProxyRefused) and failure.why is None:  # another host may be allowed, no other password
             self._proxy_refusal = failure
         if failure is not None:
             raise failure

@@ -6,7 +6,7 @@ Two limits delay a call: the rate that the settings allow (`rate_limit`) and the
 urgency starves another: after 29 other calls a poll of executions goes first, and after three windows it no longer
 waits for orders that are still to come (`order_ahead`). So polls cost the orders of an ordinary export no further
 window of ten calls. Clean-up calls are sent only while two thirds of the allowance are left, nothing else waits, and no
-call is under way, because its caller may have an order to place.
+call is under way, because its caller may have an order to place. A 429 to one of them holds back only them.
 """
 
 from __future__ import annotations
@@ -37,10 +37,12 @@ from bulkpull.transport.allowance import (
     wait_for_allowance,
 )
 from bulkpull.transport.rate_limit import (
+    UNNAMED_PAUSE_S,
     after_429,
     after_call,
     after_success,
     initial_state,
+    spread,
     wait_before_call,
     with_burst,
 )
@@ -124,6 +126,7 @@ class RateLimiter:
         self._reported_until = -math.inf
         self._refused_since_s: float | None = None
         self._refused_last_s = -math.inf
+        self._tidying_from_s = -math.inf
 
     @property
     def allowance(self) -> AllowanceState:
@@ -224,6 +227,18 @@ class RateLimiter:
             self._events.emit(PaceChanged(calls_per_s=round(self._state.rate, 3), wait_s=wait_s))
         self._notify()
 
+    def tidying_throttled(self, retry_after_s: float | None) -> None:
+        """
+        Take note of a 429 to a clean-up call: only clean-up calls wait (behaviour 37).
+
+        The next run can delete as well, so no other call loses time to it. Where the limit is the one of all calls, the
+        next call finds that out by its own reply.
+        """
+        at = self._clock.monotonic()
+        pause_s = UNNAMED_PAUSE_S if retry_after_s is None else retry_after_s
+        self._tidying_from_s = max(self._tidying_from_s, at + spread(pause_s, draw=self._random()))
+        self._notify()
+
     def succeeded(self) -> None:
         """Record a reply other than 429; emits one event when the rate is back at its ceiling."""
         before, self._refused_since_s = self._state, None
@@ -270,6 +285,8 @@ class RateLimiter:
                 return math.inf  # until an answer comes, which wakes everybody
             reserve = math.ceil(self._allowance.limit * _LOOKS_SHARE)
         wait_s = wait_for_allowance(self._allowance, at=at, reserve=reserve)
+        if urgency is Urgency.TIDYING:
+            wait_s = max(wait_s, self._tidying_from_s - at)
         if _REPORTED_FROM_S <= wait_s < math.inf and urgency is not Urgency.TIDYING and at >= self._reported_until:
             self._reported_until = at + wait_s
             self._events.emit(AllowanceAwaited(limit=self._allowance.limit, wait_s=round(wait_s, 1)))

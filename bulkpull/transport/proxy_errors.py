@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from bulkpull.errors import TransferError
+from bulkpull.errors import ProxyRefused, TransferError
 
 _PROXY_ASKS = 407
 _NETWORK_ASKS = 511
 _SIGN_IN_ASKED = 401
+_CLIENT_ERRORS = range(400, 500)
+# Busy or slow: the same request may be let through a moment later.
+_PASSING = frozenset({408, 425, 429})
+
+
+def connect_refusal(status: int, *, label: str) -> ProxyRefused | None:
+    """
+    The error for a reply to CONNECT, which is certainly the proxy's: no byte has reached the host yet.
+
+    Returns:
+        `None` where another try may help.
+    """
+    if status == _PROXY_ASKS:
+        return ProxyRefused(f"{label}: the proxy refuses the credentials")
+    if status not in _CLIENT_ERRORS or status in _PASSING:
+        return None
+    return ProxyRefused(
+        f"{label}: the proxy refuses the connection",
+        why=f"the proxy said {status}",
+        fix="ask the operator of the proxy to allow this host, or exclude the host from the proxy (NO_PROXY)",
+    )
 
 
 def proxy_refusal(status: int, *, operation: str, is_the_services: bool) -> TransferError | None:

@@ -27,7 +27,8 @@ _SLOWEST = 1 / 16
 _SPREAD = 0.1
 _LONGEST_SPREAD_S = 30.0
 _RECOVERY = 1 / 50
-_UNNAMED_PAUSE_S = 2.0
+UNNAMED_PAUSE_S = 2.0
+"""The pause after a 429 that names none, seconds."""
 # A bucket filled by floating point sums misses a whole call by rounding.
 _EPSILON = 1e-9
 
@@ -112,7 +113,7 @@ def after_429(state: PaceState, *, at: float, retry_after_s: float | None, draw:
         retry_after_s: The pause that the service asked for; an absurd one slows down but stops nobody, since the
             caller that got it gives up.
     """
-    pause_s = _UNNAMED_PAUSE_S if retry_after_s is None else retry_after_s
+    pause_s = UNNAMED_PAUSE_S if retry_after_s is None else retry_after_s
     until = at if pause_s > LONGEST_PAUSE_S else at + spread(pause_s, draw=draw)
     state = _filled(state, at=at)
     if at < state.closed_until:

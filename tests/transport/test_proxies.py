@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import EventRecorder, FakeClock, raw_server, reply
 
-from bulkpull.errors import ProxyRefused, SettingsError
+from bulkpull.errors import BulkpullError, NotConnected, ProxyRefused, SettingsError
 from bulkpull.redact import redact
 from bulkpull.transport.http import Http, Request
 from bulkpull.transport.proxies import Proxies, Proxy
@@ -75,6 +75,35 @@ async def test_a_password_that_the_proxy_refused_is_not_sent_a_second_time() -> 
                 await http.send(Request("GET", API, endpoint="token"))
 
     assert len(server.requests) == 1
+
+
+@pytest.mark.case("C15", "C37")
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ("400 Bad Request", ProxyRefused),
+        ("403 Forbidden", ProxyRefused),
+        ("405 Method Not Allowed", ProxyRefused),
+        ("408 Request Timeout", NotConnected),
+        ("429 Too Many Requests", NotConnected),
+        ("502 Bad Gateway", NotConnected),
+        ("503 Service Unavailable", NotConnected),
+    ],
+)
+async def test_a_rule_of_the_proxy_is_final_and_its_passing_trouble_is_retried(
+    status: str, kind: type[BulkpullError]
+) -> None:
+    async def refuse(_: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(status))
+
+    unready = Http(ca_file=None, events=EventRecorder().hub, clock=FakeClock(), user_agent="x")
+    async with raw_server(refuse) as server, unready as http:
+        http._proxies = Proxies({"https": server.origin})
+        for url in (API, "https://storage.example/x"):
+            with pytest.raises(kind, match=f"the proxy said {status[:3]}"):
+                await http.send(Request("GET", url, endpoint="token"))
+
+    assert len(server.requests) == 2  # a rule for one host says nothing about another
 
 
 @pytest.mark.case("C37")
