@@ -45,6 +45,15 @@ class Account:
         """The account as JSON values."""
         return asdict(self)
 
+    def differing_settings(self, other: Account) -> list[str]:
+        """The names of the settings in which two accounts differ."""
+        pairs = {
+            "tenant_id": (self.tenant, other.tenant),
+            "api_base_url": (self.api_root, other.api_root),
+            "programme": (self.programme, other.programme),
+        }
+        return [name for name, (mine, theirs) in pairs.items() if mine != theirs]
+
     def __str__(self) -> str:
         return f"tenant {self.tenant or '(not set)'} at {self.api_root}, programme {self.programme}"
 

@@ -55,7 +55,7 @@ async def export(
         datasets: Names or aliases, in any case, or names of `settings.queries`; one may stand without a list. With
             none, and without `queries`, the twenty standard ones and all of `settings.queries`.
         queries: Custom exports, each published under its own name, besides `datasets`.
-        settings: Without them the environment's are used.
+        settings: Without them those of the environment and of `./bulkpull.toml`, as a command has them.
         since: First day to export, UTC, instead of the query's own span: a date, a datetime that is midnight UTC, or an
             ISO 8601 text.
         until: Day after the last one; default: now.

@@ -50,7 +50,7 @@ async def run_export(
     reset_types: bool = False,
 ) -> Manifest:
     """Carry out `bulkpull.export` or `bulkpull.nightly`; arguments and errors as there."""
-    settings = settings_for(output, settings)
+    settings = await anyio.to_thread.run_sync(settings_for, output, settings)
     events = Events(*checked_listeners(listeners))
     names = _names(datasets)
     if reset_types and not names:
@@ -82,7 +82,7 @@ async def resume_run(
     credential: AzureCredential | None,
 ) -> Manifest:
     """Carry out `bulkpull.resume`; arguments and errors as there."""
-    settings = settings_for(output, settings)
+    settings = await anyio.to_thread.run_sync(settings_for, output, settings)
     events = Events(*checked_listeners(listeners))
     runs = await anyio.to_thread.run_sync(ask_ledger, settings.output, Ledger.runs) or []
     entry = choose_run(run, runs=runs, output=settings.output)
@@ -104,9 +104,8 @@ async def connection(
 ) -> AsyncIterator[InsightsClient]:
     """What `bulkpull.connect` gives; arguments and errors as there."""
     events = Events(*checked_listeners(listeners))
-    async with connected(
-        settings=settings_for(None, settings), events=events, clock=SystemClock(), credential=credential
-    ) as connection:
+    settings = await anyio.to_thread.run_sync(settings_for, None, settings)
+    async with connected(settings=settings, events=events, clock=SystemClock(), credential=credential) as connection:
         yield connection.client
     events.raise_faults()
 
@@ -122,13 +121,14 @@ async def _execute(run: Run) -> Manifest:
 
 def settings_for(output: str | Path | None, settings: Settings | None) -> Settings:
     """
-    The settings of a call: those given, else the environment's; with the output folder of the call.
+    The settings of a call: those given, else those of the environment and of `./bulkpull.toml`, as a command has them;
+    with the output folder of the call.
 
     Raises:
-        SettingsError: They are no `Settings`, or `output` names no folder.
+        SettingsError: They are no `Settings`, the file cannot be read or is wrong, or `output` names no folder.
     """
     if settings is None:
-        settings = Settings()
+        settings = Settings.load(output=None if output is None else _output_of(output))
     if not isinstance(settings, Settings):
         raise _wrong_type(
             "settings", settings, wanted="Settings", fix="build them by name: settings=bulkpull.Settings(tenant_id=…)"

@@ -128,7 +128,8 @@ def _judge(
     first = [_signed_in(events), _tell_mfa(has_mfa)]
     last = _tell_allowance(allowance)
     if isinstance(error, NotFound):
-        nothing = problem("datasets", "the service offers no dataset to this account", fix=_ROLE_FIX)
+        fix = f"check that `api_base_url` names the root of the Insights API; if it does, {_ROLE_FIX}"
+        nothing = problem("datasets", "the service offers no dataset to this account", fix=fix)
         return [*first, fine("role", "the service answers this user"), nothing, last]
     if isinstance(error, AuthError | AccessDenied):
         role = problem_from("role", error, exit_code=AuthError.exit_code)

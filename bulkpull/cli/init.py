@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -100,6 +101,9 @@ def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> 
     from bulkpull.config.settings import ENV_PREFIX
 
     print_message(f"written: {file}")
+    winning = [variable for name in values if os.environ.get(variable := f"{ENV_PREFIX}{name.upper()}")]
+    if winning:
+        print_message(f"note:    {', '.join(winning)} in the environment is used instead of the file's value")
     program = invocation_path("bulkpull")
     option = "" if file == Path("bulkpull.toml") else f" --config {file}"
     if use == _MEASURING:

@@ -229,7 +229,7 @@ class Settings(BaseSettings):
         return init_settings, variables, _Below(settings_cls, in_use.get().content)
 
     @classmethod
-    def load(cls, config: Path | None = None, *, demo: bool = False, **options: Any) -> Self:
+    def load(cls, config: str | Path | None = None, *, demo: bool = False, **options: Any) -> Self:
         """
         The settings of a command: `options` that are not `None`, the environment, the file, the defaults.
 
@@ -241,7 +241,7 @@ class Settings(BaseSettings):
             SettingsError: The file cannot be read, names an unknown setting, or a value is wrong; or `output` is no
                 folder.
         """
-        token = in_use.set(read_settings_file(config, known=cls.model_fields))
+        token = in_use.set(read_settings_file(Path(config) if config is not None else None, known=cls.model_fields))
         try:
             given = {name: value for name, value in options.items() if value is not None}
             settings = cls(**((_unpointed() if demo else {}) | given))

@@ -74,17 +74,19 @@ def is_interrupted_pull(record: DatasetRecord, manifest: Manifest) -> bool:
     return manifest.interrupted and record.status == "failed" and record.error is None
 
 
-def group_by_reason(reasons: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
+def group_by_reason(reasons: Iterable[tuple[str, str]], *, exactly: bool = False) -> list[tuple[list[str], str]]:
     """
     Datasets by reason, each once (pure). Reasons that differ only in ids and numbers are one; the first stands for all.
 
     Args:
         reasons: Dataset and its reason, which may begin with the dataset's name.
+        exactly: Numbers count: where they are what is told, the first cannot stand for all.
     """
     groups: dict[str, tuple[list[str], str]] = {}
     for dataset, reason in reasons:
         bare = reason.removeprefix(f"{dataset}: ")
-        datasets, _ = groups.setdefault(_VARYING.sub("#", bare.replace(dataset, "#")), ([], bare))
+        shape = bare.replace(dataset, "#")
+        datasets, _ = groups.setdefault(shape if exactly else _VARYING.sub("#", shape), ([], bare))
         if dataset not in datasets:
             datasets.append(dataset)
     return list(groups.values())

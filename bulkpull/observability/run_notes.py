@@ -23,11 +23,17 @@ def run_notes(manifest: Manifest, *, with_skipped: bool, most_misfits: int | Non
         if (record.status == "skipped" and with_skipped) or (record.status == "unavailable" and not is_lost(record))
     ]
     notes = [(record.dataset, note) for record in manifest.datasets for note in record.notes]
-    return [*manifest.notes, *_grouped(reasons), *_grouped(notes), *_wider(manifest), *_misfits(manifest, most_misfits)]
+    return [
+        *manifest.notes,
+        *_grouped(reasons),
+        *_grouped(notes, exactly=True),
+        *_wider(manifest),
+        *_misfits(manifest, most_misfits),
+    ]
 
 
-def _grouped(reasons: Iterable[tuple[str, str]]) -> list[str]:
-    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
+def _grouped(reasons: Iterable[tuple[str, str]], *, exactly: bool = False) -> list[str]:
+    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons, exactly=exactly)]
 
 
 def _wider(manifest: Manifest) -> list[str]:

@@ -31,7 +31,7 @@ _NO_LINKS = _NOT_IMPLEMENTED | {errno.EPERM}
 _NO_HARD_LINKS = _NOT_IMPLEMENTED | {errno.EPERM, errno.EXDEV, errno.EMLINK}
 # A pointer or a manifest takes kilobytes; a larger file is neither.
 _MOST_JSON_BYTES = 256 << 20
-_NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_PERMISSION = {errno.EACCES, errno.EPERM}
 
 
 RESERVE_BYTES = 4 << 20
@@ -65,6 +65,11 @@ def to_disk_error(trouble: OSError, path: Path | str) -> DiskTrouble:
             f"no space left on the disk of {platforms.mount_point(Path(path))}",
             why=f"while writing {path}",
             fix="free some space (or point `output` at a larger disk), then run the same command again",
+        )
+    if trouble.errno == errno.EROFS:
+        return DiskTrouble(
+            f"{path} cannot be written: its disk is mounted read-only",
+            fix="mount it for writing, or choose another folder with --output",
         )
     if trouble.errno in _NO_PERMISSION:
         return DiskTrouble(

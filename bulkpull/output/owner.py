@@ -7,7 +7,7 @@ The partner account that an output folder belongs to, recorded by its first run.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -78,9 +78,9 @@ def check_owner(store: OutputStore, account: Account) -> None:
             fix=f"restore {CURRENT} and move what is not this account's to another folder; no report was created",
         )
     if owner is not None and owner.account != account:
-        raise _other_account(store, str(owner.account), account)
+        raise _other_account(store, str(owner.account), account, differing=owner.account.differing_settings(account))
     if owner is None and (root := _root_of_earlier_version(store)) and not _may_be_same(root, account.api_root):
-        raise _other_account(store, f"the service at {root}", account)
+        raise _other_account(store, f"the service at {root}", account, differing=["api_base_url"])
 
 
 def foreign_runs(store: OutputStore, run_ids: Iterable[str]) -> dict[str, str]:
@@ -183,9 +183,10 @@ def _is_local(address: str) -> bool:
     return False
 
 
-def _other_account(store: OutputStore, there: str, account: Account) -> SettingsError:
+def _other_account(store: OutputStore, there: str, account: Account, *, differing: Sequence[str]) -> SettingsError:
+    settings = " and ".join(f"`{name}`" for name in differing)
     return SettingsError(
         f"{store} holds the data of another account: {there}",
         why=f"this run is for {account}",
-        fix="choose another folder with --output; no report was created",
+        fix=f"check {settings}, or choose another folder with --output; no report was created",
     )

@@ -19,7 +19,7 @@ from bulkpull.pipeline.plan import Plan, Unavailable
 
 _ROLE = (
     'check that the user still has the role "Executive report viewer" and signs in to the right partner account '
-    "(`bulkpull auth check`); a new role works after up to an hour"
+    "(`bulkpull auth check`), and that `api_base_url` is right; a new role works after up to an hour"
 )
 
 

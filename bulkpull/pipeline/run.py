@@ -240,7 +240,8 @@ class Run:
                 events=self.events,
                 clock=self.clock,
             )
-            await self._claim(folder.store)
+            if plan.pulls:  # a mistyped address that offers nothing must not take the folder
+                await self._claim(folder.store)
         except SettingsError:
             raise
         except BulkpullError as error:

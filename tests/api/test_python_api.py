@@ -288,6 +288,22 @@ asyncio.run(main())
     assert done.returncode == 0, done.stderr
 
 
+async def test_without_settings_the_environment_and_then_the_settings_file_count_as_for_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bulkpull.toml").write_text("keep_raw = true\noutput = 'elsewhere'\nrequests_per_second = 500\n")
+    async with small() as simulator:
+        for name, value in simulator.environment.items():
+            monkeypatch.setenv(name, value)
+        manifest = await bulkpull.export(datasets="Profile")
+
+    assert manifest.status == "complete"
+    assert list((tmp_path / "elsewhere" / "raw" / "Profile").iterdir())
+    assert bulkpull.Settings.load("bulkpull.toml").keep_raw
+    assert not bulkpull.Settings().keep_raw
+
+
 # Without await
 
 

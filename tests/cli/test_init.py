@@ -31,6 +31,15 @@ def test_what_is_set_is_shown(command: Command) -> None:
         assert f"  {name} = {json.dumps(value)}\n" in shown
 
 
+def test_what_the_environment_overrides_is_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BULKPULL_TENANT_ID", "fabrikam.example")
+
+    outcome = command("init", "--tenant-id", "contoso.example")
+
+    assert "note:    BULKPULL_TENANT_ID in the environment is used instead of the file's value" in outcome.err
+    assert "fabrikam.example" not in outcome.err
+
+
 @pytest.mark.parametrize("use", USES)
 def test_without_a_terminal_nothing_is_asked_and_the_file_loads(command: Command, use: str) -> None:
     outcome = command(

@@ -159,7 +159,7 @@ def test_where_nothing_was_ever_published_one_sentence_says_so_and_no_folder_is_
     outcome = command("status", "--output", "data", "--max-age", "36h")
 
     assert (outcome.code, outcome.out) == (3, "")
-    assert outcome.err.startswith("error: nothing is published in data yet")
+    assert outcome.err.startswith(f"error: nothing is published in {OUT.absolute()} yet")
     assert command("status", "--output", "data").code == 0
     assert command("status", "--output", "data", "--json").json()["datasets"] == []
     assert not OUT.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,25 @@ async def test_a_run_at_another_address_is_refused(tmp_path: Path) -> None:
             await run(second, tmp_path / "out", "Profile", nightly=True)
 
         assert not second.service.created_reports
+
+
+@pytest.mark.case("N1")
+async def test_a_refusal_names_the_settings_that_differ_because_one_may_be_mistyped(tmp_path: Path) -> None:
+    async with Simulator(SMALL) as first, Simulator(SMALL) as second:
+        await run(first, tmp_path / "out", "Profile")
+        with pytest.raises(SettingsError, match="check `tenant_id`, or choose"):
+            await run(first, tmp_path / "out", "Profile", tenant_id=FABRIKAM)
+        with pytest.raises(SettingsError, match="check `api_base_url`, or choose"):
+            await run(second, tmp_path / "out", "Profile")
+
+
+@pytest.mark.case("N1")
+async def test_an_address_that_offers_nothing_claims_no_folder(tmp_path: Path) -> None:
+    async with Simulator(replace(SMALL, datasets=())) as mistyped, Simulator(SMALL) as service:
+        assert (await run(mistyped, tmp_path / "out")).status == "failed"
+        manifest = await run(service, tmp_path / "out", "Profile")
+
+    assert manifest.status == "complete"
 
 
 @pytest.mark.case("N2")

@@ -48,6 +48,7 @@ async def test_a_list_without_any_dataset_is_a_failure_that_names_role_and_accou
     assert {record.status for record in manifest.datasets} == {"failed"}
     assert "Executive report viewer" in str(manifest.datasets[0].reason)
     assert "right partner account" in str(manifest.datasets[0].reason)
+    assert "`api_base_url`" in str(manifest.datasets[0].reason)
 
 
 @pytest.mark.case("C18")

@@ -12,6 +12,7 @@ from bulkpull.errors import AuthError, BulkpullError, DiskTrouble, HeldBack
 from bulkpull.observability.failures import failure_groups, group_by_reason
 from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
+from bulkpull.pipeline.publish_notes import describe_shrink
 from bulkpull.platforms import mount_point
 
 
@@ -70,6 +71,21 @@ def test_a_dataset_with_two_reasons_of_one_kind_is_named_once() -> None:
         (["OfficeUsage"], "report 1 ended early"),
         (["Profile"], "other"),
     ]
+
+
+def test_notes_whose_numbers_differ_stand_each_for_itself() -> None:
+    notes = [(name, describe_shrink(rows, before=1_000)) for name, rows in (("OfficeUsage", 500), ("Profile", 100))]
+
+    assert len(group_by_reason(notes)) == 1
+    assert [datasets for datasets, _ in group_by_reason(notes, exactly=True)] == [["OfficeUsage"], ["Profile"]]
+
+
+@pytest.mark.fault(8)
+def test_a_disk_that_is_mounted_read_only_is_not_taken_for_a_missing_permission() -> None:
+    trouble = to_disk_error(OSError(errno.EROFS, "Read-only file system"), Path("/out"))
+
+    assert "mounted read-only" in trouble.what
+    assert "permission" not in str(trouble)
 
 
 @pytest.mark.fault(7, 8)
