@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from uuid import UUID
@@ -32,12 +33,10 @@ _CUSTOMERS = [f"Contoso {number}" for number in range(4_500)] + [
 ]
 
 
-_GUIDS = pl.Series(
-    [
-        str(UUID(bytes=integer.tobytes()))
-        for integer in np.random.default_rng(1).integers(0, 256, (200_000, 16), np.uint8)
-    ]
-)
+@cache
+def _guids() -> pl.Series:
+    integers = np.random.default_rng(1).integers(0, 256, (200_000, 16), np.uint8)
+    return pl.Series([str(UUID(bytes=integer.tobytes())) for integer in integers])
 
 
 def make_report(path: Path, *, size_bytes: int, wide: bool) -> None:
@@ -98,7 +97,7 @@ def _usage(chance: Generator) -> Iterator[pl.Series]:
     seconds = (numbers(86_400) * 1_000_000).cast(pl.Duration("us"))
     columns = (
         numbers(10**7).cast(pl.String).str.zfill(8),
-        _GUIDS.gather(numbers(200_000)),
+        _guids().gather(numbers(200_000)),
         started,
         days(2_000).scatter(np.flatnonzero(chance.random(_BLOCK_ROWS) < 0.3), None),
         (started.cast(pl.Datetime("us")) + seconds).dt.strftime("%Y-%m-%dT%H:%M:%S"),
@@ -109,7 +108,7 @@ def _usage(chance: Generator) -> Iterator[pl.Series]:
         amounts(10**9, digits=6),
         numbers(100_000),
         pl.Series(_CUSTOMERS).gather(customer),
-        _GUIDS.gather(customer),
+        _guids().gather(customer),
         numbers(10**6).cast(pl.String).str.zfill(7),
         one_of(_MARKETS),
         numbers(2),
