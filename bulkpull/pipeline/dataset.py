@@ -18,22 +18,26 @@ from bulkpull.errors import (
     BulkpullError,
     DiskTrouble,
     ExecutionFailed,
+    ExecutionOverdue,
     LedgerError,
     QuotaExceeded,
     RequestRejected,
     Step,
     TimeNotReadable,
+    TooManyReports,
     Unchanged,
+    WindowNotHonoured,
 )
 from bulkpull.event_types import CleanupPostponed, ColumnKeptAsText, DriftFound, PullStepped
 from bulkpull.formatting import join_some
-from bulkpull.model import Execution, Pull, Report
+from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.cleanup import Undone
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedFile
 from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.converted_pull import PARTS, ConvertedPull
+from bulkpull.pipeline.date_windows import window_of_span
 from bulkpull.pipeline.fetch_dataset import DatasetFetch
 from bulkpull.pipeline.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.naming import pull_fingerprint
@@ -44,8 +48,10 @@ from bulkpull.pipeline.publish_notes import drift_notes, noted_rows_before, publ
 from bulkpull.pipeline.pull import PullProgress
 from bulkpull.pipeline.report_deletion import may_delete_report
 from bulkpull.pipeline.snapshot_facts import SnapshotFacts, describe_snapshot
+from bulkpull.pipeline.split_pull import is_divisible
 from bulkpull.pipeline.stage_files import stage_files
 from bulkpull.pipeline.step_times import elapsed_seconds
+from bulkpull.pipeline.time_column import why_no_window
 from bulkpull.pipeline.type_merge import empty_columns, published_types
 from bulkpull.pipeline.window_check import describe_window
 from bulkpull.question import Question, question_of
@@ -155,6 +161,8 @@ class DatasetExport:
         fetch = self._begin_fetch()
         try:
             parts = await fetch.run()
+        except ExecutionFailed as error:
+            return await self._fetch_in_windows(error)
         except TimeNotReadable as error:
             if self.named or self.pull.window is None:
                 raise
@@ -165,6 +173,41 @@ class DatasetExport:
             parts = await fetch.run()
         self._notes += fetch.notes
         return parts
+
+    async def _fetch_in_windows(self, failure: ExecutionFailed) -> list[ConvertedPull]:
+        """
+        Fetch a whole dataset in windows after its report has failed, because each window is a smaller report.
+
+        The snapshot then answers for the days that the windows cover, and its window and question say so. It is still
+        compared with the last answer to the original question, whose rows it contains.
+
+        Raises:
+            BulkpullError: `failure`, where the dataset cannot be split, or its windows fail as well.
+        """
+        whole = self.pull
+        window = self._window_of_whole()
+        if window is None or may_be_due_to_metrics(failure, whole):
+            raise failure
+        self.pull = replace(whole, window=window)
+        fetch = self._begin_fetch()
+        try:
+            parts = await fetch.run()
+        except (ExecutionFailed, ExecutionOverdue, TimeNotReadable, WindowNotHonoured, TooManyReports):
+            self.pull = whole
+            raise failure from None
+        note = (
+            f"asked for in windows of {describe_window(window)}, because one report for all failed: {failure.message}"
+        )
+        self._notes += [note, *fetch.notes]
+        return parts
+
+    def _window_of_whole(self) -> Window | None:
+        """A window that holds all of a plain export; `None` where it has one, or cannot be split."""
+        pull, context = self.pull, self.context
+        is_plain = pull.window is None and self.execution is None and pull.metrics_chosen
+        if not is_plain or why_no_window(pull, context.catalog) or not is_divisible(pull, context.catalog):
+            return None
+        return window_of_span(self._question.span, now=context.client.service_time())
 
     async def _or_without_metrics(self, work: Callable[[], Awaitable[T]]) -> T:
         """

@@ -16,6 +16,7 @@ from bulkpull.timespans import span_days
 
 # The service makes six months in one report by itself (behaviour 61); longer spans are requested month by month.
 LONG = timedelta(days=184)
+_SERVICE_SPAN = "LAST_6_MONTHS"
 _DAY = timedelta(days=1)
 # LIFETIME and the like say nothing of where the data begin.
 _ENDLESS_DAYS = 100 * 366
@@ -65,6 +66,20 @@ def history_start(ranges: Sequence[str], *, now: datetime) -> datetime | None:
 def first_listed_month(ranges: Sequence[str], *, now: datetime) -> datetime:
     """The month with which a dataset's data begin; where the service lists no span, the one that a long span begins."""
     return history_start(ranges, now=now) or _first_of_month(now.astimezone(UTC) - LONG)
+
+
+def window_of_span(span: str | None, *, now: datetime) -> Window | None:
+    """
+    Whole months, with one to spare, from the first that a time span can reach, to the end of today.
+
+    Args:
+        span: A TIMESPAN; `None` for the service's own six months (behaviour 61).
+
+    Returns:
+        `None` where it is not known how far the span reaches.
+    """
+    begins = history_start([span or _SERVICE_SPAN], now=now)
+    return None if begins is None else Window(begins, _next_day(now.astimezone(UTC)))
 
 
 def restated_from(ranges: Sequence[str], *, months: int | None, now: datetime) -> datetime:

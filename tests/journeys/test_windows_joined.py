@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from journeys.kit import export, rows_of_csv
-from support import FakeClock
+from support import START, FakeClock
 
 from bulkpull.model import Window
 from bulkpull.output.manifest import Manifest
@@ -94,3 +94,44 @@ async def test_windows_that_came_with_different_types_agree_on_one(tmp_path: Pat
     assert (column.type, column.misfit and column.misfit["value"]) == ("String", "n/a")
     frame = pl.read_parquet([tmp_path / file.path for file in record.files], glob=False)
     assert frame[COUNT].to_list().count("n/a") == 1
+
+
+@pytest.mark.behaviour(61, 83)
+@pytest.mark.fault(45)
+async def test_a_plain_export_whose_report_fails_twice_comes_in_windows_and_says_so(tmp_path: Path) -> None:
+    clock = FakeClock()
+    failures = Fault("execution_fails", dataset=DATASET, times=2)
+    async with Simulator(Scenario(rows=90, faults=(failures,)), clock=clock) as simulator:
+        manifest = await export(simulator, tmp_path, DATASET, clock=clock)
+
+        (record,) = manifest.datasets
+        assert record.status == "complete", record.reason
+        assert record.window is not None
+        start, end = (datetime.fromisoformat(record.window[side]) for side in ("start", "end"))
+        content = await simulator.csv(DATASET, window=(start, end))
+        assert simulator.service.created_reports[DATASET] == 2 + len(record.parts)
+        assert simulator.service.reports == {}
+    asked = [call for call in simulator.calls if call.endpoint == "ScheduledReport" and call.method != "GET"]
+    # A failed report is deleted before the next one is ordered.
+    assert [call.method for call in asked[:5]] == ["POST", "DELETE", "POST", "DELETE", "POST"]
+    assert start <= START - timedelta(days=180)
+    assert len(record.parts) > 1
+    assert record.timespan is None
+    assert cells(tmp_path, manifest) == Counter(tuple(row) for row in rows_of_csv(content)[1])
+    assert any("because one report for all failed" in note for note in record.notes)
+
+
+@pytest.mark.fault(45)
+@pytest.mark.parametrize(("dataset", "most"), [(DATASET, 12), ("Profile", 2)])
+async def test_where_windows_fail_too_or_are_impossible_the_first_failure_is_the_reason(
+    dataset: str, most: int, tmp_path: Path
+) -> None:
+    clock, failures = FakeClock(), Fault("execution_fails", dataset=dataset, times=None)
+    async with Simulator(Scenario(rows=90, faults=(failures,)), clock=clock) as simulator:
+        manifest = await export(simulator, tmp_path, dataset, clock=clock)
+
+        assert 2 <= simulator.service.created_reports[dataset] <= most
+        assert simulator.service.reports == {}
+    (record,) = manifest.datasets
+    assert (record.status, record.window) == ("failed", None)
+    assert "the window" not in str(record.reason)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkpull.model import Window
-from bulkpull.pipeline.date_windows import LONG, split_by_month, split_in_half
+from bulkpull.pipeline.date_windows import LONG, split_by_month, split_in_half, window_of_span
 
 
 def at(text: str) -> datetime:
@@ -94,3 +94,19 @@ def test_halving_ends_in_days_and_loses_nothing(start: datetime, length: timedel
     assert all(split_in_half(piece) is None for piece in pieces)
     assert (pieces[0].start, pieces[-1].end) == (whole.start, whole.end)
     assert all(earlier.end == later.start for earlier, later in pairwise(pieces))
+
+
+@pytest.mark.behaviour(61)
+@pytest.mark.parametrize(
+    ("span", "now", "expected"),
+    [
+        ("LAST_6_MONTHS", "2026-11-23T02:00:00", window("2026-04-01", "2026-11-24")),
+        (None, "2026-11-23T02:00:00", window("2026-04-01", "2026-11-24")),
+        ("LAST_6_MONTHS", "2026-08-31T02:00:00", window("2026-01-01", "2026-09-01")),
+        ("last_month", "2026-03-01T00:00:00", window("2025-12-01", "2026-03-02")),
+        ("LIFETIME", "2026-11-23T02:00:00", None),
+        ("SINCE_THE_FLOOD", "2026-11-23T02:00:00", None),
+    ],
+)
+def test_the_window_in_place_of_a_span_holds_all_of_it(span: str | None, now: str, expected: Window | None) -> None:
+    assert window_of_span(span, now=at(now)) == expected
