@@ -106,6 +106,16 @@ def test_reasons_are_one_when_they_differ_in_ids_numbers_and_the_dataset_alone()
     assert len(group_by_reason([*reported, ("D", "D: another reason")])) == 2
 
 
+def test_a_dataset_with_two_notes_of_one_kind_is_named_once() -> None:
+    ids = ("00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002")
+    notes = [f"report {report_id} could not be deleted: busy" for report_id in ids]
+
+    summary = _summary_text(_manifest(_complete("OfficeUsage", notes=notes)))
+
+    assert f"OfficeUsage: {notes[0]}" in summary
+    assert "OfficeUsage, OfficeUsage" not in summary
+
+
 def test_a_failure_names_the_datasets_and_the_command_that_tries_them_again() -> None:
     reported = _summary_text(_manifest(_complete("Profile"), _failed("AzureUsage", "no luck")), output="my data")
     assert "       AzureUsage: no luck" in reported
