@@ -128,7 +128,7 @@ def settings_for(output: str | Path | None, settings: Settings | None) -> Settin
         SettingsError: They are no `Settings`, the file cannot be read or is wrong, or `output` names no folder.
     """
     if settings is None:
-        settings = Settings.load(output=None if output is None else _output_of(output))
+        return Settings.load(output=None if output is None else _output_of(output))
     if not isinstance(settings, Settings):
         raise _wrong_type(
             "settings", settings, wanted="Settings", fix="build them by name: settings=bulkpull.Settings(tenant_id=…)"

@@ -345,6 +345,11 @@ class Current(_Record):
     datasets: dict[str, CurrentSnapshot] = Field(default_factory=dict)
     forgotten: dict[str, str] = Field(default_factory=dict)
 
+    @property
+    def run_ids(self) -> frozenset[str]:
+        """The runs that the current snapshots are of."""
+        return frozenset(snapshot.run_id for snapshot in self.datasets.values())
+
     @model_serializer(mode="wrap")
     def _without_the_empty(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = serialise(self)

@@ -163,7 +163,7 @@ def claim_folder(store: OutputStore, owner: Owner) -> list[str]:
 
 def _root_of_earlier_version(store: OutputStore) -> str | None:
     """The address of the service that the newest published snapshot came from."""
-    for run_id in sorted({snapshot.run_id for snapshot in Current.load(store).datasets.values()}, reverse=True):
+    for run_id in sorted(Current.load(store).run_ids, reverse=True):
         manifest = load_manifest(store, run_id)
         if manifest is not None:
             return normalise_root(manifest.api_base_url)

@@ -22,9 +22,7 @@ def load_published(store: OutputStore, current: Current) -> dict[str, DatasetRec
 
     If its manifest is gone or damaged, columns, types and origin come from its files.
     """
-    records = {
-        run_id: _records_of(store, run_id) for run_id in {snapshot.run_id for snapshot in current.datasets.values()}
-    }
+    records = {run_id: _records_of(store, run_id) for run_id in current.run_ids}
     return {
         name: _with_question(records[snapshot.run_id].get(name) or _record_from_files(store, name, snapshot), snapshot)
         for name, snapshot in current.datasets.items()

@@ -70,7 +70,7 @@ async def open_run(
         key=request.as_key(settings),
         now=now,
         resume=resume,
-        published=frozenset(snapshot.run_id for snapshot in current.datasets.values()),
+        published=current.run_ids,
     )
     for run in earlier.closed:
         await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=iso_utc(now))

@@ -48,10 +48,7 @@ from bulkpull.output.workspace import OutputFolder, find_blocked
 from bulkpull.pipeline.create_context import create_context
 from bulkpull.pipeline.decision import Action, Decision
 from bulkpull.pipeline.execution_lookup import form_recorder
-from bulkpull.pipeline.kept_history import history_starts
-from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN
-from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.open_run import open_run
 from bulkpull.pipeline.outcome import DatasetOutcome, unavailable_record, with_notes
 from bulkpull.pipeline.plan import Plan
@@ -65,7 +62,7 @@ from bulkpull.pipeline.run_cleanup import (
     keep_downloads,
 )
 from bulkpull.pipeline.run_datasets import run_datasets
-from bulkpull.pipeline.run_decisions import decide_run
+from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
 from bulkpull.pipeline.run_results import RunResults
 from bulkpull.pipeline.time_limit import is_overdue
 from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, slowest_first, usual_durations
@@ -293,14 +290,14 @@ class Run:
         )
 
     async def _plan(self, client: InsightsClient, *, ledger: Ledger, folder: OutputFolder) -> Plan:
-        return plan_request(
+        return await plan_in_folder(
             self.request,
             self._offer or await load_offer(self.request, client),
+            ledger=ledger,
+            folder=folder,
             settings=self.settings,
-            now=datetime.fromisoformat(self._started_at),  # of the resumed run, if there is one
-            refusals=MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=self.clock.now()),
-            published=published_datasets(folder.published, catalog=load_catalog()),
-            history_starts=history_starts(folder.published),
+            started_at=datetime.fromisoformat(self._started_at),  # of the resumed run, if there is one
+            now=self.clock.now(),
         )
 
     async def _find_refused(

@@ -1,10 +1,12 @@
-"""Decides what a run does for each dataset, from its plan, the reports on the service and the output folder."""
+"""Plans a run and decides what it does for each dataset, from the reports on the service and the output folder."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.event_types import ReportsUnknown
@@ -18,9 +20,14 @@ from bulkpull.pipeline.decision import Decision
 from bulkpull.pipeline.decision_facts import decide_all, schedule_of
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable
 from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm, load_form
+from bulkpull.pipeline.kept_history import history_starts
+from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.naming import parse_report_name
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
+from bulkpull.pipeline.offer_check import published_datasets
+from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.report_memory import UNCHANGED
+from bulkpull.pipeline.request import ExportRequest, ServiceOffer, plan_request
 from bulkpull.pipeline.resume import EarlierRuns
 
 _MOST_LISTED = 8
@@ -42,6 +49,36 @@ class RunDecisions:
     decisions: Mapping[str, Decision]
     unused: Sequence[tuple[str, Report]]
     poll_form: PollForm | None
+
+
+async def plan_in_folder(
+    request: ExportRequest,
+    offer: ServiceOffer,
+    *,
+    ledger: Ledger,
+    folder: OutputFolder,
+    settings: Settings,
+    started_at: datetime,
+    now: datetime,
+) -> Plan:
+    """
+    The plan of a run, with what its output folder knows: refused metrics, published datasets and histories.
+
+    Args:
+        started_at: When the run began, also where it is resumed now.
+
+    Raises:
+        SettingsError: As `plan_request`.
+    """
+    return plan_request(
+        request,
+        offer,
+        settings=settings,
+        now=started_at,
+        refusals=MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=now),
+        published=published_datasets(folder.published, catalog=load_catalog()),
+        history_starts=history_starts(folder.published),
+    )
 
 
 async def decide_run(

@@ -8,7 +8,6 @@ from datetime import datetime
 
 import anyio.to_thread
 
-from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import HeldBack
@@ -21,14 +20,12 @@ from bulkpull.output.store import LocalStore
 from bulkpull.output.workspace import OutputFolder, read_folder
 from bulkpull.pipeline.decision import Action, Decision
 from bulkpull.pipeline.earlier_work import ReusableWork
-from bulkpull.pipeline.kept_history import history_starts, plan_growth
-from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
+from bulkpull.pipeline.kept_history import plan_growth
 from bulkpull.pipeline.naming import pull_fingerprint
-from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan
-from bulkpull.pipeline.request import ExportRequest, check_offline, load_offer, plan_request
+from bulkpull.pipeline.request import ExportRequest, check_offline, load_offer
 from bulkpull.pipeline.resume import find_resumable
-from bulkpull.pipeline.run_decisions import decide_run
+from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +69,18 @@ async def plan_run(
             await ledger.runs(),
             key=request.as_key(settings),
             now=now,
-            published=frozenset(snapshot.run_id for snapshot in folder.current.datasets.values()),
+            published=folder.current.run_ids,
         )
         resumed = earlier.carried_on
         request = request.continued_from(resumed.request) if resumed else request
-        plan = plan_request(
+        plan = await plan_in_folder(
             request,
             await load_offer(request, connection.client),
+            ledger=ledger,
+            folder=folder,
             settings=settings,
-            now=datetime.fromisoformat(resumed.started_at) if resumed else now,
-            refusals=MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=now),
-            published=published_datasets(folder.published, catalog=load_catalog()),
-            history_starts=history_starts(folder.published),
+            started_at=datetime.fromisoformat(resumed.started_at) if resumed else now,
+            now=now,
         )
         decided = await decide_run(
             plan.pulls,
