@@ -20,7 +20,7 @@ import anyio
 
 from benchmarks.columns import COLUMNS, WIDE_COLUMNS
 from bulkpull.conversion.messages import ColumnPlan
-from bulkpull.pipeline.convert import convert_report, warm_up
+from bulkpull.pipeline.steps.convert import convert_report, warm_up
 
 # Three times as long as a child takes.
 _STARTING_S = 1.0

@@ -21,7 +21,7 @@ import anyio
 from bulkpull.clock import SystemClock
 from bulkpull.events import Events
 from bulkpull.model import SecureLink
-from bulkpull.pipeline.download import download_report
+from bulkpull.pipeline.steps.download import download_report
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 

@@ -14,7 +14,8 @@ from bulkpull.insights import idempotent_create, lookup, requests
 from bulkpull.observability import recorder, run_log
 from bulkpull.observability.telemetry import spans
 from bulkpull.output import ledger_db, lock, verify
-from bulkpull.pipeline import converter, download, run, run_cleanup, submit
+from bulkpull.pipeline import run, run_cleanup
+from bulkpull.pipeline.steps import converter, download, submit
 from bulkpull.platforms import windows
 from bulkpull.transfer import signed_link, stream_to_file, transfer
 from bulkpull.transport import messages, rate_limit, retry
@@ -200,7 +201,7 @@ WAITS = (
         "looked up together",
     ),
     Wait(
-        "pipeline/submit.py",
+        "pipeline/steps/submit.py",
         "reports of other tools to end, where the quota of active reports is used up",
         f"{sum(submit._OTHERS_END_S):g} s in {len(submit._OTHERS_END_S)} waits",
         "`Submitter`",
@@ -214,7 +215,7 @@ WAITS = (
         "an error that says so",
     ),
     Wait(
-        "pipeline/poll.py",
+        "pipeline/steps/poll.py",
         "a report to be made",
         "`report_timeout_seconds`; a first try has eight times what earlier reports took, at least 1,800 s",
         "`Poller`",
@@ -222,35 +223,35 @@ WAITS = (
         "report stays",
     ),
     Wait(
-        "pipeline/in_flight.py",
+        "pipeline/steps/in_flight.py",
         "a place among the reports in flight",
         "until one of ours is made, each of which has `report_timeout_seconds`",
         "`ReportsInFlight`",
         "ordered then",
     ),
     Wait(
-        "pipeline/report_quota.py",
+        "pipeline/steps/report_quota.py",
         "room in the quota of one-off reports",
         "`one_off_quota_window_seconds` for each refusal",
         "`OneOffQuota`",
         "ordered then",
     ),
     Wait(
-        "pipeline/converter.py",
+        "pipeline/steps/converter.py",
         "a heartbeat of the conversion process",
         f"{2 * converter.SILENCE_S:g} s",
         "`Converter`",
         "it is killed; a second one, then the dataset fails, report and download stay",
     ),
     Wait(
-        "pipeline/converter.py",
+        "pipeline/steps/converter.py",
         "the conversion process to work",
         f"{converter.STILL_S:g} s without processor time",
         "`Converter`",
         "the same",
     ),
     Wait(
-        "pipeline/download.py",
+        "pipeline/steps/download.py",
         "the journal of an interrupted download",
         f"{download._SAVING_S:g} s",
         "`download_report`",

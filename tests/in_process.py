@@ -30,6 +30,6 @@ async def _no_spares(*_: object, **__: object) -> None:
 def without_child_processes() -> Iterator[None]:
     """Within the block a run of this process converts in a thread of its own; programs that it starts do not."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("bulkpull.pipeline.convert._in_child", _convert_here)
+        patched.setattr("bulkpull.pipeline.steps.convert._in_child", _convert_here)
         patched.setattr("bulkpull.pipeline.run_datasets.warm_up", _no_spares)
         yield

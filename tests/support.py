@@ -24,7 +24,7 @@ from anyio._backends import _asyncio as anyio_internals
 from bulkpull.auth.token_endpoint import AccessToken
 from bulkpull.events import Event, Events
 from bulkpull.insights.client import InsightsClient
-from bulkpull.pipeline import converter
+from bulkpull.pipeline.steps import converter
 from bulkpull.transport.http import Http
 from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy

@@ -64,7 +64,7 @@ def list_queries(
     """Show the stored queries, and whether their dataset still has what they select."""
     if sum((system, everything, mine)) > 1:
         raise SettingsError("--system, --all and --mine exclude each other", fix="give one of them")
-    from bulkpull.pipeline.naming import is_ours  # slow to load
+    from bulkpull.pipeline.steps.naming import is_ours  # slow to load
 
     async def fetch(client: InsightsClient) -> tuple[list[Query], list[OfferedDataset]]:
         get_queries = partial(client.get_queries, include_system=everything, only_system=system)
@@ -191,7 +191,7 @@ def check_query_name(name: str) -> None:
     Raises:
         SettingsError: The name looks like one of ours.
     """
-    from bulkpull.pipeline.naming import OWN_PREFIX
+    from bulkpull.pipeline.steps.naming import OWN_PREFIX
 
     if f"{name} ".casefold().startswith(f"{OWN_PREFIX} "):
         raise SettingsError(

@@ -23,11 +23,11 @@ from bulkpull.output.ledger import STANDING, Ledger, RunEntry
 from bulkpull.output.owner import check_owner
 from bulkpull.output.run_listing import ask_ledger
 from bulkpull.output.store import LocalStore
-from bulkpull.pipeline.naming import parse_report_name
+from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
-from bulkpull.pipeline.report_memory import ReportMemory
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.resume import is_unfinished, is_young
+from bulkpull.pipeline.steps.naming import parse_report_name
 
 
 def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, common: CommonOptions) -> int:

@@ -155,7 +155,7 @@ def _check_name(name: str | None) -> None:
     Raises:
         SettingsError: The name looks like one of ours.
     """
-    from bulkpull.pipeline.naming import OWN_PREFIX  # slow to load
+    from bulkpull.pipeline.steps.naming import OWN_PREFIX  # slow to load
 
     if name is not None and name.strip().casefold().startswith(f"{OWN_PREFIX}_"):
         raise SettingsError(

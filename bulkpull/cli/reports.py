@@ -214,7 +214,7 @@ def delete_reports(
 
 def is_our_report(report: Report) -> bool:
     """Whether a report bears the mark of this tool's exports (behaviour 80)."""
-    from bulkpull.pipeline.naming import parse_report_name  # slow to load
+    from bulkpull.pipeline.steps.naming import parse_report_name  # slow to load
 
     return parse_report_name(report.name) is not None
 

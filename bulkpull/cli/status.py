@@ -105,7 +105,7 @@ def status(
 
 def _note_shrunk(chosen: Sequence[Freshness], *, common: CommonOptions) -> None:
     """Name the datasets whose snapshot has far fewer rows than the one before."""
-    from bulkpull.pipeline.publish_notes import describe_shrink  # slow to load
+    from bulkpull.pipeline.publication.publish_notes import describe_shrink  # slow to load
 
     for dataset in chosen if not common.quiet else ():
         if dataset.rows is not None and dataset.rows_before is not None:

@@ -23,12 +23,12 @@ from bulkpull.model import Pull, Report
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.pipeline.in_flight import ReportsInFlight
-from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusal
-from bulkpull.pipeline.poll import Poller
-from bulkpull.pipeline.publish import Publisher
+from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.reusable_work import Reusable
-from bulkpull.pipeline.submit import Submitter
+from bulkpull.pipeline.steps.in_flight import ReportsInFlight
+from bulkpull.pipeline.steps.metric_refusals import METRICS_REFUSED, MetricRefusal
+from bulkpull.pipeline.steps.poll import Poller
+from bulkpull.pipeline.steps.submit import Submitter
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier
 

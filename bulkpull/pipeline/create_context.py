@@ -17,15 +17,15 @@ from bulkpull.insights.connect import Connection
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext, UndeletedReport
-from bulkpull.pipeline.execution_lookup import ExecutionLookup, form_recorder, load_form
-from bulkpull.pipeline.in_flight import UNLEARNT, ReportsInFlight
-from bulkpull.pipeline.poll import Poller
-from bulkpull.pipeline.poll_rules import PollSchedule
-from bulkpull.pipeline.publish import Publisher
-from bulkpull.pipeline.report_quota import OneOffQuota
+from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.reusable_work import Reusable
-from bulkpull.pipeline.stored_queries import StoredQueries
-from bulkpull.pipeline.submit import Submitter
+from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, form_recorder, load_form
+from bulkpull.pipeline.steps.in_flight import UNLEARNT, ReportsInFlight
+from bulkpull.pipeline.steps.poll import Poller
+from bulkpull.pipeline.steps.poll_rules import PollSchedule
+from bulkpull.pipeline.steps.report_quota import OneOffQuota
+from bulkpull.pipeline.steps.stored_queries import StoredQueries
+from bulkpull.pipeline.steps.submit import Submitter
 
 
 async def create_context(

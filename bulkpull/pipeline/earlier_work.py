@@ -18,8 +18,6 @@ from bulkpull.output.ledger import Ledger, StepEntry
 from bulkpull.output.manifest import DatasetRecord, PartRecord
 from bulkpull.output.store import OutputStore
 from bulkpull.output.workspace import OutputFolder
-from bulkpull.pipeline.converted_pull import was_cleared
-from bulkpull.pipeline.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.resume import EarlierRuns
 from bulkpull.pipeline.reusable_work import (
     KEPT,
@@ -30,7 +28,9 @@ from bulkpull.pipeline.reusable_work import (
     may_reuse,
     sort_reports,
 )
-from bulkpull.pipeline.split_pull import split_pull, with_halves
+from bulkpull.pipeline.steps.converted_pull import was_cleared
+from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
+from bulkpull.pipeline.windows.split_pull import split_pull, with_halves
 from bulkpull.question import question_of
 
 

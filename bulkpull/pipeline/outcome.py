@@ -22,7 +22,7 @@ from bulkpull.output.manifest import (
     status_of,
 )
 from bulkpull.pipeline.plan import Unavailable
-from bulkpull.pipeline.snapshot_facts import SnapshotFacts
+from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts
 from bulkpull.question import question_of
 
 # Fields that a skipped dataset copies from the snapshot that stays current (contract, section 4).

@@ -18,11 +18,11 @@ from bulkpull.custom_query import Selection
 from bulkpull.errors import BulkpullError, SettingsError
 from bulkpull.metric_selection import MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
-from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
 from bulkpull.pipeline.plan_custom_query import NotListed, odd_column_note, odd_metric_note, select_pull
 from bulkpull.pipeline.plan_names import NAME_SHOWN, by_canonical_name, not_offered_reason, requested_datasets
-from bulkpull.pipeline.time_column import window_instead_of, with_usable_window
-from bulkpull.pipeline.timespan import check_timespan, choose_timespan
+from bulkpull.pipeline.steps.metric_refusals import MetricRefusals, without_refused
+from bulkpull.pipeline.windows.time_column import window_instead_of, with_usable_window
+from bulkpull.pipeline.windows.timespan import check_timespan, choose_timespan
 from bulkpull.query.names import can_stand_in_query, unique_names
 
 

@@ -16,10 +16,10 @@ from bulkpull.errors import QueryError, SettingsError
 from bulkpull.formatting import join_some
 from bulkpull.metric_selection import MetricChoice, MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
-from bulkpull.pipeline.date_windows import first_listed_month
-from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
-from bulkpull.pipeline.time_column import window_instead_of, with_usable_window
-from bulkpull.pipeline.timespan import choose_timespan
+from bulkpull.pipeline.steps.metric_refusals import MetricRefusals, without_refused
+from bulkpull.pipeline.windows.date_windows import first_listed_month
+from bulkpull.pipeline.windows.time_column import window_instead_of, with_usable_window
+from bulkpull.pipeline.windows.timespan import choose_timespan
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
 from bulkpull.query.drift import find_query_drift
 from bulkpull.query.names import can_stand_in_query, unique_names

@@ -18,7 +18,7 @@ from bulkpull.formatting import format_duration, format_size, plural
 from bulkpull.output.disk_space import RoomEstimate, estimate_room
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
-from bulkpull.pipeline.in_flight import UNLEARNT
+from bulkpull.pipeline.steps.in_flight import UNLEARNT
 from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, usual_durations
 
 # The service's quota where it applies (behaviour 85).

@@ -17,10 +17,10 @@ from bulkpull.custom_query import Selection
 from bulkpull.errors import AuthError, NotFound
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import OfferedDataset, Window
-from bulkpull.pipeline.metric_refusals import MetricRefusals
 from bulkpull.pipeline.offer_check import check_offer
 from bulkpull.pipeline.plan import Plan, check_selections, make_plan
 from bulkpull.pipeline.plan_names import check_names
+from bulkpull.pipeline.steps.metric_refusals import MetricRefusals
 
 
 @dataclass(frozen=True, slots=True)

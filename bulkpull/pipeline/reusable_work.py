@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bulkpull.model import Report
-from bulkpull.pipeline.naming import ReportName, parse_report_name
+from bulkpull.pipeline.steps.naming import ReportName, parse_report_name
 
 # A window that has arrived is kept for the rest of its dataset: the service restates the latest months only.
 KEPT = timedelta(hours=72)

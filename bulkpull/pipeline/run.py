@@ -46,8 +46,7 @@ from bulkpull.output.run_history import held_back_by
 from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 from bulkpull.output.workspace import OutputFolder, find_blocked
 from bulkpull.pipeline.create_context import create_context
-from bulkpull.pipeline.decision import Action, Decision
-from bulkpull.pipeline.execution_lookup import form_recorder
+from bulkpull.pipeline.nightly.decision import Action, Decision
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN
 from bulkpull.pipeline.open_run import open_run
 from bulkpull.pipeline.outcome import DatasetOutcome, unavailable_record, with_notes
@@ -64,6 +63,7 @@ from bulkpull.pipeline.run_cleanup import (
 from bulkpull.pipeline.run_datasets import run_datasets
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
 from bulkpull.pipeline.run_results import RunResults
+from bulkpull.pipeline.steps.execution_lookup import form_recorder
 from bulkpull.pipeline.time_limit import is_overdue
 from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, slowest_first, usual_durations
 from bulkpull.timespans import WIDEST

@@ -12,14 +12,14 @@ from bulkpull.event_types import PullFinished, ReportsUnused
 from bulkpull.events import Level, about
 from bulkpull.model import Pull
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.convert import warm_up
-from bulkpull.pipeline.decision import Decision
-from bulkpull.pipeline.execute import DecisionExecutor
+from bulkpull.pipeline.nightly.decision import Decision
+from bulkpull.pipeline.nightly.execute import DecisionExecutor
 from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run_cleanup import delete_outdated_queries, delete_unneeded_reports, limit_tidying
 from bulkpull.pipeline.run_decisions import RunDecisions, unused_note
 from bulkpull.pipeline.run_results import RunResults
+from bulkpull.pipeline.steps.convert import warm_up
 
 _LEVELS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
 

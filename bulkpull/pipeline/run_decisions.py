@@ -16,19 +16,19 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Report
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.workspace import OutputFolder
-from bulkpull.pipeline.decision import Decision
-from bulkpull.pipeline.decision_facts import decide_all, schedule_of
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable
-from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm, load_form
-from bulkpull.pipeline.kept_history import history_starts
-from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
-from bulkpull.pipeline.naming import parse_report_name
+from bulkpull.pipeline.nightly.decision import Decision
+from bulkpull.pipeline.nightly.decision_facts import decide_all, schedule_of
+from bulkpull.pipeline.nightly.remembered_reports import UNCHANGED
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan
-from bulkpull.pipeline.report_memory import UNCHANGED
 from bulkpull.pipeline.request import ExportRequest, ServiceOffer, plan_request
 from bulkpull.pipeline.resume import EarlierRuns
+from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, load_form
+from bulkpull.pipeline.steps.metric_refusals import METRICS_REFUSED, MetricRefusals
+from bulkpull.pipeline.steps.naming import parse_report_name
+from bulkpull.pipeline.windows.kept_history import history_starts
 
 _MOST_LISTED = 8
 

@@ -18,14 +18,14 @@ from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.store import LocalStore
 from bulkpull.output.workspace import OutputFolder, read_folder
-from bulkpull.pipeline.decision import Action, Decision
 from bulkpull.pipeline.earlier_work import ReusableWork
-from bulkpull.pipeline.kept_history import plan_growth
-from bulkpull.pipeline.naming import pull_fingerprint
+from bulkpull.pipeline.nightly.decision import Action, Decision
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.request import ExportRequest, check_offline, load_offer
 from bulkpull.pipeline.resume import find_resumable
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
+from bulkpull.pipeline.steps.naming import pull_fingerprint
+from bulkpull.pipeline.windows.kept_history import plan_growth
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     for pauses in ("FRESH_LINK_PAUSES_S", "LOOK_PAUSES_S"):
         monkeypatch.setattr(signed_link, pauses, tuple(0.01 for _ in getattr(signed_link, pauses)))
     monkeypatch.setattr("bulkpull.insights.idempotent_create.SECOND_LOOK_UP_S", 0.01)
-    monkeypatch.setattr("bulkpull.pipeline.submit._OTHERS_END_S", (0.01,) * 5)
+    monkeypatch.setattr("bulkpull.pipeline.steps.submit._OTHERS_END_S", (0.01,) * 5)
 
 
 @pytest.fixture

@@ -20,11 +20,11 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.insights import session
 from bulkpull.output.manifest import Manifest
-from bulkpull.pipeline import fetch_execution as fetch_module
 from bulkpull.pipeline import run_datasets as run_module
-from bulkpull.pipeline.convert import convert_report
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
+from bulkpull.pipeline.steps import fetch_execution as fetch_module
+from bulkpull.pipeline.steps.convert import convert_report
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
 
 DATASETS = ("AzureUsage", "OfficeUsage")

@@ -18,10 +18,10 @@ from bulkpull.config.settings import Settings
 from bulkpull.events import Event, Events, Listener
 from bulkpull.model import Window
 from bulkpull.output.manifest import Manifest
-from bulkpull.pipeline import fetch_execution as fetch_module
-from bulkpull.pipeline.convert import convert_report
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
+from bulkpull.pipeline.steps import fetch_execution as fetch_module
+from bulkpull.pipeline.steps.convert import convert_report
 from bulkpull.simulator import Simulator
 
 ACCOUNT = Account.of(api_root="https://api.contoso.example/insights", programme="mpn", tenant="contoso.example")

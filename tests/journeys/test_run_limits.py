@@ -21,8 +21,8 @@ from bulkpull.errors import (
     RunOverdue,
     Unchanged,
 )
-from bulkpull.pipeline import fetch_execution
-from bulkpull.pipeline.report_deletion import is_worth_resuming
+from bulkpull.pipeline.nightly.report_deletion import is_worth_resuming
+from bulkpull.pipeline.steps import fetch_execution
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.simulator.fault_matrix import QUICK
 

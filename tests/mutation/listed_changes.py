@@ -98,7 +98,7 @@ NAMED = (
         "`latest/` is not replaced atomically",
         "        aside.replace(link)\n    except BaseException:",
         "        link.unlink(missing_ok=True)\n        aside.rename(link)\n    except BaseException:",
-        ("tests/pipeline/test_publish.py::test_a_reader_of_latest_finds_a_snapshot_at_every_moment",),
+        ("tests/pipeline/publication/test_publish.py::test_a_reader_of_latest_finds_a_snapshot_at_every_moment",),
     ),
 )
 """The changes of case C44."""
@@ -147,18 +147,18 @@ _CREATION = ("tests/insights/test_idempotent_create.py",)
 _TOKENS = ("tests/auth/test_token_endpoint.py",)
 _VERDICT = ("tests/insights/test_error_mapping.py",)
 _REPLIES = ("tests/transfer/test_range_responses.py",)
-_DOWNLOAD = ("tests/pipeline/test_download.py",)
+_DOWNLOAD = ("tests/pipeline/steps/test_download.py",)
 _PARTIAL = ("tests/transfer/test_partial_file.py", "tests/transfer/test_journal.py")
-_POLL = ("tests/pipeline/test_poll.py",)
+_POLL = ("tests/pipeline/steps/test_poll.py",)
 _USUAL = ("tests/pipeline/test_usual_durations.py",)
-_PUBLISH = ("tests/pipeline/test_publish.py",)
+_PUBLISH = ("tests/pipeline/publication/test_publish.py",)
 _RETIRE = ("tests/output/test_retention.py",)
 _LEFTOVERS = ("tests/pipeline/test_reusable_work.py",)
-_QUOTA = ("tests/pipeline/test_report_quota.py",)
+_QUOTA = ("tests/pipeline/steps/test_report_quota.py",)
 _WINDOWS = (
-    "tests/pipeline/test_date_windows.py",
-    "tests/pipeline/test_window_merge.py",
-    "tests/pipeline/test_window_check.py",
+    "tests/pipeline/windows/test_date_windows.py",
+    "tests/pipeline/windows/test_window_merge.py",
+    "tests/pipeline/windows/test_window_check.py",
 )
 _CUT = ("tests/conversion/test_window_filter.py",)
 _READER = (
@@ -507,7 +507,7 @@ BY_LAYER = (
         (
             "tests/conversion/test_one_reader.py",
             "tests/conversion/test_write_table.py",
-            "tests/pipeline/test_convert.py",
+            "tests/pipeline/steps/test_convert.py",
         ),
     ),
     Change(
@@ -618,7 +618,7 @@ BY_LAYER = (
         "        self.check_lock()\n",
         "",
         (
-            "tests/pipeline/test_publish.py",
+            "tests/pipeline/publication/test_publish.py",
             "tests/journeys/test_changed_nights.py",
             "tests/output/test_other_file_systems.py",
             "tests/journeys/test_planted_links.py",
@@ -663,13 +663,13 @@ BY_LAYER = (
         "a night without a scheduled report waits a whole day",
         "now - seen_at < refresh - _HALF_A_DAY",
         "now - seen_at < refresh",
-        ("tests/pipeline/test_decide.py",),
+        ("tests/pipeline/nightly/test_decide.py",),
     ),
     Change(
         "a history gets a scheduled report",
         "    if pull.keeps_history:\n        return _or_collect(_decide_history",
         "    if pull.keeps_history and facts.published is None:\n        return _or_collect(_decide_history",
-        ("tests/pipeline/test_decide.py",),
+        ("tests/pipeline/nightly/test_decide.py",),
     ),
     Change(
         "windows whose files were cleared count as kept",

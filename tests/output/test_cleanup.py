@@ -16,7 +16,7 @@ from bulkpull.output.cleanup import README, README_WITHOUT_LINKS, clean_up, is_w
 from bulkpull.output.manifest import Current, PublishedFile
 from bulkpull.output.store import LocalStore, OutputStore
 from bulkpull.output.verify import Verifier
-from bulkpull.pipeline.publish import Published, Publisher, Staged
+from bulkpull.pipeline.publication.publish import Published, Publisher, Staged
 from bulkpull.question import Question
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)

@@ -21,7 +21,7 @@ from bulkpull.output.scan_sources import scan_runs
 from bulkpull.output.snapshots import load_published
 from bulkpull.output.store import INSIDE
 from bulkpull.output.verify import Verifier
-from bulkpull.pipeline.publish import Publisher, Staged
+from bulkpull.pipeline.publication.publish import Publisher, Staged
 from bulkpull.question import Question
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)

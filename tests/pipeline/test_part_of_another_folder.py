@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from bulkpull.pipeline.converted_pull import ConvertedPull, files_exist
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull, files_exist
 
 
 def part_in(folder: Path) -> ConvertedPull:

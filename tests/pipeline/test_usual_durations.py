@@ -8,7 +8,7 @@ import pytest
 
 from bulkpull.model import OfferedDataset, Pull
 from bulkpull.output.ledger import StepEntry
-from bulkpull.pipeline.execution_lookup import LOOK_FORM, PollForm, remembered_form
+from bulkpull.pipeline.steps.execution_lookup import LOOK_FORM, PollForm, remembered_form
 from bulkpull.pipeline.usual_durations import slowest_first, usual_durations
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)

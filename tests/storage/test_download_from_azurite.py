@@ -23,7 +23,7 @@ from storage.plain_http import ask
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.messages import ColumnPlan
 from bulkpull.errors import BulkpullError, FileDamaged, FileGone, LinkExpired
-from bulkpull.pipeline.convert import convert_report
+from bulkpull.pipeline.steps.convert import convert_report
 from bulkpull.simulator import Scenario, Simulator
 from bulkpull.simulator.entities import StoredExecution, StoredReport
 from bulkpull.simulator.report_data import csv_blocks

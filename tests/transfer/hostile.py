@@ -15,7 +15,7 @@ from virtual_loop import VirtualClock, run_virtually
 
 from bulkpull.errors import BulkpullError
 from bulkpull.model import SecureLink
-from bulkpull.pipeline.download import download_report
+from bulkpull.pipeline.steps.download import download_report
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 

@@ -12,7 +12,7 @@ from transfer.storage_host import PATH, Mishap, StorageHost, serving
 
 from bulkpull.errors import AnswerLost, DiskTrouble, FileDamaged
 from bulkpull.model import SecureLink
-from bulkpull.pipeline.download import download_report
+from bulkpull.pipeline.steps.download import download_report
 from bulkpull.transfer import free_space
 from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.byte_ranges import ByteRange

@@ -21,10 +21,10 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.report_orders import ReportOrder
 from bulkpull.model import Pull, Query, Report
 from bulkpull.output.ledger import STANDING, Ledger
-from bulkpull.pipeline.naming import DESCRIPTION, standing_name
-from bulkpull.pipeline.report_memory import MISSED, ReportMemory, read_memory
-from bulkpull.pipeline.scheduled_report import first_start, recurrence_h
-from bulkpull.pipeline.submit import Submitter
+from bulkpull.pipeline.nightly.remembered_reports import MISSED, ReportMemory, read_memory
+from bulkpull.pipeline.nightly.scheduled_report_rules import first_start, recurrence_h
+from bulkpull.pipeline.steps.naming import DESCRIPTION, standing_name
+from bulkpull.pipeline.steps.submit import Submitter
 
 LIST_UNKNOWN = (
     "the service does not tell which reports there are (the role may not list them); what is in the ledger counts, and "

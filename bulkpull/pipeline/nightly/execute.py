@@ -1,0 +1,246 @@
+"""
+Executes the decision for one dataset.
+
+First the data, then the scheduled report, so that the data of an unusable report are safe before it is deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+
+import anyio
+
+from bulkpull.clock import iso_utc
+from bulkpull.errors import BulkpullError, QuotaExceeded, RequestRejected, Unchanged
+from bulkpull.event_types import ExecutionMissed, ReportAdopted, ReportLacking
+from bulkpull.model import Execution, Pull, Report
+from bulkpull.output.ledger import STANDING
+from bulkpull.output.manifest import DatasetRecord
+from bulkpull.pipeline.context import RunContext
+from bulkpull.pipeline.dataset import DatasetExport
+from bulkpull.pipeline.nightly.decide import order_if_due
+from bulkpull.pipeline.nightly.decision import Action, Decision, ScheduleDecision
+from bulkpull.pipeline.nightly.remembered_reports import MISSED, UNCHANGED
+from bulkpull.pipeline.nightly.scheduled_report_rules import serves
+from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
+from bulkpull.pipeline.outcome import DatasetOutcome, ExportOutcome, dataset_record
+from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
+from bulkpull.pipeline.steps.naming import query_digest, standing_name
+from bulkpull.question import question_of
+
+
+@dataclass(slots=True)
+class DecisionExecutor:
+    """
+    Executes the decision for one dataset.
+
+    Args:
+        planned: The outcome before anything has been done.
+        only_new_data: Data that are published already make no new snapshot.
+        reset_types: As in `DatasetExport`.
+        submit_only: Orders reports for a later run to collect, and fetches nothing now.
+    """
+
+    decision: Decision
+    planned: DatasetOutcome
+    context: RunContext
+    maker: ScheduledReportMaker
+    only_new_data: bool = False
+    reset_types: bool = False
+    submit_only: bool = False
+    _export: DatasetExport | None = None
+    _state: DatasetOutcome = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._state = replace(
+            self.planned,
+            notes=(*self.planned.notes, *self.decision.notes),
+            decision=self.decision.as_record(),
+            due_at=self.decision.due_at,
+            current=self.context.published.get(self._dataset),
+        )
+
+    @property
+    def outcome(self) -> DatasetOutcome:
+        """What has become of the dataset so far; also where it failed or was interrupted."""
+        return replace(self._state, export=self._export.outcome if self._export else None)
+
+    async def execute(self) -> None:
+        """
+        Fetch what is new, and make sure that the next run finds a scheduled report.
+
+        Raises:
+            BulkpullError: The data could not be fetched. A missing scheduled report is only a note.
+            Unchanged: There is newer data, and it is the same.
+        """
+        decision, schedule = self.decision, self.decision.schedule
+        if decision.missed is not None:
+            report, due_at = decision.missed
+            await self.context.note(self._dataset, MISSED, report_id=report.report_id, due_at=iso_utc(due_at))
+            self.context.events.emit(ExecutionMissed(report_id=report.report_id, due_at=iso_utc(due_at)))
+        if schedule is None:
+            await self._fetch_data(decision)
+            return
+        decision, schedule, is_served = await self._provide_schedule(decision, schedule)
+        if not is_served:  # order a one-off report
+            decision = order_if_due(decision, now=self.context.clock.now())
+            self._state = replace(self._state, decision=decision.as_record())
+        try:
+            await self._fetch_data(decision)
+        except Unchanged:
+            await self._delete_replaced(decision, schedule, is_served=is_served)  # already published
+            raise
+        await self._delete_replaced(decision, schedule, is_served=is_served)
+
+    @property
+    def _dataset(self) -> str:
+        return self.decision.pull.dataset
+
+    def _add_note(self, note: str) -> None:
+        self._state = replace(self._state, notes=(*self._state.notes, note))
+
+    async def _fetch_data(self, decision: Decision) -> None:
+        execution = decision.execution
+        if decision.action is Action.KEEP:
+            self._state = replace(self._state, skipped=decision.reason)
+            return
+        if execution is not None and self.submit_only:
+            reason = f"execution {execution.execution_id} is ready; `bulkpull runs resume` collects it"
+            self._state = replace(self._state, skipped=reason)
+            return
+        self._export = DatasetExport(
+            decision.pull,
+            self.context,
+            self._describe,
+            named=self.planned.is_required,
+            query_id=_query_of(decision),
+            execution=execution,
+            only_new_data=self.only_new_data,
+            reset_types=self.reset_types,
+        )
+        if self.submit_only:
+            await self._submit(self._export)
+            return
+        try:
+            await self._export.run()
+        except Unchanged as same:
+            raise await self._remember_unchanged(self._export, same, execution) from same
+        if execution is None:
+            self._state = replace(self._state, due_at=None)  # the one-off report replaces it
+
+    def _describe(self, export: ExportOutcome) -> DatasetRecord:
+        return dataset_record(replace(self._state, export=export))
+
+    async def _submit(self, export: DatasetExport) -> None:
+        """Order the reports; the rest is done when the run is resumed."""
+        reports = await export.submit()
+        several = f" and {len(reports) - 1} more" if len(reports) > 1 else ""
+        resume = f"`bulkpull runs resume {self.context.run_id}` collects it"
+        reason = f"submitted as report {reports[0].report_id}{several}; {resume}"
+        self._state = replace(self._state, skipped=reason, is_submitted=True)
+
+    async def _remember_unchanged(
+        self, export: DatasetExport, same: Unchanged, execution: Execution | None
+    ) -> Unchanged:
+        """Note that the data are published already, so that the next run need not check them again."""
+        outcome = export.outcome
+        generated_at = execution.generated_at if execution else None
+        if generated_at is None and outcome.snapshot is not None and outcome.snapshot.generated_at is not None:
+            generated_at = datetime.fromisoformat(outcome.snapshot.generated_at)
+        await self.context.note(
+            self._dataset,
+            UNCHANGED,
+            execution_id=outcome.ids.execution_id,
+            generated_at=iso_utc(generated_at or self.context.clock.now()),
+            question_sha256=question_of(export.pull).sha256,
+        )
+        self._state = replace(self._state, generated_at=generated_at, due_at=None)  # the data have arrived
+        source = iso_utc(generated_at) if generated_at else "the latest execution"
+        return Unchanged(f"the data of {source} are already published", why=same.why)
+
+    async def _provide_schedule(
+        self, decision: Decision, schedule: ScheduleDecision
+    ) -> tuple[Decision, ScheduleDecision, bool]:
+        """Both decisions as they stand now, and whether a scheduled report serves this dataset from now on."""
+        if not schedule.may_order:
+            return decision, schedule, True
+        report, is_new = schedule.serving, schedule.serving is None
+        if report is not None:
+            self.context.events.emit(ReportAdopted(report_id=report.report_id, standing=True))
+        else:
+            try:
+                report, decision, schedule = await self._make(decision, schedule)
+            except BulkpullError as error:
+                self._add_note(f"no scheduled report could be created, the next run tries again: {error.reason}")
+                self.context.events.emit(ReportLacking(reason=error.message))
+                if isinstance(error, QuotaExceeded) or decision.action is not Action.KEEP:
+                    return decision, schedule, False
+                raise
+        await self.context.note(
+            self._dataset,
+            STANDING,
+            report_id=report.report_id,
+            name=report.name,
+            query_id=report.query_id,
+            question_sha256=question_of(schedule.pull).sha256,
+            lead_h=self.maker.lead_h if is_new else schedule.lead_h,
+            own=is_new or schedule.is_own,
+        )
+        return decision, schedule, True
+
+    async def _make(self, decision: Decision, schedule: ScheduleDecision) -> tuple[Report, Decision, ScheduleDecision]:
+        """A scheduled report for today's query; for the one without metrics where the service refuses them."""
+        full = schedule.pull
+        try:
+            report = await self._order(full)
+        except BulkpullError as error:
+            if not may_be_due_to_metrics(error, full):
+                raise
+            refused = error
+        else:
+            self._note_replaced(schedule)
+            return report, decision, schedule
+        fewer = drop_metrics(full)
+        kept = next((report for report in schedule.replaced if serves(report, fewer)), None)
+        # A report that was made after an earlier refusal stays in use.
+        replaced = tuple(report for report in schedule.replaced if report is not kept)
+        schedule = replace(schedule, pull=fewer, replaced=replaced)
+        try:
+            report = kept or await self._order(fewer)
+        except RequestRejected as error:
+            if isinstance(error, QuotaExceeded):
+                raise
+            raise refused from None
+        self._note_replaced(schedule)
+        self._add_note(await self.context.note_refused_metrics(full, refused))
+        self._state = replace(self._state, pull=fewer)
+        return report, decision if decision.execution else replace(decision, pull=fewer), schedule
+
+    async def _order(self, pull: Pull) -> Report:
+        digest = query_digest(pull.query_text)
+        await self.context.note(self._dataset, STANDING, name=standing_name(pull), query_digest=digest)
+        return await self.maker.make(pull)
+
+    def _note_replaced(self, schedule: ScheduleDecision) -> None:
+        if schedule.replaced and schedule.replace_reason:
+            self._add_note(f"its scheduled report is replaced: {schedule.replace_reason}")
+
+    async def _delete_replaced(self, decision: Decision, schedule: ScheduleDecision, *, is_served: bool) -> None:
+        if self.submit_only and decision.execution is not None:
+            return  # the execution that the resumed run collects would be gone with its report (97, case N19)
+        async with anyio.create_task_group() as group:
+            for report in schedule.replaced:
+                group.start_soon(partial(self.context.delete_report, report, dataset=self._dataset))
+        if schedule.replaced and not is_served:
+            await self._provide_schedule(decision, schedule)  # the quota of active reports has room now
+
+
+def _query_of(decision: Decision) -> str | None:
+    """The id of the stored query behind the scheduled report whose execution is taken; `None` for any other."""
+    execution, schedule = decision.execution, decision.schedule
+    if execution is None or schedule is None:
+        return None
+    reports = [report for report in (schedule.serving, *schedule.replaced) if report is not None]
+    return next((report.query_id for report in reports if report.report_id == execution.report_id), None)

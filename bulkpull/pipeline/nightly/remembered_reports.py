@@ -1,0 +1,99 @@
+"""
+The scheduled reports of a dataset in the ledger: which ones this folder created, and for which question (pure).
+
+A report of another folder or tool may be used, but only reports that this folder created are changed or deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bulkpull.model import Report
+from bulkpull.output.ledger import StepEntry
+from bulkpull.pipeline.steps.naming import query_digest
+
+MISSED = "missed"
+"""The ledger's step for an execution that was due and did not come."""
+UNCHANGED = "unchanged"
+"""The ledger's step for data that were found to be those that are published."""
+
+
+@dataclass(slots=True)
+class ReportMemory:
+    """
+    The scheduled reports of one dataset in the ledger.
+
+    Attributes:
+        made: Ids of those that this folder ordered.
+        adopted: Ids of those that it found and used.
+        ordered: Names of those that it ordered without an answer, each with the digest of its query, where noted.
+        facts: The latest facts about each, by id: name, query, question, lead in hours.
+        missed: Ids of those of which an execution did not come.
+    """
+
+    made: set[str] = field(default_factory=set)
+    adopted: set[str] = field(default_factory=set)
+    ordered: dict[str, str | None] = field(default_factory=dict)
+    facts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    missed: set[str] = field(default_factory=set)
+
+    @property
+    def ids(self) -> set[str]:
+        """Ids of all of them."""
+        return self.made | self.adopted
+
+    def is_ours(self, report: Report) -> bool:
+        """Whether this folder ordered the report, so that it may change and delete it."""
+        if report.report_id in self.made:
+            return True
+        if report.name not in self.ordered:
+            return False
+        # Another tool may use the name: only a report of the query that was ordered is this folder's (case N20).
+        digest = self.ordered[report.name]
+        return digest is None or (report.query_text is not None and query_digest(report.query_text) == digest)
+
+    def question_of(self, report_id: str) -> str | None:
+        """The hash of the question that a report was made for; `None` where an earlier version did not note it."""
+        value = self.facts.get(report_id, {}).get("question_sha256")
+        return str(value) if value else None
+
+    def lead_h(self, report_id: str) -> float | None:
+        """How many hours before the nightly hour a report was made to run; `None` where it is not known."""
+        value = self.facts.get(report_id, {}).get("lead_h")
+        return float(value) if isinstance(value, int | float) else None
+
+    def serving(self, question_sha256: str) -> list[Report]:
+        """The reports noted for a question, the last one first, as far as the ledger knows them."""
+        return [
+            Report(report_id, str(facts.get("name", "")), str(facts.get("query_id") or ""))
+            for report_id, facts in reversed(self.facts.items())
+            if self.question_of(report_id) in (question_sha256, None)
+        ]
+
+
+def read_memory(standing: Iterable[StepEntry], missed: Iterable[StepEntry] = ()) -> dict[str, ReportMemory]:
+    """
+    The memory of each dataset, from the ledger's steps of the names `STANDING` and `MISSED`, the oldest first.
+
+    An id that follows the order of its name is of a report that this folder made; every other id was found. A later
+    note repeats it (`own`), because the ledger forgets runs after some months (case N16).
+    """
+    memories: dict[str, ReportMemory] = {}
+    for entry in standing:
+        memory = memories.setdefault(entry.dataset, ReportMemory())
+        name, report_id = str(entry.facts["name"]), entry.facts.get("report_id")
+        if report_id is None:
+            memory.ordered[name] = entry.facts.get("query_digest")
+            continue
+        if entry.facts.get("own", name in memory.ordered):
+            memory.made.add(report_id)
+        elif report_id not in memory.made:
+            memory.adopted.add(report_id)
+        memory.ordered.pop(name, None)
+        memory.facts.pop(report_id, None)  # keeps the order of the latest entries
+        memory.facts[report_id] = entry.facts
+    for entry in missed:
+        memories.setdefault(entry.dataset, ReportMemory()).missed.add(str(entry.facts.get("report_id")))
+    return memories

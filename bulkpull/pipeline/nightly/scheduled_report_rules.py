@@ -1,0 +1,223 @@
+"""
+Rules for one scheduled report: whether a pull can use it, when its executions are due, and which question they answer
+(pure).
+
+Scheduled reports run on the service by themselves, so an ordinary run creates nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from bulkpull.clock import iso_utc
+from bulkpull.errors import BulkpullError
+from bulkpull.model import Execution, Pull, Report, ReportStatus
+from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
+from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
+from bulkpull.query import normalise, parse
+from bulkpull.query.names import unique_names
+from bulkpull.question import question_of, question_of_text
+
+# The service wants four hours (behaviour 81); clocks differ, and the call takes its time.
+_EARLIEST = timedelta(hours=4, minutes=15)
+_A_DAY_H = 24
+_LONGEST_H = 2_160
+# Times come from two machines of the service, and from ours.
+CLOCK_TOLERANCE = timedelta(minutes=5)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """
+    The times that scheduled reports are compared with.
+
+    Attributes:
+        now: By the service's clock, aware.
+        lead_h: The setting `standing_lead_hours`.
+        grace: How long after its time an execution may take.
+    """
+
+    now: datetime
+    lead_h: float
+    grace: timedelta
+
+
+def find_candidates(pull: Pull, reports: Iterable[Report], memory: ReportMemory) -> list[Report]:
+    """
+    The scheduled reports that may serve a pull, the newest first.
+
+    Args:
+        reports: All that the service lists.
+        memory: The ledger's: reports that this output folder has made or adopted, and names of those that it ordered
+            without getting an answer. Reports of the same query count as well, whoever made them; another query of
+            the same dataset may serve another output folder.
+    """
+    known, fingerprints = memory.ids | memory.ordered.keys(), _fingerprints_of(pull)
+    found = [
+        report
+        for report in reports
+        if report.report_id in known  # also after it was renamed
+        or (
+            (name := parse_report_name(report.name))
+            and name.run_id is None
+            and name.dataset == pull.dataset
+            and (name.fingerprint in fingerprints or report.name in known)
+        )
+    ]
+    return sorted(found, key=lambda report: report.created_at or LONG_AGO, reverse=True)
+
+
+def last_due(report: Report, now: datetime) -> datetime | None:
+    """When the latest execution of a scheduled report was due; `None` before the first, and where it is not known."""
+    if report.start_at is None or not report.recurrence_h or report.start_at > now:
+        return None
+    every = timedelta(hours=report.recurrence_h)
+    return report.start_at + every * ((now - report.start_at) // every)
+
+
+def has_arrived(due_at: datetime, executions: Iterable[Execution]) -> bool:
+    """Whether one of the completed executions is the one that was due, or a later one."""
+    return any(
+        execution.generated_at is None or execution.generated_at >= due_at - CLOCK_TOLERANCE for execution in executions
+    )
+
+
+def is_late(report: Report, executions: Iterable[Execution], *, now: datetime) -> bool:
+    """Whether an execution of the report was due and is not among the completed ones."""
+    due_at = last_due(report, now)
+    own = [execution for execution in executions if execution.report_id == report.report_id]
+    return due_at is not None and not has_arrived(due_at, own)
+
+
+def first_start(now: datetime, *, lead_h: float) -> datetime:
+    """
+    When a scheduled report that is made now runs first: `lead_h` hours before the same hour tomorrow.
+
+    Args:
+        now: By the service's clock, aware.
+    """
+    return max(now + timedelta(hours=_A_DAY_H - lead_h), now + _EARLIEST)
+
+
+def recurrence_h(pull: Pull) -> int:
+    """Hours between two executions of a scheduled report: a day, or the dataset's minimum (behaviour 50)."""
+    return min(max(_A_DAY_H, pull.offered.minimum_recurrence_h), _LONGEST_H)
+
+
+def answers(report: Report, pull: Pull, memory: ReportMemory) -> bool:
+    """
+    Whether the executions of a report answer the question of `pull`; its name does not matter.
+
+    Its query is compared as parsed. For a query that is deleted or not shown, what the ledger noted of the report
+    counts, or the mark in its name.
+    """
+    question = question_of(pull)
+    noted = memory.question_of(report.report_id)
+    if noted is not None and noted != question.sha256:
+        return False
+    if report.query_text is None:
+        name = parse_report_name(report.name)
+        return report.window is None and (
+            noted is not None or (name is not None and name.fingerprint in _fingerprints_of(pull))
+        )
+    if question_of_text(report.query_text, pull, window=report.window) != question:
+        return False
+    # For a report without a ledger entry, only its query shows whether it has the metrics.
+    if noted is not None or pull.metrics_choice is None:
+        return True
+    return _has_metrics(report.query_text, pull) == bool(pull.metrics)
+
+
+def serves(report: Report, pull: Pull) -> bool:
+    """Whether a scheduled report is active and executes the query of `pull`."""
+    return unusable_reason(report, pull, memory=ReportMemory(), schedule=None) is None
+
+
+def unusable_reason(report: Report, pull: Pull, *, memory: ReportMemory, schedule: Schedule | None) -> str | None:
+    """
+    Why a scheduled report does not serve a pull; `None` where it does.
+
+    Args:
+        schedule: `None` where its times do not matter.
+    """
+    return (
+        _inactive_reason(report)
+        or _query_mismatch(report, pull, memory=memory)
+        or (_schedule_mismatch(report, pull, memory=memory, schedule=schedule) if schedule else None)
+    )
+
+
+def as_executed(pull: Pull, report: Report) -> Pull:
+    """The pull with the query that the report executes, which may be older than today's columns."""
+    if report.query_text is None or _is_same_query(report.query_text, pull):
+        return pull
+    columns = _columns_of(report.query_text)
+    if not columns:
+        return pull
+    listed = {name.casefold() for name in pull.offered.metrics} - {name.casefold() for name in pull.offered.columns}
+    selected = tuple(name for name in columns if name.casefold() in listed)
+    taken = {name.casefold() for name in columns}
+    return replace(
+        pull,
+        query_text=report.query_text,
+        columns=columns,
+        metrics=selected,
+        metrics_left_out=tuple(name for name in unique_names(pull.offered.metrics) if name.casefold() not in taken),
+    )
+
+
+def _fingerprints_of(pull: Pull) -> set[str]:
+    return {pull_fingerprint(pull), earlier_fingerprint(pull)}
+
+
+def _has_metrics(query_text: str, pull: Pull) -> bool:
+    columns = {name.casefold() for name in pull.offered.columns}
+    metrics = {name.casefold() for name in pull.offered.metrics} - columns
+    return any(name.casefold() in metrics for name in _columns_of(query_text))
+
+
+def _columns_of(query_text: str) -> tuple[str, ...]:
+    """The columns that a query of ours names; none when it is not understood."""
+    try:
+        return tuple(name.text for name in parse(query_text).names)
+    except BulkpullError:
+        return ()
+
+
+def _is_same_query(text: str, pull: Pull) -> bool:
+    return normalise(text) == normalise(pull.query_text)
+
+
+def _inactive_reason(report: Report) -> str | None:
+    if report.status.casefold() == ReportStatus.PAUSED.casefold():
+        return "it was paused"
+    if report.status.casefold() != ReportStatus.ACTIVE.casefold():
+        return f"it has ended (its status is {report.status})"
+    return None
+
+
+def _query_mismatch(report: Report, pull: Pull, *, memory: ReportMemory) -> str | None:
+    if report.query_text is None:
+        return "its query was deleted"
+    if report.window is not None:
+        return "it asks for other days"
+    if not _is_same_query(report.query_text, pull):
+        return "its query or its columns have changed"
+    return None if answers(report, pull, memory) else "it was made for another question"
+
+
+def _schedule_mismatch(report: Report, pull: Pull, *, memory: ReportMemory, schedule: Schedule) -> str | None:
+    every_h = recurrence_h(pull)
+    if report.recurrence_h is not None and report.recurrence_h > every_h:
+        return f"it was changed to run every {report.recurrence_h} hours"
+    if report.start_at is None:
+        return None
+    if report.start_at > schedule.now + timedelta(hours=every_h) + CLOCK_TOLERANCE:
+        return f"it was changed to run from {iso_utc(report.start_at)} on"
+    lead_h = memory.lead_h(report.report_id)
+    if lead_h is not None and lead_h != schedule.lead_h:
+        return f"`standing_lead_hours` was changed from {lead_h:g} to {schedule.lead_h:g}"
+    return None

@@ -1,0 +1,1 @@
+"""From converted files to a published snapshot."""

@@ -1,0 +1,170 @@
+"""
+Gives the parts of one snapshot one set of types, and describes them as one table (pure).
+
+A column that is a number in one part and text in another makes every engine refuse the two together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from bulkpull.clock import iso_utc
+from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit, WindowRows, is_same_form
+from bulkpull.conversion.parquet_types import TEXT
+from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn
+from bulkpull.pipeline.publication.file_evidence import vouched_by
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull
+
+
+def published_types(record: DatasetRecord | None) -> dict[str, str]:
+    """Parquet type by column of the latest reports, as published; empty when nothing is."""
+    return {column.name: column.type for column in record.columns if not column.vanished} if record else {}
+
+
+def known_types(record: DatasetRecord | None) -> dict[str, str]:
+    """Parquet type by column, of the last snapshot that had the column."""
+    return {**record.earlier_types, **{column.name: column.type for column in record.columns}} if record else {}
+
+
+def empty_columns(record: DatasetRecord | None) -> frozenset[str]:
+    """Columns of the snapshot, in lower case, that neither it nor an earlier one had a value of."""
+    return frozenset(column.name.casefold() for column in record.columns if column.empty) if record else frozenset()
+
+
+def known_formats(record: DatasetRecord | None) -> dict[str, str]:
+    """How the dates of each column were written, in the last snapshot that had the column."""
+    if record is None:
+        return {}
+    return {**record.earlier_formats, **{column.name: column.format for column in record.columns if column.format}}
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """The type that all parts should have for a column, and of dates the form."""
+
+    type: str
+    format: str | None = None
+
+    def is_reached_by(self, column: ConvertedColumn) -> bool:
+        """Whether a part has the column so."""
+        return column.type == self.type and (column.format == self.format or column.empty or self.format is None)
+
+
+def with_goals(plans: Iterable[ColumnPlan], goals: Mapping[str, Goal]) -> list[ColumnPlan]:
+    """The plans of a conversion that reaches the goals, as far as the values allow."""
+    return [
+        replace(plan, published_type=goal.type, published_format=goal.format, published_empty=False)
+        if (goal := goals.get(plan.name))
+        else plan
+        for plan in plans
+    ]
+
+
+def present_goals(columns: Iterable[ConvertedColumn]) -> dict[str, Goal]:
+    """What a part has reached, to be kept by a conversion with another window edge."""
+    return {column.name: Goal(column.type, column.format) for column in columns}
+
+
+def as_text(_: frozenset[str]) -> str:
+    """Text, which has room for everything."""
+    return TEXT
+
+
+def type_conflicts(parts: Sequence[ConvertedPull], *, choose: Callable[[frozenset[str]], str]) -> dict[str, Goal]:
+    """
+    The columns on whose type or form of dates the parts do not agree, with what all of them should have.
+
+    One snapshot has one form for a column, or its text could not be given back: dates in different forms become text.
+    """
+    goals: dict[str, Goal] = {}
+    for columns in zip(*(part.table.columns for part in parts), strict=True):
+        types = frozenset(column.type for column in columns)
+        # A window without a value in the column says nothing of its type.
+        informative = [column for column in columns if not column.empty] or list(columns)
+        formats = dict.fromkeys(column.format for column in informative if column.format)
+        chosen = {column.type for column in informative}
+        if len(formats) > 1:
+            goals[columns[0].name] = _one_form(formats, chosen, choose)
+        elif len(types) > 1:
+            kind = choose(frozenset(chosen)) if len(chosen) > 1 else next(iter(chosen))
+            goals[columns[0].name] = Goal(kind, None if kind == TEXT else next(iter(formats), None))
+    return goals
+
+
+def _one_form(formats: Iterable[str], types: set[str], choose: Callable[[frozenset[str]], str]) -> Goal:
+    first, *others = formats
+    if len(types) > 1 or choose is as_text or not all(is_same_form(first, other) for other in others):
+        return Goal(TEXT)
+    # They differ in padding: the form without padding also reads numbers of one digit.
+    return Goal(next(iter(types)), max((first, *others), key=lambda form: form.count("%-")))
+
+
+def published_columns(parts: Sequence[ConvertedPull]) -> list[PublishedColumn]:
+    """
+    The columns as published; for each column the details come from the first part that has any.
+
+    Rows are numbered through the whole snapshot, in the order of its files (case W17).
+    """
+    rows_before = list(accumulate((part.table.rows for part in parts), initial=0))
+    columns: list[PublishedColumn] = []
+    for place in range(len(parts[0].table.columns)):
+        candidates = [
+            _numbered_from(part.table.columns[place], rows) for part, rows in zip(parts, rows_before, strict=False)
+        ]
+        # A part that was converted once more, to agree with another, knows no misfit of its own.
+        candidates.sort(key=lambda column: (column.misfit is None, column.why_text is None, column.outgrown is None))
+        form = next((column.format for column in candidates if column.format and not column.empty), None)
+        is_empty = all(column.empty for column in candidates)
+        columns.append(_published_column(replace(candidates[0], empty=is_empty, format=form)))
+    return columns + [PublishedColumn(name=name, type=TEXT) for name in parts[0].table.extra_columns]
+
+
+def _numbered_from(column: ConvertedColumn, rows_before: int) -> ConvertedColumn:
+    def later(misfit: Misfit | None) -> Misfit | None:
+        return replace(misfit, row=misfit.row + rows_before) if misfit else None
+
+    return replace(column, misfit=later(column.misfit), outgrown=later(column.outgrown))
+
+
+def _published_column(column: ConvertedColumn) -> PublishedColumn:
+    misfit, outgrown = column.misfit, column.outgrown
+    return PublishedColumn(
+        name=column.name,
+        type=column.type,
+        declared=str(column.declared),
+        format=column.format,
+        why_text=column.why_text,
+        misfit={"row": misfit.row, "value": misfit.value} if misfit else None,
+        empty=column.empty,
+        outgrown={"row": outgrown.row, "value": outgrown.value} if outgrown else None,
+    )
+
+
+def part_record(part: ConvertedPull) -> PartRecord:
+    """A window's line in the manifest."""
+    assert part.pull.window is not None
+    generated_at = part.execution.generated_at
+    found = part.table.window or WindowRows()
+    return PartRecord(
+        start=iso_utc(part.pull.window.start),
+        end=iso_utc(part.pull.window.end),
+        query_id=part.report.query_id if part.report else None,
+        report_id=part.execution.report_id,
+        execution_id=part.execution.execution_id,
+        generated_at=iso_utc(generated_at) if generated_at else None,
+        rows=part.table.rows,
+        edge_rows=found.edge,
+        outside_rows=found.before + found.after,
+        undated_rows=found.undated,
+        downloaded_bytes=part.stored.size_bytes,
+        vouched_by=vouched_by(part),
+        run_id=part.published_by,
+    )
+
+
+def types_digest(hashes: Sequence[str]) -> str:
+    """One hash for the content of several files, in their order."""
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:32]

@@ -1,0 +1,1 @@
+"""The steps of one pull: query, report, polling, download and conversion."""

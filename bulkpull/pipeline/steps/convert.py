@@ -1,0 +1,205 @@
+"""Converts a downloaded report to typed files in a child process, with every row and character."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import overload
+
+import anyio
+from anyio.lowlevel import RunVar
+
+from bulkpull.child_environment import without_secrets
+from bulkpull.conversion import file_formats
+from bulkpull.conversion.messages import (
+    ColumnPlan,
+    ConversionRequest,
+    ConversionResult,
+    TableFile,
+    WideningRequest,
+    WindowBounds,
+)
+from bulkpull.errors import BulkpullError, ConverterDied
+from bulkpull.pipeline.steps import converter
+from bulkpull.pipeline.steps.converter import Converter
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """The limits of one conversion attempt: bytes of CSV per batch, and threads (`None`: polars decides)."""
+
+    batch_bytes: int
+    threads: int | None = None
+
+
+# 12 MB of CSV at once: each of three stages holds a batch, so that twice as much would gain a twentieth of the time for
+# 100 MB of memory. What killed a child may have been its memory, or a limit on threads: the second try takes an eighth,
+# and one thread.
+BATCH_BYTES = 12 * 1024 * 1024
+_ATTEMPTS = (_Attempt(BATCH_BYTES), _Attempt(BATCH_BYTES // 8, threads=1))
+# A child that converted more has grown, and is not kept for the next file.
+_SMALL_BYTES = 64 * 1024 * 1024
+
+_spares: RunVar[list[Converter] | None] = RunVar("bulkpull_spare_converters")
+
+
+async def convert_report(
+    source: Path,
+    *,
+    into: Path,
+    columns: Sequence[ColumnPlan],
+    metadata: Mapping[str, str],
+    max_unpacked_bytes: int,
+    limiter: anyio.CapacityLimiter,
+    bounds: WindowBounds | None = None,
+    is_redacted: bool = False,
+) -> ConversionResult:
+    """
+    Convert a report's file; cancelled, the child is gone at once and may leave half a file in `into`.
+
+    Args:
+        source: The bytes as the service stores them: gzip or plain, CSV or TSV.
+        into: An existing, empty folder. It gets `part-00000` with the suffix of the format, forced to the disk.
+        columns: The requested columns, in the order of the table.
+        metadata: Goes into the key-value metadata of that file.
+        max_unpacked_bytes: The most that the file may unpack to, bytes.
+        limiter: How many files may be converted at once.
+        bounds: Where the file's window meets others of the same dataset.
+        is_redacted: The service withholds data from the user's role, so that columns may be missing.
+
+    Returns:
+        The table's files, rows and columns. Rows were counted by the converter and by a count that shares no code
+        with it.
+
+    Raises:
+        FileDamaged: The gzip is cut or broken, or the file ends inside quotes; fetching it again may mend it.
+        NotTheReport: The file is whole, but its header, its rows or its encoding do not match the request.
+        TooLarge: It unpacks to more than `max_unpacked_bytes`.
+        ConverterDied: The child was killed, crashed or stood still, and so did a second one with smaller batches.
+        DiskTrouble: `into` cannot be written.
+
+    Source: behaviours 126 to 129, 136 to 141 and 152 to 155.
+    """
+    order = ConversionRequest(
+        source=source,
+        into=into,
+        columns=tuple(columns),
+        metadata=dict(metadata),
+        max_unpacked_bytes=max_unpacked_bytes,
+        batch_bytes=BATCH_BYTES,
+        bounds=bounds,
+        is_redacted=is_redacted,
+        table_format=file_formats.WRITTEN,
+    )
+    async with limiter:
+        for attempt in _ATTEMPTS[:-1]:
+            with suppress(ConverterDied):
+                return await _in_child(replace(order, batch_bytes=attempt.batch_bytes), threads=attempt.threads)
+        return await _in_child(replace(order, batch_bytes=_ATTEMPTS[-1].batch_bytes), threads=_ATTEMPTS[-1].threads)
+
+
+async def widen_file(
+    source: Path, *, into: Path, types: Mapping[str, str], limiter: anyio.CapacityLimiter
+) -> TableFile:
+    """
+    Write a published file anew with other columns and wider types, in a child process.
+
+    Args:
+        into, types: As in `WideningRequest`.
+
+    Raises:
+        ConverterDied: The child was killed, crashed or stood still.
+        DiskTrouble: `into` cannot be written.
+    """
+    async with limiter:
+        return await _in_child(WideningRequest(source, into, dict(types)), threads=None)
+
+
+async def warm_up(limiter: anyio.CapacityLimiter, *, most: int) -> None:
+    """
+    Keep idle child processes ready while this runs; small files share them.
+
+    Starting one costs half a second of processor time, most of it for importing polars, which is better spent while
+    the service still makes its reports. Runs until it is cancelled, and ends the idle children then. Where the system
+    allows no further process, there are fewer: a conversion that needs one starts it, and reports the failure.
+
+    Args:
+        limiter: How many files may be converted at once; no more children than that.
+        most: How many files are expected; no more children than that.
+    """
+    spares: list[Converter] = []
+    _spares.set(spares)
+    try:
+        with suppress(ConverterDied):
+            while len(spares) < min(most, limiter.total_tokens - limiter.borrowed_tokens):
+                spares.append(await _start())
+        await anyio.sleep_forever()
+    finally:
+        if _spares.get(None) is spares:  # not those of another run in this process
+            _spares.set(None)
+        with anyio.CancelScope(shield=True):
+            for child in spares:
+                await child.end()
+
+
+@overload
+async def _in_child(order: ConversionRequest, *, threads: int | None) -> ConversionResult: ...
+
+
+@overload
+async def _in_child(order: WideningRequest, *, threads: int | None) -> TableFile: ...
+
+
+async def _in_child(order: ConversionRequest | WideningRequest, *, threads: int | None) -> ConversionResult | TableFile:
+    while True:
+        async with _child(threads) as (child, keep):
+            was_spare = child.is_spare
+            reply = await _ask(child, order)
+            if reply is not None:
+                answer: ConversionResult | TableFile | BulkpullError = pickle.loads(reply)  # noqa: S301 - from our own child
+                if isinstance(answer, BulkpullError):
+                    raise answer
+                if isinstance(answer, ConversionResult) and answer.unpacked_bytes <= _SMALL_BYTES:
+                    keep.append(child)
+                return answer
+            if not was_spare:
+                raise await child.why_died()
+        # A spare one may have died while it was idle, which says nothing about this file: the next one, or a new one.
+
+
+@asynccontextmanager
+async def _child(threads: int | None) -> AsyncIterator[tuple[Converter, list[Converter]]]:
+    """
+    A child that waits for an order: a spare one if there is, else a new one.
+
+    It is ended with the block, in any way, unless the block puts it into the list that it gets, and spares are kept.
+    """
+    spares = _spares.get(None)
+    if spares and threads is None:
+        child = spares.pop()
+        child.is_spare = True
+    else:
+        child = await _start(threads=threads)
+    keep: list[Converter] = []
+    try:
+        yield child, keep
+    finally:
+        if keep and threads is None and spares is not None and _spares.get(None) is spares:
+            spares.append(child)
+        else:
+            with anyio.CancelScope(shield=True):
+                await child.end()
+
+
+async def _start(*, threads: int | None = None) -> Converter:
+    # Secrets in the environment are of no use to the child.
+    return await converter.start(without_secrets(os.environ), threads=threads)
+
+
+async def _ask(child: Converter, order: ConversionRequest | WideningRequest) -> bytes | None:
+    """Send the order; the reply, `None` when the child ended without one."""
+    return await child.ask(pickle.dumps(order))

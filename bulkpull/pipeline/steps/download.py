@@ -1,0 +1,186 @@
+"""
+Downloads a report's file from its signed link, complete or not at all.
+
+Offsets, lengths, ETag and MD5 refer to the stored (compressed) bytes (behaviours 129 to 132), so nothing is
+decompressed here. `bulkpull.transfer` fetches the bytes; this module checks them, fetches damaged files again, keeps
+partial files for the next process, and removes files that cannot be completed.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from bulkpull.clock import Clock
+from bulkpull.errors import BulkpullError, FileDamaged
+from bulkpull.event_types import DownloadCompleted, DownloadResumed
+from bulkpull.events import Events
+from bulkpull.model import SecureLink
+from bulkpull.output.atomic_files import disk_errors, sync_folder
+from bulkpull.pipeline.nightly.report_deletion import is_worth_resuming
+from bulkpull.transfer.blob_version import Version
+from bulkpull.transfer.partial_file import PartialFile
+from bulkpull.transfer.signed_link import Relink, SignedLink
+from bulkpull.transfer.transfer import Transfer
+from bulkpull.transport.http import Http
+from bulkpull.transport.retry import Retrier
+
+_WHOLE_TRIES = 2
+# A cancelled run waits at most so long for the journal; unrecorded bytes are fetched again.
+_SAVING_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadedFile:
+    """
+    A complete and checked file, as the service stores it.
+
+    Attributes:
+        size_bytes: Stored bytes; repeated fetches are not counted.
+        etag: Of the version that was fetched; `None` when the host gives none.
+        md5: Of the stored bytes, hexadecimal; `None` when the host gives none.
+        vouched_by: What tells that they are all there and unchanged: `length`, `md5`, `end_mark`, `readings`.
+    """
+
+    path: Path
+    size_bytes: int
+    etag: str | None = None
+    md5: str | None = None
+    vouched_by: tuple[str, ...] = ("length",)
+
+
+async def download_report(
+    link: SecureLink,
+    *,
+    relink: Relink,
+    execution_id: str,
+    into: Path,
+    segments: int,
+    minimum_bytes_per_s: float = 1_000.0,
+    http: Http,
+    retrier: Retrier,
+    clock: Clock,
+    events: Events,
+    background: TaskGroup | None = None,
+    known_md5: str | None = None,
+) -> DownloadedFile:
+    """
+    Fetch the file behind `link` into `into`.
+
+    The file stands under its name only when it is whole: length and, where the host gives one, MD5 are checked. Until
+    then it is called `*.part`, and a journal beside it says which of its bytes are there. When this is cancelled, the
+    process is killed, or the network or the service fails, a later call for the same execution takes both up; so it
+    does with a file that was finished. Nothing is left of a file that is damaged or gone (`is_worth_resuming`).
+
+    Args:
+        link: Used byte for byte, without any credential of ours (behaviours 120 and 123).
+        relink: Reads the execution again and gives its fresh link.
+        into: The final path; its folder exists.
+        segments: Streams at once within a large file, at most.
+        minimum_bytes_per_s: The least average rate over a minute; below it the connection is renewed.
+        background: Where a finished file is made durable, while the caller goes on with it; `None` leaves that undone,
+            and a later process may have to fetch its end again.
+        known_md5: MD5 (hexadecimal) of a file whose content is there already.
+
+    Raises:
+        FileGone: The service has cleaned the file up; the report has to run again.
+        LinkExpired: Even fresh links are refused.
+        FileDamaged: Length or MD5 were wrong twice, or the file keeps changing.
+        AnswerLost, StorageTrouble, NotConnected, TlsRefused, UnsafeAddress: As often as allowed, and no progress.
+        DiskTrouble: The disk has no room, or refused the bytes.
+        Unchanged: It is the file of `known_md5`; its bytes were not fetched.
+
+    Source: behaviours 120 to 135.
+    """
+    began_s = clock.monotonic()
+    aside = into.with_name(f"{into.name}.part")
+    with disk_errors(aside):
+        if await anyio.to_thread.run_sync(into.exists):
+            await anyio.to_thread.run_sync(into.replace, aside)  # finished by an earlier process
+        partial = await PartialFile.opened(aside)
+        await anyio.to_thread.run_sync(sync_folder, aside.parent)
+        transfer = Transfer(
+            links=SignedLink(link, relink, clock),
+            partial=partial,
+            http=http,
+            retrier=retrier,
+            clock=clock,
+            events=events,
+            execution_id=execution_id,
+            segments=segments,
+            minimum_bytes_per_s=minimum_bytes_per_s,
+            known_md5=bytes.fromhex(known_md5) if known_md5 else None,
+        )
+        try:
+            version = await _fetch_checked(transfer, events=events)
+            await partial.rename(into)
+            if background is not None:
+                background.start_soon(_settle, partial)
+        except BaseException as error:
+            is_passing = isinstance(error, BulkpullError) and partial.done_bytes and is_worth_resuming(error)
+            if is_passing or isinstance(error, anyio.get_cancelled_exc_class()):
+                with anyio.move_on_after(_SAVING_S, shield=True), suppress(OSError):
+                    await transfer.save()
+            else:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(partial.remove)
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await partial.close()
+    size_bytes = partial.done_bytes
+    events.emit(DownloadCompleted(size_bytes=size_bytes, elapsed_s=round(clock.monotonic() - began_s, 3)))
+    return DownloadedFile(
+        into, size_bytes, version.etag, version.md5.hex() if version.md5 else None, version.vouched_by
+    )
+
+
+async def _settle(partial: PartialFile) -> None:
+    """Make a finished file durable, so that a later process need not fetch it; failing costs only that."""
+    with suppress(OSError):  # also when it was published, and is gone
+        await partial.fsync()
+        await partial.write_journal()
+
+
+async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:
+    for attempt in range(1, _WHOLE_TRIES + 1):
+        try:
+            version = await transfer.fetch(resume=attempt == 1)
+            await _check(transfer.partial, version)
+        except FileDamaged as damaged:
+            if attempt == _WHOLE_TRIES:
+                raise
+            transfer.http.tally.retried += 1
+            events.emit(DownloadResumed(offset_bytes=0, reason=damaged.message))
+        else:
+            return version
+    raise AssertionError("the last round returns or raises")
+
+
+async def _check(partial: PartialFile, version: Version) -> None:
+    """Compare the file on disk with the announced length and MD5."""
+    if version.size_bytes is not None and partial.done_bytes != version.size_bytes:
+        raise FileDamaged(
+            "the downloaded file has another length than announced",
+            why=f"expected {version.size_bytes:,} bytes, got {partial.done_bytes:,}",
+        )
+    if partial.done_bytes == 0:
+        raise FileDamaged(
+            "the service's file is empty (0 bytes)",
+            why="even a report without rows has a header line",
+            fix="run the export again later; if it happens again, report it to the service's support",
+        )
+    if version.md5 is None:
+        return
+    digest = await partial.md5(size_bytes=partial.done_bytes)
+    if digest != version.md5:
+        raise FileDamaged(
+            "the downloaded file does not match its MD5",
+            why=f"expected {version.md5.hex()}, got {digest.hex()}",
+            fix="a proxy on the way may change files: try without it",
+        )

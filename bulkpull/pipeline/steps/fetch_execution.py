@@ -1,0 +1,131 @@
+"""Fetches a completed execution: downloads its file and converts it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import anyio.to_thread
+
+from bulkpull.errors import FileDamaged, FileGone, NotTheReport, Step
+from bulkpull.event_types import ConversionCompleted, DownloadResumed
+from bulkpull.model import Execution, Report, SecureLink
+from bulkpull.output.atomic_files import disk_errors
+from bulkpull.output.no_follow import remove_beneath
+from bulkpull.pipeline.steps.convert import convert_report
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull, to_ledger
+from bulkpull.pipeline.steps.download import DownloadedFile, download_report
+from bulkpull.pipeline.steps.pull_context import PullContext
+from bulkpull.pipeline.steps.pull_folder import empty_folder, prepare_folder, restore_download
+
+_FETCHES = 2
+_CONVERTED = "parquet"
+# Conversions of larger stored files run one at a time, because of their memory.
+_LARGE_BYTES = 64 << 20
+
+
+async def fetch_execution(
+    context: PullContext, execution: Execution, *, report: Report | None, known_md5: str | None = None
+) -> ConvertedPull:
+    """
+    Download and convert; a file whose damage shows only when it is unpacked is fetched again (fault 76).
+
+    Args:
+        execution: Completed, with a link.
+        report: Ours, as for `ConvertedPull`.
+        known_md5: MD5 of the stored file whose content is published.
+
+    Raises:
+        BulkpullError: As `download_report` and `convert_stored`.
+        Unchanged: The file is the one with `known_md5`.
+    """
+    run, folder = context.run, context.folder
+    for fetch in range(1, _FETCHES + 1):
+        with disk_errors(folder):
+            # The first try continues the download of an earlier run; a damaged file is not continued.
+            if fetch == 1:
+                await anyio.to_thread.run_sync(restore_download, folder, context.kept_folder, run.private)
+            prepare = partial(prepare_folder, folder, run.private, keep_download=fetch == 1)
+            await anyio.to_thread.run_sync(prepare)
+        stored = await _download(context, execution, folder / "report", report=report, known_md5=known_md5)
+        try:
+            return await convert_stored(context, stored, execution, report=report)
+        except (FileDamaged, NotTheReport) as error:
+            if isinstance(error, NotTheReport) or fetch == _FETCHES:
+                # An unusable download: no later run continues it.
+                await anyio.to_thread.run_sync(partial(remove_beneath, folder, root=run.private))
+                raise
+            run.http.tally.retried += 1
+            run.events.emit(DownloadResumed(offset_bytes=0, reason=error.message))
+    raise AssertionError("the last round returns or raises")
+
+
+async def convert_stored(
+    context: PullContext, stored: DownloadedFile, execution: Execution, *, report: Report | None
+) -> ConvertedPull:
+    """
+    Convert a downloaded file; a second call may use other columns or bounds.
+
+    Raises:
+        FileDamaged: The gzip is cut or broken.
+        ConversionError, DiskTrouble: As `convert_report`.
+    """
+    run, into = context.run, context.folder / _CONVERTED
+    began_s = run.clock.monotonic()
+    with disk_errors(into):
+        await anyio.to_thread.run_sync(empty_folder, into, run.private)
+    with context.step(Step.CONVERT):
+        convert = convert_report(
+            stored.path,
+            into=into,
+            columns=context.columns,
+            metadata=context.lineage(execution),
+            max_unpacked_bytes=run.settings.max_unpacked_bytes,
+            limiter=run.conversions,
+            bounds=context.bounds,
+            is_redacted=execution.data_redacted,
+        )
+        if stored.size_bytes > _LARGE_BYTES:
+            async with run.large_conversion:
+                table = await convert
+        else:
+            table = await convert
+    elapsed_s = round(run.clock.monotonic() - began_s, 3)
+    size_bytes = sum(file.bytes for file in table.files)
+    run.events.emit(ConversionCompleted(rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=context.part))
+    part = ConvertedPull(context.pull, report, execution, stored, table, context.bounds)
+    await context.note("converted", **to_ledger(part, columns=context.columns))
+    return part
+
+
+async def _download(
+    context: PullContext, execution: Execution, into: Path, *, report: Report | None, known_md5: str | None
+) -> DownloadedFile:
+    run = context.run
+
+    async def relink() -> SecureLink:
+        latest = report is not None  # a scheduled report may have made another one meanwhile
+        for fresh in await run.client.get_executions([execution.report_id], statuses=("Completed",), latest=latest):
+            if fresh.execution_id == execution.execution_id and fresh.link is not None:
+                return fresh.link
+        raise FileGone(f"execution {execution.execution_id} has no link any more")
+
+    assert execution.link is not None
+    async with run.downloads:
+        with context.step(Step.DOWNLOAD):
+            stored = await download_report(
+                execution.link,
+                relink=relink,
+                execution_id=execution.execution_id,
+                into=into,
+                segments=run.settings.download_segments,
+                minimum_bytes_per_s=run.settings.minimum_bytes_per_second,
+                http=run.http,
+                retrier=run.retrier,
+                clock=run.clock,
+                events=run.events,
+                background=run.background,
+                known_md5=known_md5,
+            )
+    await context.note("downloaded", execution_id=execution.execution_id, size_bytes=stored.size_bytes)
+    return stored

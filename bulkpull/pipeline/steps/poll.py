@@ -1,0 +1,326 @@
+"""
+Polls reports until their execution is completed; one loop covers all pending reports.
+
+The service throttles per partner without announcing its limit, so the number of calls must not grow with the number of
+reports: each poll covers all of them (`execution_lookup`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import anyio
+
+from bulkpull.clock import Clock, sleep_unless
+from bulkpull.errors import (
+    AccessDenied,
+    AuthError,
+    ExecutionFailed,
+    ReportingError,
+    ReportLost,
+    RequestRejected,
+    TransferError,
+)
+from bulkpull.event_types import CallRetried, ExecutionChanged, Level
+from bulkpull.events import Events
+from bulkpull.insights.client import InsightsClient
+from bulkpull.model import Execution, ExecutionStatus, Report
+from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup
+from bulkpull.pipeline.steps.poll_rules import ExecutionState, PollSchedule, execution_state
+from bulkpull.pipeline.steps.report_watch import ReportWatch, execution_failed, report_overdue, state_unknown
+
+_COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
+_LINK_GRACE_TICKS = 3
+
+
+class Poller:
+    """
+    Polls all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
+
+    Args:
+        lookup: Looks up the executions of all reports; a refused report has failed.
+        schedule: First wait, longest wait and deadline, in seconds.
+        spacing_s: Seconds of the service's allowance that one call of a poll uses.
+        random: Returns numbers in [0, 1); spreads the polls of many runs.
+        on_retry: Called when a poll failed; the next poll is the retry.
+        on_queued: Called with the number of reports that the service makes at once, if it queues others.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: InsightsClient,
+        lookup: ExecutionLookup,
+        clock: Clock,
+        events: Events,
+        schedule: PollSchedule,
+        spacing_s: Callable[[], float] = lambda: 0.0,
+        random: Callable[[], float] = lambda: 0.5,
+        on_queued: Callable[[int], None] = lambda _: None,
+        on_retry: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._client, self._clock, self._events, self._schedule = client, clock, events, schedule
+        self._lookup, self._spacing_s, self._random = lookup, spacing_s, random
+        lookup.on_refused = self._refuse
+        self._on_queued, self._on_retry = on_queued, on_retry
+        self._watches: dict[str, ReportWatch] = {}
+        self._news = anyio.Event()
+        self._looked_at = -math.inf
+        self._finished_at_s = -math.inf
+        self._failures = 0
+        self._trouble: str | None = None
+
+    async def wait_for_completion(
+        self, report: Report, *, usual_s: float | None = None, may_be_replaced: bool = False
+    ) -> Execution:
+        """
+        Wait until the report's execution is completed and has a link.
+
+        Creates nothing on the service, so it may be cancelled at any `await` and begun again.
+
+        Args:
+            report: As `submit_report` returned it, with an execution under way.
+            usual_s: How long reports of its dataset took in earlier runs, seconds; `None` if unknown.
+            may_be_replaced: Another report takes its place if it is overdue, so the deadline may follow from `usual_s`.
+                A last try always has the whole deadline of the settings: a dataset may have become slower.
+
+        Returns:
+            The completed execution. Its link is signed for a limited time: use it next.
+
+        Raises:
+            ExecutionFailed: The service gave up on this execution.
+            ExecutionOverdue: The deadline passed.
+            ServiceTrouble: The deadline passed, and the service could not be asked.
+            ReportLost: The report or its query no longer exists on the service.
+            AuthError, AccessDenied: The service refuses to answer us.
+
+        Source: behaviours 102 to 119.
+        """
+        watch = ReportWatch(
+            report,
+            since_s=self._clock.monotonic(),
+            usual_s=usual_s,
+            deadline_from_s=usual_s if may_be_replaced else None,
+        )
+        self._watches[report.report_id] = watch
+        self._news.set()
+        try:
+            await watch.done.wait()
+        finally:
+            del self._watches[report.report_id]
+        if watch.error is not None:
+            raise watch.error
+        assert watch.execution is not None
+        return watch.execution
+
+    async def run(self) -> None:
+        """Poll all pending reports; ends only by cancellation."""
+        draw = self._random()
+        while True:
+            pending = self._pending()
+            if not pending:
+                self._news = anyio.Event()
+                await self._news.wait()
+                continue
+            self._news = news = anyio.Event()
+            wait_s = self._next_look_s(pending, draw=draw)
+            if wait_s > 0:
+                await sleep_unless(news, wait_s, clock=self._clock)
+                if news.is_set() and self._next_look_s(self._pending(), draw=draw) > 0:
+                    continue  # the next poll may have moved
+            await self._tick()
+            self._looked_at, draw = self._clock.monotonic(), self._random()
+
+    def _pending(self) -> list[ReportWatch]:
+        return [watch for watch in self._watches.values() if not watch.done.is_set()]
+
+    def _next_look_s(self, pending: Sequence[ReportWatch], *, draw: float) -> float:
+        """Seconds until the next poll; each wait counts from the last poll, or from the creation of the report."""
+        if not pending:
+            return 0.0
+        now = self._clock.monotonic()
+        schedule = self._schedule
+
+        def due_at(watch: ReportWatch) -> float:
+            since = max(watch.since_s, self._looked_at)
+            return since + schedule.next_look_s(since - watch.since_s, usual_s=watch.usual_s, draw=draw)
+
+        wait_s = min(map(due_at, pending)) - now
+        if self._failures:
+            # Backoff during an outage: the wait doubles with each failed poll.
+            longest_s = max(schedule.initial_s, schedule.longest_s)
+            wait_s = max(wait_s, min(schedule.initial_s * 2.0**self._failures, longest_s) - (now - self._looked_at))
+        # Polls that fall close together are merged, and polls share the allowance.
+        apart_s = max(schedule.initial_s / 2, self._spacing_s() * max(1, self._lookup.calls))
+        return max(wait_s, self._looked_at + apart_s - now, 0.0)
+
+    async def _tick(self) -> None:
+        pending = self._pending()
+        try:
+            answers = await self._lookup.ask([watch.report.report_id for watch in pending])
+        except (AuthError, AccessDenied) as error:
+            for watch in pending:
+                watch.finish(error=error)
+            return
+        except (ReportingError, TransferError) as error:
+            # A failed poll does not fail any report: the next poll is the retry (fault 47).
+            self._failures, self._trouble = min(self._failures + 1, 10), error.message
+            self._on_retry()
+            self._events.emit(CallRetried(endpoint="execution", attempt=self._failures, reason=error.reason))
+            self._fail_overdue(pending)
+            return
+        self._failures, self._trouble = 0, None
+        for watch in pending:
+            if not watch.done.is_set():
+                await self._update(watch, answers)
+        self._detect_queue(pending)
+        self._fail_overdue(pending)
+
+    def _detect_queue(self, pending: Sequence[ReportWatch]) -> None:
+        """Call `on_queued` if a report waited during the whole time in which another one was made."""
+        ready = [watch for watch in pending if watch.execution is not None and watch.running_since_s is not None]
+        if not ready:
+            return
+        begun_s = max(watch.running_since_s or 0.0 for watch in ready)
+        waiting = [
+            watch for watch in self._pending() if watch.seen and not watch.is_running and watch.since_s <= begun_s
+        ]
+        if waiting:
+            self._on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
+
+    def _refuse(self, report_id: str, error: RequestRejected) -> None:
+        """Fail a report that the service refuses by itself; others go on."""
+        if (watch := self._watches.get(report_id)) is not None:
+            watch.finish(error=error)
+
+    async def _update(self, watch: ReportWatch, answers: Sequence[Execution]) -> None:
+        verdict, execution = execution_state(watch.report, answers)
+        now = self._clock.monotonic()
+        if execution is not None:
+            watch.seen, watch.absent_since_s = True, None
+            if execution.status != watch.status:
+                watch.status = execution.status
+                if watch.running_since_s is None and watch.is_running:
+                    watch.running_since_s = now
+                self._events.emit(
+                    ExecutionChanged(
+                        dataset=watch.dataset,
+                        report_id=watch.report.report_id,
+                        status=execution.status,
+                        age_s=round(now - watch.since_s, 1),
+                    )
+                )
+        match verdict:
+            case ExecutionState.READY:
+                watch.finish(execution=execution)
+            case ExecutionState.FAILED:
+                assert execution is not None
+                watch.finish(error=execution_failed(execution, f"its status is {execution.status}"))
+            case ExecutionState.WITHOUT_LINK:
+                assert execution is not None
+                await self._handle_missing_link(watch, execution)
+            case ExecutionState.PAUSED:
+                await self._resume_paused(watch)
+            case ExecutionState.ABSENT:
+                await self._handle_absent(watch, now)
+            case ExecutionState.PENDING:
+                pass
+
+    async def _handle_missing_link(self, watch: ReportWatch, execution: Execution) -> None:
+        """Wait for the link of a completed execution (behaviour 113), for a limited time (fault 49)."""
+        watch.without_link += 1
+        if watch.without_link <= _LINK_GRACE_TICKS:
+            return
+        history = await self._get_completed(watch, latest=False)
+        verdict, found = execution_state(watch.report, history)
+        if verdict is ExecutionState.READY:
+            watch.finish(execution=found)
+        elif watch.without_link > 2 * _LINK_GRACE_TICKS:
+            watch.finish(
+                error=execution_failed(execution, "it is completed, but the service gives no link to its file")
+            )
+
+    async def _resume_paused(self, watch: ReportWatch) -> None:
+        """Resume the report of a paused execution (behaviour 110), once; if it fails, the report has failed."""
+        if watch.resumed:
+            return
+        watch.resumed = True
+        try:
+            await self._client.resume_report(watch.report.report_id)
+        except (ReportingError, TransferError) as error:
+            watch.finish(
+                error=ExecutionFailed(
+                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.message
+                )
+            )
+
+    async def _handle_absent(self, watch: ReportWatch, now: float) -> None:
+        """Find out whether a report without an execution was deleted or has only not run yet (behaviour 105)."""
+        if watch.absent_since_s is None:
+            watch.absent_since_s = now
+        if watch.checked or now - watch.absent_since_s < self._schedule.grace_s():
+            return
+        watch.checked = True
+        report = watch.report
+        try:
+            if not await self._client.get_reports(report_id=report.report_id):
+                watch.finish(
+                    error=ReportLost(f"report {report.report_id} no longer exists on the service", why="deleted")
+                )
+            elif not await self._client.get_queries(query_id=report.query_id):
+                watch.finish(
+                    error=ReportLost(f"the query of report {report.report_id} no longer exists on the service")
+                )
+            elif watch.seen:
+                watch.finish(
+                    error=ExecutionFailed(
+                        f"the execution of report {report.report_id} has failed",
+                        why=f"it was {watch.status}, and the service no longer lists it",
+                    )
+                )
+        except (ReportingError, TransferError):
+            watch.checked = False  # unknown: check again at the next poll
+
+    async def _get_completed(self, watch: ReportWatch, *, latest: bool) -> list[Execution]:
+        try:
+            return await self._client.get_executions(
+                [watch.report.report_id], statuses=_COMPLETED_ONLY, latest=latest, retry=False
+            )
+        except (ReportingError, TransferError):
+            return []
+
+    def _fail_overdue(self, pending: Sequence[ReportWatch]) -> None:
+        """
+        End the wait for reports past the deadline.
+
+        The deadline of a running report counts from its start. Time in the service's queue does not count while other
+        reports of ours are running: it counts from the end of the last one.
+        """
+        now = self._clock.monotonic()
+        if any(watch.is_running or watch.done.is_set() for watch in pending):
+            self._finished_at_s = now
+        for watch in pending:
+            if watch.done.is_set():
+                continue
+            since_s = watch.running_since_s
+            if since_s is None:
+                since_s = max(watch.since_s, self._finished_at_s)
+            age_s, deadline_s = now - since_s, self._schedule.deadline_for(watch.deadline_from_s)
+            if self._trouble is not None and age_s >= self._schedule.deadline_s:
+                watch.finish(error=state_unknown(watch, age_s, trouble=self._trouble))
+            elif self._trouble is None and age_s >= deadline_s:
+                is_learnt = deadline_s < self._schedule.deadline_s
+                watch.finish(error=report_overdue(watch, age_s, is_learnt=is_learnt))
+            elif age_s >= deadline_s / 2 and not watch.warned:
+                watch.warned = True
+                self._events.emit(
+                    ExecutionChanged(
+                        dataset=watch.dataset,
+                        report_id=watch.report.report_id,
+                        status=watch.status or "not seen yet",
+                        age_s=round(age_s, 1),
+                        deadline_s=deadline_s,
+                        level=Level.WARNING,
+                    )
+                )

@@ -1,0 +1,1 @@
+"""A dataset's date windows: how they are planned, pulled, checked and joined."""

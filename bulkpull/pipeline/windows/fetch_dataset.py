@@ -1,0 +1,262 @@
+"""
+Fetches all parts of one dataset: one pull, or one per window, with one set of types and each row once.
+
+A long window is split into one pull per month, and a window whose report fails or is overdue is requested again in
+halves (`window_pulls`). `window_merge` makes one table of the windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import anyio.to_thread
+
+from bulkpull.clock import iso_utc
+from bulkpull.conversion.messages import ColumnPlan, WindowBounds
+from bulkpull.conversion.parquet_types import common_type
+from bulkpull.errors import BulkpullError, NotTheReport
+from bulkpull.event_types import WindowSplit
+from bulkpull.formatting import plural
+from bulkpull.model import Execution, Pull, Report, Window
+from bulkpull.output.atomic_files import disk_errors, makedirs_durable
+from bulkpull.output.manifest import DatasetRecord
+from bulkpull.pipeline.context import RunContext
+from bulkpull.pipeline.publication.column_plans import plan_columns
+from bulkpull.pipeline.publication.type_merge import as_text, present_goals, type_conflicts, with_goals
+from bulkpull.pipeline.reusable_work import SPLIT
+from bulkpull.pipeline.steps.convert import widen_file
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull
+from bulkpull.pipeline.steps.fetch_execution import convert_stored
+from bulkpull.pipeline.steps.metric_refusals import may_be_due_to_metrics
+from bulkpull.pipeline.steps.naming import pull_fingerprint
+from bulkpull.pipeline.steps.pull import PullProgress, PullRunner
+from bulkpull.pipeline.steps.pull_context import PullContext
+from bulkpull.pipeline.steps.step_times import StepSpan
+from bulkpull.pipeline.windows.history_columns import file_types, vanished_columns, with_common_columns
+from bulkpull.pipeline.windows.kept_history import plan_growth
+from bulkpull.pipeline.windows.split_pull import is_divisible, split_pull
+from bulkpull.pipeline.windows.time_column import time_column_of
+from bulkpull.pipeline.windows.window_check import HoldsWhole, describe_window
+from bulkpull.pipeline.windows.window_merge import WindowAgreement
+from bulkpull.pipeline.windows.window_pulls import WindowPulls, may_need_less
+from bulkpull.question import question_of
+
+
+@dataclass(slots=True)
+class DatasetFetch:
+    """
+    One attempt to fetch a dataset.
+
+    Args:
+        pull: The whole window.
+        execution: A completed execution of a scheduled report; then nothing is ordered.
+        typed_before: The snapshot whose types, and forms of dates, hold for this one too.
+        known_md5: MD5 of the stored file whose content is published.
+    """
+
+    pull: Pull
+    context: RunContext
+    execution: Execution | None = None
+    typed_before: DatasetRecord | None = None
+    known_md5: str | None = None
+    notes: list[str] = field(default_factory=list)
+    """For the manifest, each one sentence."""
+    vanished: frozenset[str] = frozenset()
+    """The columns of a history, in lower case, that only windows of earlier runs have."""
+    _runners: list[PullRunner] = field(default_factory=list)
+    _contexts: list[PullContext] = field(default_factory=list)
+    _splits: list[tuple[Pull, BulkpullError]] = field(default_factory=list)
+    _windows: WindowAgreement | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._windows = self._window_agreement()
+
+    @property
+    def progress(self) -> list[PullProgress]:
+        """How far each pull has got, in the order in which they began."""
+        return [runner.progress for runner in self._runners]
+
+    @property
+    def spans(self) -> list[StepSpan]:
+        """When which pull took which step."""
+        return [span for context in self._contexts for span in context.timer.spans]
+
+    async def run(self) -> list[ConvertedPull]:
+        """
+        Fetch and convert all parts, in the order of their windows.
+
+        Raises:
+            BulkpullError: The first error that no retry could fix. Completed windows are kept.
+            TimeNotReadable: The time column does not show which rows are within a window.
+            Unchanged: The file of `execution` is the one with `known_md5`.
+        """
+        if self.pull.keeps_history and self.pull.window is not None:
+            return await self._grow(self.pull.window)
+        return await self._fetch_windows(self._pulls())
+
+    async def submit(self) -> list[Report]:
+        """
+        Order all reports, for a later run to collect.
+
+        Raises:
+            BulkpullError: As `PullRunner.submit`. Reports that were ordered before it stay for the next run (case W7).
+        """
+        pulls = self._pulls()
+        self._require_reports(pulls)
+        return [await self._runner(pull).submit() for pull in pulls]
+
+    async def _fetch_windows(self, pulls: Sequence[Pull]) -> list[ConvertedPull]:
+        self._require_reports(pulls)
+        window_pulls = WindowPulls(
+            run_pull=lambda pull, attempts: self._fetch_window(pull, attempts, refuse=window_pulls.check_may_order),
+            attempts=self.context.settings.report_attempts,
+            may_halve=self._may_halve,
+            on_split=self._note_split,
+            was_split=lambda pull: pull_fingerprint(pull) in self.context.reusable.splits,
+            is_ordered=lambda pull: self.context.reusable.has(pull_fingerprint(pull)),
+        )
+        try:
+            parts = await window_pulls.gather(pulls)
+        except HoldsWhole as found:
+            assert self._windows is not None
+            parts = [await self._windows.cut_out(found)]
+        parts = await self._with_common_types(parts)
+        if self._windows is not None:
+            # What is kept at the edges may have other types than the rows inside.
+            parts = await self._with_common_types(await self._windows.agree(parts))
+            self.notes += self._windows.notes
+        self._summarize_splits()
+        return parts
+
+    async def _fetch_window(self, pull: Pull, attempts: int, *, refuse: Callable[[], None]) -> ConvertedPull:
+        part = await self._runner(pull).run(attempts=attempts, may_order=refuse)
+        if self._windows is not None:
+            self._windows.check(part)
+        return part
+
+    async def _grow(self, window: Window) -> list[ConvertedPull]:
+        """Keep published windows that the service no longer restates, and fetch all later ones again."""
+        assert self._windows is not None
+        published = self.context.published.get(self.pull.dataset)
+        growth = plan_growth(
+            self.pull,
+            published,
+            output=self.context.output,
+            restated_months=self.context.settings.history_restated_months,
+        )
+        self._windows.whole = Window(growth.covered_until, window.end)
+        restated = replace(self.pull, window=self._windows.whole)
+        fetched = await self._fetch_windows(split_pull(restated, catalog=self.context.catalog, now=window.end))
+        self.vanished = vanished_columns(fetched, published if growth.published else None)
+        parts, notes = growth.join(fetched)
+        self.notes += notes
+        common = with_common_columns(parts, dataset=self.pull.dataset)
+        return [await self._as_described(before, part) for before, part in zip(parts, common, strict=True)]
+
+    async def _as_described(self, before: ConvertedPull, part: ConvertedPull) -> ConvertedPull:
+        """A part whose file has the columns and types of its description; `before` describes the file as it is now."""
+        if list(file_types(before).items()) == list(file_types(part).items()):
+            return part
+        folder = self.context.staging / self.pull.dataset / "widened" / pull_fingerprint(part.pull)
+        with disk_errors(folder):
+            await anyio.to_thread.run_sync(partial(makedirs_durable, folder, root=self.context.private))
+        file = await widen_file(
+            part.table.files[0].path, into=folder, types=file_types(part), limiter=self.context.conversions
+        )
+        return replace(part, table=replace(part.table, files=(file,), content_hash=file.sha256))
+
+    def _pulls(self) -> list[Pull]:
+        return split_pull(self.pull, catalog=self.context.catalog, now=self.context.clock.now())
+
+    def _require_reports(self, pulls: Sequence[Pull]) -> None:
+        """Refuse a window that needs more reports than are allowed, before the first one is ordered (case W12)."""
+        missing = sum(not self.context.reusable.has(pull_fingerprint(pull)) for pull in pulls)
+        self.context.require_reports(self.pull.dataset, missing)
+
+    def _may_halve(self, error: BulkpullError) -> bool:
+        is_one_off = self.execution is None and is_divisible(self.pull, self.context.catalog)
+        return is_one_off and may_need_less(error) and not may_be_due_to_metrics(error, self.pull)
+
+    async def _note_split(self, pull: Pull, error: BulkpullError) -> None:
+        assert pull.window is not None
+        start, end = iso_utc(pull.window.start), iso_utc(pull.window.end)
+        self.context.events.emit(WindowSplit(start=start, end=end, reason=error.message))
+        self._splits.append((pull, error))
+        await self.context.note(self.pull.dataset, SPLIT, mark=pull_fingerprint(pull), start=start, end=end)
+
+    def _summarize_splits(self) -> None:
+        """Add one note for all windows that were requested in halves (case W17)."""
+        if not self._splits:
+            return
+        (pull, error), *others = self._splits
+        assert pull.window is not None
+        more = f" (and {plural(len(others), 'other window')})" if others else ""
+        self.notes.append(f"{describe_window(pull.window)}{more} was asked for in halves: {error.message}")
+
+    def _window_agreement(self) -> WindowAgreement | None:
+        column = time_column_of(self.pull, self.context.catalog)
+        if self.pull.window is None or column is None:
+            return None
+
+        async def convert(part: ConvertedPull, bounds: WindowBounds) -> ConvertedPull:
+            columns = with_goals(self._columns(), present_goals(part.table.columns))
+            return await self._convert_again(part, columns=columns, bounds=bounds)
+
+        return WindowAgreement(
+            self.pull.window,
+            column,
+            is_limited=question_of(self.pull).limit is not None,
+            convert=convert,
+            undated_last=self.pull.keeps_history,
+        )
+
+    def _runner(self, pull: Pull) -> PullRunner:
+        runner = PullRunner(
+            self._pull_context(pull, self._columns()), execution=self.execution, known_md5=self.known_md5
+        )
+        self._runners.append(runner)
+        return runner
+
+    def _pull_context(
+        self, pull: Pull, columns: Sequence[ColumnPlan], *, bounds: WindowBounds | None = None
+    ) -> PullContext:
+        if bounds is None and self._windows is not None and pull.window is not None:
+            bounds = self._windows.bounds_of(pull.window)
+        context = PullContext(pull, self.context, question_of(self.pull), columns, bounds)
+        self._contexts.append(context)
+        return context
+
+    def _columns(self) -> list[ColumnPlan]:
+        return plan_columns(self.pull, catalog=self.context.catalog, earlier=self.typed_before)
+
+    async def _with_common_types(self, parts: list[ConvertedPull]) -> list[ConvertedPull]:
+        """The same parts with one set of types; those that differ are converted again."""
+        if len(parts) == 1:
+            return parts
+        if len({(part.table.lacking_columns, part.table.extra_columns) for part in parts}) > 1:
+            raise NotTheReport(
+                f"{self.pull.dataset}: its windows came with different columns", fix="ask for a shorter window"
+            )
+        for choose in (common_type, as_text):
+            goals = type_conflicts(parts, choose=choose)
+            if not goals:
+                break
+            columns = with_goals(self._columns(), goals)
+            for place, part in enumerate(parts):
+                if any(
+                    column.name in goals and not goals[column.name].is_reached_by(column)
+                    for column in part.table.columns
+                ):
+                    parts[place] = await self._convert_again(part, columns=columns)
+        return parts
+
+    async def _convert_again(
+        self, part: ConvertedPull, *, columns: Sequence[ColumnPlan], bounds: WindowBounds | None = None
+    ) -> ConvertedPull:
+        rows = part.table.window
+        if bounds is None and part.bounds is not None and rows is not None:
+            bounds = replace(part.bounds, form=rows.form)
+        context = self._pull_context(part.pull, columns, bounds=bounds)
+        return await convert_stored(context, part.stored, part.execution, report=part.report)
