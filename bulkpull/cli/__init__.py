@@ -7,6 +7,7 @@ is imported within functions, so that `--help` stays quick.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,12 +16,11 @@ import typer
 
 from bulkpull import platforms
 from bulkpull._version import __version__
-from bulkpull.cli.empty_values import check_given
 from bulkpull.cli.errors import INTERRUPTED, USAGE, Ending, print_ending, report_errors, write_error
 from bulkpull.cli.help_format import RootGroup
 from bulkpull.cli.options import CommonOptions, examples
 from bulkpull.cli.stdio import count_json_objects, make_stdio_safe
-from bulkpull.errors import BulkpullError
+from bulkpull.errors import BulkpullError, SettingsError
 from bulkpull.foreign_text import visible
 
 _FEWEST_FILES, _ENOUGH_FILES = 32, 256
@@ -112,3 +112,32 @@ def _print_usage_error(misuse: typer.TyperException) -> Ending:
     ending = Ending(visible(what), USAGE, fix=f"{hint}see `{path} --help`")
     write_error(CommonOptions(), ending.what, fix=ending.fix)
     return ending
+
+
+_OPTION = re.compile(r"--[a-z][a-z-]*")
+# Options for which an empty text removes the current value.
+_REMOVES: dict[tuple[str, ...], tuple[str, ...]] = {("reports", "update"): ("--description", "--callback-url")}
+
+
+def check_given(arguments: Sequence[str]) -> None:
+    """
+    Refuse empty values, such as those of a shell variable that is not set.
+
+    Args:
+        arguments: Those of the program, without its name.
+
+    Raises:
+        SettingsError: One of them is empty, and that has no meaning there.
+    """
+    may_be_empty = _REMOVES.get(tuple(arguments[:2]), ())
+    for number, argument in enumerate(arguments):
+        before = arguments[number - 1] if number else ""
+        name, equals, value = argument.partition("=")
+        if equals and _OPTION.fullmatch(name):
+            option = name
+        else:
+            option, value = (before if _OPTION.fullmatch(before) else ""), argument
+        if value.strip() or option in may_be_empty:
+            continue
+        what = f"the value after {option} is empty" if option else "an argument is empty"
+        raise SettingsError(what, fix="leave it out, or give a value")

@@ -23,7 +23,7 @@ VERY_SLOW = ("polars", "numpy", "aiohttp", "pydantic", "pydantic_settings", "str
 SLOW = (*VERY_SLOW, "rich.console", "bulkpull.cli.export", "anyio", "ssl", "html")
 NOT_AT_IMPORT = (*SLOW, "urllib.parse", "asyncio", "json", "logging", "pathlib", "socket")
 # What the systems need that this one is not.
-ONE_OF_THREE = ("bulkpull.platforms.windows", "bulkpull.platforms.macos") if sys.platform == "linux" else ()
+ONE_OF_THREE = ("bulkpull.platforms.windows",) if sys.platform == "linux" else ()
 
 
 def _commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
