@@ -129,7 +129,7 @@ def test_every_module_of_commands_is_in_the_table_of_commands() -> None:
         for command in module.app.registered_commands
     } | {module.app.info.name for module in loaded if module.app.info.name is not None}
 
-    assert registered == set(COMMANDS[()].commands), "give it a line in bulkpull/cli/help_format.py"
+    assert registered == set(COMMANDS[()].commands), "give it a line in bulkpull/cli/__init__.py"
 
 
 def test_help_is_told_in_sections(command: Command) -> None:
