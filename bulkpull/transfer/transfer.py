@@ -33,13 +33,12 @@ from bulkpull.errors import (
 from bulkpull.event_types import DownloadProgressed, DownloadResumed
 from bulkpull.events import Events
 from bulkpull.model import SecureLink
+from bulkpull.output.disk_space import check_room
 from bulkpull.transfer.adaptive_concurrency import StreamCount
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import ByteRange, missing
+from bulkpull.transfer.byte_ranges import ByteRange, TransferProgress, missing
 from bulkpull.transfer.checkpoints import Checkpoints
-from bulkpull.transfer.free_space import check_room
 from bulkpull.transfer.partial_file import PartialFile
-from bulkpull.transfer.progress import TransferProgress
 from bulkpull.transfer.range_responses import (
     ERROR_PAGE_BYTES,
     BodyRange,
