@@ -75,6 +75,10 @@ class Event:
         values = ", ".join(f"{name}={getattr(self, name)!r}" for name, *_ in _FIELDS[type(self)])
         return f"{type(self).__name__}({values})"
 
+    def __reduce__(self) -> tuple[Callable[[], Event], tuple[()]]:
+        """For `copy` and `pickle`, which would set attributes."""
+        return partial(type(self), **{name: getattr(self, name) for name, *_ in _FIELDS[type(self)]}), ()
+
     @property
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name, *_ in _FIELDS[type(self)])
