@@ -259,7 +259,7 @@ WAITS = (
         "the rest is fetched again",
     ),
     Wait(
-        "pipeline/time_limit.py",
+        "pipeline/resource_limits.py",
         "the run",
         "`run_timeout_seconds`",
         "`Run`",

@@ -15,8 +15,7 @@ from bulkpull.formatting import format_clock, format_size, join_some, plural
 from bulkpull.observability.failures import group_by_reason
 from bulkpull.output.ledger import Ledger, RunEnding, RunEntry, StepEntry
 from bulkpull.output.manifest import DatasetRecord, Manifest
-from bulkpull.output.run_history import load_manifest, resolve_run_id
-from bulkpull.output.run_listing import ask_ledger, known_runs
+from bulkpull.output.run_history import ask_ledger, known_runs, load_manifest, resolve_run_id
 from bulkpull.output.store import LocalStore
 from bulkpull.redact import printable
 

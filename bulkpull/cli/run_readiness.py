@@ -19,8 +19,7 @@ from bulkpull.formatting import plural
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus
 from bulkpull.output.ledger import Ledger, RunEntry, StepEntry
-from bulkpull.output.run_history import resolve_run_id
-from bulkpull.output.run_listing import ask_ledger
+from bulkpull.output.run_history import ask_ledger, resolve_run_id
 from bulkpull.pipeline.resume import is_unfinished
 from bulkpull.redact import printable
 

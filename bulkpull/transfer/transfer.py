@@ -5,7 +5,7 @@ A whole transfer: requests, breaks, restarts.
     helpers  segments from the end, as many at once as `StreamCount` allows; a refusal ends a helper, not the transfer
     restart  after another version or untrustworthy ranges: from the first byte, nothing is joined
 
-Only the `Retrier` counts attempts; progress by a share of the file (`progress`) resets the count. After a request that
+Only the `Retrier` counts attempts; progress by a share of the file (`share_of`) resets the count. After a request that
 brought a share before it was cut, the next one needs no backoff (case C55). Whatever the host answers, the requests of
 a segment begin at least `PAUSE_S` apart (case C10).
 """
@@ -34,13 +34,12 @@ from bulkpull.errors import (
 from bulkpull.event_types import DownloadProgressed, DownloadResumed
 from bulkpull.events import Events
 from bulkpull.model import SecureLink
+from bulkpull.output.disk_space import check_room
 from bulkpull.transfer.adaptive_concurrency import StreamCount
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import ByteRange, missing
+from bulkpull.transfer.byte_ranges import ByteRange, TransferProgress, missing, share_of
 from bulkpull.transfer.checkpoints import Checkpoints
-from bulkpull.transfer.free_space import check_room
 from bulkpull.transfer.partial_file import PartialFile
-from bulkpull.transfer.progress import TransferProgress, share_of
 from bulkpull.transfer.range_responses import (
     ERROR_PAGE_BYTES,
     BodyRange,

@@ -11,7 +11,7 @@ from support import RawServer, reply
 from transfer.hostile import Answer, transfer
 from transfer.test_hostile_host import BODY, head, start_asked
 
-from bulkpull.transfer.progress import share_of
+from bulkpull.transfer.byte_ranges import share_of
 from bulkpull.transfer.transfer import PAUSE_S
 
 SHARE_BYTES = share_of(len(BODY))

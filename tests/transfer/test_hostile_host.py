@@ -16,7 +16,7 @@ from transfer.hostile import Answer, Outcome, transfer
 from bulkpull.errors import AnswerLost, BulkpullError, FileGone, LinkExpired, StorageTrouble
 from bulkpull.transfer import range_scheduler as scheduler
 from bulkpull.transfer import transfer as transfer_module
-from bulkpull.transfer.progress import TransferProgress, share_of
+from bulkpull.transfer.byte_ranges import TransferProgress, share_of
 from bulkpull.transfer.signed_link import FRESH_LINK_PAUSES_S
 from bulkpull.transfer.transfer import PAUSE_S
 

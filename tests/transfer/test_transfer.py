@@ -366,7 +366,7 @@ async def test_a_disk_without_room_is_told_before_it_is_full(
         usage.free = next(looks, 1_000)
         return usage
 
-    monkeypatch.setattr("bulkpull.transfer.free_space.shutil.disk_usage", look)
+    monkeypatch.setattr("bulkpull.output.disk_space.shutil.disk_usage", look)
     async with serving(StorageHost(LARGE, pace_s=SLOW_S)) as host:
         error = await fetched(host, tmp_path / "report")
 
