@@ -82,12 +82,7 @@ def verify(output: str | Path, *, run: str | None = None, quick: bool = False) -
 
 
 def check_folder(output: object) -> Path:
-    """
-    The output folder that a caller names.
-
-    Raises:
-        SettingsError: It is a file, or no path at all.
-    """
+    """The output folder that a caller names."""
     if not isinstance(output, str | Path) or not str(output).strip():
         raise SettingsError("`output` names no folder", fix="name the folder of an export")
     folder = Path(output).expanduser()

@@ -32,13 +32,7 @@ class SignIn:
 
 
 async def choose_grant(settings: Settings) -> str:
-    """
-    How this run would sign in: one of our grants, or `azure`; asks nobody.
-
-    Raises:
-        AuthError: A credential is missing: it is neither set nor kept from an earlier sign-in.
-        SettingsError: The token cache would lie in the output folder.
-    """
+    """How this run would sign in: one of our grants, or `azure`; asks nobody."""
     return (await _choose(settings, seed=_plain(settings.refresh_token)))[0]
 
 

@@ -141,13 +141,7 @@ def write_error(
     details: str | None = None,
     excerpt: str | None = None,
 ) -> None:
-    """
-    Write one message in at most three lines, which a terminal gets wrapped to its width, or as one JSON object.
-
-    Args:
-        details: Come before it.
-        excerpt: Lines that point at the place of the fault; they come after what happened.
-    """
+    """Write one message in at most three lines, which a terminal gets wrapped to its width, or as one JSON object."""
     if common.logs_json:
         write_json_line(
             "command.failed",

@@ -252,13 +252,7 @@ def verify(
 
 
 def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
-    """
-    Print the log of the newest run, or of the one whose id begins with `run`; with `as_json` as one object.
-
-    Raises:
-        SettingsError: There is no such run, or it left no log.
-        DiskTrouble: The log cannot be read.
-    """
+    """Print the log of the newest run, or of the one whose id begins with `run`; with `as_json` as one object."""
     from bulkpull.output.layout import Layout  # slow to load, as all of these
     from bulkpull.output.run_history import known_runs, resolve_run_id
 

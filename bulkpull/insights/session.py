@@ -140,12 +140,7 @@ class ApiSession:
             return []
 
     async def delete(self, call: Call) -> None:
-        """
-        Delete something.
-
-        Raises:
-            NotFound: It is not there, and was not when it was first asked for.
-        """
+        """Delete something."""
         request = self.request(call)
         doubtful = False
 

@@ -65,11 +65,9 @@ class DatasetExport:
     The export of one dataset.
 
     Args:
-        pull: The whole window.
         describe: Makes the manifest record of an outcome, which the ledger keeps of a published snapshot.
         named: The user named it, so that it is not exported whole where its window cannot be applied.
         query_id: The stored query behind `execution`, if it is known.
-        execution: A completed execution of a scheduled report; then nothing is ordered.
         only_new_data: Data that are published already make no new snapshot.
         reset_types: Columns take the types that today's values allow; types of earlier snapshots are ignored.
     """
@@ -132,12 +130,7 @@ class DatasetExport:
         await anyio.to_thread.run_sync(self._clear_folders)
 
     async def submit(self) -> list[Report]:
-        """
-        Order all reports of the dataset for a later run to collect.
-
-        Raises:
-            BulkpullError: As `DatasetFetch.submit`.
-        """
+        """Order all reports of the dataset for a later run to collect."""
         try:
             return await self._or_without_metrics(lambda: self._begin_fetch().submit())
         except BulkpullError:

@@ -85,7 +85,6 @@ async def find_reusable(
     Args:
         listed: All reports that the service lists; `None` if the list is unknown. Then reports of the ledger are used
             and none is deleted.
-        earlier: As `find_resumable` gives it.
         folder: Runs with a folder in it are ours, even if the ledger no longer has them.
     """
     done = await _published_before(ledger, run_id=run_id, folder=folder) if earlier.carried_on else {}
