@@ -28,13 +28,31 @@ class Level(IntEnum):
     ERROR = 40  # a pull lost
 
 
-# The methods of an event are these few for all classes: `dataclass` would compile six for each, a tenth of the start of
-# a run.
-_plain_dataclass = partial(dataclass, slots=True, kw_only=True, init=False, repr=False, eq=False)
+_Type = TypeVar("_Type", bound=type)
+_NAMES: dict[type, str] = {}
+_FIELDS: dict[type, tuple[tuple[str, object, Any], ...]] = {}  # name, default, factory of a default
+_FACTS: dict[type, tuple[str, ...]] = {}
+_OPTIONAL: dict[type, frozenset[str]] = {}
 _set = object.__setattr__
 
 
-@_plain_dataclass()
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def _event_class(kind: _Type) -> _Type:
+    """
+    The class with its fields as slots, and what the methods of `Event` know of them.
+
+    Those methods serve all classes: `dataclass` would compile six for each, a tenth of the start of a run.
+    """
+    made: Any = dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(kind)
+    parts = fields(made)
+    _FIELDS[made] = tuple((item.name, item.default, item.default_factory) for item in parts)
+    facts = [item for item in parts if item.name not in ("level", "dataset")]
+    _FACTS[made] = tuple(item.name for item in facts)
+    _OPTIONAL[made] = frozenset(item.name for item in facts if item.default is None)
+    return cast("_Type", made)
+
+
+@_event_class
 class Event:
     """
     An event of a run; it never changes.
@@ -94,42 +112,25 @@ class Event:
         return {name: value for name, value in values.items() if value is not None or name not in _OPTIONAL[type(self)]}
 
 
-_Type = TypeVar("_Type", bound=type[Event])
 EVENTS: dict[str, type[Event]] = {}
 """Every event by its name."""
-_NAMES: dict[type[Event], str] = {}
-_FIELDS: dict[type[Event], tuple[tuple[str, object, Any], ...]] = {}  # name, default, factory of a default
-_FACTS: dict[type[Event], tuple[str, ...]] = {}
-_OPTIONAL: dict[type[Event], frozenset[str]] = {}
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def event(name: str, level: Level = Level.INFO) -> Callable[[_Type], _Type]:
     """Make a class an event of that name, with a level that a single event may change."""
 
     def make(kind: _Type) -> _Type:
         setattr(kind, "level", level)  # noqa: B010 - the default of the field, which no type checker knows
         kind.__annotations__["level"] = "Level"
-        made = _prepared(kind)
+        made = _event_class(kind)
         EVENTS[name], _NAMES[made] = made, name
         return made
 
     return make
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
-def _prepared(kind: _Type) -> _Type:
-    """The class with its fields as slots, and what the methods of `Event` know of them."""
-    made: Any = _plain_dataclass(kind)
-    parts = fields(made)
-    _FIELDS[made] = tuple((item.name, item.default, item.default_factory) for item in parts)
-    facts = [item for item in parts if item.name not in ("level", "dataset")]
-    _FACTS[made] = tuple(item.name for item in facts)
-    _OPTIONAL[made] = frozenset(item.name for item in facts if item.default is None)
-    return cast("_Type", made)
-
-
-@_prepared
+@_event_class
 class OtherEvent(Event):
     """An event whose class is not here: of another version's log."""
 

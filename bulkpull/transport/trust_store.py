@@ -59,7 +59,7 @@ def certificates_read_late() -> Iterator[None]:
         else:
             read(context)
 
-    ssl.SSLContext.set_default_verify_paths = read_late  # type: ignore[method-assign]
+    ssl.SSLContext.set_default_verify_paths = read_late  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
