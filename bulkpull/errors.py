@@ -297,7 +297,7 @@ class ServiceTrouble(_WithPause, ReportingError):
 
     cause = "the service or a gateway has an error"
     remedy = (
-        "run the same command again later, it resumes where it stopped; if it happens again, quote the request "
+        "run the same command again later; if it happens again, quote the request "
         "id and the correlation id to Microsoft's support"
     )
 
@@ -358,7 +358,7 @@ class TransferError(BulkpullError):
     """A transfer failed."""
 
     cause = "the network, a proxy, or the remote host"
-    remedy = "check the network with `bulkpull doctor`, then run the same command again: it resumes where it stopped"
+    remedy = "check the network with `bulkpull doctor`, then run the same command again"
 
 
 class NotConnected(TransferError):
