@@ -497,7 +497,7 @@ class TooManyReports(BulkpullError):
     """One export may not create more reports for a dataset, counting windows, halves and retries."""
 
     cause = "many windows, or failed windows that are requested again in halves"
-    remedy = "run the same command again, which reuses what has arrived; `reports_per_dataset` or --yes allow more"
+    remedy = "run the same command again, which reuses what has arrived; `reports_per_dataset` (or --yes) allows more"
 
 
 class HeldBack(BulkpullError):

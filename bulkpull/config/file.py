@@ -57,7 +57,7 @@ def read_settings_file(config: Path | None, *, known: Collection[str]) -> Settin
                 _refuse_foreign(path, os.fstat(file.fileno()))
             content = tomllib.loads(file.read().decode("utf-8-sig"))  # editors on Windows begin files by a mark
     except FileNotFoundError:
-        raise SettingsError(f"settings file {path}: no such file", fix="check the path given to --config") from None
+        raise SettingsError(f"settings file {path}: no such file", fix="check the path") from None
     except OSError as trouble:
         raise SettingsError(f"settings file {path} cannot be read", why=trouble.strerror) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
@@ -116,8 +116,11 @@ def unknown_settings(names: Sequence[str], *, where: str, known: Collection[str]
         if None in near
         else f"`bulkpull init --file all-settings.toml` writes all {len(known)} settings with their meanings"
     )
+    fix = f"{hint}{everything}"
+    if len(names) == 1:
+        return SettingsError(f"{where}: unknown setting `{names[0]}`", fix=fix)
     listed = ", ".join(f"`{name}`" for name in names)
-    return SettingsError(f"{where}: unknown setting{'s' if len(names) > 1 else ''} {listed}", fix=f"{hint}{everything}")
+    return SettingsError(f"{where}: unknown settings {listed}", fix=fix)
 
 
 def origin_of(name: str, *, options: Collection[str], file: SettingsFile) -> Origin:

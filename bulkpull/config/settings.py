@@ -276,7 +276,7 @@ class Settings(BaseSettings):
                     raise SettingsError(
                         f"the output folder {self.output} cannot be used",
                         why=f"{path} is a file" if path.is_file() else f"{path} is no folder",
-                        fix="name a folder by --output or by the setting `output`",
+                        fix="name a folder by --output, or correct the setting",
                     )
             except OSError:  # what may not be looked at is told by whoever has to use it
                 return
