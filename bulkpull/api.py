@@ -274,12 +274,7 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
 
 
 async def _load(name: str) -> Any:
-    """
-    A module of this package, loaded in a thread.
-
-    Raises:
-        SettingsError: The event loop that awaits is not asyncio's.
-    """
+    """A module of this package, loaded in a thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -136,12 +136,7 @@ def _rebuild(kind: type[BulkpullError], state: dict[str, object], reason: str) -
 
 
 class _WithPause(BulkpullError):
-    """
-    The server may say how long to wait.
-
-    Args:
-        retry_after_s: The requested pause, seconds; `None` without one.
-    """
+    """The server may say how long to wait."""
 
     def __init__(
         self, what: str, *, retry_after_s: float | None = None, why: str | None = None, fix: str | None = None

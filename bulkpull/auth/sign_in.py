@@ -10,9 +10,9 @@ from anyio import to_thread
 from pydantic import SecretStr
 
 from bulkpull.auth import TokenCache, TokenEntry, TokenRotation, open_token_cache
+from bulkpull.auth.azure_identity import fetch_secret
 from bulkpull.auth.certificate import load_certificate
 from bulkpull.auth.grants import Credentials, Grant
-from bulkpull.auth.key_vault import fetch_secret
 from bulkpull.auth.secret_command import read_from_command
 from bulkpull.clock import Clock
 from bulkpull.config.secrets import vault_reference
@@ -32,13 +32,7 @@ class SignIn:
 
 
 async def choose_grant(settings: Settings) -> str:
-    """
-    How this run would sign in: one of our grants, or `azure`; asks nobody.
-
-    Raises:
-        AuthError: A credential is missing: it is neither set nor kept from an earlier sign-in.
-        SettingsError: The token cache would lie in the output folder.
-    """
+    """How this run would sign in: one of our grants, or `azure`; asks nobody."""
     return (await _choose(settings, seed=_plain(settings.refresh_token)))[0]
 
 

@@ -28,12 +28,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class TokenCache:
-    """
-    Reads and writes one entry; every method reads or writes the disk and raises `OSError` where that refuses.
-
-    Args:
-        encrypt: Prefer the operating system's store.
-    """
+    """Reads and writes one entry; every method reads or writes the disk and raises `OSError` where that refuses."""
 
     def __init__(self, folder: Path, identity: Identity, *, encrypt: bool) -> None:
         self.folder, self.identity = folder, identity

@@ -28,13 +28,7 @@ _SIGN_IN = (
 
 
 async def check_credentials(settings: Settings, *, origins: Mapping[str, str], config: str | None) -> list[CheckResult]:
-    """
-    All credential checks that need no call to the service.
-
-    Args:
-        origins: Where each setting came from, by name: option, environment, file, default, demo.
-        config: The settings file, for messages.
-    """
+    """All credential checks that need no call to the service."""
     origin_by_setting = {
         name: _place(settings, name, origins=origins, config=config) for name in _SIGN_IN if settings.has(name)
     }
@@ -50,13 +44,7 @@ async def check_credentials(settings: Settings, *, origins: Mapping[str, str], c
 
 
 async def _check_secret_files(settings: Settings, *, origins: Mapping[str, str], config: str | None) -> CheckResult:
-    """
-    Whether files that hold secrets may be read by every user of this machine (case C32).
-
-    Args:
-        origins: Where each setting came from, by name.
-        config: The settings file; looked at where it holds a secret itself.
-    """
+    """Whether files that hold secrets may be read by every user of this machine (case C32)."""
     files = [path for name in SECRETS if (path := getattr(settings, f"{name}_file")) is not None]
     files += [settings.client_certificate_file] if settings.client_certificate_file else []
     in_config = [name for name in (*SECRETS, "notify_url") if origins.get(name) == "file" and _holds(settings, name)]

@@ -21,7 +21,7 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Report
 from bulkpull.output.ledger import STANDING, Ledger, RunEntry
 from bulkpull.output.owner import check_owner
-from bulkpull.output.run_listing import ask_ledger
+from bulkpull.output.run_history import ask_ledger
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports

@@ -29,8 +29,7 @@ from bulkpull.errors import BulkpullError
 from bulkpull.observability.support_bundle import Bundle, files_of
 from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.layout import Layout
-from bulkpull.output.run_history import load_manifest, resolve_run_id
-from bulkpull.output.run_listing import ask_ledger, known_runs
+from bulkpull.output.run_history import ask_ledger, known_runs, load_manifest, resolve_run_id
 from bulkpull.output.store import LocalStore
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
@@ -43,10 +42,6 @@ def write_bundle(run: str | None, *, to: Path | None, output: Path | None, commo
 
     Args:
         to: A file, or a folder for it; the present folder without it.
-
-    Raises:
-        SettingsError: A setting is wrong, or there is no such run.
-        DiskTrouble: The bundle cannot be written.
     """
     settings = load_settings(common, output=output)
     folder = settings.output

@@ -15,8 +15,7 @@ from bulkpull.formatting import format_clock, format_size, join_some, plural
 from bulkpull.observability.failures import group_by_reason
 from bulkpull.output.ledger import Ledger, RunEnding, RunEntry, StepEntry
 from bulkpull.output.manifest import DatasetRecord, Manifest
-from bulkpull.output.run_history import load_manifest, resolve_run_id
-from bulkpull.output.run_listing import ask_ledger, known_runs
+from bulkpull.output.run_history import ask_ledger, known_runs, load_manifest, resolve_run_id
 from bulkpull.output.store import LocalStore
 from bulkpull.redact import printable
 
@@ -46,10 +45,6 @@ def show_run(run: str | None, *, folder: Path, as_json: bool, verbose: bool = Fa
 
     Args:
         verbose: Show every step of a run over many datasets too; without it such a run fits on a screen.
-
-    Raises:
-        SettingsError: There is no such run.
-        LedgerError: Neither the ledger nor a manifest can be read.
     """
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     manifest = load_manifest(LocalStore(folder), run_id)

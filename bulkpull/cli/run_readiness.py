@@ -19,8 +19,7 @@ from bulkpull.formatting import plural
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus
 from bulkpull.output.ledger import Ledger, RunEntry, StepEntry
-from bulkpull.output.run_history import resolve_run_id
-from bulkpull.output.run_listing import ask_ledger
+from bulkpull.output.run_history import ask_ledger, resolve_run_id
 from bulkpull.pipeline.resume import is_unfinished
 from bulkpull.redact import printable
 
@@ -34,13 +33,7 @@ class AwaitedReport:
 
 
 def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOptions) -> None:
-    """
-    Print which reports of a run are ready; without `run_id`, of the newest unfinished one.
-
-    Raises:
-        SettingsError: There is no such run, or it was made against another service.
-        BulkpullError: The service could not be asked.
-    """
+    """Print which reports of a run are ready; without `run_id`, of the newest unfinished one."""
 
     async def read(ledger: Ledger) -> tuple[list[RunEntry], dict[str, list[StepEntry]]]:
         runs = await ledger.runs()

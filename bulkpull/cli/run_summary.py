@@ -80,12 +80,7 @@ class Invocation:
 
 
 def invocation_path(program: str) -> str:
-    """
-    How to call a program of this installation from here: by name where the PATH leads to it, else by its path.
-
-    Args:
-        program: `python` or `bulkpull`, which stand side by side.
-    """
+    """How to call a program of this installation from here: by name where the PATH leads to it, else by its path."""
     ours = Path(sys.executable).with_name(program + platforms.current().program_suffix)
     found = shutil.which(program)
     if found is not None and Path(found).absolute() == ours:
@@ -145,12 +140,7 @@ def write_failures(manifest: Manifest) -> None:
 
 
 def print_interruption(console: Console, *, resume: str | None) -> None:
-    """
-    Write how to carry on.
-
-    Args:
-        resume: The command that resumes the run; `None` where nothing was begun.
-    """
+    """Write how to carry on."""
     print_line("interrupted: ", "no partial data is visible", style="bold yellow", console=console)
     step = f"run the same command again, or `{resume}`: it resumes" if resume else "run the same command again"
     print_line("fix:   ", step, style="bold", console=console)

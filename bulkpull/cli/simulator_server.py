@@ -29,7 +29,6 @@ class Staging:
     What to serve, and how a client should be set to see it within seconds.
 
     Attributes:
-        settings: Settings of the client, by name.
         expectations: What the rows of the fault matrix expect, a sentence each.
     """
 
@@ -46,9 +45,6 @@ def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str
         given: Parameters of `Scenario` by name; these beat what a row of the fault matrix brings.
         latency: `3` or `1..10`, seconds.
         faults: Rows of the matrix by id, each with its service, or faults by name, each to strike once.
-
-    Raises:
-        SettingsError: The latency cannot be read, or a fault is unknown.
     """
     parameters: dict[str, Any] = {}
     armed: list[Fault] = []
@@ -70,12 +66,7 @@ def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str
 
 
 def serve(staging: Staging, *, port: int, blob_port: int, as_json: bool) -> None:
-    """
-    Serve until Ctrl-C or SIGTERM, which is how it is meant to end.
-
-    Raises:
-        SettingsError: A port cannot be used.
-    """
+    """Serve until Ctrl-C or SIGTERM, which is how it is meant to end."""
 
     async def serving() -> None:
         async with Simulator(staging.scenario, port=port, blob_port=blob_port) as simulator:

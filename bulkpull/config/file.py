@@ -42,9 +42,6 @@ def read_settings_file(config: Path | None, *, known: Collection[str]) -> Settin
     What merely lies in the present folder has to be the user's own (or root's), and writable by nobody else: it may
     name another token address, and commands to run. Who names a file by `--config` vouches for it.
 
-    Args:
-        known: The names of all settings.
-
     Raises:
         SettingsError: The file cannot be read, is somebody else's, is not valid TOML, or names an unknown setting.
     """

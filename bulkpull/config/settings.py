@@ -261,12 +261,7 @@ class Settings(BaseSettings):
         return settings
 
     def check_output(self) -> None:
-        """
-        Refuse an output folder that is, or lies beneath, something else than a folder.
-
-        Raises:
-            SettingsError: With the path that is in the way.
-        """
+        """Refuse an output folder that is, or lies beneath, something else than a folder."""
         output = self.output.absolute()
         for path in (output, *output.parents):
             try:
@@ -282,12 +277,7 @@ class Settings(BaseSettings):
                 return
 
     def for_simulator(self, addresses: Mapping[str, str]) -> Self:
-        """
-        The same settings pointed at a simulator: every address and credential is replaced, none is kept.
-
-        Args:
-            addresses: The `BULKPULL_…` variables that the simulator prints.
-        """
+        """The same settings pointed at a simulator: every address and credential is replaced, none is kept."""
         pointed = {name.removeprefix(ENV_PREFIX).lower(): value for name, value in addresses.items()}
         kept = self.model_dump(exclude=set(_unpointed()), exclude_unset=True)
         # What a simulator hands out is of no use to anybody later.
@@ -370,12 +360,7 @@ class Settings(BaseSettings):
 
     @property
     def token_cache_folder(self) -> Path | None:
-        """
-        Where refresh tokens are kept between runs; `None` for nowhere, and where this user has no home.
-
-        Raises:
-            SettingsError: It begins with `~`, and this user has no home.
-        """
+        """Where refresh tokens are kept between runs; `None` for nowhere, and where this user has no home."""
         if self.token_cache is None:
             folder = user_data_path("bulkpull", appauthor=False) / "tokens"
             return folder if folder.is_absolute() else None  # a user without a home: "~" stayed as it is
@@ -493,10 +478,6 @@ def _from_environment(names: Collection[str]) -> dict[str, str]:
 def origins(config: Path | None = None, *, options: Collection[str] = ()) -> dict[str, Origin]:
     """
     Where `Settings.load` takes each setting from.
-
-    Args:
-        config: As for `load`.
-        options: Names of the settings that were given as options.
 
     Raises:
         SettingsError: The file cannot be read, or names an unknown setting.

@@ -125,12 +125,7 @@ class _WithoutEnvironment(Settings):
 
 
 def check_alone(values: Mapping[str, Any]) -> None:
-    """
-    Check the settings that a file alone makes.
-
-    Raises:
-        SettingsError: A value is not valid.
-    """
+    """Check the settings that a file alone makes."""
     _WithoutEnvironment(**values)
 
 
@@ -140,7 +135,6 @@ def settings_text(values: Values, *, use: str) -> str:
 
     Args:
         values: What is set; everything else stands as a comment, with its default.
-        use: One of `USES`, for the head line.
     """
     lines = [
         f"# Settings of bulkpull, for: {use}. Options override the environment (BULKPULL_ and the name in capitals),",

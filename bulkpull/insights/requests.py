@@ -164,9 +164,6 @@ def list_reports(*, report_id: str | None, name: str | None, query_id: str | Non
 
 def create_report(order: ReportOrder, *, now: datetime) -> Call:
     """
-    Args:
-        now: The service's time, as far as it is known.
-
     Raises:
         SettingsError: The service would refuse it, or would ignore a part of it.
 
@@ -222,8 +219,6 @@ def list_executions(
 
     Args:
         statuses: Sent as one filter, joined by `;`; `None` leaves the service's default, Completed (102).
-        latest: Only each report's newest execution.
-        execution_ids: Only these.
 
     Raises:
         SettingsError: So many execution ids do not fit into an address.

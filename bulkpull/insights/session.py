@@ -35,7 +35,7 @@ from bulkpull.insights.requests import Call, next_address
 from bulkpull.insights.responses import Envelope, read_envelope
 from bulkpull.transport.allowance import AllowanceHeaders
 from bulkpull.transport.http import Http, Reply, Request, Timeouts
-from bulkpull.transport.pacer import RateLimiter, Urgency
+from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.rate_limit import parse_http_date, parse_retry_after
 from bulkpull.transport.retry import Retrier
 from bulkpull.url_safety import check_address, origin, same_origin
@@ -140,12 +140,7 @@ class ApiSession:
             return []
 
     async def delete(self, call: Call) -> None:
-        """
-        Delete something.
-
-        Raises:
-            NotFound: It is not there, and was not when it was first asked for.
-        """
+        """Delete something."""
         request = self.request(call)
         doubtful = False
 

@@ -78,9 +78,7 @@ class Undone:
     A clean-up step that failed.
 
     Attributes:
-        dataset: Whose; `None` for the folder as a whole.
         step: `pointer`, `latest`, `readme`, `views`, `retention`, `ledger`.
-        reason: What the disk refused, in words.
     """
 
     dataset: str | None
@@ -96,16 +94,7 @@ class Undone:
 def clean_up(
     store: OutputStore, datasets: Iterable[str], *, current: Current, retain: int, now: datetime
 ) -> list[Undone]:
-    """
-    Do all clean-up steps of datasets that are published; never raises for what the disk refuses.
-
-    Args:
-        current: As it stands in the output.
-        retain: As `retain_runs` says.
-
-    Returns:
-        What could not be done.
-    """
+    """Do all clean-up steps of datasets that are published; never raises for what the disk refuses."""
     undone: list[Undone] = []
 
     def attempt(dataset: str | None, step: str, work: Callable[[], None]) -> None:
@@ -135,12 +124,7 @@ def clean_up(
 
 
 def write_views(store: OutputStore, *, current: Current) -> None:
-    """
-    Update `views.sql`; a file of that name that is not ours stays.
-
-    Raises:
-        OSError: The disk refused.
-    """
+    """Update `views.sql`; a file of that name that is not ours stays."""
     wanted, there = script_of(current.datasets), _read_text(store, INSIDE.views)
     if there == wanted or not current.datasets or (there is None and store.exists(INSIDE.views)):
         return
@@ -154,12 +138,7 @@ def is_without_links(store: OutputStore) -> bool:
 
 
 def point_latest(store: OutputStore, dataset: str, *, snapshot: CurrentSnapshot) -> None:
-    """
-    Point `latest/<dataset>` to its current snapshot; without links in the file system, leave it out.
-
-    Raises:
-        OSError: The disk refused.
-    """
+    """Point `latest/<dataset>` to its current snapshot; without links in the file system, leave it out."""
     link, target = INSIDE.latest_link(dataset), latest_target(dataset, snapshot.run_id)
     if store.link_target(link) == target:
         return
@@ -170,12 +149,7 @@ def point_latest(store: OutputStore, dataset: str, *, snapshot: CurrentSnapshot)
 
 
 def write_readme(store: OutputStore) -> None:
-    """
-    Write or update the folder's README; a file that is not ours stays.
-
-    Raises:
-        OSError: The disk refused.
-    """
+    """Write or update the folder's README; a file that is not ours stays."""
     wanted = README_WITHOUT_LINKS if is_without_links(store) else README
     there = _read_text(store, INSIDE.readme)
     if there is None and store.exists(INSIDE.readme):

@@ -36,14 +36,7 @@ def _pause() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """
-    Something published that differs from its record.
-
-    Attributes:
-        path: Relative to the output folder.
-        what: The problem.
-        fix: The next step.
-    """
+    """Something published that differs from its record."""
 
     path: str
     what: str

@@ -94,9 +94,6 @@ class RunContext:
         """
         Refuse an export that needs more reports than it may order, before the first one.
 
-        Args:
-            number: Windows for which no report was created yet.
-
         Raises:
             TooManyReports: It is more than `reports_per_dataset` allows.
         """
@@ -124,12 +121,7 @@ class RunContext:
         await self.ledger.note(self.run_id, dataset=dataset, step=step, facts=facts, at=iso_utc(self.clock.now()))
 
     async def note_refused_metrics(self, refused: Pull, error: BulkpullError) -> str:
-        """
-        Note in log and ledger that the service refused the metrics of `refused`; returns the note for the manifest.
-
-        Args:
-            error: The refusal.
-        """
+        """Note in log and ledger that the service refused the metrics of `refused`; return the manifest's note."""
         refusal = MetricRefusal.of(refused, error, at=self.clock.now())
         self.events.emit(MetricsRefused(metrics=list(refusal.metrics), reason=refusal.reason))
         await self.note(refused.dataset, METRICS_REFUSED, **refusal.facts)

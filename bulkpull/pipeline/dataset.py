@@ -38,20 +38,18 @@ from bulkpull.output.snapshots import find_last_answer
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import may_delete_report
 from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds, window_days
-from bulkpull.pipeline.publication.publish import Staged
+from bulkpull.pipeline.publication.publish import Staged, stage_files
 from bulkpull.pipeline.publication.publish_checks import check_publishable, find_schema_drift
 from bulkpull.pipeline.publication.publish_notes import drift_notes, noted_rows_before, publication_notes
 from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
-from bulkpull.pipeline.publication.stage_files import stage_files
 from bulkpull.pipeline.publication.type_merge import empty_columns, published_types
 from bulkpull.pipeline.steps.converted_pull import PARTS, ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullProgress
 from bulkpull.pipeline.steps.step_times import elapsed_seconds
-from bulkpull.pipeline.windows.date_windows import window_of_span
+from bulkpull.pipeline.windows.date_windows import is_divisible, window_of_span
 from bulkpull.pipeline.windows.fetch_dataset import DatasetFetch
-from bulkpull.pipeline.windows.split_pull import is_divisible
 from bulkpull.pipeline.windows.time_column import why_no_window
 from bulkpull.pipeline.windows.window_check import describe_window
 from bulkpull.question import Question, question_of
@@ -66,11 +64,9 @@ class DatasetExport:
     The export of one dataset.
 
     Args:
-        pull: The whole window.
         describe: Makes the manifest record of an outcome, which the ledger keeps of a published snapshot.
         named: The user named it, so that it is not exported whole where its window cannot be applied.
         query_id: The stored query behind `execution`, if it is known.
-        execution: A completed execution of a scheduled report; then nothing is ordered.
         only_new_data: Data that are published already make no new snapshot.
         reset_types: Columns take the types that today's values allow; types of earlier snapshots are ignored.
     """
@@ -133,12 +129,7 @@ class DatasetExport:
         await anyio.to_thread.run_sync(self._clear_folders)
 
     async def submit(self) -> list[Report]:
-        """
-        Order all reports of the dataset for a later run to collect.
-
-        Raises:
-            BulkpullError: As `DatasetFetch.submit`.
-        """
+        """Order all reports of the dataset for a later run to collect."""
         try:
             return await self._or_without_metrics(lambda: self._begin_fetch().submit())
         except BulkpullError:

@@ -30,7 +30,7 @@ from bulkpull.pipeline.reusable_work import (
 )
 from bulkpull.pipeline.steps.converted_pull import was_cleared
 from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
-from bulkpull.pipeline.windows.split_pull import split_pull, with_halves
+from bulkpull.pipeline.windows.date_windows import split_pull, with_halves
 from bulkpull.question import question_of
 
 
@@ -84,7 +84,6 @@ async def find_reusable(
     Args:
         listed: All reports that the service lists; `None` if the list is unknown. Then reports of the ledger are used
             and none is deleted.
-        earlier: As `find_resumable` gives it.
         folder: Runs with a folder in it are ours, even if the ledger no longer has them.
     """
     done = await _published_before(ledger, run_id=run_id, folder=folder) if earlier.carried_on else {}

@@ -143,10 +143,5 @@ def _is_fresh(name: ReportName, *, now: datetime) -> bool:
 
 
 def may_reuse(window_end: datetime, *, kept_at: datetime, now: datetime) -> bool:
-    """
-    Whether a window that an earlier run fetched is still up to date (pure).
-
-    Args:
-        kept_at: When it was fetched.
-    """
+    """Whether a window that an earlier run fetched is still up to date (pure)."""
     return now - kept_at < (KEPT if now - window_end > _RESTATED else FRESH)

@@ -100,12 +100,7 @@ class Reader:
             raise self.unexpected(keyword)
 
     def name(self, what: str) -> Name:
-        """
-        Go past a name.
-
-        Args:
-            what: What kind of name has to come next, for the message when none does.
-        """
+        """Go past a name."""
         self.skip()
         for odd in self._odd:
             end = self.at + len(odd)
@@ -166,13 +161,7 @@ class Reader:
             self.at += 1
 
     def unexpected(self, *expected: str, fix: str | None = None) -> QueryError:
-        """
-        The error that something else comes next than has to.
-
-        Args:
-            expected: What may come: keywords as they are written, other things in words.
-            fix: What to do, where nothing better is known about what does come.
-        """
+        """The error that something else comes next than has to."""
         wanted = " or ".join(filter(None, (", ".join(expected[:-1]), expected[-1])))
         word, keyword = self.word(), self.keyword()
         self.skip()

@@ -37,9 +37,7 @@ class DecisionExecutor:
     Executes the decision for one dataset.
 
     Args:
-        planned: The outcome before anything has been done.
         only_new_data: Data that are published already make no new snapshot.
-        reset_types: As in `DatasetExport`.
         submit_only: Orders reports for a later run to collect, and fetches nothing now.
     """
 

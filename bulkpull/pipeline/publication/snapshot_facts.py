@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from bulkpull.clock import iso_utc
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn
-from bulkpull.pipeline.publication.file_evidence import content_notes, vouched_for_all
 from bulkpull.pipeline.publication.type_merge import (
     known_formats,
     known_types,
@@ -15,7 +14,7 @@ from bulkpull.pipeline.publication.type_merge import (
     published_columns,
     types_digest,
 )
-from bulkpull.pipeline.steps.converted_pull import ConvertedPull
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull, content_notes, vouched_for_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,6 @@ def describe_snapshot(
     The facts about a snapshot.
 
     Args:
-        parts: All parts of the snapshot, in the order of their windows.
-        earlier: The snapshot whose types hold for this one too.
         has_window: Whether a window was requested; then even a single window is listed.
         vanished: The columns, in lower case, that only kept windows of a history have.
     """

@@ -18,7 +18,7 @@ from bulkpull.errors import BulkpullError, ExecutionFailed, QuotaExceeded, Reque
 from bulkpull.formatting import join_some
 from bulkpull.model import Pull
 from bulkpull.output.ledger import StepEntry
-from bulkpull.query.names import unique_names
+from bulkpull.query.render import unique_names
 from bulkpull.redact import printable
 
 METRICS_REFUSED = "metrics_refused"

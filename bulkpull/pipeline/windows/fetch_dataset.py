@@ -23,8 +23,7 @@ from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.atomic_files import disk_errors, makedirs_durable
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.publication.column_plans import plan_columns
-from bulkpull.pipeline.publication.type_merge import as_text, present_goals, type_conflicts, with_goals
+from bulkpull.pipeline.publication.type_merge import as_text, plan_columns, present_goals, type_conflicts, with_goals
 from bulkpull.pipeline.reusable_work import SPLIT
 from bulkpull.pipeline.steps.convert import widen_file
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
@@ -34,9 +33,9 @@ from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullProgress, PullRunner
 from bulkpull.pipeline.steps.pull_context import PullContext
 from bulkpull.pipeline.steps.step_times import StepSpan
+from bulkpull.pipeline.windows.date_windows import is_divisible, split_pull
 from bulkpull.pipeline.windows.history_columns import file_types, vanished_columns, with_common_columns
 from bulkpull.pipeline.windows.kept_history import plan_growth
-from bulkpull.pipeline.windows.split_pull import is_divisible, split_pull
 from bulkpull.pipeline.windows.time_column import time_column_of
 from bulkpull.pipeline.windows.window_check import HoldsWhole, describe_window
 from bulkpull.pipeline.windows.window_merge import WindowAgreement
@@ -50,7 +49,6 @@ class DatasetFetch:
     One attempt to fetch a dataset.
 
     Args:
-        pull: The whole window.
         execution: A completed execution of a scheduled report; then nothing is ordered.
         typed_before: The snapshot whose types, and forms of dates, hold for this one too.
         known_md5: MD5 of the stored file whose content is published.
@@ -97,12 +95,7 @@ class DatasetFetch:
         return await self._fetch_windows(self._pulls())
 
     async def submit(self) -> list[Report]:
-        """
-        Order all reports, for a later run to collect.
-
-        Raises:
-            BulkpullError: As `PullRunner.submit`. Reports that were ordered before it stay for the next run (case W7).
-        """
+        """Order all reports, for a later run to collect."""
         pulls = self._pulls()
         self._require_reports(pulls)
         return [await self._runner(pull).submit() for pull in pulls]
