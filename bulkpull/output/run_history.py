@@ -94,7 +94,7 @@ def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | st
     """
     if not known:
         raise SettingsError(
-            f"there are no runs in {output.absolute()}", fix="choose the folder of an export with --output"
+            f"there are no runs in {Path(output).absolute()}", fix="choose the folder of an export with --output"
         )
     if asked is None:
         return known[0]
