@@ -292,7 +292,7 @@ class ServiceTrouble(_WithPause, ReportingError):
 
     cause = "the service or a gateway has an error"
     remedy = (
-        "run the same command again later, it resumes where it stopped; if it happens again, quote the request "
+        "run the same command again later; if it happens again, quote the request "
         "id and the correlation id to Microsoft's support"
     )
 
@@ -353,7 +353,7 @@ class TransferError(BulkpullError):
     """A transfer failed."""
 
     cause = "the network, a proxy, or the remote host"
-    remedy = "check the network with `bulkpull doctor`, then run the same command again: it resumes where it stopped"
+    remedy = "check the network with `bulkpull doctor`, then run the same command again"
 
 
 class NotConnected(TransferError):
@@ -492,7 +492,7 @@ class TooManyReports(BulkpullError):
     """One export may not create more reports for a dataset, counting windows, halves and retries."""
 
     cause = "many windows, or failed windows that are requested again in halves"
-    remedy = "run the same command again, which reuses what has arrived; `reports_per_dataset` or --yes allow more"
+    remedy = "run the same command again, which reuses what has arrived; `reports_per_dataset` (or --yes) allows more"
 
 
 class HeldBack(BulkpullError):

@@ -55,7 +55,8 @@ class Ending:
         return {"version": 1, "status": "failed", "error": error, "exit": self.exit_code}
 
 
-_INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command again: it resumes where it stopped")
+# What an export resumes is said by the export: other commands have nothing to resume.
+_INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command again")
 
 
 @contextmanager

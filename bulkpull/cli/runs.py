@@ -60,7 +60,7 @@ def list_runs(
         if len(shown) < len(runs):
             print_message(f"the newest {len(shown)} of {len(runs):,} runs; --all shows every one")
     else:
-        print_message(f"no runs yet in {folder}")
+        print_message(f"no runs yet in {folder.absolute()}")
 
 
 @command(

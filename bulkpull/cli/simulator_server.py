@@ -16,7 +16,7 @@ from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.config.settings import ENV_PREFIX
 from bulkpull.errors import SettingsError
 from bulkpull.simulator import FAULT_TABLE, STORIES, Fault, FaultRow, Scenario, Simulator
-from bulkpull.simulator.fault_matrix import QUICK
+from bulkpull.simulator.fault_matrix import HIT, QUICK
 from bulkpull.suggestions import did_you_mean
 
 _LATENCY = re.compile(r"(\d+(?:\.\d+)?)(?:\.\.(\d+(?:\.\d+)?))?")
@@ -116,7 +116,7 @@ def _changed_parameters(scenario: Scenario) -> dict[str, Any]:
 
 def _expectation(row: FaultRow) -> str:
     codes = " or ".join(str(code) for code in row.exit_codes)
-    result = f"{row.dataset} {row.expected}, " if row.expected else ""
+    result = f"{HIT} {row.expected}, " if row.expected else ""
     offered = row.scenario.datasets
     only = f"; of the twenty only {', '.join(sorted(offered))} are offered" if offered is not None else ""
     return f"fault {row.id}: {row.title}; expected of `bulkpull export`: {result}exit status {codes}{only}"

@@ -41,6 +41,7 @@ class Call:
         may_be_empty: Its success needs no body.
         patience_s: How long its answer may take, seconds; `None` for the usual.
         urgency: Who goes first where calls are scarce.
+        optional: A later run can do it as well: a 429 ends it, and delays other clean-up calls alone (behaviour 37).
     """
 
     method: str
@@ -53,6 +54,7 @@ class Call:
     may_be_empty: bool = False
     patience_s: float | None = None
     urgency: Urgency = Urgency.USUAL
+    optional: bool = False
 
     def address(self, api_base_url: str) -> str:
         """The whole address."""

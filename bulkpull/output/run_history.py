@@ -93,7 +93,9 @@ def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | st
         SettingsError: There is none, or more than one; the message names what there is.
     """
     if not known:
-        raise SettingsError(f"there are no runs in {output}", fix="choose the folder of an export with --output")
+        raise SettingsError(
+            f"there are no runs in {Path(output).absolute()}", fix="choose the folder of an export with --output"
+        )
     if asked is None:
         return known[0]
     found = [run_id for run_id in known if run_id.startswith(asked.strip())]

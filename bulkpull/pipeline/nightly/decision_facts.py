@@ -84,7 +84,9 @@ async def decide_all(
             collectable=tuple(
                 report.report_id for fingerprint in fingerprints for report in reusable.reports.get(fingerprint, [])
             ),
-            kept_windows=sum(fingerprint in reusable.converted for fingerprint in fingerprints) if pull.window else 0,
+            kept_windows=sum(fingerprint in reusable.converted for fingerprint in fingerprints)
+            if len(windows) > 1
+            else 0,
             unchanged=_unchanged(pull, later.get(pull.dataset)),
             memory=known[pull],
             scheduled=None if reports is None else found.get(pull, ()),

@@ -128,7 +128,7 @@ class StoredQueries:
             return made  # the listing lags: the oldest is unknown
         self.events.emit(QueryAdopted(query_id=oldest.query_id))
         try:
-            await self.client.delete_query(made.query_id)
+            await self.client.delete_query(made.query_id, optional=True)
         except NotFound:
             pass
         except (ReportingError, TransferError):
