@@ -33,7 +33,6 @@ class Event:
     An event of a run.
 
     Attributes:
-        level: How much it matters.
         dataset: The dataset that it is about; without one given, the one of the task that makes the event.
     """
 

@@ -146,12 +146,7 @@ def main() -> None:
 
 
 def _check_open_files() -> None:
-    """
-    Take as many open files as this user may have, if few are allowed by default.
-
-    Raises:
-        BulkpullError: They are too few for any command; nothing was begun.
-    """
+    """Take as many open files as this user may have, if few are allowed by default."""
     limit = platforms.current().raise_open_file_limit(_ENOUGH_FILES)
     if limit is not None and limit < _FEWEST_FILES:
         raise BulkpullError(
@@ -180,15 +175,7 @@ _REMOVES: dict[tuple[str, ...], tuple[str, ...]] = {("reports", "update"): ("--d
 
 
 def check_given(arguments: Sequence[str]) -> None:
-    """
-    Refuse empty values, such as those of a shell variable that is not set.
-
-    Args:
-        arguments: Those of the program, without its name.
-
-    Raises:
-        SettingsError: One of them is empty, and that has no meaning there.
-    """
+    """Refuse empty values, such as those of a shell variable that is not set."""
     may_be_empty = _REMOVES.get(tuple(arguments[:2]), ())
     for number, argument in enumerate(arguments):
         before = arguments[number - 1] if number else ""

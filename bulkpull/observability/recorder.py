@@ -194,12 +194,7 @@ def tidy(store: OutputStore, *, kept: int = _KEPT_ACCOUNTS) -> None:
 
 
 def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, int]:
-    """
-    Rows of the snapshots that those of `manifest` replaced, by dataset (pure).
-
-    Args:
-        earlier: Manifests of the folder, newest first; only those of runs before count.
-    """
+    """Rows of the snapshots that those of `manifest` replaced, by dataset (pure)."""
     sought = {record.dataset for record in manifest.datasets if record.status == "complete"}
     found: dict[str, int] = {}
     for other in islice(earlier, _MOST_LOOKED_AT):
@@ -232,9 +227,6 @@ async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> A
     Record the run that begins within the block: every event goes into its log, and each minute its progress is told.
 
     Notifications of the run's end are sent when the block is over, whichever way it ended.
-
-    Args:
-        settings: `output` as the user named it, and what else is to be left where.
     """
     keeper = RunRecorder(settings, events=events, clock=clock)
     await keeper.open()

@@ -19,6 +19,7 @@ from pydantic import (
     model_serializer,
 )
 
+from bulkpull.conversion.file_formats import format_names
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.foreign_text import writable
 from bulkpull.output.atomic_files import json_text
@@ -274,6 +275,11 @@ class Manifest(_Record):
         if any(isinstance(record.error, AuthError) for record in lost):
             return AuthError.exit_code
         return 3 if lost else 0
+
+    @property
+    def file_format(self) -> str:
+        """The name of the format of its files, as people know it."""
+        return format_names(file.path for record in self.datasets for file in record.files)
 
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON values."""

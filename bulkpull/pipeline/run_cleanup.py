@@ -87,12 +87,7 @@ def clear_old_parts(folder: OutputFolder, *, now: datetime) -> None:
 
 
 def delete_unneeded_reports(context: RunContext, published: Iterable[str], *, orphans: Iterable[Report]) -> None:
-    """
-    Delete, in the background, reports of published datasets and of runs that will not be resumed.
-
-    Args:
-        published: The datasets that this run has published already, before it was resumed.
-    """
+    """Delete, in the background, reports of published datasets and of runs that will not be resumed."""
     for dataset in published:
         for report in context.reusable.rest(dataset):
             context.delete_leftover_report(report, dataset=dataset)

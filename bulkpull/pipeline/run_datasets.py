@@ -37,10 +37,7 @@ async def run_datasets(
     Execute the decisions for all pulls, and delete what is no longer needed on the service.
 
     Args:
-        pulls: Those that are not done, in the order in which they begin.
-        create_context: Takes the task groups `background` and `tidying`.
         results: Has an outcome for each pull; gets the new one, also where the run is interrupted.
-        conversions_ahead: How many files are going to be converted.
     """
     async with anyio.create_task_group() as watching:
         async with anyio.create_task_group() as tidying:

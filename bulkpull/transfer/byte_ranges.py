@@ -51,9 +51,9 @@ def missing(present: Iterable[ByteRange], *, size_bytes: int) -> list[ByteRange]
     return gaps
 
 
-# A file takes at most so many shares, and a large one is not held to shares that take long.
+# A small file takes at most so many requests that bring progress. Of a large one, this much is worth a request.
 _SHARES = 64
-_LARGEST_SHARE_BYTES = 4 << 20
+_LARGEST_SHARE_BYTES = 512 << 10
 _SHARE_OF_UNKNOWN_BYTES = 64 << 10
 
 

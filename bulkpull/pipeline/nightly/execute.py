@@ -37,9 +37,7 @@ class DecisionExecutor:
     Executes the decision for one dataset.
 
     Args:
-        planned: The outcome before anything has been done.
         only_new_data: Data that are published already make no new snapshot.
-        reset_types: As in `DatasetExport`.
         submit_only: Orders reports for a later run to collect, and fetches nothing now.
     """
 
@@ -230,9 +228,11 @@ class DecisionExecutor:
     async def _delete_replaced(self, decision: Decision, schedule: ScheduleDecision, *, is_served: bool) -> None:
         if self.submit_only and decision.execution is not None:
             return  # the execution that the resumed run collects would be gone with its report (97, case N19)
+        # Where its deletion makes room for the next one, it is tried again after a 429.
+        delete = partial(self.context.delete_report, dataset=self._dataset, optional=is_served)
         async with anyio.create_task_group() as group:
             for report in schedule.replaced:
-                group.start_soon(partial(self.context.delete_report, report, dataset=self._dataset))
+                group.start_soon(delete, report)
         if schedule.replaced and not is_served:
             await self._provide_schedule(decision, schedule)  # the quota of active reports has room now
 

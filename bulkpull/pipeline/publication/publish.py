@@ -60,7 +60,6 @@ class Published:
 
     Attributes:
         files: With their paths relative to the output folder.
-        undone: Clean-up steps that failed; the next run does them.
     """
 
     files: list[PublishedFile]
@@ -75,7 +74,6 @@ class Publisher:
     Args:
         retain_runs: Snapshots kept per dataset, the current one included.
         check_lock: Raises if this run no longer holds the lock of the output folder.
-        account: The account of the output folder.
     """
 
     store: OutputStore
@@ -187,9 +185,6 @@ async def stage_files(
 ) -> list[PublishedFile]:
     """
     Link or copy the files of all parts into `folder`; the parts keep theirs until the snapshot is named.
-
-    Args:
-        folder: Made anew, within `private`.
 
     Returns:
         The files with the names that they have there. Names contain the run: a reader that lists one snapshot and

@@ -57,12 +57,7 @@ def split_months(window: Window) -> tuple[Window, ...]:
 
 
 def history_start(ranges: Sequence[str], *, now: datetime) -> datetime | None:
-    """
-    The month with which a dataset's data begin, as far as the service lists it; `None` for not at all.
-
-    Args:
-        ranges: The spans that the service lists for the dataset.
-    """
+    """The month with which a dataset's data begin, as far as the service lists it; `None` for not at all."""
     days = _widest_days(ranges)
     return None if days is None else _first_of_month(now.astimezone(UTC) - timedelta(days=days) - _MARGIN)
 
@@ -160,12 +155,7 @@ def split_pull(pull: Pull, *, catalog: Catalog, now: datetime) -> list[Pull]:
 
 
 def with_halves(pull: Pull, splits: Collection[str]) -> Iterator[Pull]:
-    """
-    The pull of a window, and of the halves in which earlier runs requested it.
-
-    Args:
-        splits: The fingerprints of windows that were requested in halves.
-    """
+    """The pull of a window, and of the halves in which earlier runs requested it."""
     yield pull
     if pull.window is None or pull_fingerprint(pull) not in splits:
         return

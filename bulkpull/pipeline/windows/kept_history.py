@@ -55,11 +55,6 @@ def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, re
     """
     Choose the published windows to keep, and the start of those to request again (pure).
 
-    Args:
-        pull: With the whole window.
-        published: The current snapshot under its name.
-        restated_months: The setting `history_restated_months`.
-
     Raises:
         HeldBack: The published history would be replaced by one that begins later or ends earlier.
     """
@@ -75,12 +70,7 @@ def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, re
 
 
 def published_parts(record: DatasetRecord | None, pull: Pull, *, output: Path) -> list[ConvertedPull]:
-    """
-    The windows of the published snapshot, the oldest first, as parts that have arrived.
-
-    Args:
-        record: The snapshot's record; without windows in it the result is empty.
-    """
+    """The windows of the published snapshot, the oldest first, as parts that have arrived."""
     if record is None or len(record.parts) != len(record.files):
         return []
     parts: list[ConvertedPull] = []
@@ -127,7 +117,6 @@ def keep_before(
     The published parts that are kept, and the start of the windows that are requested again (pure).
 
     Args:
-        since: The start of the whole.
         restated_from: What begins later may still be restated by the service.
     """
     kept = 0
