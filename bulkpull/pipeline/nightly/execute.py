@@ -20,8 +20,8 @@ from bulkpull.output.ledger import STANDING
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.dataset import DatasetExport
-from bulkpull.pipeline.nightly.decide import order_if_due
 from bulkpull.pipeline.nightly.decision import Action, Decision, ScheduleDecision
+from bulkpull.pipeline.nightly.decision_rules import order_if_due
 from bulkpull.pipeline.nightly.remembered_reports import MISSED, UNCHANGED
 from bulkpull.pipeline.nightly.scheduled_report_rules import serves
 from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
