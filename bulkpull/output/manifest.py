@@ -31,7 +31,8 @@ RunStatus = Literal["complete", "partial", "failed"]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    # Built when first used: most runs need a few of these, and each is built with all that it holds.
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     def __getitem__(self, name: str) -> Any:
         if name not in type(self).model_fields:

@@ -28,7 +28,7 @@ from bulkpull.pipeline.resume import EarlierRuns
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, load_form
 from bulkpull.pipeline.steps.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.steps.naming import parse_report_name
-from bulkpull.pipeline.windows.kept_history import history_starts
+from bulkpull.pipeline.windows.date_windows import history_starts
 
 _MOST_LISTED = 8
 
