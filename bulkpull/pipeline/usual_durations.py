@@ -22,10 +22,6 @@ def usual_durations(ordered: Iterable[StepEntry], executed: Iterable[StepEntry])
     """
     How long reports usually take: the median of the latest five of each dataset.
 
-    Args:
-        ordered: The ledger's steps `report`, the oldest first.
-        executed: Its steps `execution`, the oldest first.
-
     Returns:
         Seconds by dataset, from the order to the service's own time of completion; where one of these times is missing
         or odd, to the moment at which the completion was seen.

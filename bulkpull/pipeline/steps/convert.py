@@ -24,8 +24,8 @@ from bulkpull.conversion.messages import (
     WindowBounds,
 )
 from bulkpull.errors import BulkpullError, ConverterDied
-from bulkpull.pipeline.steps import converter
-from bulkpull.pipeline.steps.converter import Converter
+from bulkpull.pipeline.steps import converter_process
+from bulkpull.pipeline.steps.converter_process import Converter
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +108,6 @@ async def widen_file(
     """
     Write a published file anew with other columns and wider types, in a child process.
 
-    Args:
-        into, types: As in `WideningRequest`.
-
     Raises:
         ConverterDied: The child was killed, crashed or stood still.
         DiskTrouble: `into` cannot be written.
@@ -126,10 +123,6 @@ async def warm_up(limiter: anyio.CapacityLimiter, *, most: int) -> None:
     Starting one costs half a second of processor time, most of it for importing polars, which is better spent while
     the service still makes its reports. Runs until it is cancelled, and ends the idle children then. Where the system
     allows no further process, there are fewer: a conversion that needs one starts it, and reports the failure.
-
-    Args:
-        limiter: How many files may be converted at once; no more children than that.
-        most: How many files are expected; no more children than that.
     """
     spares: list[Converter] = []
     _spares.set(spares)
@@ -197,7 +190,7 @@ async def _child(threads: int | None) -> AsyncIterator[tuple[Converter, list[Con
 
 async def _start(*, threads: int | None = None) -> Converter:
     # Secrets in the environment are of no use to the child.
-    return await converter.start(without_secrets(os.environ), threads=threads)
+    return await converter_process.start(without_secrets(os.environ), threads=threads)
 
 
 async def _ask(child: Converter, order: ConversionRequest | WideningRequest) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Collects the facts for `decide`, for all datasets at once, with as few calls to the service as possible."""
+"""Gathers the facts for `decision_rules`, for all datasets at once, with as few calls to the service as possible."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from bulkpull.output.ledger import StepEntry
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.output.store import OutputStore
-from bulkpull.pipeline.nightly.decide import decide
 from bulkpull.pipeline.nightly.decision import DatasetFacts, Decision, Seen
+from bulkpull.pipeline.nightly.decision_rules import decide
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.nightly.scheduled_report_rules import Schedule, find_candidates, is_late
 from bulkpull.pipeline.reusable_work import Reusable
@@ -54,14 +54,10 @@ async def decide_all(
     Args:
         parts: The pulls, each with the windows in which it may be requested.
         damaged: Datasets whose published files are not whole any more; they count as not published.
-        memories: What the ledger knows of each dataset's scheduled reports.
-        unchanged: The ledger's notes on data that were found to be those that are published.
         reports: All reports that the service lists; `None` where the list is unknown.
         lookup: Asks for the completed executions. A report that the service refuses by itself counts as one that did
             not run.
         schedule: The times of a nightly run, which reads the executions of all scheduled reports; `None` for an export.
-        done: Datasets that the run that is carried on has published.
-        reusable: What earlier runs left.
 
     Raises:
         BulkpullError: The service could not be asked.
@@ -88,7 +84,9 @@ async def decide_all(
             collectable=tuple(
                 report.report_id for fingerprint in fingerprints for report in reusable.reports.get(fingerprint, [])
             ),
-            kept_windows=sum(fingerprint in reusable.converted for fingerprint in fingerprints) if pull.window else 0,
+            kept_windows=sum(fingerprint in reusable.converted for fingerprint in fingerprints)
+            if len(windows) > 1
+            else 0,
             unchanged=_unchanged(pull, later.get(pull.dataset)),
             memory=known[pull],
             scheduled=None if reports is None else found.get(pull, ()),
