@@ -163,7 +163,7 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
     )
     yield gauge("rows", "Rows of the snapshot that is current.", by_dataset(rows))
     yield gauge(
-        "bytes", "Bytes of Parquet of the snapshot.", by_dataset({one.dataset: one.stored_bytes for one in there})
+        "bytes", "Bytes of the files of the snapshot.", by_dataset({one.dataset: one.stored_bytes for one in there})
     )
     made = {one.dataset: _unix(one.generated_at) for one in there if one.generated_at}
     yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", by_dataset(made))

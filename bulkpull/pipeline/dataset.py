@@ -43,8 +43,8 @@ from bulkpull.pipeline.publication.publish_checks import check_publishable, find
 from bulkpull.pipeline.publication.publish_notes import drift_notes, noted_rows_before, publication_notes
 from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
 from bulkpull.pipeline.publication.type_merge import empty_columns, published_types
-from bulkpull.pipeline.reusable_work import IN_WINDOWS, InWindows
-from bulkpull.pipeline.steps.converted_pull import PARTS, ConvertedPull
+from bulkpull.pipeline.reusable_work import IN_WINDOWS, PARTS, InWindows
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullProgress

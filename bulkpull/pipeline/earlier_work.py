@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 
@@ -16,6 +17,7 @@ from bulkpull.output.integrity import size_of
 from bulkpull.output.layout import RUN_ID, Layout
 from bulkpull.output.ledger import Ledger, StepEntry
 from bulkpull.output.manifest import DatasetRecord, PartRecord
+from bulkpull.output.no_follow import size_beneath
 from bulkpull.output.store import OutputStore
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.resume import EarlierRuns
@@ -31,7 +33,6 @@ from bulkpull.pipeline.reusable_work import (
     may_reuse,
     sort_reports,
 )
-from bulkpull.pipeline.steps.converted_pull import was_cleared
 from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import split_pull, with_halves
 from bulkpull.question import question_of
@@ -189,6 +190,14 @@ async def _published_reports(pulls: Iterable[Pull], folder: OutputFolder, *, led
 def _still_there(entries: Sequence[StepEntry], private: Path) -> list[StepEntry]:
     """The converted pulls whose files were not cleared since; the ledger keeps the entries of published ones too."""
     return [entry for entry in entries if not was_cleared(entry.facts, private)]
+
+
+def was_cleared(facts: Mapping[str, Any], private: Path) -> bool:
+    """Whether the downloaded file that the ledger describes is gone: its data are published, or were given up."""
+    try:
+        return size_beneath(Path(facts["stored"]["path"]), root=private) is None
+    except (KeyError, TypeError):
+        return True  # written by another version
 
 
 def _is_outdated(entry: StepEntry, answered: Mapping[str, datetime]) -> bool:

@@ -24,6 +24,8 @@ _RESTATED = timedelta(days=62)
 FRESH = timedelta(hours=24)
 
 
+PARTS = "parts"
+"""In the private folder: the windows of datasets that are not published yet, by dataset and mark, whatever the run."""
 SPLIT = "split"
 """The ledger's step for a window that was requested in halves."""
 IN_WINDOWS = "in_windows"
