@@ -42,7 +42,7 @@ PURE = (
     "transport/proxy_errors.py",
     "insights/report_orders.py",
     "insights/lost_creation.py",
-    "pipeline/nightly/decide.py",
+    "pipeline/nightly/decision_rules.py",
     "pipeline/outcome.py",
     "pipeline/plan.py",
     "pipeline/plan_names.py",

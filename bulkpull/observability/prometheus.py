@@ -157,11 +157,13 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
         return [({"dataset": dataset}, values[dataset]) for dataset in sorted(values)]
 
     yield gauge(
-        "last_success_timestamp_seconds", "When the dataset was last exported, or found unchanged.", by_dataset(success)
+        "last_success_timestamp_seconds",
+        "When it was last exported, or skipped with no newer data.",
+        by_dataset(success),
     )
     yield gauge("rows", "Rows of the snapshot that is current.", by_dataset(rows))
     yield gauge(
-        "bytes", "Bytes of Parquet of the snapshot.", by_dataset({one.dataset: one.stored_bytes for one in there})
+        "bytes", "Bytes of the files of the snapshot.", by_dataset({one.dataset: one.stored_bytes for one in there})
     )
     made = {one.dataset: _unix(one.generated_at) for one in there if one.generated_at}
     yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", by_dataset(made))

@@ -25,7 +25,6 @@ from bulkpull.events import Events
 from bulkpull.observability.html_report import render_report
 from bulkpull.observability.notifications import send_notices
 from bulkpull.observability.progress import INTERVAL_S, Progress
-from bulkpull.observability.prometheus_values import write_numbers, write_progress
 from bulkpull.observability.run_log import RunLog, parse_entry
 from bulkpull.observability.run_summary import RunSummary
 from bulkpull.observability.telemetry import telemetry_for
@@ -100,6 +99,8 @@ class RunRecorder:
         await self._write_artifact(page, partial(self._write_page, manifest))
         self._manifest = manifest
         if (path := self._metrics_file) is not None:
+            from bulkpull.observability.prometheus_values import write_numbers  # noqa: PLC0415 - few runs need it
+
             async with self._metrics_turn:
                 await self._write_artifact(path, partial(write_numbers, path, manifest, output=self._output))
 
@@ -115,6 +116,8 @@ class RunRecorder:
     async def _renew_metrics(self, *, is_running: bool) -> None:
         if (path := self._metrics_file) is None:
             return
+        from bulkpull.observability.prometheus_values import write_progress  # noqa: PLC0415 - few runs need it
+
         async with self._metrics_turn:
             if self._manifest is not None:
                 return  # the file tells how the run ended

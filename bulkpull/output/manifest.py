@@ -19,6 +19,7 @@ from pydantic import (
     model_serializer,
 )
 
+from bulkpull.conversion.file_formats import format_names
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.foreign_text import writable
 from bulkpull.output.atomic_files import json_text
@@ -30,7 +31,8 @@ RunStatus = Literal["complete", "partial", "failed"]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    # Built when first used: most runs need a few of these, and each is built with all that it holds.
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     def __getitem__(self, name: str) -> Any:
         if name not in type(self).model_fields:
@@ -132,7 +134,7 @@ class DecisionRecord(_Record):
     """
     Where the run took a dataset's data from, and why.
 
-    `action` is `keep`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a nightly run
+    `action` is `skip`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a nightly run
     what became of the scheduled report: `keep`, `make`, `replace` or `leave`.
     """
 
@@ -274,6 +276,11 @@ class Manifest(_Record):
         if any(isinstance(record.error, AuthError) for record in lost):
             return AuthError.exit_code
         return 3 if lost else 0
+
+    @property
+    def file_format(self) -> str:
+        """The name of the format of its files, as people know it."""
+        return format_names(file.path for record in self.datasets for file in record.files)
 
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON values."""

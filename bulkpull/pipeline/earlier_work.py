@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 
@@ -16,19 +17,22 @@ from bulkpull.output.integrity import size_of
 from bulkpull.output.layout import RUN_ID, Layout
 from bulkpull.output.ledger import Ledger, StepEntry
 from bulkpull.output.manifest import DatasetRecord, PartRecord
+from bulkpull.output.no_follow import size_beneath
 from bulkpull.output.store import OutputStore
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.resume import EarlierRuns
 from bulkpull.pipeline.reusable_work import (
+    FRESH,
+    IN_WINDOWS,
     KEPT,
     SPLIT,
+    InWindows,
     KnownRun,
     Reusable,
     SortedReports,
     may_reuse,
     sort_reports,
 )
-from bulkpull.pipeline.steps.converted_pull import was_cleared
 from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import split_pull, with_halves
 from bulkpull.question import question_of
@@ -89,14 +93,8 @@ async def find_reusable(
     done = await _published_before(ledger, run_id=run_id, folder=folder) if earlier.carried_on else {}
     noted_splits = await ledger.noted(SPLIT, since=iso_utc(now - KEPT))
     splits = frozenset(str(entry.facts["mark"]) for entry in noted_splits)
-    parts = {
-        pull: [
-            half
-            for window in dict.fromkeys((pull, *split_pull(pull, catalog=load_catalog(), now=now)))
-            for half in with_halves(window, splits)
-        ]
-        for pull in pulls
-    }
+    in_windows = await _requested_in_windows(ledger, since=iso_utc(now - FRESH))
+    parts = {pull: _parts_of(pull, in_windows.get(pull_fingerprint(pull)), splits, now=now) for pull in pulls}
     to_fetch = [part for pull, windows in parts.items() if pull.dataset not in done for part in windows]
     fingerprints = {part: pull_fingerprint(part) for part in to_fetch}
     known_fingerprints = {
@@ -140,8 +138,35 @@ async def find_reusable(
     kept += [entry for entry in await ledger.steps(run_id) if entry.step == "converted"]
     kept = await anyio.to_thread.run_sync(_still_there, kept, Layout(folder.output).private)
     converted = {str(entry.facts["mark"]): entry.facts for entry in kept if not _is_outdated(entry, answered)}
-    reusable = Reusable(found.usable, converted, splits)
+    there = {
+        pull_fingerprint(pull)
+        for pull, windows in parts.items()
+        if any(fingerprints.get(part) in converted or found.usable.get(fingerprints.get(part, "")) for part in windows)
+    }
+    # Where nothing of the windows is left, one report for all is tried first, as if they had never been.
+    in_windows = {mark: windows for mark, windows in in_windows.items() if mark in there}
+    parts = {pull: _parts_of(pull, in_windows.get(pull_fingerprint(pull)), splits, now=now) for pull in parts}
+    reusable = Reusable(found.usable, converted, splits, in_windows)
     return ReusableWork(done, listed, parts, reusable, orphans=[] if listed is None else found.orphans)
+
+
+async def _requested_in_windows(ledger: Ledger, *, since: str) -> dict[str, InWindows]:
+    """The datasets that were requested in windows whose outcome is not known, by fingerprint of the whole pull."""
+    found: dict[str, InWindows] = {}
+    for entry in await ledger.noted(IN_WINDOWS, since=since):
+        mark = str(entry.facts["mark"])
+        if entry.facts.get("failed"):
+            found.pop(mark, None)
+        else:
+            found[mark] = InWindows.from_ledger(entry.facts)
+    return found
+
+
+def _parts_of(pull: Pull, in_windows: InWindows | None, splits: Collection[str], *, now: datetime) -> list[Pull]:
+    """The pull itself, its windows, and the halves of windows, in which it may be requested."""
+    asked = replace(pull, window=in_windows.window) if in_windows and pull.window is None else pull
+    windows = dict.fromkeys((pull, *split_pull(asked, catalog=load_catalog(), now=now)))
+    return [half for window in windows for half in with_halves(window, splits)]
 
 
 def _published_data_time(pull: Pull, folder: OutputFolder) -> datetime | None:
@@ -165,6 +190,14 @@ async def _published_reports(pulls: Iterable[Pull], folder: OutputFolder, *, led
 def _still_there(entries: Sequence[StepEntry], private: Path) -> list[StepEntry]:
     """The converted pulls whose files were not cleared since; the ledger keeps the entries of published ones too."""
     return [entry for entry in entries if not was_cleared(entry.facts, private)]
+
+
+def was_cleared(facts: Mapping[str, Any], private: Path) -> bool:
+    """Whether the downloaded file that the ledger describes is gone: its data are published, or were given up."""
+    try:
+        return size_beneath(Path(facts["stored"]["path"]), root=private) is None
+    except (KeyError, TypeError):
+        return True  # written by another version
 
 
 def _is_outdated(entry: StepEntry, answered: Mapping[str, datetime]) -> bool:

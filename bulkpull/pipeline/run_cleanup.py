@@ -25,8 +25,7 @@ from bulkpull.output.retention import retire_runs
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import is_worth_resuming
-from bulkpull.pipeline.reusable_work import KEPT
-from bulkpull.pipeline.steps.converted_pull import PARTS
+from bulkpull.pipeline.reusable_work import KEPT, PARTS
 
 # How long deletions may go on once all datasets are done.
 _TIDYING_S = 10.0

@@ -18,7 +18,7 @@ from bulkpull.output.ledger import Ledger
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable
 from bulkpull.pipeline.nightly.decision import Decision
-from bulkpull.pipeline.nightly.decision_facts import decide_all, schedule_of
+from bulkpull.pipeline.nightly.gather_facts import decide_all, schedule_of
 from bulkpull.pipeline.nightly.remembered_reports import UNCHANGED
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
 from bulkpull.pipeline.offer_check import published_datasets
@@ -28,7 +28,7 @@ from bulkpull.pipeline.resume import EarlierRuns
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, load_form
 from bulkpull.pipeline.steps.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.steps.naming import parse_report_name
-from bulkpull.pipeline.windows.kept_history import history_starts
+from bulkpull.pipeline.windows.date_windows import history_starts
 
 _MOST_LISTED = 8
 

@@ -20,9 +20,9 @@ _OF_ITS_OWN = "give each clause by its own option or key, without its keyword"
 _FOREIGN = {
     "OR": "conditions are joined by AND only; for several values of one column write: Name IN ('a', 'b')",
     "AS": "there is no alias: a column keeps its name",
-    "JOIN": "a query reads one dataset: export both and join the Parquet files",
-    "INNER": "a query reads one dataset: export both and join the Parquet files",
-    "LEFT": "a query reads one dataset: export both and join the Parquet files",
+    "JOIN": "a query reads one dataset: export both and join the files",
+    "INNER": "a query reads one dataset: export both and join the files",
+    "LEFT": "a query reads one dataset: export both and join the files",
     "UNION": "a query reads one dataset: make two queries",
     "GROUP": "leave it out: a metric is computed for every combination of the columns selected beside it",
     "HAVING": "write the condition into WHERE, where metrics may stand as well",
@@ -30,7 +30,7 @@ _FOREIGN = {
     "IS": "there is no IS NULL; compare with a value",
     "NULL": "there is no NULL to compare with",
     "CONTAINS": "write: Name LIKE '%text%'",
-    "OFFSET": "there is no OFFSET; select all rows and read a part of the Parquet files",
+    "OFFSET": "there is no OFFSET; select all rows and read a part of the file",
     "TOP": "write LIMIT and the number near the end of the query",
     "EXISTS": "there is no sub-query",
 }

@@ -20,7 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
 import anyio
 from anyio import to_thread
 from yarl import URL
@@ -45,8 +44,11 @@ from bulkpull.transport.proxies import Proxies, Proxy
 from bulkpull.transport.proxy_errors import connect_refusal
 from bulkpull.transport.rate_limit import parse_http_date
 from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
-from bulkpull.transport.trust_store import trusted_certificates
+from bulkpull.transport.trust_store import certificates_read_late, trusted_certificates
 from bulkpull.url_safety import check_address, check_reach, join_address, same_origin
+
+with certificates_read_late():
+    import aiohttp
 
 __all__ = [
     "TRANSFER_TIMEOUTS",

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -26,8 +27,10 @@ from bulkpull.output.layout import RAW, run_of_snapshot
 from bulkpull.output.manifest import Current, CurrentSnapshot, PublishedFile
 from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.store import INSIDE, OutputStore
-from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.question import Question
+
+if TYPE_CHECKING:  # a run without news does not load what converts files
+    from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 
 
 @dataclass(frozen=True, slots=True)

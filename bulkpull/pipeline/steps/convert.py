@@ -24,8 +24,8 @@ from bulkpull.conversion.messages import (
     WindowBounds,
 )
 from bulkpull.errors import BulkpullError, ConverterDied
-from bulkpull.pipeline.steps import converter
-from bulkpull.pipeline.steps.converter import Converter
+from bulkpull.pipeline.steps import converter_process
+from bulkpull.pipeline.steps.converter_process import Converter
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ async def _child(threads: int | None) -> AsyncIterator[tuple[Converter, list[Con
 
 async def _start(*, threads: int | None = None) -> Converter:
     # Secrets in the environment are of no use to the child.
-    return await converter.start(without_secrets(os.environ), threads=threads)
+    return await converter_process.start(without_secrets(os.environ), threads=threads)
 
 
 async def _ask(child: Converter, order: ConversionRequest | WideningRequest) -> bytes | None:

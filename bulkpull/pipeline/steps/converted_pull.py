@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBounds
 from bulkpull.model import Execution, Pull, Report
-from bulkpull.output.no_follow import status_beneath
+from bulkpull.output.no_follow import size_beneath
 from bulkpull.pipeline.steps.download import DownloadedFile
 
 
@@ -64,8 +64,6 @@ class _Converted:
     name: str | None = None
 
 
-PARTS = "parts"
-"""In the private folder: the windows of datasets that are not published yet, by dataset and mark, whatever the run."""
 _CONVERTED = TypeAdapter(_Converted)
 _MOMENT = TypeAdapter(datetime | None)
 
@@ -138,14 +136,6 @@ def from_ledger(
     return KeptPart(ConvertedPull(pull, report, execution, known.stored, known.table, known.bounds), is_as_requested)
 
 
-def was_cleared(facts: Mapping[str, Any], private: Path) -> bool:
-    """Whether the downloaded file that the ledger describes is gone: its data are published, or were given up."""
-    try:
-        return _size(Path(facts["stored"]["path"]), private) is None
-    except (KeyError, TypeError):
-        return True  # written by another version
-
-
 def files_exist(part: ConvertedPull, private: Path) -> bool:
     """
     Whether its files are still there, whole as far as their sizes tell.
@@ -154,21 +144,14 @@ def files_exist(part: ConvertedPull, private: Path) -> bool:
         private: The folder that they lie in. What was noted of another place (the output was moved or copied since)
             is not there.
     """
-    return _size(part.stored.path, private) is not None and all(
-        _size(file.path, private) == file.bytes for file in part.table.files
+    return size_beneath(part.stored.path, root=private) is not None and all(
+        size_beneath(file.path, root=private) == file.bytes for file in part.table.files
     )
 
 
 def is_stored(part: ConvertedPull, private: Path) -> bool:
     """Whether the file that it was converted from is still there, whole as far as its size tells."""
-    return _size(part.stored.path, private) == part.stored.size_bytes
-
-
-def _size(path: Path, private: Path) -> int | None:
-    try:
-        return status_beneath(private, path.relative_to(private).as_posix()).st_size
-    except (OSError, ValueError):
-        return None
+    return size_beneath(part.stored.path, root=private) == part.stored.size_bytes
 
 
 # In the order of the manifest. The last two prove only where the file ends, not that it is unchanged.

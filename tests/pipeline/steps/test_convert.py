@@ -25,9 +25,9 @@ from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, Conversi
 from bulkpull.conversion.worker import LENGTH
 from bulkpull.errors import ConverterDied, DiskTrouble, FileDamaged, NotTheReport, TooLarge
 from bulkpull.pipeline.steps import convert as converting
-from bulkpull.pipeline.steps import converter
+from bulkpull.pipeline.steps import converter_process
 from bulkpull.pipeline.steps.convert import BATCH_BYTES, convert_report, warm_up
-from bulkpull.pipeline.steps.converter import Converter
+from bulkpull.pipeline.steps.converter_process import Converter
 
 pytestmark = pytest.mark.child_processes
 CSV = b"MPNId,Quantity\r\n0012,7\r\n0013,007\r\n"
@@ -400,7 +400,7 @@ async def test_a_spare_child_that_died_while_idle_does_no_harm(stored: Path, int
 
 
 def test_a_child_looks_for_the_package_where_this_process_has_it_and_not_within_the_package() -> None:
-    assert Path(converter._PACKAGE_ROOT) == Path(bulkpull.__file__).parents[1]
+    assert Path(converter_process._PACKAGE_ROOT) == Path(bulkpull.__file__).parents[1]
 
 
 @pytest.mark.case("C12")
@@ -433,7 +433,7 @@ async def test_rubbish_on_the_channel_itself_ends_the_wait(  # noqa: PLR0917 - f
 async def test_a_child_that_is_stopped_is_given_up(
     slow: Path, into: Path, children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(converter, "SILENCE_S", 0.05)
+    monkeypatch.setattr(converter_process, "SILENCE_S", 0.05)
     start = converting._start
 
     async def start_stopped(*, threads: int | None = None) -> Converter:
@@ -454,8 +454,8 @@ async def test_a_child_that_lives_and_does_nothing_is_given_up(
     slow: Path, into: Path, children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for a file that nobody writes; its heartbeats alone are no work."""
-    monkeypatch.setattr(converter, "STILL_S", 0.0)
-    monkeypatch.setattr(converter, "_WORKING_S", 1e9)
+    monkeypatch.setattr(converter_process, "STILL_S", 0.0)
+    monkeypatch.setattr(converter_process, "_WORKING_S", 1e9)
 
     with pytest.raises(ConverterDied, match="it stood still"):
         await convert(slow, into)
@@ -496,7 +496,7 @@ async def test_a_limit_on_processes_is_named(stored: Path, into: Path, monkeypat
 @pytest.mark.case("L5")
 @pytest.mark.parametrize("words", ["RuntimeError: can't start new thread", "thread panicked: failed to spawn thread"])
 def test_a_limit_on_threads_is_told_from_a_defect(words: str) -> None:
-    error = converter._died_error(1, f"Traceback\n{words}\n".encode())
+    error = converter_process._died_error(1, f"Traceback\n{words}\n".encode())
 
     assert "a limit on processes or threads" in error.reason
     assert "defect" not in error.reason
