@@ -312,7 +312,7 @@ async def test_only_a_child_for_the_first_try_keeps_its_memory_and_the_users_own
     monkeypatch.setattr(anyio, "open_process", noted)
     for environment in ({}, {"MALLOC_TRIM_THRESHOLD_": "1"}):
         with pytest.raises(ConverterDied):
-            await converter.start(environment, threads=threads)
+            await converter_process.start(environment, threads=threads)
 
     assert ("_RJEM_MALLOC_CONF" in seen[0]) is keeps_memory
     assert seen[1]["MALLOC_TRIM_THRESHOLD_"] == "1"
