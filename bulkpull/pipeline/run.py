@@ -339,7 +339,7 @@ class Run:
         return with_notes(record, ["its downloaded bytes were not kept, because it was published without `keep_raw`"])
 
     def _will_convert(self, decision: Decision) -> bool:
-        return not self.request.submit_only and decision.action is not Action.KEEP
+        return not self.request.submit_only and decision.action is not Action.SKIP
 
     async def _begin(self, ledger: Ledger) -> None:
         if not self._is_begun:
