@@ -148,7 +148,17 @@ class PartialFile:
         if (subject.execution_id, subject.blob) != (execution_id, blob_fingerprint(url)):
             return None
         sound = [extent for extent in extents if await anyio.to_thread.run_sync(self._is_sound, extent)]
-        await anyio.to_thread.run_sync(lambda: begin_journal(self.journal, subject, extents=sound))
+
+        def work() -> None:
+            # No later write would reach what a crash has left beyond the end of the file (case C56).
+            if (
+                subject.version.size_bytes is not None
+                and os.fstat(self._descriptor).st_size > subject.version.size_bytes
+            ):
+                os.ftruncate(self._descriptor, subject.version.size_bytes)
+            begin_journal(self.journal, subject, extents=sound)
+
+        await anyio.to_thread.run_sync(work)
         self._forget()
         for extent in sound:
             self._keep(extent)
