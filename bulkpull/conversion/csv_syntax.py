@@ -20,10 +20,6 @@ HEADER_ROW = 0  # the number of the header line where data rows count from 1
 def check_returns(marks: CsvIndex, *, size_bytes: int, row: int) -> None:
     """
     Refuse carriage returns outside quotes that no line feed follows: one reader ends the row there, another does not.
-
-    Args:
-        size_bytes: The bytes that were looked at; what follows a carriage return at their end is not known yet.
-        row: The number of the first row among them.
     """
     if not marks.returns.any():
         return
