@@ -81,13 +81,7 @@ def convert(order: ConversionRequest, *, read_bytes: int = READ_BYTES) -> Conver
 
 @dataclass(slots=True)
 class _Known:
-    """
-    What is known about the file so far; passed on from one pass to the next.
-
-    Attributes:
-        columns: By name, in the order of the file.
-        row_group_rows: Rows of one row group, as many as should fit into its bytes.
-    """
+    """What is known about the file so far; passed on from one pass to the next."""
 
     columns: dict[str, ColumnTyper] = field(default_factory=dict)
     row_group_rows: int = 0

@@ -29,7 +29,6 @@ class Batch:
 
     Attributes:
         data: Their bytes, ready for a CSV reader; ends with a line end.
-        rows: How many.
         first_row: The number of the first one among all data rows, from 1.
         content_bytes: The bytes of all fields without separators, line ends and quoting.
         nul_bytes: NUL characters among them.
@@ -56,8 +55,6 @@ def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes
 
     Args:
         pieces: The bytes after the header line, cut anywhere.
-        fields: How many fields each row must have.
-        separator: The byte between two fields.
 
     Raises:
         FileDamaged: The file ends inside quotes.

@@ -52,7 +52,6 @@ class ColumnTyper:
     Infers the type of one column, batch by batch.
 
     Attributes:
-        plan: The column as it was asked for.
         dtype: The type of the batches that `take` returns now.
     """
 
@@ -77,13 +76,7 @@ class ColumnTyper:
             self._reading = _reading_of(plan, published=self._published)
 
     def convert(self, text: pl.Series, *, first_row: int) -> pl.Series:
-        """
-        Read the next batch; `dtype` changes when its values ask for it.
-
-        Args:
-            text: The values as the file has them, empty ones as null.
-            first_row: The number of the batch's first row among all data rows, from 1.
-        """
+        """Read the next batch; `dtype` changes when its values ask for it."""
         is_empty = text.null_count() == text.len()
         self._has_values |= not is_empty
         if self._reading is None:
@@ -254,12 +247,7 @@ def _written_bytes(numbers: pl.Series) -> int:
 
 
 class _Amounts(_Reading):
-    """
-    Decimal amounts: the same number, though its zero padding may differ; the scale only ever grows.
-
-    Args:
-        least: The narrowest type to begin with.
-    """
+    """Decimal amounts: the same number, though its zero padding may differ; the scale only ever grows."""
 
     def __init__(self, least: pl.Decimal) -> None:
         self._dtype = least
