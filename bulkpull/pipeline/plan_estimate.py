@@ -64,7 +64,8 @@ class ExportEstimate:
             return "no report is created"
         time = "no earlier run shows how long they take"
         if self.elapsed_s is not None:
-            time = f"by earlier runs they take about {format_duration(self.elapsed_s)}"
+            length = f"about {format_duration(self.elapsed_s)}" if self.elapsed_s >= 1 else "less than a second"
+            time = f"by earlier runs they take {length}"
         quota = ""
         if self.quota_hours:
             quota = f", where the service allows {_ONE_OFFS_AN_HOUR} one-off reports an hour about {self.quota_hours} h"
