@@ -10,11 +10,11 @@ import typer
 from bulkpull.catalog import Catalog, CatalogDataset, duplicate_flag, load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.console import LONGEST_QUERY, new_table, print_grid, print_message, print_table
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.queries import with_drift
 from bulkpull.cli.service import NotOffered, call_service
-from bulkpull.cli.service_and_output import command_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.errors import AccessDenied
 from bulkpull.formatting import join_some, plural
@@ -41,8 +41,7 @@ _SUMS = (
 
 
 @command(
-    app,
-    example_lines=("bulkpull datasets --demo", "bulkpull datasets AzureUsage --demo", "bulkpull datasets --json"),
+    app, example_lines=("bulkpull datasets --demo", "bulkpull datasets AzureUsage --demo", "bulkpull datasets --json")
 )
 def datasets(
     name: Annotated[
@@ -90,11 +89,7 @@ async def _system_queries(client: InsightsClient) -> list[Query]:
 
 
 def describe(
-    offered: Sequence[OfferedDataset],
-    *,
-    queries: Sequence[Query],
-    catalog: Catalog,
-    choice: MetricsChoice = "amounts",
+    offered: Sequence[OfferedDataset], *, queries: Sequence[Query], catalog: Catalog, choice: MetricsChoice = "amounts"
 ) -> list[dict[str, Any]]:
     """
     Each offered dataset as JSON values, under its canonical name, the twenty first (pure).

@@ -60,9 +60,8 @@ from bulkpull.pipeline.run_cleanup import (
     datasets_not_begun,
     keep_downloads,
 )
-from bulkpull.pipeline.run_datasets import run_datasets
+from bulkpull.pipeline.run_datasets import RunResults, run_datasets
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
-from bulkpull.pipeline.run_results import RunResults
 from bulkpull.pipeline.steps.execution_lookup import form_recorder
 from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, slowest_first, usual_durations
 from bulkpull.timespans import WIDEST

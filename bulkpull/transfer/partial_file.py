@@ -168,12 +168,7 @@ class PartialFile:
         return subject.version
 
     async def write(self, chunks: Sequence[bytes | memoryview], *, offset: int) -> None:
-        """
-        Put bytes where they belong; no two streams write to the same place.
-
-        Raises:
-            OSError: As the disk refused it.
-        """
+        """Put bytes where they belong; no two streams write to the same place."""
 
         def pour(put: Put) -> None:
             for chunk in chunks:
@@ -190,9 +185,6 @@ class PartialFile:
 
         Returns:
             How many bytes came.
-
-        Raises:
-            OSError: As the disk refused them.
         """
         start = self._start_by_end.get(offset, offset)
         extent = self._extents.get(start)
@@ -231,12 +223,7 @@ class PartialFile:
             raise
 
     async def fsync(self) -> None:
-        """
-        Make durable what has been written.
-
-        Raises:
-            OSError: The disk refused it.
-        """
+        """Make durable what has been written."""
         if self._is_durable:
             return
 

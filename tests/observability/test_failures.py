@@ -12,7 +12,7 @@ from bulkpull.errors import AuthError, BulkpullError, DiskTrouble, HeldBack
 from bulkpull.observability.failures import failure_groups, group_by_reason
 from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
-from bulkpull.pipeline.publication.publish_notes import describe_shrink
+from bulkpull.pipeline.publication.publish_checks import describe_shrink
 from bulkpull.platforms import mount_point
 
 
