@@ -78,7 +78,9 @@ def held_back_by(store: OutputStore, run_ids: Iterable[str], current: Current) -
         manifest = load_manifest(store, run_id)
         for record in manifest.datasets if manifest else ():
             snapshot = current.datasets.get(record.dataset)
-            is_newer = manifest and (snapshot is None or manifest.finished_at >= (snapshot.published_at or ""))
+            is_newer = manifest and (
+                snapshot is None or snapshot.published_at is None or manifest.finished_at >= snapshot.published_at
+            )
             if record.held_back and is_newer:
                 held[record.dataset] = run_id
     return held

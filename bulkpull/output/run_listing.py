@@ -11,7 +11,8 @@ import anyio
 
 from bulkpull.errors import LedgerError
 from bulkpull.output.layout import Layout
-from bulkpull.output.ledger import Ledger, opened_ledger
+from bulkpull.output.ledger import Ledger, opened_ledger, read_facts
+from bulkpull.output.ledger_facts import PublicationFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.run_history import run_ids
 from bulkpull.output.store import LocalStore
@@ -52,11 +53,7 @@ def published_by(folder: Path, run_id: str) -> dict[str, DatasetRecord] | None:
         if all(run.run_id != run_id for run in await ledger.runs()):
             return None
         steps = await ledger.steps(run_id)
-        return {
-            step.dataset: DatasetRecord.model_validate(step.facts["record"])
-            for step in steps
-            if step.step == "published"
-        }
+        return {entry.dataset: entry.facts.record for entry in read_facts(PublicationFacts, steps)}
 
     try:
         return ask_ledger(folder, read)

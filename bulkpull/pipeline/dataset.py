@@ -32,6 +32,7 @@ from bulkpull.event_types import CleanupPostponed, ColumnKeptAsText, DriftFound,
 from bulkpull.formatting import join_some
 from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.cleanup import Undone
+from bulkpull.output.ledger_facts import PublicationFacts
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedFile
 from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.snapshots import find_last_answer
@@ -279,7 +280,7 @@ class DatasetExport:
         self._notes += [undone.note for undone in published.undone]
         record = self.describe(self.outcome)
         try:
-            await context.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
+            await context.note(self.pull.dataset, PublicationFacts(record))
         except (LedgerError, DiskTrouble) as trouble:
             undone = Undone(self.pull.dataset, "ledger", trouble.message)
             context.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any
 
 from bulkpull.model import Report
+from bulkpull.output.ledger_facts import ConversionFacts
 from bulkpull.pipeline.steps.naming import ReportName, parse_report_name
 
 # A window that has arrived is kept for the rest of its dataset: the service restates the latest months only.
@@ -23,10 +23,6 @@ _RESTATED = timedelta(days=62)
 FRESH = timedelta(hours=24)
 
 
-SPLIT = "split"
-"""The ledger's step for a window that was requested in halves."""
-
-
 @dataclass(slots=True)
 class Reusable:
     """
@@ -34,12 +30,12 @@ class Reusable:
 
     Attributes:
         reports: The latest attempt last.
-        converted: Facts of the ledger about files that were converted (`PullRunner` writes and reads them).
+        converted: The latest conversion.
         splits: Windows that were requested in halves, because their reports failed.
     """
 
     reports: dict[str, list[Report]] = field(default_factory=dict)
-    converted: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    converted: dict[str, ConversionFacts] = field(default_factory=dict)
     splits: frozenset[str] = frozenset()
 
     def has(self, fingerprint: str) -> bool:

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ async def test_others_are_told_when_the_folder_is_free_again(tmp_path: Path) -> 
     free: list[bool] = []
 
     async def lock_it() -> None:
-        async with locked(tmp_path / "out" / ".bulkpull", since="now"):
+        async with locked(tmp_path / "out" / ".bulkpull", since=datetime(2026, 11, 23, 2, tzinfo=UTC)):
             free.append(True)
 
     async with hook() as kept, asyncio.TaskGroup() as group:
