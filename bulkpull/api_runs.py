@@ -26,8 +26,7 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import connected
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.manifest import Manifest
-from bulkpull.output.run_history import load_manifest
-from bulkpull.output.run_listing import ask_ledger
+from bulkpull.output.run_history import ask_ledger, load_manifest
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import create_request
 from bulkpull.pipeline.resume import choose_run, resumed_request

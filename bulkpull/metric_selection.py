@@ -13,7 +13,7 @@ from typing import Literal
 
 from bulkpull.catalog import CatalogDataset, MetricKind
 from bulkpull.model import OfferedDataset
-from bulkpull.query.names import can_stand_in_query, unique_names
+from bulkpull.query.render import can_stand_in_query, unique_names
 
 MetricsChoice = Literal["amounts", "all", "none"]
 

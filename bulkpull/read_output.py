@@ -13,8 +13,7 @@ from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.freshness import Freshness, find_freshness
 from bulkpull.output.integrity import location_problem
 from bulkpull.output.manifest import Current, CurrentSnapshot
-from bulkpull.output.run_history import resolve_run_id
-from bulkpull.output.run_listing import known_runs, published_by
+from bulkpull.output.run_history import known_runs, published_by, resolve_run_id
 from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Findings, Verifier
 

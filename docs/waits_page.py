@@ -115,15 +115,16 @@ WAITS = (
     ),
     Wait(
         "transfer/transfer.py",
-        "the pause before a stretch is asked for again",
+        "the time between two requests of the same segment",
         f"at least {transfer.PAUSE_S:g} s",
         "`Transfer`",
-        "asked again",
+        "requested again; after a request that brought no share of the file, a backoff comes as well",
     ),
     Wait(
         "transfer/signed_link.py",
         "a link that is accepted",
-        f"{len(signed_link.FRESH_LINK_PAUSES_S)} fresh links over {sum(signed_link.FRESH_LINK_PAUSES_S):g} s",
+        f"{len(signed_link.FRESH_LINK_PAUSES_S)} fresh links over {sum(signed_link.FRESH_LINK_PAUSES_S):g} s; "
+        "none before the first, where the old link has brought a share of the file",
         "`SignedLink`",
         "the dataset fails; its report stays",
     ),
@@ -258,7 +259,7 @@ WAITS = (
         "the rest is fetched again",
     ),
     Wait(
-        "pipeline/time_limit.py",
+        "pipeline/resource_limits.py",
         "the run",
         "`run_timeout_seconds`",
         "`Run`",

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
-    "_version", "allowed_values", "catalog", "child_environment", "child_process", "clock", "config", "custom_query",
+    "_version", "allowed_values", "catalog", "child_process", "clock", "config", "custom_query",
     "window_bounds", "errors", "event_types", "events", "foreign_text", "formatting", "account", "metric_selection",
     "model",
     "platforms", "query", "question", "redact", "secret_sources", "suggestions", "timespans", "url_safety",
@@ -145,7 +145,7 @@ WORKS_ON_PATHS = {
     "observability/recorder.py": "the run's log and page, for messages",
     "observability/run_log.py": "the run's log, which is appended to",
     "output/lock.py": "the private folder",
-    "output/run_listing.py": "the ledger",
+    "output/run_history.py": "the ledger",
     "output/store.py": "it is the door",
     "output/workspace.py": "staging",
     "pipeline/context.py": "the private folder",

@@ -9,8 +9,7 @@ import anyio
 from anyio.abc import ByteReceiveStream
 
 from bulkpull import platforms
-from bulkpull.child_environment import without_secrets
-from bulkpull.child_process import end_process
+from bulkpull.child_process import end_process, without_secrets
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.redact import register_secret
 

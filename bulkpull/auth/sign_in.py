@@ -10,9 +10,9 @@ from anyio import to_thread
 from pydantic import SecretStr
 
 from bulkpull.auth import TokenCache, TokenEntry, TokenRotation, open_token_cache
+from bulkpull.auth.azure_identity import fetch_secret
 from bulkpull.auth.certificate import load_certificate
 from bulkpull.auth.grants import Credentials, Grant
-from bulkpull.auth.key_vault import fetch_secret
 from bulkpull.auth.secret_command import read_from_command
 from bulkpull.clock import Clock
 from bulkpull.config.secrets import vault_reference

@@ -13,10 +13,9 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull.cli.errors import write_json_line
+from bulkpull.cli.errors import wrapped, write_json_line
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data
-from bulkpull.cli.wrapping import wrapped
 from bulkpull.foreign_text import visible
 from bulkpull.redact import printable
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bulkpull.catalog import Catalog, CatalogDataset, duplicate_flag, load_catalog
-from bulkpull.cli import completion, options
+from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.console import LONGEST_QUERY, new_table, print_grid, print_message, print_table
 from bulkpull.cli.options import CommonOptions
@@ -20,7 +20,7 @@ from bulkpull.errors import AccessDenied
 from bulkpull.formatting import join_some, plural
 from bulkpull.metric_selection import MetricsChoice, kind_of_metric, select_metrics
 from bulkpull.model import OfferedDataset, Query
-from bulkpull.query.names import unique_names
+from bulkpull.query.render import unique_names
 from bulkpull.redact import printable
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _SUMS = (
 )
 def datasets(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", hidden=True, autocompletion=completion.dataset_names)
+        str | None, typer.Argument(metavar="NAME", hidden=True, autocompletion=options.dataset_names)
     ] = None,
     *,
     demo: options.Demo = False,

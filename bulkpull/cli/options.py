@@ -1,16 +1,45 @@
-"""The options that several commands share; each means the same everywhere."""
+"""The options that several commands share, with their completion by Tab; each means the same everywhere."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bulkpull.cli import completion
+
+def dataset_names(incomplete: str) -> list[str]:
+    """Datasets of the catalog that begin like this, in any case."""
+    from bulkpull.catalog import load_catalog
+
+    return _beginning_with(incomplete, [dataset.name for dataset in load_catalog().datasets])
+
+
+def timespans(incomplete: str) -> list[str]:
+    """Time spans of the catalog that begin like this, the shortest first, and `widest`."""
+    from bulkpull.catalog import load_catalog
+    from bulkpull.timespans import WIDEST, order_by_length
+
+    catalog = load_catalog()
+    names = {*catalog.timespans, *(name for dataset in catalog.datasets for name in dataset.date_ranges)}
+    return _beginning_with(incomplete, [*order_by_length(sorted(names)), WIDEST])
+
+
+def fault_names(incomplete: str) -> list[str]:
+    """Rows of the fault matrix and faults of the simulator that begin like this."""
+    from bulkpull.simulator import FAULT_TABLE, STORIES
+
+    return _beginning_with(incomplete, [*(row.id for row in FAULT_TABLE), *STORIES])
+
+
+def _beginning_with(incomplete: str, names: list[str]) -> list[str]:
+    # Keep the typed characters: typer drops candidates that begin otherwise, and names match in any case.
+    return [incomplete + name[len(incomplete) :] for name in names if name.casefold().startswith(incomplete.casefold())]
+
 
 # Panels of the help.
 _WHERE = "Settings and service"
@@ -34,9 +63,7 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-Names = Annotated[
-    list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=completion.dataset_names)
-]
+Names = Annotated[list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=dataset_names)]
 Demo = Annotated[
     bool,
     typer.Option("--demo", rich_help_panel=_WHERE, help="Use the embedded service simulator; needs no credentials."),
@@ -63,7 +90,7 @@ Timespan = Annotated[
         "--timespan",
         metavar="NAME",
         help="Time span: LAST_MONTH … LIFETIME, any listed one, or widest; default: LAST_6_MONTHS.",
-        autocompletion=completion.timespans,
+        autocompletion=timespans,
     ),
 ]
 Since = Annotated[
@@ -194,3 +221,27 @@ def day_of(moment: datetime | None) -> date | None:
 def examples(*lines: str) -> str:
     r"""The end of a command's help: commands to paste. `\b` keeps the line breaks."""
     return "\n".join(("Examples:\n", "\b", *(f"  {line}" for line in lines)))
+
+
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
+
+
+def read_span(text: str) -> timedelta:
+    """
+    `36h` → 36 hours; parts may follow each other, as in `1d12h`.
+
+    Raises:
+        typer.BadParameter: It is no length of time, or none at all.
+    """
+    folded = text.strip().lower()
+    parts = _PART.findall(folded)
+    if not parts or "".join(number + unit for number, unit in parts) != folded:
+        raise typer.BadParameter(f"{text!r} is not a length of time such as 36h, 2d, 90m or 1d12h")
+    try:
+        span = sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} is too long") from None
+    if not span:
+        raise typer.BadParameter("the length of time must be positive")
+    return span

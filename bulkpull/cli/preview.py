@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli import completion, options
+from bulkpull.cli import options
 from bulkpull.cli.batch import QUERIES
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.console import PIPED_WIDTH, data_console, print_message, print_note, print_table
@@ -54,7 +54,7 @@ class PreviewSubject:
     """
 
     dataset: Annotated[
-        str | None, typer.Argument(metavar="[DATASET]", hidden=True, autocompletion=completion.dataset_names)
+        str | None, typer.Argument(metavar="[DATASET]", hidden=True, autocompletion=options.dataset_names)
     ] = None
     query_id: Annotated[
         str | None, typer.Option("--query-id", metavar="ID", help="A stored query instead of a dataset.")

@@ -22,7 +22,7 @@ from bulkpull.model import Report
 from bulkpull.output.ledger import Ledger, RunEntry, read_facts
 from bulkpull.output.ledger_facts import ScheduledReportFacts
 from bulkpull.output.owner import check_owner
-from bulkpull.output.run_listing import ask_ledger
+from bulkpull.output.run_history import ask_ledger
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import completion, options
+from bulkpull.cli import options
 from bulkpull.errors import SettingsError
 from bulkpull.redact import printable
 
@@ -71,7 +71,7 @@ class ReportSpec:
         typer.Option(
             "--dataset",
             metavar="DATASET",
-            autocompletion=completion.dataset_names,
+            autocompletion=options.dataset_names,
             help="Or a query of all columns of this dataset.",
         ),
     ] = None

@@ -13,9 +13,8 @@ from bulkpull.cli.batch import REPORTS, for_each
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.console import new_table, print_grid, print_message, print_table
 from bulkpull.cli.delete import delete_named, find_named
-from bulkpull.cli.durations import read_span
 from bulkpull.cli.json_output import has_name, report_values
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import CommonOptions, read_span
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
 from bulkpull.cli.service import call_service
 from bulkpull.cli.service_and_output import load_settings

@@ -29,8 +29,7 @@ from bulkpull.errors import BulkpullError
 from bulkpull.observability.support_bundle import Bundle, files_of
 from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.layout import Layout
-from bulkpull.output.run_history import load_manifest, resolve_run_id
-from bulkpull.output.run_listing import ask_ledger, known_runs
+from bulkpull.output.run_history import ask_ledger, known_runs, load_manifest, resolve_run_id
 from bulkpull.output.store import LocalStore
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")

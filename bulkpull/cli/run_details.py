@@ -18,8 +18,7 @@ from bulkpull.observability.failures import group_by_reason
 from bulkpull.output.ledger import Ledger, RunEnding, RunEntry, StepEntry, read_facts
 from bulkpull.output.ledger_facts import PublicationFacts
 from bulkpull.output.manifest import DatasetRecord, Manifest
-from bulkpull.output.run_history import load_manifest, resolve_run_id
-from bulkpull.output.run_listing import ask_ledger, known_runs
+from bulkpull.output.run_history import ask_ledger, known_runs, load_manifest, resolve_run_id
 from bulkpull.output.store import LocalStore
 from bulkpull.redact import printable
 

@@ -20,8 +20,7 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus
 from bulkpull.output.ledger import Ledger, RunEntry, StepEntry, published_datasets, read_facts
 from bulkpull.output.ledger_facts import ReportFacts
-from bulkpull.output.run_history import resolve_run_id
-from bulkpull.output.run_listing import ask_ledger
+from bulkpull.output.run_history import ask_ledger, resolve_run_id
 from bulkpull.pipeline.resume import is_unfinished
 from bulkpull.redact import printable
 

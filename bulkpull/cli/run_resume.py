@@ -17,8 +17,7 @@ from bulkpull.errors import SettingsError
 from bulkpull.events import Events
 from bulkpull.formatting import join_some
 from bulkpull.output.ledger import Ledger, RunEntry
-from bulkpull.output.run_history import load_manifest
-from bulkpull.output.run_listing import ask_ledger
+from bulkpull.output.run_history import ask_ledger, load_manifest
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.resume import choose_run, resumed_request
 from bulkpull.pipeline.run import Run

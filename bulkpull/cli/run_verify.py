@@ -12,8 +12,7 @@ from bulkpull.cli.errors import write_error
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.formatting import format_size, join_some, plural
-from bulkpull.output.run_history import resolve_run_id
-from bulkpull.output.run_listing import known_runs, published_by
+from bulkpull.output.run_history import known_runs, published_by, resolve_run_id
 from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Findings, Verifier
 from bulkpull.redact import printable

@@ -48,7 +48,7 @@ def list_runs(
 ) -> None:
     """Show the runs of an output folder, newest first; changes nothing. With --json it shows all of them."""
     from bulkpull.output.ledger import Ledger  # slow to load, as the next
-    from bulkpull.output.run_listing import ask_ledger
+    from bulkpull.output.run_history import ask_ledger
 
     folder = load_settings(common, output=output).output
     runs = ask_ledger(folder, Ledger.runs) or []
@@ -260,8 +260,7 @@ def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
         DiskTrouble: The log cannot be read.
     """
     from bulkpull.output.layout import Layout  # slow to load, as all of these
-    from bulkpull.output.run_history import resolve_run_id
-    from bulkpull.output.run_listing import known_runs
+    from bulkpull.output.run_history import known_runs, resolve_run_id
 
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     path = Layout(folder).log(run_id)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import completion
+from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.options import CommonOptions
 
@@ -91,7 +91,7 @@ def simulate(
     fault: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FAULT", help="Arm a fault by id or name; may be repeated.", autocompletion=completion.fault_names
+            metavar="FAULT", help="Arm a fault by id or name; may be repeated.", autocompletion=options.fault_names
         ),
     ] = None,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Show the faults, and exit.")] = False,

@@ -14,9 +14,8 @@ from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
-from bulkpull.cli.durations import read_span
 from bulkpull.cli.errors import write_error
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import CommonOptions, read_span
 from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.clock import iso_utc

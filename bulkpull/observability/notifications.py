@@ -23,8 +23,7 @@ import anyio.to_thread
 
 from bulkpull import platforms
 from bulkpull._version import __version__
-from bulkpull.child_environment import without_secrets
-from bulkpull.child_process import end_process
+from bulkpull.child_process import end_process, without_secrets
 from bulkpull.clock import Clock
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError

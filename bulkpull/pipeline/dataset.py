@@ -39,20 +39,18 @@ from bulkpull.output.snapshots import find_last_answer
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import may_delete_report
 from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds, window_days
-from bulkpull.pipeline.publication.publish import Staged
+from bulkpull.pipeline.publication.publish import Staged, stage_files
 from bulkpull.pipeline.publication.publish_checks import check_publishable, find_schema_drift
 from bulkpull.pipeline.publication.publish_notes import drift_notes, noted_rows_before, publication_notes
 from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
-from bulkpull.pipeline.publication.stage_files import stage_files
 from bulkpull.pipeline.publication.type_merge import empty_columns, published_types
 from bulkpull.pipeline.steps.converted_pull import PARTS, ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullProgress
 from bulkpull.pipeline.steps.step_times import elapsed_seconds
-from bulkpull.pipeline.windows.date_windows import window_of_span
+from bulkpull.pipeline.windows.date_windows import is_divisible, window_of_span
 from bulkpull.pipeline.windows.fetch_dataset import DatasetFetch
-from bulkpull.pipeline.windows.split_pull import is_divisible
 from bulkpull.pipeline.windows.time_column import why_no_window
 from bulkpull.pipeline.windows.window_check import describe_window
 from bulkpull.question import Question, question_of

@@ -29,7 +29,7 @@ from bulkpull.pipeline.reusable_work import (
 )
 from bulkpull.pipeline.steps.converted_pull import was_cleared
 from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
-from bulkpull.pipeline.windows.split_pull import split_pull, with_halves
+from bulkpull.pipeline.windows.date_windows import split_pull, with_halves
 from bulkpull.question import question_of
 
 _Converted = NotedFacts[ConversionFacts]

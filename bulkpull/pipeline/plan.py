@@ -23,7 +23,7 @@ from bulkpull.pipeline.plan_names import NAME_SHOWN, by_canonical_name, not_offe
 from bulkpull.pipeline.steps.metric_refusals import MetricRefusals, without_refused
 from bulkpull.pipeline.windows.time_column import window_instead_of, with_usable_window
 from bulkpull.pipeline.windows.timespan import check_timespan, choose_timespan
-from bulkpull.query.names import can_stand_in_query, unique_names
+from bulkpull.query.render import can_stand_in_query, unique_names
 
 
 @dataclass(frozen=True, slots=True)

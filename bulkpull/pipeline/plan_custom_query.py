@@ -22,7 +22,7 @@ from bulkpull.pipeline.windows.time_column import window_instead_of, with_usable
 from bulkpull.pipeline.windows.timespan import choose_timespan
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
 from bulkpull.query.drift import find_query_drift
-from bulkpull.query.names import can_stand_in_query, unique_names
+from bulkpull.query.render import can_stand_in_query, unique_names
 from bulkpull.redact import printable
 from bulkpull.suggestions import did_you_mean
 

@@ -1,5 +1,5 @@
 """
-The limits of the machine, and the concurrency that fits into them (fault 12).
+The limits of a run: the machine's, the concurrency that fits into them (fault 12), and its longest time.
 
 A container of 512 MB or a low `ulimit -n` lowers the concurrency instead of failing the run. `/dev/shm` is not used:
 the conversion process communicates through pipes.
@@ -7,14 +7,16 @@ the conversion process communicates through pipes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import anyio
 import anyio.to_thread
 
 from bulkpull import platforms
+from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.conversion import CONVERSIONS_AT_ONCE
 from bulkpull.event_types import ConcurrencyLowered
@@ -161,3 +163,36 @@ def _memory_of_groups(root: Path) -> Iterator[int]:
                     OSError, ValueError
                 ):  # `max` is no number, and within a container outer groups are absent
                     yield int((base / folder / name).read_text("ascii"))
+
+
+async def is_overdue(work: Callable[[], Awaitable[None]], *, limit_s: float | None, clock: Clock) -> bool:
+    """
+    Do `work`, and cancel it when the limit is over; whether it was (case C16).
+
+    Args:
+        limit_s: Seconds from now on; `None` for no limit.
+
+    Raises:
+        Exception: What `work` raises, as it is.
+    """
+    if limit_s is None:
+        await work()
+        return False
+    is_over, failure = False, None
+    async with anyio.create_task_group() as group:
+
+        async def stop_in_time() -> None:
+            nonlocal is_over
+            await clock.sleep(limit_s)
+            is_over = True
+            group.cancel_scope.cancel()
+
+        group.start_soon(stop_in_time)
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - raised below: a task group would wrap it
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return is_over

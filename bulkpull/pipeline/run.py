@@ -52,7 +52,7 @@ from bulkpull.pipeline.open_run import open_run
 from bulkpull.pipeline.outcome import DatasetOutcome, unavailable_record, with_notes
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.request import ExportRequest, ServiceOffer, check_offline, load_offer, plan_request
-from bulkpull.pipeline.resource_limits import fit_to_machine
+from bulkpull.pipeline.resource_limits import fit_to_machine, is_overdue
 from bulkpull.pipeline.resume import ABANDONED, INTERRUPTED, SUBMITTED, EarlierRuns
 from bulkpull.pipeline.run_cleanup import (
     clean_up_last,
@@ -64,7 +64,6 @@ from bulkpull.pipeline.run_datasets import run_datasets
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
 from bulkpull.pipeline.run_results import RunResults
 from bulkpull.pipeline.steps.execution_lookup import form_recorder
-from bulkpull.pipeline.time_limit import is_overdue
 from bulkpull.pipeline.usual_durations import load_usual_durations, slowest_first
 from bulkpull.timespans import WIDEST
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from bulkpull.simulator import api_errors
+from bulkpull.simulator import error_replies
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 
 
@@ -36,7 +36,7 @@ class Throttle:
             Refusal: 429 when the allowance is used up, with the whole seconds that are left of the window.
         """
         if self._count > self._limit:
-            raise api_errors.throttled(max(1, math.ceil(self._began_at + self._window_s - self._clock.monotonic())))
+            raise error_replies.throttled(max(1, math.ceil(self._began_at + self._window_s - self._clock.monotonic())))
 
     @property
     def headers(self) -> Mapping[str, str]:

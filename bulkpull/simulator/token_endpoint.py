@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bulkpull.simulator import api_errors, client_assertion
+from bulkpull.simulator import client_assertion, error_replies
 from bulkpull.simulator.device_code import GRANT as DEVICE_GRANT
 from bulkpull.simulator.device_code import DeviceCodeStore
+from bulkpull.simulator.error_replies import TokenRefused
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
-from bulkpull.simulator.token_errors import TokenRefused
 
 API = "https://api.partnercenter.microsoft.com"
 # Older material asks for it; the token is issued and has the wrong audience (behaviour 2).
@@ -131,11 +131,11 @@ class TokenIssuer:
         """
         known = self._issued.get(token or "")
         if known is None or not known.for_api or known.expires_at <= self._clock.now():
-            raise api_errors.unauthorized()
+            raise error_replies.unauthorized()
         if known.app_only and self._scenario.app_only == "refused":
-            raise api_errors.forbidden()
+            raise error_replies.forbidden()
         if self._scenario.mfa == "api" and not known.has_mfa:
-            raise api_errors.mfa_required()
+            raise error_replies.mfa_required()
 
     def tenant_of(self, token: str | None) -> str:
         """The tenant that a token was issued for, in lower case; the first one for an unknown token."""

@@ -35,12 +35,14 @@ class Segment:
         end: Where to stop; helpers lower the end of the front segment while it runs.
         response_end: Where the reply in progress ends by itself.
         reserved_until: No helper takes bytes below this offset, though they have not arrived yet.
+        next_request_s: No request for it begins before this moment, monotonic seconds.
     """
 
     position: int
     end: int
     response_end: int = 0
     reserved_until: int = 0
+    next_request_s: float = 0.0
 
     @property
     def is_done(self) -> bool:

@@ -44,7 +44,7 @@ from bulkpull.transport.proxies import Proxies, Proxy
 from bulkpull.transport.proxy_errors import connect_refusal
 from bulkpull.transport.rate_limit import parse_http_date
 from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
-from bulkpull.transport.tls_and_proxy import trusted_certificates
+from bulkpull.transport.trust_store import trusted_certificates
 from bulkpull.url_safety import check_address, check_reach, join_address, same_origin
 
 __all__ = [

@@ -7,9 +7,8 @@ import json
 import pytest
 import typer
 
-from bulkpull.cli.errors import print_error, report_errors
+from bulkpull.cli.errors import print_error, report_errors, wrapped
 from bulkpull.cli.options import CommonOptions, LogFormat, LogLevel
-from bulkpull.cli.wrapping import wrapped
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble, LedgerError, OutputLocked, QueryError, SettingsError
 from bulkpull.redact import register_secret
 

@@ -13,7 +13,7 @@ from command_line import SMALL, Command, Serve
 from published import NOW, files_under, lost, publish, run_id_of, write_manifest
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.durations import read_span
+from bulkpull.cli.options import read_span
 from bulkpull.output.freshness import find_freshness
 from bulkpull.output.store import LocalStore
 

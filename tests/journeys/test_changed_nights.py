@@ -14,7 +14,6 @@ import pytest
 from journeys.kit import ACCOUNT, killed_at, lose, settings_for
 from support import FakeClock
 
-from bulkpull.clock import iso_utc
 from bulkpull.events import Events
 from bulkpull.output.freshness import find_freshness
 from bulkpull.output.ledger import opened_ledger

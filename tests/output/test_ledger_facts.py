@@ -41,7 +41,9 @@ from bulkpull.output.ledger_facts import (
 )
 from bulkpull.output.manifest import DatasetRecord, PartRecord
 
-KINDS = [kind for kind in vars(ledger_facts).values() if isinstance(kind, type) and StepFacts in kind.__bases__]
+KINDS: list[type[StepFacts]] = [
+    kind for kind in vars(ledger_facts).values() if isinstance(kind, type) and StepFacts in kind.__bases__
+]
 STORED = json.loads(Path(__file__).with_name("ledger_facts.json").read_text(encoding="utf-8"))
 """Facts as version 0.1 wrote them, by step."""
 
@@ -116,7 +118,7 @@ def test_what_a_later_version_adds_is_ignored(facts: StepFacts, name: str) -> No
     assert type(facts).read(facts.as_json() | ({} if name in known else {name: 1})) == facts
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.step))
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.step for kind in KINDS])
 def test_what_version_0_1_wrote_is_read_and_written_alike(kind: type[StepFacts]) -> None:
     for stored in STORED[kind.step]:
         facts = kind.read(stored)

@@ -30,7 +30,7 @@ from bulkpull.errors import (
 from bulkpull.transport import http as http_module
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, AnswerOverdue, Http, Request, Timeouts
 from bulkpull.transport.proxies import Proxies, Proxy
-from bulkpull.transport.tls_and_proxy import trusted_certificates
+from bulkpull.transport.trust_store import trusted_certificates
 
 SIGNED = "/container/Sales%20report_1.csv?sv=2018-03-28&sr=b&se=2026-11-30T02%3A00%3A00Z&sig=aB%2Bc%2fD%3d%3D&x=a+b~%7E"
 

@@ -21,11 +21,13 @@ from bulkpull.account import Account
 from bulkpull.clock import Clock
 from bulkpull.event_types import CleanupPostponed, SnapshotPublished
 from bulkpull.events import Events
-from bulkpull.output.atomic_files import disk_errors, to_disk_error
+from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
 from bulkpull.output.layout import RAW, run_of_snapshot
 from bulkpull.output.manifest import Current, CurrentSnapshot, PublishedFile, whole_second
+from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.store import INSIDE, OutputStore
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.question import Question
 
 
@@ -179,3 +181,39 @@ def _are_there(files: Sequence[PublishedFile], store: OutputStore) -> bool:
 def _is_gzip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
+
+
+async def stage_files(
+    parts: Sequence[ConvertedPull], folder: Path, *, private: Path, run_id: str
+) -> list[PublishedFile]:
+    """
+    Link or copy the files of all parts into `folder`; the parts keep theirs until the snapshot is named.
+
+    Args:
+        folder: Made anew, within `private`.
+
+    Returns:
+        The files with the names that they have there. Names contain the run: a reader that lists one snapshot and
+        opens another fails instead of mixing them.
+
+    Raises:
+        DiskTrouble: The disk refused.
+    """
+    files = [file for part in parts for file in part.table.files]
+    named = [
+        PublishedFile(
+            path=f"part-{number:05}-{run_id}{file.path.suffix}", rows=file.rows, bytes=file.bytes, sha256=file.sha256
+        )
+        for number, file in enumerate(files)
+    ]
+
+    def gather() -> None:
+        remove_beneath(folder, root=private)
+        makedirs_durable(folder, root=private)
+        for file, published in zip(files, named, strict=True):
+            link_or_copy(file.path, folder / published.path)
+        sync_folder(folder)
+
+    with disk_errors(folder):
+        await anyio.to_thread.run_sync(gather)
+    return named

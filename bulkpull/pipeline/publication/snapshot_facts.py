@@ -8,7 +8,6 @@ from datetime import datetime
 
 from bulkpull.clock import iso_utc
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn
-from bulkpull.pipeline.publication.file_evidence import content_notes, vouched_for_all
 from bulkpull.pipeline.publication.type_merge import (
     known_formats,
     known_types,
@@ -16,7 +15,7 @@ from bulkpull.pipeline.publication.type_merge import (
     published_columns,
     types_digest,
 )
-from bulkpull.pipeline.steps.converted_pull import ConvertedPull
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull, content_notes, vouched_for_all
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import overload
 import anyio
 from anyio.lowlevel import RunVar
 
-from bulkpull.child_environment import without_secrets
+from bulkpull.child_process import without_secrets
 from bulkpull.conversion import file_formats
 from bulkpull.conversion.messages import (
     ColumnPlan,

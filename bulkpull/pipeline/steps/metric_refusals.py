@@ -19,7 +19,7 @@ from bulkpull.formatting import join_some
 from bulkpull.model import Pull
 from bulkpull.output.ledger import NotedFacts
 from bulkpull.output.ledger_facts import RefusedMetricsFacts
-from bulkpull.query.names import unique_names
+from bulkpull.query.render import unique_names
 from bulkpull.redact import printable
 
 RETRY_AFTER = timedelta(days=7)

@@ -7,11 +7,15 @@ pulls of a dataset become one snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from bulkpull.model import Window
+from bulkpull.catalog import Catalog
+from bulkpull.model import Pull, Window
+from bulkpull.pipeline.steps.naming import pull_fingerprint
+from bulkpull.pipeline.windows.time_column import time_column_of
 from bulkpull.timespans import span_days
 
 # The service makes six months in one report by itself (behaviour 61); longer spans are requested month by month.
@@ -134,3 +138,36 @@ def _next_month(moment: datetime) -> datetime:
 
 def _next_day(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0) + _DAY
+
+
+def is_divisible(pull: Pull, catalog: Catalog) -> bool:
+    """Whether the answers for two windows are the answer for both."""
+    return time_column_of(pull, catalog) is not None and not pull.indivisible
+
+
+def split_pull(pull: Pull, *, catalog: Catalog, now: datetime) -> list[Pull]:
+    """The pulls of all windows, the oldest first; the pull itself where it has none, or a short one."""
+    if pull.window is None:
+        return [pull]
+    begins = history_start(pull.offered.date_ranges, now=now)
+    if pull.keeps_history and (begins is None or begins <= pull.window.start or begins >= pull.window.end):
+        windows = split_months(pull.window)
+    elif pull.keeps_history and begins is not None:
+        windows = Window(pull.window.start, begins), *split_months(Window(begins, pull.window.end))
+    else:
+        windows = split_by_month(pull.window, has_time_column=is_divisible(pull, catalog), history_start=begins)
+    return [replace(pull, window=window, keeps_history=False) for window in windows]
+
+
+def with_halves(pull: Pull, splits: Collection[str]) -> Iterator[Pull]:
+    """
+    The pull of a window, and of the halves in which earlier runs requested it.
+
+    Args:
+        splits: The fingerprints of windows that were requested in halves.
+    """
+    yield pull
+    if pull.window is None or pull_fingerprint(pull) not in splits:
+        return
+    for half in split_in_half(pull.window) or ():
+        yield from with_halves(replace(pull, window=half), splits)

@@ -24,8 +24,7 @@ from bulkpull.output.atomic_files import disk_errors, makedirs_durable
 from bulkpull.output.ledger_facts import SplitFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.publication.column_plans import plan_columns
-from bulkpull.pipeline.publication.type_merge import as_text, present_goals, type_conflicts, with_goals
+from bulkpull.pipeline.publication.type_merge import as_text, plan_columns, present_goals, type_conflicts, with_goals
 from bulkpull.pipeline.steps.convert import widen_file
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.fetch_execution import convert_stored
@@ -34,9 +33,9 @@ from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullProgress, PullRunner
 from bulkpull.pipeline.steps.pull_context import PullContext
 from bulkpull.pipeline.steps.step_times import StepSpan
+from bulkpull.pipeline.windows.date_windows import is_divisible, split_pull
 from bulkpull.pipeline.windows.history_columns import file_types, vanished_columns, with_common_columns
 from bulkpull.pipeline.windows.kept_history import plan_growth
-from bulkpull.pipeline.windows.split_pull import is_divisible, split_pull
 from bulkpull.pipeline.windows.time_column import time_column_of
 from bulkpull.pipeline.windows.window_check import HoldsWhole, describe_window
 from bulkpull.pipeline.windows.window_merge import WindowAgreement

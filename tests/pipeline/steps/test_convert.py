@@ -17,6 +17,7 @@ from unittest.mock import create_autospec
 import anyio
 import pytest
 
+import bulkpull
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.message_frames import HEAD, LONGEST_PAYLOAD_BYTES, MARK, FrameType, NotAFrame, frame, read_head
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, Misfit
@@ -376,6 +377,10 @@ async def test_a_spare_child_that_died_while_idle_does_no_harm(stored: Path, int
         assert (await convert(stored, into)).rows == 2
 
         tasks.cancel_scope.cancel()
+
+
+def test_a_child_looks_for_the_package_where_this_process_has_it_and_not_within_the_package() -> None:
+    assert Path(converter._PACKAGE_ROOT) == Path(bulkpull.__file__).parents[1]
 
 
 @pytest.mark.case("C12")

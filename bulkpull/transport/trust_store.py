@@ -1,4 +1,4 @@
-"""The TLS trust store of all connections."""
+"""The TLS trust store of all connections: apart from `http.py`, because it reads the disk and is made once a run."""
 
 from __future__ import annotations
 

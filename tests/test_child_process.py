@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bulkpull.child_environment import without_secrets
+from bulkpull.child_process import without_secrets
 
 
 @pytest.mark.case("C32")
