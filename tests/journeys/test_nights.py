@@ -232,7 +232,7 @@ async def test_a_time_of_2099_that_an_older_version_believed_ends_no_night(tmp_p
     async with nights_of(tmp_path, ("Profile",)) as nights:
         manifest = await nights.night()
         (record,) = manifest.datasets
-        manifest.datasets = [record.model_copy(update={"generated_at": "2099-01-01T00:00:00Z"})]
+        manifest.datasets = [record.model_copy(update={"generated_at": datetime(2099, 1, 1, tzinfo=UTC)})]
         manifest.save(LocalStore(nights.output))
 
         later = [(await nights.night()).datasets[0] for _ in range(3)]

@@ -224,7 +224,8 @@ async def test_the_command_does_not_outlive_a_program_that_is_killed(tmp_path: P
     program = (
         "import anyio, sys\nfrom pathlib import Path\nfrom bulkpull.observability.notifications import run_command\n"
         "from bulkpull.output.manifest import Manifest, Requests, Tool\n"
-        "manifest = Manifest(run_id='r', status='complete', started_at='', finished_at='', tool=Tool(version='1'),"
+        "NOW = '2026-11-23T02:00:00Z'\n"
+        "manifest = Manifest(run_id='r', status='complete', started_at=NOW, finished_at=NOW, tool=Tool(version='1'),"
         " api_base_url='', requests=Requests(), datasets=[])\n"
         "async def main():\n"
         "    await run_command(sys.argv[1], manifest, path=Path(sys.argv[2]), within_s=600)\n"
