@@ -136,12 +136,7 @@ def settings_for(output: str | Path | None, settings: Settings | None) -> Settin
 
 
 def checked_listeners(given: Listener | Iterable[Listener] | None) -> tuple[Listener, ...]:
-    """
-    The listeners of a call; one alone may stand without a list.
-
-    Raises:
-        SettingsError: One of them cannot be called, or would have to be awaited.
-    """
+    """The listeners of a call; one alone may stand without a list."""
     listeners = (given,) if callable(given) else _as_tuple(given, name="listeners", of="functions")
     for listener in listeners:
         if not callable(listener):

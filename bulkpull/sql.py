@@ -47,14 +47,7 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
 
 @dataclass(frozen=True, slots=True)
 class SqlResult:
-    """
-    The first rows of a result.
-
-    Attributes:
-        columns: Their names.
-        rows: At most as many as were asked for.
-        has_more: Whether there are others.
-    """
+    """The first rows of a result."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
@@ -62,13 +55,7 @@ class SqlResult:
 
 
 def first_rows(connection: duckdb.DuckDBPyConnection, query: str, *, most: int) -> SqlResult:
-    """
-    The first rows of the answer to one query.
-
-    Raises:
-        SettingsError: The query is not one that reads, or DuckDB refuses it; with DuckDB's words.
-        DiskTrouble: A file cannot be read.
-    """
+    """The first rows of the answer to one query."""
     with _translated():
         answer = connection.execute(_checked(connection, query))
         rows = answer.fetchmany(most + 1)
@@ -78,9 +65,6 @@ def first_rows(connection: duckdb.DuckDBPyConnection, query: str, *, most: int) 
 def write_answer(connection: duckdb.DuckDBPyConnection, query: str, *, path: Path, file_format: str) -> None:
     """
     Write the whole answer to one query as a file, which is replaced.
-
-    Args:
-        file_format: One of `FORMATS`.
 
     Raises:
         SettingsError, DiskTrouble: As `first_rows`; or the file cannot be written.
@@ -92,12 +76,7 @@ def write_answer(connection: duckdb.DuckDBPyConnection, query: str, *, path: Pat
 
 
 def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> str:
-    """
-    The query without the semicolon at its end.
-
-    Raises:
-        SettingsError: It is not one statement that reads.
-    """
+    """The query without the semicolon at its end."""
     import duckdb  # noqa: PLC0415 - an extra
 
     statements = connection.extract_statements(query)

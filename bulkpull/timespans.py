@@ -27,12 +27,7 @@ def is_span_name(text: str) -> bool:
 
 
 def span_days(name: str) -> float | None:
-    """
-    How long a span is, in days, by the form of its name in any case; infinite for `LIFETIME`.
-
-    Returns:
-        `None` for a name of an unknown form.
-    """
+    """How long a span is, in days, by the form of its name in any case; infinite for `LIFETIME`."""
     folded = name.strip().upper()
     if folded in _FIXED_DAYS:
         return _FIXED_DAYS[folded]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 import trustme
+import warm_programs
 from hypothesis import settings
 from in_process import without_child_processes
 
@@ -25,20 +27,22 @@ _numbers = itertools.count()
 _own_folder: TemporaryDirectory[str] | None = None
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """
     Let this process and all that it starts trust one authority, which signs nothing, instead of the system's.
 
     Every run and every start of the program reads all of them, which takes longer than a small export.
     """
     global _own_folder  # noqa: PLW0603 - lives as long as the process
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        return  # the first process has done it for all
-    _own_folder = TemporaryDirectory(prefix="bulkpull-tests-")
-    trusted = Path(_own_folder.name)
-    (trusted / "authority.pem").write_bytes(trustme.CA().cert_pem.bytes())
-    (trusted / "none").mkdir()
-    os.environ |= {"SSL_CERT_FILE": str(trusted / "authority.pem"), "SSL_CERT_DIR": str(trusted / "none")}
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # else the first process has done it for all
+        _own_folder = TemporaryDirectory(prefix="bulkpull-tests-")
+        trusted = Path(_own_folder.name)
+        (trusted / "authority.pem").write_bytes(trustme.CA().cert_pem.bytes())
+        (trusted / "none").mkdir()
+        os.environ |= {"SSL_CERT_FILE": str(trusted / "authority.pem"), "SSL_CERT_DIR": str(trusted / "none")}
+    if os.environ.get("TRIALS") != "all" and sys.platform == "linux":
+        starts = warm_programs.install(os.environ)
+        config.add_cleanup(starts.close)
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -13,7 +13,8 @@ GROUND = {
     "_version", "allowed_values", "catalog", "child_process", "clock", "config", "custom_query",
     "window_bounds", "errors", "event_types", "events", "foreign_text", "formatting", "account", "metric_selection",
     "model",
-    "platforms", "query", "question", "redact", "secret_sources", "suggestions", "timespans", "url_safety",
+    "platforms", "python_wording", "query", "question", "redact", "secret_sources", "suggestions", "timespans",
+    "url_safety",
 }  # fmt: skip
 FILES_AND_NET = GROUND | {"transport", "output", "conversion"}
 MAY_IMPORT = {

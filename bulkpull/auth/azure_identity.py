@@ -59,9 +59,6 @@ class CredentialTokens:
 
     The credential keeps tokens itself and may give the same one again after it was refused; then the API refuses it
     once more, with an event.
-
-    Args:
-        resource: The API, whose `.default` scope is asked for.
     """
 
     def __init__(self, credential: AzureCredential, *, resource: str, clock: Clock, events: Events) -> None:
@@ -121,12 +118,7 @@ class CredentialTokens:
 
 @asynccontextmanager
 async def default_credential() -> AsyncIterator[AzureCredential]:
-    """
-    Whoever this machine is to Azure: environment, workload or managed identity, or `az login`.
-
-    Raises:
-        SettingsError: The library is not installed.
-    """
+    """Whoever this machine is to Azure: environment, workload or managed identity, or `az login`."""
     try:
         from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - an extra, and slow to load
     except ImportError:

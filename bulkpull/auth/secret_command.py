@@ -26,10 +26,6 @@ async def read_from_command(command: str, *, setting: str, within_s: float = LON
     The program is run without a shell and without input. Its environment is this program's without any setting and any
     secret. What it writes is never shown, whether it is the secret or an error.
 
-    Args:
-        command: The program and its arguments, quoted as for a shell.
-        setting: The setting that names it; told in errors.
-
     Raises:
         SettingsError: There is no such program, or it may not be run.
         AuthError: It ended with another status than 0, took longer than `within_s`, or wrote no secret.

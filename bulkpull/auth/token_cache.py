@@ -28,12 +28,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class TokenCache:
-    """
-    Reads and writes one entry; every method reads or writes the disk and raises `OSError` where that refuses.
-
-    Args:
-        encrypt: Prefer the operating system's store.
-    """
+    """Reads and writes one entry; every method reads or writes the disk and raises `OSError` where that refuses."""
 
     def __init__(self, folder: Path, identity: Identity, *, encrypt: bool) -> None:
         self.folder, self.identity = folder, identity
@@ -73,6 +68,23 @@ class TokenCache:
                 return self._read(text), self._system
         text = self._file.load()
         return (self._read(text), self._file) if text else None
+
+    def other_users(self) -> list[str]:
+        """
+        For whom the folder holds sign-ins of the same application, by the user that signed in.
+
+        A sign-in belongs to the setting `username` too: one without it is not the one with it. Entries in the system's
+        store are not looked at.
+        """
+        users: list[str] = []
+        for path in sorted(self.folder.glob("*.json")) if self.folder.is_dir() else ():
+            with suppress(OSError, ValueError):
+                entry = parse_token_entry(path.read_text(encoding="utf-8"))
+                mine = self.identity
+                application = (entry.tenant_id, entry.client_id, entry.token_url)
+                if path.stem != mine.name and application == (mine.tenant_id, mine.client_id, mine.token_url):
+                    users.append(f"user {entry.account}" if entry.account else "another user")
+        return list(dict.fromkeys(users))
 
     def save(self, entry: TokenEntry) -> Store:
         """Replace the entry, durably; returns where it lies now. Nothing is left in the other place."""

@@ -27,7 +27,6 @@ class TokenCode:
     What a code means.
 
     Attributes:
-        cause, step: In words; a passing code needs no step.
         pause_s: The least pause before the next try, seconds; `None` for the usual backoff.
     """
 

@@ -65,12 +65,7 @@ def token_fingerprint(refresh_token: str) -> str:
 
 
 def parse_token_entry(text: str) -> TokenEntry:
-    """
-    The entry in `text`.
-
-    Raises:
-        ValueError: It is not an entry, or of a later version; the message does not quote the content.
-    """
+    """The entry in `text`."""
     try:
         return TokenEntry.model_validate_json(text)
     except ValidationError:

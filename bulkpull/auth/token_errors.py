@@ -24,12 +24,7 @@ _ID = re.compile(r"[0-9A-Za-z-]{8,64}")
 
 
 class UnknownRefusal(UnexpectedReply):
-    """
-    An error that no table knows: it is retried, and quoted if it stays.
-
-    Attributes:
-        final: What it is told as once it was repeated often enough.
-    """
+    """An error that no table knows: it is retried, and quoted if it stays."""
 
     def __init__(self, final: AuthError) -> None:
         self.final = final

@@ -70,12 +70,7 @@ class InMemory:
 
 
 class TokenRotation:
-    """
-    Keeps one sign-in's newest refresh token.
-
-    Args:
-        seed: The refresh token of the settings, if they hold one.
-    """
+    """Keeps one sign-in's newest refresh token."""
 
     def __init__(self, cache: TokenCache, *, seed: str | None, clock: Clock, events: Events) -> None:
         self._cache, self._seed = cache, seed

@@ -48,7 +48,7 @@ def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
     """
     import anyio  # slow to load, as all of these
 
-    from bulkpull.checks.credentials import check_credentials
+    from bulkpull.checks.credentials import check_credentials, check_proxy
     from bulkpull.checks.service import check_service
     from bulkpull.config.settings import DEFAULT_FILE, Settings, origins
 
@@ -56,8 +56,13 @@ def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
 
     async def run_checks(settings: Settings, came_from: dict[str, str]) -> None:
         file = str(common.config or DEFAULT_FILE)
-        checks.add(*await check_credentials(settings, origins=came_from, config=file))
-        checks.add(*await check_service(settings, clock=SystemClock()))
+        credentials, *others = await check_credentials(settings, origins=came_from, config=file)
+        checks.add(
+            credentials, details=[f"{name}: {place}" for name, place in credentials.facts["credentials"].items()]
+        )
+        checks.add(*others, check_proxy(settings))
+        can_sign_in = credentials.exit_code == 0
+        checks.add(*await check_service(settings, clock=SystemClock(), can_sign_in=can_sign_in))
 
     try:
         with command_settings(common, demo=demo) as settings:

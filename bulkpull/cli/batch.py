@@ -59,8 +59,6 @@ class BatchResult(Generic[T]):
     The outcome of each item.
 
     Attributes:
-        not_there: Ids that name nothing.
-        failed: Ids with what happened to them.
         untried: Ids that were left out, because they would have failed the same way.
     """
 
@@ -82,9 +80,6 @@ class BatchResult(Generic[T]):
     def report(self, kind: Kind, *, done: str, common: CommonOptions) -> None:
         """
         Report the items that failed.
-
-        Args:
-            done: The participle: "deleted".
 
         Raises:
             BulkpullError: Something failed: the failure itself where one item was named, else a list of all.

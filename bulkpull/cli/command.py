@@ -33,14 +33,7 @@ _METAVARS = {int: "NUMBER", float: "NUMBER", Path: "PATH", datetime: "DATE", str
 
 
 def new_app(name: str | None = None, *, about: str | None = None, example_lines: Collection[str] = ()) -> typer.Typer:
-    """
-    An application for one file of commands.
-
-    Args:
-        name: Of the group, where its commands stand behind a common word (`bulkpull runs list`).
-        about: The group's help.
-        example_lines: Commands to paste, at the end of the group's help.
-    """
+    """An application for one file of commands."""
     return typer.Typer(
         name=name,
         help=about,

@@ -95,7 +95,6 @@ def describe(
     Each offered dataset as JSON values, under its canonical name, the twenty first (pure).
 
     Args:
-        queries: The service's own.
         choice: The setting `metrics`: which of them a full export selects.
     """
     queries_of: dict[str, dict[str, Any]] = {}

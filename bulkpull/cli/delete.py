@@ -45,11 +45,6 @@ def delete_named(
 
     An error for one item does not stop the others; deleted items are always reported.
 
-    Args:
-        found: JSON values of the objects to delete.
-        missing: Ids that name nothing.
-        yes: The user has agreed already, by `--yes`.
-
     Raises:
         SettingsError: There is no terminal to confirm at.
         BulkpullError: One of them, or more, could not be deleted.

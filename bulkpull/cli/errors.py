@@ -55,7 +55,8 @@ class Ending:
         return {"version": 1, "status": "failed", "error": error, "exit": self.exit_code}
 
 
-_INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command again: it resumes where it stopped")
+# What an export resumes is said by the export: other commands have nothing to resume.
+_INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command again")
 
 
 @contextmanager
@@ -141,13 +142,7 @@ def write_error(
     details: str | None = None,
     excerpt: str | None = None,
 ) -> None:
-    """
-    Write one message in at most three lines, which a terminal gets wrapped to its width, or as one JSON object.
-
-    Args:
-        details: Come before it.
-        excerpt: Lines that point at the place of the fault; they come after what happened.
-    """
+    """Write one message in at most three lines, which a terminal gets wrapped to its width, or as one JSON object."""
     if common.logs_json:
         write_json_line(
             "command.failed",

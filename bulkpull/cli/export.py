@@ -112,8 +112,7 @@ def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
 
 def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> int:
     from bulkpull.account import DEMO
-    from bulkpull.cli.plan_table import show_plan  # slow to load, as all of these
-    from bulkpull.cli.run_display import run_with_display
+    from bulkpull.cli.run_display import run_with_display  # slow to load, as all of these
     from bulkpull.cli.run_summary import Invocation
     from bulkpull.output.owner import check_owner
     from bulkpull.output.store import LocalStore
@@ -147,6 +146,8 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
         )
         account = DEMO if options.demo else settings.account
         if options.plan:
+            from bulkpull.cli.plan_table import show_plan
+
             check_owner(LocalStore(settings.output.absolute()), account)
             return show_plan(request, settings=settings, common=common)
         invocation = Invocation(

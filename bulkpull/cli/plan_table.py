@@ -115,12 +115,7 @@ def plan_as_rows(run_plan: RunPlan) -> list[dict[str, Any]]:
 
 
 def too_many_reports(rows: Sequence[Mapping[str, Any]], *, most: int) -> list[str]:
-    """
-    A note for each dataset whose windows need more reports than allowed (pure).
-
-    Args:
-        most: The setting `reports_per_dataset`.
-    """
+    """A note for each dataset whose windows need more reports than allowed (pure)."""
     return [
         f"{row['dataset']}: {row['reports']:,} reports are more than `reports_per_dataset` allows; --yes allows them"
         for row in rows

@@ -185,12 +185,7 @@ def delete_queries(
 
 
 def check_query_name(name: str) -> None:
-    """
-    Keep names apart: stored queries that bear this tool's mark are used and deleted by exports.
-
-    Raises:
-        SettingsError: The name looks like one of ours.
-    """
+    """Keep names apart: stored queries that bear this tool's mark are used and deleted by exports."""
     from bulkpull.pipeline.steps.naming import OWN_PREFIX
 
     if f"{name} ".casefold().startswith(f"{OWN_PREFIX} "):

@@ -42,10 +42,6 @@ def write_bundle(run: str | None, *, to: Path | None, output: Path | None, commo
 
     Args:
         to: A file, or a folder for it; the present folder without it.
-
-    Raises:
-        SettingsError: A setting is wrong, or there is no such run.
-        DiskTrouble: The bundle cannot be written.
     """
     settings = load_settings(common, output=output)
     folder = settings.output

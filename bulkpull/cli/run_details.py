@@ -48,10 +48,6 @@ def show_run(run: str | None, *, folder: Path, as_json: bool, verbose: bool = Fa
 
     Args:
         verbose: Show every step of a run over many datasets too; without it such a run fits on a screen.
-
-    Raises:
-        SettingsError: There is no such run.
-        LedgerError: Neither the ledger nor a manifest can be read.
     """
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     manifest = load_manifest(LocalStore(folder), run_id)

@@ -46,9 +46,6 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
     """
     Do a run under a display or a log, and print its end; returns the exit status.
 
-    Args:
-        make: Makes the run, with the listener that is to hear of it.
-
     Raises:
         BulkpullError: Nothing could be done at all.
     """

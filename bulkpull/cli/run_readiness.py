@@ -34,13 +34,7 @@ class AwaitedReport:
 
 
 def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOptions) -> None:
-    """
-    Print which reports of a run are ready; without `run_id`, of the newest unfinished one.
-
-    Raises:
-        SettingsError: There is no such run, or it was made against another service.
-        BulkpullError: The service could not be asked.
-    """
+    """Print which reports of a run are ready; without `run_id`, of the newest unfinished one."""
 
     async def read(ledger: Ledger) -> tuple[list[RunEntry], dict[str, list[StepEntry]]]:
         runs = await ledger.runs()

@@ -38,10 +38,6 @@ def resume_run(
 
     Args:
         published_anyway: Datasets that are published although they would be held back; `None` for all.
-
-    Raises:
-        SettingsError: There is no such run, or it was made against another service.
-        BulkpullError: As an export.
     """
     settings = load_settings(common, output=output)
     runs = ask_ledger(settings.output, Ledger.runs) or []
@@ -65,9 +61,6 @@ def publish_held(run_id: str, dataset: str | None, *, output: Path | None, commo
 
     Args:
         dataset: The only one to be published; `None` for all that the run held back.
-
-    Raises:
-        SettingsError: There is no such run, or it holds back no such data.
     """
     folder = load_settings(common, output=output).output
     run = choose_run(run_id, runs=ask_ledger(folder, Ledger.runs) or [], output=folder)

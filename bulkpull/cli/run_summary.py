@@ -20,6 +20,7 @@ from rich.text import Text
 from bulkpull import platforms
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_line
 from bulkpull.cli.errors import write_json_line
+from bulkpull.conversion import file_formats
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import failed_datasets, failure_groups, is_interrupted_pull
 from bulkpull.observability.run_notes import run_notes
@@ -80,12 +81,7 @@ class Invocation:
 
 
 def invocation_path(program: str) -> str:
-    """
-    How to call a program of this installation from here: by name where the PATH leads to it, else by its path.
-
-    Args:
-        program: `python` or `bulkpull`, which stand side by side.
-    """
+    """How to call a program of this installation from here: by name where the PATH leads to it, else by its path."""
     ours = Path(sys.executable).with_name(program + platforms.current().program_suffix)
     found = shutil.which(program)
     if found is not None and Path(found).absolute() == ours:
@@ -145,12 +141,7 @@ def write_failures(manifest: Manifest) -> None:
 
 
 def print_interruption(console: Console, *, resume: str | None) -> None:
-    """
-    Write how to carry on.
-
-    Args:
-        resume: The command that resumes the run; `None` where nothing was begun.
-    """
+    """Write how to carry on."""
     print_line("interrupted: ", "no partial data is visible", style="bold yellow", console=console)
     step = f"run the same command again, or `{resume}`: it resumes" if resume else "run the same command again"
     print_line("fix:   ", step, style="bold", console=console)
@@ -187,7 +178,7 @@ def _totals(manifest: Manifest) -> str:
         (
             f"{len(there)} of {plural(len(manifest.datasets), 'dataset')}",
             plural(sum(record.rows for record in there), "row"),
-            f"{format_size(sum(record.stored_bytes for record in there))} Parquet",
+            f"{format_size(sum(record.stored_bytes for record in there))} {manifest.file_format}",
             plural(manifest.requests.total, "call"),
         )
     )
@@ -210,7 +201,7 @@ def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str
     lost = [record.dataset for record in failed_datasets(manifest)]
     ways: list[tuple[str, str]] = []
     if complete:
-        ways.append(("data", f"{store.place(INSIDE.latest_link('<Dataset>'))}/*.parquet"))
+        ways.append(("data", f"{store.place(INSIDE.latest_link('<Dataset>'))}/*{file_formats.WRITTEN.suffix}"))
     ways.append(("manifest", store.place(INSIDE.manifest(manifest.run_id))))
     ways.append(("page", store.place(INSIDE.report(manifest.run_id))))
     if complete:

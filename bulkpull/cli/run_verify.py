@@ -28,9 +28,6 @@ def verify_output(
 
     Args:
         queries: Names of the custom queries in the settings, for the commands that are handed out.
-
-    Raises:
-        SettingsError: There is no such run.
     """
     verifier = Verifier(
         LocalStore(folder),

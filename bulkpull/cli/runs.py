@@ -60,7 +60,7 @@ def list_runs(
         if len(shown) < len(runs):
             print_message(f"the newest {len(shown)} of {len(runs):,} runs; --all shows every one")
     else:
-        print_message(f"no runs yet in {folder}")
+        print_message(f"no runs yet in {folder.absolute()}")
 
 
 @command(
@@ -252,13 +252,7 @@ def verify(
 
 
 def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
-    """
-    Print the log of the newest run, or of the one whose id begins with `run`; with `as_json` as one object.
-
-    Raises:
-        SettingsError: There is no such run, or it left no log.
-        DiskTrouble: The log cannot be read.
-    """
+    """Print the log of the newest run, or of the one whose id begins with `run`; with `as_json` as one object."""
     from bulkpull.output.layout import Layout  # slow to load, as all of these
     from bulkpull.output.run_history import known_runs, resolve_run_id
 

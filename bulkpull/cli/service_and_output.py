@@ -20,12 +20,7 @@ _DEMO_LATENCY_S = (1.0, 4.0)
 
 
 def load_settings(common: CommonOptions, *, output: Path | None = None) -> Settings:
-    """
-    The settings of a command that has no demo.
-
-    Raises:
-        SettingsError: A setting is wrong.
-    """
+    """The settings of a command that has no demo."""
     from bulkpull.config.settings import Settings  # slow to load
 
     return Settings.load(common.config, output=output)
@@ -38,10 +33,6 @@ def command_settings(common: CommonOptions, *, demo: bool, latency: bool = True,
 
     Args:
         latency: Whether the simulator's reports take their time.
-        given: Settings given as options; `None` for those that were not.
-
-    Raises:
-        SettingsError: A setting is wrong.
     """
     from bulkpull.config.settings import Settings  # slow to load
 

@@ -94,8 +94,8 @@ def status(
     elif not nothing:
         print_table(_table(chosen, states, now=now))
         _note_shrunk(chosen, common=common)
-    elif not max_age:
-        print_message(f"nothing is published in {folder.absolute()} yet")
+    if nothing and not max_age:
+        print_message(_nothing_in(folder))
     if is_fresh:
         return 0
     _report_late(folder, late, now=now, nothing=nothing, common=common)
@@ -136,7 +136,7 @@ def _report_late(
     listing = platforms.current().join_command(["bulkpull", "runs", "list", "--output", str(folder)])
     fix = f"see `{listing}`, and check that the job still starts the export"
     if nothing:
-        write_error(common, f"nothing is published in {folder.absolute()} yet", fix=fix, exit_code=LATE)
+        write_error(common, _nothing_in(folder), fix=fix, exit_code=LATE)
         return
     if len(late) > _MOST_NAMED:
         names = join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
@@ -151,6 +151,11 @@ def _report_late(
         fix=fix,
         exit_code=LATE,
     )
+
+
+def _nothing_in(folder: Path) -> str:
+    """One sentence that tells an empty folder from a mistyped one."""
+    return f"nothing is published in {folder.absolute()} yet{'' if folder.is_dir() else ': there is no such folder'}"
 
 
 def _last_look(freshness: Freshness, now: datetime) -> str:

@@ -24,12 +24,7 @@ def count_json_objects() -> int:
 
 
 class SafeStream:
-    """
-    A text stream that discards output, instead of raising, after its reader has gone.
-
-    Args:
-        ignored: The errors that end the stream's use and nothing else.
-    """
+    """A text stream that discards output, instead of raising, after its reader has gone."""
 
     def __init__(self, stream: TextIO, *, ignored: type[OSError]) -> None:
         self._stream = stream

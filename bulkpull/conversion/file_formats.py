@@ -6,7 +6,7 @@ A running export loads this module, so it does not import polars; the module of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -86,3 +86,8 @@ def is_table(name: str) -> bool:
 def format_of(name: str | Path) -> TableFormat:
     """The format of a file by its name (pure); a name without a known suffix is that of a Parquet file."""
     return FORMATS.get(Path(name).suffix, PARQUET)
+
+
+def format_names(files: Iterable[str]) -> str:
+    """The names of the formats of these files (pure); without files, of the format that is written."""
+    return ", ".join(dict.fromkeys(format_of(file).name for file in files)) or WRITTEN.name

@@ -24,7 +24,6 @@ class FailureGroup:
     Datasets that failed for the same reason.
 
     Attributes:
-        reason: One sentence, without the dataset's name before it; of the first of them.
         error: The fault itself, of the first of them; `None` for a manifest that was read back.
     """
 

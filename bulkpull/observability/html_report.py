@@ -161,7 +161,7 @@ def _facts(account: RunSummary) -> dict[str, str]:
         "Took": format_duration(_worked_s(account)),
         "Rows": f"{sum(record.rows for record in fresh):,}",
         "Downloaded": format_size(sum(record.downloaded_bytes for record in records if record.status != "skipped")),
-        "As Parquet": format_size(sum(record.stored_bytes for record in fresh)),
+        f"As {manifest.file_format}": format_size(sum(record.stored_bytes for record in fresh)),
         "Calls": f"{manifest.requests.total:,}",
     }
 
@@ -200,7 +200,7 @@ def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
     cells = {
         "Rows": f"{record.rows:,}" if has_data else _NONE,
         "Change": _change(record, account.rows_before.get(record.dataset)),
-        "Parquet": format_size(record.stored_bytes) if has_data else _NONE,
+        account.manifest.file_format: format_size(record.stored_bytes) if has_data else _NONE,
         "Took": format_duration(took_s) if took_s else _NONE,
     }
     return DatasetRow(record.dataset, status, tone, sign, cells, _dataset_notes(record, account))

@@ -42,7 +42,6 @@ class EarlierMetrics:
     Attributes:
         run_success: When a run last ended with status 0, Unix time; `None` when that is not known.
         dataset_success: When each dataset was last found or made up to date, Unix time.
-        rows: Rows of each dataset's current snapshot.
     """
 
     run_success: float | None = None
@@ -51,12 +50,7 @@ class EarlierMetrics:
 
 
 def render_metrics(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> str:
-    """
-    The file's content (pure).
-
-    Args:
-        output: The output folder, which every series is labelled with: a machine may have several.
-    """
+    """The file's content (pure)."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Numbers(list(_families(manifest, output=output, remembered=remembered))))
     return generate_latest(registry).decode("utf-8")
@@ -98,12 +92,7 @@ def _of_progress(progress: Progress, *, output: str, now: datetime, is_running: 
 
 
 def read_metrics(text: str, *, output: str) -> EarlierMetrics:
-    """
-    What an earlier file for the same folder remembers (pure).
-
-    Raises:
-        ValueError: It is no such file.
-    """
+    """What an earlier file for the same folder remembers (pure)."""
     run_success: float | None = None
     dataset_success: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
@@ -172,7 +161,7 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
     )
     yield gauge("rows", "Rows of the snapshot that is current.", by_dataset(rows))
     yield gauge(
-        "bytes", "Bytes of Parquet of the snapshot.", by_dataset({one.dataset: one.stored_bytes for one in there})
+        "bytes", "Bytes of the files of the snapshot.", by_dataset({one.dataset: one.stored_bytes for one in there})
     )
     made = {one.dataset: one.generated_at.timestamp() for one in there if one.generated_at}
     yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", by_dataset(made))

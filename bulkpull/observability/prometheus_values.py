@@ -21,12 +21,6 @@ def write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
 
     When datasets were last up to date comes from the file as it was, else from `current.json` and the manifests that it
     leads to: a failed run, or one of a few datasets, does not take it away.
-
-    Args:
-        output: The output folder; absolute.
-
-    Raises:
-        OSError: The file cannot be written.
     """
     _replace(path, render_metrics(manifest, output=str(output), remembered=_remember(path, output)))
 
@@ -36,11 +30,7 @@ def write_progress(path: Path, progress: Progress, *, output: Path, now: datetim
     Replace `path` by what it says of the runs that have ended, with how far the present run is.
 
     Args:
-        output: The output folder; absolute.
         is_running: False where the run has ended without a manifest.
-
-    Raises:
-        OSError: The file cannot be written.
     """
     before = ""
     with suppress(OSError, ValueError):

@@ -25,7 +25,6 @@ from bulkpull.events import Events
 from bulkpull.observability.html_report import render_report
 from bulkpull.observability.notifications import send_notices
 from bulkpull.observability.progress import INTERVAL_S, Progress
-from bulkpull.observability.prometheus_values import write_numbers, write_progress
 from bulkpull.observability.run_log import RunLog, parse_entry
 from bulkpull.observability.run_summary import RunSummary
 from bulkpull.observability.telemetry import telemetry_for
@@ -100,6 +99,8 @@ class RunRecorder:
         await self._write_artifact(page, partial(self._write_page, manifest))
         self._manifest = manifest
         if (path := self._metrics_file) is not None:
+            from bulkpull.observability.prometheus_values import write_numbers  # noqa: PLC0415 - few runs need it
+
             async with self._metrics_turn:
                 await self._write_artifact(path, partial(write_numbers, path, manifest, output=self._output))
 
@@ -115,6 +116,8 @@ class RunRecorder:
     async def _renew_metrics(self, *, is_running: bool) -> None:
         if (path := self._metrics_file) is None:
             return
+        from bulkpull.observability.prometheus_values import write_progress  # noqa: PLC0415 - few runs need it
+
         async with self._metrics_turn:
             if self._manifest is not None:
                 return  # the file tells how the run ended
@@ -194,12 +197,7 @@ def tidy(store: OutputStore, *, kept: int = _KEPT_ACCOUNTS) -> None:
 
 
 def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, int]:
-    """
-    Rows of the snapshots that those of `manifest` replaced, by dataset (pure).
-
-    Args:
-        earlier: Manifests of the folder, newest first; only those of runs before count.
-    """
+    """Rows of the snapshots that those of `manifest` replaced, by dataset (pure)."""
     sought = {record.dataset for record in manifest.datasets if record.status == "complete"}
     found: dict[str, int] = {}
     for other in islice(earlier, _MOST_LOOKED_AT):
@@ -232,9 +230,6 @@ async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> A
     Record the run that begins within the block: every event goes into its log, and each minute its progress is told.
 
     Notifications of the run's end are sent when the block is over, whichever way it ended.
-
-    Args:
-        settings: `output` as the user named it, and what else is to be left where.
     """
     keeper = RunRecorder(settings, events=events, clock=clock)
     await keeper.open()

@@ -41,9 +41,6 @@ class RunLog:
     """
     The log of one run; its file is there from the first event on. `start` and `close` wait for a thread: they are not
     for an event loop.
-
-    Args:
-        output: The output folder; absolute.
     """
 
     def __init__(self, output: Path, *, most_bytes: int = MOST_BYTES) -> None:

@@ -10,13 +10,7 @@ from bulkpull.output.manifest import Manifest, is_lost
 
 
 def run_notes(manifest: Manifest, *, with_skipped: bool, most_misfits: int | None = None) -> list[str]:
-    """
-    Notes of a run, each once however many datasets it concerns; code stands between backticks.
-
-    Args:
-        with_skipped: Tell why datasets were skipped; the page does so in its table.
-        most_misfits: How many values are named that did not fit their column; `None` for all of them.
-    """
+    """Notes of a run, each once however many datasets it concerns; code stands between backticks."""
     reasons = [
         (record.dataset, record.reason or "")
         for record in manifest.datasets

@@ -185,12 +185,7 @@ class RunTimings:
 
 
 def timings_from_log(entries: Iterable[tuple[Event, datetime]]) -> RunTimings | None:
-    """
-    The sessions that a log tells of, as one; `None` when it tells of none.
-
-    Args:
-        entries: Events and when they happened, in the log's order.
-    """
+    """The sessions that a log tells of, as one; `None` when it tells of none."""
     whole: RunTimings | None = None
     session: RunTimings | None = None
     began_at: datetime | None = None

@@ -173,9 +173,6 @@ def read_whole(path: Path, *, root: Path) -> bytes | None:
     """
     The content of `path`; `None` when there is no such file.
 
-    Args:
-        root: The folder from which on no link is followed.
-
     Raises:
         ValueError: It is larger than any file of ours.
         NotBeneath: It is no regular file, or reached by a link.

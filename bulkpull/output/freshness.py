@@ -69,9 +69,6 @@ def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[F
 
     What was forgotten since that run began is not expected any more.
 
-    Args:
-        now: The present; without it, by this machine's clock.
-
     Raises:
         DiskTrouble: `current.json` is damaged.
     """
@@ -98,10 +95,6 @@ def last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[str
 
     A run that only submitted its reports saw no data. A look that brought a time ahead of the service's clock does not
     tell how old the data are, so it does not count either; nor does one that found a due execution still missing.
-
-    Args:
-        published: The datasets to find a look for; no more manifests are read once all have one.
-        recent: Newest run first.
     """
     looks: dict[str, datetime] = {}
     wanted = set(published)

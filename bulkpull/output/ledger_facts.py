@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 from pydantic import TypeAdapter, ValidationError
 
 from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBounds
-from bulkpull.model import DownloadedFile, Execution
+from bulkpull.model import DownloadedFile, Execution, Window
 from bulkpull.output.manifest import DatasetRecord, Moment, MomentIfAny
 
 
@@ -24,10 +24,12 @@ class StepFacts:
     """What a step wrote down; `step` is its name in the ledger."""
 
     step: ClassVar[str]
+    leaves_out_none: ClassVar[bool] = False
 
     def as_json(self) -> dict[str, Any]:
         """The facts as JSON values."""
-        values: dict[str, Any] = self._adapter().dump_python(self, mode="json")
+        adapter, exclude_none = self._adapter(), self.leaves_out_none
+        values: dict[str, Any] = adapter.dump_python(self, mode="json", exclude_none=exclude_none)
         return values
 
     @classmethod
@@ -149,6 +151,34 @@ class SplitFacts(StepFacts):
 
 
 @dataclass(frozen=True, slots=True)
+class InWindowsFacts(StepFacts):
+    """
+    A whole dataset is requested in windows, because its report failed; or the windows failed too (`failed` alone).
+
+    Attributes:
+        mark: The fingerprint of the whole pull.
+        start, end: The window that holds all of it.
+        failure: The message of that failure.
+    """
+
+    step = "in_windows"
+    leaves_out_none = True
+
+    mark: str
+    start: Moment | None = None
+    end: Moment | None = None
+    failure: str | None = None
+    failed: bool | None = None
+
+    @property
+    def window(self) -> Window:
+        """The window that holds all of the dataset."""
+        assert self.start is not None
+        assert self.end is not None
+        return Window(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduledReportFacts(StepFacts):
     """
     A scheduled report is about to be ordered (`name` and `query_digest` alone), or is in use (`report_id` as well).
@@ -159,6 +189,7 @@ class ScheduledReportFacts(StepFacts):
     """
 
     step = "standing"
+    leaves_out_none = True
 
     name: str
     report_id: str | None = None
@@ -167,9 +198,6 @@ class ScheduledReportFacts(StepFacts):
     lead_h: float | None = None
     own: bool | None = None
     query_digest: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        return {name: value for name, value in StepFacts.as_json(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

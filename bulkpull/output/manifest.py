@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from bulkpull.clock import iso_utc
+from bulkpull.conversion.file_formats import format_names
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.foreign_text import writable
 from bulkpull.output.atomic_files import json_text
@@ -59,7 +60,8 @@ MomentIfAny = Annotated[Moment | None, WrapValidator(_unless_odd)]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    # Built when first used: most runs need a few of these, and each is built with all that it holds.
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     def __getitem__(self, name: str) -> Any:
         if name not in type(self).model_fields:
@@ -303,6 +305,11 @@ class Manifest(_Record):
         if any(isinstance(record.error, AuthError) for record in lost):
             return AuthError.exit_code
         return 3 if lost else 0
+
+    @property
+    def file_format(self) -> str:
+        """The name of the format of its files, as people know it."""
+        return format_names(file.path for record in self.datasets for file in record.files)
 
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON values."""

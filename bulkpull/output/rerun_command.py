@@ -16,13 +16,7 @@ _DEFAULT_METRICS = f"{EVERY}amounts"
 
 
 def export_words(dataset: str, snapshot: CurrentSnapshot, *, queries: Collection[str] = ()) -> list[str]:
-    """
-    The words after `bulkpull`: pasted, they publish the same question and no other (case W11).
-
-    Args:
-        dataset: The name under which the snapshot is published.
-        queries: Names of the custom queries in the settings; those say themselves what they select.
-    """
+    """The words after `bulkpull`: pasted, they publish the same question and no other (case W11)."""
     question = snapshot.question or {}
     source = str(question.get("source") or dataset)
     if source == dataset or dataset.casefold() in {name.casefold() for name in queries}:

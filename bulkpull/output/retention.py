@@ -40,9 +40,6 @@ def snapshots_to_retire(
     Which `run=…` folders of a dataset may go (pure).
 
     Args:
-        names: The folders that there are.
-        current: The run that `current.json` names.
-        retain: How many snapshots stay, the current one included.
         replaced: When runs' snapshots ceased to be current. One of which nothing is known was replaced
             when the next newer run began, at the earliest.
     """
@@ -60,14 +57,7 @@ def snapshots_to_retire(
 
 
 def runs_to_retire(runs: Sequence[str], *, needed: Collection[str], retain: int, now: datetime) -> list[str]:
-    """
-    Which runs' folders may go (pure).
-
-    Args:
-        runs: The ids of the runs that have one.
-        needed: Runs of which a snapshot is still there.
-        retain: As `retain_runs` says.
-    """
+    """Which runs' folders may go (pure)."""
     by_age = sorted(runs, reverse=True)
     old = by_age[max(retain, _FEWEST_RUNS) :]
     return [run_id for run_id in old if run_id not in needed and run_id < _stamp(now - _A_DAY)]
@@ -82,16 +72,7 @@ def retire_snapshots(
     now: datetime,
     foreign_runs: Callable[[Sequence[str]], Collection[str]],
 ) -> None:
-    """
-    Remove the dataset's old snapshots and their raw files; each is there whole, or gone.
-
-    Args:
-        snapshot: The one that is current.
-        foreign_runs: Which of these runs are of another account.
-
-    Raises:
-        OSError: The folder cannot be read.
-    """
+    """Remove the dataset's old snapshots and their raw files; each is there whole, or gone."""
     folder = INSIDE.snapshots(dataset)
     names = store.list_names(folder)
     if len(names) <= retain:
@@ -110,12 +91,7 @@ def retire_snapshots(
 
 
 async def retire_runs(store: OutputStore, ledger: Ledger, *, retain: int, now: datetime) -> None:
-    """
-    Remove the folders of old runs, and what the ledger knows of them.
-
-    Raises:
-        LedgerError: The ledger cannot be written.
-    """
+    """Remove the folders of old runs, and what the ledger knows of them."""
     left = await anyio.to_thread.run_sync(lambda: _retire_runs(store, retain=retain, now=now))
     await ledger.prune(before=now - _REMEMBERED, keep=left, keep_last=ScheduledReportFacts)
 

@@ -50,12 +50,7 @@ def load_manifest(store: OutputStore, run_id: str) -> Manifest | None:
 
 
 def last_durations(store: OutputStore, *, most: int = 20) -> dict[str, float]:
-    """
-    How long each dataset took when it was last exported, from its submission to its Parquet, in seconds.
-
-    Args:
-        most: How many runs are looked through, newest first.
-    """
+    """How long each dataset took when it was last exported, from its submission to its Parquet, in seconds."""
     usual: dict[str, float] = {}
     for manifest in islice(manifests(store), most):
         for record in manifest.datasets:
@@ -97,15 +92,13 @@ def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | st
     """
     The run for an id or the beginning of one (pure).
 
-    Args:
-        asked: A run's id or the beginning of one; `None` for the newest.
-        known: The runs there are, newest first.
-
     Raises:
         SettingsError: There is none, or more than one; the message names what there is.
     """
     if not known:
-        raise SettingsError(f"there are no runs in {output}", fix="choose the folder of an export with --output")
+        raise SettingsError(
+            f"there are no runs in {Path(output).absolute()}", fix="choose the folder of an export with --output"
+        )
     if asked is None:
         return known[0]
     found = [run_id for run_id in known if run_id.startswith(asked.strip())]
@@ -120,12 +113,7 @@ def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | st
 
 
 def ask_ledger(folder: Path, question: Callable[[Ledger], Awaitable[T]]) -> T | None:
-    """
-    Put `question` to the ledger of an output folder; `None` when there is none. Nothing is created or changed.
-
-    Raises:
-        LedgerError: It cannot be read.
-    """
+    """Put `question` to the ledger of an output folder; `None` when there is none. Nothing is created or changed."""
     layout = Layout(folder)
     if not layout.ledger.is_file():
         return None

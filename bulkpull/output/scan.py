@@ -44,9 +44,6 @@ def scan_together(
     """
     All rows of the snapshots, in their order; loaded lazily.
 
-    Args:
-        source: Opens a file of a snapshot; without it, files are paths.
-
     Returns:
         `_run_id`, then the columns of the last snapshot, then those that only earlier ones have.
 
@@ -77,7 +74,6 @@ def common_types(
     The type of each column that holds the values of all snapshots (pure).
 
     Args:
-        schemas: Those of the snapshots, the newest last; its columns come first.
         empty: The columns of each that have no value, whose types do not count.
     """
     names = dict.fromkeys(name for schema in reversed(schemas) for name in schema)

@@ -36,14 +36,7 @@ def _pause() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """
-    Something published that differs from its record.
-
-    Attributes:
-        path: Relative to the output folder.
-        what: The problem.
-        fix: The next step.
-    """
+    """Something published that differs from its record."""
 
     path: str
     what: str
@@ -137,7 +130,7 @@ class Verifier:
         counts = {dataset: sum(bool(RUN_ID.search(name)) for name in found) for dataset, found in names.items()}
         orphans = {dataset: count for dataset, count in counts.items() if count}
         if not orphans:
-            self._add_problem(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
+            self._add_problem(CURRENT, what=f"nothing is published in {store}", fix="run `bulkpull export` into it")
             return
         state = "names no dataset" if store.exists(INSIDE.current) else "is gone"
         snapshots = plural(sum(orphans.values()), "snapshot")

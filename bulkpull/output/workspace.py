@@ -39,13 +39,7 @@ class OutputFolder:
 
 
 def read_folder(output: Path, store: OutputStore, *, run_id: str = "") -> OutputFolder:
-    """
-    The state of the folder as `open_folder` finds it for the run `run_id`, with reads only.
-
-    Raises:
-        DiskTrouble: `current.json` is damaged.
-        OSError: The folder cannot be read.
-    """
+    """The state of the folder as `open_folder` finds it for the run `run_id`, with reads only."""
     layout = Layout(output)
     staging = layout.staged(run_id)
     staged = {name for name in names_beneath(staging.parent, root=layout.private) if RUN_ID.fullmatch(name)}
@@ -60,9 +54,6 @@ def open_folder(
 
     The lock says that no other run is at work, so what others left in staging goes, but for the runs in `alive`. Only
     what is named like a run goes: the private folder may be a link to one that others use as well.
-
-    Args:
-        taken_over: The run whose downloads this one continues.
 
     Raises:
         DiskTrouble: `current.json` is damaged.

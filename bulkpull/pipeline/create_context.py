@@ -49,18 +49,7 @@ async def create_context(
     published_anyway: Collection[str] | None,
     undeleted: list[UndeletedReport],
 ) -> RunContext:
-    """
-    Create the context of one run.
-
-    Args:
-        conversions: How many may run at once.
-        background: Gets work that goes on after a pull has ended; the run waits for it.
-        tidying: Gets deletions that nothing waits for.
-        usual_s: How long reports took in earlier runs, by dataset, seconds.
-        random: Gives numbers in [0, 1).
-        account: The account whose data are exported.
-        check_lock, published_anyway, undeleted: As in `Publisher` and `RunContext`.
-    """
+    """Create the context of one run."""
     in_flight = ReportsInFlight(events, limit=settings.reports_in_flight or UNLEARNT)
     poller = await _poller(
         settings, connection, ledger=ledger, run_id=run_id, clock=clock, events=events, random=random,

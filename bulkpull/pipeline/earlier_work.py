@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,12 +14,21 @@ from bulkpull.model import Pull, Report
 from bulkpull.output.integrity import size_of
 from bulkpull.output.layout import RUN_ID, Layout
 from bulkpull.output.ledger import Ledger, NotedFacts, published_datasets, read_facts
-from bulkpull.output.ledger_facts import ConversionFacts, ExecutionFacts, PublicationFacts, ReportFacts, SplitFacts
+from bulkpull.output.ledger_facts import (
+    ConversionFacts,
+    ExecutionFacts,
+    InWindowsFacts,
+    PublicationFacts,
+    ReportFacts,
+    SplitFacts,
+)
 from bulkpull.output.manifest import DatasetRecord, PartRecord
+from bulkpull.output.no_follow import size_beneath
 from bulkpull.output.store import OutputStore
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.resume import EarlierRuns
 from bulkpull.pipeline.reusable_work import (
+    FRESH,
     KEPT,
     KnownRun,
     Reusable,
@@ -27,7 +36,6 @@ from bulkpull.pipeline.reusable_work import (
     may_reuse,
     sort_reports,
 )
-from bulkpull.pipeline.steps.converted_pull import was_cleared
 from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import split_pull, with_halves
 from bulkpull.question import question_of
@@ -85,19 +93,12 @@ async def find_reusable(
     Args:
         listed: All reports that the service lists; `None` if the list is unknown. Then reports of the ledger are used
             and none is deleted.
-        earlier: As `find_resumable` gives it.
         folder: Runs with a folder in it are ours, even if the ledger no longer has them.
     """
     done = await _published_before(ledger, run_id=run_id, folder=folder) if earlier.carried_on else {}
     splits = frozenset(entry.facts.mark for entry in await ledger.noted(SplitFacts, since=now - KEPT))
-    parts = {
-        pull: [
-            half
-            for window in dict.fromkeys((pull, *split_pull(pull, catalog=load_catalog(), now=now)))
-            for half in with_halves(window, splits)
-        ]
-        for pull in pulls
-    }
+    in_windows = await _requested_in_windows(ledger, since=now - FRESH)
+    parts = {pull: _parts_of(pull, in_windows.get(pull_fingerprint(pull)), splits, now=now) for pull in pulls}
     to_fetch = [part for pull, windows in parts.items() if pull.dataset not in done for part in windows]
     fingerprints = {part: pull_fingerprint(part) for part in to_fetch}
     known_fingerprints = {
@@ -141,8 +142,29 @@ async def find_reusable(
     kept += read_facts(ConversionFacts, await ledger.steps(run_id))
     kept = await anyio.to_thread.run_sync(_still_there, kept, Layout(folder.output).private)
     converted = {entry.facts.mark or "": entry.facts for entry in kept if not _is_outdated(entry, answered)}
-    reusable = Reusable(found.usable, converted, splits)
+    there = {
+        pull_fingerprint(pull)
+        for pull, windows in parts.items()
+        if any(fingerprints.get(part) in converted or found.usable.get(fingerprints.get(part, "")) for part in windows)
+    }
+    # Where nothing of the windows is left, one report for all is tried first, as if they had never been.
+    in_windows = {mark: windows for mark, windows in in_windows.items() if mark in there}
+    parts = {pull: _parts_of(pull, in_windows.get(pull_fingerprint(pull)), splits, now=now) for pull in parts}
+    reusable = Reusable(found.usable, converted, splits, in_windows)
     return ReusableWork(done, listed, parts, reusable, orphans=[] if listed is None else found.orphans)
+
+
+async def _requested_in_windows(ledger: Ledger, *, since: datetime) -> dict[str, InWindowsFacts]:
+    """The datasets that were requested in windows whose outcome is not known, by fingerprint of the whole pull."""
+    found = {entry.facts.mark: entry.facts for entry in await ledger.noted(InWindowsFacts, since=since)}
+    return {mark: facts for mark, facts in found.items() if not facts.failed}
+
+
+def _parts_of(pull: Pull, in_windows: InWindowsFacts | None, splits: Collection[str], *, now: datetime) -> list[Pull]:
+    """The pull itself, its windows, and the halves of windows, in which it may be requested."""
+    asked = replace(pull, window=in_windows.window) if in_windows and pull.window is None else pull
+    windows = dict.fromkeys((pull, *split_pull(asked, catalog=load_catalog(), now=now)))
+    return [half for window in windows for half in with_halves(window, splits)]
 
 
 def _published_data_time(pull: Pull, folder: OutputFolder) -> datetime | None:
@@ -168,6 +190,11 @@ async def _published_reports(
 def _still_there(entries: Sequence[_Converted], private: Path) -> list[_Converted]:
     """The converted pulls whose files were not cleared since; the ledger keeps the entries of published ones too."""
     return [entry for entry in entries if not was_cleared(entry.facts, private)]
+
+
+def was_cleared(facts: ConversionFacts, private: Path) -> bool:
+    """Whether the downloaded file that the ledger describes is gone: its data are published, or were given up."""
+    return size_beneath(facts.stored.path, root=private) is None
 
 
 def _is_outdated(entry: _Converted, answered: Mapping[str, datetime]) -> bool:

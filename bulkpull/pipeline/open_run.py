@@ -31,7 +31,6 @@ class OpenedRun:
 
     Attributes:
         request: Of a resumed run with the window as it was then, since its reports were ordered for it.
-        notes: For the manifest, each one sentence.
     """
 
     run_id: str
@@ -55,9 +54,6 @@ async def open_run(
     Resume an earlier run or begin a new one; close runs that were interrupted too long ago.
 
     Finishes the clean-up of earlier runs, and deletes old snapshots before the free disk space is checked.
-
-    Args:
-        resume: As for `Run`.
 
     Raises:
         DiskTrouble, LedgerError: The output folder cannot be used.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bulkpull.catalog import Catalog
 from bulkpull.clock import iso_utc
@@ -22,8 +22,10 @@ from bulkpull.output.manifest import (
     status_of,
 )
 from bulkpull.pipeline.plan import Unavailable
-from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts
 from bulkpull.question import question_of
+
+if TYPE_CHECKING:  # a run without news needs neither it nor what converts files
+    from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts
 
 # Fields that a skipped dataset copies from the snapshot that stays current (contract, section 4).
 _QUESTION = ("query", "timespan", "window", "question", "question_sha256")

@@ -33,7 +33,6 @@ class ExportEstimate:
         reports: How many it orders where none of them fails, by dataset.
         usual_s: How long a report of these datasets took in earlier runs, by dataset, seconds.
         in_flight: How many reports are requested at once.
-        room: Room on the disk.
     """
 
     reports: Mapping[str, int]
@@ -82,12 +81,7 @@ class ExportEstimate:
 
 
 async def estimate_export(reports: Mapping[str, int], *, settings: Settings, now: datetime) -> ExportEstimate:
-    """
-    Estimate an export from the ledger, the manifests and the disk of the output folder.
-
-    Args:
-        reports: How many reports each dataset needs.
-    """
+    """Estimate an export from the ledger, the manifests and the disk of the output folder."""
     output = settings.output.absolute()
     place = next(folder for folder in (output, *output.parents) if folder.is_dir())
     room = await anyio.to_thread.run_sync(lambda: estimate_room(output, reports, settings=settings, place=place))

@@ -81,9 +81,6 @@ def fit(requested: Concurrency, limits: Limits, *, calls: int) -> Concurrency:
     The largest concurrency within the limits, at least one of each (pure).
 
     Streams within a file go first, because they only make it faster; then downloads; a second conversion last.
-
-    Args:
-        calls: Calls to the service at once, each with a socket.
     """
     for fitting in _reductions(requested):
         has_files = limits.open_files is None or fitting.files + calls <= limits.open_files
@@ -128,12 +125,7 @@ def _why(requested: Concurrency, limits: Limits, *, calls: int) -> str:
 
 
 def read_limits(root: Path = Path("/")) -> Limits:
-    """
-    Ask the system.
-
-    Args:
-        root: Where `proc` and `sys` are.
-    """
+    """Ask the system."""
     sizes = [size for size in (_memory_of_machine(root), *_memory_of_groups(root)) if size and size < _NO_LIMIT]
     return Limits(open_files=platforms.current().open_file_limit(), memory_bytes=min(sizes, default=None))
 
@@ -171,9 +163,6 @@ async def is_overdue(work: Callable[[], Awaitable[None]], *, limit_s: float | No
 
     Args:
         limit_s: Seconds from now on; `None` for no limit.
-
-    Raises:
-        Exception: What `work` raises, as it is.
     """
     if limit_s is None:
         await work()

@@ -55,10 +55,6 @@ def choose_run(name: str | None, *, runs: Sequence[RunEntry], output: Path) -> R
     """
     The run to resume: the named one, else the newest unfinished one, else the newest (pure).
 
-    Args:
-        name: A run's id or the beginning of one; `None` for none in particular.
-        runs: The runs of the ledger, newest first.
-
     Raises:
         SettingsError: There is no such run; the message names what there is.
     """

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from bulkpull.model import Report
-from bulkpull.output.ledger_facts import ConversionFacts
+from bulkpull.output.ledger_facts import ConversionFacts, InWindowsFacts
 from bulkpull.pipeline.steps.naming import ReportName, parse_report_name
 
 # A window that has arrived is kept for the rest of its dataset: the service restates the latest months only.
@@ -21,6 +21,10 @@ KEPT = timedelta(hours=72)
 _RESTATED = timedelta(days=62)
 # An older report's data is old, and the service may have cleaned its file up.
 FRESH = timedelta(hours=24)
+
+
+PARTS = "parts"
+"""In the private folder: the windows of datasets that are not published yet, by dataset and mark, whatever the run."""
 
 
 @dataclass(slots=True)
@@ -32,11 +36,13 @@ class Reusable:
         reports: The latest attempt last.
         converted: The latest conversion.
         splits: Windows that were requested in halves, because their reports failed.
+        in_windows: Whole pulls that were requested in windows, of which some are here, with the reason.
     """
 
     reports: dict[str, list[Report]] = field(default_factory=dict)
     converted: dict[str, ConversionFacts] = field(default_factory=dict)
     splits: frozenset[str] = frozenset()
+    in_windows: Mapping[str, InWindowsFacts] = field(default_factory=dict)
 
     def has(self, fingerprint: str) -> bool:
         """Whether nothing has to be ordered for that pull as a whole: it was fetched, ordered, or split in halves."""
@@ -139,10 +145,5 @@ def _is_fresh(name: ReportName, *, now: datetime) -> bool:
 
 
 def may_reuse(window_end: datetime, *, kept_at: datetime, now: datetime) -> bool:
-    """
-    Whether a window that an earlier run fetched is still up to date (pure).
-
-    Args:
-        kept_at: When it was fetched.
-    """
+    """Whether a window that an earlier run fetched is still up to date (pure)."""
     return now - kept_at < (KEPT if now - window_end > _RESTATED else FRESH)

@@ -144,13 +144,7 @@ class Run:
     async def _export_locked(
         self, ledger: Ledger, connection: Connection | None, *, store: LocalStore, began_s: float
     ) -> Manifest:
-        """
-        Export in a locked output folder.
-
-        Args:
-            connection: One that is open already.
-            began_s: When the run began, seconds of the monotonic clock.
-        """
+        """Export in a locked output folder."""
         opened = await open_run(
             self.request,
             ledger=ledger,

@@ -26,8 +26,7 @@ from bulkpull.output.retention import retire_runs
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import is_worth_resuming
-from bulkpull.pipeline.reusable_work import KEPT
-from bulkpull.pipeline.steps.converted_pull import PARTS
+from bulkpull.pipeline.reusable_work import KEPT, PARTS
 
 # How long deletions may go on once all datasets are done.
 _TIDYING_S = 10.0
@@ -88,12 +87,7 @@ def clear_old_parts(folder: OutputFolder, *, now: datetime) -> None:
 
 
 def delete_unneeded_reports(context: RunContext, published: Iterable[str], *, orphans: Iterable[Report]) -> None:
-    """
-    Delete, in the background, reports of published datasets and of runs that will not be resumed.
-
-    Args:
-        published: The datasets that this run has published already, before it was resumed.
-    """
+    """Delete, in the background, reports of published datasets and of runs that will not be resumed."""
     for dataset in published:
         for report in context.reusable.rest(dataset):
             context.delete_leftover_report(report, dataset=dataset)

@@ -19,7 +19,6 @@ from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run_cleanup import delete_outdated_queries, delete_unneeded_reports, limit_tidying
 from bulkpull.pipeline.run_decisions import RunDecisions, unused_note
 from bulkpull.pipeline.run_results import RunResults
-from bulkpull.pipeline.steps.convert import warm_up
 
 _LEVELS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
 
@@ -37,10 +36,7 @@ async def run_datasets(
     Execute the decisions for all pulls, and delete what is no longer needed on the service.
 
     Args:
-        pulls: Those that are not done, in the order in which they begin.
-        create_context: Takes the task groups `background` and `tidying`.
         results: Has an outcome for each pull; gets the new one, also where the run is interrupted.
-        conversions_ahead: How many files are going to be converted.
     """
     async with anyio.create_task_group() as watching:
         async with anyio.create_task_group() as tidying:
@@ -48,6 +44,8 @@ async def run_datasets(
                 context = await create_context(background=working, tidying=tidying)
                 watching.start_soon(context.poller.run)
                 if conversions_ahead:
+                    from bulkpull.pipeline.steps.convert import warm_up  # noqa: PLC0415 - as in `DecisionExecutor`
+
                     watching.start_soon(partial(warm_up, context.conversions, most=conversions_ahead))
                 maker = ScheduledReportMaker(
                     client=context.client,

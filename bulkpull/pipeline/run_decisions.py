@@ -28,7 +28,7 @@ from bulkpull.pipeline.resume import EarlierRuns
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, load_form
 from bulkpull.pipeline.steps.metric_refusals import MetricRefusals
 from bulkpull.pipeline.steps.naming import parse_report_name
-from bulkpull.pipeline.windows.kept_history import history_starts
+from bulkpull.pipeline.windows.date_windows import history_starts
 
 _MOST_LISTED = 8
 
@@ -39,7 +39,6 @@ class RunDecisions:
     What a run does.
 
     Attributes:
-        found: What earlier runs left.
         decisions: By dataset.
         unused: Scheduled reports of this folder that this run does not use, each with its dataset.
         poll_form: The form of look-up that the service turned out to want; `None` where the first one served.
@@ -66,9 +65,6 @@ async def plan_in_folder(
 
     Args:
         started_at: When the run began, also where it is resumed now.
-
-    Raises:
-        SettingsError: As `plan_request`.
     """
     return plan_request(
         request,
@@ -94,12 +90,7 @@ async def decide_run(
     events: Events,
     clock: Clock,
 ) -> RunDecisions:
-    """
-    Decide for all pulls of a plan, with reads only.
-
-    Raises:
-        BulkpullError: The service could not be asked.
-    """
+    """Decide for all pulls of a plan, with reads only."""
     needs_list = is_nightly or folder.runs or not earlier.is_empty
     listed: list[Report] | None = []
     if needs_list:

@@ -24,7 +24,6 @@ class RunResults:
 
     Attributes:
         notes: About the run as a whole, each one sentence.
-        undeleted: Reports that could not be deleted.
         refused: Datasets that cannot be written, with the error of each.
     """
 

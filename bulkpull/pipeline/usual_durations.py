@@ -33,10 +33,6 @@ def usual_durations(
     """
     How long reports usually take: the median of the latest five of each dataset.
 
-    Args:
-        ordered: The reports that the ledger notes, the oldest first.
-        executed: The executions that it notes, the oldest first.
-
     Returns:
         Seconds by dataset, from the order to the service's own time of completion; where one of these times is missing
         or odd, to the moment at which the completion was seen.

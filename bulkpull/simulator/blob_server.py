@@ -34,12 +34,7 @@ _VERBS = (*_READING, "PUT", "DELETE")
 
 
 class BlobHost:
-    """
-    Serves the stored files.
-
-    Attributes:
-        blob_origin: Its own `http://host:port`, set once it listens.
-    """
+    """Serves the stored files."""
 
     def __init__(
         self,

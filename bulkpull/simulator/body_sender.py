@@ -192,12 +192,7 @@ def _read_at(path: Path, *, offset: int, length: int) -> bytes:
 
 
 def reset(request: web.Request) -> web.Response:
-    """
-    Cut the connection so that the other side sees a reset instead of an end.
-
-    Returns:
-        A response for aiohttp's sake; the connection is gone, so nobody gets it.
-    """
+    """Cut the connection so that the other side sees a reset instead of an end."""
     transport = request.transport
     if transport is not None:
         connection = transport.get_extra_info("socket")

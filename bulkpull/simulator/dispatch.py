@@ -50,12 +50,7 @@ _METHODS: Mapping[tuple[str, str], Callable[[Service, _Request], ServiceResult]]
 
 
 async def perform(route: Route, body: Mapping[str, Any], service: Service, *, correlation_id: str) -> ServiceResult:
-    """
-    Let the service act on a call.
-
-    Raises:
-        Refusal: The service says no.
-    """
+    """Let the service act on a call."""
     call = _Request(Fields(body), Fields(route.params), route.subject or "", correlation_id)
     if route.verb == "testQueryResult":
         # The one call that makes rows, which takes a moment.

@@ -49,10 +49,7 @@ class Refusal(Exception):
     An error reply.
 
     Attributes:
-        status: HTTP status, repeated in the envelope.
-        message: The service's words.
         extra: Further keys of the body.
-        headers: Further headers of the answer.
         reason: The reason phrase, where it is not the usual one.
     """
 

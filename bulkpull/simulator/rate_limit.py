@@ -29,12 +29,7 @@ class Throttle:
         self._count += calls
 
     def check(self) -> None:
-        """
-        Let the request through that was counted last.
-
-        Raises:
-            Refusal: 429 when the allowance is used up, with the whole seconds that are left of the window.
-        """
+        """Let the request through that was counted last."""
         if self._count > self._limit:
             raise error_replies.throttled(max(1, math.ceil(self._began_at + self._window_s - self._clock.monotonic())))
 

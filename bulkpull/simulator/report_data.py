@@ -40,7 +40,6 @@ class Extract:
         hidden: Columns that the role does not see, in lower case; empty in the file, or gone from it.
         window: The first and the last day that it takes, where it does not take whole months.
         provenance: What the column `Provenance` says in every row.
-        content: The file's text where the scenario makes it itself.
     """
 
     table: Table

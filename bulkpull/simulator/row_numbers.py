@@ -29,13 +29,7 @@ def edition_at(table: Table, moment: datetime) -> int:
 
 
 def restated(rows: npt.NDArray[np.uint64], *, edition: int) -> npt.NDArray[np.uint64]:
-    """
-    The numbers that the rows' values are drawn by: their own, mixed with the edition that restated each of them last.
-
-    Args:
-        rows: Numbers within their month or snapshot.
-        edition: 0 restates nothing.
-    """
+    """The numbers that the rows' values are drawn by: their own, mixed with the edition that last restated each."""
     if not edition:
         return rows
     since = (np.uint64(edition) + rows) % np.uint64(_TURNS)
@@ -63,12 +57,7 @@ def are_repetitions(rows: Rows, table: Table) -> npt.NDArray[np.bool_]:
 
 
 def source_rows(rows: Rows, column: Column, table: Table) -> Rows:
-    """
-    The numbers of the rows that this column's values come from.
-
-    Args:
-        rows: Numbers within their month or snapshot.
-    """
+    """The numbers of the rows that this column's values come from."""
     name = column.origin.casefold()
     borrows = np.zeros(len(rows), dtype=np.bool_)
     if not name.startswith(_PARTNER):

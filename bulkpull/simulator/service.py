@@ -42,12 +42,7 @@ class ServiceResult:
 
 
 class Service:
-    """
-    The documented service.
-
-    Attributes:
-        tables: The offered datasets by canonical name.
-    """
+    """The documented service."""
 
     def __init__(self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker) -> None:
         self.scenario, self._clock, self._faults = scenario, clock, faults

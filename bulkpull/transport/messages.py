@@ -73,7 +73,8 @@ class Request:
     @property
     def label(self) -> str:
         """The name used in errors: endpoint and host, never the path or the query."""
-        return f"{self.endpoint} ({urlsplit(self.url).netloc.rpartition('@')[2]})"
+        endpoint = "the token endpoint" if self.endpoint == "token" else self.endpoint
+        return f"{endpoint} ({urlsplit(self.url).netloc.rpartition('@')[2]})"
 
 
 @dataclass(frozen=True, slots=True)

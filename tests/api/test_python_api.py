@@ -169,6 +169,29 @@ def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.case("L11")
+def test_a_folder_that_is_not_there_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    for read in (
+        lambda: bulkpull.scan("typo", "Profile"),
+        lambda: bulkpull.sync.status("typo"),
+        lambda: bulkpull.sync.verify("typo"),
+        lambda: bulkpull.connect_sql("typo"),
+    ):
+        with pytest.raises(bulkpull.SettingsError, match=f"there is no folder {tmp_path / 'typo'}"):
+            read()
+    assert not (tmp_path / "typo").exists()
+
+
+def test_an_error_of_the_python_api_names_arguments_and_no_options(tmp_path: Path) -> None:
+    with pytest.raises(bulkpull.SettingsError) as refused:
+        bulkpull.sync.export(output=tmp_path, datasets="Profile", until="2026-02-01", settings=bulkpull.Settings())
+
+    assert refused.value.fix == 'give the start of the window: `since="2026-01-01"`'
+    assert str(refused.value) == refused.value.reason
+
+
+@pytest.mark.case("L11")
 async def test_a_client_says_that_its_block_is_over(tmp_path: Path) -> None:
     async with small() as simulator:
         async with bulkpull.connect(settings_for(simulator, tmp_path)) as client:

@@ -226,7 +226,7 @@ def test_a_preview_that_takes_too_long_is_no_failure(command: Command, serve: Se
 def test_there_are_no_runs_before_the_first_and_looking_makes_no_folder(command: Command) -> None:
     outcome = command("runs", "list", "--output", "data")
     assert (outcome.code, outcome.out) == (0, "")
-    assert outcome.err == "no runs yet in data\n"
+    assert outcome.err == f"no runs yet in {Path('data').absolute()}\n"
     assert command("runs", "list", "--output", "data", "--json").json()["runs"] == []
     assert not Path("data").exists()
 

@@ -38,12 +38,7 @@ _Key = tuple[str, str | None]
 
 
 class Telemetry:
-    """
-    Turns the events of one run into spans and metrics.
-
-    Args:
-        parent: The `traceparent` of whoever started the run.
-    """
+    """Turns the events of one run into spans and metrics."""
 
     def __init__(self, providers: Providers, *, parent: str | None = None) -> None:
         self._providers = providers

@@ -41,7 +41,6 @@ class DatasetFacts:
         kept_windows: How many of its windows are on the disk already.
         last_answer: The newest snapshot of the question that was published before, where another one is current.
         unchanged: The latest data that were found to be those that are published.
-        memory: What the ledger knows of its scheduled reports.
         scheduled: The scheduled reports that may serve it; `None` where the service does not tell which there are.
         executions: The latest completed one of each of them.
         begun: The latest execution of each whose last one has not come, in whatever state.
@@ -108,7 +107,6 @@ class Decision:
         schedule: For a nightly run; `None` without scheduled reports (a window cannot have one: behaviour 83).
         missed: The report of which an execution was due and has not come, and when it was due.
         due_at: When the last execution was due, where nothing has come of it yet.
-        notes: For the manifest, each one sentence.
         seen_at: When the newest data that are published, or were unchanged, were made.
     """
 

@@ -54,14 +54,10 @@ async def decide_all(
     Args:
         parts: The pulls, each with the windows in which it may be requested.
         damaged: Datasets whose published files are not whole any more; they count as not published.
-        memories: What the ledger knows of each dataset's scheduled reports.
-        unchanged: The ledger's notes on data that were found to be those that are published.
         reports: All reports that the service lists; `None` where the list is unknown.
         lookup: Asks for the completed executions. A report that the service refuses by itself counts as one that did
             not run.
         schedule: The times of a nightly run, which reads the executions of all scheduled reports; `None` for an export.
-        done: Datasets that the run that is carried on has published.
-        reusable: What earlier runs left.
 
     Raises:
         BulkpullError: The service could not be asked.
@@ -88,7 +84,9 @@ async def decide_all(
             collectable=tuple(
                 report.report_id for fingerprint in fingerprints for report in reusable.reports.get(fingerprint, [])
             ),
-            kept_windows=sum(fingerprint in reusable.converted for fingerprint in fingerprints) if pull.window else 0,
+            kept_windows=sum(fingerprint in reusable.converted for fingerprint in fingerprints)
+            if len(windows) > 1
+            else 0,
             unchanged=_unchanged(pull, later.get(pull.dataset)),
             memory=known[pull],
             scheduled=None if reports is None else found.get(pull, ()),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -18,7 +19,6 @@ from bulkpull.model import Execution, Pull, Report
 from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts, UnchangedFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.dataset import DatasetExport
 from bulkpull.pipeline.nightly.decide import order_if_due
 from bulkpull.pipeline.nightly.decision import Action, Decision, ScheduleDecision
 from bulkpull.pipeline.nightly.scheduled_report_rules import serves
@@ -28,6 +28,9 @@ from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_
 from bulkpull.pipeline.steps.naming import query_digest, standing_name
 from bulkpull.question import question_of
 
+if TYPE_CHECKING:
+    from bulkpull.pipeline.dataset import DatasetExport
+
 
 @dataclass(slots=True)
 class DecisionExecutor:
@@ -35,9 +38,7 @@ class DecisionExecutor:
     Executes the decision for one dataset.
 
     Args:
-        planned: The outcome before anything has been done.
         only_new_data: Data that are published already make no new snapshot.
-        reset_types: As in `DatasetExport`.
         submit_only: Orders reports for a later run to collect, and fetches nothing now.
     """
 
@@ -108,6 +109,8 @@ class DecisionExecutor:
             reason = f"execution {execution.execution_id} is ready; `bulkpull runs resume` collects it"
             self._state = replace(self._state, skipped=reason)
             return
+        from bulkpull.pipeline.dataset import DatasetExport  # noqa: PLC0415 - a run without news needs no part of it
+
         self._export = DatasetExport(
             decision.pull,
             self.context,
@@ -230,9 +233,11 @@ class DecisionExecutor:
     async def _delete_replaced(self, decision: Decision, schedule: ScheduleDecision, *, is_served: bool) -> None:
         if self.submit_only and decision.execution is not None:
             return  # the execution that the resumed run collects would be gone with its report (97, case N19)
+        # Where its deletion makes room for the next one, it is tried again after a 429.
+        delete = partial(self.context.delete_report, dataset=self._dataset, optional=is_served)
         async with anyio.create_task_group() as group:
             for report in schedule.replaced:
-                group.start_soon(partial(self.context.delete_report, report, dataset=self._dataset))
+                group.start_soon(delete, report)
         if schedule.replaced and not is_served:
             await self._provide_schedule(decision, schedule)  # the quota of active reports has room now
 

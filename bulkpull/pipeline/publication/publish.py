@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -27,8 +28,10 @@ from bulkpull.output.layout import RAW, run_of_snapshot
 from bulkpull.output.manifest import Current, CurrentSnapshot, PublishedFile, whole_second
 from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.store import INSIDE, OutputStore
-from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.question import Question
+
+if TYPE_CHECKING:  # a run without news does not load what converts files
+    from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,6 @@ class Published:
 
     Attributes:
         files: With their paths relative to the output folder.
-        undone: Clean-up steps that failed; the next run does them.
     """
 
     files: list[PublishedFile]
@@ -76,7 +78,6 @@ class Publisher:
     Args:
         retain_runs: Snapshots kept per dataset, the current one included.
         check_lock: Raises if this run no longer holds the lock of the output folder.
-        account: The account of the output folder.
     """
 
     store: OutputStore
@@ -188,9 +189,6 @@ async def stage_files(
 ) -> list[PublishedFile]:
     """
     Link or copy the files of all parts into `folder`; the parts keep theirs until the snapshot is named.
-
-    Args:
-        folder: Made anew, within `private`.
 
     Returns:
         The files with the names that they have there. Names contain the run: a reader that lists one snapshot and

@@ -63,9 +63,6 @@ def check_publishable(
     """
     Refuse to publish data that would harm readers (pure). The data are kept, and the fix says how to publish them.
 
-    Args:
-        run_id: The run that refuses to publish.
-
     Raises:
         HeldBack: No rows where the current snapshot has some, drift with `on_drift = "fail"`, or redacted data with
             `fail_on_redacted`.

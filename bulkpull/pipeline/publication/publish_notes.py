@@ -30,8 +30,6 @@ def publication_notes(
     What readers of a new snapshot should know.
 
     Args:
-        rows: Of the new snapshot.
-        rows_before: As `noted_rows_before` says.
         before: The last snapshot of the same question, or else the current one.
         lacking_columns: Requested columns that did not come; `None` where the service withheld no data.
     """

@@ -47,8 +47,6 @@ def describe_snapshot(
     The facts about a snapshot.
 
     Args:
-        parts: All parts of the snapshot, in the order of their windows.
-        earlier: The snapshot whose types hold for this one too.
         has_window: Whether a window was requested; then even a single window is listed.
         vanished: The columns, in lower case, that only kept windows of a history have.
     """

@@ -172,12 +172,7 @@ def types_digest(hashes: Sequence[str]) -> str:
 
 
 def plan_columns(pull: Pull, *, catalog: Catalog, earlier: DatasetRecord | None) -> list[ColumnPlan]:
-    """
-    The columns of a pull, in the order of its query.
-
-    Args:
-        earlier: The snapshot whose types and date forms hold for this one too; `None` for none.
-    """
+    """The columns of a pull, in the order of its query."""
     published = {name.casefold(): kind for name, kind in known_types(earlier).items()}
     formats = {name.casefold(): form for name, form in known_formats(earlier).items()}
     empty = empty_columns(earlier)

@@ -108,9 +108,6 @@ async def widen_file(
     """
     Write a published file anew with other columns and wider types, in a child process.
 
-    Args:
-        into, types: As in `WideningRequest`.
-
     Raises:
         ConverterDied: The child was killed, crashed or stood still.
         DiskTrouble: `into` cannot be written.
@@ -126,10 +123,6 @@ async def warm_up(limiter: anyio.CapacityLimiter, *, most: int) -> None:
     Starting one costs half a second of processor time, most of it for importing polars, which is better spent while
     the service still makes its reports. Runs until it is cancelled, and ends the idle children then. Where the system
     allows no further process, there are fewer: a conversion that needs one starts it, and reports the failure.
-
-    Args:
-        limiter: How many files may be converted at once; no more children than that.
-        most: How many files are expected; no more children than that.
     """
     spares: list[Converter] = []
     _spares.set(spares)

@@ -14,7 +14,7 @@ from pathlib import Path
 from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBounds
 from bulkpull.model import DownloadedFile, Execution, Pull, Report
 from bulkpull.output.ledger_facts import ConversionFacts
-from bulkpull.output.no_follow import status_beneath
+from bulkpull.output.no_follow import size_beneath
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,6 @@ class ConvertedPull:
     def is_published(self) -> bool:
         """Whether it is taken over from the published snapshot, whose file it is."""
         return self.published_by is not None
-
-
-PARTS = "parts"
-"""In the private folder: the windows of datasets that are not published yet, by dataset and mark, whatever the run."""
 
 
 def conversion_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan]) -> ConversionFacts:
@@ -99,11 +95,6 @@ def restore_part(
     return KeptPart(ConvertedPull(pull, report, execution, facts.stored, facts.table, facts.bounds), is_as_requested)
 
 
-def was_cleared(facts: ConversionFacts, private: Path) -> bool:
-    """Whether the downloaded file that the ledger describes is gone: its data are published, or were given up."""
-    return _size(facts.stored.path, private) is None
-
-
 def files_exist(part: ConvertedPull, private: Path) -> bool:
     """
     Whether its files are still there, whole as far as their sizes tell.
@@ -112,21 +103,14 @@ def files_exist(part: ConvertedPull, private: Path) -> bool:
         private: The folder that they lie in. What was noted of another place (the output was moved or copied since)
             is not there.
     """
-    return _size(part.stored.path, private) is not None and all(
-        _size(file.path, private) == file.bytes for file in part.table.files
+    return size_beneath(part.stored.path, root=private) is not None and all(
+        size_beneath(file.path, root=private) == file.bytes for file in part.table.files
     )
 
 
 def is_stored(part: ConvertedPull, private: Path) -> bool:
     """Whether the file that it was converted from is still there, whole as far as its size tells."""
-    return _size(part.stored.path, private) == part.stored.size_bytes
-
-
-def _size(path: Path, private: Path) -> int | None:
-    try:
-        return status_beneath(private, path.relative_to(private).as_posix()).st_size
-    except (OSError, ValueError):
-        return None
+    return size_beneath(part.stored.path, root=private) == part.stored.size_bytes
 
 
 # In the order of the manifest. The last two prove only where the file ends, not that it is unchanged.

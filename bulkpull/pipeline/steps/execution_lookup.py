@@ -45,9 +45,6 @@ class ExecutionLookup:
         on_refused: Gets the id of each report that is refused by itself, with the refusal.
         retry: Whether a failed call is repeated here; a poller sets `False`, because it polls again anyway.
         statuses: Those to ask for once the service has refused to be asked for all of them.
-
-    Attributes:
-        calls: Calls of the last `ask`.
     """
 
     def __init__(

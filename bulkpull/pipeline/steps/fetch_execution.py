@@ -31,11 +31,6 @@ async def fetch_execution(
     """
     Download and convert; a file whose damage shows only when it is unpacked is fetched again (fault 76).
 
-    Args:
-        execution: Completed, with a link.
-        report: Ours, as for `ConvertedPull`.
-        known_md5: MD5 of the stored file whose content is published.
-
     Raises:
         BulkpullError: As `download_report` and `convert_stored`.
         Unchanged: The file is the one with `known_md5`.

@@ -115,12 +115,7 @@ class PullRunner:
         raise AssertionError("the last round returns or raises")
 
     async def submit(self, attempt: int = 1) -> Report:
-        """
-        Make sure that the service has a report for the pull: use the existing one, or create one.
-
-        Raises:
-            BulkpullError: As `Submitter.submit_report`.
-        """
+        """Make sure that the service has a report for the pull: use the existing one, or create one."""
         context, run = self.context, self._run
         report = run.reusable.take_report(context.fingerprint)
         if report is not None:

@@ -49,7 +49,6 @@ class DatasetFetch:
     One attempt to fetch a dataset.
 
     Args:
-        pull: The whole window.
         execution: A completed execution of a scheduled report; then nothing is ordered.
         typed_before: The snapshot whose types, and forms of dates, hold for this one too.
         known_md5: MD5 of the stored file whose content is published.
@@ -96,12 +95,7 @@ class DatasetFetch:
         return await self._fetch_windows(self._pulls())
 
     async def submit(self) -> list[Report]:
-        """
-        Order all reports, for a later run to collect.
-
-        Raises:
-            BulkpullError: As `PullRunner.submit`. Reports that were ordered before it stay for the next run (case W7).
-        """
+        """Order all reports, for a later run to collect."""
         pulls = self._pulls()
         self._require_reports(pulls)
         return [await self._runner(pull).submit() for pull in pulls]

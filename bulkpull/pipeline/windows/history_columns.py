@@ -59,13 +59,7 @@ def with_common_columns(parts: Sequence[ConvertedPull], *, dataset: str) -> list
 
 
 def vanished_columns(fetched: Sequence[ConvertedPull], published: DatasetRecord | None) -> frozenset[str]:
-    """
-    The columns, in lower case, that only windows of earlier runs have.
-
-    Args:
-        fetched: The windows of this run, as they came; where there are none, nothing has changed.
-        published: The record of the history as it is published.
-    """
+    """The columns, in lower case, that only windows of earlier runs have."""
     columns = published.columns if published else []
     if not fetched:
         return frozenset(column.name.casefold() for column in columns if column.vanished)
