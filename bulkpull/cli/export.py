@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from bulkpull.cli import options as shared
 from bulkpull.cli.command import QUIET_RUN, command, new_app
+from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service_and_output import command_settings
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
@@ -113,7 +113,7 @@ def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
 def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> int:
     from bulkpull.account import DEMO
     from bulkpull.cli.run_display import run_with_display  # slow to load, as all of these
-    from bulkpull.cli.run_summary import Invocation
+    from bulkpull.cli.summary import Invocation
     from bulkpull.output.owner import check_owner
     from bulkpull.output.store import LocalStore
     from bulkpull.pipeline.run import Run

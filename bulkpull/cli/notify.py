@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from bulkpull._version import __version__
 from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.errors import write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
-from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import SystemClock
 from bulkpull.errors import BulkpullError, SettingsError
@@ -23,11 +23,7 @@ if TYPE_CHECKING:
     from bulkpull.config.settings import Settings
     from bulkpull.output.manifest import Manifest
 
-app = new_app(
-    "notify",
-    about="Notifications about the end of a run.",
-    example_lines=("bulkpull notify test",),
-)
+app = new_app("notify", about="Notifications about the end of a run.", example_lines=("bulkpull notify test",))
 
 MADE_UP = "test"
 """The id of the made-up run."""

@@ -69,20 +69,11 @@ Demo = Annotated[
     typer.Option("--demo", rich_help_panel=_WHERE, help="Use the embedded service simulator; needs no credentials."),
 ]
 Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        rich_help_panel=_WHERE,
-        help="Output folder; default: ./bulkpull-data.",
-    ),
+    Path | None, typer.Option("--output", rich_help_panel=_WHERE, help="Output folder; default: ./bulkpull-data.")
 ]
 Config = Annotated[
     Path | None,
-    typer.Option(
-        "--config",
-        rich_help_panel=_WHERE,
-        help="Settings file; default: ./bulkpull.toml if present.",
-    ),
+    typer.Option("--config", rich_help_panel=_WHERE, help="Settings file; default: ./bulkpull.toml if present."),
 ]
 Timespan = Annotated[
     str | None,
@@ -155,18 +146,11 @@ Plan = Annotated[bool, typer.Option("--plan", help="Show what would be done, wit
 SubmitOnly = Annotated[
     bool, typer.Option("--submit-only", help="Create the reports and exit; `bulkpull runs resume` collects them.")
 ]
-ResetTypes = Annotated[
-    bool,
-    typer.Option("--reset-types", help="Infer the column types of the named datasets again."),
-]
+ResetTypes = Annotated[bool, typer.Option("--reset-types", help="Infer the column types of the named datasets again.")]
 KeepRaw = Annotated[bool, typer.Option("--keep-raw", help="Keep the downloaded bytes beside the Parquet.")]
 MetricsFile = Annotated[
     Path | None,
-    typer.Option(
-        "--metrics-file",
-        rich_help_panel=_OUTPUT,
-        help="Write Prometheus metrics of the run to this file.",
-    ),
+    typer.Option("--metrics-file", rich_help_panel=_OUTPUT, help="Write Prometheus metrics of the run to this file."),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="Print one JSON object on standard output.")

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.batch import COMPLETE, REPORTS, BatchResult
+from bulkpull.cli.batch import COMPLETE, REPORTS, BatchResult, delete_named
 from bulkpull.cli.console import print_message
-from bulkpull.cli.delete import delete_named
 from bulkpull.cli.json_output import report_values
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.reports import print_reports

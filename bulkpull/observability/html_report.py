@@ -208,7 +208,7 @@ def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
 
 def _change(record: DatasetRecord, before: int | None) -> str:
     if record.status == "skipped":
-        return "unchanged"
+        return "none"
     if record.status != "complete":
         return _NONE
     if before is None:

@@ -157,7 +157,9 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
         return [({"dataset": dataset}, values[dataset]) for dataset in sorted(values)]
 
     yield gauge(
-        "last_success_timestamp_seconds", "When the dataset was last exported, or found unchanged.", by_dataset(success)
+        "last_success_timestamp_seconds",
+        "When it was last exported, or skipped with no newer data.",
+        by_dataset(success),
     )
     yield gauge("rows", "Rows of the snapshot that is current.", by_dataset(rows))
     yield gauge(

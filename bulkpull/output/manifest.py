@@ -163,7 +163,7 @@ class DecisionRecord(_Record):
     """
     Where the run took a dataset's data from, and why.
 
-    `action` is `keep`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a nightly run
+    `action` is `skip`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a nightly run
     what became of the scheduled report: `keep`, `make`, `replace` or `leave`.
     """
 

@@ -40,8 +40,13 @@ from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import may_delete_report
 from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds, window_days
 from bulkpull.pipeline.publication.publish import Staged, stage_files
-from bulkpull.pipeline.publication.publish_checks import check_publishable, find_schema_drift
-from bulkpull.pipeline.publication.publish_notes import drift_notes, noted_rows_before, publication_notes
+from bulkpull.pipeline.publication.publish_checks import (
+    check_publishable,
+    drift_notes,
+    find_schema_drift,
+    noted_rows_before,
+    publication_notes,
+)
 from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
 from bulkpull.pipeline.publication.type_merge import empty_columns, published_types
 from bulkpull.pipeline.reusable_work import PARTS

@@ -59,6 +59,8 @@ class ExportEstimate:
     @property
     def sentence(self) -> str:
         """All of it for a person."""
+        if not self.total_reports:
+            return "no report is created"
         time = "no earlier run shows how long they take"
         if self.elapsed_s is not None:
             time = f"by earlier runs they take about {format_duration(self.elapsed_s)}"

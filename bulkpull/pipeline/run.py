@@ -60,9 +60,8 @@ from bulkpull.pipeline.run_cleanup import (
     datasets_not_begun,
     keep_downloads,
 )
-from bulkpull.pipeline.run_datasets import run_datasets
+from bulkpull.pipeline.run_datasets import RunResults, run_datasets
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
-from bulkpull.pipeline.run_results import RunResults
 from bulkpull.pipeline.steps.execution_lookup import form_recorder
 from bulkpull.pipeline.usual_durations import load_usual_durations, slowest_first
 from bulkpull.timespans import WIDEST
@@ -336,7 +335,7 @@ class Run:
         return with_notes(record, ["its downloaded bytes were not kept, because it was published without `keep_raw`"])
 
     def _will_convert(self, decision: Decision) -> bool:
-        return not self.request.submit_only and decision.action is not Action.KEEP
+        return not self.request.submit_only and decision.action is not Action.SKIP
 
     async def _begin(self, ledger: Ledger) -> None:
         if not self._is_begun:

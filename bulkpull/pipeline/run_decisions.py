@@ -19,7 +19,7 @@ from bulkpull.output.ledger_facts import RefusedMetricsFacts, UnchangedFacts
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable
 from bulkpull.pipeline.nightly.decision import Decision
-from bulkpull.pipeline.nightly.decision_facts import decide_all, schedule_of
+from bulkpull.pipeline.nightly.gather_facts import decide_all, schedule_of
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan

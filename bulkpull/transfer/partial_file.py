@@ -148,7 +148,17 @@ class PartialFile:
         if (subject.execution_id, subject.blob) != (execution_id, blob_fingerprint(url)):
             return None
         sound = [extent for extent in extents if await anyio.to_thread.run_sync(self._is_sound, extent)]
-        await anyio.to_thread.run_sync(lambda: begin_journal(self.journal, subject, extents=sound))
+
+        def work() -> None:
+            # No later write would reach what a crash has left beyond the end of the file (case C56).
+            if (
+                subject.version.size_bytes is not None
+                and os.fstat(self._descriptor).st_size > subject.version.size_bytes
+            ):
+                os.ftruncate(self._descriptor, subject.version.size_bytes)
+            begin_journal(self.journal, subject, extents=sound)
+
+        await anyio.to_thread.run_sync(work)
         self._forget()
         for extent in sound:
             self._keep(extent)
@@ -158,12 +168,7 @@ class PartialFile:
         return subject.version
 
     async def write(self, chunks: Sequence[bytes | memoryview], *, offset: int) -> None:
-        """
-        Put bytes where they belong; no two streams write to the same place.
-
-        Raises:
-            OSError: As the disk refused it.
-        """
+        """Put bytes where they belong; no two streams write to the same place."""
 
         def pour(put: Put) -> None:
             for chunk in chunks:
@@ -180,9 +185,6 @@ class PartialFile:
 
         Returns:
             How many bytes came.
-
-        Raises:
-            OSError: As the disk refused them.
         """
         start = self._start_by_end.get(offset, offset)
         extent = self._extents.get(start)
@@ -221,12 +223,7 @@ class PartialFile:
             raise
 
     async def fsync(self) -> None:
-        """
-        Make durable what has been written.
-
-        Raises:
-            OSError: The disk refused it.
-        """
+        """Make durable what has been written."""
         if self._is_durable:
             return
 

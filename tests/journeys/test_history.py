@@ -282,5 +282,5 @@ async def test_a_second_night_on_the_same_day_asks_for_no_month_of_a_history(tmp
     (skipped,), (grown,) = again.datasets, month_later.datasets
     assert (skipped.status, skipped.rows) == ("skipped", 6)
     assert skipped.decision is not None
-    assert (skipped.decision.action, "refreshed the data" in skipped.decision.reason) == ("keep", True)
+    assert (skipped.decision.action, "refreshed the data" in skipped.decision.reason) == ("skip", True)
     assert (grown.status, grown.rows) == ("complete", 7)

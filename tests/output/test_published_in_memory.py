@@ -18,7 +18,7 @@ from bulkpull.output.layout import RAW
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest, PublishedFile, Requests, Tool
 from bulkpull.output.owner import Owner, claim_folder, load_owner
 from bulkpull.output.run_history import load_manifest, run_ids
-from bulkpull.output.scan_sources import scan_runs
+from bulkpull.output.scan import scan_runs
 from bulkpull.output.snapshots import load_published
 from bulkpull.output.store import INSIDE
 from bulkpull.output.verify import Verifier

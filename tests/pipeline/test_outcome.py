@@ -14,7 +14,7 @@ from bulkpull.output.manifest import DatasetRecord, PublishedFile
 from bulkpull.pipeline.context import UndeletedReport
 from bulkpull.pipeline.outcome import DatasetOutcome, ExportOutcome, ServiceIds, dataset_record, finish_records
 from bulkpull.pipeline.request import ExportRequest
-from bulkpull.pipeline.run_results import RunResults
+from bulkpull.pipeline.run_datasets import RunResults
 
 PULL = Pull(
     "Profile",

@@ -55,6 +55,22 @@ async def test_bytes_are_in_the_file_before_the_journal_speaks_of_them(
     assert there == [BODY[:100]]
 
 
+@pytest.mark.case("C56")
+async def test_what_a_crash_left_beyond_the_end_of_the_file_is_cut_off(tmp_path: Path) -> None:
+    partial = await begun(tmp_path)
+    await partial.write([BODY], offset=0)
+    await partial.write_journal()
+    await partial.close()
+    with (tmp_path / "report.part").open("ab") as file:
+        file.write(b"\0" * 300)
+
+    partial, is_resumed = await taken_up(tmp_path)
+    await partial.close()
+
+    assert is_resumed
+    assert (tmp_path / "report.part").read_bytes() == BODY
+
+
 @pytest.mark.fault(95)
 async def test_bytes_that_a_power_cut_took_are_not_believed_whatever_the_journal_says(tmp_path: Path) -> None:
     partial = await begun(tmp_path)

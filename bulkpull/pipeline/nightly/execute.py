@@ -19,8 +19,8 @@ from bulkpull.model import Execution, Pull, Report
 from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts, UnchangedFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.nightly.decide import order_if_due
 from bulkpull.pipeline.nightly.decision import Action, Decision, ScheduleDecision
+from bulkpull.pipeline.nightly.decision_rules import order_if_due
 from bulkpull.pipeline.nightly.scheduled_report_rules import serves
 from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
 from bulkpull.pipeline.outcome import DatasetOutcome, ExportOutcome, dataset_record
@@ -102,7 +102,7 @@ class DecisionExecutor:
 
     async def _fetch_data(self, decision: Decision) -> None:
         execution = decision.execution
-        if decision.action is Action.KEEP:
+        if decision.action is Action.SKIP:
             self._state = replace(self._state, skipped=decision.reason)
             return
         if execution is not None and self.submit_only:
@@ -170,14 +170,14 @@ class DecisionExecutor:
             return decision, schedule, True
         report, is_new = schedule.serving, schedule.serving is None
         if report is not None:
-            self.context.events.emit(ReportAdopted(report_id=report.report_id, standing=True))
+            self.context.events.emit(ReportAdopted(report_id=report.report_id, scheduled=True))
         else:
             try:
                 report, decision, schedule = await self._make(decision, schedule)
             except BulkpullError as error:
                 self._add_note(f"no scheduled report could be created, the next run tries again: {error.reason}")
                 self.context.events.emit(ReportLacking(reason=error.message))
-                if isinstance(error, QuotaExceeded) or decision.action is not Action.KEEP:
+                if isinstance(error, QuotaExceeded) or decision.action is not Action.SKIP:
                     return decision, schedule, False
                 raise
         await self.context.note(

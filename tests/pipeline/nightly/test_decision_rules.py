@@ -13,8 +13,8 @@ from bulkpull.model import Execution, OfferedDataset, Pull, Report, SecureLink, 
 from bulkpull.output.ledger import NotedFacts
 from bulkpull.output.ledger_facts import ScheduledReportFacts
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.pipeline.nightly.decide import decide, order_if_due
 from bulkpull.pipeline.nightly.decision import Action, DatasetFacts, Decision, ScheduleDecision, Seen
+from bulkpull.pipeline.nightly.decision_rules import decide, order_if_due
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory, read_memory
 from bulkpull.pipeline.nightly.scheduled_report_rules import Schedule, find_candidates, first_start, recurrence_h
 from bulkpull.pipeline.steps.naming import query_digest, report_name, standing_name
@@ -38,7 +38,7 @@ PUBLISHED = DatasetRecord(
     question_sha256=question_of(TODAY).sha256,
 )
 OTHERWISE = PUBLISHED.model_copy(update={"question_sha256": question_of(SPAN).sha256})
-KEEP, TAKE, COLLECT, ORDER = Action.KEEP, Action.TAKE_EXECUTION, Action.COLLECT_REPORT, Action.ORDER_REPORT
+SKIP, TAKE, COLLECT, ORDER = Action.SKIP, Action.TAKE_EXECUTION, Action.COLLECT_REPORT, Action.ORDER_REPORT
 
 
 def scheduled(report_id: str = "1", *, pull: Pull = TODAY, age_h: float = 24, **changes: Any) -> Report:
@@ -77,18 +77,18 @@ def tonight(*reports: Report, **values: Any) -> Decision:
         (facts(published=None), None, ORDER, None, "export was asked for"),
         (facts(collectable=("7", "8")), None, COLLECT, None, "report 7, 8 of an earlier run"),
         (facts(kept_windows=3), None, COLLECT, None, "3 windows on the disk"),
-        (facts(is_done=True, collectable=("7",)), None, KEEP, None, "published it already"),
+        (facts(is_done=True, collectable=("7",)), None, SKIP, None, "published it already"),
         # A night without data.
         (facts(published=None), TONIGHT, ORDER, "make", "nothing is published"),
         (facts(published=None, collectable=("7",)), TONIGHT, COLLECT, "make", "report 7"),
         (facts(scheduled(), published=None, executions=(execution(),)), TONIGHT, TAKE, "keep", "execution new"),
-        (facts(is_done=True), TONIGHT, KEEP, None, "published it already"),
+        (facts(is_done=True), TONIGHT, SKIP, None, "published it already"),
         # A night with data.
-        (facts(scheduled()), TONIGHT, KEEP, "keep", "no execution newer than 2026-11-23T22:00:00Z"),
-        (facts(scheduled(), collectable=("7",)), TONIGHT, KEEP, "keep", "no execution newer"),
+        (facts(scheduled()), TONIGHT, SKIP, "keep", "no execution newer than 2026-11-23T22:00:00Z"),
+        (facts(scheduled(), collectable=("7",)), TONIGHT, SKIP, "keep", "no execution newer"),
         (facts(scheduled(), executions=(execution(),)), TONIGHT, TAKE, "keep", "execution new"),
-        (facts(scheduled(), executions=(execution(age_h=5),)), TONIGHT, KEEP, "keep", "no execution newer"),
-        (facts(scheduled(), executions=(execution(status="Running"),)), TONIGHT, KEEP, "keep", "no execution newer"),
+        (facts(scheduled(), executions=(execution(age_h=5),)), TONIGHT, SKIP, "keep", "no execution newer"),
+        (facts(scheduled(), executions=(execution(status="Running"),)), TONIGHT, SKIP, "keep", "no execution newer"),
         # Another question is published (N4).
         (facts(scheduled(), published=OTHERWISE), TONIGHT, ORDER, "keep", "another question"),
         (
@@ -119,11 +119,11 @@ def tonight(*reports: Report, **values: Any) -> Decision:
         ),
         (facts(scheduled(pull=SPAN), executions=(execution(),)), TONIGHT, ORDER, "replace", "of no use"),
         # No scheduled report is there (N14).
-        (facts(), TONIGHT, KEEP, "make", "no execution newer"),
+        (facts(), TONIGHT, SKIP, "make", "no execution newer"),
         (facts(memory=NOTED), TONIGHT, ORDER, "make", "scheduled report is gone"),
         # An execution was due and has not come (N3).
-        (facts(DUE_1_H_AGO), TONIGHT, KEEP, "keep", "still being made"),
-        (facts(DUE_1_H_AGO, begun={"1": RUNNING}), TONIGHT, KEEP, "keep", "still being made"),
+        (facts(DUE_1_H_AGO), TONIGHT, SKIP, "keep", "still being made"),
+        (facts(DUE_1_H_AGO, begun={"1": RUNNING}), TONIGHT, SKIP, "keep", "still being made"),
         (facts(DUE_1_H_AGO, begun={"1": FAILED}), TONIGHT, ORDER, "keep", "its status is Failed"),
         (
             facts(DUE_1_H_AGO, begun={"1": FAILED}, memory=ReportMemory(made={"1"}, missed={"1"})),
@@ -133,9 +133,9 @@ def tonight(*reports: Report, **values: Any) -> Decision:
             "its status is Failed",
         ),
         # The service does not tell which reports there are (N7).
-        (facts(scheduled=None), TONIGHT, KEEP, "leave", "no execution newer"),
+        (facts(scheduled=None), TONIGHT, SKIP, "leave", "no execution newer"),
         (facts(scheduled=None, memory=NOTED, executions=(execution(),)), TONIGHT, TAKE, "leave", "execution new"),
-        (facts(scheduled=None, memory=NOTED), TONIGHT, KEEP, "leave", "no execution newer"),
+        (facts(scheduled=None, memory=NOTED), TONIGHT, SKIP, "leave", "no execution newer"),
         (facts(scheduled=None, published=None), TONIGHT, ORDER, "leave", "nothing is published"),
     ],
 )
@@ -153,7 +153,7 @@ def test_one_decision_for_every_command(
 
 def test_a_decision_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
-        tonight().action = KEEP  # type: ignore[misc]
+        tonight().action = SKIP  # type: ignore[misc]
 
 
 @pytest.mark.behaviour(83)
@@ -180,9 +180,9 @@ def test_an_execution_that_never_began_is_missed_after_the_time_that_it_may_take
     ("found", "action"),
     [
         (execution(age_h=None), TAKE),
-        (execution(age_h=None, execution_id="old"), KEEP),
+        (execution(age_h=None, execution_id="old"), SKIP),
         (execution(age_h=4), TAKE),  # made in the same second, and another one
-        (execution(age_h=5), KEEP),
+        (execution(age_h=5), SKIP),
     ],
 )
 def test_where_the_time_is_missing_or_equal_the_id_decides(found: Execution, action: Action) -> None:
@@ -269,7 +269,7 @@ def test_data_that_were_looked_at_and_are_the_same_are_not_looked_at_again() -> 
 
     decision = tonight(scheduled(), executions=(execution(execution_id="same"),), unchanged=looked_at)
 
-    assert (decision.action, decision.reason) == (KEEP, "no execution newer than 2026-11-24T01:00:00Z")
+    assert (decision.action, decision.reason) == (SKIP, "no execution newer than 2026-11-24T01:00:00Z")
 
 
 @pytest.mark.behaviour(142)
@@ -278,7 +278,7 @@ def test_without_a_scheduled_report_the_refresh_interval_says_when_to_ask_again(
     (days,) = [dataset.refresh_days or 1 for dataset in load_catalog().datasets if dataset.name == "Profile"]
 
     # The published data are four hours old. The next night may ask half a day early, because reports take hours.
-    assert order_if_due(kept, now=NOW - timedelta(hours=17) + timedelta(days=days)).action is KEEP
+    assert order_if_due(kept, now=NOW - timedelta(hours=17) + timedelta(days=days)).action is SKIP
     assert order_if_due(kept, now=NOW - timedelta(hours=16) + timedelta(days=days)).action is ORDER
     assert order_if_due(replace(kept, seen_at=None), now=NOW).action is ORDER
 
@@ -289,9 +289,9 @@ def test_without_a_scheduled_report_each_night_asks_though_reports_take_minutes(
     known = {dataset.name: dataset.refresh_days for dataset in load_catalog().datasets}
     name = next(name for name, days in known.items() if days == 1)
     pull = replace(TODAY, dataset=name)
-    kept = Decision(pull, KEEP, "", seen_at=NOW + timedelta(hours=3))
+    kept = Decision(pull, SKIP, "", seen_at=NOW + timedelta(hours=3))
 
-    assert order_if_due(kept, now=NOW + timedelta(hours=4)).action is KEEP
+    assert order_if_due(kept, now=NOW + timedelta(hours=4)).action is SKIP
     assert order_if_due(kept, now=NOW + timedelta(days=1)).action is ORDER
 
 
@@ -300,12 +300,12 @@ def test_without_a_scheduled_report_each_night_asks_though_reports_take_minutes(
 @pytest.mark.parametrize(
     ("changes", "age_h", "action"),
     [
-        ({}, 1, KEEP),
+        ({}, 1, SKIP),
         ({}, 24 * 40, ORDER),
         ({"published": None}, 1, ORDER),
         ({"published": None, "kept_windows": 2}, 1, COLLECT),
         ({"published": OTHERWISE}, 1, ORDER),
-        ({"unchanged": Seen("same", NOW - timedelta(hours=1))}, 24 * 40, KEEP),
+        ({"unchanged": Seen("same", NOW - timedelta(hours=1))}, 24 * 40, SKIP),
     ],
 )
 def test_a_history_is_asked_for_as_often_as_the_service_refreshes_it(

@@ -1,4 +1,4 @@
-"""Collects the facts for `decide`, for all datasets at once, with as few calls to the service as possible."""
+"""Gathers the facts for `decision_rules`, for all datasets at once, with as few calls to the service as possible."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from bulkpull.output.ledger_facts import UnchangedFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.output.store import OutputStore
-from bulkpull.pipeline.nightly.decide import decide
 from bulkpull.pipeline.nightly.decision import DatasetFacts, Decision, Seen
+from bulkpull.pipeline.nightly.decision_rules import decide
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.nightly.scheduled_report_rules import Schedule, find_candidates, is_late
 from bulkpull.pipeline.reusable_work import Reusable
