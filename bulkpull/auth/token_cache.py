@@ -15,7 +15,7 @@ import hashlib
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -134,22 +134,23 @@ class TokenCache:
         text = self._file.load()
         return (self._read(text), self._file) if text else None
 
-    def other_users(self) -> list[str]:
+    def other_sign_ins(self) -> list[str]:
         """
-        For whom the folder holds sign-ins of the same application, by the user that signed in.
+        The sign-ins of the same application with another `username`, or without one, in words.
 
-        A sign-in belongs to the setting `username` too: one without it is not the one with it. Entries in the system's
-        store are not looked at.
+        Entries in the system's store are not looked at.
         """
-        users: list[str] = []
+        found: list[str] = []
+        nameless = replace(self.identity, username=None).name
         for path in sorted(self.folder.glob("*.json")) if self.folder.is_dir() else ():
             with suppress(OSError, ValueError):
                 entry = parse_token_entry(path.read_text(encoding="utf-8"))
                 mine = self.identity
                 application = (entry.tenant_id, entry.client_id, entry.token_url)
                 if path.stem != mine.name and application == (mine.tenant_id, mine.client_id, mine.token_url):
-                    users.append(f"user {entry.account}" if entry.account else "another user")
-        return list(dict.fromkeys(users))
+                    made = "made without `username`" if path.stem == nameless else "made with another `username`"
+                    found.append(f"of {entry.account or 'an unnamed user'}, {made}")
+        return found
 
     def save(self, entry: TokenEntry) -> Store:
         """Replace the entry, durably; returns where it lies now. Nothing is left in the other place."""

@@ -173,7 +173,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 def _print_metrics_and_reasons(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what is too long for a column of the table: what each action means, the metrics, and each reason once."""
     actions = dict.fromkeys(_SHOWN[row["action"]] for row in rows)
-    print_data(f"actions: {'; '.join(f'{word}: {meaning}' for word, meaning in actions)}")
+    print_data(f"actions: {'; '.join(f'{word} = {meaning}' for word, meaning in actions)}")
     metrics = [f"{row['dataset']}: {', '.join(row['metrics'])}" for row in rows if row["metrics"]]
     given = ((row["dataset"], row["reason"]) for row in rows if row["reason"])
     reasons = group_by_reason(given, may_differ="moments")

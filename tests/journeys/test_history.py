@@ -102,7 +102,7 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
     assert ordered <= 12 * 5
     assert record.window is not None
     assert record.window["start"] == "2024-01-01T00:00:00Z"
-    assert [part.start[:7] for part in record.parts] == [name.partition("/")[0] for name in months]
+    assert [f"{part.start:%Y-%m}" for part in record.parts] == [name.partition("/")[0] for name in months]
 
 
 async def test_a_month_that_comes_back_empty_keeps_its_rows(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ def manifest(*records: DatasetRecord, interrupted: bool = False) -> Manifest:
     return Manifest(
         run_id="20261123T020405Z-0a1b2c",
         status=status_of(list(records)),
-        started_at="2026-11-23T02:04:05Z",
-        finished_at="2026-11-23T02:14:05Z",
+        started_at=datetime(2026, 11, 23, 2, 4, 5, tzinfo=UTC),
+        finished_at=datetime(2026, 11, 23, 2, 14, 5, tzinfo=UTC),
         tool=Tool(version="0"),
         api_base_url="https://api.contoso.example",
         requests=Requests(),

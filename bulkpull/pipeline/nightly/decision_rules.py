@@ -169,7 +169,7 @@ def _seen(answer: DatasetRecord | None, unchanged: Seen | None, *, now: datetime
     """Published data, and later data without changes; times in the future are ignored."""
     if answer is None:
         return []
-    published = Seen(answer.execution_id, datetime.fromisoformat(answer.generated_at) if answer.generated_at else None)
+    published = Seen(answer.execution_id, answer.generated_at)
     return [
         replace(seen, generated_at=None) if seen.generated_at and is_ahead(seen.generated_at, now=now) else seen
         for seen in (published, unchanged)

@@ -10,7 +10,8 @@ import pytest
 
 from bulkpull.catalog import load_catalog
 from bulkpull.model import Execution, OfferedDataset, Pull, Report, SecureLink, Window
-from bulkpull.output.ledger import StepEntry
+from bulkpull.output.ledger import NotedFacts
+from bulkpull.output.ledger_facts import ScheduledReportFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.nightly.decision import Action, DatasetFacts, Decision, ScheduleDecision, Seen
 from bulkpull.pipeline.nightly.decision_rules import decide, order_if_due
@@ -33,7 +34,7 @@ PUBLISHED = DatasetRecord(
     dataset="Profile",
     status="complete",
     execution_id="old",
-    generated_at="2026-11-23T22:00:00Z",
+    generated_at=datetime(2026, 11, 23, 22, tzinfo=UTC),
     question_sha256=question_of(TODAY).sha256,
 )
 OTHERWISE = PUBLISHED.model_copy(update={"question_sha256": question_of(SPAN).sha256})
@@ -54,7 +55,7 @@ def execution(
 
 
 OURS = ReportMemory(made={"1", "2"})
-NOTED = ReportMemory(made={"1"}, facts={"1": {"name": "x", "question_sha256": question_of(TODAY).sha256}})
+NOTED = ReportMemory(made={"1"}, facts={"1": ScheduledReportFacts("x", question_sha256=question_of(TODAY).sha256)})
 DUE_3_H_AGO, DUE_1_H_AGO = (scheduled(start_at=NOW - timedelta(hours=hours + 24)) for hours in (4, 1))
 RUNNING, FAILED = (execution(status=status, execution_id="late") for status in ("Running", "Failed"))
 
@@ -221,10 +222,8 @@ def test_a_report_of_no_use_that_another_folder_made_is_left_alone_and_named() -
 
 @pytest.mark.case("N20")
 def test_by_its_name_alone_a_report_is_ours_only_where_it_executes_the_query_that_was_ordered() -> None:
-    order = StepEntry(
-        "Profile", "standing", "", {"name": standing_name(TODAY), "query_digest": query_digest(TODAY.query_text)}
-    )
-    memory = read_memory([order])["Profile"]
+    order = ScheduledReportFacts(standing_name(TODAY), query_digest=query_digest(TODAY.query_text))
+    memory = read_memory([NotedFacts("Profile", NOW, order)])["Profile"]
 
     theirs = scheduled(query_text="SELECT A FROM Profile WHERE A = '1'")
     assert memory.is_ours(scheduled(status="Paused"))
@@ -313,7 +312,7 @@ def test_a_history_is_asked_for_as_often_as_the_service_refreshes_it(
     changes: dict[str, Any], age_h: int, action: Action
 ) -> None:
     history = replace(WINDOW, keeps_history=True)
-    made_at = (NOW - timedelta(hours=age_h)).isoformat()
+    made_at = NOW - timedelta(hours=age_h)
     answer = {"question_sha256": question_of(history).sha256, "generated_at": made_at}
     known = facts(**({"published": PUBLISHED.model_copy(update=answer)} | changes))
 
