@@ -303,10 +303,10 @@ class QueryDoubled(Event):
 
 @event("report.adopted")
 class ReportAdopted(Event):
-    """A report of the service is used; `standing`: it is a scheduled one."""
+    """A report of the service is used; `scheduled`: it is a scheduled one."""
 
     report_id: str
-    standing: bool | None = None
+    scheduled: bool | None = None
 
 
 @event("report.created")

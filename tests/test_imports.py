@@ -47,7 +47,6 @@ PURE = (
     "pipeline/plan.py",
     "pipeline/plan_names.py",
     "pipeline/publication/publish_checks.py",
-    "pipeline/publication/publish_notes.py",
     "pipeline/publication/snapshot_facts.py",
     "window_bounds.py",
     "metric_selection.py",

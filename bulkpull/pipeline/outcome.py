@@ -127,7 +127,7 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
         "source": outcome.pull.source,
         "named": outcome.is_required,
         "decision": outcome.decision,
-        "due_at": iso_utc(outcome.due_at) if outcome.due_at else None,
+        "due_at": outcome.due_at,
         "query_id": export.ids.query_id,
         "report_id": export.ids.report_id,
         "execution_id": export.ids.execution_id,
@@ -139,7 +139,7 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
         **_snapshot_fields(export),
     }
     if outcome.generated_at is not None:
-        fields["generated_at"] = iso_utc(outcome.generated_at)
+        fields["generated_at"] = outcome.generated_at
     notes = [*outcome.pull.notes, *outcome.notes, *export.notes]
     ending = _ending(outcome, is_published=export.is_published, notes=notes)
     if ending["status"] == "skipped" and outcome.held_by is not None:

@@ -38,7 +38,4 @@ class Throttle:
         """The allowance and what is left of it after the request that was counted last."""
         if not self._tells:
             return {}
-        return {
-            "X-RateLimit-Limit": str(self._limit),
-            "X-RateLimit-Remaining": str(max(0, self._limit - self._count)),
-        }
+        return {"X-RateLimit-Limit": str(self._limit), "X-RateLimit-Remaining": str(max(0, self._limit - self._count))}

@@ -32,9 +32,6 @@ class StreamCount:
     """
     The number of streams of one file.
 
-    Args:
-        ceiling: Never more than this.
-
     Attributes:
         streams: How many there should be now.
     """
@@ -53,12 +50,7 @@ class StreamCount:
     _window_bytes: int = field(default=0)
 
     def record_bytes(self, size_bytes: int, *, at: float) -> None:
-        """
-        Record received bytes, over all streams; adjusts `streams` at the end of each measuring window.
-
-        Args:
-            at: The moment, monotonic seconds.
-        """
+        """Record received bytes, over all streams; adjusts `streams` at the end of each measuring window."""
         if self._window_from is None:
             self._window_from = at  # what has come by now took an unknown time
             return

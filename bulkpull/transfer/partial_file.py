@@ -170,12 +170,7 @@ class PartialFile:
         return subject.version
 
     async def write(self, chunks: Sequence[bytes | memoryview], *, offset: int) -> None:
-        """
-        Put bytes where they belong; no two streams write to the same place.
-
-        Raises:
-            OSError: As the disk refused it.
-        """
+        """Put bytes where they belong; no two streams write to the same place."""
 
         def pour(put: Put) -> None:
             for chunk in chunks:
@@ -193,9 +188,6 @@ class PartialFile:
 
         Returns:
             How many bytes came.
-
-        Raises:
-            OSError: As the disk refused them.
         """
         return await self._write(partial(_write_behind, pour), offset=offset)
 
@@ -237,12 +229,7 @@ class PartialFile:
             raise
 
     async def fsync(self) -> None:
-        """
-        Make durable what has been written.
-
-        Raises:
-            OSError: The disk refused it.
-        """
+        """Make durable what has been written."""
         if self._is_durable:
             return
 

@@ -62,12 +62,7 @@ class Segment:
 
 @dataclass(slots=True)
 class RangeScheduler:
-    """
-    The unassigned gaps of a file, and the front segment.
-
-    Args:
-        gaps: What is missing at the start, in order.
-    """
+    """The unassigned gaps of a file, and the front segment."""
 
     gaps: list[ByteRange]
     front: Segment | None = field(default=None, init=False)

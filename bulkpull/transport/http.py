@@ -310,7 +310,6 @@ class Http:
 
     Args:
         ca_file: PEM bundle to trust besides the system's.
-        user_agent: How this program introduces itself.
         api_base_url: Where the API is. Links and redirects may not lead closer to this machine than the API is itself;
             without it nothing is refused for that.
         near_hosts: Hosts that links may name all the same (`storage_hosts`).

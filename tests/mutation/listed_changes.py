@@ -632,7 +632,7 @@ BY_LAYER = (
     ),
     Change(
         "a snapshot is retired while readers may have it open",
-        "datetime.fromisoformat(at) < a_day_ago",
+        "at < a_day_ago",
         "datetime.fromisoformat(at) <= now",
         _RETIRE,
     ),

@@ -15,7 +15,7 @@ from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 class Action(StrEnum):
     """Where a dataset's data come from."""
 
-    KEEP = "keep"
+    SKIP = "skip"
     TAKE_EXECUTION = "take_execution"
     COLLECT_REPORT = "collect_report"
     ORDER_REPORT = "order_report"

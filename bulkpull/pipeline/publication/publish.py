@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,13 @@ import anyio
 import anyio.to_thread
 
 from bulkpull.account import Account
-from bulkpull.clock import Clock, iso_utc
+from bulkpull.clock import Clock
 from bulkpull.event_types import CleanupPostponed, SnapshotPublished
 from bulkpull.events import Events
 from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
 from bulkpull.output.layout import RAW, run_of_snapshot
-from bulkpull.output.manifest import Current, CurrentSnapshot, PublishedFile
+from bulkpull.output.manifest import Current, CurrentSnapshot, PublishedFile, whole_second
 from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.question import Question
@@ -118,7 +119,7 @@ class Publisher:
             self.store.put_folder(staged.folder, snapshot)
         if staged.raw:
             self._keep_raw(staged)
-        now = iso_utc(self.clock.now())
+        now = whole_second(self.clock.now())
         current.datasets[staged.dataset] = CurrentSnapshot(
             run_id=self.run_id,
             rows=staged.rows,
@@ -149,7 +150,7 @@ class Publisher:
             return [Undone(dataset, "pointer", to_disk_error(trouble, str(self.store)).message)]
         return []
 
-    def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: str) -> dict[str, str]:
+    def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: datetime) -> dict[str, datetime]:
         """When the existing older snapshots, and the one replaced now, ceased to be current."""
         names = self.store.list_names(INSIDE.snapshots(dataset))
         there = {run_of_snapshot(name) for name in names}

@@ -36,11 +36,10 @@ class _Attempt:
     threads: int | None = None
 
 
-# 12 MB of CSV at once: each of three stages holds a batch, so that twice as much would gain a twentieth of the time for
-# 100 MB of memory. What killed a child may have been its memory, or a limit on threads: the second try takes an eighth,
-# and one thread.
-BATCH_BYTES = 12 * 1024 * 1024
-_ATTEMPTS = (_Attempt(BATCH_BYTES), _Attempt(BATCH_BYTES // 8, threads=1))
+# 6 MB of CSV at once: some batches wait between the stages. Twice as much costs memory and leaves a core idle longer.
+# What killed a child may have been its memory, or a limit on threads: the second try takes a quarter, and one thread.
+BATCH_BYTES = 6 * 1024 * 1024
+_ATTEMPTS = (_Attempt(BATCH_BYTES), _Attempt(BATCH_BYTES // 4, threads=1))
 # A child that converted more has grown, and is not kept for the next file.
 _SMALL_BYTES = 64 * 1024 * 1024
 

@@ -17,11 +17,10 @@ from bulkpull.catalog import ColumnType
 from bulkpull.conversion.messages import ConversionResult, ConvertedColumn, Misfit, TableFile
 from bulkpull.errors import HeldBack
 from bulkpull.formatting import plural
-from bulkpull.model import Execution, Pull, Window
+from bulkpull.model import DownloadedFile, Execution, Pull, Window
 from bulkpull.output.layout import run_of_snapshot
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn, PublishedFile
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
-from bulkpull.pipeline.steps.download import DownloadedFile
 from bulkpull.pipeline.windows.date_windows import open_since, restated_from
 from bulkpull.pipeline.windows.window_check import describe_window
 
@@ -146,13 +145,13 @@ def restore_emptied(
 def _part(
     published: PartRecord, file: PublishedFile, record: DatasetRecord, pull: Pull, *, output: Path, rows_before: int
 ) -> ConvertedPull:
-    window = Window(datetime.fromisoformat(published.start), datetime.fromisoformat(published.end))
+    window = Window(published.start, published.end)
     path = output / file.path
     execution = Execution(
         published.execution_id or "",
         published.report_id or "",
         "Completed",
-        generated_at=datetime.fromisoformat(published.generated_at) if published.generated_at else None,
+        generated_at=published.generated_at,
     )
     declared = [column for column in record.columns if column.declared is not None]
     table = ConversionResult(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import pickle
@@ -296,6 +297,25 @@ async def test_secrets_of_the_environment_do_not_reach_the_child(
     await convert(stored, into)
 
     assert "a canary" not in seen[0].values()
+
+
+@pytest.mark.parametrize(("threads", "keeps_memory"), [(None, True), (1, False)])
+async def test_only_a_child_for_the_first_try_keeps_its_memory_and_the_users_own_settings_win(
+    threads: int | None, keeps_memory: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, str]] = []
+
+    async def noted(_: list[str], **options: object) -> object:
+        seen.append(options["env"])  # type: ignore[arg-type]  # as the module passes it
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(anyio, "open_process", noted)
+    for environment in ({}, {"MALLOC_TRIM_THRESHOLD_": "1"}):
+        with pytest.raises(ConverterDied):
+            await converter_process.start(environment, threads=threads)
+
+    assert ("_RJEM_MALLOC_CONF" in seen[0]) is keeps_memory
+    assert seen[1]["MALLOC_TRIM_THRESHOLD_"] == "1"
 
 
 async def test_small_files_share_a_warm_child_and_none_is_left(

@@ -28,13 +28,7 @@ from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 from bulkpull.output.store import INSIDE, LocalStore
 
 _UNFINISHED = "unfinished"
-_STYLES = {
-    "complete": "green",
-    "skipped": "dim",
-    "unavailable": "yellow",
-    "failed": "bold red",
-    _UNFINISHED: "yellow",
-}
+_STYLES = {"complete": "green", "skipped": "dim", "unavailable": "yellow", "failed": "bold red", _UNFINISHED: "yellow"}
 _MOST_NAMED = 3
 _METRICS_SHOWN = 9
 
