@@ -129,7 +129,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
         demo=options.demo,
         output=options.output,
         timespan=options.timespan,
-        metrics=options.metrics.value if options.metrics else None,
+        metrics=options.metrics,
         reports_per_dataset=_NO_LIMIT if options.yes else None,
         keep_raw=options.keep_raw or None,
         metrics_file=options.metrics_file,
@@ -171,7 +171,7 @@ def _options_to_repeat(options: ExportOptions) -> tuple[str, ...]:
         "--since": since and since.isoformat(),
         "--until": until and until.isoformat(),
         "--timespan": options.timespan,
-        "--metrics": options.metrics.value if options.metrics else None,
+        "--metrics": options.metrics,
     }
     return tuple(word for option, value in given.items() if value for word in (option, value))
 

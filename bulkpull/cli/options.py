@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -90,18 +90,8 @@ Since = Annotated[
 Until = Annotated[
     datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Day after the last, UTC; default: now.")
 ]
-
-
-class MetricsOption(StrEnum):
-    """Which metrics a full export selects after the columns; the words of the setting `metrics`."""
-
-    AMOUNTS = "amounts"
-    ALL = "all"
-    NONE = "none"
-
-
 Metrics = Annotated[
-    MetricsOption | None,
+    Literal["amounts", "all", "none"] | None,
     typer.Option("--metrics", help="Metrics after the columns: amounts that no column holds (default), all or none."),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All datasets that the service lists, beyond the twenty.")]
