@@ -34,7 +34,7 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
         there = ", ".join(sorted(published)) or "nothing yet"
         raise SettingsError(f"no snapshot of {name!r} in {folder.absolute()}", fix=f"published there: {there}")
     if runs is not None:
-        from bulkpull.output.scan_sources import scan_runs  # noqa: PLC0415 - it imports polars
+        from bulkpull.output.scan import scan_runs  # noqa: PLC0415 - it imports polars
 
         return scan_runs(store, name, runs=[runs] if isinstance(runs, str) else list(runs))
     from bulkpull.output.scan import scan_files  # noqa: PLC0415 - it imports polars, half a second

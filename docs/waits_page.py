@@ -15,7 +15,7 @@ from bulkpull.observability import recorder, run_log
 from bulkpull.observability.telemetry import spans
 from bulkpull.output import ledger_db, lock, verify
 from bulkpull.pipeline import run, run_cleanup
-from bulkpull.pipeline.steps import converter, download, submit
+from bulkpull.pipeline.steps import converter_process, download, submit
 from bulkpull.platforms import windows
 from bulkpull.transfer import signed_link, stream_to_file, transfer
 from bulkpull.transport import messages, rate_limit, retry
@@ -238,16 +238,16 @@ WAITS = (
         "ordered then",
     ),
     Wait(
-        "pipeline/steps/converter.py",
+        "pipeline/steps/converter_process.py",
         "a heartbeat of the conversion process",
-        f"{2 * converter.SILENCE_S:g} s",
+        f"{2 * converter_process.SILENCE_S:g} s",
         "`Converter`",
         "it is killed; a second one, then the dataset fails, report and download stay",
     ),
     Wait(
-        "pipeline/steps/converter.py",
+        "pipeline/steps/converter_process.py",
         "the conversion process to work",
-        f"{converter.STILL_S:g} s without processor time",
+        f"{converter_process.STILL_S:g} s without processor time",
         "`Converter`",
         "the same",
     ),

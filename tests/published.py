@@ -82,8 +82,8 @@ def write_manifest(
     manifest = Manifest(
         run_id=run_id,
         status=status_of(list(records)),
-        started_at=iso_utc(begun),
-        finished_at=iso_utc(begun + took),
+        started_at=begun,
+        finished_at=begun + took,
         tool=Tool(version="1"),
         api_base_url="https://x",
         requests=Requests(total=3),

@@ -32,7 +32,7 @@ IMPORTS = (
     "bulkpull.cli.log_output",
     "bulkpull.cli.plan_table",
     "bulkpull.cli.run_display",
-    "bulkpull.cli.run_summary",
+    "bulkpull.cli.summary",
     "bulkpull.cli.status",
     "bulkpull.conversion.convert",
     "bulkpull.conversion.worker",

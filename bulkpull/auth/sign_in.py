@@ -107,12 +107,13 @@ async def _choose(settings: Settings, *, seed: str | None) -> tuple[str, TokenCa
             raise
         if unread is not None:
             found_there = f"the token cache {cache.folder} cannot be read: {unread}"
-        elif others := await to_thread.run_sync(cache.other_users):
-            found_there = f"the token cache has a sign-in of this application for {' and '.join(others)} only"
+        elif others := await to_thread.run_sync(cache.other_sign_ins):
+            found_there = f"the token cache has only a sign-in {' and one '.join(others)}"
         else:
             found_there = f"the token cache {cache.folder} holds no sign-in for them"
         why = f"{missing.why}; {found_there}"
-        raise AuthError(missing.what, why=why, fix=missing.fix) from None
+        unset = "unset `username` to use that sign-in; or " if "without `username`" in found_there else ""
+        raise AuthError(missing.what, why=why, fix=f"{unset}{missing.fix}") from None
     return grant, cache, entry
 
 

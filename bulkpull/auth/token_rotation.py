@@ -14,8 +14,7 @@ from typing import Protocol
 import anyio
 from anyio import to_thread
 
-from bulkpull.auth.token_cache import TokenCache
-from bulkpull.auth.token_entry import TokenEntry, token_fingerprint
+from bulkpull.auth.token_cache import TokenCache, TokenEntry, token_fingerprint
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.event_types import Event, TokenCacheUnread, TokenNotKept
 from bulkpull.events import Events

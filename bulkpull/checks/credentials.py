@@ -38,7 +38,7 @@ async def check_credentials(settings: Settings, *, origins: Mapping[str, str], c
     except BulkpullError as error:
         found = problem("credentials", error.message, fix=error.fix, exit_code=error.exit_code, facts=facts)
     else:
-        found = fine("credentials", f"the sign-in is {description}", facts={"grant": grant, **facts})
+        found = fine("credentials", f"signs in by {description}", facts={"grant": grant, **facts})
     secret_files = await _check_secret_files(settings, origins=origins, config=config)
     return [found, secret_files, await _check_cache(settings)]
 

@@ -129,10 +129,7 @@ def _judge(
 ) -> list[CheckResult]:
     """Which of the steps an error ends."""
     if not any(isinstance(event, TokenRenewed) for event in events):
-        return [
-            problem_from("sign-in", error),
-            *(unchecked(name, "not signed in") for name in _ACCOUNT_CHECKS[1:]),
-        ]
+        return [problem_from("sign-in", error), *(unchecked(name, "not signed in") for name in _ACCOUNT_CHECKS[1:])]
     first = [_signed_in(events), _tell_mfa(has_mfa)]
     last = _tell_allowance(allowance)
     if isinstance(error, NotFound):

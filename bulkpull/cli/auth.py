@@ -10,10 +10,10 @@ from bulkpull._version import __version__
 from bulkpull.cli import options
 from bulkpull.cli.checks import CheckList
 from bulkpull.cli.command import LOCAL, command, new_app
+from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import print_message
 from bulkpull.cli.errors import INTERRUPTED, write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
-from bulkpull.cli.service_and_output import command_settings, load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import SystemClock, iso_utc
 from bulkpull.errors import AuthError, DiskTrouble, SettingsError
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from bulkpull.config.settings import Settings
 
 app = new_app(
-    "auth",
-    about="Credentials: check, sign in, sign out.",
-    example_lines=("bulkpull auth login", "bulkpull auth check"),
+    "auth", about="Credentials: check, sign in, sign out.", example_lines=("bulkpull auth login", "bulkpull auth check")
 )
 # As long as a renewal takes, with some retries.
 _LOCK_WAIT_S = 30.0

@@ -11,7 +11,7 @@ from enum import Enum
 from functools import wraps
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -161,6 +161,8 @@ def with_metavar(annotation: Any) -> Any:
 
 def _metavar_of(kind: Any) -> str | None:
     """What stands for a value of this type in help; `None` for a switch, which has no value."""
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
     inner = [part for part in get_args(kind) if part is not NoneType]
     if inner:  # of an optional value, or of one that may be repeated
         return _metavar_of(inner[0])

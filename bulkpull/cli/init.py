@@ -98,14 +98,15 @@ def _ask(words: str, *, default: str, allowed: tuple[str, ...] = ()) -> str:
 
 
 def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> None:
-    from bulkpull.cli.run_summary import invocation_path  # slow to load, as the next
+    from bulkpull.cli.summary import invocation_path  # slow to load, as the next
     from bulkpull.config.settings import ENV_PREFIX
     from bulkpull.secret_sources import FORMS
 
     print_message(f"written: {file}")
-    winning = [variable for name in values if os.environ.get(variable := f"{ENV_PREFIX}{name.upper()}")]
+    given = {name: os.environ.get(f"{ENV_PREFIX}{name.upper()}") or str(value) for name, value in values.items()}
+    winning = [f"{ENV_PREFIX}{name.upper()}" for name, value in values.items() if given[name] != str(value)]
     if winning:
-        print_message(f"note:    {', '.join(winning)} in the environment is used instead of the file's value")
+        print_message(f"note:    from the environment, in place of the file's value: {', '.join(winning)}")
     program = invocation_path("bulkpull")
     option = "" if file == Path("bulkpull.toml") else f" --config {file}"
     if use == _MEASURING:

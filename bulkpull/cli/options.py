@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -69,20 +69,11 @@ Demo = Annotated[
     typer.Option("--demo", rich_help_panel=_WHERE, help="Use the embedded service simulator; needs no credentials."),
 ]
 Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        rich_help_panel=_WHERE,
-        help="Output folder; default: ./bulkpull-data.",
-    ),
+    Path | None, typer.Option("--output", rich_help_panel=_WHERE, help="Output folder; default: ./bulkpull-data.")
 ]
 Config = Annotated[
     Path | None,
-    typer.Option(
-        "--config",
-        rich_help_panel=_WHERE,
-        help="Settings file; default: ./bulkpull.toml if present.",
-    ),
+    typer.Option("--config", rich_help_panel=_WHERE, help="Settings file; default: ./bulkpull.toml if present."),
 ]
 Timespan = Annotated[
     str | None,
@@ -99,18 +90,8 @@ Since = Annotated[
 Until = Annotated[
     datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Day after the last, UTC; default: now.")
 ]
-
-
-class MetricsOption(StrEnum):
-    """Which metrics a full export selects after the columns; the words of the setting `metrics`."""
-
-    AMOUNTS = "amounts"
-    ALL = "all"
-    NONE = "none"
-
-
 Metrics = Annotated[
-    MetricsOption | None,
+    Literal["amounts", "all", "none"] | None,
     typer.Option("--metrics", help="Metrics after the columns: amounts that no column holds (default), all or none."),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All datasets that the service lists, beyond the twenty.")]
@@ -155,18 +136,11 @@ Plan = Annotated[bool, typer.Option("--plan", help="Show what would be done, wit
 SubmitOnly = Annotated[
     bool, typer.Option("--submit-only", help="Create the reports and exit; `bulkpull runs resume` collects them.")
 ]
-ResetTypes = Annotated[
-    bool,
-    typer.Option("--reset-types", help="Infer the column types of the named datasets again."),
-]
+ResetTypes = Annotated[bool, typer.Option("--reset-types", help="Infer the column types of the named datasets again.")]
 KeepRaw = Annotated[bool, typer.Option("--keep-raw", help="Keep the downloaded bytes beside the Parquet.")]
 MetricsFile = Annotated[
     Path | None,
-    typer.Option(
-        "--metrics-file",
-        rich_help_panel=_OUTPUT,
-        help="Write Prometheus metrics of the run to this file.",
-    ),
+    typer.Option("--metrics-file", rich_help_panel=_OUTPUT, help="Write Prometheus metrics of the run to this file."),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="Print one JSON object on standard output.")

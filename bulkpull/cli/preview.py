@@ -20,10 +20,10 @@ from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.batch import QUERIES
 from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.console import PIPED_WIDTH, data_console, print_message, print_note, print_table
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.service import NotOffered, call_service
-from bulkpull.cli.service_and_output import command_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import SettingsError
 from bulkpull.formatting import plural

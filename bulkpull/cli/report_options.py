@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,21 +12,7 @@ from bulkpull.cli import options
 from bulkpull.errors import SettingsError
 from bulkpull.redact import printable
 
-
-class FileFormat(StrEnum):
-    """How fields are separated."""
-
-    CSV = "csv"
-    TSV = "tsv"
-
-
-class CallbackMethod(StrEnum):
-    """How the callback address is called."""
-
-    GET = "GET"
-    POST = "POST"
-
-
+FileFormat = Literal["csv", "tsv"]
 Every = Annotated[int | None, typer.Option("--every", help="Interval in hours: 4 to 2160.")]
 Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Up to 256 characters without semicolon.")]
 Description = Annotated[str | None, typer.Option("--description", help='Description; on update, "" removes it.')]
@@ -49,7 +34,7 @@ CallbackUrl = Annotated[
     ),
 ]
 Method = Annotated[
-    CallbackMethod | None,
+    Literal["GET", "POST"] | None,
     typer.Option("--callback-method", case_sensitive=False, help="HTTP method of the callback; default: POST."),
 ]
 
@@ -84,7 +69,7 @@ class ReportSpec:
     times: Annotated[int | None, typer.Option("--times", help="Number of runs; default: unlimited.")] = None
     name: Name = None
     description: Description = None
-    file_format: Annotated[FileFormat, typer.Option("--format", help="Of the file.")] = FileFormat.CSV
+    file_format: Annotated[FileFormat, typer.Option("--format", help="Of the file.")] = "csv"
     callback_url: CallbackUrl = None
     callback_method: Method = None
 

@@ -19,10 +19,10 @@ from typing import Any
 
 from bulkpull import platforms
 from bulkpull._version import __version__
+from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.doctor import describe_settings
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.run_details import ledger_facts
-from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError

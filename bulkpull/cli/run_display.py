@@ -13,9 +13,9 @@ from bulkpull.cli.errors import INTERRUPTED, write_json_line
 from bulkpull.cli.live_display import Display
 from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.options import CommonOptions, LogLevel
-from bulkpull.cli.run_summary import Invocation, print_failures, print_interruption, print_summary, write_failures
 from bulkpull.cli.signals import run_interruptibly
 from bulkpull.cli.stdio import print_json
+from bulkpull.cli.summary import Invocation, print_failures, print_interruption, print_summary, write_failures
 from bulkpull.event_types import (
     AllowanceAwaited,
     CallRetried,

@@ -6,12 +6,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bulkpull.catalog import load_catalog
+from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import error_console, print_message
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.run_display import run_with_display
-from bulkpull.cli.run_summary import Invocation, print_summary
-from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_json
+from bulkpull.cli.summary import Invocation, print_summary
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
@@ -24,11 +24,7 @@ from bulkpull.pipeline.run import Run
 
 
 def resume_run(
-    run_id: str | None,
-    *,
-    output: Path | None,
-    common: CommonOptions,
-    published_anyway: Collection[str] | None = (),
+    run_id: str | None, *, output: Path | None, common: CommonOptions, published_anyway: Collection[str] | None = ()
 ) -> int:
     """
     Resume a run; returns the exit status.

@@ -30,11 +30,7 @@ def verify_output(
         queries: Names of the custom queries in the settings, for the commands that are handed out.
     """
     verifier = Verifier(
-        LocalStore(folder),
-        quick=quick,
-        ask_ledger=partial(published_by, folder),
-        queries=queries,
-        config=common.config,
+        LocalStore(folder), quick=quick, ask_ledger=partial(published_by, folder), queries=queries, config=common.config
     )
     if run is None:
         findings = verifier.verify_all()

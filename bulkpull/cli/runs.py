@@ -13,9 +13,9 @@ import typer
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command import LOCAL, QUIET_RUN, command, new_app
+from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
@@ -178,7 +178,7 @@ def forget(
 
     folder = load_settings(common, output=output).output.absolute()
     store = LocalStore(folder)
-    now = iso_utc(datetime.now(UTC))
+    now = datetime.now(UTC)
     known = load_catalog().find(dataset)
     wanted = known.name if known else dataset.strip()
     if wanted.casefold() not in {name.casefold() for name in Current.load(store).datasets}:
@@ -287,8 +287,8 @@ def _run_values(run: RunEntry) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "status": run.status or "unfinished",
-        "started_at": run.started_at,
-        "finished_at": run.ended_at,
+        "started_at": iso_utc(run.started_at),
+        "finished_at": iso_utc(run.ended_at) if run.ended_at else None,
         "datasets": dict(run.summary or {}),
         "request": dict(run.request),
     }
@@ -297,15 +297,12 @@ def _run_values(run: RunEntry) -> dict[str, Any]:
 def _table(runs: list[RunEntry]) -> Table:
     table = new_table("run", "started", "took", "status", "datasets", right=["took"], fold=["datasets"])
     for run in runs:
-        table.add_row(run.run_id, run.started_at, _took(run), run.status or "unfinished", _counts(run.summary))
+        table.add_row(run.run_id, iso_utc(run.started_at), _took(run), run.status or "unfinished", _counts(run.summary))
     return table
 
 
 def _took(run: RunEntry) -> str:
-    if run.ended_at is None:
-        return ""
-    took = datetime.fromisoformat(run.ended_at) - datetime.fromisoformat(run.started_at)
-    return format_clock(took.total_seconds())
+    return "" if run.ended_at is None else format_clock((run.ended_at - run.started_at).total_seconds())
 
 
 def _counts(summary: Mapping[str, Any] | None) -> str:

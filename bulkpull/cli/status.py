@@ -13,10 +13,10 @@ from bulkpull import platforms
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
 from bulkpull.cli.errors import write_error
 from bulkpull.cli.options import CommonOptions, read_span
-from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.clock import iso_utc
 from bulkpull.formatting import format_age, join_some, plural
@@ -104,7 +104,7 @@ def status(
 
 def _note_shrunk(chosen: Sequence[Freshness], *, common: CommonOptions) -> None:
     """Name the datasets whose snapshot has far fewer rows than the one before."""
-    from bulkpull.pipeline.publication.publish_notes import describe_shrink  # slow to load
+    from bulkpull.pipeline.publication.publish_checks import describe_shrink  # slow to load
 
     for dataset in chosen if not common.quiet else ():
         if dataset.rows is not None and dataset.rows_before is not None:

@@ -15,20 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
 
 from platformdirs import user_data_path
-from pydantic import (
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bulkpull.account import Account
 from bulkpull.allowed_values import first_refusal
@@ -60,14 +49,7 @@ from bulkpull.custom_query import Selection, read_selections
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.metric_selection import MetricsChoice
 from bulkpull.redact import register_secret
-from bulkpull.secret_sources import (
-    FORMS,
-    FROM_COMMAND,
-    SECRETS,
-    given_twice,
-    origins_of_secrets,
-    without_outranked,
-)
+from bulkpull.secret_sources import FORMS, FROM_COMMAND, SECRETS, given_twice, origins_of_secrets, without_outranked
 from bulkpull.timespans import WIDEST, is_span_name
 
 __all__ = ["DEFAULT_FILE", "ENV_PREFIX", "NO_CACHE", "SECRETS", "WIDEST", "Grant", "Origin", "Settings", "origins"]
@@ -433,13 +415,7 @@ class Settings(BaseSettings):
 # A demo tells nobody of its end.
 _NOTICES = ("notify_command", "notify_url")
 _SERVICE = ("api_base_url", "token_url", "resource", "ca_file")
-_CREDENTIALS = (
-    "tenant_id",
-    "client_id",
-    "username",
-    "grant",
-    *FORMS,
-)
+_CREDENTIALS = ("tenant_id", "client_id", "username", "grant", *FORMS)
 _NEEDED: dict[Grant, tuple[str, ...]] = {
     "password": ("tenant_id", "client_id", "client_secret", "username", "password"),
     "refresh_token": ("tenant_id", "client_id", "client_secret", "refresh_token"),

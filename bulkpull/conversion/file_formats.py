@@ -36,8 +36,6 @@ class TableFiles(Protocol):
 
         Args:
             row_group_rows: Rows of one unit that a reader skips or loads.
-            metadata: Key-value metadata of the file, which `metadata` gives back.
-            column_metadata: The same of single columns, for other readers.
         """
 
     def scan(self, sources: Sequence[Source]) -> pl.LazyFrame:
@@ -54,7 +52,6 @@ class TableFormat:
 
     Attributes:
         name: As messages name it.
-        suffix: Of its files, with the dot.
         module: Holds `FILES`, which reads and writes them.
         sql_reader: The function of DuckDB that reads a list of such files; `None` where it has none.
     """

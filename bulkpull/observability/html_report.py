@@ -171,7 +171,7 @@ def _worked_s(account: RunSummary) -> float:
     if account.timings.length_s:
         return account.timings.length_s
     manifest = account.manifest
-    return (datetime.fromisoformat(manifest.finished_at) - datetime.fromisoformat(manifest.started_at)).total_seconds()
+    return (manifest.finished_at - manifest.started_at).total_seconds()
 
 
 def _failure(group: FailureGroup, account: RunSummary) -> Failure:
@@ -208,7 +208,7 @@ def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
 
 def _change(record: DatasetRecord, before: int | None) -> str:
     if record.status == "skipped":
-        return "unchanged"
+        return "none"
     if record.status != "complete":
         return _NONE
     if before is None:
@@ -277,5 +277,5 @@ def _retry_lines(retries: Counter[tuple[str, str]]) -> list[str]:
     return lines
 
 
-def _moment(iso: str) -> str:
-    return f"{datetime.fromisoformat(iso):%d %b %Y, %H:%M}"
+def _moment(moment: datetime) -> str:
+    return f"{moment:%d %b %Y, %H:%M}"

@@ -120,7 +120,7 @@ def _families(manifest: Manifest, *, output: str, remembered: EarlierMetrics) ->
 
 
 def _of_run(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
-    started, ended = _unix(manifest.started_at), _unix(manifest.finished_at)
+    started, ended = manifest.started_at.timestamp(), manifest.finished_at.timestamp()
     status = "interrupted" if manifest.interrupted else manifest.status
     requests = manifest.requests
     success = ended if manifest.exit_code == 0 else remembered.run_success
@@ -145,7 +145,7 @@ def _of_run(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> I
 
 
 def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
-    ended, records = _unix(manifest.finished_at), manifest.datasets
+    ended, records = manifest.finished_at.timestamp(), manifest.datasets
     there = [record for record in records if record.is_current]
     success = dict(remembered.dataset_success) | {record.dataset: ended for record in there}
     rows = dict(remembered.rows) | {record.dataset: record.rows for record in there}
@@ -157,13 +157,15 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
         return [({"dataset": dataset}, values[dataset]) for dataset in sorted(values)]
 
     yield gauge(
-        "last_success_timestamp_seconds", "When the dataset was last exported, or found unchanged.", by_dataset(success)
+        "last_success_timestamp_seconds",
+        "When it was last exported, or skipped with no newer data.",
+        by_dataset(success),
     )
     yield gauge("rows", "Rows of the snapshot that is current.", by_dataset(rows))
     yield gauge(
         "bytes", "Bytes of the files of the snapshot.", by_dataset({one.dataset: one.stored_bytes for one in there})
     )
-    made = {one.dataset: _unix(one.generated_at) for one in there if one.generated_at}
+    made = {one.dataset: one.generated_at.timestamp() for one in there if one.generated_at}
     yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", by_dataset(made))
     # A skipped dataset tells the size of the file that its snapshot came from.
     downloaded = {record.dataset: 0 if record.status == "skipped" else record.downloaded_bytes for record in records}
@@ -197,7 +199,3 @@ def _gauge(name: str, description: str, output: str, samples: Iterable[tuple[dic
 
 def _states(status: str, known: Iterable[str]) -> list[tuple[dict[str, str], float]]:
     return [({"status": state}, float(state == status)) for state in known]
-
-
-def _unix(iso: str) -> float:
-    return datetime.fromisoformat(iso).timestamp()

@@ -60,5 +60,4 @@ def _remember(path: Path, folder: Path) -> EarlierMetrics:
 
 def _made_at(store: LocalStore, run_id: str) -> float:
     made = load_manifest(store, run_id)
-    moment = datetime.fromisoformat(made.finished_at) if made else run_start_time(run_id)
-    return moment.timestamp()
+    return (made.finished_at if made else run_start_time(run_id)).timestamp()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from bulkpull.formatting import join_some
 from bulkpull.observability.failures import group_by_reason
@@ -19,15 +20,15 @@ def run_notes(manifest: Manifest, *, with_skipped: bool, most_misfits: int | Non
     notes = [(record.dataset, note) for record in manifest.datasets for note in record.notes]
     return [
         *manifest.notes,
-        *_grouped(reasons),
-        *_grouped(notes, exactly=True),
+        *_grouped(reasons, may_differ="moments"),
+        *_grouped(notes, may_differ="nothing"),
         *_wider(manifest),
         *_misfits(manifest, most_misfits),
     ]
 
 
-def _grouped(reasons: Iterable[tuple[str, str]], *, exactly: bool = False) -> list[str]:
-    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons, exactly=exactly)]
+def _grouped(reasons: Iterable[tuple[str, str]], *, may_differ: Literal["moments", "nothing"]) -> list[str]:
+    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons, may_differ=may_differ)]
 
 
 def _wider(manifest: Manifest) -> list[str]:

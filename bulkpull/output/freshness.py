@@ -85,8 +85,8 @@ def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[F
 
 
 def _is_forgotten(record: DatasetRecord, manifest: Manifest, pointer: Current) -> bool:
-    forgotten_at = _moment(pointer.forgotten.get(record.dataset))
-    return forgotten_at is not None and datetime.fromisoformat(manifest.started_at) <= forgotten_at
+    forgotten_at = pointer.forgotten.get(record.dataset)
+    return forgotten_at is not None and manifest.started_at <= forgotten_at
 
 
 def last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[str, datetime]:
@@ -100,19 +100,17 @@ def last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[str
     wanted = set(published)
     for manifest in recent:
         for record in [] if manifest.submitted else manifest.datasets:
-            finished_at = datetime.fromisoformat(manifest.finished_at)
             is_waiting = record.status == "skipped" and record.due_at is not None
-            has_looked = not is_waiting and record.is_current and _is_believed(record, now=finished_at)
+            has_looked = not is_waiting and record.is_current and _is_believed(record, now=manifest.finished_at)
             if record.dataset in wanted and has_looked:
-                looks.setdefault(record.dataset, finished_at)
+                looks.setdefault(record.dataset, manifest.finished_at)
         if wanted <= looks.keys():
             break
     return looks
 
 
 def _is_believed(record: DatasetRecord, *, now: datetime) -> bool:
-    generated_at = _moment(record.generated_at)
-    return record.unbelieved_at is None and (generated_at is None or not is_ahead(generated_at, now=now))
+    return record.unbelieved_at is None and (not record.generated_at or not is_ahead(record.generated_at, now=now))
 
 
 def _freshness(
@@ -135,7 +133,7 @@ def _freshness(
     generated_at = _moment(lineage.get("generated_at"))
     is_believed = "unbelieved_at" not in lineage and not (generated_at and is_ahead(generated_at, now=now))
     looks = [moment for moment in (look, began_at if is_believed else None) if moment is not None]
-    published_at = _moment(snapshot.published_at) or began_at
+    published_at = snapshot.published_at or began_at
     if published_at and generated_at and is_believed:
         published_at = max(published_at, generated_at)
     source = lineage.get("source", dataset)

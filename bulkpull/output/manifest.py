@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
     SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_serializer,
 )
 
+from bulkpull.clock import iso_utc
 from bulkpull.conversion.file_formats import format_names
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.foreign_text import writable
@@ -30,8 +38,30 @@ DatasetStatus = Literal["complete", "skipped", "unavailable", "failed"]
 RunStatus = Literal["complete", "partial", "failed"]
 
 
+def whole_second(moment: datetime) -> datetime:
+    """`moment` as it is written and read again: UTC, without parts of a second."""
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(whole_second), PlainSerializer(iso_utc, return_type=str)]
+"""An aware moment, UTC, of whole seconds; in JSON as the contract writes times (`iso_utc`)."""
+
+
+def _unless_odd(value: Any, validate: ValidatorFunctionWrapHandler) -> datetime | None:
+    try:
+        moment: datetime | None = validate(value)
+    except ValidationError:
+        return None
+    return moment
+
+
+MomentIfAny = Annotated[Moment | None, WrapValidator(_unless_odd)]
+"""A moment; `None` where there is none, or none that can be read."""
+
+
 class _Record(BaseModel):
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    # Built when first used: most runs need a few of these, and each is built with all that it holds.
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     def __getitem__(self, name: str) -> Any:
         if name not in type(self).model_fields:
@@ -107,19 +137,19 @@ class Seconds(_Record):
 
 class PartRecord(_Record):
     """
-    One window of a dataset; times are UTC in ISO 8601.
+    One window of a dataset.
 
     `edge_rows` lie on the day of its end, `outside_rows` outside of it: they came, and are left out, except where the
     next window lacks that day. `undated_rows` have no time. `run_id` is the earlier run that made the file, where a
     growing snapshot keeps it.
     """
 
-    start: str
-    end: str
+    start: Moment
+    end: Moment
     query_id: str | None = None
     report_id: str | None = None
     execution_id: str | None = None
-    generated_at: str | None = None
+    generated_at: MomentIfAny = None
     rows: int = 0
     edge_rows: int = 0
     outside_rows: int = 0
@@ -133,7 +163,7 @@ class DecisionRecord(_Record):
     """
     Where the run took a dataset's data from, and why.
 
-    `action` is `keep`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a nightly run
+    `action` is `skip`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a nightly run
     what became of the scheduled report: `keep`, `make`, `replace` or `leave`.
     """
 
@@ -174,8 +204,8 @@ class DatasetRecord(_Record):
     query_id: str | None = None
     report_id: str | None = None
     execution_id: str | None = None
-    generated_at: str | None = None
-    unbelieved_at: str | None = None
+    generated_at: MomentIfAny = None
+    unbelieved_at: MomentIfAny = None
     data_redacted: bool = False
     rows: int = 0
     rows_before: int | None = None
@@ -186,7 +216,7 @@ class DatasetRecord(_Record):
     source: str | None = None
     question: dict[str, Any] | None = None
     question_sha256: str | None = None
-    due_at: str | None = None
+    due_at: MomentIfAny = None
     decision: DecisionRecord | None = None
     timespan: str | None = None
     wider_timespan: str | None = None
@@ -237,7 +267,7 @@ class Requests(_Record):
 
 class Manifest(_Record):
     """
-    The manifest of a run. Times are UTC in ISO 8601 with `Z`.
+    The manifest of a run. Times are aware and UTC; in JSON they are ISO 8601 with `Z`.
 
     `account` is whose data they are; manifests of earlier versions do not tell. `notes` are about the run as a whole. A
     run that only submitted its reports says so: its datasets are `skipped` until it is resumed. In JSON all three are
@@ -247,8 +277,8 @@ class Manifest(_Record):
     version: int = 1
     run_id: str
     status: RunStatus
-    started_at: str
-    finished_at: str
+    started_at: Moment
+    finished_at: Moment
     tool: Tool
     api_base_url: str
     account: dict[str, Any] | None = None
@@ -322,8 +352,8 @@ class CurrentSnapshot(_Record):
     query: str | None = None
     timespan: str | None = None
     window: dict[str, str] | None = None
-    published_at: str | None = None
-    replaced: dict[str, str] = Field(default_factory=dict)
+    published_at: MomentIfAny = None
+    replaced: dict[str, Moment] = Field(default_factory=dict)
 
     @field_validator("run_id")
     @classmethod
@@ -346,10 +376,10 @@ class Current(_Record):
     """
 
     version: Literal[1] = 1
-    updated_at: str = ""
+    updated_at: MomentIfAny = None
     account: dict[str, Any] | None = None
     datasets: dict[str, CurrentSnapshot] = Field(default_factory=dict)
-    forgotten: dict[str, str] = Field(default_factory=dict)
+    forgotten: dict[str, Moment] = Field(default_factory=dict)
 
     @property
     def run_ids(self) -> frozenset[str]:

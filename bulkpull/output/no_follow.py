@@ -98,6 +98,14 @@ def status_beneath(root: Path, relative: str) -> os.stat_result:
     return found
 
 
+def size_beneath(path: Path, *, root: Path) -> int | None:
+    """The size of a regular file beneath `root`, bytes; `None` where there is none, or it lies elsewhere."""
+    try:
+        return status_beneath(root, path.relative_to(root).as_posix()).st_size
+    except (OSError, ValueError):
+        return None
+
+
 def refuse_links(folder: Path, *, root: Path) -> None:
     """
     Make sure that the way from `root` to `folder` holds no link; what does not exist yet is fine.

@@ -20,9 +20,9 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from bulkpull.clock import iso_utc
 from bulkpull.output.layout import DATASETS, RAW, RUN_ID, run_of_snapshot, snapshot_name
-from bulkpull.output.ledger import STANDING, Ledger
+from bulkpull.output.ledger import Ledger
+from bulkpull.output.ledger_facts import ScheduledReportFacts
 from bulkpull.output.manifest import CurrentSnapshot
 from bulkpull.output.run_history import run_ids
 from bulkpull.output.store import INSIDE, OutputStore
@@ -34,13 +34,13 @@ _REMEMBERED = timedelta(days=90)
 
 
 def snapshots_to_retire(
-    names: Sequence[str], *, current: str, retain: int, now: datetime, replaced: Mapping[str, str] | None = None
+    names: Sequence[str], *, current: str, retain: int, now: datetime, replaced: Mapping[str, datetime] | None = None
 ) -> list[str]:
     """
     Which `run=…` folders of a dataset may go (pure).
 
     Args:
-        replaced: When runs' snapshots ceased to be current, ISO 8601 UTC. One of which nothing is known was replaced
+        replaced: When runs' snapshots ceased to be current. One of which nothing is known was replaced
             when the next newer run began, at the earliest.
     """
     known, a_day_ago = replaced or {}, now - _A_DAY
@@ -51,7 +51,7 @@ def snapshots_to_retire(
 
     def is_free(name: str) -> bool:
         at = known.get(run_of_snapshot(name))
-        return name in superseded if at is None else datetime.fromisoformat(at) < a_day_ago
+        return name in superseded if at is None else at < a_day_ago
 
     return [name for name in runs if name not in kept and is_free(name)]
 
@@ -93,7 +93,7 @@ def retire_snapshots(
 async def retire_runs(store: OutputStore, ledger: Ledger, *, retain: int, now: datetime) -> None:
     """Remove the folders of old runs, and what the ledger knows of them."""
     left = await anyio.to_thread.run_sync(lambda: _retire_runs(store, retain=retain, now=now))
-    await ledger.prune(before=iso_utc(now - _REMEMBERED), keep=left, keep_last=STANDING)
+    await ledger.prune(before=now - _REMEMBERED, keep=left, keep_last=ScheduledReportFacts)
 
 
 def _retire_runs(store: OutputStore, *, retain: int, now: datetime) -> set[str]:

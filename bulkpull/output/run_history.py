@@ -19,7 +19,8 @@ from pydantic import ValidationError
 
 from bulkpull.errors import LedgerError, SettingsError
 from bulkpull.output.layout import RUN_ID, Layout
-from bulkpull.output.ledger import Ledger, opened_ledger
+from bulkpull.output.ledger import Ledger, opened_ledger, read_facts
+from bulkpull.output.ledger_facts import PublicationFacts
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest
 from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 
@@ -79,7 +80,9 @@ def held_back_by(store: OutputStore, run_ids: Iterable[str], current: Current) -
         manifest = load_manifest(store, run_id)
         for record in manifest.datasets if manifest else ():
             snapshot = current.datasets.get(record.dataset)
-            is_newer = manifest and (snapshot is None or manifest.finished_at >= (snapshot.published_at or ""))
+            is_newer = manifest and (
+                snapshot is None or snapshot.published_at is None or manifest.finished_at >= snapshot.published_at
+            )
             if record.held_back and is_newer:
                 held[record.dataset] = run_id
     return held
@@ -137,11 +140,7 @@ def published_by(folder: Path, run_id: str) -> dict[str, DatasetRecord] | None:
         if all(run.run_id != run_id for run in await ledger.runs()):
             return None
         steps = await ledger.steps(run_id)
-        return {
-            step.dataset: DatasetRecord.model_validate(step.facts["record"])
-            for step in steps
-            if step.step == "published"
-        }
+        return {entry.dataset: entry.facts.record for entry in read_facts(PublicationFacts, steps)}
 
     try:
         return ask_ledger(folder, read)

@@ -83,7 +83,7 @@ def _record_from_files(store: OutputStore, dataset: str, snapshot: CurrentSnapsh
     from bulkpull.conversion.type_inference import type_name  # noqa: PLC0415 - it imports polars
 
     files = [PublishedFile(path=path, rows=0, bytes=0, sha256="") for path in snapshot.files]
-    record = DatasetRecord(dataset=dataset, status="complete", rows=snapshot.rows, files=files)
+    known = {"dataset": dataset, "status": "complete", "rows": snapshot.rows, "files": files}
     with suppress(pl.exceptions.PolarsError, OSError, IndexError):
         first = Path(snapshot.files[0])
         store.size_bytes(first)  # a pipe would be waited for
@@ -92,5 +92,5 @@ def _record_from_files(store: OutputStore, dataset: str, snapshot: CurrentSnapsh
         schema = reader.scan([store.source(first)]).collect_schema()
         columns = [PublishedColumn(name=name, type=type_name(dtype)) for name, dtype in schema.items()]
         found = {name: metadata.get(f"bulkpull.{name}") or None for name in ("execution_id", "generated_at")}
-        return record.model_copy(update={**found, "columns": columns})
-    return record
+        known |= {**found, "columns": columns}
+    return DatasetRecord.model_validate(known)

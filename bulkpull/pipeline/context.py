@@ -7,13 +7,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
 from bulkpull.catalog import Catalog
-from bulkpull.clock import Clock, iso_utc
+from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, NotFound, TooManyReports
 from bulkpull.event_types import MetricsRefused, ReportDeleted
@@ -22,11 +21,12 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Report
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger
+from bulkpull.output.ledger_facts import StepFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.reusable_work import Reusable
 from bulkpull.pipeline.steps.in_flight import ReportsInFlight
-from bulkpull.pipeline.steps.metric_refusals import METRICS_REFUSED, MetricRefusal
+from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
 from bulkpull.pipeline.steps.poll import Poller
 from bulkpull.pipeline.steps.submit import Submitter
 from bulkpull.transport.http import Http
@@ -116,15 +116,15 @@ class RunContext:
             raise TooManyReports(f"{dataset}: {many} reports were ordered, as many as `reports_per_dataset` allows")
         self._ordered[dataset] += 1
 
-    async def note(self, dataset: str, step: str, **facts: Any) -> None:
+    async def note(self, dataset: str, facts: StepFacts) -> None:
         """Write the outcome of a step into the ledger, before the next one begins."""
-        await self.ledger.note(self.run_id, dataset=dataset, step=step, facts=facts, at=iso_utc(self.clock.now()))
+        await self.ledger.note(self.run_id, dataset=dataset, facts=facts, at=self.clock.now())
 
     async def note_refused_metrics(self, refused: Pull, error: BulkpullError) -> str:
         """Note in log and ledger that the service refused the metrics of `refused`; return the manifest's note."""
         refusal = MetricRefusal.of(refused, error, at=self.clock.now())
         self.events.emit(MetricsRefused(metrics=list(refusal.metrics), reason=refusal.reason))
-        await self.note(refused.dataset, METRICS_REFUSED, **refusal.facts)
+        await self.note(refused.dataset, refusal.facts)
         return refusal.note
 
     def discard_report(self, report: Report, *, dataset: str) -> None:

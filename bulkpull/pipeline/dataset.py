@@ -32,6 +32,7 @@ from bulkpull.event_types import CleanupPostponed, ColumnKeptAsText, DriftFound,
 from bulkpull.formatting import join_some
 from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.cleanup import Undone
+from bulkpull.output.ledger_facts import InWindowsFacts, PublicationFacts
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedFile
 from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.snapshots import find_last_answer
@@ -39,12 +40,17 @@ from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import may_delete_report
 from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds, window_days
 from bulkpull.pipeline.publication.publish import Staged, stage_files
-from bulkpull.pipeline.publication.publish_checks import check_publishable, find_schema_drift
-from bulkpull.pipeline.publication.publish_notes import drift_notes, noted_rows_before, publication_notes
+from bulkpull.pipeline.publication.publish_checks import (
+    check_publishable,
+    drift_notes,
+    find_schema_drift,
+    noted_rows_before,
+    publication_notes,
+)
 from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
 from bulkpull.pipeline.publication.type_merge import empty_columns, published_types
-from bulkpull.pipeline.reusable_work import IN_WINDOWS, InWindows
-from bulkpull.pipeline.steps.converted_pull import PARTS, ConvertedPull
+from bulkpull.pipeline.reusable_work import PARTS
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullProgress
@@ -151,7 +157,7 @@ class DatasetExport:
 
     async def _fetch(self) -> list[ConvertedPull]:
         if self.execution is None and (begun := self.context.reusable.in_windows.get(pull_fingerprint(self.pull))):
-            return await self._fetch_in_windows(begun.window, ExecutionFailed(begun.failure))
+            return await self._fetch_in_windows(begun.window, ExecutionFailed(begun.failure or ""))
         fetch = self._begin_fetch()
         try:
             parts = await fetch.run()
@@ -159,11 +165,9 @@ class DatasetExport:
             window = self._window_of_whole()
             if window is None or may_be_due_to_metrics(error, self.pull):
                 raise
-            begun = InWindows(window, error.message)
+            begun = InWindowsFacts(pull_fingerprint(self.pull), window.start, window.end, error.message)
             # A run that is killed meanwhile has left reports of windows, which the next one goes on with.
-            await self.context.note(
-                self.pull.dataset, IN_WINDOWS, mark=pull_fingerprint(self.pull), **begun.to_ledger()
-            )
+            await self.context.note(self.pull.dataset, begun)
             return await self._fetch_in_windows(window, error)
         except TimeNotReadable as error:
             if self.named or self.pull.window is None:
@@ -197,7 +201,7 @@ class DatasetExport:
             parts = await fetch.run()
         except (ExecutionFailed, ExecutionOverdue, TimeNotReadable, WindowNotHonoured, TooManyReports):
             self.pull = whole
-            await self.context.note(whole.dataset, IN_WINDOWS, mark=pull_fingerprint(whole), failed=True)
+            await self.context.note(whole.dataset, InWindowsFacts(pull_fingerprint(whole), failed=True))
             raise failure from None
         note = (
             f"asked for in windows of {describe_window(window)}, because one report for all failed: {failure.message}"
@@ -283,7 +287,7 @@ class DatasetExport:
         self._notes += [undone.note for undone in published.undone]
         record = self.describe(self.outcome)
         try:
-            await context.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
+            await context.note(self.pull.dataset, PublicationFacts(record))
         except (LedgerError, DiskTrouble) as trouble:
             undone = Undone(self.pull.dataset, "ledger", trouble.message)
             context.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))

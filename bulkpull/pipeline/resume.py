@@ -126,4 +126,4 @@ def find_resumable(
 def is_young(run: RunEntry, *, now: datetime) -> bool:
     """Whether it was active within a day; a whole run under a quota may take longer than that."""
     activity = (run.started_at, run.ended_at, run.active_at)
-    return now - max(datetime.fromisoformat(moment) for moment in activity if moment) < FRESH
+    return now - max(moment for moment in activity if moment) < FRESH

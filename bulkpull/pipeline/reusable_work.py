@@ -11,10 +11,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Self
 
-from bulkpull.clock import iso_utc
-from bulkpull.model import Report, Window
+from bulkpull.model import Report
+from bulkpull.output.ledger_facts import ConversionFacts, InWindowsFacts
 from bulkpull.pipeline.steps.naming import ReportName, parse_report_name
 
 # A window that has arrived is kept for the rest of its dataset: the service restates the latest months only.
@@ -24,28 +23,8 @@ _RESTATED = timedelta(days=62)
 FRESH = timedelta(hours=24)
 
 
-SPLIT = "split"
-"""The ledger's step for a window that was requested in halves."""
-IN_WINDOWS = "in_windows"
-"""The ledger's step for a whole dataset that is requested in windows, because its report failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class InWindows:
-    """The window that holds all of a dataset whose own report failed, and the message of that failure."""
-
-    window: Window
-    failure: str
-
-    @classmethod
-    def from_ledger(cls, facts: Mapping[str, Any]) -> Self:
-        """What `to_ledger` gave."""
-        start, end = (datetime.fromisoformat(facts[side]) for side in ("start", "end"))
-        return cls(Window(start, end), str(facts["failure"]))
-
-    def to_ledger(self) -> dict[str, str]:
-        """As facts of the ledger."""
-        return {"start": iso_utc(self.window.start), "end": iso_utc(self.window.end), "failure": self.failure}
+PARTS = "parts"
+"""In the private folder: the windows of datasets that are not published yet, by dataset and mark, whatever the run."""
 
 
 @dataclass(slots=True)
@@ -55,15 +34,15 @@ class Reusable:
 
     Attributes:
         reports: The latest attempt last.
-        converted: Facts of the ledger about files that were converted (`PullRunner` writes and reads them).
+        converted: The latest conversion.
         splits: Windows that were requested in halves, because their reports failed.
         in_windows: Whole pulls that were requested in windows, of which some are here, with the reason.
     """
 
     reports: dict[str, list[Report]] = field(default_factory=dict)
-    converted: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    converted: dict[str, ConversionFacts] = field(default_factory=dict)
     splits: frozenset[str] = frozenset()
-    in_windows: Mapping[str, InWindows] = field(default_factory=dict)
+    in_windows: Mapping[str, InWindowsFacts] = field(default_factory=dict)
 
     def has(self, fingerprint: str) -> bool:
         """Whether nothing has to be ordered for that pull as a whole: it was fetched, ordered, or split in halves."""

@@ -13,13 +13,12 @@ from aiohttp import web
 
 from bulkpull.simulator import error_replies, responses
 from bulkpull.simulator.body_sender import reset
-from bulkpull.simulator.dispatch import paged, perform
 from bulkpull.simulator.error_replies import Refusal, TokenRefused
 from bulkpull.simulator.faults import Fault, FaultBox
 from bulkpull.simulator.rate_limit import Throttle
 from bulkpull.simulator.request_log import LoggedRequest
 from bulkpull.simulator.responses import Response
-from bulkpull.simulator.routes import DIRECTORY, Route, datasets_of, find_route
+from bulkpull.simulator.routes import DIRECTORY, Route, datasets_of, find_route, paged, perform
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.signed_links import http_date
@@ -154,12 +153,7 @@ class ApiHost:
             await perform(route, body, service, correlation_id=correlation_id)
             return None
         whole = paged(
-            answer,
-            route,
-            service,
-            faults=self._faults,
-            api_origin=self.api_origin,
-            foreign_origin=self.blob_origin,
+            answer, route, service, faults=self._faults, api_origin=self.api_origin, foreign_origin=self.blob_origin
         )
         return self._shaped(whole, route, call)
 

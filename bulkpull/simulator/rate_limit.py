@@ -1,4 +1,4 @@
-"""The API's rate limit: a number of calls per window, reported with every reply, then 429 until the window ends."""
+"""The API's rate limit, one state per tenant: a number of calls per window, then 429 until the window ends."""
 
 from __future__ import annotations
 
@@ -38,7 +38,4 @@ class Throttle:
         """The allowance and what is left of it after the request that was counted last."""
         if not self._tells:
             return {}
-        return {
-            "X-RateLimit-Limit": str(self._limit),
-            "X-RateLimit-Remaining": str(max(0, self._limit - self._count)),
-        }
+        return {"X-RateLimit-Limit": str(self._limit), "X-RateLimit-Remaining": str(max(0, self._limit - self._count))}

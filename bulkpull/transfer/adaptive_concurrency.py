@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 _WARM_UP_S = 0.2
 _WINDOW_S = 0.3
 # The first window decides only whether to try more streams, so it may be short; a trial is judged over a whole one.
-_FIRST_WINDOW_S = 0.1
+_FIRST_WINDOW_S = 0.05
 _WORTH = 1.25
 # Faster than any line to a storage account: only the processor is in the way, of which two streams do not get more.
 _ENOUGH_BYTES_PER_S = 400e6
@@ -31,9 +31,6 @@ _TOGETHER_S = 1.0
 class StreamCount:
     """
     The number of streams of one file.
-
-    Args:
-        ceiling: Never more than this.
 
     Attributes:
         streams: How many there should be now.
@@ -53,17 +50,11 @@ class StreamCount:
     _window_bytes: int = field(default=0)
 
     def record_bytes(self, size_bytes: int, *, at: float) -> None:
-        """
-        Record received bytes, over all streams; adjusts `streams` at the end of each measuring window.
-
-        Args:
-            at: The moment, monotonic seconds.
-        """
-        if self.ceiling == 1:
-            return
+        """Record received bytes, over all streams; adjusts `streams` at the end of each measuring window."""
         if self._window_from is None:
-            self._window_from = at
-        if at < self._window_from:
+            self._window_from = at  # what has come by now took an unknown time
+            return
+        if self.ceiling == 1 or at < self._window_from:
             return
         self._window_bytes += size_bytes
         elapsed_s = at - self._window_from

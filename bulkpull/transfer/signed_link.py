@@ -29,7 +29,6 @@ class SignedLink:
     The current link to a file.
 
     Args:
-        link: The first link; a secret, kept in memory only.
         relink: Called once at a time, however many streams are refused at once.
     """
 

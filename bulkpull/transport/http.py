@@ -20,7 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
 import anyio
 from anyio import to_thread
 from yarl import URL
@@ -45,8 +44,11 @@ from bulkpull.transport.proxies import Proxies, Proxy
 from bulkpull.transport.proxy_errors import connect_refusal
 from bulkpull.transport.rate_limit import parse_http_date
 from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
-from bulkpull.transport.trust_store import trusted_certificates
+from bulkpull.transport.trust_store import certificates_read_late, trusted_certificates
 from bulkpull.url_safety import check_address, check_reach, join_address, same_origin
+
+with certificates_read_late():
+    import aiohttp
 
 __all__ = [
     "TRANSFER_TIMEOUTS",
@@ -308,7 +310,6 @@ class Http:
 
     Args:
         ca_file: PEM bundle to trust besides the system's.
-        user_agent: How this program introduces itself.
         api_base_url: Where the API is. Links and redirects may not lead closer to this machine than the API is itself;
             without it nothing is refused for that.
         near_hosts: Hosts that links may name all the same (`storage_hosts`).

@@ -56,8 +56,6 @@ class Request:
     Attributes:
         url: Sent byte for byte.
         endpoint: The name used in counts and messages: `ScheduledReport`, `token`, `blob`, …
-        json: Sent as a JSON body; excludes `form`.
-        form: Sent as an urlencoded form.
         creates: It makes something new each time it is sent, so it must not be repeated after a doubtful answer.
     """
 

@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,8 @@ def test_a_manifest_shows_itself_in_a_line() -> None:
     manifest = Manifest(
         run_id="20261123T020000Z-abcdef",
         status="partial",
-        started_at="",
-        finished_at="",
+        started_at=datetime(2026, 11, 23, 2, tzinfo=UTC),
+        finished_at=datetime(2026, 11, 23, 3, tzinfo=UTC),
         tool=Tool(version="1"),
         api_base_url="",
         requests=Requests(),

@@ -150,7 +150,10 @@ def test_show_tables_can_be_written_too_and_names_nothing_else(output: Path) -> 
     ("query", "words"),
     [
         ("SELEC 1", "syntax error at or near"),
-        ("SELECT * FROM Nowhere", "Table with name Nowhere does not exist"),
+        (
+            "SELECT * FROM Nowhere",
+            "does not exist! fix: correct the query; published in this folder: AzureUsage, Profile",
+        ),
         ("SELECT 1; SELECT 2", "one query is taken, and 2 were given"),
         ("", "one query is taken, and 0 were given"),
         ("COPY Profile TO 'x.csv'", "this statement is not a query: COPY"),

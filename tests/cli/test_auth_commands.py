@@ -39,7 +39,7 @@ def test_good_credentials_are_told_step_by_step(serve: Serve, command: Command) 
     names = [line.split()[2] for line in outcome.out.splitlines() if line.startswith("✓")]
     first = ["credentials", "files", "token", "proxy", "service", "token"]
     assert names == [*first, "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
-    assert "the sign-in is the password of user@contoso.example" in outcome.out
+    assert "signs in by the password of user@contoso.example" in outcome.out
     assert "client_secret: BULKPULL_CLIENT_SECRET" in " ".join(outcome.out.split())
     assert "3 of the 20 are offered" in outcome.out
     assert outcome.out.endswith("all checks passed\n")

@@ -25,7 +25,7 @@ def test_a_good_account_is_told_line_by_line_in_80_columns(command: Command, ser
     assert checks[:5] == ["versions", "settings", "credentials", "files", "token"]
     assert checks[5:11] == ["output", "links", "disk", "lock", "ledger", "quota"]
     assert checks[11:] == ["proxy", "service", "token", "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
-    assert "the sign-in is the password of user@contoso.example" in " ".join(outcome.out.split())
+    assert "signs in by the password of user@contoso.example" in " ".join(outcome.out.split())
     assert lines[-1] == "all checks passed"
     assert max(map(len, lines)) <= 80
     assert not Path("data").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -161,7 +162,7 @@ def test_a_user_without_the_role_gets_4_and_is_told_once(command: Command, serve
 @pytest.mark.fault(2)
 def test_a_folder_that_another_run_writes_to_gives_5_and_names_it(command: Command, serve: Serve) -> None:
     serve(SMALL)
-    held = locked(Path("data/.bulkpull"), since="2026-11-23T02:04:05Z")
+    held = locked(Path("data/.bulkpull"), since=datetime(2026, 11, 23, 2, 4, 5, tzinfo=UTC))
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(held):
         outcome = command("export", "Profile", "--output", "data", "--json")
     assert (outcome.code, outcome.json()["exit"]) == (5, 5)

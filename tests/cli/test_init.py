@@ -45,8 +45,9 @@ def test_what_the_environment_overrides_is_named(command: Command, monkeypatch: 
 
     outcome = command("init", "--tenant-id", "contoso.example")
 
-    assert "note:    BULKPULL_TENANT_ID in the environment is used instead of the file's value" in outcome.err
+    assert "note:    from the environment, in place of the file's value: BULKPULL_TENANT_ID\n" in outcome.err
     assert "fabrikam.example" not in outcome.err
+    assert "note:" not in command("init", "--tenant-id", "fabrikam.example", "--force").err
 
 
 @pytest.mark.parametrize("use", USES)

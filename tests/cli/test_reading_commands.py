@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -238,7 +239,7 @@ def test_the_list_of_runs_is_bounded_and_says_how_to_see_all(command: Command, t
         async with opened_ledger(tmp_path / ".bulkpull") as ledger:
             for number in range(25):
                 run_id = f"20261123T0200{number:02}Z-abcdef"
-                await ledger.begin_run(run_id, request={}, at=f"2026-11-23T02:00:{number:02}Z")
+                await ledger.begin_run(run_id, request={}, at=datetime(2026, 11, 23, 2, 0, number, tzinfo=UTC))
 
     anyio.run(fill)
 

@@ -53,7 +53,10 @@ async def test_a_long_window_is_a_pull_a_month_and_one_snapshot(inclusive_end: b
     (record,) = manifest.datasets
     assert record.status == "complete"
     assert cells(tmp_path, manifest) == await whole()
-    assert [part.start[:7] for part in record.parts] == ["2025-12", *(f"2026-{month:02}" for month in range(1, 12))]
+    assert [f"{part.start:%Y-%m}" for part in record.parts] == [
+        "2025-12",
+        *(f"2026-{month:02}" for month in range(1, 12)),
+    ]
     assert any("came twice" in note for note in record.notes) == inclusive_end
 
 

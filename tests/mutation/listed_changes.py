@@ -632,7 +632,7 @@ BY_LAYER = (
     ),
     Change(
         "a snapshot is retired while readers may have it open",
-        "datetime.fromisoformat(at) < a_day_ago",
+        "at < a_day_ago",
         "datetime.fromisoformat(at) <= now",
         _RETIRE,
     ),
@@ -663,13 +663,13 @@ BY_LAYER = (
         "a night without a scheduled report waits a whole day",
         "now - seen_at < refresh - _HALF_A_DAY",
         "now - seen_at < refresh",
-        ("tests/pipeline/nightly/test_decide.py",),
+        ("tests/pipeline/nightly/test_decision_rules.py",),
     ),
     Change(
         "a history gets a scheduled report",
         "    if pull.keeps_history:\n        return _or_collect(_decide_history",
         "    if pull.keeps_history and facts.published is None:\n        return _or_collect(_decide_history",
-        ("tests/pipeline/nightly/test_decide.py",),
+        ("tests/pipeline/nightly/test_decision_rules.py",),
     ),
     Change(
         "windows whose files were cleared count as kept",

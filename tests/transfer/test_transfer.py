@@ -17,7 +17,7 @@ from transfer.storage_host import GOOD, Mishap, StorageHost, serving
 from bulkpull import platforms
 from bulkpull.errors import BulkpullError, DiskTrouble, StorageTrouble, UnsafeAddress
 from bulkpull.events import Event, Events
-from bulkpull.pipeline.steps.download import DownloadedFile
+from bulkpull.model import DownloadedFile
 from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.transfer import Transfer
 

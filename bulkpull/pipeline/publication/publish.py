@@ -11,23 +11,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
 from bulkpull.account import Account
-from bulkpull.clock import Clock, iso_utc
+from bulkpull.clock import Clock
 from bulkpull.event_types import CleanupPostponed, SnapshotPublished
 from bulkpull.events import Events
 from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
 from bulkpull.output.layout import RAW, run_of_snapshot
-from bulkpull.output.manifest import Current, CurrentSnapshot, PublishedFile
+from bulkpull.output.manifest import Current, CurrentSnapshot, PublishedFile, whole_second
 from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.store import INSIDE, OutputStore
-from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.question import Question
+
+if TYPE_CHECKING:  # a run without news does not load what converts files
+    from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class Publisher:
         """
         Show the snapshot to readers.
 
-        A second call for the same dataset and run, after the first was cut off anywhere, ends the same way.
+        A second call for the same dataset and run, after the first was interrupted anywhere, ends the same way.
 
         Raises:
             DiskTrouble: The disk refused; readers still see the snapshot that was current.
@@ -115,7 +119,7 @@ class Publisher:
             self.store.put_folder(staged.folder, snapshot)
         if staged.raw:
             self._keep_raw(staged)
-        now = iso_utc(self.clock.now())
+        now = whole_second(self.clock.now())
         current.datasets[staged.dataset] = CurrentSnapshot(
             run_id=self.run_id,
             rows=staged.rows,
@@ -146,7 +150,7 @@ class Publisher:
             return [Undone(dataset, "pointer", to_disk_error(trouble, str(self.store)).message)]
         return []
 
-    def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: str) -> dict[str, str]:
+    def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: datetime) -> dict[str, datetime]:
         """When the existing older snapshots, and the one replaced now, ceased to be current."""
         names = self.store.list_names(INSIDE.snapshots(dataset))
         there = {run_of_snapshot(name) for name in names}

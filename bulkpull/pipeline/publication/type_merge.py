@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from bulkpull.catalog import Catalog, CatalogColumn, ColumnType
-from bulkpull.clock import iso_utc
 from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit, WindowRows, is_same_form
 from bulkpull.conversion.parquet_types import TEXT
 from bulkpull.model import Pull
@@ -149,15 +148,14 @@ def _published_column(column: ConvertedColumn) -> PublishedColumn:
 def part_record(part: ConvertedPull) -> PartRecord:
     """A window's line in the manifest."""
     assert part.pull.window is not None
-    generated_at = part.execution.generated_at
     found = part.table.window or WindowRows()
     return PartRecord(
-        start=iso_utc(part.pull.window.start),
-        end=iso_utc(part.pull.window.end),
+        start=part.pull.window.start,
+        end=part.pull.window.end,
         query_id=part.report.query_id if part.report else None,
         report_id=part.execution.report_id,
         execution_id=part.execution.execution_id,
-        generated_at=iso_utc(generated_at) if generated_at else None,
+        generated_at=part.execution.generated_at,
         rows=part.table.rows,
         edge_rows=found.edge,
         outside_rows=found.before + found.after,

@@ -24,8 +24,8 @@ from bulkpull.conversion.messages import (
     WindowBounds,
 )
 from bulkpull.errors import BulkpullError, ConverterDied
-from bulkpull.pipeline.steps import converter
-from bulkpull.pipeline.steps.converter import Converter
+from bulkpull.pipeline.steps import converter_process
+from bulkpull.pipeline.steps.converter_process import Converter
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,10 @@ class _Attempt:
     threads: int | None = None
 
 
-# 12 MB of CSV at once: each of three stages holds a batch, so that twice as much would gain a twentieth of the time for
-# 100 MB of memory. What killed a child may have been its memory, or a limit on threads: the second try takes an eighth,
-# and one thread.
-BATCH_BYTES = 12 * 1024 * 1024
-_ATTEMPTS = (_Attempt(BATCH_BYTES), _Attempt(BATCH_BYTES // 8, threads=1))
+# 6 MB of CSV at once: some batches wait between the stages. Twice as much costs memory and leaves a core idle longer.
+# What killed a child may have been its memory, or a limit on threads: the second try takes a quarter, and one thread.
+BATCH_BYTES = 6 * 1024 * 1024
+_ATTEMPTS = (_Attempt(BATCH_BYTES), _Attempt(BATCH_BYTES // 4, threads=1))
 # A child that converted more has grown, and is not kept for the next file.
 _SMALL_BYTES = 64 * 1024 * 1024
 
@@ -106,7 +105,7 @@ async def widen_file(
     source: Path, *, into: Path, types: Mapping[str, str], limiter: anyio.CapacityLimiter
 ) -> TableFile:
     """
-    Write a published file anew with other columns and wider types, in a child process.
+    Write a published file again with other columns and wider types, in a child process.
 
     Raises:
         ConverterDied: The child was killed, crashed or stood still.
@@ -190,7 +189,7 @@ async def _child(threads: int | None) -> AsyncIterator[tuple[Converter, list[Con
 
 async def _start(*, threads: int | None = None) -> Converter:
     # Secrets in the environment are of no use to the child.
-    return await converter.start(without_secrets(os.environ), threads=threads)
+    return await converter_process.start(without_secrets(os.environ), threads=threads)
 
 
 async def _ask(child: Converter, order: ConversionRequest | WideningRequest) -> bytes | None:

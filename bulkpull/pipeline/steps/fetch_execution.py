@@ -10,12 +10,13 @@ import anyio.to_thread
 
 from bulkpull.errors import FileDamaged, FileGone, NotTheReport, Step
 from bulkpull.event_types import ConversionCompleted, DownloadResumed
-from bulkpull.model import Execution, Report, SecureLink
+from bulkpull.model import DownloadedFile, Execution, Report, SecureLink
 from bulkpull.output.atomic_files import disk_errors, makedirs_durable
+from bulkpull.output.ledger_facts import DownloadFacts
 from bulkpull.output.no_follow import names_beneath, refuse_links, remove_beneath, rename_beneath
 from bulkpull.pipeline.steps.convert import convert_report
-from bulkpull.pipeline.steps.converted_pull import ConvertedPull, to_ledger
-from bulkpull.pipeline.steps.download import DownloadedFile, download_report
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull, conversion_facts
+from bulkpull.pipeline.steps.download import download_report
 from bulkpull.pipeline.steps.pull_context import PullContext
 
 _FETCHES = 2
@@ -89,7 +90,7 @@ async def convert_stored(
     size_bytes = sum(file.bytes for file in table.files)
     run.events.emit(ConversionCompleted(rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=context.part))
     part = ConvertedPull(context.pull, report, execution, stored, table, context.bounds)
-    await context.note("converted", **to_ledger(part, columns=context.columns))
+    await context.note(conversion_facts(part, columns=context.columns))
     return part
 
 
@@ -122,7 +123,7 @@ async def _download(
                 background=run.background,
                 known_md5=known_md5,
             )
-    await context.note("downloaded", execution_id=execution.execution_id, size_bytes=stored.size_bytes)
+    await context.note(DownloadFacts(execution.execution_id, stored.size_bytes))
     return stored
 
 
@@ -131,7 +132,7 @@ _DOWNLOAD = {"report", "report.part", "report.journal"}
 
 
 def empty_folder(folder: Path, private: Path) -> None:
-    """Make the folder anew."""
+    """Make the folder again."""
     remove_beneath(folder, root=private)
     refuse_links(folder, root=private)
     folder.mkdir(parents=True)

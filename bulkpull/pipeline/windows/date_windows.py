@@ -7,15 +7,17 @@ pulls of a dataset become one snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from bulkpull.catalog import Catalog
 from bulkpull.model import Pull, Window
+from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.windows.time_column import time_column_of
+from bulkpull.question import OPEN
 from bulkpull.timespans import span_days
 
 # The service makes six months in one report by itself (behaviour 61); longer spans are requested month by month.
@@ -27,6 +29,18 @@ _ENDLESS_DAYS = 100 * 366
 _MARGIN = timedelta(days=31)
 _DAYS_OF_A_MONTH = 30.4
 _Step = Callable[[datetime], datetime]
+
+
+def open_since(record: DatasetRecord) -> datetime | None:
+    """Where a snapshot that grows begins; `None` for one that does not grow."""
+    window = (record.question or {}).get("window")
+    return datetime.fromisoformat(window[0]) if window and window[1] == OPEN else None
+
+
+def history_starts(published: Mapping[str, DatasetRecord]) -> dict[str, datetime]:
+    """Where the published snapshots that grow begin, by their names."""
+    starts = {name: open_since(record) for name, record in published.items()}
+    return {name: start for name, start in starts.items() if start is not None}
 
 
 def split_by_month(

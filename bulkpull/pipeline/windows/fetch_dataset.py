@@ -21,10 +21,10 @@ from bulkpull.event_types import WindowSplit
 from bulkpull.formatting import plural
 from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.atomic_files import disk_errors, makedirs_durable
+from bulkpull.output.ledger_facts import SplitFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.publication.type_merge import as_text, plan_columns, present_goals, type_conflicts, with_goals
-from bulkpull.pipeline.reusable_work import SPLIT
 from bulkpull.pipeline.steps.convert import widen_file
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.fetch_execution import convert_stored
@@ -177,7 +177,8 @@ class DatasetFetch:
         start, end = iso_utc(pull.window.start), iso_utc(pull.window.end)
         self.context.events.emit(WindowSplit(start=start, end=end, reason=error.message))
         self._splits.append((pull, error))
-        await self.context.note(self.pull.dataset, SPLIT, mark=pull_fingerprint(pull), start=start, end=end)
+        facts = SplitFacts(pull_fingerprint(pull), pull.window.start, pull.window.end)
+        await self.context.note(self.pull.dataset, facts)
 
     def _summarize_splits(self) -> None:
         """Add one note for all windows that were requested in halves (case W17)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import pickle
@@ -24,9 +25,9 @@ from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, Conversi
 from bulkpull.conversion.worker import LENGTH
 from bulkpull.errors import ConverterDied, DiskTrouble, FileDamaged, NotTheReport, TooLarge
 from bulkpull.pipeline.steps import convert as converting
-from bulkpull.pipeline.steps import converter
+from bulkpull.pipeline.steps import converter_process
 from bulkpull.pipeline.steps.convert import BATCH_BYTES, convert_report, warm_up
-from bulkpull.pipeline.steps.converter import Converter
+from bulkpull.pipeline.steps.converter_process import Converter
 
 pytestmark = pytest.mark.child_processes
 CSV = b"MPNId,Quantity\r\n0012,7\r\n0013,007\r\n"
@@ -298,6 +299,25 @@ async def test_secrets_of_the_environment_do_not_reach_the_child(
     assert "a canary" not in seen[0].values()
 
 
+@pytest.mark.parametrize(("threads", "keeps_memory"), [(None, True), (1, False)])
+async def test_only_a_child_for_the_first_try_keeps_its_memory_and_the_users_own_settings_win(
+    threads: int | None, keeps_memory: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, str]] = []
+
+    async def noted(_: list[str], **options: object) -> object:
+        seen.append(options["env"])  # type: ignore[arg-type]  # as the module passes it
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(anyio, "open_process", noted)
+    for environment in ({}, {"MALLOC_TRIM_THRESHOLD_": "1"}):
+        with pytest.raises(ConverterDied):
+            await converter_process.start(environment, threads=threads)
+
+    assert ("_RJEM_MALLOC_CONF" in seen[0]) is keeps_memory
+    assert seen[1]["MALLOC_TRIM_THRESHOLD_"] == "1"
+
+
 async def test_small_files_share_a_warm_child_and_none_is_left(
     stored: Path, tmp_path: Path, children: Children
 ) -> None:
@@ -380,7 +400,7 @@ async def test_a_spare_child_that_died_while_idle_does_no_harm(stored: Path, int
 
 
 def test_a_child_looks_for_the_package_where_this_process_has_it_and_not_within_the_package() -> None:
-    assert Path(converter._PACKAGE_ROOT) == Path(bulkpull.__file__).parents[1]
+    assert Path(converter_process._PACKAGE_ROOT) == Path(bulkpull.__file__).parents[1]
 
 
 @pytest.mark.case("C12")
@@ -413,7 +433,7 @@ async def test_rubbish_on_the_channel_itself_ends_the_wait(  # noqa: PLR0917 - f
 async def test_a_child_that_is_stopped_is_given_up(
     slow: Path, into: Path, children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(converter, "SILENCE_S", 0.05)
+    monkeypatch.setattr(converter_process, "SILENCE_S", 0.05)
     start = converting._start
 
     async def start_stopped(*, threads: int | None = None) -> Converter:
@@ -434,8 +454,8 @@ async def test_a_child_that_lives_and_does_nothing_is_given_up(
     slow: Path, into: Path, children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for a file that nobody writes; its heartbeats alone are no work."""
-    monkeypatch.setattr(converter, "STILL_S", 0.0)
-    monkeypatch.setattr(converter, "_WORKING_S", 1e9)
+    monkeypatch.setattr(converter_process, "STILL_S", 0.0)
+    monkeypatch.setattr(converter_process, "_WORKING_S", 1e9)
 
     with pytest.raises(ConverterDied, match="it stood still"):
         await convert(slow, into)
@@ -476,7 +496,7 @@ async def test_a_limit_on_processes_is_named(stored: Path, into: Path, monkeypat
 @pytest.mark.case("L5")
 @pytest.mark.parametrize("words", ["RuntimeError: can't start new thread", "thread panicked: failed to spawn thread"])
 def test_a_limit_on_threads_is_told_from_a_defect(words: str) -> None:
-    error = converter._died_error(1, f"Traceback\n{words}\n".encode())
+    error = converter_process._died_error(1, f"Traceback\n{words}\n".encode())
 
     assert "a limit on processes or threads" in error.reason
     assert "defect" not in error.reason

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from bulkpull.conversion.messages import ConversionResult
-from bulkpull.model import Execution, OfferedDataset, Pull
+from bulkpull.model import DownloadedFile, Execution, OfferedDataset, Pull
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull, content_notes, vouched_by, vouched_for_all
-from bulkpull.pipeline.steps.download import DownloadedFile
 
 
 def part(*vouched: str, is_gzip: bool = False, ends_open: bool = False, nul_bytes: int = 0) -> ConvertedPull:

@@ -10,10 +10,11 @@ import pytest
 
 from bulkpull.catalog import load_catalog
 from bulkpull.model import Execution, OfferedDataset, Pull, Report, SecureLink, Window
-from bulkpull.output.ledger import StepEntry
+from bulkpull.output.ledger import NotedFacts
+from bulkpull.output.ledger_facts import ScheduledReportFacts
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.pipeline.nightly.decide import decide, order_if_due
 from bulkpull.pipeline.nightly.decision import Action, DatasetFacts, Decision, ScheduleDecision, Seen
+from bulkpull.pipeline.nightly.decision_rules import decide, order_if_due
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory, read_memory
 from bulkpull.pipeline.nightly.scheduled_report_rules import Schedule, find_candidates, first_start, recurrence_h
 from bulkpull.pipeline.steps.naming import query_digest, report_name, standing_name
@@ -33,11 +34,11 @@ PUBLISHED = DatasetRecord(
     dataset="Profile",
     status="complete",
     execution_id="old",
-    generated_at="2026-11-23T22:00:00Z",
+    generated_at=datetime(2026, 11, 23, 22, tzinfo=UTC),
     question_sha256=question_of(TODAY).sha256,
 )
 OTHERWISE = PUBLISHED.model_copy(update={"question_sha256": question_of(SPAN).sha256})
-KEEP, TAKE, COLLECT, ORDER = Action.KEEP, Action.TAKE_EXECUTION, Action.COLLECT_REPORT, Action.ORDER_REPORT
+SKIP, TAKE, COLLECT, ORDER = Action.SKIP, Action.TAKE_EXECUTION, Action.COLLECT_REPORT, Action.ORDER_REPORT
 
 
 def scheduled(report_id: str = "1", *, pull: Pull = TODAY, age_h: float = 24, **changes: Any) -> Report:
@@ -54,7 +55,7 @@ def execution(
 
 
 OURS = ReportMemory(made={"1", "2"})
-NOTED = ReportMemory(made={"1"}, facts={"1": {"name": "x", "question_sha256": question_of(TODAY).sha256}})
+NOTED = ReportMemory(made={"1"}, facts={"1": ScheduledReportFacts("x", question_sha256=question_of(TODAY).sha256)})
 DUE_3_H_AGO, DUE_1_H_AGO = (scheduled(start_at=NOW - timedelta(hours=hours + 24)) for hours in (4, 1))
 RUNNING, FAILED = (execution(status=status, execution_id="late") for status in ("Running", "Failed"))
 
@@ -76,18 +77,18 @@ def tonight(*reports: Report, **values: Any) -> Decision:
         (facts(published=None), None, ORDER, None, "export was asked for"),
         (facts(collectable=("7", "8")), None, COLLECT, None, "report 7, 8 of an earlier run"),
         (facts(kept_windows=3), None, COLLECT, None, "3 windows on the disk"),
-        (facts(is_done=True, collectable=("7",)), None, KEEP, None, "published it already"),
+        (facts(is_done=True, collectable=("7",)), None, SKIP, None, "published it already"),
         # A night without data.
         (facts(published=None), TONIGHT, ORDER, "make", "nothing is published"),
         (facts(published=None, collectable=("7",)), TONIGHT, COLLECT, "make", "report 7"),
         (facts(scheduled(), published=None, executions=(execution(),)), TONIGHT, TAKE, "keep", "execution new"),
-        (facts(is_done=True), TONIGHT, KEEP, None, "published it already"),
+        (facts(is_done=True), TONIGHT, SKIP, None, "published it already"),
         # A night with data.
-        (facts(scheduled()), TONIGHT, KEEP, "keep", "no execution newer than 2026-11-23T22:00:00Z"),
-        (facts(scheduled(), collectable=("7",)), TONIGHT, KEEP, "keep", "no execution newer"),
+        (facts(scheduled()), TONIGHT, SKIP, "keep", "no execution newer than 2026-11-23T22:00:00Z"),
+        (facts(scheduled(), collectable=("7",)), TONIGHT, SKIP, "keep", "no execution newer"),
         (facts(scheduled(), executions=(execution(),)), TONIGHT, TAKE, "keep", "execution new"),
-        (facts(scheduled(), executions=(execution(age_h=5),)), TONIGHT, KEEP, "keep", "no execution newer"),
-        (facts(scheduled(), executions=(execution(status="Running"),)), TONIGHT, KEEP, "keep", "no execution newer"),
+        (facts(scheduled(), executions=(execution(age_h=5),)), TONIGHT, SKIP, "keep", "no execution newer"),
+        (facts(scheduled(), executions=(execution(status="Running"),)), TONIGHT, SKIP, "keep", "no execution newer"),
         # Another question is published (N4).
         (facts(scheduled(), published=OTHERWISE), TONIGHT, ORDER, "keep", "another question"),
         (
@@ -118,11 +119,11 @@ def tonight(*reports: Report, **values: Any) -> Decision:
         ),
         (facts(scheduled(pull=SPAN), executions=(execution(),)), TONIGHT, ORDER, "replace", "of no use"),
         # No scheduled report is there (N14).
-        (facts(), TONIGHT, KEEP, "make", "no execution newer"),
+        (facts(), TONIGHT, SKIP, "make", "no execution newer"),
         (facts(memory=NOTED), TONIGHT, ORDER, "make", "scheduled report is gone"),
         # An execution was due and has not come (N3).
-        (facts(DUE_1_H_AGO), TONIGHT, KEEP, "keep", "still being made"),
-        (facts(DUE_1_H_AGO, begun={"1": RUNNING}), TONIGHT, KEEP, "keep", "still being made"),
+        (facts(DUE_1_H_AGO), TONIGHT, SKIP, "keep", "still being made"),
+        (facts(DUE_1_H_AGO, begun={"1": RUNNING}), TONIGHT, SKIP, "keep", "still being made"),
         (facts(DUE_1_H_AGO, begun={"1": FAILED}), TONIGHT, ORDER, "keep", "its status is Failed"),
         (
             facts(DUE_1_H_AGO, begun={"1": FAILED}, memory=ReportMemory(made={"1"}, missed={"1"})),
@@ -132,9 +133,9 @@ def tonight(*reports: Report, **values: Any) -> Decision:
             "its status is Failed",
         ),
         # The service does not tell which reports there are (N7).
-        (facts(scheduled=None), TONIGHT, KEEP, "leave", "no execution newer"),
+        (facts(scheduled=None), TONIGHT, SKIP, "leave", "no execution newer"),
         (facts(scheduled=None, memory=NOTED, executions=(execution(),)), TONIGHT, TAKE, "leave", "execution new"),
-        (facts(scheduled=None, memory=NOTED), TONIGHT, KEEP, "leave", "no execution newer"),
+        (facts(scheduled=None, memory=NOTED), TONIGHT, SKIP, "leave", "no execution newer"),
         (facts(scheduled=None, published=None), TONIGHT, ORDER, "leave", "nothing is published"),
     ],
 )
@@ -152,7 +153,7 @@ def test_one_decision_for_every_command(
 
 def test_a_decision_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
-        tonight().action = KEEP  # type: ignore[misc]
+        tonight().action = SKIP  # type: ignore[misc]
 
 
 @pytest.mark.behaviour(83)
@@ -179,9 +180,9 @@ def test_an_execution_that_never_began_is_missed_after_the_time_that_it_may_take
     ("found", "action"),
     [
         (execution(age_h=None), TAKE),
-        (execution(age_h=None, execution_id="old"), KEEP),
+        (execution(age_h=None, execution_id="old"), SKIP),
         (execution(age_h=4), TAKE),  # made in the same second, and another one
-        (execution(age_h=5), KEEP),
+        (execution(age_h=5), SKIP),
     ],
 )
 def test_where_the_time_is_missing_or_equal_the_id_decides(found: Execution, action: Action) -> None:
@@ -221,10 +222,8 @@ def test_a_report_of_no_use_that_another_folder_made_is_left_alone_and_named() -
 
 @pytest.mark.case("N20")
 def test_by_its_name_alone_a_report_is_ours_only_where_it_executes_the_query_that_was_ordered() -> None:
-    order = StepEntry(
-        "Profile", "standing", "", {"name": standing_name(TODAY), "query_digest": query_digest(TODAY.query_text)}
-    )
-    memory = read_memory([order])["Profile"]
+    order = ScheduledReportFacts(standing_name(TODAY), query_digest=query_digest(TODAY.query_text))
+    memory = read_memory([NotedFacts("Profile", NOW, order)])["Profile"]
 
     theirs = scheduled(query_text="SELECT A FROM Profile WHERE A = '1'")
     assert memory.is_ours(scheduled(status="Paused"))
@@ -270,7 +269,7 @@ def test_data_that_were_looked_at_and_are_the_same_are_not_looked_at_again() -> 
 
     decision = tonight(scheduled(), executions=(execution(execution_id="same"),), unchanged=looked_at)
 
-    assert (decision.action, decision.reason) == (KEEP, "no execution newer than 2026-11-24T01:00:00Z")
+    assert (decision.action, decision.reason) == (SKIP, "no execution newer than 2026-11-24T01:00:00Z")
 
 
 @pytest.mark.behaviour(142)
@@ -279,7 +278,7 @@ def test_without_a_scheduled_report_the_refresh_interval_says_when_to_ask_again(
     (days,) = [dataset.refresh_days or 1 for dataset in load_catalog().datasets if dataset.name == "Profile"]
 
     # The published data are four hours old. The next night may ask half a day early, because reports take hours.
-    assert order_if_due(kept, now=NOW - timedelta(hours=17) + timedelta(days=days)).action is KEEP
+    assert order_if_due(kept, now=NOW - timedelta(hours=17) + timedelta(days=days)).action is SKIP
     assert order_if_due(kept, now=NOW - timedelta(hours=16) + timedelta(days=days)).action is ORDER
     assert order_if_due(replace(kept, seen_at=None), now=NOW).action is ORDER
 
@@ -290,9 +289,9 @@ def test_without_a_scheduled_report_each_night_asks_though_reports_take_minutes(
     known = {dataset.name: dataset.refresh_days for dataset in load_catalog().datasets}
     name = next(name for name, days in known.items() if days == 1)
     pull = replace(TODAY, dataset=name)
-    kept = Decision(pull, KEEP, "", seen_at=NOW + timedelta(hours=3))
+    kept = Decision(pull, SKIP, "", seen_at=NOW + timedelta(hours=3))
 
-    assert order_if_due(kept, now=NOW + timedelta(hours=4)).action is KEEP
+    assert order_if_due(kept, now=NOW + timedelta(hours=4)).action is SKIP
     assert order_if_due(kept, now=NOW + timedelta(days=1)).action is ORDER
 
 
@@ -301,19 +300,19 @@ def test_without_a_scheduled_report_each_night_asks_though_reports_take_minutes(
 @pytest.mark.parametrize(
     ("changes", "age_h", "action"),
     [
-        ({}, 1, KEEP),
+        ({}, 1, SKIP),
         ({}, 24 * 40, ORDER),
         ({"published": None}, 1, ORDER),
         ({"published": None, "kept_windows": 2}, 1, COLLECT),
         ({"published": OTHERWISE}, 1, ORDER),
-        ({"unchanged": Seen("same", NOW - timedelta(hours=1))}, 24 * 40, KEEP),
+        ({"unchanged": Seen("same", NOW - timedelta(hours=1))}, 24 * 40, SKIP),
     ],
 )
 def test_a_history_is_asked_for_as_often_as_the_service_refreshes_it(
     changes: dict[str, Any], age_h: int, action: Action
 ) -> None:
     history = replace(WINDOW, keeps_history=True)
-    made_at = (NOW - timedelta(hours=age_h)).isoformat()
+    made_at = NOW - timedelta(hours=age_h)
     answer = {"question_sha256": question_of(history).sha256, "generated_at": made_at}
     known = facts(**({"published": PUBLISHED.model_copy(update=answer)} | changes))
 

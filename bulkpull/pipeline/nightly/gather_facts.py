@@ -1,4 +1,4 @@
-"""Collects the facts for `decide`, for all datasets at once, with as few calls to the service as possible."""
+"""Gathers the facts for `decision_rules`, for all datasets at once, with as few calls to the service as possible."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 import anyio.to_thread
 
 from bulkpull.config.settings import Settings
 from bulkpull.errors import ReportingError, RequestRejected, TransferError
 from bulkpull.model import Execution, ExecutionStatus, Pull, Report
-from bulkpull.output.ledger import StepEntry
+from bulkpull.output.ledger import NotedFacts
+from bulkpull.output.ledger_facts import UnchangedFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.output.store import OutputStore
-from bulkpull.pipeline.nightly.decide import decide
 from bulkpull.pipeline.nightly.decision import DatasetFacts, Decision, Seen
+from bulkpull.pipeline.nightly.decision_rules import decide
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.nightly.scheduled_report_rules import Schedule, find_candidates, is_late
 from bulkpull.pipeline.reusable_work import Reusable
@@ -41,7 +41,7 @@ async def decide_all(
     published: Mapping[str, DatasetRecord],
     damaged: Container[str],
     memories: Mapping[str, ReportMemory],
-    unchanged: Iterable[StepEntry],
+    unchanged: Iterable[NotedFacts[UnchangedFacts]],
     reports: Sequence[Report] | None,
     lookup: ExecutionLookup,
     schedule: Schedule | None,
@@ -97,12 +97,11 @@ async def decide_all(
     return decisions
 
 
-def _unchanged(pull: Pull, noted: Mapping[str, Any] | None) -> Seen | None:
+def _unchanged(pull: Pull, noted: UnchangedFacts | None) -> Seen | None:
     """The data that the ledger noted, where they answer the question of the pull; earlier versions did not say."""
-    if noted is None or noted.get("question_sha256") not in (None, question_of(pull).sha256):
+    if noted is None or noted.question_sha256 not in (None, question_of(pull).sha256):
         return None
-    generated_at = noted.get("generated_at")
-    return Seen(noted.get("execution_id"), datetime.fromisoformat(generated_at) if generated_at else None)
+    return Seen(noted.execution_id, noted.generated_at)
 
 
 def _reports_of(pull: Pull, reports: Sequence[Report] | None, memory: ReportMemory) -> tuple[Report, ...]:

@@ -45,7 +45,7 @@ def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None)
         schedule: The times of a nightly run; `None` for an export, which exports what is requested.
     """
     if facts.is_done:
-        return Decision(pull, Action.KEEP, "this run has published it already")
+        return Decision(pull, Action.SKIP, "this run has published it already")
     if schedule is None or (pull.window is not None and not pull.keeps_history):
         return _or_collect(Decision(pull, Action.ORDER_REPORT, "an export was asked for"), facts)
     if pull.keeps_history:
@@ -60,7 +60,7 @@ def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None)
         choice, notes = _choose_report(pull, facts, facts.scheduled, schedule=schedule)
         decision = _decide_by_executions(pull, facts, facts.scheduled, choice=choice, now=schedule.now)
         decision = _with_missed_execution(replace(decision, notes=notes), facts, schedule=schedule)
-    if decision.action is Action.KEEP and facts.scheduled == () and noted:
+    if decision.action is Action.SKIP and facts.scheduled == () and noted:
         why = "its scheduled report is gone"
         note = f"{why}; a one-off report is asked for, and another one is made"
         decision = replace(decision, action=Action.ORDER_REPORT, reason=why, notes=(*decision.notes, note))
@@ -78,7 +78,7 @@ def order_if_due(decision: Decision, *, now: datetime) -> Decision:
     known, seen_at = load_catalog().find(decision.pull.reads), decision.seen_at
     refresh = timedelta(days=(known.refresh_days if known else None) or 1)
     # The reports of a night are made in the hours after it began, and the next night begins at the same hour.
-    if decision.action is not Action.KEEP or (seen_at is not None and now - seen_at < refresh - _HALF_A_DAY):
+    if decision.action is not Action.SKIP or (seen_at is not None and now - seen_at < refresh - _HALF_A_DAY):
         return decision
     why = "no scheduled report serves, and what is published is out of date"
     return replace(decision, action=Action.ORDER_REPORT, reason=why)
@@ -94,7 +94,7 @@ def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decisi
     seen_at = max((data.generated_at for data in seen if data.generated_at), default=None)
     kept = "its newest windows are asked for again when the service has refreshed the data"
     kept = f"{kept}; they are of {iso_utc(seen_at)}" if seen_at else kept
-    return order_if_due(Decision(pull, Action.KEEP, kept, seen_at=seen_at), now=now)
+    return order_if_due(Decision(pull, Action.SKIP, kept, seen_at=seen_at), now=now)
 
 
 def _or_collect(decision: Decision, facts: DatasetFacts) -> Decision:
@@ -134,7 +134,7 @@ def _decide_by_executions(
     if choice.replaced and choice.serving is None:  # the run has data although its report cannot be used
         return replace(decision, reason=f"its scheduled report is of no use: {choice.replace_reason}")
     since = iso_utc(seen_at) if seen_at else "the published one"
-    return replace(decision, action=Action.KEEP, reason=f"no execution newer than {since}")
+    return replace(decision, action=Action.SKIP, reason=f"no execution newer than {since}")
 
 
 def _choose_report(
@@ -169,7 +169,7 @@ def _seen(answer: DatasetRecord | None, unchanged: Seen | None, *, now: datetime
     """Published data, and later data without changes; times in the future are ignored."""
     if answer is None:
         return []
-    published = Seen(answer.execution_id, datetime.fromisoformat(answer.generated_at) if answer.generated_at else None)
+    published = Seen(answer.execution_id, answer.generated_at)
     return [
         replace(seen, generated_at=None) if seen.generated_at and is_ahead(seen.generated_at, now=now) else seen
         for seen in (published, unchanged)
@@ -201,7 +201,7 @@ def _with_missed_execution(decision: Decision, facts: DatasetFacts, *, schedule:
     has_failed = begun is not None and begun.has_failed
     decision = replace(decision, due_at=due_at)
     if not has_failed and schedule.now - due_at < schedule.grace:
-        still = f"; the one due at {iso_utc(due_at)} is still being made" if decision.action is Action.KEEP else ""
+        still = f"; the one due at {iso_utc(due_at)} is still being made" if decision.action is Action.SKIP else ""
         return replace(decision, reason=decision.reason + still)
     state = f"its status is {begun.status}" if begun else "it has not begun"
     why = f"the execution due at {iso_utc(due_at)} has not come ({state})"
