@@ -116,7 +116,7 @@ class Telemetry:
             span.end(now)
 
     def _end_all(self, now: int, status: str) -> None:
-        """The run is over; what is still open was cut off."""
+        """The run is over; what is still open was interrupted."""
         for key in list(self._step_spans):
             self._end_step(key, now, reason=status)
         for span in self._pull_spans.values():
