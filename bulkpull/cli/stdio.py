@@ -89,6 +89,8 @@ def print_data(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Write one JSON value to standard output; where the locale is not UTF-8, in ASCII."""
+    from bulkpull.output.atomic_files import json_text  # slow to load
+
     _written["objects"] += 1
     is_utf8 = (sys.stdout.encoding or "").casefold().replace("-", "") == "utf8"
-    print_data(escaped_json(json.dumps(value, indent=2, ensure_ascii=not is_utf8)))
+    print_data(escaped_json(json_text(value) if is_utf8 else json.dumps(value, indent=2)))

@@ -99,10 +99,8 @@ class RunRecorder:
         await self._write_artifact(page, partial(self._write_page, manifest))
         self._manifest = manifest
         if (path := self._metrics_file) is not None:
-            from bulkpull.observability.prometheus_values import write_numbers  # noqa: PLC0415 - few runs need it
-
             async with self._metrics_turn:
-                await self._write_artifact(path, partial(write_numbers, path, manifest, output=self._output))
+                await self._write_artifact(path, partial(_write_numbers, path, manifest, output=self._output))
 
     async def report_progress(self) -> None:
         """Each minute until the run has ended: emit `run.progressed`, and renew the metrics file."""
@@ -116,14 +114,12 @@ class RunRecorder:
     async def _renew_metrics(self, *, is_running: bool) -> None:
         if (path := self._metrics_file) is None:
             return
-        from bulkpull.observability.prometheus_values import write_progress  # noqa: PLC0415 - few runs need it
-
         async with self._metrics_turn:
             if self._manifest is not None:
                 return  # the file tells how the run ended
             self._is_shown_running = is_running
             now = self._clock.now()
-            write = partial(write_progress, path, self._progress, output=self._output, now=now, is_running=is_running)
+            write = partial(_write_progress, path, self._progress, output=self._output, now=now, is_running=is_running)
             await self._write_artifact(path, write)
 
     async def send_notices(self) -> None:
@@ -187,6 +183,18 @@ class RunRecorder:
 
     def _warn_missing(self, path: Path, reason: str) -> None:
         self._events.emit(AccountLacking(part=path.name, reason=reason))
+
+
+def _write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
+    from bulkpull.observability.prometheus_values import write_numbers  # noqa: PLC0415 - slow, and few runs need it
+
+    write_numbers(path, manifest, output=output)
+
+
+def _write_progress(path: Path, progress: Progress, *, output: Path, now: datetime, is_running: bool) -> None:
+    from bulkpull.observability.prometheus_values import write_progress  # noqa: PLC0415 - slow, and few runs need it
+
+    write_progress(path, progress, output=output, now=now, is_running=is_running)
 
 
 def tidy(store: OutputStore, *, kept: int = _KEPT_ACCOUNTS) -> None:

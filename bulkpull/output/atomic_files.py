@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from bulkpull import platforms
 from bulkpull.errors import DiskTrouble
 from bulkpull.foreign_text import writable
@@ -149,8 +151,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def json_text(value: Any) -> str:
-    """`value` as the indented JSON of our files (pure)."""
-    return json.dumps(writable(value), indent=2, ensure_ascii=False) + "\n"
+    """`value` as the indented JSON of our files; texts that UTF-8 cannot carry are spelled out (pure)."""
+    try:
+        # Ten times as fast as `json`, whose indenting encoder is written in Python.
+        return to_json(value, indent=2).decode() + "\n"
+    except PydanticSerializationError:
+        return to_json(writable(value), indent=2).decode() + "\n"
 
 
 def load_json(path: Path, *, root: Path | None = None) -> Any | None:

@@ -109,7 +109,7 @@ class DecisionExecutor:
             reason = f"execution {execution.execution_id} is ready; `bulkpull runs resume` collects it"
             self._state = replace(self._state, skipped=reason)
             return
-        from bulkpull.pipeline.dataset import DatasetExport  # noqa: PLC0415 - a run without news needs no part of it
+        from bulkpull.pipeline.dataset import DatasetExport  # noqa: PLC0415 - as in `_load_export`
 
         self._export = DatasetExport(
             decision.pull,
