@@ -68,7 +68,7 @@ class RunTimings:
 
     Attributes:
         length_s: Seconds of work, up to the last event.
-        resumptions: When the run was carried on.
+        resumptions: When the run was resumed.
         retries: How often a call was repeated, by endpoint and reason.
         quota_waits: Each refusal by a quota: how long it was to be waited (seconds), and the limit that was told.
         allowance: The service's limit of calls in a window and the lowest number left, as it told them last; `None` as

@@ -164,7 +164,7 @@ def _loss(event: Event) -> str | None:
     match event:
         case PullFinished() if event.status not in _NO_FAULT:
             return printable(event.reason or event.status)
-        case RunFinished():  # what is still open was cut off
+        case RunFinished():  # what is still open was interrupted
             return event.status
     return None
 
