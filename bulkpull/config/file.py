@@ -102,7 +102,7 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
 
 
 def unknown_settings(names: Sequence[str], *, where: str, known: Collection[str]) -> SettingsError:
-    """One error for all names of a source that are no settings: the nearest setting of each, then all that there are."""
+    """One error for all names of a source that are no settings: the nearest of each, then all that there are."""
     near = [nearest(name, known) for name in names]
     meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
     hint = f"did you mean {meant}? " if meant else ""
