@@ -135,7 +135,7 @@ async def resume(
     credential: AzureCredential | None = None,
 ) -> Manifest:
     """
-    Carry on a run that was cut off, or collect one that only submitted its reports, as `bulkpull runs resume` does.
+    Resume a run that was interrupted, or collect one that only submitted its reports, as `bulkpull runs resume` does.
 
     Args:
         run: The id of a run or its beginning; without it the newest unfinished one, else the newest. Of a run that
@@ -259,7 +259,7 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
 
         bulkpull.connect_sql("data").sql('SELECT count(*) FROM "AzureUsage"')
 
-    The views read the snapshots that are current now; connect anew to see later ones. The output folder is only read.
+    The views read the snapshots that are current now; connect again to see later ones. The output folder is only read.
 
     Args:
         output: An output folder of `export`.

@@ -187,7 +187,7 @@ def restore_event(
 
 @event("run.started")
 class RunStarted(Event):
-    """A run begins, or is carried on."""
+    """A run begins, or is resumed."""
 
     run_id: str
     resumed: bool = False

@@ -41,6 +41,8 @@ def held(value: object) -> Iterator[re.Pattern[Any]]:
 
 def inline(source: str) -> Iterator[tuple[re.Pattern[Any], bool]]:
     """The patterns that are written where they are used, as in `re.search("…", text)`."""
+    if not re.search(r"\bre\s*\.", source):
+        return
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
             of, pattern = node.func.value, node.args[0]

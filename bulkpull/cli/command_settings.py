@@ -1,4 +1,8 @@
-"""Which service and which output folder a command uses: those of the settings, or with `--demo` a simulator's."""
+"""
+Which service and which output folder a command uses: those of the settings, or with `--demo` a simulator's.
+
+Apart from `service`, so that a command without a call to the service does not load the client.
+"""
 
 from __future__ import annotations
 

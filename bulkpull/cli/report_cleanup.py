@@ -113,7 +113,7 @@ def find_orphans(
     One-off reports with this tool's mark that no run needs (pure). Scheduled reports of `nightly` are not included.
 
     Args:
-        runs: What the ledger of the output folder knows. The reports of a run that may still be carried on are left
+        runs: What the ledger of the output folder knows. The reports of a run that may still be resumed are left
             alone; it may be for a day after it last did something.
         older_than: Younger reports may belong to a run of another folder or another machine.
         now: The service's time.

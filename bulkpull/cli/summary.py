@@ -135,7 +135,7 @@ def write_failures(manifest: Manifest) -> None:
 
 
 def print_interruption(console: Console, *, resume: str | None) -> None:
-    """Write how to carry on."""
+    """Write how to resume."""
     print_line("interrupted: ", "no partial data is visible", style="bold yellow", console=console)
     step = f"run the same command again, or `{resume}`: it resumes" if resume else "run the same command again"
     print_line("fix:   ", step, style="bold", console=console)

@@ -221,7 +221,7 @@ def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, in
 
 
 def _earlier_sessions(store: OutputStore, run_id: str) -> list[tuple[Event, datetime]]:
-    """What the log tells of the time before the run was last carried on."""
+    """What the log tells of the time before the run was last resumed."""
     try:
         with store.open(INSIDE.log(run_id)) as lines:
             texts = (line.decode("utf-8", "replace") for line in lines)

@@ -126,7 +126,7 @@ class RunLog:
         self._size_bytes += len(line)
 
     def _let_go(self) -> None:
-        """Close the file. The next line opens it anew, and ends a line that was cut short."""
+        """Close the file. The next line opens it again, and ends a line that was cut short."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()

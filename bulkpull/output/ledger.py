@@ -120,11 +120,11 @@ class Ledger:
         await self._write("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, iso_utc(at), _json(request)))
 
     async def resume_run(self, run_id: str, *, at: datetime) -> None:
-        """Write down that a run which was cut off is taken up again."""
+        """Record that an interrupted run is resumed."""
         await self._write("INSERT INTO resumption VALUES (?, ?, ?)", (run_id, iso_utc(at)))
 
     async def end_run(self, run_id: str, *, status: str, summary: Mapping[str, Any], at: datetime) -> None:
-        """Write down how a run ended. A run that is carried on ends more than once; the last ending counts."""
+        """Write down how a run ended. A resumed run ends more than once; the last ending counts."""
         await self._write("INSERT INTO ending VALUES (?, ?, ?, ?, ?)", (run_id, iso_utc(at), status, _json(summary)))
 
     async def note(self, run_id: str, *, dataset: str, facts: StepFacts, at: datetime) -> None:

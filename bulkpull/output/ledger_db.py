@@ -37,7 +37,7 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX step_of_run ON step (run_id, dataset);
     """,
-    # 2: when a run that was cut off was taken up again; steps of one name over all runs are found at once
+    # 2: when an interrupted run was resumed; steps of one name over all runs are found at once
     """
     CREATE TABLE resumption (run_id TEXT NOT NULL REFERENCES run, at TEXT NOT NULL) STRICT;
     CREATE INDEX step_by_name ON step (step, at);

@@ -1,4 +1,4 @@
-"""The command that publishes a snapshot anew: the same question, as `bulkpull export` takes it (pure)."""
+"""The command that publishes a snapshot again: the same question, as `bulkpull export` takes it (pure)."""
 
 from __future__ import annotations
 

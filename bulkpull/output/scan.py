@@ -125,7 +125,7 @@ def scan_runs(store: OutputStore, dataset: str, *, runs: Sequence[str]) -> pl.La
     Snapshots of a dataset read together, the oldest first.
 
     Those of another account, which a copy brought into the folder, are left out (case O3). A snapshot that retention
-    removes before the rows are collected makes collecting fail; reading anew finds the rest.
+    removes before the rows are collected makes collecting fail; reading again finds the rest.
 
     Args:
         dataset: The published name.
@@ -141,7 +141,7 @@ def scan_runs(store: OutputStore, dataset: str, *, runs: Sequence[str]) -> pl.La
     foreign = foreign_runs(store, known)
     there = sorted((run_id for run_id in known if run_id not in foreign), reverse=True)
     if not there:
-        raise SettingsError(f"no snapshot of {dataset} is left in {store}", fix=f"export it anew: {dataset}")
+        raise SettingsError(f"no snapshot of {dataset} is left in {store}", fix=f"export it again: {dataset}")
     place = store.place(folder)
     wanted = there if list(runs) == [ALL] else {resolve_run_id(run, known=there, output=place) for run in runs}
     snapshots = [_describe(store, dataset, run_id) for run_id in sorted(wanted)]

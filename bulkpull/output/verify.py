@@ -149,7 +149,7 @@ class Verifier:
         return Trouble(path, what=f"it belongs to another account: {account}", fix=fix, dataset=dataset, run_id=run_id)
 
     def _check_current(self, dataset: str) -> None:
-        """The current snapshot of a dataset; looked at anew when another one becomes current meanwhile."""
+        """The current snapshot of a dataset; looked at again when another one becomes current meanwhile."""
         before: list[Trouble] | None = None
         while (snapshot := self._snapshot(dataset)) is not None:
             troubles = [*self._current_problems(dataset, snapshot), *self._link_problems(dataset, snapshot)]

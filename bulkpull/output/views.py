@@ -1,4 +1,4 @@
-"""SQL views of all published datasets, in DuckDB's dialect (pure)."""
+"""SQL views of all published datasets, in DuckDB's dialect: the clean-up writes them without DuckDB (pure)."""
 
 from __future__ import annotations
 

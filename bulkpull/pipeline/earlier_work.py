@@ -65,7 +65,7 @@ class ReusableWork:
     What this run reuses, and what it has to delete.
 
     Attributes:
-        done: What the run that is carried on has published, by dataset.
+        done: What the resumed run has published, by dataset.
         listed: All reports that the service lists; `None` if the list is unknown.
         parts: Each pull with the windows, and halves of windows, in which it may be requested.
     """

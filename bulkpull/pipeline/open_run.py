@@ -94,14 +94,14 @@ async def open_run(
 
 def _notes(earlier: EarlierRuns) -> list[str]:
     notes = [
-        f"run {run.run_id} was cut off and not carried on for a day, in which the service refreshes data and cleans "
-        "up: it is closed, and what it left undone was asked for anew"
+        f"run {run.run_id} was interrupted and not resumed for a day, in which the service refreshes data and cleans "
+        "up: it is closed, and its datasets were requested again"
         for run in earlier.closed
     ]
     if (run := earlier.taken_over) is not None:
         notes.append(
-            f"run {run.run_id} was cut off after it had published something: this run goes on with what it left, and "
-            "looks at every dataset again"
+            f"run {run.run_id} was interrupted after it had published something: this run continues with what it left, "
+            "and looks at every dataset again"
         )
     return notes
 

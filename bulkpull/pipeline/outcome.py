@@ -278,7 +278,7 @@ def finish_records(records: Iterable[DatasetRecord]) -> tuple[list[DatasetRecord
 def _as_interrupted(record: DatasetRecord) -> DatasetRecord:
     if record.status != "failed" or record.reason is not None:
         return record
-    reason = f"{record.dataset}: interrupted; run the same command again to carry on"
+    reason = f"{record.dataset}: interrupted; run the same command again to resume"
     return record.model_copy(update={"reason": reason})
 
 

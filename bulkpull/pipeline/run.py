@@ -77,7 +77,7 @@ class Run:
     `manifest` is set when the run has ended, also after an interruption.
 
     Args:
-        resume: The id of an earlier run to carry on, however it ended; `None` carries on the newest unfinished run of
+        resume: The id of an earlier run to resume, however it ended; `None` resumes the newest unfinished run of
             the same request, if there is one.
         credential: Signs in, in place of what the settings say about that.
         published_anyway: Datasets to publish without the checks of `check_publishable`; `None` for all.
@@ -324,7 +324,7 @@ class Run:
                 self._results.put(await self._with_raw_note(done[pull.dataset], folder.store))
                 continue
             damage = folder.damaged.get(pull.dataset)
-            note = f"the snapshot that was current is damaged ({damage}) and is to be published anew"
+            note = f"the snapshot that was current is damaged ({damage}) and is to be published again"
             named, notes = bool(self.request.datasets), (note,) if damage else ()
             self._results.put(DatasetOutcome(pull, named=named, notes=notes, held_by=held.get(pull.dataset)))
 

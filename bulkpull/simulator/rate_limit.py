@@ -1,4 +1,4 @@
-"""The API's rate limit: a number of calls per window, reported with every reply, then 429 until the window ends."""
+"""The API's rate limit, one state per tenant: a number of calls per window, then 429 until the window ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A log of the requests to the simulator: one entry per request, without secrets."""
+"""A log of the requests to the simulator, without secrets; apart from the two servers, which both write it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Error replies of a proxy or gateway, for requests that never reached the service. Pure."""
+"""Error replies of a proxy or gateway, the same before the API, the token endpoint and the storage host (pure)."""
 
 from __future__ import annotations
 

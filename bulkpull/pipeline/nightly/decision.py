@@ -36,7 +36,7 @@ class DatasetFacts:
 
     Attributes:
         published: The current snapshot; `None` where there is none, or where its files are damaged.
-        is_done: The run that is carried on has published the dataset, and `current.json` still names that snapshot.
+        is_done: The resumed run has published the dataset, and `current.json` still names that snapshot.
         collectable: Ids of one-off reports of earlier runs that answer the question, or a window of it.
         kept_windows: How many of its windows are on the disk already.
         last_answer: The newest snapshot of the question that was published before, where another one is current.

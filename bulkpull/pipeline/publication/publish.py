@@ -93,7 +93,7 @@ class Publisher:
         """
         Show the snapshot to readers.
 
-        A second call for the same dataset and run, after the first was cut off anywhere, ends the same way.
+        A second call for the same dataset and run, after the first was interrupted anywhere, ends the same way.
 
         Raises:
             DiskTrouble: The disk refused; readers still see the snapshot that was current.

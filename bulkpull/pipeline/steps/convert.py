@@ -105,7 +105,7 @@ async def widen_file(
     source: Path, *, into: Path, types: Mapping[str, str], limiter: anyio.CapacityLimiter
 ) -> TableFile:
     """
-    Write a published file anew with other columns and wider types, in a child process.
+    Write a published file again with other columns and wider types, in a child process.
 
     Raises:
         ConverterDied: The child was killed, crashed or stood still.

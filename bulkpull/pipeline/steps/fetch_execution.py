@@ -132,7 +132,7 @@ _DOWNLOAD = {"report", "report.part", "report.journal"}
 
 
 def empty_folder(folder: Path, private: Path) -> None:
-    """Make the folder anew."""
+    """Make the folder again."""
     remove_beneath(folder, root=private)
     refuse_links(folder, root=private)
     folder.mkdir(parents=True)
