@@ -31,7 +31,7 @@ from bulkpull.pipeline.steps.converter_process import Converter
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """The limits of one conversion attempt: bytes of CSV per batch, and threads (`None`: polars decides)."""
+    """The limits of one conversion attempt: bytes of CSV per batch, and threads (`None`: by the cores)."""
 
     batch_bytes: int
     threads: int | None = None

@@ -302,7 +302,7 @@ async def test_secrets_of_the_environment_do_not_reach_the_child(
 
 
 @pytest.mark.parametrize(("threads", "keeps_memory"), [(None, True), (1, False)])
-async def test_only_a_child_for_the_first_try_keeps_its_memory_and_the_users_own_settings_win(
+async def test_a_child_gets_settings_that_save_work_and_memory_and_the_users_own_settings_win(
     threads: int | None, keeps_memory: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, str]] = []
@@ -312,12 +312,14 @@ async def test_only_a_child_for_the_first_try_keeps_its_memory_and_the_users_own
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(anyio, "open_process", noted)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
     for environment in ({}, {"MALLOC_TRIM_THRESHOLD_": "1"}):
         with pytest.raises(ConverterDied):
             await converter_process.start(environment, threads=threads)
 
     assert ("_RJEM_MALLOC_CONF" in seen[0]) is keeps_memory
     assert seen[1]["MALLOC_TRIM_THRESHOLD_"] == "1"
+    assert seen[0]["POLARS_MAX_THREADS"] == ("4" if threads is None else "1")
 
 
 async def test_small_files_share_a_warm_child_and_none_is_left(
