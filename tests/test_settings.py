@@ -87,7 +87,10 @@ def test_blanks_around_a_value_are_dropped() -> None:
         ("nonsense = 3", ("unknown setting `nonsense`", "allowed are: api_base_url")),
         (
             "retian_runs = 3\noutptu = 'x'",
-            ("unknown settings `retian_runs`, `outptu`; did you mean `retain_runs` and `output`?", "init --file"),
+            (
+                "unknown settings `retian_runs`, `outptu`; did you mean `retain_runs` and `output`?",
+                "allowed are: api_base_url",
+            ),
         ),
         ("retian_runs = 3\nnonsense = 3", ("did you mean `retain_runs`? allowed are: api_base_url",)),
         ("retain_runs = 'many'", ("`retain_runs` is not valid", "a whole number of at least 1, not `many`")),

@@ -54,7 +54,9 @@ def read_settings_file(config: Path | None, *, known: Collection[str]) -> Settin
                 _refuse_foreign(path, os.fstat(file.fileno()))
             content = tomllib.loads(file.read().decode("utf-8-sig"))  # editors on Windows begin files by a mark
     except FileNotFoundError:
-        raise SettingsError(f"settings file {path}: no such file", fix="check the path") from None
+        raise SettingsError(
+            f"settings file {path}: no such file", fix="check the path, or write one: `bulkpull init`"
+        ) from None
     except OSError as trouble:
         raise SettingsError(f"settings file {path} cannot be read", why=trouble.strerror) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
@@ -100,20 +102,11 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
 
 
 def unknown_settings(names: Sequence[str], *, where: str, known: Collection[str]) -> SettingsError:
-    """
-    One error for all names of a source that are no settings, with the nearest setting of each.
-
-    What is allowed is listed in full only where a name is like none of them: 57 names hide the one that was meant.
-    """
+    """One error for all names of a source that are no settings: the nearest of each, then all that there are."""
     near = [nearest(name, known) for name in names]
     meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
     hint = f"did you mean {meant}? " if meant else ""
-    everything = (
-        f"allowed are: {', '.join(sorted(known))}"
-        if None in near
-        else f"`bulkpull init --file all-settings.toml` writes all {len(known)} settings with their meanings"
-    )
-    fix = f"{hint}{everything}"
+    fix = f"{hint}allowed are: {', '.join(sorted(known))}"
     if len(names) == 1:
         return SettingsError(f"{where}: unknown setting `{names[0]}`", fix=fix)
     listed = ", ".join(f"`{name}`" for name in names)

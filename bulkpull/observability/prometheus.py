@@ -18,7 +18,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from bulkpull.observability.progress import STATES, Progress
+from bulkpull.observability.progress import Progress
+from bulkpull.observability.pull_states import PullState
 from bulkpull.output.manifest import Manifest
 
 _DATASET_SUCCESS = "bulkpull_dataset_last_success_timestamp_seconds"
@@ -83,7 +84,7 @@ def _of_progress(progress: Progress, *, output: str, now: datetime, is_running: 
     if not is_running:
         return
     done, failed, total = progress.counts()
-    by_state = {state: float(len(progress.datasets_by_state().get(state, ()))) for state in STATES}
+    by_state: dict[str, float] = {state: float(len(progress.datasets_by_state().get(state, ()))) for state in PullState}
     by_state |= {"done": done, "failed": failed, "not_started": total - len(progress.lines)}
     states = [({"state": state}, count) for state, count in by_state.items()]
     yield _gauge(datasets, "Datasets of the run in progress, by what they are doing.", output, states)

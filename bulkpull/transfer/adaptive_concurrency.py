@@ -2,8 +2,8 @@
 Chooses the number of parallel streams: more while throughput grows, fewer when the host is busy.
 
 A host that limits each connection sends twice as much over two. A full line or a busy processor gains nothing. So the
-number of streams is raised on trial, up to a ceiling, and kept only if throughput grows by a quarter: fourfold where a
-single stream is so slow that a limit per connection is likely, else twofold.
+number of streams is raised on trial, and kept only if throughput grows by a quarter: to the ceiling at once where each
+stream is so slow that a limit per connection is likely, else twofold.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class StreamCount:
             self._become(self._before, at=at)
         elif self.streams < self.ceiling and at >= self._holds_until and rate < _ENOUGH_BYTES_PER_S:
             self._before, self._before_rate, self._on_trial = self.streams, rate, True
-            factor = 4 if rate < _SLOW_STREAM_BYTES_PER_S * self.streams else 2
-            self._become(min(factor * self.streams, self.ceiling), at=at)
+            is_slow = rate < _SLOW_STREAM_BYTES_PER_S * self.streams
+            self._become(self.ceiling if is_slow else min(2 * self.streams, self.ceiling), at=at)
         else:
             self._on_trial = False
             self._begin_window(at)

@@ -53,8 +53,8 @@ NAMED = (
     ),
     Change(
         "a quoted empty field is an empty text",
-        'null_values="",  # a quoted',
-        "# a quoted",
+        'null_values="" if batch.quotes_empty or layout.fields == 1 else None,',
+        "null_values=None,",
         ("tests/conversion/test_round_trip.py::test_an_empty_field_is_null_whether_it_is_quoted_or_not",),
     ),
     Change("restarts of a transfer are not counted", "self._restarts += 1", "self._restarts += 0", _TRANSFER),
