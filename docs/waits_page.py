@@ -15,7 +15,7 @@ from bulkpull.observability import recorder, run_log
 from bulkpull.observability.telemetry import spans
 from bulkpull.output import ledger_db, lock, verify
 from bulkpull.pipeline import run, run_cleanup
-from bulkpull.pipeline.steps import converter_process, download, submit
+from bulkpull.pipeline.steps import convert, converter_process, download, submit
 from bulkpull.platforms import windows
 from bulkpull.transfer import signed_link, stream_to_file, transfer
 from bulkpull.transport import messages, rate_limit, retry
@@ -236,6 +236,13 @@ WAITS = (
         "`one_off_quota_window_seconds` for each refusal",
         "`OneOffQuota`",
         "ordered then",
+    ),
+    Wait(
+        "pipeline/steps/convert.py",
+        "a small file's turn in the conversion process that small files share",
+        f"{convert.TURN_S:g} s",
+        "`convert_report`",
+        "another process converts it",
     ),
     Wait(
         "pipeline/steps/converter_process.py",

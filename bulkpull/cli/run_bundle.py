@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from bulkpull.cli.doctor import describe_settings
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.run_details import ledger_facts
 from bulkpull.cli.stdio import print_data, print_json
+from bulkpull.clock import iso_utc
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.observability.support_bundle import Bundle, files_of
@@ -93,8 +95,13 @@ def _ledger(folder: Path, run_id: str) -> dict[str, Any]:
         facts = ask_ledger(folder, lambda ledger: ledger_facts(ledger, run_id))
     except BulkpullError as error:
         return {"trouble": error.reason}
-    values: dict[str, Any] = json.loads(json.dumps(asdict(facts), default=dict)) if facts else {}
+    values: dict[str, Any] = json.loads(json.dumps(asdict(facts), default=_plain)) if facts else {}
     return values
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for: a moment as its text, a read-only mapping as an object."""
+    return iso_utc(value) if isinstance(value, datetime) else dict(value)
 
 
 def _settings(settings: Settings, *, config: Path | None, output: Path | None) -> list[dict[str, Any]]:

@@ -134,7 +134,8 @@ async def run_datasets(
                 if conversions_ahead:
                     from bulkpull.pipeline.steps.convert import warm_up  # noqa: PLC0415 - as in `_load_export`
 
-                    watching.start_soon(partial(warm_up, context.conversions, most=conversions_ahead))
+                    # One, which small files share: another one, half a second of processor time, is for large files.
+                    watching.start_soon(partial(warm_up, context.conversions, most=1))
                 maker = ScheduledReportMaker(
                     client=context.client,
                     submitter=context.submitter,

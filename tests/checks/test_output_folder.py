@@ -18,10 +18,10 @@ from bulkpull.checks.result import CheckResult, CheckStatus
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.output.atomic_files import RESERVE_BYTES
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.lock import find_writer, locked
-from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.store import LocalStore
 
 RUN = "20261123T013000Z-0000aa"

@@ -38,6 +38,12 @@ def test_each_error_ends_the_command_with_the_exit_status_of_the_contract(error:
     assert ended.value.exit_code == code
 
 
+def test_an_interrupted_command_that_is_no_run_speaks_of_nothing_to_resume(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(KeyboardInterrupt(), CommonOptions())
+
+    assert capsys.readouterr().err == "error: interrupted\nfix:   run the same command again\n"
+
+
 def test_an_error_is_told_in_three_lines(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(SettingsError("the colour is wrong", why="it is blue", fix="paint it red"), CommonOptions())
     written = capsys.readouterr()

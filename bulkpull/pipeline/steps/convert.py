@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import overload
 
 import anyio
+import anyio.to_thread
 from anyio.lowlevel import RunVar
 
 from bulkpull.child_process import without_secrets
@@ -30,7 +31,7 @@ from bulkpull.pipeline.steps.converter_process import Converter
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """The limits of one conversion attempt: bytes of CSV per batch, and threads (`None`: polars decides)."""
+    """The limits of one conversion attempt: bytes of CSV per batch, and threads (`None`: by the cores)."""
 
     batch_bytes: int
     threads: int | None = None
@@ -43,7 +44,22 @@ _ATTEMPTS = (_Attempt(BATCH_BYTES), _Attempt(BATCH_BYTES // 4, threads=1))
 # A child that converted more has grown, and is not kept for the next file.
 _SMALL_BYTES = 64 * 1024 * 1024
 
+# Stored files up to this size take turns in one child, unless so many bytes wait that starting another child, half a
+# second of processor time, is quicker.
+_QUICK_BYTES, _QUEUE_BYTES = 2 * 1024 * 1024, 8 * 1024 * 1024
+TURN_S = 5.0
+"""How long a small file waits for the others; then it gets a child of its own."""
+
 _spares: RunVar[list[Converter] | None] = RunVar("bulkpull_spare_converters")
+_queue: RunVar[_Queue] = RunVar("bulkpull_small_conversions")
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Small files that wait for their turn, and the one that is converted."""
+
+    turn: anyio.Lock
+    size_bytes: int = 0
 
 
 async def convert_report(
@@ -94,7 +110,7 @@ async def convert_report(
         is_redacted=is_redacted,
         table_format=file_formats.WRITTEN,
     )
-    async with limiter:
+    async with _turn_of(source), limiter:
         for attempt in _ATTEMPTS[:-1]:
             with suppress(ConverterDied):
                 return await _in_child(replace(order, batch_bytes=attempt.batch_bytes), threads=attempt.threads)
@@ -136,6 +152,36 @@ async def warm_up(limiter: anyio.CapacityLimiter, *, most: int) -> None:
         with anyio.CancelScope(shield=True):
             for child in spares:
                 await child.end()
+
+
+@asynccontextmanager
+async def _turn_of(source: Path) -> AsyncIterator[None]:
+    """Wait until the small files before this one are converted; a large file waits for none."""
+    queue = _queue.get(None)
+    if queue is None:
+        _queue.set(queue := _Queue(anyio.Lock()))
+    size_bytes = await anyio.to_thread.run_sync(_size_of, source)
+    if size_bytes > _QUICK_BYTES or queue.size_bytes + size_bytes > _QUEUE_BYTES:
+        yield
+        return
+    has_turn = False
+    queue.size_bytes += size_bytes
+    try:
+        with anyio.move_on_after(TURN_S):  # whatever keeps the child busy
+            await queue.turn.acquire()
+            has_turn = True
+        yield
+    finally:
+        queue.size_bytes -= size_bytes
+        if has_turn:
+            queue.turn.release()
+
+
+def _size_of(source: Path) -> int:
+    try:
+        return source.stat().st_size
+    except OSError:
+        return 0  # the child reports it
 
 
 @overload

@@ -39,8 +39,10 @@ _READ_BYTES = 64 << 10
 _KEPT_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # more is not allowed
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-    "_RJEM_MALLOC_CONF": "background_thread:false,dirty_decay_ms:10000,muzzy_decay_ms:-1",
+    "_RJEM_MALLOC_CONF": "background_thread:false,dirty_decay_ms:10000,muzzy_decay_ms:-1,narenas:1",
 }
+# One thread decompresses and checks, and the others wait for it: more of them gain nothing, and each costs 15 MB.
+_MOST_THREADS = 4
 # numpy's linear algebra, which is not used here, would start a thread for every core.
 _NO_BLAS_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
 _LAST_WORDS = 4_096
@@ -178,13 +180,18 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None) -
 
     Args:
         environment: What it gets of ours.
-        threads: How many threads polars may use; `None` leaves that to polars.
+        threads: How many threads polars may use; `None`: one for each core, four at most.
 
     Raises:
         ConverterDied: The system allows no further process.
     """
     # The second try of a conversion has one thread and little memory: there, memory goes back to the system.
-    given = {**_NO_BLAS_THREADS, **(_KEPT_MEMORY if threads is None else {}), **environment}
+    defaults = dict(_NO_BLAS_THREADS)
+    if threads is None:
+        defaults |= _KEPT_MEMORY
+        if (os.cpu_count() or 1) > _MOST_THREADS:
+            defaults["POLARS_MAX_THREADS"] = str(_MOST_THREADS)
+    given = {**defaults, **environment}
     given["PYTHONPATH"] = os.pathsep.join(filter(None, (_PACKAGE_ROOT, given.get("PYTHONPATH"))))
     if threads is not None:
         given["POLARS_MAX_THREADS"] = str(threads)

@@ -85,14 +85,16 @@ def slow(tmp_path: Path) -> Path:
     return path
 
 
-async def convert(source: Path, into: Path, *, limit: int = 1 << 40) -> ConversionResult:
+async def convert(
+    source: Path, into: Path, *, limit: int = 1 << 40, limiter: anyio.CapacityLimiter | None = None
+) -> ConversionResult:
     return await convert_report(
         source,
         into=into,
         columns=COLUMNS,
         metadata={"bulkpull.dataset": "AzureUsage"},
         max_unpacked_bytes=limit,
-        limiter=anyio.CapacityLimiter(1),
+        limiter=limiter or anyio.CapacityLimiter(1),
     )
 
 
@@ -300,7 +302,7 @@ async def test_secrets_of_the_environment_do_not_reach_the_child(
 
 
 @pytest.mark.parametrize(("threads", "keeps_memory"), [(None, True), (1, False)])
-async def test_only_a_child_for_the_first_try_keeps_its_memory_and_the_users_own_settings_win(
+async def test_a_child_gets_settings_that_save_work_and_memory_and_the_users_own_settings_win(
     threads: int | None, keeps_memory: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, str]] = []
@@ -310,12 +312,14 @@ async def test_only_a_child_for_the_first_try_keeps_its_memory_and_the_users_own
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(anyio, "open_process", noted)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
     for environment in ({}, {"MALLOC_TRIM_THRESHOLD_": "1"}):
         with pytest.raises(ConverterDied):
             await converter_process.start(environment, threads=threads)
 
     assert ("_RJEM_MALLOC_CONF" in seen[0]) is keeps_memory
     assert seen[1]["MALLOC_TRIM_THRESHOLD_"] == "1"
+    assert seen[0]["POLARS_MAX_THREADS"] == ("4" if threads is None else "1")
 
 
 async def test_small_files_share_a_warm_child_and_none_is_left(
@@ -333,6 +337,42 @@ async def test_small_files_share_a_warm_child_and_none_is_left(
         tasks.cancel_scope.cancel()
 
     assert children.alive == 0
+
+
+async def test_small_files_that_come_at_once_take_turns_in_one_child(
+    stored: Path, tmp_path: Path, children: Children
+) -> None:
+    limiter = anyio.CapacityLimiter(2)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(warm_up, limiter, most=1))
+        while not children.started:
+            await anyio.lowlevel.checkpoint()
+        async with anyio.create_task_group() as group:
+            for number in range(4):
+                folder = tmp_path / str(number)
+                folder.mkdir()
+                group.start_soon(partial(convert, stored, folder, limiter=limiter))
+        tasks.cancel_scope.cancel()
+
+    assert (len(children.started), len(children.batch_bytes)) == (1, 4)
+
+
+@pytest.mark.parametrize("changed", [("_QUICK_BYTES", 1), ("_QUEUE_BYTES", 1), ("TURN_S", 0.0)])
+async def test_a_large_file_waits_for_no_other_nor_does_one_behind_many_or_a_slow_one(
+    slow: Path, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: tuple[str, float]
+) -> None:
+    monkeypatch.setattr(converting, *changed)
+    limiter, folders = anyio.CapacityLimiter(2), [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(convert, slow, folders[0], limiter=limiter))
+        end = await open_by_child(slow)
+
+        assert (await convert(stored, folders[1], limiter=limiter)).rows == 2
+
+        tasks.cancel_scope.cancel()
+    os.close(end)
 
 
 async def test_no_more_children_are_started_ahead_than_files_are_expected(monkeypatch: pytest.MonkeyPatch) -> None:
