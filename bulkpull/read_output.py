@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import DiskTrouble, SettingsError
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.freshness import Freshness, find_freshness
 from bulkpull.output.integrity import location_problem
-from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.run_history import known_runs, published_by, resolve_run_id
 from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Findings, Verifier

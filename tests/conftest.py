@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import itertools
 import os
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -46,9 +46,21 @@ def pytest_configure(config: pytest.Config) -> None:
         (trusted / "authority.pem").write_bytes(trustme.CA().cert_pem.bytes())
         (trusted / "none").mkdir()
         os.environ |= {"SSL_CERT_FILE": str(trusted / "authority.pem"), "SSL_CERT_DIR": str(trusted / "none")}
-    if os.environ.get("TRIALS") != "all" and sys.platform == "linux":
+    if os.environ.get("TRIALS") == "all":
+        return
+    _take_one_thread_for_tables()
+    if sys.platform == "linux":
         starts = warm_programs.install(os.environ)
         config.add_cleanup(starts.close)
+
+
+def _take_one_thread_for_tables() -> None:
+    """Let polars have one thread in this process, and as ever in others: idle ones keep looking for work."""
+    name = "POLARS_MAX_THREADS"
+    if name not in os.environ:
+        os.environ[name] = "1"
+        importlib.import_module("polars").thread_pool_size()  # makes them
+        del os.environ[name]
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -85,7 +97,7 @@ def _import_a_part_first(config: pytest.Config) -> None:
         if str(file.parent) not in sys.path:
             sys.path.insert(0, str(file.parent))
         with suppress(Exception, pytest.skip.Exception):
-            import_module(file.stem)
+            importlib.import_module(file.stem)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

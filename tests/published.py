@@ -13,17 +13,8 @@ import polars as pl
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.type_inference import type_name
 from bulkpull.output.atomic_files import replace_symlink
-from bulkpull.output.manifest import (
-    Current,
-    CurrentSnapshot,
-    DatasetRecord,
-    Manifest,
-    PublishedColumn,
-    PublishedFile,
-    Requests,
-    Tool,
-    status_of,
-)
+from bulkpull.output.current import Current, CurrentSnapshot
+from bulkpull.output.manifest import DatasetRecord, Manifest, PublishedColumn, PublishedFile, Requests, Tool, status_of
 from bulkpull.output.store import LocalStore
 
 NOW = datetime.now(UTC).replace(microsecond=0)

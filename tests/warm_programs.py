@@ -32,8 +32,8 @@ from blockbuster import BlockingError
 LENGTH = struct.Struct("!Q")
 PROGRAM, CONVERSION = "bulkpull", "bulkpull.conversion.worker"
 WARM = "# This program may find all its modules imported.\n"
-# What is read once, when a process begins.
-_READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_", "OPENSSL_", "POLARS_", "TYPER_")
+# What is read once, when a process begins. How memory goes back to the system changes no result, and may differ.
+_READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "GLIBC_", "OPENSSL_", "POLARS_", "TYPER_")
 # Read later, or set anew in the new process.
 _READ_LATER = ("PYTHONPATH", "PYTHONASYNCIODEBUG", "PYTHONWARNINGS", "PYTHONIOENCODING", "POLARS_MAX_THREADS")
 _PR_SET_CHILD_SUBREAPER = 36

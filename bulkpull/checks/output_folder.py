@@ -19,13 +19,17 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.formatting import format_size, plural
 from bulkpull.output.atomic_files import RESERVE_BYTES, disk_errors, has_links, sync_folder
+from bulkpull.output.current import Current
 from bulkpull.output.disk_space import FIX, describe_basis, estimate_room
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.lock import find_writer
+<<<<<<< HEAD
 from bulkpull.output.manifest import Current
 from bulkpull.output.owner import check_owner
+=======
+>>>>>>> main
 from bulkpull.output.store import LocalStore
 
 # The service's own number, where it limits one-off reports at all (behaviour 85).

@@ -173,7 +173,7 @@ def forget(
     """
     import anyio  # slow to load, as all of these
 
-    from bulkpull.output.manifest import Current
+    from bulkpull.output.current import Current
     from bulkpull.output.store import INSIDE, LocalStore
 
     folder = load_settings(common, output=output).output.absolute()

@@ -16,6 +16,7 @@ from bulkpull.cli.command import command, new_app
 from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
 from bulkpull.cli.errors import write_error
+from bulkpull.cli.json_output import format_time
 from bulkpull.cli.options import CommonOptions, read_span
 from bulkpull.cli.stdio import print_json
 from bulkpull.clock import iso_utc
@@ -170,9 +171,9 @@ def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str
         "run_id": freshness.run_id,
         "rows": freshness.rows,
         "rows_before": freshness.rows_before,
-        "generated_at": _iso(freshness.generated_at),
-        "published_at": _iso(freshness.published_at),
-        "checked_at": _iso(freshness.checked_at),
+        "generated_at": format_time(freshness.generated_at),
+        "published_at": format_time(freshness.published_at),
+        "checked_at": format_time(freshness.checked_at),
         "data_age_seconds": _seconds(_data_time(freshness), now),
         "check_age_seconds": _seconds(freshness.checked_at, now),
         "reason": freshness.reason,
@@ -205,7 +206,3 @@ def _age(moment: datetime | None, now: datetime) -> str:
 
 def _seconds(moment: datetime | None, now: datetime) -> int | None:
     return max(0, int((now - moment).total_seconds())) if moment else None
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return iso_utc(moment) if moment else None

@@ -155,7 +155,7 @@ def _slowest(account: RunSummary) -> str | None:
 
 def _facts(account: RunSummary) -> dict[str, str]:
     manifest, records = account.manifest, account.manifest.datasets
-    fresh = [record for record in records if record.status == "complete"]
+    fresh = manifest.published.values()
     return {
         "Started (UTC)": _moment(manifest.started_at),
         "Took": format_duration(_worked_s(account)),

@@ -10,7 +10,8 @@ from bulkpull.errors import DiskTrouble
 from bulkpull.observability.progress import Progress
 from bulkpull.observability.prometheus import EarlierMetrics, read_metrics, render_metrics, render_progress
 from bulkpull.output.atomic_files import write_atomically
-from bulkpull.output.manifest import Current, Manifest
+from bulkpull.output.current import Current
+from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import load_manifest, run_start_time
 from bulkpull.output.store import LocalStore
 

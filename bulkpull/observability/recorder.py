@@ -206,17 +206,16 @@ def tidy(store: OutputStore, *, kept: int = _KEPT_ACCOUNTS) -> None:
 
 def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, int]:
     """Rows of the snapshots that those of `manifest` replaced, by dataset (pure)."""
-    sought = {record.dataset for record in manifest.datasets if record.status == "complete"}
+    sought = set(manifest.published)
     found: dict[str, int] = {}
     for other in islice(earlier, _MOST_LOOKED_AT):
         if not sought:
             break
         # Seconds are all that ids and times tell, and two runs may share one; but not while one of them lasts.
         is_before = other.run_id != manifest.run_id and other.finished_at <= manifest.started_at
-        for record in other.datasets if is_before else ():
-            if record.dataset in sought and record.status == "complete":
-                found[record.dataset] = record.rows
-                sought.remove(record.dataset)
+        for dataset in sought & other.published.keys() if is_before else ():
+            found[dataset] = other.published[dataset].rows
+            sought.remove(dataset)
     return found
 
 

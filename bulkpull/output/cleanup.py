@@ -16,8 +16,8 @@ from pathlib import Path
 
 from bulkpull.conversion import file_formats
 from bulkpull.output.atomic_files import to_disk_error
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.layout import LATEST, latest_target
-from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.no_follow import NotBeneath
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.retention import retire_snapshots

@@ -138,10 +138,10 @@ def expected_sizes(output: Path, datasets: Iterable[str]) -> list[ExpectedSize]:
     """The size of each dataset's last snapshot; an assumed size for datasets without a manifest."""
     sizes = {dataset: ExpectedSize(dataset) for dataset in datasets}
     for manifest in manifests(LocalStore(output)):
-        for record in manifest.datasets:
-            known = sizes.get(record.dataset)
-            if known is not None and not known.is_known and record.status == "complete":
-                sizes[record.dataset] = _as_exported(record)
+        for dataset, record in manifest.published.items():
+            known = sizes.get(dataset)
+            if known is not None and not known.is_known:
+                sizes[dataset] = _as_exported(record)
         if all(size.is_known for size in sizes.values()):
             break
     return list(sizes.values())

@@ -18,8 +18,9 @@ from typing import Literal
 
 from bulkpull.clock import is_ahead
 from bulkpull.conversion.read_table import read_footer
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.layout import RUN_ID
-from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest
+from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.output.run_history import load_manifest, manifests, run_start_time
 from bulkpull.output.store import OutputStore
 

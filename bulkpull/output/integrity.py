@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest, PublishedFile
+from bulkpull.output.current import Current, CurrentSnapshot
+from bulkpull.output.manifest import DatasetRecord, Manifest, PublishedFile
 from bulkpull.output.no_follow import NotBeneath
 from bulkpull.output.run_history import load_manifest
 from bulkpull.output.store import OutputStore
@@ -84,10 +85,9 @@ def location_problem(store: OutputStore, path: str) -> str | None:
 def _quick_problems(
     dataset: str, snapshot: CurrentSnapshot, store: OutputStore, *, manifest: Manifest | None
 ) -> Iterator[tuple[str, str]]:
-    for record in manifest.datasets if manifest else ():
-        if record.dataset == dataset and record.status == "complete":
-            yield from integrity_problems(record, store, run_id=snapshot.run_id)
-            return
+    if manifest and (record := manifest.published.get(dataset)):
+        yield from integrity_problems(record, store, run_id=snapshot.run_id)
+        return
     for path in snapshot.files:  # the run that published it was killed before it could describe it
         if (what := location_problem(store, path)) is not None:
             yield path, what

@@ -16,8 +16,8 @@ from typing import Any
 from bulkpull.account import Account, normalise_root
 from bulkpull.errors import DiskTrouble, SettingsError, UnsafeAddress
 from bulkpull.output.atomic_files import json_text
+from bulkpull.output.current import Current
 from bulkpull.output.layout import CURRENT
-from bulkpull.output.manifest import Current
 from bulkpull.output.run_history import load_manifest
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.url_safety import is_loopback

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, time
 
 from bulkpull.errors import QueryError
-from bulkpull.output.manifest import CurrentSnapshot
+from bulkpull.output.current import CurrentSnapshot
 from bulkpull.query import Statement, parse
 from bulkpull.query.render import render_conditions, render_orderings
 from bulkpull.question import EVERY, OPEN

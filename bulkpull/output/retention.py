@@ -20,10 +20,10 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from bulkpull.output.current import CurrentSnapshot
 from bulkpull.output.layout import DATASETS, RAW, RUN_ID, run_of_snapshot, snapshot_name
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.ledger_facts import ScheduledReportFacts
-from bulkpull.output.manifest import CurrentSnapshot
 from bulkpull.output.run_history import run_ids
 from bulkpull.output.store import INSIDE, OutputStore
 

@@ -18,10 +18,11 @@ import anyio
 from pydantic import ValidationError
 
 from bulkpull.errors import LedgerError, SettingsError
+from bulkpull.output.current import Current
 from bulkpull.output.layout import RUN_ID, Layout
 from bulkpull.output.ledger import Ledger, opened_ledger, read_facts
 from bulkpull.output.ledger_facts import PublicationFacts
-from bulkpull.output.manifest import Current, DatasetRecord, Manifest
+from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 
 T = TypeVar("T")
@@ -53,9 +54,8 @@ def last_durations(store: OutputStore, *, most: int = 20) -> dict[str, float]:
     """How long each dataset took when it was last exported, from its submission to its Parquet, in seconds."""
     usual: dict[str, float] = {}
     for manifest in islice(manifests(store), most):
-        for record in manifest.datasets:
-            if record.status == "complete":
-                usual.setdefault(record.dataset, record.seconds.total)
+        for dataset, record in manifest.published.items():
+            usual.setdefault(dataset, record.seconds.total)
     return usual
 
 

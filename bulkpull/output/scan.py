@@ -159,9 +159,8 @@ def scan_runs(store: OutputStore, dataset: str, *, runs: Sequence[str]) -> pl.La
 
 def _describe(store: OutputStore, dataset: str, run_id: str) -> Snapshot:
     manifest = load_manifest(store, run_id)
-    for record in manifest.datasets if manifest else ():
-        if record.dataset == dataset and record.status == "complete":
-            return _as_snapshot(record, run_id)
+    if manifest and (record := manifest.published.get(dataset)):
+        return _as_snapshot(record, run_id)
     # The run was killed before it wrote its manifest; the folder is complete all the same.
     folder = INSIDE.snapshot(dataset, run_id)
     return Snapshot(run_id, tuple(folder / name for name in store.list_names(folder) if is_table(name)))

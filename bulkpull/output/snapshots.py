@@ -10,7 +10,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bulkpull.conversion.file_formats import format_of
-from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedColumn, PublishedFile
+from bulkpull.output.current import Current, CurrentSnapshot
+from bulkpull.output.manifest import DatasetRecord, PublishedColumn, PublishedFile
 from bulkpull.output.run_history import manifests
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.question import whole_question
@@ -32,11 +33,10 @@ def load_published(store: OutputStore, current: Current) -> dict[str, DatasetRec
 def find_last_answer(store: OutputStore, dataset: str, question_sha256: str) -> DatasetRecord | None:
     """The record of the newest snapshot of `dataset` that answered this question, by the manifests that are left."""
     for manifest in manifests(store):
-        for record in manifest.datasets:
-            if record.dataset == dataset and record.status == "complete":
-                candidate = _with_question(record)
-                if candidate.question_sha256 == question_sha256:
-                    return candidate
+        if record := manifest.published.get(dataset):
+            candidate = _with_question(record)
+            if candidate.question_sha256 == question_sha256:
+                return candidate
     return None
 
 

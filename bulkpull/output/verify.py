@@ -18,9 +18,10 @@ from bulkpull.errors import DiskTrouble
 from bulkpull.formatting import join_some, plural
 from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.content_check import content_problem, inspect_file
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.integrity import integrity_problems, location_problem, size_of
 from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, latest_target
-from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedFile
+from bulkpull.output.manifest import DatasetRecord, PublishedFile
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.rerun_command import export_words
 from bulkpull.output.run_history import load_manifest, run_ids

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bulkpull.errors import DiskTrouble
 from bulkpull.output.atomic_files import makedirs_durable, to_disk_error
+from bulkpull.output.current import Current
 from bulkpull.output.integrity import damaged_snapshots
 from bulkpull.output.layout import DATASETS, RAW, RUN_ID, Layout
-from bulkpull.output.manifest import Current, DatasetRecord
+from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.snapshots import load_published
 from bulkpull.output.store import INSIDE, OutputStore

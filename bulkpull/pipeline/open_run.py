@@ -16,8 +16,8 @@ from bulkpull.event_types import CleanupPostponed, LedgerSetAside, RunAbandoned,
 from bulkpull.events import Events, about
 from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.cleanup import clean_up
+from bulkpull.output.current import Current
 from bulkpull.output.ledger import Ledger
-from bulkpull.output.manifest import Current
 from bulkpull.output.store import LocalStore
 from bulkpull.output.workspace import OutputFolder, open_folder
 from bulkpull.pipeline.request import ExportRequest

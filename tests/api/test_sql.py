@@ -16,7 +16,7 @@ import bulkpull
 from bulkpull.cli import app
 from bulkpull.errors import BulkpullError
 from bulkpull.output.cleanup import clean_up, readme, write_views
-from bulkpull.output.manifest import Current, CurrentSnapshot
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.store import LocalStore
 from bulkpull.output.views import MARK, script_of, views_of
 

@@ -19,10 +19,10 @@ from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.output.atomic_files import RESERVE_BYTES
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.lock import find_writer, locked
-from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.store import LocalStore
 

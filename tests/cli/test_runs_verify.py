@@ -15,10 +15,11 @@ from command_line import SMALL, Command, Serve
 from published import NOW, files_under, publish, run_id_of, write_manifest
 
 from bulkpull.output.atomic_files import replace_symlink, write_json
+from bulkpull.output.current import Current
 from bulkpull.output.integrity import damaged_snapshots
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.ledger_facts import PublicationFacts
-from bulkpull.output.manifest import Current, DatasetRecord
+from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Verifier
 

@@ -15,7 +15,8 @@ from bulkpull.account import Account, normalise_root
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
-from bulkpull.output.manifest import Current, Manifest
+from bulkpull.output.current import Current
+from bulkpull.output.manifest import Manifest
 from bulkpull.output.owner import Owner, claim_folder, load_owner
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest

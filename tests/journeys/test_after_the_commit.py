@@ -12,9 +12,9 @@ from journeys.kit import export
 from bulkpull.errors import LedgerError, NotConnected
 from bulkpull.events import Event
 from bulkpull.insights.client import InsightsClient
+from bulkpull.output.current import Current
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.ledger_facts import PublicationFacts, StepFacts
-from bulkpull.output.manifest import Current
 from bulkpull.output.store import LocalStore
 from bulkpull.simulator import Scenario, Simulator
 

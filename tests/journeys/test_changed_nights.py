@@ -15,10 +15,11 @@ from journeys.kit import ACCOUNT, killed_at, lose, settings_for
 from support import FakeClock
 
 from bulkpull.events import Events
+from bulkpull.output.current import Current
 from bulkpull.output.freshness import find_freshness
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.ledger_facts import ScheduledReportFacts
-from bulkpull.output.manifest import Current, DatasetRecord, Manifest
+from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run

@@ -23,8 +23,9 @@ from support import THOROUGH, FakeClock
 
 from bulkpull.events import Events
 from bulkpull.model import Pull, Report
+from bulkpull.output.current import Current
 from bulkpull.output.freshness import find_freshness
-from bulkpull.output.manifest import Current, Manifest
+from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import load_manifest
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker

@@ -13,7 +13,8 @@ from support import FakeClock
 
 from bulkpull.events import Event, Events
 from bulkpull.output.cleanup import clean_up, is_without_links, readme
-from bulkpull.output.manifest import Current, PublishedFile
+from bulkpull.output.current import Current
+from bulkpull.output.manifest import PublishedFile
 from bulkpull.output.store import LocalStore, OutputStore
 from bulkpull.output.verify import Verifier
 from bulkpull.pipeline.publication.publish import Published, Publisher, Staged

@@ -175,7 +175,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_json(path, {"a": 1})
 
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="Unable to serialize"):
         write_json(path, {"a": object()})
 
     assert json.loads(path.read_text()) == {"a": 1}

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest, PartRecord
+from bulkpull.output.current import Current, CurrentSnapshot
+from bulkpull.output.manifest import DatasetRecord, Manifest, PartRecord
 
 EARLIER = Path(__file__).parent.parent / "journeys" / "earlier_folder"
 """A folder as version 0.1 left it."""

@@ -13,9 +13,10 @@ from bulkpull.account import Account
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.write_table import write_table
 from bulkpull.events import Events
+from bulkpull.output.current import Current
 from bulkpull.output.freshness import find_freshness
 from bulkpull.output.layout import RAW
-from bulkpull.output.manifest import Current, DatasetRecord, Manifest, PublishedFile, Requests, Tool
+from bulkpull.output.manifest import DatasetRecord, Manifest, PublishedFile, Requests, Tool
 from bulkpull.output.owner import Owner, claim_folder, load_owner
 from bulkpull.output.run_history import load_manifest, run_ids
 from bulkpull.output.scan import scan_runs

@@ -13,8 +13,8 @@ from hypothesis import strategies as some
 from memory_store import MemoryStore
 from published import publish, run_id_of, write_manifest
 
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.ledger import opened_ledger
-from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.retention import retire_runs, retire_snapshots, runs_to_retire, snapshots_to_retire
 from bulkpull.output.store import INSIDE, LocalStore
 

@@ -10,7 +10,7 @@ from second_format import HEADED_ARROW
 
 from bulkpull.conversion import file_formats
 from bulkpull.output.content_check import inspect_file
-from bulkpull.output.manifest import Current, CurrentSnapshot
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.store import LocalStore
 from bulkpull.output.views import views_of
 from bulkpull.read_output import scan, verify

@@ -24,8 +24,9 @@ from bulkpull.event_types import CleanupPostponed, SnapshotPublished
 from bulkpull.events import Events
 from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.layout import RAW, run_of_snapshot
-from bulkpull.output.manifest import Current, CurrentSnapshot, PublishedFile, whole_second
+from bulkpull.output.manifest import PublishedFile, whole_second
 from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.question import Question
