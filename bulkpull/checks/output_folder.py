@@ -25,11 +25,7 @@ from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.lock import find_writer
-<<<<<<< HEAD
-from bulkpull.output.manifest import Current
 from bulkpull.output.owner import check_owner
-=======
->>>>>>> main
 from bulkpull.output.store import LocalStore
 
 # The service's own number, where it limits one-off reports at all (behaviour 85).
