@@ -19,10 +19,13 @@ from pathlib import Path
 
 import anyio
 
+from bulkpull.catalog import ColumnType
+from bulkpull.conversion.messages import ConversionResult, ConvertedColumn, TableFile
 from bulkpull.event_types import DownloadCompleted
 from bulkpull.events import Events
+from bulkpull.model import DownloadedFile
 from bulkpull.output.ledger import Ledger, opened_ledger
-from bulkpull.output.ledger_facts import DownloadFacts, ExecutionFacts, PublicationFacts, ReportFacts
+from bulkpull.output.ledger_facts import ConversionFacts, DownloadFacts, ExecutionFacts, PublicationFacts, ReportFacts
 from bulkpull.output.manifest import DatasetRecord
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,10 +35,29 @@ _RECORD = DatasetRecord(
     status="complete",
     query=f"SELECT {', '.join(f'Column{number}' for number in range(25))} FROM AzureUsage",  # noqa: S608 - not SQL
 )
+_STORED = DownloadedFile(Path("report"), 12_345_678, etag="0x8D0000000000000")
+_TABLE = ConversionResult(
+    (TableFile(Path("part-00000.parquet"), 1, 1, ""),),
+    rows=1,
+    columns=tuple(ConvertedColumn(f"Column{number}", "String", ColumnType.STRING) for number in range(25)),
+    unpacked_bytes=1,
+    extra_columns=(),
+)
 _FACTS = (
     ReportFacts(_REPORT, _QUERY, "bulkpull", _AT, mark="0123456789ab"),
     ExecutionFacts(_REPORT, _REPORT, _AT, mark="0123456789ab"),
     DownloadFacts(_REPORT, 12_345_678, mark="0123456789ab"),
+    ConversionFacts(
+        _REPORT,
+        _REPORT,
+        _AT,
+        data_redacted=False,
+        stored=_STORED,
+        table=_TABLE,
+        columns=(),
+        bounds=None,
+        query_id=_QUERY,
+    ),
     PublicationFacts(_RECORD),
 )
 _BLOCK = 100

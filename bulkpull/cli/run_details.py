@@ -82,6 +82,7 @@ def describe(run_id: str, facts: LedgerFacts, manifest: Manifest | None) -> dict
     for step in facts.steps:
         by_dataset.setdefault(step.dataset, []).append(step)
     records = {record.dataset: record for record in manifest.datasets} if manifest else {}
+    is_interrupted = bool(endings) and endings[-1].status == "interrupted"
     started_at = entry.started_at if entry else manifest.started_at if manifest else None
     finished_at = endings[-1].at if endings else None if entry or not manifest else manifest.finished_at
     return {
@@ -95,7 +96,7 @@ def describe(run_id: str, facts: LedgerFacts, manifest: Manifest | None) -> dict
         "requests": manifest.requests.model_dump(mode="json") if manifest else None,
         "notes": list(manifest.notes) if manifest else [],
         "datasets": [
-            _pull(name, records.get(name), by_dataset.get(name, []), since=started_at)
+            _pull(name, records.get(name), by_dataset.get(name, []), since=started_at, is_interrupted=is_interrupted)
             for name in dict.fromkeys([*records, *by_dataset])
         ],
     }
@@ -111,7 +112,12 @@ def _status(facts: LedgerFacts, manifest: Manifest | None) -> str:
 
 
 def _pull(
-    dataset: str, record: DatasetRecord | None, steps: Sequence[StepEntry], *, since: datetime | None
+    dataset: str,
+    record: DatasetRecord | None,
+    steps: Sequence[StepEntry],
+    *,
+    since: datetime | None,
+    is_interrupted: bool,
 ) -> dict[str, Any]:
     if record is None and (published := read_facts(PublicationFacts, steps)):
         record = published[-1].facts.record  # of a killed run
@@ -120,9 +126,10 @@ def _pull(
         facts |= {name: value for name, value in step.facts.items() if name in _IDS and value}
     ids = {name: (getattr(record, name) if record else None) or facts.get(name) for name in _IDS}
     times = [since, *(step.at for step in steps)]
+    is_left = is_interrupted and record is not None and record.status == "failed" and record.error is None
     return {
         "dataset": dataset,
-        "status": record.status if record else UNFINISHED,
+        "status": record.status if record and not is_left else UNFINISHED,
         "reason": record.reason if record else None,
         "rows": record.rows if record and record.files else None,
         "bytes": record.stored_bytes if record and record.files else None,

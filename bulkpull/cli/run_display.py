@@ -58,6 +58,8 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
             # A run may fail after its manifest was written; standard output has to get it.
             _print_manifest(run, common=common)
             raise
+    if run.manifest is not None and not run.manifest.interrupted:
+        interrupted = False  # the run had ended, and the signal came while it cleaned up: there is nothing to resume
     _print_manifest(run, common=common)
     _print_end(run, common, console, invocation=invocation, interrupted=interrupted)
     if interrupted:

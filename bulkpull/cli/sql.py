@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 app = new_app()
 
-_MOST_ROWS = 1_000
+_MOST_ROWS = 40  # about a screen
 
 
 @command(

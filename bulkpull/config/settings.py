@@ -395,15 +395,15 @@ class Settings(BaseSettings):
     def _credentials_missing(self, grant: Grant, missing: Sequence[str]) -> AuthError:
         who = [f"{word} {value}" for word, value in self.identity.items() if value]
         variables = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
-        fix = f"set {variables} in the environment, or the same names in the settings file"
+        fix = f"set {variables}"
         if grant == "refresh_token":  # `auth login` needs tenant and client, and takes the place of the secrets
             application = [name for name in missing if name in ("tenant_id", "client_id")]
             first = f"set {' and '.join(f'`{name}`' for name in application)}, then sign" if application else "sign"
-            fix = f"{first} in once by `bulkpull auth login`; or {fix}"
+            fix = f"{first} in once by `bulkpull auth login`, or {fix}"
         return AuthError(
             f"credentials are missing for {', '.join(who) or 'an account that no setting names'}",
             why=f"the {grant} grant needs {', '.join(f'`{name}`' for name in missing)}",
-            fix=f"{fix}; `bulkpull export --demo` needs none",
+            fix=fix if who else f"{fix}; `bulkpull export --demo` needs none",  # whoever has set nothing yet is new
         )
 
     @property

@@ -151,12 +151,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def json_text(value: Any) -> str:
-    """`value` as the indented JSON of our files; texts that UTF-8 cannot carry are spelled out (pure)."""
+    """`value` as the indented JSON of our files (pure)."""
+    return json_values(value, indent=2) + "\n"
+
+
+def json_values(value: Any, *, indent: int | None = None) -> str:
+    """`value` as JSON; texts that UTF-8 cannot carry are spelled out (pure)."""
     try:
         # Ten times as fast as `json`, whose indenting encoder is written in Python.
-        return to_json(value, indent=2).decode() + "\n"
+        return to_json(value, indent=indent).decode()
     except PydanticSerializationError:
-        return to_json(writable(value), indent=2).decode() + "\n"
+        return to_json(writable(value), indent=indent).decode()
 
 
 def load_json(path: Path, *, root: Path | None = None) -> Any | None:

@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 
 from bulkpull.clock import Clock, SystemClock, iso_utc
-from bulkpull.foreign_text import writable
+from bulkpull.output.atomic_files import json_values
 from bulkpull.output.layout import ledger_file
 from bulkpull.output.ledger_db import (
     SetAside,
@@ -117,7 +117,7 @@ class Ledger:
 
     async def begin_run(self, run_id: str, *, request: Mapping[str, Any], at: datetime) -> None:
         """Write down that a run begins."""
-        await self._write("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, iso_utc(at), _json(request)))
+        await self._write("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, iso_utc(at), json_values(request)))
 
     async def resume_run(self, run_id: str, *, at: datetime) -> None:
         """Record that an interrupted run is resumed."""
@@ -125,13 +125,15 @@ class Ledger:
 
     async def end_run(self, run_id: str, *, status: str, summary: Mapping[str, Any], at: datetime) -> None:
         """Write down how a run ended. A resumed run ends more than once; the last ending counts."""
-        await self._write("INSERT INTO ending VALUES (?, ?, ?, ?, ?)", (run_id, iso_utc(at), status, _json(summary)))
+        await self._write(
+            "INSERT INTO ending VALUES (?, ?, ?, ?, ?)", (run_id, iso_utc(at), status, json_values(summary))
+        )
 
     async def note(self, run_id: str, *, dataset: str, facts: StepFacts, at: datetime) -> None:
         """Write down the outcome of a step before the next one begins."""
         await self._write(
             "INSERT INTO step (run_id, dataset, step, at, facts, digest) VALUES (?, ?, ?, ?, ?, ?)",
-            (run_id, dataset, facts.step, iso_utc(at), _json(facts.as_json())),
+            (run_id, dataset, facts.step, iso_utc(at), json_values(facts.as_json())),
         )
 
     async def runs(self) -> list[RunEntry]:
@@ -282,7 +284,3 @@ async def opened_ledger(folder: Path, *, read_only: bool = False, clock: Clock |
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(database.close)
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(writable(value), ensure_ascii=False, separators=(",", ":"))

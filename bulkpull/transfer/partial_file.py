@@ -153,11 +153,9 @@ class PartialFile:
 
         def work() -> None:
             # No later write would reach what a crash has left beyond the end of the file (case C56).
-            if (
-                subject.version.size_bytes is not None
-                and os.fstat(self._descriptor).st_size > subject.version.size_bytes
-            ):
-                os.ftruncate(self._descriptor, subject.version.size_bytes)
+            size_bytes = subject.version.size_bytes
+            if size_bytes is not None and os.fstat(self._descriptor).st_size > size_bytes:
+                os.ftruncate(self._descriptor, size_bytes)
             begin_journal(self.journal, subject, extents=sound)
 
         await anyio.to_thread.run_sync(work)

@@ -6,12 +6,13 @@ import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 from command_line import SMALL, Command, Outcome, Serve, small
 
+from bulkpull.cli.signals import run_interruptibly
 from bulkpull.output.lock import locked
 from bulkpull.simulator import Fault
 
@@ -274,3 +275,19 @@ def test_a_demo_takes_no_address_and_no_credential_from_the_environment(
     assert outcome.code == 0
     assert outcome.json()["api_base_url"].startswith("http://127.0.0.1:")
     assert list(Path("demo/latest/Profile").glob("*.parquet"))
+
+
+def test_a_signal_after_the_end_of_a_run_does_not_call_it_interrupted(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(SMALL)
+
+    def interrupted_late(*arguments: Any, **options: Any) -> bool:
+        run_interruptibly(*arguments, **options)
+        return True
+
+    monkeypatch.setattr("bulkpull.cli.run_display.run_interruptibly", interrupted_late)
+    outcome = command("export", "Profile", "--output", "data")
+
+    assert outcome.code == 0
+    assert "interrupted" not in outcome.err

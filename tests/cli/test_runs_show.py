@@ -12,8 +12,9 @@ from command_line import Command, Serve, small
 from published import NOW, files_under, lost, publish, run_id_of, write_manifest
 
 from bulkpull.catalog import load_catalog
+from bulkpull.cli.run_details import LedgerFacts, describe
 from bulkpull.clock import iso_utc
-from bulkpull.output.ledger import Ledger, opened_ledger
+from bulkpull.output.ledger import Ledger, RunEnding, opened_ledger
 from bulkpull.output.ledger_facts import PublicationFacts, ReportFacts
 from bulkpull.simulator import Fault
 
@@ -56,6 +57,15 @@ async def carried_on(ledger: Ledger) -> None:
     await ledger.resume_run(RUN, at=after(60))
     await ledger.note(RUN, dataset="Profile", facts=PublicationFacts(record), at=after(80))
     await ledger.end_run(RUN, status="complete", summary={"complete": 1}, at=after(90))
+
+
+def test_what_an_interruption_left_is_unfinished_and_not_failed(tmp_path: Path) -> None:
+    """The summary of the run says the same."""
+    manifest = write_manifest(tmp_path, lost("Profile", reason="the run was interrupted"), run_id=RUN)
+
+    details = describe(RUN, LedgerFacts(endings=[RunEnding(after(10), "interrupted", {})]), manifest)
+
+    assert [pull["status"] for pull in details["datasets"]] == ["unfinished"]
 
 
 def shown(command: Command, *more: str) -> Any:
