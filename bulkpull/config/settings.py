@@ -399,8 +399,7 @@ class Settings(BaseSettings):
         if grant == "refresh_token" and grant in missing:  # `auth login` takes the place of the secrets
             application = [f"`{name}`" for name in missing if name not in SECRETS]
             first = f"set {' and '.join(application)}, then sign" if application else "sign"
-            secrets = " and ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing if name in SECRETS)
-            fix = f"{first} in once by `bulkpull auth login`, or set {secrets}"
+            fix = f"{first} in once by `bulkpull auth login`, or {fix}"
             needed = [*application, "a stored sign-in or `refresh_token`"]
         return AuthError(
             f"credentials are missing for {', '.join(who) or 'an account that no setting names'}",
