@@ -121,7 +121,7 @@ def _unlimited(folder: Path, *, options: Options) -> Case:
 
 
 def _limited(folder: Path, *, options: Options) -> Case:
-    size = options.of_size(smoke=4 * _MB, small=60 * _MB, full=100 * _MB)
+    size = options.of_size(smoke=4 * _MB, small=60 * _MB, full=60 * _MB)
     with hosted(folder, size_bytes=size, rate=_RATE) as host:
         entries = [item for item in _all(host, folder, segments=4, options=options) if item.name not in _AS_CURL]
         contenders = take_turns(entries, options=options.in_rounds(small=1), case="limited")
@@ -130,7 +130,7 @@ def _limited(folder: Path, *, options: Options) -> Case:
 
 
 def _flaky(folder: Path, *, options: Options) -> Case:
-    size = options.of_size(smoke=3 * _MB, small=24 * _MB, full=100 * _MB)
+    size = options.of_size(smoke=3 * _MB, small=24 * _MB, full=60 * _MB)
     with hosted(folder, size_bytes=size, rate=_RATE, cut_after=_CUT_AFTER, link_s=_LINK_S) as host:
         contenders = take_turns(
             [_ours(host, folder), _curl(host, folder), _aria2c(host, folder, segments=4)],
@@ -145,7 +145,7 @@ def _flaky(folder: Path, *, options: Options) -> Case:
 
 def _killed(folder: Path, *, options: Options) -> Case:
     """Kill the process every two seconds until one of them gets to the end."""
-    size, target, kills = options.of_size(smoke=8 * _MB, small=32 * _MB, full=100 * _MB), folder / "fetched", 0
+    size, target, kills = options.of_size(smoke=8 * _MB, small=32 * _MB, full=60 * _MB), folder / "fetched", 0
     kill_after_s, sent_before = _KILL_EVERY_S, 0
     with hosted(folder, size_bytes=size, rate=_RATE, cut_after=_CUT_AFTER, link_s=_LINK_S) as host:
         target.mkdir()
