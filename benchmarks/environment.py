@@ -124,7 +124,7 @@ def machine() -> Machine:
 def code_digest() -> str:
     """Of the program and of everything that does the measured work: two that are equal measured the same code."""
     digest = hashlib.sha256()
-    for path in sorted(path for pattern in _MEASURED for path in ROOT.glob(pattern)):
+    for path in sorted(path for pattern in _MEASURED for path in ROOT.glob(pattern) if path.is_file()):
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

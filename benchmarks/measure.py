@@ -66,7 +66,9 @@ def cost_of(
 
     with output.open("wb") as stdout:
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=stdout, env={**os.environ, **(environment or {})})
+        variables = {**os.environ, **(environment or {})}
+        variables.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled, as its peers are
+        process = subprocess.Popen(command, stdout=stdout, env=variables)
         watcher = threading.Thread(target=watch, args=(process.pid,))
         watcher.start()
         # wait4, because it alone tells the processor time of this child and of its children, and of nothing else.

@@ -14,20 +14,52 @@ import gc
 import json
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 
+from bulkpull.catalog import ColumnType
+from bulkpull.conversion.messages import ConversionResult, ConvertedColumn, TableFile
 from bulkpull.event_types import DownloadCompleted
 from bulkpull.events import Events
+from bulkpull.model import DownloadedFile
 from bulkpull.output.ledger import Ledger, opened_ledger
+from bulkpull.output.ledger_facts import ConversionFacts, DownloadFacts, ExecutionFacts, PublicationFacts, ReportFacts
+from bulkpull.output.manifest import DatasetRecord
 
-_STEPS = ("intended", "submitted", "completed", "downloaded", "converted", "published")
-_FACTS = {
-    "query": f"SELECT {', '.join(f'Column{number}' for number in range(25))} FROM AzureUsage",  # noqa: S608 - not SQL
-    "query_id": "00000000-0000-4000-8000-000000000000", "report_id": "00000000-0000-4000-8000-000000000001",
-    "etag": "0x8D0000000000000", "size_bytes": 12_345_678, "seconds": 12.345,
-}  # fmt: skip
+_AT = datetime(2026, 1, 1, tzinfo=UTC)
+_QUERY, _REPORT = "00000000-0000-4000-8000-000000000000", "00000000-0000-4000-8000-000000000001"
+_RECORD = DatasetRecord(
+    dataset="AzureUsage",
+    status="complete",
+    query=f"SELECT {', '.join(f'Column{number}' for number in range(25))} FROM AzureUsage",  # noqa: S608 - not SQL
+)
+_STORED = DownloadedFile(Path("report"), 12_345_678, etag="0x8D0000000000000")
+_TABLE = ConversionResult(
+    (TableFile(Path("part-00000.parquet"), 1, 1, ""),),
+    rows=1,
+    columns=tuple(ConvertedColumn(f"Column{number}", "String", ColumnType.STRING) for number in range(25)),
+    unpacked_bytes=1,
+    extra_columns=(),
+)
+_FACTS = (
+    ReportFacts(_REPORT, _QUERY, "bulkpull", _AT, mark="0123456789ab"),
+    ExecutionFacts(_REPORT, _REPORT, _AT, mark="0123456789ab"),
+    DownloadFacts(_REPORT, 12_345_678, mark="0123456789ab"),
+    ConversionFacts(
+        _REPORT,
+        _REPORT,
+        _AT,
+        data_redacted=False,
+        stored=_STORED,
+        table=_TABLE,
+        columns=(),
+        bounds=None,
+        query_id=_QUERY,
+    ),
+    PublicationFacts(_RECORD),
+)
 _BLOCK = 100
 
 
@@ -35,8 +67,8 @@ async def block(ledger: Ledger, events: Events, *, first: int) -> float:
     """A hundred pulls; processor milliseconds each."""
     began_s = time.process_time()
     for number in range(first, first + _BLOCK):
-        for step in _STEPS:
-            await ledger.note("run", dataset=f"Dataset{number}", step=step, facts=_FACTS, at="2026-01-01T00:00:00Z")
+        for facts in _FACTS:
+            await ledger.note("run", dataset=f"Dataset{number}", facts=facts, at=_AT)
             events.emit(DownloadCompleted(dataset=f"Dataset{number}", size_bytes=1, elapsed_s=0.1))
     return 1e3 * (time.process_time() - began_s) / _BLOCK
 
@@ -45,7 +77,7 @@ async def main() -> None:
     """Note the steps of all pulls in one run."""
     folder, pulls, events = Path(sys.argv[1]), int(sys.argv[2]), Events()
     async with opened_ledger(folder) as ledger:
-        await ledger.begin_run("run", request={}, at="2026-01-01T00:00:00Z")
+        await ledger.begin_run("run", request={}, at=_AT)
         costs, resident = [], 0.0
         for first in range(0, pulls, _BLOCK):
             costs.append(await block(ledger, events, first=first))
@@ -56,7 +88,7 @@ async def main() -> None:
         began_s = time.process_time()
         steps = await ledger.steps("run")
         reading_ms = 1e3 * (time.process_time() - began_s) / pulls
-        assert len(steps) == pulls * len(_STEPS)
+        assert len(steps) == pulls * len(_FACTS)
     print(json.dumps({"first_ms": costs[0], "last_ms": costs[-1], "reading_ms": reading_ms, "grown_mb": grown}))
 
 

@@ -33,12 +33,7 @@ class Account:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Account:
-        """
-        The account that `as_dict` wrote.
-
-        Raises:
-            KeyError, TypeError, AttributeError: The values are not of that form.
-        """
+        """The account that `as_dict` wrote."""
         return cls.of(api_root=values["api_root"], programme=values["programme"], tenant=values["tenant"])
 
     def as_dict(self) -> dict[str, str | None]:

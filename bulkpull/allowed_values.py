@@ -33,7 +33,6 @@ class RefusedValue:
 
     Attributes:
         name: The field; empty where the model as a whole was refused.
-        kind: pydantic's name for what is wrong, such as `missing` or `extra_forbidden`.
         why: What is allowed, and what was given where that may be shown.
         hint: The allowed word that was probably meant, as a question; `None` when none is near.
     """

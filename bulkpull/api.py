@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bulkpull.errors import SettingsError
 from bulkpull.events import Listener
+from bulkpull.python_wording import python_words
 
 if TYPE_CHECKING:
     import duckdb
@@ -78,18 +79,19 @@ async def export(
         DiskTrouble, LedgerError: `output` cannot be used.
     """
     runner = await _load("bulkpull.api_runs")
-    manifest: Manifest = await runner.run_export(
-        output=output,
-        datasets=datasets,
-        queries=queries,
-        settings=settings,
-        since=since,
-        until=until,
-        everything=everything,
-        reset_types=reset_types,
-        listeners=listeners,
-        credential=credential,
-    )
+    with python_words():
+        manifest: Manifest = await runner.run_export(
+            output=output,
+            datasets=datasets,
+            queries=queries,
+            settings=settings,
+            since=since,
+            until=until,
+            everything=everything,
+            reset_types=reset_types,
+            listeners=listeners,
+            credential=credential,
+        )
     return manifest
 
 
@@ -108,18 +110,19 @@ async def nightly(
     Arguments, result and errors are those of `export`. What is not new is `skipped` in the manifest.
     """
     runner = await _load("bulkpull.api_runs")
-    manifest: Manifest = await runner.run_export(
-        output=output,
-        datasets=datasets,
-        queries=(),
-        settings=settings,
-        since=None,
-        until=None,
-        everything=everything,
-        listeners=listeners,
-        credential=credential,
-        nightly=True,
-    )
+    with python_words():
+        manifest: Manifest = await runner.run_export(
+            output=output,
+            datasets=datasets,
+            queries=(),
+            settings=settings,
+            since=None,
+            until=None,
+            everything=everything,
+            listeners=listeners,
+            credential=credential,
+            nightly=True,
+        )
     return manifest
 
 
@@ -132,7 +135,7 @@ async def resume(
     credential: AzureCredential | None = None,
 ) -> Manifest:
     """
-    Carry on a run that was cut off, or collect one that only submitted its reports, as `bulkpull runs resume` does.
+    Resume a run that was interrupted, or collect one that only submitted its reports, as `bulkpull runs resume` does.
 
     Args:
         run: The id of a run or its beginning; without it the newest unfinished one, else the newest. Of a run that
@@ -147,9 +150,10 @@ async def resume(
         AuthError, OutputLocked, DiskTrouble, LedgerError: As for `export`.
     """
     runner = await _load("bulkpull.api_runs")
-    manifest: Manifest = await runner.resume_run(
-        run, output=output, settings=settings, listeners=listeners, credential=credential
-    )
+    with python_words():
+        manifest: Manifest = await runner.resume_run(
+            run, output=output, settings=settings, listeners=listeners, credential=credential
+        )
     return manifest
 
 
@@ -179,8 +183,9 @@ async def connect(
             installed.
     """
     runner = await _load("bulkpull.api_runs")
-    async with runner.connection(settings, listeners=listeners, credential=credential) as client:
-        yield client
+    with python_words():
+        async with runner.connection(settings, listeners=listeners, credential=credential) as client:
+            yield client
 
 
 async def status(output: str | Path) -> Sequence[Freshness]:
@@ -191,11 +196,12 @@ async def status(output: str | Path) -> Sequence[Freshness]:
         output: An output folder of `export`. It is only read.
 
     Raises:
-        SettingsError: `output` is no folder.
+        SettingsError: `output` is no folder, or is not there.
         DiskTrouble: `current.json` is damaged.
     """
     reading = await _load("bulkpull.read_output")
-    found: Sequence[Freshness] = await asyncio.to_thread(reading.status, output)
+    with python_words():
+        found: Sequence[Freshness] = await asyncio.to_thread(reading.status, output)
     return found
 
 
@@ -212,10 +218,11 @@ async def verify(output: str | Path, *, run: str | None = None, quick: bool = Fa
         What was looked at, and `troubles`: empty where all is well.
 
     Raises:
-        SettingsError: `output` is no folder, or there is no such run.
+        SettingsError: `output` is no folder or is not there, or there is no such run.
     """
     reading = await _load("bulkpull.read_output")
-    found: Findings = await asyncio.to_thread(reading.verify, output, run=run, quick=quick)
+    with python_words():
+        found: Findings = await asyncio.to_thread(reading.verify, output, run=run, quick=quick)
     return found
 
 
@@ -236,7 +243,8 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
             message names what is.
         DiskTrouble: A file of the snapshot is missing, or is none of the folder's own.
     """
-    frame: pl.LazyFrame = import_module("bulkpull.read_output").scan(output, dataset, runs=runs)
+    with python_words():
+        frame: pl.LazyFrame = import_module("bulkpull.read_output").scan(output, dataset, runs=runs)
     return frame
 
 
@@ -251,7 +259,7 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
 
         bulkpull.connect_sql("data").sql('SELECT count(*) FROM "AzureUsage"')
 
-    The views read the snapshots that are current now; connect anew to see later ones. The output folder is only read.
+    The views read the snapshots that are current now; connect again to see later ones. The output folder is only read.
 
     Args:
         output: An output folder of `export`.
@@ -260,17 +268,13 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
         SettingsError: `output` is no folder, nothing is published in it, or the extra `sql` is not installed.
         DiskTrouble: `current.json` is damaged, or a file of a snapshot is missing.
     """
-    connection: duckdb.DuckDBPyConnection = import_module("bulkpull.sql").connect_sql(output)
+    with python_words():
+        connection: duckdb.DuckDBPyConnection = import_module("bulkpull.sql").connect_sql(output)
     return connection
 
 
 async def _load(name: str) -> Any:
-    """
-    A module of this package, loaded in a thread.
-
-    Raises:
-        SettingsError: The event loop that awaits is not asyncio's.
-    """
+    """A module of this package, loaded in a thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

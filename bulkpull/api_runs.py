@@ -26,8 +26,7 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import connected
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.manifest import Manifest
-from bulkpull.output.run_history import load_manifest
-from bulkpull.output.run_listing import ask_ledger
+from bulkpull.output.run_history import ask_ledger, load_manifest
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import create_request
 from bulkpull.pipeline.resume import choose_run, resumed_request
@@ -137,12 +136,7 @@ def settings_for(output: str | Path | None, settings: Settings | None) -> Settin
 
 
 def checked_listeners(given: Listener | Iterable[Listener] | None) -> tuple[Listener, ...]:
-    """
-    The listeners of a call; one alone may stand without a list.
-
-    Raises:
-        SettingsError: One of them cannot be called, or would have to be awaited.
-    """
+    """The listeners of a call; one alone may stand without a list."""
     listeners = (given,) if callable(given) else _as_tuple(given, name="listeners", of="functions")
     for listener in listeners:
         if not callable(listener):

@@ -158,10 +158,6 @@ def read_selections(given: object, *, where: str) -> tuple[Selection, ...]:
     """
     The selections of a settings file, or of whoever else gives several.
 
-    Args:
-        given: A list of tables, or of selections.
-        where: Where they stand, for messages.
-
     Raises:
         SettingsError: One of them is wrong, or two have the same name; the message says which.
     """

@@ -136,12 +136,7 @@ def _rebuild(kind: type[BulkpullError], state: dict[str, object], reason: str) -
 
 
 class _WithPause(BulkpullError):
-    """
-    The server may say how long to wait.
-
-    Args:
-        retry_after_s: The requested pause, seconds; `None` without one.
-    """
+    """The server may say how long to wait."""
 
     def __init__(
         self, what: str, *, retry_after_s: float | None = None, why: str | None = None, fix: str | None = None
@@ -297,7 +292,7 @@ class ServiceTrouble(_WithPause, ReportingError):
 
     cause = "the service or a gateway has an error"
     remedy = (
-        "run the same command again later, it resumes where it stopped; if it happens again, quote the request "
+        "run the same command again later; if it happens again, quote the request "
         "id and the correlation id to Microsoft's support"
     )
 
@@ -358,7 +353,7 @@ class TransferError(BulkpullError):
     """A transfer failed."""
 
     cause = "the network, a proxy, or the remote host"
-    remedy = "check the network with `bulkpull doctor`, then run the same command again: it resumes where it stopped"
+    remedy = "check the network with `bulkpull doctor`, then run the same command again"
 
 
 class NotConnected(TransferError):
@@ -497,7 +492,7 @@ class TooManyReports(BulkpullError):
     """One export may not create more reports for a dataset, counting windows, halves and retries."""
 
     cause = "many windows, or failed windows that are requested again in halves"
-    remedy = "run the same command again, which reuses what has arrived; `reports_per_dataset` or --yes allow more"
+    remedy = "run the same command again, which reuses what has arrived; `reports_per_dataset` (or --yes) allows more"
 
 
 class HeldBack(BulkpullError):

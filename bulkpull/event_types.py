@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
 from enum import IntEnum
+from functools import partial
 from typing import Any, TypeVar, cast, dataclass_transform
 
 present_dataset: ContextVar[str | None] = ContextVar("dataset", default=None)
@@ -27,18 +28,77 @@ class Level(IntEnum):
     ERROR = 40  # a pull lost
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_Type = TypeVar("_Type", bound=type)
+_NAMES: dict[type, str] = {}
+_FIELDS: dict[type, tuple[tuple[str, object, Any], ...]] = {}  # name, default, factory of a default
+_FACTS: dict[type, tuple[str, ...]] = {}
+_OPTIONAL: dict[type, frozenset[str]] = {}
+_set = object.__setattr__
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def _event_class(kind: _Type) -> _Type:
+    """
+    The class with its fields as slots, and what the methods of `Event` know of them.
+
+    Those methods serve all classes: `dataclass` would compile six for each, a tenth of the start of a run.
+    """
+    made: Any = dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(kind)
+    parts = fields(made)
+    _FIELDS[made] = tuple((item.name, item.default, item.default_factory) for item in parts)
+    facts = [item for item in parts if item.name not in ("level", "dataset")]
+    _FACTS[made] = tuple(item.name for item in facts)
+    _OPTIONAL[made] = frozenset(item.name for item in facts if item.default is None)
+    return cast("_Type", made)
+
+
+@_event_class
 class Event:
     """
-    An event of a run.
+    An event of a run; it never changes.
 
     Attributes:
-        level: How much it matters.
         dataset: The dataset that it is about; without one given, the one of the task that makes the event.
     """
 
     level: Level = Level.INFO
     dataset: str | None = field(default_factory=present_dataset.get)
+
+    def __init__(self, **values: object) -> None:
+        cls = type(self)
+        for name, default, factory in _FIELDS[cls]:
+            value = values.pop(name, default)
+            if value is MISSING:
+                if factory is MISSING:
+                    raise TypeError(f"{cls.__name__} lacks {name!r}")
+                value = factory()
+            _set(self, name, value)
+        if values:
+            raise TypeError(f"{cls.__name__} has no {', '.join(map(repr, values))}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise FrozenInstanceError(f"cannot assign to {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"cannot delete {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._values == other._values
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._values))
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name, *_ in _FIELDS[type(self)])
+        return f"{type(self).__name__}({values})"
+
+    def __reduce__(self) -> tuple[Callable[[], Event], tuple[()]]:
+        """For `copy` and `pickle`, which would set attributes."""
+        return partial(type(self), **{name: getattr(self, name) for name, *_ in _FIELDS[type(self)]}), ()
+
+    @property
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name, *_ in _FIELDS[type(self)])
 
     @property
     def name(self) -> str:
@@ -52,32 +112,25 @@ class Event:
         return {name: value for name, value in values.items() if value is not None or name not in _OPTIONAL[type(self)]}
 
 
-_Type = TypeVar("_Type", bound=type[Event])
 EVENTS: dict[str, type[Event]] = {}
 """Every event by its name."""
-_NAMES: dict[type[Event], str] = {}
-_FACTS: dict[type[Event], tuple[str, ...]] = {}
-_OPTIONAL: dict[type[Event], frozenset[str]] = {}
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def event(name: str, level: Level = Level.INFO) -> Callable[[_Type], _Type]:
     """Make a class an event of that name, with a level that a single event may change."""
 
     def make(kind: _Type) -> _Type:
         setattr(kind, "level", level)  # noqa: B010 - the default of the field, which no type checker knows
         kind.__annotations__["level"] = "Level"
-        made: Any = dataclass(frozen=True, slots=True, kw_only=True)(kind)
+        made = _event_class(kind)
         EVENTS[name], _NAMES[made] = made, name
-        facts = [item for item in fields(made) if item.name not in ("level", "dataset")]
-        _FACTS[made] = tuple(item.name for item in facts)
-        _OPTIONAL[made] = frozenset(item.name for item in facts if item.default is None)
-        return cast("_Type", made)
+        return made
 
     return make
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event_class
 class OtherEvent(Event):
     """An event whose class is not here: of another version's log."""
 
@@ -134,7 +187,7 @@ def restore_event(
 
 @event("run.started")
 class RunStarted(Event):
-    """A run begins, or is carried on."""
+    """A run begins, or is resumed."""
 
     run_id: str
     resumed: bool = False
@@ -250,10 +303,10 @@ class QueryDoubled(Event):
 
 @event("report.adopted")
 class ReportAdopted(Event):
-    """A report of the service is used; `standing`: it is a scheduled one."""
+    """A report of the service is used; `scheduled`: it is a scheduled one."""
 
     report_id: str
-    standing: bool | None = None
+    scheduled: bool | None = None
 
 
 @event("report.created")

@@ -13,7 +13,7 @@ from typing import Literal
 
 from bulkpull.catalog import CatalogDataset, MetricKind
 from bulkpull.model import OfferedDataset
-from bulkpull.query.names import can_stand_in_query, unique_names
+from bulkpull.query.render import can_stand_in_query, unique_names
 
 MetricsChoice = Literal["amounts", "all", "none"]
 
@@ -43,9 +43,6 @@ def kind_of_metric(name: str, *, offered: OfferedDataset, known: CatalogDataset 
 
     The catalog tells amounts and counts. A total counts as one only while the column that it sums is listed: without
     that column its values are nowhere else. A metric that the catalog does not know is judged by its name.
-
-    Args:
-        known: The dataset as the catalog has it; `None` where it does not know it.
     """
     documented = known.metric(name) if known else None
     if documented is not None and documented.kind is not MetricKind.TOTAL:
@@ -62,9 +59,6 @@ def select_metrics(offered: OfferedDataset, *, known: CatalogDataset | None, cho
     Choose among the listed metrics of a dataset.
 
     A metric that is listed as a column too is selected as that column, whatever `choice` says.
-
-    Args:
-        choice: `amounts`: those that no listed column holds; `all`; `none`.
     """
     columns = {column.casefold() for column in offered.columns}
     listed = [name for name in unique_names(offered.metrics) if name.casefold() not in columns]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +216,22 @@ class Execution:
         """Whether the status reads failed, error or cancelled, which no document lists (behaviour 110)."""
         word = self.status.casefold()
         return any(mark in word for mark in ("fail", "error", "cancel", "abort"))
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadedFile:
+    """
+    A complete and checked file, as the service stores it.
+
+    Attributes:
+        size_bytes: Stored bytes; repeated fetches are not counted.
+        etag: Of the version that was fetched; `None` when the host gives none.
+        md5: Of the stored bytes, hexadecimal; `None` when the host gives none.
+        vouched_by: What tells that they are all there and unchanged: `length`, `md5`, `end_mark`, `readings`.
+    """
+
+    path: Path
+    size_bytes: int
+    etag: str | None = None
+    md5: str | None = None
+    vouched_by: tuple[str, ...] = ("length",)

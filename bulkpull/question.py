@@ -134,8 +134,13 @@ def _question(pull: Pull, statement: Statement, *, window: Window | None = None)
 
 
 def _read(query_text: str, pull: Pull) -> Statement | None:
+    return _statement(query_text, odd_names((pull.offered,)))
+
+
+@lru_cache(maxsize=256)  # a run asks for the question of each dataset's query, of its stored query and of its snapshot
+def _statement(query_text: str, names: frozenset[str]) -> Statement | None:
     try:
-        return parse(query_text, names=odd_names((pull.offered,)))
+        return parse(query_text, names=names)
     except QueryError:
         return None
 

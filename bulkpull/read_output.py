@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import DiskTrouble, SettingsError
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.freshness import Freshness, find_freshness
 from bulkpull.output.integrity import location_problem
-from bulkpull.output.manifest import Current, CurrentSnapshot
-from bulkpull.output.run_history import resolve_run_id
-from bulkpull.output.run_listing import known_runs, published_by
+from bulkpull.output.run_history import known_runs, published_by, resolve_run_id
 from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Findings, Verifier
 
@@ -33,9 +32,9 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
     name = known.name if known else {name.casefold(): name for name in published}.get(dataset.casefold(), dataset)
     if name not in published:
         there = ", ".join(sorted(published)) or "nothing yet"
-        raise SettingsError(f"no snapshot of {name!r} in {folder}", fix=f"published there: {there}")
+        raise SettingsError(f"no snapshot of {name!r} in {folder.absolute()}", fix=f"published there: {there}")
     if runs is not None:
-        from bulkpull.output.scan_sources import scan_runs  # noqa: PLC0415 - it imports polars
+        from bulkpull.output.scan import scan_runs  # noqa: PLC0415 - it imports polars
 
         return scan_runs(store, name, runs=[runs] if isinstance(runs, str) else list(runs))
     from bulkpull.output.scan import scan_files  # noqa: PLC0415 - it imports polars, half a second
@@ -87,14 +86,19 @@ def check_folder(output: object) -> Path:
     The output folder that a caller names.
 
     Raises:
-        SettingsError: It is a file, or no path at all.
+        SettingsError: There is no such folder, it is a file, or no path at all.
     """
     if not isinstance(output, str | Path) or not str(output).strip():
         raise SettingsError("`output` names no folder", fix="name the folder of an export")
     folder = Path(output).expanduser()
-    if folder.exists() and not folder.is_dir():
+    if not folder.exists():
         raise SettingsError(
-            f"{folder} is no output folder",
+            f"there is no folder {folder.absolute()}",
+            fix="check the name, or export into it first; a relative name is looked for in the present folder",
+        )
+    if not folder.is_dir():
+        raise SettingsError(
+            f"{folder.absolute()} is no output folder",
             why="it is a file",
             fix="name the folder that `current.json` lies in; a single file is read by polars itself",
         )

@@ -30,12 +30,7 @@ FORMS = tuple(dict.fromkeys(form for family in _FAMILIES for form in family))
 
 
 def without_outranked(found: Mapping[str, Any], *, higher: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    The settings of a source, without secrets that a higher source gives in some form.
-
-    Args:
-        higher: The settings of all sources above; `None` there means that the secret shall not be set.
-    """
+    """The settings of a source, without secrets that a higher source gives in some form."""
     beaten = {form for family in _FAMILIES if any(form in higher for form in family) for form in family}
     return {name: value for name, value in found.items() if name not in beaten}
 
@@ -50,13 +45,7 @@ def given_twice(given: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def origins_of_secrets(origins: Mapping[str, str], *, ranks: Iterable[str]) -> dict[str, str]:
-    """
-    Where each form comes from, once what is outranked counts as not given; a secret comes from where its form does.
-
-    Args:
-        origins: By name, as if each setting stood alone.
-        ranks: The origins, the highest first; the last one is that of what is not given.
-    """
+    """Where each form of a secret comes from, once an outranked one counts as not given; a secret, as its form."""
     *given, default = ranks
     effective: dict[str, str] = {}
     for family in _FAMILIES:

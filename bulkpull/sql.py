@@ -47,14 +47,7 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
 
 @dataclass(frozen=True, slots=True)
 class SqlResult:
-    """
-    The first rows of a result.
-
-    Attributes:
-        columns: Their names.
-        rows: At most as many as were asked for.
-        has_more: Whether there are others.
-    """
+    """The first rows of a result."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
@@ -62,14 +55,8 @@ class SqlResult:
 
 
 def first_rows(connection: duckdb.DuckDBPyConnection, query: str, *, most: int) -> SqlResult:
-    """
-    The first rows of the answer to one query.
-
-    Raises:
-        SettingsError: The query is not one that reads, or DuckDB refuses it; with DuckDB's words.
-        DiskTrouble: A file cannot be read.
-    """
-    with _translated():
+    """The first rows of the answer to one query."""
+    with _translated(connection):
         answer = connection.execute(_checked(connection, query))
         rows = answer.fetchmany(most + 1)
         return SqlResult([column[0] for column in answer.description or ()], rows[:most], len(rows) > most)
@@ -79,25 +66,17 @@ def write_answer(connection: duckdb.DuckDBPyConnection, query: str, *, path: Pat
     """
     Write the whole answer to one query as a file, which is replaced.
 
-    Args:
-        file_format: One of `FORMATS`.
-
     Raises:
         SettingsError, DiskTrouble: As `first_rows`; or the file cannot be written.
     """
-    with _translated():
+    with _translated(connection):
         target = str(path).replace("'", "''")
         # A line of its own: the query may end in a comment.
         connection.execute(f"COPY (\n{_checked(connection, query)}\n) TO '{target}' (FORMAT {FORMATS[file_format]})")
 
 
 def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> str:
-    """
-    The query without the semicolon at its end.
-
-    Raises:
-        SettingsError: It is not one statement that reads.
-    """
+    """The query without the semicolon at its end."""
     import duckdb  # noqa: PLC0415 - an extra
 
     statements = connection.extract_statements(query)
@@ -118,7 +97,7 @@ def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> str:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Turn DuckDB's exceptions into ours."""
     import duckdb  # noqa: PLC0415 - an extra
 
@@ -129,6 +108,13 @@ def _translated() -> Iterator[None]:
             "a file cannot be read or written",
             why=_first_line(error),
             fix="check the path; if an export has just replaced a snapshot, run the query again",
+        ) from None
+    except duckdb.CatalogException as error:
+        views = [str(name) for (name,) in connection.execute("SHOW TABLES").fetchall()]
+        raise SettingsError(
+            "DuckDB refuses the query",
+            why=_first_line(error).partition(" Did you mean")[0],  # it suggests tables of its own
+            fix=f"correct the query; published in this folder: {', '.join(views)}",
         ) from None
     except duckdb.Error as error:
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""Suggests the name that was probably meant."""
+"""Suggests the name that was probably meant: one rule for queries, settings, datasets and the simulator's faults."""
 
 from __future__ import annotations
 

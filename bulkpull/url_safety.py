@@ -68,10 +68,6 @@ def check_reach(url: str, *, from_url: str, allowed: Collection[str], what: str)
     """
     Refuse an address that leads closer to this machine than the one that named it.
 
-    Args:
-        from_url: What named it: the API, or the address that redirects.
-        allowed: Hosts that may be closer.
-
     Raises:
         UnsafeAddress: It is on this machine, or in a private or link-local network, and `from_url` is not (case C27).
     """
@@ -107,15 +103,7 @@ def is_loopback(url: str) -> bool:
 
 
 def join_address(base: str, target: str, *, what: str) -> str:
-    """
-    The address that `target` names as seen from `base`.
-
-    Args:
-        what: The name of the address in the error.
-
-    Raises:
-        UnsafeAddress: It is none, such as `http://[::1`.
-    """
+    """The address that `target` names as seen from `base`."""
     try:
         return urljoin(base, target)
     except ValueError:

@@ -20,10 +20,6 @@ def day_of(given: object, *, name: str) -> date:
     A datetime counts where its own zone puts it; without a zone it is UTC. A time that is not midnight UTC is refused,
     because windows begin and end with days.
 
-    Args:
-        given: A date, a datetime, or one of them as an ISO 8601 text.
-        name: The parameter, told in errors.
-
     Raises:
         SettingsError: It is none of these, or no midnight UTC.
     """

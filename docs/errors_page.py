@@ -16,7 +16,7 @@ from pathlib import Path
 from bulkpull import errors
 from bulkpull.auth.token_codes import TOKEN_CODES, TOKEN_ERRORS
 from bulkpull.errors import BulkpullError
-from bulkpull.insights.api_codes import API_STATUSES
+from bulkpull.insights.error_mapping import API_STATUSES
 from bulkpull.transfer.storage_codes import STORAGE_CODES
 
 PAGE = Path(__file__).with_name("errors.md")

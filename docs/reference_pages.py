@@ -1,11 +1,13 @@
 """
-Writes the reference: `docs/settings.md` from the settings' model, and `docs/commands.md` from the program itself.
+Writes the reference: `docs/settings.md` from the settings' model, `docs/commands.md` from the program itself, and
+`docs/python-api.md` from the package's public names.
 
     python docs/reference_pages.py          write the pages
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +15,14 @@ from typing import Any
 
 import typer
 
+import bulkpull
 from bulkpull.cli import app
 from bulkpull.config.settings import Settings
 
 FOLDER = Path(__file__).parent
+MOST_COLUMNS = 110
+_QUOTED = re.compile(r"(?<=: )'([^']*)'")  # an annotation that is not evaluated
+_LONG_NAMES = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Z])")  # the modules before the names of classes
 SETTINGS_HEAD = """\
 # Settings and exit statuses
 
@@ -35,7 +41,7 @@ STATUSES = """
 
 | status | when |
 | --- | --- |
-| 0 | every requested dataset is complete, unchanged, or (only when none was named) not offered to this account |
+| 0 | every requested dataset is complete, skipped (nothing is newer), or (if none was named) not offered to you |
 | 1 | an unexpected fault; no partial data is visible to readers |
 | 2 | wrong usage or settings |
 | 3 | finished, but at least one dataset failed; the others are published. Also: what was named does not exist |
@@ -45,6 +51,14 @@ STATUSES = """
 
 `--json` prints exactly one JSON object to standard output: of an export, the run's manifest. Progress and logs go to
 standard error.
+"""
+PYTHON_HEAD = """\
+# Python reference
+
+<!-- Made by docs/reference_pages.py from the code: change the docstrings, then run `make docs`. -->
+
+The guide is [From Python](python.md). This page has every public name of `bulkpull` with its signature and the first
+sentence of its description; `help(bulkpull.export)` and the site show arguments, results and errors in full.
 """
 COMMANDS_HEAD = """\
 # Commands
@@ -90,10 +104,12 @@ def _walk(words: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _section(words: str, command: Any) -> str:
-    shown = [one for one in command.params if not getattr(one, "hidden", False) and one.name != "help"]
-    arguments = [one for one in shown if one.param_type_name == "argument"]
-    options = [one for one in shown if one.param_type_name == "option"]
-    usage = " ".join([words, *map(_usage, arguments), *(["[OPTIONS]"] if options else [])])
+    # An argument is hidden from the list of options, because the text explains it; usage shows it all the same.
+    arguments = [one for one in command.params if one.param_type_name == "argument"]
+    options = [
+        one for one in command.params if one.param_type_name == "option" and not one.hidden and one.name != "help"
+    ]
+    usage = " ".join([words, *(["[OPTIONS]"] if options else []), *map(_usage, arguments)])
     lines = [f"## {words}", "", f"`{usage}`", "", _plain(command.help or ""), ""]
     if options:
         lines += ["| option | meaning |", "| --- | --- |"]
@@ -113,7 +129,7 @@ def _metavar(parameter: Any) -> str:
 
 
 def _usage(argument: Any) -> str:
-    name = _metavar(argument) + (" ..." if argument.nargs == -1 else "")
+    name = _metavar(argument).strip("[].") + (" ..." if argument.nargs == -1 else "")
     return name if argument.required else f"[{name}]"
 
 
@@ -127,7 +143,58 @@ def _cell(text: str) -> str:
     return _plain(text).replace("|", "\\|").replace("\n\n", " ")
 
 
-PAGES = {"settings.md": settings_page, "commands.md": commands_page}
+def python_page() -> str:
+    """The page of the Python API: every public name with its signature and the first sentence of its description."""
+    named = {name: getattr(bulkpull, name) for name in bulkpull.__all__ if not name.startswith("_")}
+    classes = {name: kind for name, kind in named.items() if inspect.isclass(kind)}
+    errors = {name: kind for name, kind in classes.items() if issubclass(kind, bulkpull.BulkpullError)}
+    lines = [PYTHON_HEAD, "## Functions", ""]
+    for name, function in named.items():
+        if inspect.isfunction(function):
+            lines += [f"### {name}", "", f"```text\n{_signature(name, function)}\n```", "", _first_line(function), ""]
+    plain = ", ".join(f"`{name}`" for name in bulkpull.sync.__all__)
+    lines += ["## bulkpull.sync", "", f"The same without `await`, for scripts and notebooks: {plain}.", ""]
+    lines += ["## Classes", "", "| name | what it is |", "| --- | --- |"]
+    lines += [f"| `{name}` | {_first_line(kind)} |" for name, kind in classes.items() if name not in errors]
+    lines += [
+        f"| `{name}` | `{_LONG_NAMES.sub('', str(alias))}` |"
+        for name, alias in named.items()
+        if not (name in classes or inspect.isfunction(alias) or inspect.ismodule(alias))
+    ]
+    lines += ["", "### Methods of InsightsClient", "", "| method | what it does |", "| --- | --- |"]
+    lines += [
+        f"| `{name}` | {_first_line(method)} |"
+        for name, method in inspect.getmembers(bulkpull.InsightsClient, inspect.isfunction)
+        if not name.startswith("_")
+    ]
+    lines += ["", "## Errors", "", "| name | exit status | when |", "| --- | --- | --- |"]
+    lines += [f"| `{name}` | {kind.exit_code} | {_first_line(kind)} |" for name, kind in errors.items()]
+    return "\n".join([*lines, "", "## Everything in detail", "", "::: bulkpull", ""])
+
+
+def _signature(name: str, function: Any) -> str:
+    """How a function is called: in one line, or one line per argument."""
+    signature = inspect.signature(function)
+    begin = f"async def {name}" if inspect.iscoroutinefunction(function) else f"def {name}"
+    result = f" -> {str(signature.return_annotation).strip(chr(39))}"
+    if inspect.isasyncgenfunction(inspect.unwrap(function)):  # a block, not a loop
+        begin, result = f"async with {name}", " as client"
+    parameters = [_QUOTED.sub(r"\1", str(parameter)) for parameter in signature.parameters.values()]
+    is_keyword = [kind.kind is inspect.Parameter.KEYWORD_ONLY for kind in signature.parameters.values()]
+    if any(is_keyword):
+        parameters.insert(is_keyword.index(True), "*")
+    line = f"{begin}({', '.join(parameters)}){result}"
+    if len(line) <= MOST_COLUMNS:
+        return line
+    return "\n".join([f"{begin}(", *(f"    {part}," for part in parameters), f"){result}"])
+
+
+def _first_line(described: Any) -> str:
+    """The first sentence or line of a description."""
+    return _cell((inspect.getdoc(described) or "").partition("\n\n")[0])
+
+
+PAGES = {"settings.md": settings_page, "commands.md": commands_page, "python-api.md": python_page}
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from bulkpull.observability import recorder, run_log
 from bulkpull.observability.telemetry import spans
 from bulkpull.output import ledger_db, lock, verify
 from bulkpull.pipeline import run, run_cleanup
-from bulkpull.pipeline.steps import converter, download, submit
+from bulkpull.pipeline.steps import convert, converter_process, download, submit
 from bulkpull.platforms import windows
 from bulkpull.transfer import signed_link, stream_to_file, transfer
 from bulkpull.transport import messages, rate_limit, retry
@@ -115,15 +115,16 @@ WAITS = (
     ),
     Wait(
         "transfer/transfer.py",
-        "the pause before a stretch is asked for again",
+        "the time between two requests of the same segment",
         f"at least {transfer.PAUSE_S:g} s",
         "`Transfer`",
-        "asked again",
+        "requested again; after a request that brought no share of the file, a backoff comes as well",
     ),
     Wait(
         "transfer/signed_link.py",
         "a link that is accepted",
-        f"{len(signed_link.FRESH_LINK_PAUSES_S)} fresh links over {sum(signed_link.FRESH_LINK_PAUSES_S):g} s",
+        f"{len(signed_link.FRESH_LINK_PAUSES_S)} fresh links over {sum(signed_link.FRESH_LINK_PAUSES_S):g} s; "
+        "none before the first, where the old link has brought a share of the file",
         "`SignedLink`",
         "the dataset fails; its report stays",
     ),
@@ -237,16 +238,23 @@ WAITS = (
         "ordered then",
     ),
     Wait(
-        "pipeline/steps/converter.py",
+        "pipeline/steps/convert.py",
+        "a small file's turn in the conversion process that small files share",
+        f"{convert.TURN_S:g} s",
+        "`convert_report`",
+        "another process converts it",
+    ),
+    Wait(
+        "pipeline/steps/converter_process.py",
         "a heartbeat of the conversion process",
-        f"{2 * converter.SILENCE_S:g} s",
+        f"{2 * converter_process.SILENCE_S:g} s",
         "`Converter`",
         "it is killed; a second one, then the dataset fails, report and download stay",
     ),
     Wait(
-        "pipeline/steps/converter.py",
+        "pipeline/steps/converter_process.py",
         "the conversion process to work",
-        f"{converter.STILL_S:g} s without processor time",
+        f"{converter_process.STILL_S:g} s without processor time",
         "`Converter`",
         "the same",
     ),
@@ -258,7 +266,7 @@ WAITS = (
         "the rest is fetched again",
     ),
     Wait(
-        "pipeline/time_limit.py",
+        "pipeline/resource_limits.py",
         "the run",
         "`run_timeout_seconds`",
         "`Run`",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import itertools
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import trustme
+import warm_programs
 from hypothesis import settings
 from in_process import without_child_processes
 
@@ -18,27 +24,43 @@ settings.register_profile("few", deadline=None, max_examples=30)
 settings.register_profile("all", deadline=None)
 settings.load_profile("all" if os.environ.get("TRIALS") == "all" else "few")
 
-# Programs that tests start compile the package once, also where the machine's owner wants no bytecode kept.
+# Tests, and programs that they start, are compiled once, also where the machine's owner wants no bytecode kept.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
+_ORDER = {"browser": 0, "storage": 1, "trials": 2}
 _numbers = itertools.count()
 _own_folder: TemporaryDirectory[str] | None = None
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """
     Let this process and all that it starts trust one authority, which signs nothing, instead of the system's.
 
     Every run and every start of the program reads all of them, which takes longer than a small export.
     """
     global _own_folder  # noqa: PLW0603 - lives as long as the process
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        return  # the first process has done it for all
-    _own_folder = TemporaryDirectory(prefix="bulkpull-tests-")
-    trusted = Path(_own_folder.name)
-    (trusted / "authority.pem").write_bytes(trustme.CA().cert_pem.bytes())
-    (trusted / "none").mkdir()
-    os.environ |= {"SSL_CERT_FILE": str(trusted / "authority.pem"), "SSL_CERT_DIR": str(trusted / "none")}
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # else the first process has done it for all
+        _own_folder = TemporaryDirectory(prefix="bulkpull-tests-")
+        trusted = Path(_own_folder.name)
+        (trusted / "authority.pem").write_bytes(trustme.CA().cert_pem.bytes())
+        (trusted / "none").mkdir()
+        os.environ |= {"SSL_CERT_FILE": str(trusted / "authority.pem"), "SSL_CERT_DIR": str(trusted / "none")}
+    if os.environ.get("TRIALS") == "all":
+        return
+    _take_one_thread_for_tables()
+    if sys.platform == "linux":
+        starts = warm_programs.install(os.environ)
+        config.add_cleanup(starts.close)
+
+
+def _take_one_thread_for_tables() -> None:
+    """Let polars have one thread in this process, and as ever in others: idle ones keep looking for work."""
+    name = "POLARS_MAX_THREADS"
+    if name not in os.environ:
+        os.environ[name] = "1"
+        importlib.import_module("polars").thread_pool_size()  # makes them
+        del os.environ[name]
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -47,9 +69,40 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores + (cores + 1) // 2
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Look for no garbage among what collection makes: it stays to the end."""
+    gc.disable()
+    _import_a_part_first(session.config)
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _import_a_part_first(config: pytest.Config) -> None:
+    """
+    Let each worker import the tests from another place on, so that each file is compiled by one of them only.
+
+    Compiling with pytest's assertions is most of the time of a first collection. What cannot be imported is reported by
+    the collection itself.
+    """
+    worker = getattr(config, "workerinput", None)
+    if worker is None or config.args != config.getini("testpaths"):
+        return
+    files = sorted(Path(__file__).parent.rglob("test_*.py"))
+    first = len(files) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    for file in files[first:] + files[:first]:
+        if str(file.parent) not in sys.path:
+            sys.path.insert(0, str(file.parent))
+        with suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(file.stem)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests that take longest begin first, so that no worker is left alone with one of them."""
-    items.sort(key=lambda item: "trials" not in item.path.parts)
+    """Let the tests begin first that wait for other programs or take longest: no worker is left alone with one."""
+    items.sort(key=lambda item: _ORDER.get(item.path.parent.name, len(_ORDER)))
 
 
 @pytest.fixture(autouse=True)

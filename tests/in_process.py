@@ -31,5 +31,5 @@ def without_child_processes() -> Iterator[None]:
     """Within the block a run of this process converts in a thread of its own; programs that it starts do not."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("bulkpull.pipeline.steps.convert._in_child", _convert_here)
-        patched.setattr("bulkpull.pipeline.run_datasets.warm_up", _no_spares)
+        patched.setattr("bulkpull.pipeline.steps.convert.warm_up", _no_spares)
         yield

@@ -13,17 +13,8 @@ import polars as pl
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.type_inference import type_name
 from bulkpull.output.atomic_files import replace_symlink
-from bulkpull.output.manifest import (
-    Current,
-    CurrentSnapshot,
-    DatasetRecord,
-    Manifest,
-    PublishedColumn,
-    PublishedFile,
-    Requests,
-    Tool,
-    status_of,
-)
+from bulkpull.output.current import Current, CurrentSnapshot
+from bulkpull.output.manifest import DatasetRecord, Manifest, PublishedColumn, PublishedFile, Requests, Tool, status_of
 from bulkpull.output.store import LocalStore
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -82,8 +73,8 @@ def write_manifest(
     manifest = Manifest(
         run_id=run_id,
         status=status_of(list(records)),
-        started_at=iso_utc(begun),
-        finished_at=iso_utc(begun + took),
+        started_at=begun,
+        finished_at=begun + took,
         tool=Tool(version="1"),
         api_base_url="https://x",
         requests=Requests(total=3),

@@ -24,7 +24,7 @@ from anyio._backends import _asyncio as anyio_internals
 from bulkpull.auth.token_endpoint import AccessToken
 from bulkpull.events import Event, Events
 from bulkpull.insights.client import InsightsClient
-from bulkpull.pipeline.steps import converter
+from bulkpull.pipeline.steps import converter_process
 from bulkpull.transport.http import Http
 from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
@@ -171,7 +171,7 @@ def _children_work(loop: asyncio.AbstractEventLoop) -> bool:
         coroutine: Any = task.get_coro()
         while coroutine is not None:
             code = getattr(coroutine, "cr_code", None)
-            if code is not None and code.co_filename == converter.__file__:
+            if code is not None and code.co_filename == converter_process.__file__:
                 return True
             coroutine = getattr(coroutine, "cr_await", None)
     return False

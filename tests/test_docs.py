@@ -63,7 +63,7 @@ def service() -> Iterator[dict[str, str]]:
     beside = str(Path(sys.executable).parent)
     # The simulator's user signs in by password; the settings for nights name the refresh token.
     quick = {"BULKPULL_GRANT": "password", "BULKPULL_POLL_INITIAL_SECONDS": "0.02", "BULKPULL_POLL_MAX_SECONDS": "0.1"}
-    scenario = Scenario(rows=40, datasets=_DATASETS)
+    scenario = Scenario(rows=40, datasets=_DATASETS, device_polls=0)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(Simulator(scenario)) as simulator:
         yield kept | simulator.environment | quick | {"PATH": f"{beside}:{kept['PATH']}", "COLUMNS": "80"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -69,8 +70,9 @@ def test_json_text_reads_as_the_same_values_and_holds_no_raw_character_that_acts
 @given(reason=ANY_TEXT)
 def test_a_manifest_can_be_written_whatever_it_says(reason: str) -> None:
     record = DatasetRecord(dataset="Profile", status="failed", reason=reason, earlier_types={reason: "String"})
+    now = datetime(2026, 11, 23, 2, tzinfo=UTC)
     manifest = Manifest(
-        run_id="r", status="failed", started_at="", finished_at="", tool=Tool(version="1"), api_base_url=reason,
+        run_id="r", status="failed", started_at=now, finished_at=now, tool=Tool(version="1"), api_base_url=reason,
         requests=Requests(), datasets=[record], notes=[reason],
     )  # fmt: skip
 

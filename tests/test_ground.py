@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 from hypothesis import given
@@ -223,6 +225,21 @@ def test_an_event_is_restored_from_the_facts_that_it_tells(name: str) -> None:
 
     assert (event.name, event.dataset, type(event)) == (name, "Profile", EVENTS[name])
     assert restore_event(name, event.facts, dataset="Profile", level=event.level) == event
+
+
+def test_an_event_is_a_value_that_never_changes() -> None:
+    waited, other = QuotaReached(wait_s=2.0, limit=5), QuotaReached(wait_s=3.0, limit=5)
+
+    assert waited == replace(other, wait_s=2.0) == copy.copy(waited) == pickle.loads(pickle.dumps(waited))  # noqa: S301 - our own
+    assert len({waited, other, replace(other, wait_s=2.0)}) == 2
+    with pytest.raises(FrozenInstanceError):
+        waited.limit = 6  # type: ignore[misc]  # what is tested
+    with pytest.raises(FrozenInstanceError):
+        del waited.limit
+    with pytest.raises(TypeError, match="lacks 'wait_s'"):
+        QuotaReached(limit=5)  # type: ignore[call-arg]  # the same
+    with pytest.raises(TypeError, match="has no 'colour'"):
+        QuotaReached(wait_s=2.0, limit=5, colour="red")  # type: ignore[call-arg]  # the same
 
 
 def test_a_logged_fact_of_another_kind_is_empty_and_an_unknown_event_keeps_all() -> None:

@@ -10,10 +10,11 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
-    "_version", "allowed_values", "catalog", "child_environment", "child_process", "clock", "config", "custom_query",
+    "_version", "allowed_values", "catalog", "child_process", "clock", "config", "custom_query",
     "window_bounds", "errors", "event_types", "events", "foreign_text", "formatting", "account", "metric_selection",
     "model",
-    "platforms", "query", "question", "redact", "secret_sources", "suggestions", "timespans", "url_safety",
+    "platforms", "python_wording", "query", "question", "redact", "secret_sources", "suggestions", "timespans",
+    "url_safety",
 }  # fmt: skip
 FILES_AND_NET = GROUND | {"transport", "output", "conversion"}
 MAY_IMPORT = {
@@ -41,12 +42,11 @@ PURE = (
     "transport/proxy_errors.py",
     "insights/report_orders.py",
     "insights/lost_creation.py",
-    "pipeline/nightly/decide.py",
+    "pipeline/nightly/decision_rules.py",
     "pipeline/outcome.py",
     "pipeline/plan.py",
     "pipeline/plan_names.py",
     "pipeline/publication/publish_checks.py",
-    "pipeline/publication/publish_notes.py",
     "pipeline/publication/snapshot_facts.py",
     "window_bounds.py",
     "metric_selection.py",
@@ -145,7 +145,7 @@ WORKS_ON_PATHS = {
     "observability/recorder.py": "the run's log and page, for messages",
     "observability/run_log.py": "the run's log, which is appended to",
     "output/lock.py": "the private folder",
-    "output/run_listing.py": "the ledger",
+    "output/run_history.py": "the ledger",
     "output/store.py": "it is the door",
     "output/workspace.py": "staging",
     "pipeline/context.py": "the private folder",

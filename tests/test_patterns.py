@@ -24,7 +24,7 @@ MANY = 64
 """A repetition that may go on longer than this can make a search quadratic."""
 # Texts that no other side can send: an option typed by the user, the package's own list of libraries, and names of
 # folders, of which no file system has any longer than 255 bytes.
-OWN_TEXTS = {"bulkpull.cli.durations", "bulkpull.checks.versions", "bulkpull.output.retention"}
+OWN_TEXTS = {"bulkpull.cli.options", "bulkpull.checks.versions", "bulkpull.output.retention"}
 _ANYWHERE = r"\b{name}\.(search|sub|subn|finditer|findall|split)\("
 
 
@@ -41,6 +41,8 @@ def held(value: object) -> Iterator[re.Pattern[Any]]:
 
 def inline(source: str) -> Iterator[tuple[re.Pattern[Any], bool]]:
     """The patterns that are written where they are used, as in `re.search("…", text)`."""
+    if not re.search(r"\bre\s*\.", source):
+        return
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
             of, pattern = node.func.value, node.args[0]

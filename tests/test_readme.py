@@ -12,6 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import bulkpull
 from bulkpull import errors
 from bulkpull.cli import app
 from bulkpull.config.settings import Settings
@@ -93,3 +94,26 @@ def test_the_readme_shows_commands() -> None:
 
 def test_the_two_commands_for_a_new_machine_are_named() -> None:
     assert "$ make demo\n$ make test\n" in README
+
+
+def test_the_python_reference_has_every_public_name_without_being_built() -> None:
+    page = (DOCS / "python-api.md").read_text(encoding="utf-8")
+
+    for name in bulkpull.__all__:
+        assert name.startswith("_") or name == "sync" or f"### {name}\n" in page or f"| `{name}` |" in page, name
+    assert "    since: date | str | None = None,\n" in page
+    assert "async with connect(" in page
+
+
+def test_usage_shows_the_arguments_of_a_command_and_which_may_be_left_out() -> None:
+    page = (DOCS / "commands.md").read_text(encoding="utf-8")
+
+    for usage in (
+        "export [OPTIONS] [DATASET ...]",
+        "sql [OPTIONS] QUERY",
+        "executions [OPTIONS] REPORT_ID",
+        "queries delete [OPTIONS] ID ...",
+        "reports delete [OPTIONS] [ID ...]",
+        "runs show [OPTIONS] [RUN]",
+    ):
+        assert f"`bulkpull {usage}`\n" in page

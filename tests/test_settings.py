@@ -85,6 +85,14 @@ def test_blanks_around_a_value_are_dropped() -> None:
     [
         ("requests_per_secnd = 3", ("unknown setting `requests_per_secnd`", "did you mean `requests_per_second`")),
         ("nonsense = 3", ("unknown setting `nonsense`", "allowed are: api_base_url")),
+        (
+            "retian_runs = 3\noutptu = 'x'",
+            (
+                "unknown settings `retian_runs`, `outptu`; did you mean `retain_runs` and `output`?",
+                "allowed are: api_base_url",
+            ),
+        ),
+        ("retian_runs = 3\nnonsense = 3", ("did you mean `retain_runs`? allowed are: api_base_url",)),
         ("retain_runs = 'many'", ("`retain_runs` is not valid", "a whole number of at least 1, not `many`")),
         ("retain_runs = 2.5", ("`retain_runs` is not valid", "a whole number of at least 1, not `2.5`")),
         ("retain_runs = 0", ("`retain_runs` is not valid", "a whole number of at least 1, not `0`")),

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import SettingsError
-from bulkpull.pipeline.windows.timespan import check_timespan, choose_timespan
-from bulkpull.timespans import has_time_axis, is_span_name, order_by_length, span_days
+from bulkpull.timespans import check_timespan, choose_timespan, has_time_axis, is_span_name, order_by_length, span_days
 
 CATALOG = load_catalog()
 DEFAULT = CATALOG.default_timespan

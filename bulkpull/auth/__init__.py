@@ -6,8 +6,7 @@ The cache is in a folder of the user, never in an output folder, and encrypted b
 
 from __future__ import annotations
 
-from bulkpull.auth.token_cache import TokenCache, open_token_cache
-from bulkpull.auth.token_entry import Identity, TokenEntry, token_fingerprint
+from bulkpull.auth.token_cache import Identity, TokenCache, TokenEntry, open_token_cache, token_fingerprint
 from bulkpull.auth.token_rotation import TokenRotation
 
 __all__ = ["Identity", "TokenCache", "TokenEntry", "TokenRotation", "open_token_cache", "token_fingerprint"]

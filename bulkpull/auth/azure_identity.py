@@ -1,5 +1,5 @@
 """
-Tokens from any credential of the Azure libraries, or from any object with their `get_token`.
+Tokens from any credential of the Azure libraries, or any object with their `get_token`; secrets from a Key Vault.
 
 The credential decides how to sign in. This module decides when to renew a token, and shares one renewal among all
 callers, as for our own token endpoint.
@@ -20,6 +20,7 @@ from bulkpull.auth.grants import life_of, margin_of
 from bulkpull.auth.token_endpoint import AccessToken
 from bulkpull.auth.token_errors import first_sentence
 from bulkpull.clock import Clock
+from bulkpull.config.secrets import VaultReference
 from bulkpull.errors import AuthError, BulkpullError, NotConnected, SettingsError
 from bulkpull.event_types import TokenRenewed
 from bulkpull.events import Events
@@ -58,9 +59,6 @@ class CredentialTokens:
 
     The credential keeps tokens itself and may give the same one again after it was refused; then the API refuses it
     once more, with an event.
-
-    Args:
-        resource: The API, whose `.default` scope is asked for.
     """
 
     def __init__(self, credential: AzureCredential, *, resource: str, clock: Clock, events: Events) -> None:
@@ -120,12 +118,7 @@ class CredentialTokens:
 
 @asynccontextmanager
 async def default_credential() -> AsyncIterator[AzureCredential]:
-    """
-    Whoever this machine is to Azure: environment, workload or managed identity, or `az login`.
-
-    Raises:
-        SettingsError: The library is not installed.
-    """
+    """Whoever this machine is to Azure: environment, workload or managed identity, or `az login`."""
     try:
         from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - an extra, and slow to load
     except ImportError:
@@ -157,3 +150,37 @@ def _is_app_only(token: str) -> bool:
     except ValueError:
         return False
     return isinstance(claims, dict) and (claims.get("idtyp") == "app" or "scp" not in claims)
+
+
+async def fetch_secret(reference: VaultReference, *, setting: str) -> str:
+    """
+    Ask the vault, as whoever this machine is to Azure: environment, workload or managed identity, or `az login`.
+
+    Raises:
+        SettingsError: The libraries are not installed.
+        AuthError: The vault gives no such secret to this identity.
+    """
+    what = f"`{setting}`: the secret {reference.name} of {reference.vault_url} cannot be read"
+    try:
+        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - an extra, and slow to load
+        from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415 - the same
+    except ImportError:
+        raise SettingsError(
+            what, why="the libraries for Azure are not installed", fix="pip install 'bulkpull[azure]'"
+        ) from None
+    refused: Exception
+    try:
+        async with DefaultAzureCredential() as credential, SecretClient(reference.vault_url, credential) as client:
+            value = (await client.get_secret(reference.name, reference.version)).value
+    except Exception as error:  # noqa: BLE001 - the libraries raise errors of many families, with addresses in them
+        refused = error
+    else:
+        if value:
+            register_secret(value)
+            return value
+        refused = ValueError("it is empty")
+    raise AuthError(
+        what,
+        why=first_sentence(str(refused)) or type(refused).__name__,
+        fix="check the reference, and that this machine's identity has the role Key Vault Secrets User there",
+    )

@@ -63,10 +63,6 @@ def load_certificate(path: Path, *, password: str | None) -> Certificate:
     Read a PEM file that holds a private key (RSA) and its certificate, in any order.
 
     Reads the disk.
-
-    Raises:
-        SettingsError: It cannot be read, one of the two is missing, the passphrase is wrong or missing, the key is of
-            another kind or is not the certificate's, or the libraries for it are not installed.
     """
     what = f"`client_certificate_file` {path} cannot be used"
     try:

@@ -60,9 +60,6 @@ async def sign_in_by_device_code(
     """
     Ask for a device code, show it, and wait until the person has signed in.
 
-    Args:
-        show: Tells the person.
-
     Raises:
         SettingsError: MSAL is not installed, or `token_url` is not one that it can make something of.
         AuthError: Tenant or client is missing, the directory refuses, or the person did not sign in.

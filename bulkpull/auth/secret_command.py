@@ -9,8 +9,7 @@ import anyio
 from anyio.abc import ByteReceiveStream
 
 from bulkpull import platforms
-from bulkpull.child_environment import without_secrets
-from bulkpull.child_process import end_process
+from bulkpull.child_process import end_process, without_secrets
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.redact import register_secret
 
@@ -26,10 +25,6 @@ async def read_from_command(command: str, *, setting: str, within_s: float = LON
 
     The program is run without a shell and without input. Its environment is this program's without any setting and any
     secret. What it writes is never shown, whether it is the secret or an error.
-
-    Args:
-        command: The program and its arguments, quoted as for a shell.
-        setting: The setting that names it; told in errors.
 
     Raises:
         SettingsError: There is no such program, or it may not be run.

@@ -10,9 +10,9 @@ from anyio import to_thread
 from pydantic import SecretStr
 
 from bulkpull.auth import TokenCache, TokenEntry, TokenRotation, open_token_cache
+from bulkpull.auth.azure_identity import fetch_secret
 from bulkpull.auth.certificate import load_certificate
 from bulkpull.auth.grants import Credentials, Grant
-from bulkpull.auth.key_vault import fetch_secret
 from bulkpull.auth.secret_command import read_from_command
 from bulkpull.clock import Clock
 from bulkpull.config.secrets import vault_reference
@@ -32,14 +32,34 @@ class SignIn:
 
 
 async def choose_grant(settings: Settings) -> str:
+    """How this run would sign in: one of our grants, or `azure`; asks nobody."""
+    return (await _choose(settings, seed=_plain(settings.refresh_token)))[0]
+
+
+async def describe_sign_in(settings: Settings) -> str:
     """
-    How this run would sign in: one of our grants, or `azure`; asks nobody.
+    How this run would sign in and as whom, and which secret it would not send; asks nobody.
 
     Raises:
-        AuthError: A credential is missing: it is neither set nor kept from an earlier sign-in.
-        SettingsError: The token cache would lie in the output folder.
+        AuthError, SettingsError: As `choose_grant`.
     """
-    return (await _choose(settings, seed=_plain(settings.refresh_token)))[0]
+    grant, _, stored = await _choose(settings, seed=_plain(settings.refresh_token))
+    user = f" of {stored.account}" if stored and stored.account else ""
+    match grant:
+        case "azure":
+            return "the identity of this machine in Azure (`grant` is azure)"
+        case "password":
+            return f"the password of {settings.username}"
+        case "client_credentials":
+            return "the application itself, without a user"
+    if stored is None:
+        return "`refresh_token` of the settings"
+    if not stored.public:
+        return f"the newest refresh token{user} from the token cache"
+    unused = [name for name in ("client_secret", "client_certificate_file", "password") if settings.has(name)]
+    listed = " and ".join(f"`{name}`" for name in unused)
+    rest = f"; {listed} {'is' if len(unused) == 1 else 'are'} not sent, and so not checked" if unused else ""
+    return f"the sign-in{user} that `bulkpull auth login` stored{rest}"
 
 
 async def prepare_sign_in(settings: Settings, *, events: Events, clock: Clock) -> SignIn:
@@ -83,10 +103,17 @@ async def _choose(settings: Settings, *, seed: str | None) -> tuple[str, TokenCa
     try:
         grant = settings.chosen_grant(kept=entry is not None, public=entry is not None and entry.public)
     except AuthError as missing:
-        if unread is None or cache is None:
+        if cache is None or settings.grant not in (None, "refresh_token"):
             raise
-        why = f"the token cache {cache.folder} cannot be read: {unread}"
-        raise AuthError(missing.what, why=why, fix=missing.fix) from None
+        if unread is not None:
+            found_there = f"the token cache {cache.folder} cannot be read: {unread}"
+        elif others := await to_thread.run_sync(cache.other_sign_ins):
+            found_there = f"the token cache has only a sign-in {' and one '.join(others)}"
+        else:
+            found_there = f"the token cache {cache.folder} holds no sign-in for them"
+        why = f"{missing.why}; {found_there}"
+        unset = "unset `username` to use that sign-in; or " if "without `username`" in found_there else ""
+        raise AuthError(missing.what, why=why, fix=f"{unset}{missing.fix}") from None
     return grant, cache, entry
 
 

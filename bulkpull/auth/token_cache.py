@@ -3,37 +3,97 @@ The token cache of one sign-in: its entry, and the lock between processes.
 
 A folder of mode 0700 holds, per sign-in, `NAME.json` (a private file) or `NAME.bin` (the system's), and `NAME.lock`.
 Where the folder that the settings name is shared with others, it keeps its mode, and a private one is made within it.
+
+A refresh token in the settings is the seed of a chain: each redemption may return the next token. The cached token is
+used instead of the seed as long as the seed stays the same; a new seed in the settings wins.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bulkpull import platforms
-from bulkpull.auth.token_entry import Identity, TokenEntry, parse_token_entry
 from bulkpull.auth.token_stores import PrivateFile, Store, system_store
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.redact import register_secret
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose tokens these are: application, user where the settings name one, and the endpoint that gives them."""
+
+    tenant_id: str
+    client_id: str
+    token_url: str
+    username: str | None = None
+
+    @property
+    def name(self) -> str:
+        """A file name that reveals nothing; the same for the same sign-in, whatever its letter case."""
+        identity = "\n".join((self.tenant_id, self.client_id, self.token_url, self.username or ""))
+        return hashlib.sha256(identity.casefold().encode()).hexdigest()[:32]
+
+
+class TokenEntry(BaseModel):
+    """
+    One sign-in.
+
+    Attributes:
+        account: The user who signed in, as far as it is known.
+        public: The token was given to a client without a secret, and is redeemed without one.
+        descends_from: Fingerprint of the seed in the settings that this token came from, or replaced when a person
+            signed in; `None` when there was none.
+        kept_at: ISO 8601, UTC.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    version: Literal[1] = 1
+    tenant_id: str
+    client_id: str
+    token_url: str
+    account: str | None = None
+    public: bool = False
+    descends_from: str | None = None
+    kept_at: str
+    refresh_token: str = Field(repr=False, min_length=1)
+
+    def supersedes(self, seed: str | None) -> bool:
+        """Whether this token is to be used although the settings hold `seed`."""
+        return seed is None or self.refresh_token == seed or self.descends_from == token_fingerprint(seed)
+
+
+def token_fingerprint(refresh_token: str) -> str:
+    """SHA-256 of a token: identifies it without revealing it."""
+    return hashlib.sha256(refresh_token.encode()).hexdigest()
+
+
+def parse_token_entry(text: str) -> TokenEntry:
+    """The entry in `text`."""
+    try:
+        return TokenEntry.model_validate_json(text)
+    except ValidationError:
+        raise ValueError("it is damaged, or of a later version of bulkpull") from None
+
 
 _WITHIN_SHARED = "bulkpull-tokens"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class TokenCache:
-    """
-    Reads and writes one entry; every method reads or writes the disk and raises `OSError` where that refuses.
-
-    Args:
-        encrypt: Prefer the operating system's store.
-    """
+    """Reads and writes one entry; every method reads or writes the disk and raises `OSError` where that refuses."""
 
     def __init__(self, folder: Path, identity: Identity, *, encrypt: bool) -> None:
         self.folder, self.identity = folder, identity
@@ -73,6 +133,24 @@ class TokenCache:
                 return self._read(text), self._system
         text = self._file.load()
         return (self._read(text), self._file) if text else None
+
+    def other_sign_ins(self) -> list[str]:
+        """
+        The sign-ins of the same application with another `username`, or without one, in words.
+
+        Entries in the system's store are not looked at.
+        """
+        found: list[str] = []
+        nameless = replace(self.identity, username=None).name
+        for path in sorted(self.folder.glob("*.json")) if self.folder.is_dir() else ():
+            with suppress(OSError, ValueError):
+                entry = parse_token_entry(path.read_text(encoding="utf-8"))
+                mine = self.identity
+                application = (entry.tenant_id, entry.client_id, entry.token_url)
+                if path.stem != mine.name and application == (mine.tenant_id, mine.client_id, mine.token_url):
+                    made = "made without `username`" if path.stem == nameless else "made with another `username`"
+                    found.append(f"of {entry.account or 'an unnamed user'}, {made}")
+        return found
 
     def save(self, entry: TokenEntry) -> Store:
         """Replace the entry, durably; returns where it lies now. Nothing is left in the other place."""

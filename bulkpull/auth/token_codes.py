@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bulkpull.transport.answer_kinds import AnswerKind
+from bulkpull.transport.messages import AnswerKind
 
 _SECURE_MODEL = (
     "sign in once with MFA, by `bulkpull auth login` or with a refresh token of yours "
@@ -27,7 +27,6 @@ class TokenCode:
     What a code means.
 
     Attributes:
-        cause, step: In words; a passing code needs no step.
         pause_s: The least pause before the next try, seconds; `None` for the usual backoff.
     """
 

@@ -16,17 +16,16 @@ from typing import Protocol
 import anyio
 
 from bulkpull.auth.grants import Credentials, Grant, life_of, margin_of, token_form
-from bulkpull.auth.refresh_tokens import InMemory, RefreshTokens
 from bulkpull.auth.token_errors import UnknownRefusal, judge_token_reply
+from bulkpull.auth.token_rotation import InMemory, RefreshTokens
 from bulkpull.clock import Clock
 from bulkpull.errors import AuthError, BulkpullError, UnexpectedReply
 from bulkpull.event_types import TokenRenewed, TokenUnusable
 from bulkpull.events import Events
 from bulkpull.redact import register_secret
-from bulkpull.transport.answer_kinds import UNKNOWN_TRIES
 from bulkpull.transport.http import Http, Reply, Request
 from bulkpull.transport.json_fields import json_object
-from bulkpull.transport.messages import request_id_in
+from bulkpull.transport.messages import UNKNOWN_TRIES, request_id_in
 from bulkpull.transport.rate_limit import parse_retry_after
 from bulkpull.transport.retry import Retrier
 from bulkpull.url_safety import check_address, origin

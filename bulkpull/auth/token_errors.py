@@ -15,9 +15,8 @@ from typing import Any
 from bulkpull.auth.token_codes import TOKEN_CODES, UNKNOWN_STEP, find_token_code
 from bulkpull.errors import AuthError, ServiceTrouble, Throttled, UnexpectedReply
 from bulkpull.redact import printable
-from bulkpull.transport.answer_kinds import AnswerKind
 from bulkpull.transport.json_fields import json_object, shown, text
-from bulkpull.transport.messages import request_id_in
+from bulkpull.transport.messages import AnswerKind, request_id_in
 from bulkpull.transport.proxy_errors import proxy_refusal
 
 # Ids that Microsoft's support asks for; nothing else is quoted as one.
@@ -25,12 +24,7 @@ _ID = re.compile(r"[0-9A-Za-z-]{8,64}")
 
 
 class UnknownRefusal(UnexpectedReply):
-    """
-    An error that no table knows: it is retried, and quoted if it stays.
-
-    Attributes:
-        final: What it is told as once it was repeated often enough.
-    """
+    """An error that no table knows: it is retried, and quoted if it stays."""
 
     def __init__(self, final: AuthError) -> None:
         self.final = final

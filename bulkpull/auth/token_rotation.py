@@ -8,13 +8,13 @@ it. A cache that cannot be used causes a warning: the run continues with the tok
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 import anyio
 from anyio import to_thread
 
-from bulkpull.auth.token_cache import TokenCache
-from bulkpull.auth.token_entry import TokenEntry, token_fingerprint
+from bulkpull.auth.token_cache import TokenCache, TokenEntry, token_fingerprint
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.event_types import Event, TokenCacheUnread, TokenNotKept
 from bulkpull.events import Events
@@ -24,13 +24,52 @@ LONGEST_TURN_S = 90.0
 _LOOK_EVERY_S = 0.1
 
 
-class TokenRotation:
-    """
-    Keeps one sign-in's newest refresh token.
+class KeptToken(Protocol):
+    """A refresh token that was kept."""
 
-    Args:
-        seed: The refresh token of the settings, if they hold one.
-    """
+    @property
+    def refresh_token(self) -> str:
+        """The token itself."""
+        ...
+
+    @property
+    def public(self) -> bool:
+        """It was given to a client without a secret, and is redeemed without one (else AADSTS700025)."""
+        ...
+
+
+class RefreshTokens(Protocol):
+    """Persistent storage for the newest refresh token."""
+
+    def locked(self) -> AbstractAsyncContextManager[None]:
+        """Hold the lock that allows one renewal at a time among all processes that share the token."""
+        ...
+
+    async def latest(self) -> KeptToken | None:
+        """The stored token, if it is newer than the one in the credentials."""
+        ...
+
+    async def store(self, refresh_token: str) -> None:
+        """Store a new token durably, or emit a warning if that fails."""
+        ...
+
+
+class InMemory:
+    """No storage: the refresh token lives as long as the run."""
+
+    @asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        yield
+
+    async def latest(self) -> KeptToken | None:
+        return None
+
+    async def store(self, refresh_token: str) -> None:
+        pass
+
+
+class TokenRotation:
+    """Keeps one sign-in's newest refresh token."""
 
     def __init__(self, cache: TokenCache, *, seed: str | None, clock: Clock, events: Events) -> None:
         self._cache, self._seed = cache, seed

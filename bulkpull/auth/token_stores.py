@@ -84,13 +84,7 @@ class PrivateFile:
 
 
 class SystemStore:
-    """
-    The operating system's own store.
-
-    Args:
-        path: The file that holds the encrypted text, or that marks that the system holds it.
-        persistence: Of msal-extensions, over `path`.
-    """
+    """The operating system's own store."""
 
     encrypted = True
 

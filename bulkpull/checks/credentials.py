@@ -11,11 +11,11 @@ from anyio import to_thread
 
 from bulkpull import platforms
 from bulkpull.auth import open_token_cache
-from bulkpull.auth.sign_in import choose_grant
+from bulkpull.auth.sign_in import choose_grant, describe_sign_in
 from bulkpull.checks.result import CheckResult, fine, problem, problem_from
 from bulkpull.config.secrets import is_readable_by_all, vault_reference
 from bulkpull.config.settings import ENV_PREFIX, Settings
-from bulkpull.errors import AuthError, BulkpullError
+from bulkpull.errors import BulkpullError
 from bulkpull.formatting import plural
 from bulkpull.secret_sources import FROM_COMMAND, SECRETS
 from bulkpull.transport.proxies import Proxies
@@ -28,46 +28,30 @@ _SIGN_IN = (
 
 
 async def check_credentials(settings: Settings, *, origins: Mapping[str, str], config: str | None) -> list[CheckResult]:
-    """
-    All credential checks that need no call to the service.
-
-    Args:
-        origins: Where each setting came from, by name: option, environment, file, default, demo.
-        config: The settings file, for messages.
-    """
+    """All credential checks that need no call to the service."""
     origin_by_setting = {
         name: _place(settings, name, origins=origins, config=config) for name in _SIGN_IN if settings.has(name)
     }
     facts = {"credentials": origin_by_setting}
-    listed = "; ".join(f"{name}: {place}" for name, place in origin_by_setting.items()) or "none is set"
     try:
-        grant = await choose_grant(settings)
+        grant, description = await choose_grant(settings), await describe_sign_in(settings)
     except BulkpullError as error:
-        why = f" ({error.why})" if error.why else ""
-        # The sign-in check says what to do about missing credentials.
-        fix = None if isinstance(error, AuthError) else error.fix
-        found = problem("credentials", f"{error.what}{why}; {listed}", fix=fix, exit_code=error.exit_code, facts=facts)
+        found = problem("credentials", error.message, fix=error.fix, exit_code=error.exit_code, facts=facts)
     else:
-        found = fine("credentials", f"complete for the grant {grant}; {listed}", facts={"grant": grant, **facts})
-    secret_files = await check_secret_files(settings, origins=origins, config=config)
-    return [found, secret_files, await _check_cache(settings), check_proxy(settings)]
+        found = fine("credentials", f"signs in by {description}", facts={"grant": grant, **facts})
+    secret_files = await _check_secret_files(settings, origins=origins, config=config)
+    return [found, secret_files, await _check_cache(settings)]
 
 
-async def check_secret_files(settings: Settings, *, origins: Mapping[str, str], config: str | None) -> CheckResult:
-    """
-    Whether files that hold secrets may be read by every user of this machine (case C32).
-
-    Args:
-        origins: Where each setting came from, by name.
-        config: The settings file; looked at where it holds a secret itself.
-    """
+async def _check_secret_files(settings: Settings, *, origins: Mapping[str, str], config: str | None) -> CheckResult:
+    """Whether files that hold secrets may be read by every user of this machine (case C32)."""
     files = [path for name in SECRETS if (path := getattr(settings, f"{name}_file")) is not None]
     files += [settings.client_certificate_file] if settings.client_certificate_file else []
     in_config = [name for name in (*SECRETS, "notify_url") if origins.get(name) == "file" and _holds(settings, name)]
     if in_config and config is not None:
         files.append(Path(config))
     if not files:
-        return fine("files", "no secret is stored in a file", facts={"files": []})
+        return fine("files", "no setting takes a secret from a file", facts={"files": []})
     open_to_all = [path for path in files if await to_thread.run_sync(is_readable_by_all, path)]
     facts = {"files": [str(path) for path in files], "readable_by_all": [str(path) for path in open_to_all]}
     if not open_to_all:
@@ -119,7 +103,8 @@ async def _check_cache(settings: Settings) -> CheckResult:
         fix = "sign in again from here: `bulkpull auth login`; for cron, set `encrypt_token_cache` to false first"
         return problem("token cache", f"{cache.folder} cannot be read: {why}", fix=fix, exit_code=4, facts=facts)
     if found is None:
-        return fine("token cache", f"{cache.folder} holds nothing for this tenant and client", facts=facts)
+        whose = "tenant, client and user" if settings.username else "tenant and client, without a user"
+        return fine("token cache", f"{cache.folder} holds no sign-in for this {whose}", facts=facts)
     entry, store = found
     seed = settings.refresh_token.get_secret_value() if settings.refresh_token else None
     used = entry.supersedes(seed)

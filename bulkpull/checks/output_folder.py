@@ -19,11 +19,12 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.formatting import format_size, plural
 from bulkpull.output.atomic_files import RESERVE_BYTES, disk_errors, has_links, sync_folder
+from bulkpull.output.current import Current
 from bulkpull.output.disk_space import FIX, describe_basis, estimate_room
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
+from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.lock import find_writer
-from bulkpull.output.manifest import Current
 from bulkpull.output.store import LocalStore
 
 # The service's own number, where it limits one-off reports at all (behaviour 85).
@@ -124,8 +125,7 @@ def _check_lock(private: Path) -> CheckResult:
 
 async def _check_quota(ledger: Ledger, *, clock: Clock, window_s: float) -> CheckResult:
     since = clock.now() - timedelta(seconds=window_s)
-    made = [datetime.fromisoformat(moment) for moment in await ledger.moments(step="report", since=iso_utc(since))]
-    return _tell_quota(made, window_s=window_s)
+    return _tell_quota(await ledger.moments(ReportFacts, since=since), window_s=window_s)
 
 
 def _tell_quota(made: Sequence[datetime], *, window_s: float) -> CheckResult:
@@ -142,7 +142,9 @@ def _tell_runs(runs: Sequence[RunEntry]) -> CheckResult:
         return fine("ledger", "no run of this folder is known", facts={"runs": 0})
     last = runs[0]
     message = f"it can be read: {plural(len(runs), 'run')}, the last {last.status or 'unfinished'}"
-    return fine("ledger", f"{message}, begun {last.started_at}", facts={"runs": len(runs), "last": last.run_id})
+    return fine(
+        "ledger", f"{message}, begun {iso_utc(last.started_at)}", facts={"runs": len(runs), "last": last.run_id}
+    )
 
 
 def _nearest(path: Path) -> Path:

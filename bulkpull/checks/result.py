@@ -27,11 +27,8 @@ class CheckResult:
     The result of one check.
 
     Attributes:
-        check: The check's name.
-        message: One sentence.
         fix: The next step, if there is a problem.
         exit_code: The exit status for the problem; 0 without one.
-        facts: The same for programs.
     """
 
     check: str

@@ -39,8 +39,13 @@ _ROLE_FIX = (
 )
 
 
-async def check_service(settings: Settings, *, clock: Clock) -> list[CheckResult]:
-    """Everything about the service that the settings name."""
+async def check_service(settings: Settings, *, clock: Clock, can_sign_in: bool = True) -> list[CheckResult]:
+    """
+    Everything about the service that the settings name.
+
+    Args:
+        can_sign_in: `False` where credentials are missing, which another check has reported: only hosts are reached.
+    """
     found: list[CheckResult] = []
     try:
         async with Http(
@@ -52,10 +57,13 @@ async def check_service(settings: Settings, *, clock: Clock) -> list[CheckResult
         found.append(problem_from("service", error))
         return [*found, *(unchecked(name, "the service is not reached") for name in _AFTER_REACH)]
     found += [api, token_host, _check_clock(date, clock=clock)]
+    if not can_sign_in:
+        return [*found, *(unchecked(name, "credentials are missing") for name in _ACCOUNT_CHECKS)]
     return [*found, *await _check_account(settings, clock=clock)]
 
 
-_AFTER_REACH = ("token host", "clock", "sign-in", "mfa", "role", "datasets", "allowance")
+_ACCOUNT_CHECKS = ("sign-in", "mfa", "role", "datasets", "allowance")
+_AFTER_REACH = ("token host", "clock", *_ACCOUNT_CHECKS)
 
 
 async def _reach(check: str, url: str, *, http: Http) -> tuple[CheckResult, datetime | None]:
@@ -121,10 +129,7 @@ def _judge(
 ) -> list[CheckResult]:
     """Which of the steps an error ends."""
     if not any(isinstance(event, TokenRenewed) for event in events):
-        return [
-            problem_from("sign-in", error),
-            *(unchecked(name, "not signed in") for name in ("mfa", "role", "datasets", "allowance")),
-        ]
+        return [problem_from("sign-in", error), *(unchecked(name, "not signed in") for name in _ACCOUNT_CHECKS[1:])]
     first = [_signed_in(events), _tell_mfa(has_mfa)]
     last = _tell_allowance(allowance)
     if isinstance(error, NotFound):

@@ -1,4 +1,4 @@
-"""Checks the versions of Python, this program and its libraries."""
+"""Checks the versions of Python, this program and its libraries: the one check without settings."""
 
 from __future__ import annotations
 

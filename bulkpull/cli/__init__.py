@@ -1,5 +1,5 @@
 """
-The command line: one file per command, its options and its work together.
+The command line: one file per command, its options and its work together; here the table of all commands.
 
 A command's module is imported when the command is used. What is slow to load (settings, the service's client, polars)
 is imported within functions, so that `--help` stays quick.
@@ -7,26 +7,88 @@ is imported within functions, so that `--help` stays quick.
 
 from __future__ import annotations
 
+import gc
+import re
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections import UserDict
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from bulkpull import platforms
 from bulkpull._version import __version__
-from bulkpull.cli.empty_values import check_given
 from bulkpull.cli.errors import INTERRUPTED, USAGE, Ending, print_ending, report_errors, write_error
-from bulkpull.cli.help_format import RootGroup
 from bulkpull.cli.options import CommonOptions, examples
 from bulkpull.cli.stdio import count_json_objects, make_stdio_safe
-from bulkpull.errors import BulkpullError
+from bulkpull.errors import BulkpullError, SettingsError
 from bulkpull.foreign_text import visible
 
+COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "Export": {
+        "export": "Export datasets to Parquet.",
+        "nightly": "Export new data, for cron.",
+        "datasets": "Show the datasets of the service.",
+        "preview": "Show the first rows of a dataset or a query.",
+    },
+    "Look back": {
+        "runs": "The local ledger of runs.",
+        "status": "Show the age of the published data.",
+        "sql": "Query published datasets by SQL.",
+    },
+    "Set up and check": {
+        "init": "Write a commented settings file.",
+        "auth": "Credentials: check, sign in, sign out.",
+        "doctor": "Check settings, service and folder.",
+        "notify": "Notifications about the end of a run.",
+        "simulate": "Run the embedded service simulator.",
+    },
+    "On the service": {
+        "queries": "Stored queries of the service.",
+        "reports": "The user's reports, one-off and scheduled.",
+        "executions": "Show the executions of a report.",
+    },
+}
+"""Every command with its line in the program's help, by section. `bulkpull.cli.<command>` is its module."""
+
+_MODULES = {"nightly": "export"}
+"""Commands that stand in the module of another one."""
+
 _FEWEST_FILES, _ENOUGH_FILES = 32, 256
+_OBJECTS_UNTIL_COLLECTED = 50_000
 # What the option parser puts before some of its reasons.
 _PREFIX = "Value error, "
 _DATE_FORMAT = ("does not match the formats '%Y-%m-%d'.", "is not a date such as 2026-01-31")
+
+
+class RootGroup(TyperGroup):
+    """The program: a command's module is imported when the command is used; the help needs none of them."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = _Commands({name: None for section in COMMANDS.values() for name in section})
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, section by section."""
+        del ctx
+        width = max(map(len, self.commands))
+        for title, commands in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
+
+
+class _Commands(UserDict[str, Any]):
+    """Commands by name, each loaded when it is first looked at."""
+
+    def __getitem__(self, name: str) -> Any:
+        if self.data[name] is None:
+            module = import_module(f"bulkpull.cli.{_MODULES.get(name, name)}")
+            group = typer.main.get_group(module.app)
+            self.data[name] = group if group.name == name else group.commands[name]
+        return self.data[name]
+
 
 app = typer.Typer(
     cls=RootGroup,
@@ -77,21 +139,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The program."""
+    # Loading modules makes many objects and no garbage: looking for some is a tenth of a short command's time.
+    gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
     make_stdio_safe()
     # Tokens and passwords are in this process's memory, and others may read a core file, or it is sent somewhere.
     platforms.current().forbid_core_dumps()
     # Until a command listens for signals itself, being asked to end is the same as Ctrl-C.
     platforms.current().treat_termination_as_interrupt()
-    sys.exit(run())
+    status = run()
+    gc.freeze()  # the process ends: nothing is looked through once more
+    sys.exit(status)
 
 
 def _check_open_files() -> None:
-    """
-    Take as many open files as this user may have, if few are allowed by default.
-
-    Raises:
-        BulkpullError: They are too few for any command; nothing was begun.
-    """
+    """Take as many open files as this user may have, if few are allowed by default."""
     limit = platforms.current().raise_open_file_limit(_ENOUGH_FILES)
     if limit is not None and limit < _FEWEST_FILES:
         raise BulkpullError(
@@ -112,3 +173,24 @@ def _print_usage_error(misuse: typer.TyperException) -> Ending:
     ending = Ending(visible(what), USAGE, fix=f"{hint}see `{path} --help`")
     write_error(CommonOptions(), ending.what, fix=ending.fix)
     return ending
+
+
+_OPTION = re.compile(r"--[a-z][a-z-]*")
+# Options for which an empty text removes the current value.
+_REMOVES: dict[tuple[str, ...], tuple[str, ...]] = {("reports", "update"): ("--description", "--callback-url")}
+
+
+def check_given(arguments: Sequence[str]) -> None:
+    """Refuse empty values, such as those of a shell variable that is not set."""
+    may_be_empty = _REMOVES.get(tuple(arguments[:2]), ())
+    for number, argument in enumerate(arguments):
+        before = arguments[number - 1] if number else ""
+        name, equals, value = argument.partition("=")
+        if equals and _OPTION.fullmatch(name):
+            option = name
+        else:
+            option, value = (before if _OPTION.fullmatch(before) else ""), argument
+        if value.strip() or option in may_be_empty:
+            continue
+        what = f"the value after {option} is empty" if option else "an argument is empty"
+        raise SettingsError(what, fix="leave it out, or give a value")

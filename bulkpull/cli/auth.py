@@ -10,10 +10,10 @@ from bulkpull._version import __version__
 from bulkpull.cli import options
 from bulkpull.cli.checks import CheckList
 from bulkpull.cli.command import LOCAL, command, new_app
+from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import print_message
 from bulkpull.cli.errors import INTERRUPTED, write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
-from bulkpull.cli.service_and_output import command_settings, load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import SystemClock, iso_utc
 from bulkpull.errors import AuthError, DiskTrouble, SettingsError
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from bulkpull.config.settings import Settings
 
 app = new_app(
-    "auth",
-    about="Credentials: check, sign in, sign out.",
-    example_lines=("bulkpull auth login", "bulkpull auth check"),
+    "auth", about="Credentials: check, sign in, sign out.", example_lines=("bulkpull auth login", "bulkpull auth check")
 )
 # As long as a renewal takes, with some retries.
 _LOCK_WAIT_S = 30.0
@@ -48,7 +46,7 @@ def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
     """
     import anyio  # slow to load, as all of these
 
-    from bulkpull.checks.credentials import check_credentials
+    from bulkpull.checks.credentials import check_credentials, check_proxy
     from bulkpull.checks.service import check_service
     from bulkpull.config.settings import DEFAULT_FILE, Settings, origins
 
@@ -56,8 +54,13 @@ def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
 
     async def run_checks(settings: Settings, came_from: dict[str, str]) -> None:
         file = str(common.config or DEFAULT_FILE)
-        checks.add(*await check_credentials(settings, origins=came_from, config=file))
-        checks.add(*await check_service(settings, clock=SystemClock()))
+        credentials, *others = await check_credentials(settings, origins=came_from, config=file)
+        checks.add(
+            credentials, details=[f"{name}: {place}" for name, place in credentials.facts["credentials"].items()]
+        )
+        checks.add(*others, check_proxy(settings))
+        can_sign_in = credentials.exit_code == 0
+        checks.add(*await check_service(settings, clock=SystemClock(), can_sign_in=can_sign_in))
 
     try:
         with command_settings(common, demo=demo) as settings:

@@ -36,12 +36,7 @@ class CheckList:
         self._results: list[CheckResult] = []
 
     def add(self, *results: CheckResult, details: Sequence[str] = ()) -> None:
-        """
-        Add results and print them, one by one: some checks have to wait for the network.
-
-        Args:
-            details: Lines below the last of them.
-        """
+        """Add results and print them, one by one: some checks have to wait for the network."""
         self._results.extend(results)
         if not self._as_json:
             for result in results:
@@ -52,12 +47,7 @@ class CheckList:
         self.add(problem_from(check, error))
 
     def finish(self, **more: Any) -> int:
-        """
-        Print the last line, or the JSON object; returns the exit status of the worst problem.
-
-        Args:
-            more: What the JSON object holds beside the checks.
-        """
+        """Print the last line, or the JSON object; returns the exit status of the worst problem."""
         code = exit_code_of(self._results)
         if self._as_json:
             checks = [result.as_values() for result in self._results]

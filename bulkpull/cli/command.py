@@ -1,17 +1,22 @@
-"""One decorator for every command: its options, its error report and its exit status."""
+"""One decorator for every command: its options, its help by sections, its error report and its exit status."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from copy import copy
 from dataclasses import MISSING, fields, is_dataclass
+from datetime import datetime
+from enum import Enum
 from functools import wraps
-from typing import Any, TypeVar, get_type_hints
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
 from bulkpull.cli.errors import report_errors
-from bulkpull.cli.help_format import SectionedCommand, with_metavar
 from bulkpull.cli.options import CommonOptions, examples
 
 C = TypeVar("C", bound=Callable[..., int | None])
@@ -23,17 +28,12 @@ SERVICE = ("config", "as_json", "log_format", "log_level")
 """A command that calls the service or reports problems as log lines."""
 LOCAL = ("config", "as_json", "log_level")
 """A command whose only log lines are errors."""
+_OPTIONS = "Options"
+_METAVARS = {int: "NUMBER", float: "NUMBER", Path: "PATH", datetime: "DATE", str: "TEXT"}
 
 
 def new_app(name: str | None = None, *, about: str | None = None, example_lines: Collection[str] = ()) -> typer.Typer:
-    """
-    An application for one file of commands.
-
-    Args:
-        name: Of the group, where its commands stand behind a common word (`bulkpull runs list`).
-        about: The group's help.
-        example_lines: Commands to paste, at the end of the group's help.
-    """
+    """An application for one file of commands."""
     return typer.Typer(
         name=name,
         help=about,
@@ -126,3 +126,46 @@ def _regroup(arguments: dict[str, Any], groups: Mapping[str, tuple[type, tuple[s
     for name, (options, names) in groups.items():
         arguments[name] = options(**{part: arguments.pop(part) for part in names})
     return arguments
+
+
+class SectionedCommand(TyperCommand):
+    """A command whose help shows its options by panel: those without one first."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options, panel by panel."""
+        panels: dict[str, list[tuple[str, str]]] = {_OPTIONS: []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                if parameter.param_type_name == "argument" and parameter.metavar:
+                    record = parameter.metavar, record[1]  # without its type
+                panels.setdefault(getattr(parameter, "rich_help_panel", None) or _OPTIONS, []).append(record)
+        for title, rows in panels.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def with_metavar(annotation: Any) -> Any:
+    """An option's annotation with a word for its value, where it has none: its choices, or what kind of value it is."""
+    if get_origin(annotation) is not Annotated:
+        return annotation
+    kind, info, *others = get_args(annotation)
+    metavar = _metavar_of(kind)
+    if metavar is None or info.metavar is not None:
+        return annotation
+    info = copy(info)
+    info.metavar = metavar
+    return Annotated[(kind, info, *others)]
+
+
+def _metavar_of(kind: Any) -> str | None:
+    """What stands for a value of this type in help; `None` for a switch, which has no value."""
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
+    inner = [part for part in get_args(kind) if part is not NoneType]
+    if inner:  # of an optional value, or of one that may be repeated
+        return _metavar_of(inner[0])
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "|".join(str(choice.value) for choice in kind)
+    return _METAVARS.get(kind)

@@ -13,10 +13,9 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull.cli.errors import write_json_line
+from bulkpull.cli.errors import wrapped, write_json_line
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data
-from bulkpull.cli.wrapping import wrapped
 from bulkpull.foreign_text import visible
 from bulkpull.redact import printable
 
@@ -69,12 +68,7 @@ def print_note(sentence: str, common: CommonOptions) -> None:
 
 
 def print_line(word: str, text: str, *, style: str, console: Console | None = None) -> None:
-    """
-    Write one line of a message to standard error or `console`; on a terminal it is wrapped at its width.
-
-    Args:
-        word: What the line begins with, blanks included: `note:  `.
-    """
+    """Write one line of a message to standard error or `console`; on a terminal it is wrapped at its width."""
     console = console or error_console()
     line = wrapped(f"{word}{visible(text)}", console.width if console.is_terminal else None)
     console.print(Text.assemble((word, style), line[len(word) :]), soft_wrap=True)
@@ -85,8 +79,6 @@ def new_table(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = ()
     A table without lines.
 
     Args:
-        columns: Headers, in order.
-        right: Columns of numbers.
         fold: Columns that may be broken into lines; the others are kept whole.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bulkpull.catalog import Catalog, CatalogDataset, duplicate_flag, load_catalog
-from bulkpull.cli import completion, options
+from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.console import LONGEST_QUERY, new_table, print_grid, print_message, print_table
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.queries import with_drift
 from bulkpull.cli.service import NotOffered, call_service
-from bulkpull.cli.service_and_output import command_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.errors import AccessDenied
 from bulkpull.formatting import join_some, plural
 from bulkpull.metric_selection import MetricsChoice, kind_of_metric, select_metrics
 from bulkpull.model import OfferedDataset, Query
-from bulkpull.query.names import unique_names
+from bulkpull.query.render import unique_names
 from bulkpull.redact import printable
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 app = new_app()
 
+_LEGEND = (
+    "export: `bulkpull export` includes it, or only with --all or by its name\n"
+    "refresh: how often the service renews it; repeat: the shortest interval of a scheduled report"
+)
 _SUMS = (
     "The service sums a metric over all rows that are alike in every column, and sends them as one row: "
     "the sums are kept, the number of rows is not."
@@ -37,12 +41,11 @@ _SUMS = (
 
 
 @command(
-    app,
-    example_lines=("bulkpull datasets --demo", "bulkpull datasets AzureUsage --demo", "bulkpull datasets --json"),
+    app, example_lines=("bulkpull datasets --demo", "bulkpull datasets AzureUsage --demo", "bulkpull datasets --json")
 )
 def datasets(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", hidden=True, autocompletion=completion.dataset_names)
+        str | None, typer.Argument(metavar="NAME", hidden=True, autocompletion=options.dataset_names)
     ] = None,
     *,
     demo: options.Demo = False,
@@ -73,6 +76,7 @@ def datasets(
         _print_one(offer[0])
     else:
         print_table(_table(offer))
+        print_message(_LEGEND)
         if missing:
             print_message(f"not offered to this account, of the twenty: {join_some(missing, most=20)}")
 
@@ -85,17 +89,12 @@ async def _system_queries(client: InsightsClient) -> list[Query]:
 
 
 def describe(
-    offered: Sequence[OfferedDataset],
-    *,
-    queries: Sequence[Query],
-    catalog: Catalog,
-    choice: MetricsChoice = "amounts",
+    offered: Sequence[OfferedDataset], *, queries: Sequence[Query], catalog: Catalog, choice: MetricsChoice = "amounts"
 ) -> list[dict[str, Any]]:
     """
     Each offered dataset as JSON values, under its canonical name, the twenty first (pure).
 
     Args:
-        queries: The service's own.
         choice: The setting `metrics`: which of them a full export selects.
     """
     queries_of: dict[str, dict[str, Any]] = {}
@@ -186,13 +185,13 @@ def _not_offered(offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> list[s
 
 def _table(offer: Sequence[dict[str, Any]]) -> Table:
     # Short headers leave the date ranges enough room in 80 columns.
-    columns = ("dataset", "job", "cols", "date ranges", "refresh", "recur")
-    table = new_table(*columns, right=["cols", "refresh", "recur"], fold=["date ranges"])
+    columns = ("dataset", "export", "cols", "date ranges", "refresh", "repeat")
+    table = new_table(*columns, right=["cols", "refresh", "repeat"], fold=["date ranges"])
     for dataset in offer:
         refresh = dataset["refresh_days"]
         table.add_row(
             dataset["dataset"],
-            "main" if dataset["of_the_twenty"] else "extra",
+            "yes" if dataset["of_the_twenty"] else "--all",
             str(len(dataset["columns"])),
             _ranges(dataset["date_ranges"]),
             f"{refresh} d" if refresh else "",
@@ -211,7 +210,7 @@ def _print_one(dataset: dict[str, Any]) -> None:
         ("dataset", dataset["dataset"]),
         ("title", dataset["title"]),
         ("offered as", dataset["offered_as"] if dataset["offered_as"] != dataset["dataset"] else None),
-        ("main job", "yes" if dataset["of_the_twenty"] else "no: exported when named, or with --all"),
+        ("in export", "yes" if dataset["of_the_twenty"] else "no: exported when named, or with --all"),
         ("date ranges", _ranges(dataset["date_ranges"])),
         ("refresh", f"every {plural(refresh, 'day')}" if refresh else None),
         ("recurrence", f"at least {dataset['minimum_recurrence_hours']} hours"),

@@ -10,8 +10,8 @@ from bulkpull.checks.result import CheckResult, fine, unchecked
 from bulkpull.cli import options
 from bulkpull.cli.checks import CheckList, setting_lines
 from bulkpull.cli.command import LOCAL, command, new_app
+from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service_and_output import command_settings
 from bulkpull.clock import SystemClock
 from bulkpull.errors import SettingsError
 
@@ -40,7 +40,7 @@ def doctor(*, demo: options.Demo = False, output: options.Output = None, common:
     """
     import anyio  # slow to load, as all of these
 
-    from bulkpull.checks.credentials import check_proxy, check_secret_files
+    from bulkpull.checks.credentials import check_credentials, check_proxy
     from bulkpull.checks.output_folder import check_output_folder
     from bulkpull.checks.service import check_service
     from bulkpull.checks.versions import check_versions
@@ -53,10 +53,11 @@ def doctor(*, demo: options.Demo = False, output: options.Output = None, common:
         clock = SystemClock()
         came_from = {setting["name"]: setting["origin"] for setting in values}
         file = str(common.config or DEFAULT_FILE)
-        checks.add(await check_secret_files(settings, origins=came_from, config=file))
+        credentials = await check_credentials(settings, origins=came_from, config=file)
+        checks.add(*credentials)
         checks.add(*await check_output_folder(settings, clock=clock))
         checks.add(check_proxy(settings))
-        checks.add(*await check_service(settings, clock=clock))
+        checks.add(*await check_service(settings, clock=clock, can_sign_in=credentials[0].exit_code == 0))
 
     checks.add(check_versions())
     try:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from textwrap import TextWrapper
 from typing import Any
 
 import typer
 
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import count_json_objects, print_json
-from bulkpull.cli.wrapping import terminal_width, wrapped
 from bulkpull.errors import BulkpullError
 from bulkpull.foreign_text import visible
 from bulkpull.redact import redact
@@ -54,7 +55,8 @@ class Ending:
         return {"version": 1, "status": "failed", "error": error, "exit": self.exit_code}
 
 
-_INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command again: it resumes where it stopped")
+# What an export resumes is said by the export: other commands have nothing to resume.
+_INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command again")
 
 
 @contextmanager
@@ -140,13 +142,7 @@ def write_error(
     details: str | None = None,
     excerpt: str | None = None,
 ) -> None:
-    """
-    Write one message in at most three lines, which a terminal gets wrapped to its width, or as one JSON object.
-
-    Args:
-        details: Come before it.
-        excerpt: Lines that point at the place of the fault; they come after what happened.
-    """
+    """Write one message in at most three lines, which a terminal gets wrapped to its width, or as one JSON object."""
     if common.logs_json:
         write_json_line(
             "command.failed",
@@ -204,3 +200,41 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(inner)
     else:
         yield error
+
+
+INDENT = 7
+"""Where the text of a message begins, columns: after `error: `, `fix:   ` and `note:  `."""
+_NARROWEST = 40
+_COMMAND = re.compile(r"`[^`]*`")
+# A no-break space, at which text is not wrapped.
+_KEPT_BLANK = "\u00a0"
+
+
+def terminal_width() -> int | None:
+    """The columns of the terminal at standard error; `None` where there is no terminal."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns if sys.stderr.isatty() else None
+    except (OSError, ValueError):  # closed, or no file at all
+        return None
+
+
+def wrapped(line: str, width: int | None) -> str:
+    """
+    A line of a message as lines that fit a terminal, the later ones indented.
+
+    Nothing that a person may want to copy is broken: no path, and no command in backticks unless it is longer than a
+    line.
+
+    Args:
+        width: The terminal's columns; `None` where there is no terminal, and then nothing is wrapped.
+    """
+    if width is None or len(line) <= width:
+        return line
+    width = max(width, _NARROWEST)
+    kept = _COMMAND.sub(lambda found: _whole(found[0], width - INDENT), line[INDENT:])
+    wrapper = TextWrapper(width - INDENT, break_long_words=False, break_on_hyphens=False)
+    return (line[:INDENT] + f"\n{' ' * INDENT}".join(wrapper.wrap(kept))).replace(_KEPT_BLANK, " ")
+
+
+def _whole(command: str, width: int) -> str:
+    return command.replace(" ", _KEPT_BLANK) if len(command) <= width else command

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.json_output import execution_values, format_time
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.reports import find_report
 from bulkpull.cli.service import call_service
-from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import RequestRejected
 from bulkpull.model import Execution, ExecutionStatus, Report

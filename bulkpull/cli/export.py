@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from bulkpull.cli import options as shared
 from bulkpull.cli.command import QUIET_RUN, command, new_app
+from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service_and_output import command_settings
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
@@ -112,9 +112,8 @@ def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
 
 def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> int:
     from bulkpull.account import DEMO
-    from bulkpull.cli.plan_table import show_plan  # slow to load, as all of these
-    from bulkpull.cli.run_display import run_with_display
-    from bulkpull.cli.run_summary import Invocation
+    from bulkpull.cli.run_display import run_with_display  # slow to load, as all of these
+    from bulkpull.cli.summary import Invocation
     from bulkpull.output.owner import check_owner
     from bulkpull.output.store import LocalStore
     from bulkpull.pipeline.run import Run
@@ -130,7 +129,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
         demo=options.demo,
         output=options.output,
         timespan=options.timespan,
-        metrics=options.metrics.value if options.metrics else None,
+        metrics=options.metrics,
         reports_per_dataset=_NO_LIMIT if options.yes else None,
         keep_raw=options.keep_raw or None,
         metrics_file=options.metrics_file,
@@ -147,6 +146,8 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
         )
         account = DEMO if options.demo else settings.account
         if options.plan:
+            from bulkpull.cli.plan_table import show_plan
+
             check_owner(LocalStore(settings.output.absolute()), account)
             return show_plan(request, settings=settings, common=common)
         invocation = Invocation(
@@ -170,7 +171,7 @@ def _options_to_repeat(options: ExportOptions) -> tuple[str, ...]:
         "--since": since and since.isoformat(),
         "--until": until and until.isoformat(),
         "--timespan": options.timespan,
-        "--metrics": options.metrics.value if options.metrics else None,
+        "--metrics": options.metrics,
     }
     return tuple(word for option, value in given.items() if value for word in (option, value))
 

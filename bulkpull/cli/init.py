@@ -19,14 +19,14 @@ from bulkpull.output.atomic_files import disk_errors, write_atomically
 
 app = new_app()
 
-_DEFAULT_USE = "full"
+_DEFAULT_USE = "standard"
 _MEASURING = "benchmark"
-_NEEDED = ("client_secret", "refresh_token")
 
 
 class Use(StrEnum):
     """What the settings are for."""
 
+    STANDARD = "standard"
     FULL = "full"
     NIGHTLY = "nightly"
     BENCHMARK = "benchmark"
@@ -43,7 +43,7 @@ class Use(StrEnum):
 )
 def init(
     *,
-    use: Annotated[Use | None, typer.Option(help="One full export, unattended nightly runs, or benchmarks.")] = None,
+    use: Annotated[Use | None, typer.Option(help="What the file is for; standard: the default settings.")] = None,
     tenant_id: Annotated[
         str | None, typer.Option(metavar="ID", help="The directory (tenant) of the application.")
     ] = None,
@@ -56,7 +56,8 @@ def init(
     """
     Write a commented settings file; on a terminal, ask for what the options leave out.
 
-    What it sets is shown first. Secrets are neither asked for nor written: the end names their environment variables.
+    Without --use every setting but those asked for keeps its default. What is set is shown, with the default it
+    replaces. Secrets are neither asked for nor written: `bulkpull auth login` needs none.
     """
     del common
     if file.exists() and not force:
@@ -65,7 +66,7 @@ def init(
             why="it is not overwritten without --force",
             fix="give --force, or another --file",
         )
-    from bulkpull.config.template import USES, check_alone, set_lines, settings_text  # slow to load
+    from bulkpull.config.template import PURPOSES, USES, check_alone, set_lines, settings_text  # slow to load
 
     can_ask = sys.stdin.isatty() and sys.stderr.isatty()
     words = f"What for ({', '.join(USES)})"
@@ -80,7 +81,7 @@ def init(
     given["output"] = folder
     values |= {name: value.strip() for name, value in given.items() if value and value.strip()}
     check_alone(values)
-    print_message(f"settings for: {chosen}")
+    print_message(f"settings for: {chosen} ({PURPOSES[chosen]})")
     for line in set_lines(values):
         print_message(f"  {line}")
     with disk_errors(file):
@@ -97,20 +98,27 @@ def _ask(words: str, *, default: str, allowed: tuple[str, ...] = ()) -> str:
 
 
 def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> None:
-    from bulkpull.cli.run_summary import invocation_path  # slow to load, as the next
+    from bulkpull.cli.summary import invocation_path  # slow to load, as the next
     from bulkpull.config.settings import ENV_PREFIX
+    from bulkpull.secret_sources import FORMS
 
     print_message(f"written: {file}")
-    winning = [variable for name in values if os.environ.get(variable := f"{ENV_PREFIX}{name.upper()}")]
+    given = {name: os.environ.get(f"{ENV_PREFIX}{name.upper()}") or str(value) for name, value in values.items()}
+    winning = [f"{ENV_PREFIX}{name.upper()}" for name, value in values.items() if given[name] != str(value)]
     if winning:
-        print_message(f"note:    {', '.join(winning)} in the environment is used instead of the file's value")
+        print_message(f"note:    from the environment, in place of the file's value: {', '.join(winning)}")
     program = invocation_path("bulkpull")
     option = "" if file == Path("bulkpull.toml") else f" --config {file}"
     if use == _MEASURING:
         print_message(f"next:    {program} export --demo{option} --quiet --json")
         return
-    missing = [name for name in ("tenant_id", "client_id") if name not in values]
-    variables = [f"{ENV_PREFIX}{name.upper()}" for name in (*missing, *_NEEDED)]
-    how = f"{', '.join(variables)} in the environment; or sign in once by `{program} auth login`"
-    print_message(f"set:     {how}")
+    missing = [f"`{name}`" for name in ("tenant_id", "client_id") if name not in values]
+    if missing:
+        print_message(f"set:     {' and '.join(missing)} in {file}")
+    secrets_given = [variable for name in FORMS if os.environ.get(variable := f"{ENV_PREFIX}{name.upper()}")]
+    if secrets_given:
+        print_message(f"sign in: by {', '.join(secrets_given)} of the environment, as `{program} doctor{option}` shows")
+    else:
+        print_message(f"sign in: {program} auth login{option}")
+        print_message("         once, in a browser; it needs no secret. Other ways: docs/sign-in.md")
     print_message(f"next:    {program} doctor{option}")

@@ -30,7 +30,6 @@ class LogListener:
     Writes events as log lines. In JSON `run_id` stands in every line; people see it at the run's beginning and end.
 
     Args:
-        write: Takes one finished line, without its line end.
         silent: Events that are shown elsewhere, for example by the display.
     """
 

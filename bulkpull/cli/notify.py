@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bulkpull._version import __version__
 from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.errors import write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
-from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_data, print_json
-from bulkpull.clock import SystemClock, iso_utc
+from bulkpull.clock import SystemClock
 from bulkpull.errors import BulkpullError, SettingsError
 from bulkpull.events import Events
 
@@ -22,11 +23,7 @@ if TYPE_CHECKING:
     from bulkpull.config.settings import Settings
     from bulkpull.output.manifest import Manifest
 
-app = new_app(
-    "notify",
-    about="Notifications about the end of a run.",
-    example_lines=("bulkpull notify test",),
-)
+app = new_app("notify", about="Notifications about the end of a run.", example_lines=("bulkpull notify test",))
 
 MADE_UP = "test"
 """The id of the made-up run."""
@@ -75,7 +72,7 @@ async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, Bulk
 
     clock = SystemClock()
     events = Events(LogListener(common, write=write_line, default=LogLevel.WARNING))
-    manifest = sample_manifest(now=iso_utc(clock.now()), api_base_url=settings.api_base_url)
+    manifest = sample_manifest(now=clock.now(), api_base_url=settings.api_base_url)
     found: dict[str, BulkpullError | None] = {}
     with tempfile.TemporaryDirectory(prefix="bulkpull-notice-") as folder:
         await anyio.to_thread.run_sync(manifest.save, LocalStore(Path(folder)))
@@ -97,7 +94,7 @@ async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, Bulk
     return found
 
 
-def sample_manifest(*, now: str, api_base_url: str) -> Manifest:
+def sample_manifest(*, now: datetime, api_base_url: str) -> Manifest:
     """The manifest of a run of no datasets (pure)."""
     from bulkpull.output.manifest import Manifest, Requests, Tool
 

@@ -1,16 +1,45 @@
-"""The options that several commands share; each means the same everywhere."""
+"""The options that several commands share, with their completion by Tab; each means the same everywhere."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from bulkpull.cli import completion
+
+def dataset_names(incomplete: str) -> list[str]:
+    """Datasets of the catalog that begin like this, in any case."""
+    from bulkpull.catalog import load_catalog
+
+    return _beginning_with(incomplete, [dataset.name for dataset in load_catalog().datasets])
+
+
+def timespans(incomplete: str) -> list[str]:
+    """Time spans of the catalog that begin like this, the shortest first, and `widest`."""
+    from bulkpull.catalog import load_catalog
+    from bulkpull.timespans import WIDEST, order_by_length
+
+    catalog = load_catalog()
+    names = {*catalog.timespans, *(name for dataset in catalog.datasets for name in dataset.date_ranges)}
+    return _beginning_with(incomplete, [*order_by_length(sorted(names)), WIDEST])
+
+
+def fault_names(incomplete: str) -> list[str]:
+    """Rows of the fault matrix and faults of the simulator that begin like this."""
+    from bulkpull.simulator import FAULT_TABLE, STORIES
+
+    return _beginning_with(incomplete, [*(row.id for row in FAULT_TABLE), *STORIES])
+
+
+def _beginning_with(incomplete: str, names: list[str]) -> list[str]:
+    # Keep the typed characters: typer drops candidates that begin otherwise, and names match in any case.
+    return [incomplete + name[len(incomplete) :] for name in names if name.casefold().startswith(incomplete.casefold())]
+
 
 # Panels of the help.
 _WHERE = "Settings and service"
@@ -34,28 +63,17 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-Names = Annotated[
-    list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=completion.dataset_names)
-]
+Names = Annotated[list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=dataset_names)]
 Demo = Annotated[
     bool,
     typer.Option("--demo", rich_help_panel=_WHERE, help="Use the embedded service simulator; needs no credentials."),
 ]
 Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        rich_help_panel=_WHERE,
-        help="Output folder; default: ./bulkpull-data.",
-    ),
+    Path | None, typer.Option("--output", rich_help_panel=_WHERE, help="Output folder; default: ./bulkpull-data.")
 ]
 Config = Annotated[
     Path | None,
-    typer.Option(
-        "--config",
-        rich_help_panel=_WHERE,
-        help="Settings file; default: ./bulkpull.toml if present.",
-    ),
+    typer.Option("--config", rich_help_panel=_WHERE, help="Settings file; default: ./bulkpull.toml if present."),
 ]
 Timespan = Annotated[
     str | None,
@@ -63,7 +81,7 @@ Timespan = Annotated[
         "--timespan",
         metavar="NAME",
         help="Time span: LAST_MONTH … LIFETIME, any listed one, or widest; default: LAST_6_MONTHS.",
-        autocompletion=completion.timespans,
+        autocompletion=timespans,
     ),
 ]
 Since = Annotated[
@@ -72,18 +90,8 @@ Since = Annotated[
 Until = Annotated[
     datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Day after the last, UTC; default: now.")
 ]
-
-
-class MetricsOption(StrEnum):
-    """Which metrics a full export selects after the columns; the words of the setting `metrics`."""
-
-    AMOUNTS = "amounts"
-    ALL = "all"
-    NONE = "none"
-
-
 Metrics = Annotated[
-    MetricsOption | None,
+    Literal["amounts", "all", "none"] | None,
     typer.Option("--metrics", help="Metrics after the columns: amounts that no column holds (default), all or none."),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All datasets that the service lists, beyond the twenty.")]
@@ -128,18 +136,11 @@ Plan = Annotated[bool, typer.Option("--plan", help="Show what would be done, wit
 SubmitOnly = Annotated[
     bool, typer.Option("--submit-only", help="Create the reports and exit; `bulkpull runs resume` collects them.")
 ]
-ResetTypes = Annotated[
-    bool,
-    typer.Option("--reset-types", help="Infer the column types of the named datasets again."),
-]
+ResetTypes = Annotated[bool, typer.Option("--reset-types", help="Infer the column types of the named datasets again.")]
 KeepRaw = Annotated[bool, typer.Option("--keep-raw", help="Keep the downloaded bytes beside the Parquet.")]
 MetricsFile = Annotated[
     Path | None,
-    typer.Option(
-        "--metrics-file",
-        rich_help_panel=_OUTPUT,
-        help="Write Prometheus metrics of the run to this file.",
-    ),
+    typer.Option("--metrics-file", rich_help_panel=_OUTPUT, help="Write Prometheus metrics of the run to this file."),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="Print one JSON object on standard output.")
@@ -194,3 +195,27 @@ def day_of(moment: datetime | None) -> date | None:
 def examples(*lines: str) -> str:
     r"""The end of a command's help: commands to paste. `\b` keeps the line breaks."""
     return "\n".join(("Examples:\n", "\b", *(f"  {line}" for line in lines)))
+
+
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
+
+
+def read_span(text: str) -> timedelta:
+    """
+    `36h` → 36 hours; parts may follow each other, as in `1d12h`.
+
+    Raises:
+        typer.BadParameter: It is no length of time, or none at all.
+    """
+    folded = text.strip().lower()
+    parts = _PART.findall(folded)
+    if not parts or "".join(number + unit for number, unit in parts) != folded:
+        raise typer.BadParameter(f"{text!r} is not a length of time such as 36h, 2d, 90m or 1d12h")
+    try:
+        span = sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} is too long") from None
+    if not span:
+        raise typer.BadParameter("the length of time must be positive")
+    return span

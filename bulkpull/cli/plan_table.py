@@ -27,12 +27,21 @@ from bulkpull.pipeline.run_plan import RunPlan, plan_run
 
 _COMPLETE, _LOST = 0, 3
 _ACTIONS = {
-    Action.KEEP: "skip",
+    Action.SKIP: "skip",
     Action.TAKE_EXECUTION: "publish",
     Action.COLLECT_REPORT: "collect",
     Action.ORDER_REPORT: "pull",
 }
-"""What the plan calls the decisions; `pull` and `skip` are older than the others."""
+"""What the plan's JSON calls the decisions; `pull` and `publish` are older than the decisions themselves."""
+_SHOWN = {
+    "pull": ("order", "a new report is created and fetched"),
+    "collect": ("collect", "reports of an earlier run are fetched, and missing ones created"),
+    "publish": ("take", "the newest execution of its scheduled report is fetched"),
+    "skip": ("skip", "the published data stay"),
+    "unavailable": ("unavailable", "the service does not offer it to this account"),
+    "failed": ("failed", "it cannot be exported"),
+}
+"""The word for people, as the manifest has it, and what it means."""
 
 
 def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptions) -> int:
@@ -115,12 +124,7 @@ def plan_as_rows(run_plan: RunPlan) -> list[dict[str, Any]]:
 
 
 def too_many_reports(rows: Sequence[Mapping[str, Any]], *, most: int) -> list[str]:
-    """
-    A note for each dataset whose windows need more reports than allowed (pure).
-
-    Args:
-        most: The setting `reports_per_dataset`.
-    """
+    """A note for each dataset whose windows need more reports than allowed (pure)."""
     return [
         f"{row['dataset']}: {row['reports']:,} reports are more than `reports_per_dataset` allows; --yes allows them"
         for row in rows
@@ -152,14 +156,14 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         *("dataset", "action", "span"),
         *(["reports"] if has_windows else []),
         "columns",
-        *(["schedule"] if is_nightly else []),
+        *(["scheduled report"] if is_nightly else []),
     ]
     table = new_table(*columns, right=["reports", "columns"], fold=["span"])
     for row in rows:
         window = row["window"]
         span = f"{window['start'][:10]}..{window['end'][:10]}" if window else row["timespan"] or ""
         reports = [str(row["reports"] or "")] if has_windows else []
-        cells = [row["dataset"], row["action"], span, *reports, str(row["columns"] or "")]
+        cells = [row["dataset"], _SHOWN[row["action"]][0], span, *reports, str(row["columns"] or "")]
         if is_nightly:
             cells.append(row.get("standing_report", ""))
         table.add_row(*cells)
@@ -167,9 +171,12 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _print_metrics_and_reasons(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print what is too long for a column of the table: the names of the metrics, and each reason once."""
+    """Print what is too long for a column of the table: what each action means, the metrics, and each reason once."""
+    actions = dict.fromkeys(_SHOWN[row["action"]] for row in rows)
+    print_data(f"actions: {'; '.join(f'{word} = {meaning}' for word, meaning in actions)}")
     metrics = [f"{row['dataset']}: {', '.join(row['metrics'])}" for row in rows if row["metrics"]]
-    reasons = group_by_reason((row["dataset"], row["reason"]) for row in rows if row["reason"])
+    given = ((row["dataset"], row["reason"]) for row in rows if row["reason"])
+    reasons = group_by_reason(given, may_differ="moments")
     if metrics:
         print_data(visible(f"metrics: {'; '.join(metrics)}"))
     for datasets, reason in reasons:

@@ -17,13 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli import completion, options
+from bulkpull.cli import options
 from bulkpull.cli.batch import QUERIES
 from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.console import PIPED_WIDTH, data_console, print_message, print_note, print_table
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.service import NotOffered, call_service
-from bulkpull.cli.service_and_output import command_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import SettingsError
 from bulkpull.formatting import plural
@@ -54,7 +54,7 @@ class PreviewSubject:
     """
 
     dataset: Annotated[
-        str | None, typer.Argument(metavar="[DATASET]", hidden=True, autocompletion=completion.dataset_names)
+        str | None, typer.Argument(metavar="[DATASET]", hidden=True, autocompletion=options.dataset_names)
     ] = None
     query_id: Annotated[
         str | None, typer.Option("--query-id", metavar="ID", help="A stored query instead of a dataset.")
@@ -67,12 +67,7 @@ class PreviewSubject:
     until: options.Until = None
 
     def check(self) -> None:
-        """
-        Refuse what excludes each other.
-
-        Raises:
-            SettingsError: With the rule.
-        """
+        """Refuse what excludes each other."""
         given = sum(source is not None for source in (self.dataset, self.query_id, self.query))
         if given != 1:
             raise SettingsError(

@@ -11,14 +11,13 @@ import typer
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
-from bulkpull.cli.batch import QUERIES
+from bulkpull.cli.batch import QUERIES, delete_named, find_named
 from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import new_table, print_grid, print_message, print_note, print_table
-from bulkpull.cli.delete import delete_named, find_named
 from bulkpull.cli.json_output import has_name, query_values
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.service import call_service
-from bulkpull.cli.service_and_output import command_settings, load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import AccessDenied, ListUnknown, NotFound, SettingsError
 from bulkpull.formatting import join_some
@@ -185,12 +184,7 @@ def delete_queries(
 
 
 def check_query_name(name: str) -> None:
-    """
-    Keep names apart: stored queries that bear this tool's mark are used and deleted by exports.
-
-    Raises:
-        SettingsError: The name looks like one of ours.
-    """
+    """Keep names apart: stored queries that bear this tool's mark are used and deleted by exports."""
     from bulkpull.pipeline.steps.naming import OWN_PREFIX
 
     if f"{name} ".casefold().startswith(f"{OWN_PREFIX} "):

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.batch import COMPLETE, REPORTS, BatchResult
+from bulkpull.cli.batch import COMPLETE, REPORTS, BatchResult, delete_named
 from bulkpull.cli.console import print_message
-from bulkpull.cli.delete import delete_named
 from bulkpull.cli.json_output import report_values
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.reports import print_reports
@@ -19,9 +18,10 @@ from bulkpull.errors import ReportingError
 from bulkpull.formatting import plural
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Report
-from bulkpull.output.ledger import STANDING, Ledger, RunEntry
+from bulkpull.output.ledger import Ledger, RunEntry, read_facts
+from bulkpull.output.ledger_facts import ScheduledReportFacts
 from bulkpull.output.owner import check_owner
-from bulkpull.output.run_listing import ask_ledger
+from bulkpull.output.run_history import ask_ledger
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
@@ -94,13 +94,14 @@ async def reports_of_last_night(ledger: Ledger) -> tuple[dict[str, ReportMemory]
     night = next((run for run in await ledger.runs() if run.request.get("nightly") and run.ended_at), None)
     if night is None:
         return memories, set().union(*(memory.ids for memory in memories.values()))
-    noted = [step for step in await ledger.steps(night.run_id) if step.step == STANDING and "report_id" in step.facts]
-    used = {str(step.facts["report_id"]) for step in noted}
+    scheduled = read_facts(ScheduledReportFacts, await ledger.steps(night.run_id))
+    noted = {entry.facts.report_id: entry.dataset for entry in scheduled if entry.facts.report_id is not None}
+    used = set(noted)
     request, catalog = ExportRequest.of_run(night.request), load_catalog()
     names = {known.name if (known := catalog.find(name)) else name for name in request.names}
     for dataset, memory in memories.items():
         is_asked = request.everything or dataset in names
-        if is_asked and dataset not in {step.dataset for step in noted}:
+        if is_asked and dataset not in noted.values():
             used |= memory.ids
     return memories, used
 
@@ -112,7 +113,7 @@ def find_orphans(
     One-off reports with this tool's mark that no run needs (pure). Scheduled reports of `nightly` are not included.
 
     Args:
-        runs: What the ledger of the output folder knows. The reports of a run that may still be carried on are left
+        runs: What the ledger of the output folder knows. The reports of a run that may still be resumed are left
             alone; it may be for a day after it last did something.
         older_than: Younger reports may belong to a run of another folder or another machine.
         now: The service's time.

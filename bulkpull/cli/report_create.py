@@ -10,12 +10,12 @@ from typing import TypeVar
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.batch import QUERIES
+from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import print_note
 from bulkpull.cli.options import CommonOptions, day_of
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
 from bulkpull.cli.reports import find_report, is_our_report
 from bulkpull.cli.service import NotOffered, call_service
-from bulkpull.cli.service_and_output import command_settings, load_settings
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AccessDenied, BulkpullError, ListUnknown, SettingsError
@@ -107,10 +107,10 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
             recurrence_h=every_h,
             recurrence_count=_given_or(change.times, report.recurrence_count),
             minimum_recurrence_h=dataset.minimum_recurrence_h if dataset else None,
-            format=change.file_format.value if change.file_format else report.format,
+            format=change.file_format or report.format,
             callback_url=callback_url,
             # The method goes with its address.
-            callback_method=_method(change) or (report.callback_method if callback_url else None),
+            callback_method=change.callback_method or (report.callback_method if callback_url else None),
         )
         changed = await client.update_report(report.report_id, order)
         _check_removed(change, changed)
@@ -165,9 +165,9 @@ def _order(
         recurrence_h=spec.every,
         recurrence_count=spec.times,
         minimum_recurrence_h=dataset.minimum_recurrence_h,
-        format=spec.file_format.value,
+        format=spec.file_format,
         callback_url=spec.callback_url,
-        callback_method=_method(spec),
+        callback_method=spec.callback_method,
     )
 
 
@@ -175,10 +175,6 @@ def automatic_name(title: str, *, now: datetime) -> str:
     """The name of a report that was given none: what it reads and when it was ordered, as long as names may be."""
     ending = f"_{now:%Y%m%dT%H%M%SZ}"
     return title.replace(";", "_").replace(" ", "_")[: LONGEST_TEXT - len(ending)] + ending
-
-
-def _method(options: ReportSpec | ReportUpdate) -> str | None:
-    return options.callback_method.value if options.callback_method else None
 
 
 def _given_or(given: T | None, kept: T) -> T:

@@ -4,30 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from bulkpull.cli import completion, options
+from bulkpull.cli import options
 from bulkpull.errors import SettingsError
 from bulkpull.redact import printable
 
-
-class FileFormat(StrEnum):
-    """How fields are separated."""
-
-    CSV = "csv"
-    TSV = "tsv"
-
-
-class CallbackMethod(StrEnum):
-    """How the callback address is called."""
-
-    GET = "GET"
-    POST = "POST"
-
-
+FileFormat = Literal["csv", "tsv"]
 Every = Annotated[int | None, typer.Option("--every", help="Interval in hours: 4 to 2160.")]
 Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Up to 256 characters without semicolon.")]
 Description = Annotated[str | None, typer.Option("--description", help='Description; on update, "" removes it.')]
@@ -49,7 +34,7 @@ CallbackUrl = Annotated[
     ),
 ]
 Method = Annotated[
-    CallbackMethod | None,
+    Literal["GET", "POST"] | None,
     typer.Option("--callback-method", case_sensitive=False, help="HTTP method of the callback; default: POST."),
 ]
 
@@ -71,7 +56,7 @@ class ReportSpec:
         typer.Option(
             "--dataset",
             metavar="DATASET",
-            autocompletion=completion.dataset_names,
+            autocompletion=options.dataset_names,
             help="Or a query of all columns of this dataset.",
         ),
     ] = None
@@ -84,7 +69,7 @@ class ReportSpec:
     times: Annotated[int | None, typer.Option("--times", help="Number of runs; default: unlimited.")] = None
     name: Name = None
     description: Description = None
-    file_format: Annotated[FileFormat, typer.Option("--format", help="Of the file.")] = FileFormat.CSV
+    file_format: Annotated[FileFormat, typer.Option("--format", help="Of the file.")] = "csv"
     callback_url: CallbackUrl = None
     callback_method: Method = None
 
@@ -94,12 +79,7 @@ class ReportSpec:
         return _in_utc(self.start)
 
     def check(self) -> None:
-        """
-        Refuse what excludes each other, before anything is asked.
-
-        Raises:
-            SettingsError: With the rule.
-        """
+        """Refuse what excludes each other, before anything is asked."""
         if (self.query_id is None) == (self.dataset is None):
             raise SettingsError("a report has one query", fix="give either --query-id ID or --dataset NAME")
         if self.at_once == (self.every is not None):
@@ -137,24 +117,14 @@ class ReportUpdate:
         return _in_utc(self.start)
 
     def check(self) -> None:
-        """
-        Refuse a change of nothing.
-
-        Raises:
-            SettingsError: No option was given.
-        """
+        """Refuse a change of nothing."""
         if all(getattr(self, option.name) is None for option in fields(self)):
             raise SettingsError("nothing to change was given", fix="see `bulkpull reports update --help`")
         _check_name(self.name)
 
 
 def _check_name(name: str | None) -> None:
-    """
-    Keep names apart: what bears this tool's mark is cleaned up by it.
-
-    Raises:
-        SettingsError: The name looks like one of ours.
-    """
+    """Keep names apart: what bears this tool's mark is cleaned up by it."""
     from bulkpull.pipeline.steps.naming import OWN_PREFIX  # slow to load
 
     if name is not None and name.strip().casefold().startswith(f"{OWN_PREFIX}_"):

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bulkpull.cli import options
-from bulkpull.cli.batch import REPORTS, for_each
+from bulkpull.cli.batch import REPORTS, delete_named, find_named, for_each
 from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_grid, print_message, print_table
-from bulkpull.cli.delete import delete_named, find_named
-from bulkpull.cli.durations import read_span
 from bulkpull.cli.json_output import has_name, report_values
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import CommonOptions, read_span
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
 from bulkpull.cli.service import call_service
-from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.model import Report
 from bulkpull.redact import printable
@@ -41,9 +39,7 @@ _EXAMPLE_ID = "cdc61cfe-d028-4333-a215-a1df51ccbfd4"
 
 
 @command(
-    app,
-    "list",
-    example_lines=("bulkpull reports list", "bulkpull reports list --mine", "bulkpull reports list --json"),
+    app, "list", example_lines=("bulkpull reports list", "bulkpull reports list --mine", "bulkpull reports list --json")
 )
 def list_reports(
     *,

@@ -13,24 +13,25 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from bulkpull import platforms
 from bulkpull._version import __version__
+from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.doctor import describe_settings
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.run_details import ledger_facts
-from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_data, print_json
+from bulkpull.clock import iso_utc
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.observability.support_bundle import Bundle, files_of
 from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.layout import Layout
-from bulkpull.output.run_history import load_manifest, resolve_run_id
-from bulkpull.output.run_listing import ask_ledger, known_runs
+from bulkpull.output.run_history import ask_ledger, known_runs, load_manifest, resolve_run_id
 from bulkpull.output.store import LocalStore
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
@@ -43,10 +44,6 @@ def write_bundle(run: str | None, *, to: Path | None, output: Path | None, commo
 
     Args:
         to: A file, or a folder for it; the present folder without it.
-
-    Raises:
-        SettingsError: A setting is wrong, or there is no such run.
-        DiskTrouble: The bundle cannot be written.
     """
     settings = load_settings(common, output=output)
     folder = settings.output
@@ -98,8 +95,13 @@ def _ledger(folder: Path, run_id: str) -> dict[str, Any]:
         facts = ask_ledger(folder, lambda ledger: ledger_facts(ledger, run_id))
     except BulkpullError as error:
         return {"trouble": error.reason}
-    values: dict[str, Any] = json.loads(json.dumps(asdict(facts), default=dict)) if facts else {}
+    values: dict[str, Any] = json.loads(json.dumps(asdict(facts), default=_plain)) if facts else {}
     return values
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for: a moment as its text, a read-only mapping as an object."""
+    return iso_utc(value) if isinstance(value, datetime) else dict(value)
 
 
 def _settings(settings: Settings, *, config: Path | None, output: Path | None) -> list[dict[str, Any]]:

@@ -9,14 +9,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bulkpull.cli.json_output import format_time
 from bulkpull.cli.stdio import print_data, print_json
+from bulkpull.clock import iso_utc
 from bulkpull.errors import LedgerError
 from bulkpull.formatting import format_clock, format_size, join_some, plural
 from bulkpull.observability.failures import group_by_reason
-from bulkpull.output.ledger import Ledger, RunEnding, RunEntry, StepEntry
+from bulkpull.output.ledger import Ledger, RunEnding, RunEntry, StepEntry, read_facts
+from bulkpull.output.ledger_facts import PublicationFacts
 from bulkpull.output.manifest import DatasetRecord, Manifest
-from bulkpull.output.run_history import load_manifest, resolve_run_id
-from bulkpull.output.run_listing import ask_ledger, known_runs
+from bulkpull.output.run_history import ask_ledger, known_runs, load_manifest, resolve_run_id
 from bulkpull.output.store import LocalStore
 from bulkpull.redact import printable
 
@@ -36,7 +38,7 @@ class LedgerFacts:
 
     entry: RunEntry | None = None
     endings: Sequence[RunEnding] = ()
-    resumptions: Sequence[str] = ()
+    resumptions: Sequence[datetime] = ()
     steps: Sequence[StepEntry] = field(default_factory=list)
 
 
@@ -46,10 +48,6 @@ def show_run(run: str | None, *, folder: Path, as_json: bool, verbose: bool = Fa
 
     Args:
         verbose: Show every step of a run over many datasets too; without it such a run fits on a screen.
-
-    Raises:
-        SettingsError: There is no such run.
-        LedgerError: Neither the ledger nor a manifest can be read.
     """
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     manifest = load_manifest(LocalStore(folder), run_id)
@@ -84,19 +82,21 @@ def describe(run_id: str, facts: LedgerFacts, manifest: Manifest | None) -> dict
     for step in facts.steps:
         by_dataset.setdefault(step.dataset, []).append(step)
     records = {record.dataset: record for record in manifest.datasets} if manifest else {}
+    is_interrupted = bool(endings) and endings[-1].status == "interrupted"
     started_at = entry.started_at if entry else manifest.started_at if manifest else None
+    finished_at = endings[-1].at if endings else None if entry or not manifest else manifest.finished_at
     return {
         "run_id": run_id,
         "status": _status(facts, manifest),
-        "started_at": started_at,
-        "finished_at": endings[-1].at if endings else None if entry or not manifest else manifest.finished_at,
-        "resumed_at": list(facts.resumptions),
-        "endings": [{"at": ending.at, "status": ending.status} for ending in endings],
+        "started_at": format_time(started_at),
+        "finished_at": format_time(finished_at),
+        "resumed_at": list(map(iso_utc, facts.resumptions)),
+        "endings": [{"at": iso_utc(ending.at), "status": ending.status} for ending in endings],
         "request": dict(entry.request) if entry else None,
         "requests": manifest.requests.model_dump(mode="json") if manifest else None,
         "notes": list(manifest.notes) if manifest else [],
         "datasets": [
-            _pull(name, records.get(name), by_dataset.get(name, []), since=started_at)
+            _pull(name, records.get(name), by_dataset.get(name, []), since=started_at, is_interrupted=is_interrupted)
             for name in dict.fromkeys([*records, *by_dataset])
         ],
     }
@@ -112,19 +112,24 @@ def _status(facts: LedgerFacts, manifest: Manifest | None) -> str:
 
 
 def _pull(
-    dataset: str, record: DatasetRecord | None, steps: Sequence[StepEntry], *, since: str | None
+    dataset: str,
+    record: DatasetRecord | None,
+    steps: Sequence[StepEntry],
+    *,
+    since: datetime | None,
+    is_interrupted: bool,
 ) -> dict[str, Any]:
-    published = next((step.facts.get("record") for step in reversed(steps) if step.step == "published"), None)
-    if record is None and published:
-        record = DatasetRecord.model_validate(published)  # of a killed run
+    if record is None and (published := read_facts(PublicationFacts, steps)):
+        record = published[-1].facts.record  # of a killed run
     facts: dict[str, Any] = {}
     for step in steps:
         facts |= {name: value for name, value in step.facts.items() if name in _IDS and value}
     ids = {name: (getattr(record, name) if record else None) or facts.get(name) for name in _IDS}
     times = [since, *(step.at for step in steps)]
+    is_left = is_interrupted and record is not None and record.status == "failed" and record.error is None
     return {
         "dataset": dataset,
-        "status": record.status if record else UNFINISHED,
+        "status": record.status if record and not is_left else UNFINISHED,
         "reason": record.reason if record else None,
         "rows": record.rows if record and record.files else None,
         "bytes": record.stored_bytes if record and record.files else None,
@@ -134,8 +139,8 @@ def _pull(
         "steps": [
             {
                 "step": step.step,
-                "at": step.at,
-                "after_seconds": _between(before, step.at),
+                "at": iso_utc(step.at),
+                "after_seconds": (step.at - before).total_seconds() if before else None,
                 "facts": {name: value for name, value in step.facts.items() if name != "record"},
             }
             for before, step in zip(times, steps, strict=False)
@@ -143,18 +148,18 @@ def _pull(
     }
 
 
-def _between(earlier: str | None, later: str) -> float | None:
-    try:
-        return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier or "")).total_seconds()
-    except ValueError:
-        return None
+def _took(details: Mapping[str, Any]) -> str:
+    """`, took 1:02` for a run that has ended."""
+    if not details["started_at"] or not details["finished_at"]:
+        return ""
+    took = datetime.fromisoformat(details["finished_at"]) - datetime.fromisoformat(details["started_at"])
+    return f", took {format_clock(took.total_seconds())}"
 
 
 def run_lines(details: Mapping[str, Any]) -> list[str]:
     """A run in full; of a dataset in many windows, each kind of step once."""
-    took = _between(details["started_at"], details["finished_at"]) if details["finished_at"] else None
     lines = [f"run       {details['run_id']}", f"status    {details['status']}"]
-    lines.append(f"began     {details['started_at']}" + (f", took {format_clock(took)}" if took is not None else ""))
+    lines.append(f"began     {details['started_at']}{_took(details)}")
     lines += [f"resumed   {moment}" for moment in details["resumed_at"]]
     lines += [f"ended     {ending['at']}, {ending['status']}" for ending in details["endings"]]
     if details["request"] is not None:
@@ -174,8 +179,7 @@ def run_lines(details: Mapping[str, Any]) -> list[str]:
 
 def _short_lines(details: Mapping[str, Any]) -> list[str]:
     """A run over twenty datasets within 24 lines of 80 characters, unless something failed."""
-    took = _between(details["started_at"], details["finished_at"]) if details["finished_at"] else None
-    began = f"began {details['started_at']}" + (f", took {format_clock(took)}" if took is not None else "")
+    began = f"began {details['started_at']}{_took(details)}"
     lines = [f"run  {details['run_id']}  {details['status']}", began]
     if requests := details["requests"]:
         counts = f"{requests['throttled']} throttled, {requests['retried']} retried"

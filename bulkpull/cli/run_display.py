@@ -13,9 +13,9 @@ from bulkpull.cli.errors import INTERRUPTED, write_json_line
 from bulkpull.cli.live_display import Display
 from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.options import CommonOptions, LogLevel
-from bulkpull.cli.run_summary import Invocation, print_failures, print_interruption, print_summary, write_failures
 from bulkpull.cli.signals import run_interruptibly
 from bulkpull.cli.stdio import print_json
+from bulkpull.cli.summary import Invocation, print_failures, print_interruption, print_summary, write_failures
 from bulkpull.event_types import (
     AllowanceAwaited,
     CallRetried,
@@ -46,9 +46,6 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
     """
     Do a run under a display or a log, and print its end; returns the exit status.
 
-    Args:
-        make: Makes the run, with the listener that is to hear of it.
-
     Raises:
         BulkpullError: Nothing could be done at all.
     """
@@ -61,6 +58,8 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
             # A run may fail after its manifest was written; standard output has to get it.
             _print_manifest(run, common=common)
             raise
+    if run.manifest is not None and not run.manifest.interrupted:
+        interrupted = False  # the run had ended, and the signal came while it cleaned up: there is nothing to resume
     _print_manifest(run, common=common)
     _print_end(run, common, console, invocation=invocation, interrupted=interrupted)
     if interrupted:

@@ -18,9 +18,9 @@ from bulkpull.errors import RequestRejected, SettingsError
 from bulkpull.formatting import plural
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus
-from bulkpull.output.ledger import Ledger, RunEntry, StepEntry
-from bulkpull.output.run_history import resolve_run_id
-from bulkpull.output.run_listing import ask_ledger
+from bulkpull.output.ledger import Ledger, RunEntry, StepEntry, published_datasets, read_facts
+from bulkpull.output.ledger_facts import ReportFacts
+from bulkpull.output.run_history import ask_ledger, resolve_run_id
 from bulkpull.pipeline.resume import is_unfinished
 from bulkpull.redact import printable
 
@@ -34,13 +34,7 @@ class AwaitedReport:
 
 
 def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOptions) -> None:
-    """
-    Print which reports of a run are ready; without `run_id`, of the newest unfinished one.
-
-    Raises:
-        SettingsError: There is no such run, or it was made against another service.
-        BulkpullError: The service could not be asked.
-    """
+    """Print which reports of a run are ready; without `run_id`, of the newest unfinished one."""
 
     async def read(ledger: Ledger) -> tuple[list[RunEntry], dict[str, list[StepEntry]]]:
         runs = await ledger.runs()
@@ -75,15 +69,10 @@ def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOpti
     print_message(f"run {chosen}: {state}{more}")
 
 
-def awaited_reports(steps: Iterable[StepEntry]) -> list[AwaitedReport]:
+def awaited_reports(steps: Sequence[StepEntry]) -> list[AwaitedReport]:
     """The reports that a run ordered, but for datasets that it has published (pure)."""
-    ordered: dict[str, AwaitedReport] = {}
-    published: set[str] = set()
-    for step in steps:
-        if step.step == "report":
-            ordered[str(step.facts["report_id"])] = AwaitedReport(step.dataset, str(step.facts["report_id"]))
-        elif step.step == "published":
-            published.add(step.dataset)
+    noted, published = read_facts(ReportFacts, steps), published_datasets(steps)
+    ordered = {entry.facts.report_id: AwaitedReport(entry.dataset, entry.facts.report_id) for entry in noted}
     return [report for report in ordered.values() if report.dataset not in published]
 
 

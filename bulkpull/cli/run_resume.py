@@ -6,30 +6,25 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bulkpull.catalog import load_catalog
+from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import error_console, print_message
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.run_display import run_with_display
-from bulkpull.cli.run_summary import Invocation, print_summary
-from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_json
+from bulkpull.cli.summary import Invocation, print_summary
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
 from bulkpull.formatting import join_some
 from bulkpull.output.ledger import Ledger, RunEntry
-from bulkpull.output.run_history import load_manifest
-from bulkpull.output.run_listing import ask_ledger
+from bulkpull.output.run_history import ask_ledger, load_manifest
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.resume import choose_run, resumed_request
 from bulkpull.pipeline.run import Run
 
 
 def resume_run(
-    run_id: str | None,
-    *,
-    output: Path | None,
-    common: CommonOptions,
-    published_anyway: Collection[str] | None = (),
+    run_id: str | None, *, output: Path | None, common: CommonOptions, published_anyway: Collection[str] | None = ()
 ) -> int:
     """
     Resume a run; returns the exit status.
@@ -39,10 +34,6 @@ def resume_run(
 
     Args:
         published_anyway: Datasets that are published although they would be held back; `None` for all.
-
-    Raises:
-        SettingsError: There is no such run, or it was made against another service.
-        BulkpullError: As an export.
     """
     settings = load_settings(common, output=output)
     runs = ask_ledger(settings.output, Ledger.runs) or []
@@ -66,9 +57,6 @@ def publish_held(run_id: str, dataset: str | None, *, output: Path | None, commo
 
     Args:
         dataset: The only one to be published; `None` for all that the run held back.
-
-    Raises:
-        SettingsError: There is no such run, or it holds back no such data.
     """
     folder = load_settings(common, output=output).output
     run = choose_run(run_id, runs=ask_ledger(folder, Ledger.runs) or [], output=folder)

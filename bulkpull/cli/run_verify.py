@@ -12,8 +12,7 @@ from bulkpull.cli.errors import write_error
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.formatting import format_size, join_some, plural
-from bulkpull.output.run_history import resolve_run_id
-from bulkpull.output.run_listing import known_runs, published_by
+from bulkpull.output.run_history import known_runs, published_by, resolve_run_id
 from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Findings, Verifier
 from bulkpull.redact import printable
@@ -29,16 +28,9 @@ def verify_output(
 
     Args:
         queries: Names of the custom queries in the settings, for the commands that are handed out.
-
-    Raises:
-        SettingsError: There is no such run.
     """
     verifier = Verifier(
-        LocalStore(folder),
-        quick=quick,
-        ask_ledger=partial(published_by, folder),
-        queries=queries,
-        config=common.config,
+        LocalStore(folder), quick=quick, ask_ledger=partial(published_by, folder), queries=queries, config=common.config
     )
     if run is None:
         findings = verifier.verify_all()

@@ -13,9 +13,9 @@ import typer
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command import LOCAL, QUIET_RUN, command, new_app
+from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service_and_output import load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
@@ -48,7 +48,7 @@ def list_runs(
 ) -> None:
     """Show the runs of an output folder, newest first; changes nothing. With --json it shows all of them."""
     from bulkpull.output.ledger import Ledger  # slow to load, as the next
-    from bulkpull.output.run_listing import ask_ledger
+    from bulkpull.output.run_history import ask_ledger
 
     folder = load_settings(common, output=output).output
     runs = ask_ledger(folder, Ledger.runs) or []
@@ -60,7 +60,7 @@ def list_runs(
         if len(shown) < len(runs):
             print_message(f"the newest {len(shown)} of {len(runs):,} runs; --all shows every one")
     else:
-        print_message(f"no runs yet in {folder}")
+        print_message(f"no runs yet in {folder.absolute()}")
 
 
 @command(
@@ -173,12 +173,12 @@ def forget(
     """
     import anyio  # slow to load, as all of these
 
-    from bulkpull.output.manifest import Current
+    from bulkpull.output.current import Current
     from bulkpull.output.store import INSIDE, LocalStore
 
     folder = load_settings(common, output=output).output.absolute()
     store = LocalStore(folder)
-    now = iso_utc(datetime.now(UTC))
+    now = datetime.now(UTC)
     known = load_catalog().find(dataset)
     wanted = known.name if known else dataset.strip()
     if wanted.casefold() not in {name.casefold() for name in Current.load(store).datasets}:
@@ -252,16 +252,9 @@ def verify(
 
 
 def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
-    """
-    Print the log of the newest run, or of the one whose id begins with `run`; with `as_json` as one object.
-
-    Raises:
-        SettingsError: There is no such run, or it left no log.
-        DiskTrouble: The log cannot be read.
-    """
+    """Print the log of the newest run, or of the one whose id begins with `run`; with `as_json` as one object."""
     from bulkpull.output.layout import Layout  # slow to load, as all of these
-    from bulkpull.output.run_history import resolve_run_id
-    from bulkpull.output.run_listing import known_runs
+    from bulkpull.output.run_history import known_runs, resolve_run_id
 
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     path = Layout(folder).log(run_id)
@@ -294,8 +287,8 @@ def _run_values(run: RunEntry) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "status": run.status or "unfinished",
-        "started_at": run.started_at,
-        "finished_at": run.ended_at,
+        "started_at": iso_utc(run.started_at),
+        "finished_at": iso_utc(run.ended_at) if run.ended_at else None,
         "datasets": dict(run.summary or {}),
         "request": dict(run.request),
     }
@@ -304,15 +297,12 @@ def _run_values(run: RunEntry) -> dict[str, Any]:
 def _table(runs: list[RunEntry]) -> Table:
     table = new_table("run", "started", "took", "status", "datasets", right=["took"], fold=["datasets"])
     for run in runs:
-        table.add_row(run.run_id, run.started_at, _took(run), run.status or "unfinished", _counts(run.summary))
+        table.add_row(run.run_id, iso_utc(run.started_at), _took(run), run.status or "unfinished", _counts(run.summary))
     return table
 
 
 def _took(run: RunEntry) -> str:
-    if run.ended_at is None:
-        return ""
-    took = datetime.fromisoformat(run.ended_at) - datetime.fromisoformat(run.started_at)
-    return format_clock(took.total_seconds())
+    return "" if run.ended_at is None else format_clock((run.ended_at - run.started_at).total_seconds())
 
 
 def _counts(summary: Mapping[str, Any] | None) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# A person waits for the answer: a call is tried for seconds, where a run tries for a minute.
+_TRIES = 4
+
 
 class NotThere(NotFound):
     """No object with this id exists on the service, or not for this user: exit status 2, as for any wrong name."""
@@ -41,7 +44,8 @@ def call_service(
     """
     Call `question` with a client that is signed in; problems on the way are logged from warnings on.
 
-    Where the service said that it withholds data from this user, a note at the end says so (behaviour 23).
+    A call is tried four times, unless `request_attempts` is set. Where the service said that it withholds data from
+    this user, a note at the end says so (behaviour 23).
 
     Args:
         names: Datasets that the user named; without credentials, a misspelled one is the better message.
@@ -55,6 +59,8 @@ def call_service(
     from bulkpull.pipeline.plan_names import check_names
 
     log = LogListener(common, write=write_line, default=LogLevel.WARNING)
+    if "request_attempts" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"request_attempts": _TRIES})
 
     async def connect_and_call() -> T:
         try:

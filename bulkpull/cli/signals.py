@@ -18,9 +18,6 @@ def run_interruptibly(work: Callable[[], Awaitable[object]], *, when_asked: Call
     """
     Run `work` in an event loop.
 
-    Args:
-        when_asked: Called at the first signal, before the work is cancelled.
-
     Returns:
         Whether a signal cut it short.
     """

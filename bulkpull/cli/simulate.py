@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from bulkpull.cli import completion
+from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.options import CommonOptions
 
 app = new_app()
-
-
-class Edition(StrEnum):
-    """Which list of datasets is served."""
-
-    LIVE = "live"
-    DOCUMENTS = "documents"
-
-
-class Role(StrEnum):
-    """What the simulated user may see."""
-
-    EXECUTIVE = "executive"
-    VIEWER = "viewer"
-    NONE = "none"
-
-
-class KeyCasing(StrEnum):
-    """Casing of the keys in replies."""
-
-    CAMEL = "camel"
-    PASCAL = "pascal"
-
-
-class Redaction(StrEnum):
-    """What becomes of data that the role may not see."""
-
-    EMPTY = "empty"
-    VANISH = "vanish"
-
-
-class Mfa(StrEnum):
-    """Where a second factor is required."""
-
-    TOKEN = "token"  # noqa: S105 - a place
-    API = "api"
 
 
 @command(
@@ -72,26 +35,29 @@ def simulate(
         int | None, typer.Option(min=1, help="The rate limit; further calls get 429.")
     ] = None,
     edition: Annotated[
-        Edition | None, typer.Option(help="Datasets as the live service listed them, or as documents do.")
+        Literal["live", "documents"] | None,
+        typer.Option(help="Datasets as the live service listed them, or as documents do."),
     ] = None,
     one_off_quota: Annotated[int | None, typer.Option(min=1, help="One-off reports an hour.")] = None,
     one_off_window: Annotated[float | None, typer.Option(min=0, help="Seconds instead of that hour.")] = None,
     token_lifetime: Annotated[int | None, typer.Option(min=1, help="Lifetime of an access token, seconds.")] = None,
     link_lifetime: Annotated[float | None, typer.Option(min=0, help="Lifetime of a secure link, seconds.")] = None,
-    role: Annotated[Role | None, typer.Option(help="What the user may see.")] = None,
-    redaction: Annotated[Redaction | None, typer.Option(help="How withheld columns appear.")] = None,
-    mfa: Annotated[Mfa | None, typer.Option(help="Where a second factor is required.")] = None,
+    role: Annotated[Literal["executive", "viewer", "none"] | None, typer.Option(help="What the user may see.")] = None,
+    redaction: Annotated[Literal["empty", "vanish"] | None, typer.Option(help="How withheld columns appear.")] = None,
+    mfa: Annotated[Literal["token", "api"] | None, typer.Option(help="Where a second factor is required.")] = None,
     drift: Annotated[bool, typer.Option("--drift", help="Columns differ from the published ones.")] = False,
     extras: Annotated[bool, typer.Option("--extras", help="Also list all other documented datasets.")] = False,
     tenant: Annotated[
         list[str] | None, typer.Option(help="A further tenant with reports and rows of its own; may be repeated.")
     ] = None,
-    key_casing: Annotated[KeyCasing | None, typer.Option(help="Casing of the keys in replies.")] = None,
+    key_casing: Annotated[
+        Literal["camel", "pascal"] | None, typer.Option(help="Casing of the keys in replies.")
+    ] = None,
     page_size: Annotated[int | None, typer.Option(min=1, help="Records per page of a listing.")] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FAULT", help="Arm a fault by id or name; may be repeated.", autocompletion=completion.fault_names
+            metavar="FAULT", help="Arm a fault by id or name; may be repeated.", autocompletion=options.fault_names
         ),
     ] = None,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Show the faults, and exit.")] = False,
@@ -111,18 +77,18 @@ def simulate(
         "rows": rows,
         "seed": seed,
         "requests_per_minute": requests_per_minute,
-        "edition": edition and edition.value,
+        "edition": edition,
         "one_off_quota": one_off_quota,
         "one_off_window_s": one_off_window,
         "token_lifetime_s": token_lifetime,
         "link_lifetime_s": link_lifetime,
-        "role": role and role.value,
-        "redaction": redaction and redaction.value,
-        "mfa": mfa and mfa.value,
+        "role": role,
+        "redaction": redaction,
+        "mfa": mfa,
         "drift": drift or None,
         "extras": extras or None,
         "further_tenants": tuple(tenant) if tenant else None,
-        "key_casing": key_casing and key_casing.value,
+        "key_casing": key_casing,
         "page_size": page_size,
     }
     staging = simulator_server.stage(

@@ -16,7 +16,7 @@ from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.config.settings import ENV_PREFIX
 from bulkpull.errors import SettingsError
 from bulkpull.simulator import FAULT_TABLE, STORIES, Fault, FaultRow, Scenario, Simulator
-from bulkpull.simulator.fault_matrix import QUICK
+from bulkpull.simulator.fault_matrix import HIT, QUICK
 from bulkpull.suggestions import did_you_mean
 
 _LATENCY = re.compile(r"(\d+(?:\.\d+)?)(?:\.\.(\d+(?:\.\d+)?))?")
@@ -29,7 +29,6 @@ class Staging:
     What to serve, and how a client should be set to see it within seconds.
 
     Attributes:
-        settings: Settings of the client, by name.
         expectations: What the rows of the fault matrix expect, a sentence each.
     """
 
@@ -46,9 +45,6 @@ def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str
         given: Parameters of `Scenario` by name; these beat what a row of the fault matrix brings.
         latency: `3` or `1..10`, seconds.
         faults: Rows of the matrix by id, each with its service, or faults by name, each to strike once.
-
-    Raises:
-        SettingsError: The latency cannot be read, or a fault is unknown.
     """
     parameters: dict[str, Any] = {}
     armed: list[Fault] = []
@@ -70,12 +66,7 @@ def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str
 
 
 def serve(staging: Staging, *, port: int, blob_port: int, as_json: bool) -> None:
-    """
-    Serve until Ctrl-C or SIGTERM, which is how it is meant to end.
-
-    Raises:
-        SettingsError: A port cannot be used.
-    """
+    """Serve until Ctrl-C or SIGTERM, which is how it is meant to end."""
 
     async def serving() -> None:
         async with Simulator(staging.scenario, port=port, blob_port=blob_port) as simulator:
@@ -125,7 +116,7 @@ def _changed_parameters(scenario: Scenario) -> dict[str, Any]:
 
 def _expectation(row: FaultRow) -> str:
     codes = " or ".join(str(code) for code in row.exit_codes)
-    result = f"{row.dataset} {row.expected}, " if row.expected else ""
+    result = f"{HIT} {row.expected}, " if row.expected else ""
     offered = row.scenario.datasets
     only = f"; of the twenty only {', '.join(sorted(offered))} are offered" if offered is not None else ""
     return f"fault {row.id}: {row.title}; expected of `bulkpull export`: {result}exit status {codes}{only}"

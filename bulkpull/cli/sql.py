@@ -6,17 +6,16 @@ import os
 import shutil
 import sys
 import tempfile
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service_and_output import load_settings
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.formatting import plural
 
@@ -25,16 +24,7 @@ if TYPE_CHECKING:
 
 app = new_app()
 
-_MOST_ROWS = 1_000
-
-
-class AnswerFormat(StrEnum):
-    """How an answer is written."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-    PARQUET = "parquet"
+_MOST_ROWS = 40  # about a screen
 
 
 @command(
@@ -51,8 +41,9 @@ def sql(
     query: Annotated[str, typer.Argument(metavar="QUERY", hidden=True)],
     *,
     answer_format: Annotated[
-        AnswerFormat, typer.Option("--format", help="table (the first rows), csv, json (one array) or parquet.")
-    ] = AnswerFormat.TABLE,
+        Literal["table", "csv", "json", "parquet"],
+        typer.Option("--format", help="table (the first rows), csv, json (one array) or parquet."),
+    ] = "table",
     to: Annotated[Path | None, typer.Option("--to", help="Write the result to this file; it is replaced.")] = None,
     output: options.Output = None,
     common: CommonOptions,
@@ -62,24 +53,24 @@ def sql(
 
     Needs the extra `sql` (DuckDB). Only reads; may run during an export.
     """
-    if answer_format is AnswerFormat.TABLE and to is not None:
+    if answer_format == "table" and to is not None:
         raise SettingsError(
             "a table is for the terminal", fix="choose a format for --to: --format csv, json or parquet"
         )
-    if answer_format is AnswerFormat.PARQUET and to is None and sys.stdout.isatty():
+    if answer_format == "parquet" and to is None and sys.stdout.isatty():
         raise SettingsError("Parquet cannot be shown on a terminal", fix="name a file by --to, or redirect the output")
     from bulkpull.sql import connect_sql, first_rows, write_answer  # slow to load
 
     with connect_sql(load_settings(common, output=output).output) as connection:
-        if answer_format is AnswerFormat.TABLE:
+        if answer_format == "table":
             _print(first_rows(connection, query, most=_MOST_ROWS))
             return
         if to is not None:
-            write_answer(connection, query, path=to, file_format=answer_format.value)
+            write_answer(connection, query, path=to, file_format=answer_format)
             return
         with tempfile.TemporaryDirectory(prefix="bulkpull-") as folder:
             path = Path(folder) / "answer"
-            write_answer(connection, query, path=path, file_format=answer_format.value)
+            write_answer(connection, query, path=path, file_format=answer_format)
             _copy_to_standard_output(path)
 
 

@@ -13,11 +13,11 @@ from bulkpull import platforms
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
-from bulkpull.cli.durations import read_span
 from bulkpull.cli.errors import write_error
-from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service_and_output import load_settings
+from bulkpull.cli.json_output import format_time
+from bulkpull.cli.options import CommonOptions, read_span
 from bulkpull.cli.stdio import print_json
 from bulkpull.clock import iso_utc
 from bulkpull.formatting import format_age, join_some, plural
@@ -95,8 +95,8 @@ def status(
     elif not nothing:
         print_table(_table(chosen, states, now=now))
         _note_shrunk(chosen, common=common)
-    elif not max_age:
-        print_message(f"nothing is published in {folder.absolute()} yet")
+    if nothing and not max_age:
+        print_message(_nothing_in(folder))
     if is_fresh:
         return 0
     _report_late(folder, late, now=now, nothing=nothing, common=common)
@@ -105,7 +105,7 @@ def status(
 
 def _note_shrunk(chosen: Sequence[Freshness], *, common: CommonOptions) -> None:
     """Name the datasets whose snapshot has far fewer rows than the one before."""
-    from bulkpull.pipeline.publication.publish_notes import describe_shrink  # slow to load
+    from bulkpull.pipeline.publication.publish_checks import describe_shrink  # slow to load
 
     for dataset in chosen if not common.quiet else ():
         if dataset.rows is not None and dataset.rows_before is not None:
@@ -137,7 +137,7 @@ def _report_late(
     listing = platforms.current().join_command(["bulkpull", "runs", "list", "--output", str(folder)])
     fix = f"see `{listing}`, and check that the job still starts the export"
     if nothing:
-        write_error(common, f"nothing is published in {folder.absolute()} yet", fix=fix, exit_code=LATE)
+        write_error(common, _nothing_in(folder), fix=fix, exit_code=LATE)
         return
     if len(late) > _MOST_NAMED:
         names = join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
@@ -154,6 +154,11 @@ def _report_late(
     )
 
 
+def _nothing_in(folder: Path) -> str:
+    """One sentence that tells an empty folder from a mistyped one."""
+    return f"nothing is published in {folder.absolute()} yet{'' if folder.is_dir() else ': there is no such folder'}"
+
+
 def _last_look(freshness: Freshness, now: datetime) -> str:
     return f"last checked {_age(freshness.checked_at, now)} ago" if freshness.run_id else "never published"
 
@@ -166,9 +171,9 @@ def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str
         "run_id": freshness.run_id,
         "rows": freshness.rows,
         "rows_before": freshness.rows_before,
-        "generated_at": _iso(freshness.generated_at),
-        "published_at": _iso(freshness.published_at),
-        "checked_at": _iso(freshness.checked_at),
+        "generated_at": format_time(freshness.generated_at),
+        "published_at": format_time(freshness.published_at),
+        "checked_at": format_time(freshness.checked_at),
         "data_age_seconds": _seconds(_data_time(freshness), now),
         "check_age_seconds": _seconds(freshness.checked_at, now),
         "reason": freshness.reason,
@@ -201,7 +206,3 @@ def _age(moment: datetime | None, now: datetime) -> str:
 
 def _seconds(moment: datetime | None, now: datetime) -> int | None:
     return max(0, int((now - moment).total_seconds())) if moment else None
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return iso_utc(moment) if moment else None

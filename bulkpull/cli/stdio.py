@@ -24,12 +24,7 @@ def count_json_objects() -> int:
 
 
 class SafeStream:
-    """
-    A text stream that discards output, instead of raising, after its reader has gone.
-
-    Args:
-        ignored: The errors that end the stream's use and nothing else.
-    """
+    """A text stream that discards output, instead of raising, after its reader has gone."""
 
     def __init__(self, stream: TextIO, *, ignored: type[OSError]) -> None:
         self._stream = stream
@@ -94,6 +89,8 @@ def print_data(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Write one JSON value to standard output; where the locale is not UTF-8, in ASCII."""
+    from bulkpull.output.atomic_files import json_text  # slow to load
+
     _written["objects"] += 1
     is_utf8 = (sys.stdout.encoding or "").casefold().replace("-", "") == "utf8"
-    print_data(escaped_json(json.dumps(value, indent=2, ensure_ascii=not is_utf8)))
+    print_data(escaped_json(json_text(value) if is_utf8 else json.dumps(value, indent=2)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +42,6 @@ def read_settings_file(config: Path | None, *, known: Collection[str]) -> Settin
     What merely lies in the present folder has to be the user's own (or root's), and writable by nobody else: it may
     name another token address, and commands to run. Who names a file by `--config` vouches for it.
 
-    Args:
-        known: The names of all settings.
-
     Raises:
         SettingsError: The file cannot be read, is somebody else's, is not valid TOML, or names an unknown setting.
     """
@@ -57,14 +54,15 @@ def read_settings_file(config: Path | None, *, known: Collection[str]) -> Settin
                 _refuse_foreign(path, os.fstat(file.fileno()))
             content = tomllib.loads(file.read().decode("utf-8-sig"))  # editors on Windows begin files by a mark
     except FileNotFoundError:
-        raise SettingsError(f"settings file {path}: no such file", fix="check the path given to --config") from None
+        raise SettingsError(
+            f"settings file {path}: no such file", fix="check the path, or write one: `bulkpull init`"
+        ) from None
     except OSError as trouble:
         raise SettingsError(f"settings file {path} cannot be read", why=trouble.strerror) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
         raise SettingsError(f"settings file {path} is not valid TOML", why=str(trouble)) from None
-    for name in content:
-        if name not in known:
-            raise unknown_setting(name, where=f"settings file {path}", known=known)
+    if unknown := [name for name in content if name not in known]:
+        raise unknown_settings(unknown, where=f"settings file {path}", known=known)
     return SettingsFile(path, content)
 
 
@@ -73,17 +71,18 @@ def refuse_unknown_variables(environment: Mapping[str, str], *, known: Collectio
     Refuse a variable `BULKPULL_…` that is no setting, as an unknown key of the file is; an empty one is not set.
 
     Raises:
-        SettingsError: It names the variable and the nearest setting.
+        SettingsError: It names every such variable and the nearest settings.
     """
-    for variable, value in environment.items():
-        name = variable.upper().removeprefix(ENV_PREFIX).lower()
-        if (
-            variable.upper().startswith(ENV_PREFIX)
-            and value.strip()
-            and name not in known
-            and name not in _FOR_NOTIFICATIONS
-        ):
-            raise unknown_setting(name, where=f"environment variable {variable}", known=known)
+    names = {
+        variable: variable.upper().removeprefix(ENV_PREFIX).lower()
+        for variable, value in environment.items()
+        if variable.upper().startswith(ENV_PREFIX) and value.strip()
+    }
+    allowed = _FOR_NOTIFICATIONS.union(known)
+    unknown = {variable: name for variable, name in names.items() if name not in allowed}
+    if unknown:
+        where = "environment variable" if len(unknown) == 1 else "environment variables"
+        raise unknown_settings(list(unknown.values()), where=f"{where} {', '.join(unknown)}", known=known)
 
 
 def _refuse_foreign(path: Path, status: os.stat_result) -> None:
@@ -102,11 +101,16 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
     raise SettingsError(f"settings file ./{path} is not read", why=why, fix=fix)
 
 
-def unknown_setting(name: str, *, where: str, known: Collection[str]) -> SettingsError:
-    """The error for a name that is no setting, with the nearest that is."""
-    near = nearest(name, known)
-    hint = f"did you mean `{near}`? " if near else ""
-    return SettingsError(f"{where}: unknown setting `{name}`", fix=f"{hint}allowed are: {', '.join(sorted(known))}")
+def unknown_settings(names: Sequence[str], *, where: str, known: Collection[str]) -> SettingsError:
+    """One error for all names of a source that are no settings: the nearest of each, then all that there are."""
+    near = [nearest(name, known) for name in names]
+    meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
+    hint = f"did you mean {meant}? " if meant else ""
+    fix = f"{hint}allowed are: {', '.join(sorted(known))}"
+    if len(names) == 1:
+        return SettingsError(f"{where}: unknown setting `{names[0]}`", fix=fix)
+    listed = ", ".join(f"`{name}`" for name in names)
+    return SettingsError(f"{where}: unknown settings {listed}", fix=fix)
 
 
 def origin_of(name: str, *, options: Collection[str], file: SettingsFile) -> Origin:

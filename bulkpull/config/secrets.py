@@ -29,9 +29,6 @@ def read_secret_file(path: Path, *, setting: str, where: str) -> str:
     """
     The secret in a file, without the line end that editors and `echo` leave behind it.
 
-    Args:
-        setting: The setting that names the file; told in errors, together with `where` it was set.
-
     Raises:
         SettingsError: There is no such file, it cannot be read, or it holds no secret. Its content is never told.
     """

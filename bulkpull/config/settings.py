@@ -10,25 +10,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
 
 from platformdirs import user_data_path
-from pydantic import (
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bulkpull.account import Account
 from bulkpull.allowed_values import first_refusal
@@ -41,7 +30,7 @@ from bulkpull.config.file import (
     origin_of,
     read_settings_file,
     refuse_unknown_variables,
-    unknown_setting,
+    unknown_settings,
 )
 from bulkpull.config.secrets import read_secret_file
 from bulkpull.config.types import (
@@ -60,14 +49,7 @@ from bulkpull.custom_query import Selection, read_selections
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.metric_selection import MetricsChoice
 from bulkpull.redact import register_secret
-from bulkpull.secret_sources import (
-    FORMS,
-    FROM_COMMAND,
-    SECRETS,
-    given_twice,
-    origins_of_secrets,
-    without_outranked,
-)
+from bulkpull.secret_sources import FORMS, FROM_COMMAND, SECRETS, given_twice, origins_of_secrets, without_outranked
 from bulkpull.timespans import WIDEST, is_span_name
 
 __all__ = ["DEFAULT_FILE", "ENV_PREFIX", "NO_CACHE", "SECRETS", "WIDEST", "Grant", "Origin", "Settings", "origins"]
@@ -208,11 +190,21 @@ class Settings(BaseSettings):
     )
 
     def __init__(self, **options: Any) -> None:
-        refuse_unknown_variables(os.environ, known=type(self).model_fields)
+        self.check_variables()
         try:
             super().__init__(**options)
         except ValidationError as error:
             raise _explain(error, options=options) from None
+
+    @classmethod
+    def check_variables(cls) -> None:
+        """
+        Refuse variables of the environment that are no settings.
+
+        Raises:
+            SettingsError: It names them and the nearest settings.
+        """
+        refuse_unknown_variables(os.environ, known=cls.model_fields)
 
     @classmethod
     def settings_customise_sources(
@@ -251,12 +243,7 @@ class Settings(BaseSettings):
         return settings
 
     def check_output(self) -> None:
-        """
-        Refuse an output folder that is, or lies beneath, something else than a folder.
-
-        Raises:
-            SettingsError: With the path that is in the way.
-        """
+        """Refuse an output folder that is, or lies beneath, something else than a folder."""
         output = self.output.absolute()
         for path in (output, *output.parents):
             try:
@@ -266,18 +253,13 @@ class Settings(BaseSettings):
                     raise SettingsError(
                         f"the output folder {self.output} cannot be used",
                         why=f"{path} is a file" if path.is_file() else f"{path} is no folder",
-                        fix="name a folder by --output or by the setting `output`",
+                        fix="name a folder by --output, or correct the setting",
                     )
             except OSError:  # what may not be looked at is told by whoever has to use it
                 return
 
     def for_simulator(self, addresses: Mapping[str, str]) -> Self:
-        """
-        The same settings pointed at a simulator: every address and credential is replaced, none is kept.
-
-        Args:
-            addresses: The `BULKPULL_…` variables that the simulator prints.
-        """
+        """The same settings pointed at a simulator: every address and credential is replaced, none is kept."""
         pointed = {name.removeprefix(ENV_PREFIX).lower(): value for name, value in addresses.items()}
         kept = self.model_dump(exclude=set(_unpointed()), exclude_unset=True)
         # What a simulator hands out is of no use to anybody later.
@@ -360,12 +342,7 @@ class Settings(BaseSettings):
 
     @property
     def token_cache_folder(self) -> Path | None:
-        """
-        Where refresh tokens are kept between runs; `None` for nowhere, and where this user has no home.
-
-        Raises:
-            SettingsError: It begins with `~`, and this user has no home.
-        """
+        """Where refresh tokens are kept between runs; `None` for nowhere, and where this user has no home."""
         if self.token_cache is None:
             folder = user_data_path("bulkpull", appauthor=False) / "tokens"
             return folder if folder.is_absolute() else None  # a user without a home: "~" stayed as it is
@@ -412,25 +389,33 @@ class Settings(BaseSettings):
             spared.add("client_secret")
         missing = [name for name in _NEEDED[grant] if name not in spared and not self.has(name)]
         if missing:
-            variables = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
-            raise AuthError(
-                f"credentials are missing for the {grant} grant: {', '.join(missing)}",
-                fix=f"set {variables} in the environment (or the names in the settings file){_sign_in_hint(grant)}, "
-                "or try `bulkpull export --demo`, which needs none",
-            )
+            raise self._credentials_missing(grant, missing)
         return grant
+
+    def _credentials_missing(self, grant: Grant, missing: Sequence[str]) -> AuthError:
+        who = [f"{word} {value}" for word, value in self.identity.items() if value]
+        variables = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
+        fix = f"set {variables}"
+        if grant == "refresh_token":  # `auth login` needs tenant and client, and takes the place of the secrets
+            application = [name for name in missing if name in ("tenant_id", "client_id")]
+            first = f"set {' and '.join(f'`{name}`' for name in application)}, then sign" if application else "sign"
+            fix = f"{first} in once by `bulkpull auth login`, or {fix}"
+        return AuthError(
+            f"credentials are missing for {', '.join(who) or 'an account that no setting names'}",
+            why=f"the {grant} grant needs {', '.join(f'`{name}`' for name in missing)}",
+            fix=fix if who else f"{fix}; `bulkpull export --demo` needs none",  # whoever has set nothing yet is new
+        )
+
+    @property
+    def identity(self) -> dict[str, str | None]:
+        """Who signs in: tenant, client and user, as far as the settings name them."""
+        return {"tenant": self.tenant_id, "client": self.client_id, "user": self.username}
 
 
 # A demo tells nobody of its end.
 _NOTICES = ("notify_command", "notify_url")
 _SERVICE = ("api_base_url", "token_url", "resource", "ca_file")
-_CREDENTIALS = (
-    "tenant_id",
-    "client_id",
-    "username",
-    "grant",
-    *FORMS,
-)
+_CREDENTIALS = ("tenant_id", "client_id", "username", "grant", *FORMS)
 _NEEDED: dict[Grant, tuple[str, ...]] = {
     "password": ("tenant_id", "client_id", "client_secret", "username", "password"),
     "refresh_token": ("tenant_id", "client_id", "client_secret", "refresh_token"),
@@ -470,20 +455,12 @@ def origins(config: Path | None = None, *, options: Collection[str] = ()) -> dic
     """
     Where `Settings.load` takes each setting from.
 
-    Args:
-        config: As for `load`.
-        options: Names of the settings that were given as options.
-
     Raises:
         SettingsError: The file cannot be read, or names an unknown setting.
     """
     file = read_settings_file(config, known=Settings.model_fields)
     found = {name: origin_of(name, options=options, file=file) for name in Settings.model_fields}
     return found | cast("dict[str, Origin]", origins_of_secrets(found, ranks=get_args(Origin)))
-
-
-def _sign_in_hint(grant: Grant) -> str:
-    return ", or sign in once by `bulkpull auth login`" if grant == "refresh_token" else ""
 
 
 def _unpointed() -> dict[str, Any]:
@@ -496,7 +473,7 @@ def _explain(error: ValidationError, *, options: Mapping[str, Any]) -> SettingsE
     """Say which setting is wrong, where it came from and what is allowed."""
     refusal = first_refusal(error, Settings.model_fields)
     if refusal.kind == "extra_forbidden":
-        return unknown_setting(refusal.name, where="settings", known=Settings.model_fields)
+        return unknown_settings([refusal.name], where="settings", known=Settings.model_fields)
     where = describe_origin(refusal.name, options=options)
     fix = f"{refusal.hint} {SettingsError.remedy}" if refusal.hint else None
     return SettingsError(f"{where}: `{refusal.name}` is not valid", why=refusal.why, fix=fix)

@@ -22,6 +22,7 @@ Values = Mapping[str, Any]
 
 # What the settings are for: the values by which they differ from the defaults, as the ready files in `config/` do.
 USES: Mapping[str, Values] = {
+    "standard": {"output": "bulkpull-data"},
     "full": {
         "output": "bulkpull-data",
         "timespan": "widest",
@@ -54,6 +55,15 @@ USES: Mapping[str, Values] = {
         "retain_runs": 1,
     },
 }
+PURPOSES: Mapping[str, str] = {
+    "standard": "exports by hand, every other setting at its default",
+    "full": "one export of everything: the widest time spans, the downloaded bytes kept, time for large reports",
+    "nightly": "unattended runs: a sign-in that lasts without a person, and fewer calls at once",
+    "benchmark": "measuring against the simulator: no waiting for rate limits, one snapshot kept",
+}
+"""What each of `USES` is for, and so why it sets what it sets."""
+# The default of a setting that has none of its own to show.
+_DEFAULTS_IN_WORDS = {"timespan": "the widest up to LAST_6_MONTHS", "grant": "chosen from what is set"}
 # Shown where there is no default to show.
 _EXAMPLES: Mapping[str, Any] = {
     "tenant_id": "00000000-0000-0000-0000-000000000000",
@@ -98,6 +108,10 @@ class _WithoutEnvironment(Settings):
     """The settings that a file alone makes: what is wrong in the environment is no fault of the file."""
 
     @classmethod
+    def check_variables(cls) -> None:
+        """Refuse none: the environment is not read."""
+
+    @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
@@ -111,12 +125,7 @@ class _WithoutEnvironment(Settings):
 
 
 def check_alone(values: Mapping[str, Any]) -> None:
-    """
-    Check the settings that a file alone makes.
-
-    Raises:
-        SettingsError: A value is not valid.
-    """
+    """Check the settings that a file alone makes."""
     _WithoutEnvironment(**values)
 
 
@@ -126,7 +135,6 @@ def settings_text(values: Values, *, use: str) -> str:
 
     Args:
         values: What is set; everything else stands as a comment, with its default.
-        use: One of `USES`, for the head line.
     """
     lines = [
         f"# Settings of bulkpull, for: {use}. Options override the environment (BULKPULL_ and the name in capitals),",
@@ -143,8 +151,17 @@ def settings_text(values: Values, *, use: str) -> str:
 
 
 def set_lines(values: Values) -> list[str]:
-    """The lines of the file that set something, in its order."""
-    return [f"{name} = {_toml(values[name])}" for _, names in _sections() for name in names if name in values]
+    """The lines of the file that set something, in its order, each with the default that it replaces."""
+    set_names = [name for _, names in _sections() for name in names if name in values]
+    return [f"{name} = {_toml(values[name])}{_replaced_default(name, values[name])}" for name in set_names]
+
+
+def _replaced_default(name: str, value: Any) -> str:
+    default = Settings.model_fields[name].default
+    if default is None:
+        words = _DEFAULTS_IN_WORDS.get(name)
+        return f"  # default: {words}" if words else ""
+    return "" if _toml(default) == _toml(value) or default == value else f"  # default: {_toml(default)}"
 
 
 def secrets() -> list[str]:

@@ -27,12 +27,7 @@ def _remembered(secret: SecretStr) -> SecretStr:
 
 
 def expanded(path: Path) -> Path:
-    """
-    The path with `~` replaced by the user's folder.
-
-    Raises:
-        ValueError: The system knows no such folder.
-    """
+    """The path with `~` replaced by the user's folder."""
     try:
         return path.expanduser()
     except RuntimeError:

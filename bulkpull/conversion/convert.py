@@ -6,9 +6,9 @@ size. So the first batch decides, and the file is written under the assumption t
 not fit, writing stops, the rest of the file is only inspected, and a second pass writes it with the types that hold for
 the whole file. Types only widen, so there is never a third pass.
 
-Three stages run in parallel, each one batch ahead of the next: decompress and check, parse and infer types, encode and
-write. A GB of CSV (17 columns, 8 of them typed) takes about 1.7 + 1.6, 2.4 + 1.6 and 4 seconds of processor time. More
-than one batch ahead gains nothing, and larger batches gain little but cost memory (`python -m benchmarks convert`).
+Three stages run in parallel, each some batches ahead of the next: decompress and check, parse and infer types, encode
+and write. A GB of CSV (17 columns, 8 of them typed) takes about 1.7 + 1.2, 2 + 1.2 and 3.5 seconds of processor time.
+Larger batches gain nothing and cost memory (`python -m benchmarks convert`).
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ _ROW_GROUP_BYTES = 32 * 1024 * 1024
 _ROW_GROUP_ROWS = (128, 262_144)
 # How many times larger than planned a row group may grow because later rows are longer than the first ones.
 _ROW_GROUP_SLACK = 4
+# The encoder works in bursts, a row group at a time: what is ready meanwhile keeps the other stages from waiting.
+_BATCHES_AHEAD, _FRAMES_AHEAD = 2, 1
 _START_BYTES = 64 * 1024
 _PASSES = 2
 
@@ -64,8 +66,8 @@ def convert(order: ConversionRequest, *, read_bytes: int = READ_BYTES) -> Conver
         for _ in range(_PASSES):
             with ExitStack() as stack:
                 reading = _Reading(order, read_bytes=read_bytes, known=known)
-                raw = stack.enter_context(prefetch(reading.batches(), depth=1))
-                frames = stack.enter_context(prefetch(reading.frames(raw), depth=1))
+                raw = stack.enter_context(prefetch(reading.batches(), depth=_BATCHES_AHEAD))
+                frames = stack.enter_context(prefetch(reading.frames(raw), depth=_FRAMES_AHEAD))
                 file = _write(frames, known=known, path=path, metadata=order.metadata)
             if file is not None:
                 return reading.outcome(file)
@@ -79,13 +81,7 @@ def convert(order: ConversionRequest, *, read_bytes: int = READ_BYTES) -> Conver
 
 @dataclass(slots=True)
 class _Known:
-    """
-    What is known about the file so far; passed on from one pass to the next.
-
-    Attributes:
-        columns: By name, in the order of the file.
-        row_group_rows: Rows of one row group, as many as should fit into its bytes.
-    """
+    """What is known about the file so far; passed on from one pass to the next."""
 
     columns: dict[str, ColumnTyper] = field(default_factory=dict)
     row_group_rows: int = 0

@@ -18,13 +18,7 @@ HEADER_ROW = 0  # the number of the header line where data rows count from 1
 
 
 def check_returns(marks: CsvIndex, *, size_bytes: int, row: int) -> None:
-    """
-    Refuse carriage returns outside quotes that no line feed follows: one reader ends the row there, another does not.
-
-    Args:
-        size_bytes: The bytes that were looked at; what follows a carriage return at their end is not known yet.
-        row: The number of the first row among them.
-    """
+    """Refuse a carriage return outside quotes without a line feed: one reader ends the row there, another does not."""
     if not marks.returns.any():
         return
     alone = positions(marks.returns & ~just_before(marks.line_ends))

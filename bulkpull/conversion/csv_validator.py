@@ -29,10 +29,10 @@ class Batch:
 
     Attributes:
         data: Their bytes, ready for a CSV reader; ends with a line end.
-        rows: How many.
         first_row: The number of the first one among all data rows, from 1.
         content_bytes: The bytes of all fields without separators, line ends and quoting.
         nul_bytes: NUL characters among them.
+        quotes_empty: The quotes of a field are closed right where they open: it may be empty.
         size_bytes: What they take of the file.
         ends_open: The file ends with them, without a line end: the last value may be cut.
     """
@@ -44,6 +44,7 @@ class Batch:
     nul_bytes: int
     size_bytes: int
     ends_open: bool = False
+    quotes_empty: bool = False
 
 
 def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes: int) -> Iterator[Batch]:
@@ -54,8 +55,6 @@ def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes
 
     Args:
         pieces: The bytes after the header line, cut anywhere.
-        fields: How many fields each row must have.
-        separator: The byte between two fields.
 
     Raises:
         FileDamaged: The file ends inside quotes.
@@ -158,10 +157,12 @@ def _first_odd_row(marks: CsvIndex, *, fields: int) -> int | None:
 
 def _batch(block: bytes, marks: CsvIndex, *, first_row: int, added_bytes: int) -> Batch:
     content = len(block) - count(marks.separators) - marks.ends.size - count(marks.returns)
+    quotes_empty = False
     if marks.opening.any():
         # Each quote is syntax, except one of each doubled pair.
-        doubled = count(marks.opening & shift_right(marks.closing))
-        content -= count(marks.opening) + count(marks.closing) - doubled
+        doubled = marks.opening & shift_right(marks.closing)
+        content -= count(marks.opening) + count(marks.closing) - count(doubled)
+        quotes_empty = bool((marks.closing & shift_right(marks.opening & ~doubled)).any())
     return Batch(
         data=_guarded(block, marks) if block.startswith(BOM) else block,
         rows=marks.ends.size,
@@ -170,6 +171,7 @@ def _batch(block: bytes, marks: CsvIndex, *, first_row: int, added_bytes: int) -
         nul_bytes=block.count(0) if 0 in block else 0,  # looking is much faster than counting
         size_bytes=len(block) - added_bytes,
         ends_open=added_bytes > 0 and not block.endswith(b"\r\n"),
+        quotes_empty=quotes_empty,
     )
 
 

@@ -27,12 +27,7 @@ _SAMPLE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class WrittenFormat:
-    """
-    A date, time or month format; a value fits if formatting its parsed value gives the same text.
-
-    Attributes:
-        pattern: In the notation of `strftime_formats`.
-    """
+    """A date, time or month format; a value fits if formatting its parsed value gives the same text."""
 
     pattern: str
 

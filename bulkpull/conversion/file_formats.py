@@ -6,7 +6,7 @@ A running export loads this module, so it does not import polars; the module of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -36,8 +36,6 @@ class TableFiles(Protocol):
 
         Args:
             row_group_rows: Rows of one unit that a reader skips or loads.
-            metadata: Key-value metadata of the file, which `metadata` gives back.
-            column_metadata: The same of single columns, for other readers.
         """
 
     def scan(self, sources: Sequence[Source]) -> pl.LazyFrame:
@@ -54,7 +52,6 @@ class TableFormat:
 
     Attributes:
         name: As messages name it.
-        suffix: Of its files, with the dot.
         module: Holds `FILES`, which reads and writes them.
         sql_reader: The function of DuckDB that reads a list of such files; `None` where it has none.
     """
@@ -86,3 +83,8 @@ def is_table(name: str) -> bool:
 def format_of(name: str | Path) -> TableFormat:
     """The format of a file by its name (pure); a name without a known suffix is that of a Parquet file."""
     return FORMATS.get(Path(name).suffix, PARQUET)
+
+
+def format_names(files: Iterable[str]) -> str:
+    """The names of the formats of these files (pure); without files, of the format that is written."""
+    return ", ".join(dict.fromkeys(format_of(file).name for file in files)) or WRITTEN.name

@@ -23,7 +23,6 @@ class RowLayout:
     The layout of a file's rows.
 
     Attributes:
-        separator: The byte between two fields.
         wanted: For each column asked for that the file has, in that order, the index of its field.
         extra: Name and index of the fields that nobody asked for, in the order of the file.
         lacking: Columns asked for that the file does not have, where that was allowed.
@@ -117,9 +116,6 @@ def _extra(names: Sequence[str], wanted: Sequence[int], columns: Sequence[Column
 def reject_non_csv(start: bytes) -> None:
     """
     Refuse a file that is no table at all, whatever its lines look like.
-
-    Args:
-        start: The first bytes of the file; for a page of the storage enough of them to hold its code.
 
     Raises:
         NotTheReport: A page of markup (its storage code is named), UTF-16, or nothing but blank lines.

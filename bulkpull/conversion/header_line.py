@@ -23,7 +23,6 @@ class Header:
     The first line of the file.
 
     Attributes:
-        line: Its bytes without byte order mark and line end.
         size_bytes: What it takes of the file, with both.
         ends_open: The file ends with it, without a line end.
     """
@@ -85,12 +84,7 @@ def _refuse_stray_quote(text: bytes) -> None:
 
 
 def fields_of(line: bytes, *, separator: int) -> list[bytes]:
-    """
-    The fields of the header line, without their quoting.
-
-    Raises:
-        NotTheReport: It does not follow the rules for a row, or has more than `MAX_COLUMNS` fields.
-    """
+    """The fields of the header line, without their quoting."""
     row = line + b"\n"
     marks = index_csv(row, separator=separator)
     if marks.open_quote or marks.ends.size != 1 or marks.returns.any():

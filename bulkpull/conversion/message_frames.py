@@ -41,12 +41,7 @@ def alive(processor_s: float) -> bytes:
 
 
 def read_head(head: bytes) -> tuple[FrameType, int]:
-    """
-    Kind and length of the payload.
-
-    Raises:
-        NotAFrame: It has no mark, an unknown kind, or a length beyond the ceiling.
-    """
+    """Kind and length of the payload."""
     mark, kind, length = HEAD.unpack(head)
     if mark != MARK or kind not in tuple(FrameType) or length > LONGEST_PAYLOAD_BYTES:
         raise NotAFrame
@@ -54,12 +49,7 @@ def read_head(head: bytes) -> tuple[FrameType, int]:
 
 
 def processor_seconds(payload: bytes) -> float:
-    """
-    What an `ALIVE` frame tells.
-
-    Raises:
-        NotAFrame: Its payload is of another length.
-    """
+    """What an `ALIVE` frame tells."""
     if len(payload) != _SECONDS.size:
         raise NotAFrame
     seconds: float = _SECONDS.unpack(payload)[0]

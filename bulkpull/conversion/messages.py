@@ -101,7 +101,6 @@ class WindowBounds:
     The window [start, end) that the rows of a file must lie in; aware moments.
 
     Attributes:
-        column: The dataset's time column.
         form: How it writes its times, in the notation of `strftime_formats`, where that was learnt elsewhere.
         keep_edge: Keep what lies on the day of `end`: the file of the next window does not have it.
         skip_first_day: Leave out the day of `start`: the file of the window before has a later reading of it.
@@ -194,11 +193,8 @@ class ConversionRequest:
 
     Attributes:
         into: An existing folder that gets the file.
-        metadata: Goes into the file's key-value metadata as it is.
         batch_bytes: Unpacked bytes to be worked on at once; what bounds the memory.
-        bounds: The window that the rows are to lie in; `None` keeps all rows.
         is_redacted: The service withholds data from the user's role, so that columns may be missing (behaviour 23).
-        table_format: The format to write.
     """
 
     source: Path

@@ -41,12 +41,7 @@ _pointer_of.restype, _pointer_of.argtypes = ctypes.c_void_p, (ctypes.py_object, 
 
 
 class AnnotatedSchema:
-    """
-    A schema whose columns have metadata; it has to live as long as what is exported from it is read.
-
-    Args:
-        metadata: Keys and values by column.
-    """
+    """A schema whose columns have metadata; it has to live as long as what is exported from it is read."""
 
     def __init__(self, schema: pl.Schema, metadata: Mapping[str, Mapping[str, str]]) -> None:
         self._schema = schema

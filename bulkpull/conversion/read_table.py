@@ -35,7 +35,6 @@ def read_footer(path: Path, *, source: Source | None = None) -> Footer:
     Read the metadata of a file.
 
     Args:
-        path: Its suffix names the format.
         source: Where its content is to be had; without it, at that path.
 
     Raises:

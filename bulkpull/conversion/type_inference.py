@@ -52,7 +52,6 @@ class ColumnTyper:
     Infers the type of one column, batch by batch.
 
     Attributes:
-        plan: The column as it was asked for.
         dtype: The type of the batches that `take` returns now.
     """
 
@@ -77,13 +76,7 @@ class ColumnTyper:
             self._reading = _reading_of(plan, published=self._published)
 
     def convert(self, text: pl.Series, *, first_row: int) -> pl.Series:
-        """
-        Read the next batch; `dtype` changes when its values ask for it.
-
-        Args:
-            text: The values as the file has them, empty ones as null.
-            first_row: The number of the batch's first row among all data rows, from 1.
-        """
+        """Read the next batch; `dtype` changes when its values ask for it."""
         is_empty = text.null_count() == text.len()
         self._has_values |= not is_empty
         if self._reading is None:
@@ -254,21 +247,21 @@ def _written_bytes(numbers: pl.Series) -> int:
 
 
 class _Amounts(_Reading):
-    """
-    Decimal amounts: the same number, though its zero padding may differ; the scale only ever grows.
-
-    Args:
-        least: The narrowest type to begin with.
-    """
+    """Decimal amounts: the same number, though its zero padding may differ; the scale only ever grows."""
 
     def __init__(self, least: pl.Decimal) -> None:
         self._dtype = least
 
     def read(self, text: pl.Series) -> pl.Series | int:
+        fraction_digits = _fraction_digits(text)
+        if fraction_digits is not None and fraction_digits <= self._dtype.scale:
+            # The cast rounds what has more digits and knows exponents. What has neither is exact if it is read at all.
+            numbers = text.cast(self._dtype, strict=False)
+            if numbers.null_count() == text.null_count():
+                return numbers
         numbers = text.cast(_WIDEST, strict=False)
-        # The cast rounds what has more digits and knows exponents. What has neither is a plain number if it is read at
-        # all; for the rest the form decides, which takes five times as long to look at.
-        if numbers.null_count() != text.null_count() or not _is_plain(text):
+        # Of the rest the form decides, which takes five times as long to look at.
+        if numbers.null_count() != text.null_count() or fraction_digits is None:
             misfit = first_false(text.str.contains(_AMOUNT) & numbers.is_not_null(), text)
             if misfit is not None:
                 return misfit
@@ -310,16 +303,30 @@ class _Numbers(_Reading):
         return "not every value is a number written without leading zeros, plus sign or exponent"
 
 
-def _is_plain(text: pl.Series) -> bool:
-    """Whether all values consist of digits, points and signs only, too few to be rounded."""
-    if int(text.str.len_bytes().max() or 0) > _WIDEST.scale + 1:  # type: ignore[arg-type]  # lengths are whole numbers
-        return False
-    letters = text.drop_nulls().cast(pl.Binary).cast(pl.List(pl.UInt8)).explode().to_numpy()
-    known = int(np.count_nonzero(letters - np.uint8(ord("0")) <= 9))  # noqa: PLR2004 - a digit
-    for letter in ".-+":
-        if known < letters.size:
-            known += int(np.count_nonzero(letters == ord(letter)))
-    return known == int(letters.size)
+def _fraction_digits(text: pl.Series) -> int | None:
+    """
+    An upper bound of the digits behind the point of values that consist of digits, points and signs only.
+
+    Returns:
+        `None` where a value has another character or is so long that reading it could round it. The bound is exact if
+        all values have as many digits there. It holds if each can be read as a number, which has one point at most.
+    """
+    values = text.drop_nulls()
+    lengths = values.str.len_bytes()
+    if int(lengths.max() or 0) > _WIDEST.scale + 1:  # type: ignore[arg-type]  # lengths are whole numbers
+        return None
+    letters = values.cast(pl.Binary).cast(pl.List(pl.UInt8)).explode().to_numpy()
+    is_point = letters == ord(".")
+    points = int(np.count_nonzero(is_point))
+    known = points + int(np.count_nonzero(letters - np.uint8(ord("0")) <= 9))  # noqa: PLR2004 - a digit
+    if known < letters.size:
+        known += int(np.count_nonzero((letters == ord("-")) | (letters == ord("+"))))
+    if known < letters.size:
+        return None
+    ends = np.cumsum(lengths.to_numpy(), dtype=np.intp)
+    digits = int(ends[0] - 1 - is_point[: ends[0]].argmax())
+    is_uniform = points == ends.size and is_point[ends - 1 - digits].all()
+    return digits if is_uniform else min(points, 1) * _WIDEST.scale
 
 
 class _Flags(_Reading):

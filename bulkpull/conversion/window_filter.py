@@ -28,13 +28,7 @@ _VALUE_SHOWN = 80
 
 
 class WindowCut:
-    """
-    Filters all rows of a file, batch by batch.
-
-    Args:
-        bounds: The window and what to keep at its edges.
-        plan: The time column as it was asked for.
-    """
+    """Filters all rows of a file, batch by batch."""
 
     def __init__(self, bounds: WindowBounds, plan: ColumnPlan) -> None:
         self._bounds = bounds

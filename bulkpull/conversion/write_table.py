@@ -55,7 +55,6 @@ def write_table(
         path: Its suffix names the format.
         frames: All of `schema`; whatever they raise is raised here.
         row_group_rows: Rows of one row group, the unit that a reader skips or loads.
-        metadata: Key-value metadata of the file.
         formats: How the dates of columns were written; it becomes metadata of the file and of these columns.
 
     Raises:
@@ -100,12 +99,7 @@ def write_lazy(
 
 
 def widen_file(request: WideningRequest) -> TableFile:
-    """
-    Write the file of `request` with the columns and types of `request`, in this process.
-
-    Raises:
-        DiskTrouble: The file cannot be written.
-    """
+    """Write the file of `request` with the columns and types of `request`, in this process."""
     files = format_of(request.source).files
     there = files.metadata(request.source)
     metadata = {name: text for name, text in there.items() if not name.startswith(FORMAT_KEY)}

@@ -218,19 +218,21 @@ class InsightsClient:
             self._events.emit(QueryDoubled(query_id=duplicate.query_id))
         return made.one
 
-    async def delete_query(self, query_id: str, *, tidying: bool = False) -> None:
+    async def delete_query(self, query_id: str, *, optional: bool = False, tidying: bool = False) -> None:
         """
         Delete a user's own query.
 
         Args:
-            tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
+            optional: A later run can do it as well: it is not tried again after a 429, and no other call waits for it.
+            tidying: Nobody waits for it: it goes only while nobody else needs the allowance; optional as well.
 
         Raises:
             NotFound: There is none; after a doubtful answer that counts as done.
 
         Source: Delete Report Queries API; behaviour 75.
         """
-        await self._session.delete(_urgent(requests.delete_query(query_id), tidying=tidying))
+        call = replace(requests.delete_query(query_id), optional=optional)
+        await self._session.delete(_urgent(call, tidying=tidying))
 
     async def test_query(
         self,
@@ -301,7 +303,7 @@ class InsightsClient:
                 self._events.emit(ReportDoubled(report_id=duplicate.report_id))
                 continue
             with suppress(ReportingError, TransferError):  # not worth losing the dataset that it was made for
-                await self.delete_report(duplicate.report_id)
+                await self.delete_report(duplicate.report_id, optional=True)
                 self._events.emit(ReportDeleted(report_id=duplicate.report_id, level=Level.WARNING))
         return made.one
 
@@ -395,19 +397,21 @@ class InsightsClient:
         """Let a paused report run again; as `pause_report`. Source: Resume Report Executions API; behaviour 96."""
         return await self._switch(requests.resume_report(report_id))
 
-    async def delete_report(self, report_id: str, *, tidying: bool = False) -> None:
+    async def delete_report(self, report_id: str, *, optional: bool = False, tidying: bool = False) -> None:
         """
         Delete a report, its execution records and its stored files (behaviour 97): fetch the file first.
 
         Args:
-            tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
+            optional: A later run can do it as well: it is not tried again after a 429, and no other call waits for it.
+            tidying: Nobody waits for it: it goes only while nobody else needs the allowance; optional as well.
 
         Raises:
             NotFound: There is none; after a doubtful answer that counts as done.
 
         Source: Delete Report API.
         """
-        await self._session.delete(_urgent(requests.delete_report(report_id), tidying=tidying))
+        call = replace(requests.delete_report(report_id), optional=optional)
+        await self._session.delete(_urgent(call, tidying=tidying))
 
     async def get_executions(
         self,
@@ -493,4 +497,4 @@ class InsightsClient:
 
 
 def _urgent(call: Call, *, tidying: bool) -> Call:
-    return replace(call, urgency=Urgency.TIDYING) if tidying else call
+    return replace(call, urgency=Urgency.TIDYING, optional=True) if tidying else call

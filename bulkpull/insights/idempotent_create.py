@@ -55,16 +55,8 @@ async def create_once(
     """
     Make an object on the service, exactly one.
 
-    Args:
-        make: Asks the service to make it.
-        find: Lists those that answer the order (`lost_creation`).
-        endpoint: The name used in retry events.
-
     Returns:
         The made object, or after a doubtful answer the newest of those that were found.
-
-    Raises:
-        BulkpullError: What `make` or `find` raises, after all tries.
     """
     began = clock.monotonic()
     tries = min(_TRIES, retrier.policy.attempts)

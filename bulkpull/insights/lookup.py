@@ -50,12 +50,7 @@ class SharedLookup(Generic[Made]):
         self._open: _Round[Made] | None = None
 
     async def find(self, name: str) -> list[Made]:
-        """
-        The objects that the service lists once others have joined: those of `name`, or all where others look as well.
-
-        Raises:
-            BulkpullError: The listing failed; all callers that waited get the same error.
-        """
+        """The objects that the service lists once others have joined: those of `name`, or all if others look too."""
         while True:
             joined = self._open
             if joined is None:

@@ -68,9 +68,6 @@ class ReportOrder:
         """
         Refuse what the service would refuse (behaviours 81 to 94), or would ignore in part (82, 83).
 
-        Args:
-            now: The service's time, as far as it is known.
-
         Raises:
             SettingsError: With the rule.
         """
@@ -113,7 +110,6 @@ class ReportChange:
         start_at: At least four hours ahead.
         description, callback_url: An empty text is sent, to remove what is there; `None` is left out.
         recurrence_count: What becomes of it when it is left out is not documented; say it to keep it.
-        minimum_recurrence_h: As for `ReportOrder`.
     """
 
     name: str

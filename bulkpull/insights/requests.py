@@ -41,6 +41,7 @@ class Call:
         may_be_empty: Its success needs no body.
         patience_s: How long its answer may take, seconds; `None` for the usual.
         urgency: Who goes first where calls are scarce.
+        optional: A later run can do it as well: a 429 ends it, and delays other clean-up calls alone (behaviour 37).
     """
 
     method: str
@@ -53,6 +54,7 @@ class Call:
     may_be_empty: bool = False
     patience_s: float | None = None
     urgency: Urgency = Urgency.USUAL
+    optional: bool = False
 
     def address(self, api_base_url: str) -> str:
         """The whole address."""
@@ -162,9 +164,6 @@ def list_reports(*, report_id: str | None, name: str | None, query_id: str | Non
 
 def create_report(order: ReportOrder, *, now: datetime) -> Call:
     """
-    Args:
-        now: The service's time, as far as it is known.
-
     Raises:
         SettingsError: The service would refuse it, or would ignore a part of it.
 
@@ -220,8 +219,6 @@ def list_executions(
 
     Args:
         statuses: Sent as one filter, joined by `;`; `None` leaves the service's default, Completed (102).
-        latest: Only each report's newest execution.
-        execution_ids: Only these.
 
     Raises:
         SettingsError: So many execution ids do not fit into an address.

@@ -35,7 +35,7 @@ from bulkpull.insights.requests import Call, next_address
 from bulkpull.insights.responses import Envelope, read_envelope
 from bulkpull.transport.allowance import AllowanceHeaders
 from bulkpull.transport.http import Http, Reply, Request, Timeouts
-from bulkpull.transport.pacer import RateLimiter, Urgency
+from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.rate_limit import parse_http_date, parse_retry_after
 from bulkpull.transport.retry import Retrier
 from bulkpull.url_safety import check_address, origin, same_origin
@@ -140,12 +140,7 @@ class ApiSession:
             return []
 
     async def delete(self, call: Call) -> None:
-        """
-        Delete something.
-
-        Raises:
-            NotFound: It is not there, and was not when it was first asked for.
-        """
+        """Delete something."""
         request = self.request(call)
         doubtful = False
 
@@ -215,15 +210,15 @@ class ApiSession:
         try:
             envelope = self._checked(reply, request)
         except BulkpullError as error:
-            self._update_rate_limit(error, reported, urgency=call.urgency)
+            self._update_rate_limit(error, reported, optional=call.optional)
             if isinstance(error, AccessDenied) and token.app_only:
                 raise _app_only_refused(error) from None
             raise
         self.pacer.succeeded()
         return envelope
 
-    def _update_rate_limit(self, error: BulkpullError, reported: AllowanceHeaders, *, urgency: Urgency) -> None:
-        if isinstance(error, Throttled) and urgency is Urgency.TIDYING:
+    def _update_rate_limit(self, error: BulkpullError, reported: AllowanceHeaders, *, optional: bool) -> None:
+        if isinstance(error, Throttled) and optional:
             error.was_repeated = True  # it is dropped: retries would use up the budget of calls that are needed
             self.pacer.tidying_throttled(error.retry_after_s)
         elif isinstance(error, Throttled):

@@ -27,12 +27,7 @@ _PRIVATE_DOMAINS = ("local", "localdomain", "localhost", "internal", "intranet",
 
 
 def earliest_start(now: datetime) -> datetime:
-    """
-    The first moment at which a schedule made now may begin, whole minutes.
-
-    Args:
-        now: The service's time, as far as it is known.
-    """
+    """The first moment at which a schedule made now may begin, whole minutes."""
     earliest = now + START_LEAD + START_MARGIN
     return earliest.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
@@ -67,12 +62,7 @@ def check_texts(*, name: str, description: str | None) -> None:
 
 
 def check_recurrence(*, hours: int | None, count: int | None, minimum_h: int | None) -> None:
-    """
-    How often a report runs. Source: behaviours 50, 87 and 88.
-
-    Args:
-        minimum_h: The dataset's own shortest recurrence, where it is known.
-    """
+    """How often a report runs. Source: behaviours 50, 87 and 88."""
     if hours is not None and hours not in RECURRENCE_H:
         raise SettingsError(
             f"a report cannot recur every {hours} h",
@@ -90,12 +80,7 @@ def check_recurrence(*, hours: int | None, count: int | None, minimum_h: int | N
 
 
 def check_start(start_at: datetime | None, *, now: datetime) -> None:
-    """
-    When a schedule begins. Source: behaviours 81 and 95.
-
-    Args:
-        now: The service's time, as far as it is known.
-    """
+    """When a schedule begins. Source: behaviours 81 and 95."""
     if start_at is None or start_at >= now + START_LEAD + START_MARGIN:
         return
     raise SettingsError(

@@ -7,14 +7,16 @@ Datasets with the same reason form one group: an outage is one failure, not twen
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 
 # Ids, counts and times differ from dataset to dataset within one and the same reason.
 _VARYING = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|\d[\d.,]*")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _UNKNOWN = "no reason known"
 
 
@@ -24,7 +26,6 @@ class FailureGroup:
     Datasets that failed for the same reason.
 
     Attributes:
-        reason: One sentence, without the dataset's name before it; of the first of them.
         error: The fault itself, of the first of them; `None` for a manifest that was read back.
     """
 
@@ -74,19 +75,37 @@ def is_interrupted_pull(record: DatasetRecord, manifest: Manifest) -> bool:
     return manifest.interrupted and record.status == "failed" and record.error is None
 
 
-def group_by_reason(reasons: Iterable[tuple[str, str]], *, exactly: bool = False) -> list[tuple[list[str], str]]:
+def group_by_reason(
+    reasons: Iterable[tuple[str, str]], *, may_differ: Literal["numbers", "moments", "nothing"] = "numbers"
+) -> list[tuple[list[str], str]]:
     """
-    Datasets by reason, each once (pure). Reasons that differ only in ids and numbers are one; the first stands for all.
+    Datasets by reason, each once (pure).
 
     Args:
         reasons: Dataset and its reason, which may begin with the dataset's name.
-        exactly: Numbers count: where they are what is told, the first cannot stand for all.
+        may_differ: In what reasons of one group may differ: ids and numbers, where the first stands for all; moments
+            alone, of which the earliest and the latest are shown; or nothing.
     """
-    groups: dict[str, tuple[list[str], str]] = {}
+    varying = {"numbers": _VARYING, "moments": _MOMENT, "nothing": None}[may_differ]
+    groups: dict[str, tuple[list[str], list[str]]] = {}
     for dataset, reason in reasons:
         bare = reason.removeprefix(f"{dataset}: ")
         shape = bare.replace(dataset, "#")
-        datasets, _ = groups.setdefault(shape if exactly else _VARYING.sub("#", shape), ([], bare))
+        datasets, alike = groups.setdefault(varying.sub("#", shape) if varying else shape, ([], []))
+        alike.append(bare)
         if dataset not in datasets:
             datasets.append(dataset)
-    return list(groups.values())
+    is_spanned = may_differ == "moments"
+    return [(datasets, _spanned(alike) if is_spanned else alike[0]) for datasets, alike in groups.values()]
+
+
+def _spanned(reasons: Sequence[str]) -> str:
+    """Reasons that differ in their moments alone, as one: from the earliest to the latest of each."""
+    moments = [_MOMENT.findall(reason) for reason in reasons]
+    spans = iter([(min(of_place), max(of_place)) for of_place in zip(*moments, strict=True)])
+
+    def shown(_: re.Match[str]) -> str:
+        first, last = next(spans)
+        return first if first == last else f"{first} to {last}"
+
+    return _MOMENT.sub(shown, reasons[0])

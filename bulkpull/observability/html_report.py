@@ -155,13 +155,13 @@ def _slowest(account: RunSummary) -> str | None:
 
 def _facts(account: RunSummary) -> dict[str, str]:
     manifest, records = account.manifest, account.manifest.datasets
-    fresh = [record for record in records if record.status == "complete"]
+    fresh = manifest.published.values()
     return {
         "Started (UTC)": _moment(manifest.started_at),
         "Took": format_duration(_worked_s(account)),
         "Rows": f"{sum(record.rows for record in fresh):,}",
         "Downloaded": format_size(sum(record.downloaded_bytes for record in records if record.status != "skipped")),
-        "As Parquet": format_size(sum(record.stored_bytes for record in fresh)),
+        f"As {manifest.file_format}": format_size(sum(record.stored_bytes for record in fresh)),
         "Calls": f"{manifest.requests.total:,}",
     }
 
@@ -171,7 +171,7 @@ def _worked_s(account: RunSummary) -> float:
     if account.timings.length_s:
         return account.timings.length_s
     manifest = account.manifest
-    return (datetime.fromisoformat(manifest.finished_at) - datetime.fromisoformat(manifest.started_at)).total_seconds()
+    return (manifest.finished_at - manifest.started_at).total_seconds()
 
 
 def _failure(group: FailureGroup, account: RunSummary) -> Failure:
@@ -200,7 +200,7 @@ def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
     cells = {
         "Rows": f"{record.rows:,}" if has_data else _NONE,
         "Change": _change(record, account.rows_before.get(record.dataset)),
-        "Parquet": format_size(record.stored_bytes) if has_data else _NONE,
+        account.manifest.file_format: format_size(record.stored_bytes) if has_data else _NONE,
         "Took": format_duration(took_s) if took_s else _NONE,
     }
     return DatasetRow(record.dataset, status, tone, sign, cells, _dataset_notes(record, account))
@@ -208,7 +208,7 @@ def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
 
 def _change(record: DatasetRecord, before: int | None) -> str:
     if record.status == "skipped":
-        return "unchanged"
+        return "none"
     if record.status != "complete":
         return _NONE
     if before is None:
@@ -277,5 +277,5 @@ def _retry_lines(retries: Counter[tuple[str, str]]) -> list[str]:
     return lines
 
 
-def _moment(iso: str) -> str:
-    return f"{datetime.fromisoformat(iso):%d %b %Y, %H:%M}"
+def _moment(moment: datetime) -> str:
+    return f"{moment:%d %b %Y, %H:%M}"

@@ -43,7 +43,6 @@ def line_logger(write: Callable[[Any], None], *, level: int, finish: Sequence[Pr
 
     Args:
         write: Takes what the last of `finish` makes of an entry.
-        level: The lowest that is written.
     """
     logger: FilteringBoundLogger = structlog.wrap_logger(
         _Sink(write),

@@ -23,8 +23,7 @@ import anyio.to_thread
 
 from bulkpull import platforms
 from bulkpull._version import __version__
-from bulkpull.child_environment import without_secrets
-from bulkpull.child_process import end_process
+from bulkpull.child_process import end_process, without_secrets
 from bulkpull.clock import Clock
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
@@ -44,9 +43,6 @@ async def send_notices(manifest: Manifest, *, path: Path, settings: Settings, ev
     Tell the command and the address of the settings, side by side; without either nothing happens.
 
     A notice that is lost is a warning, and no more.
-
-    Args:
-        path: Where the manifest stands; the command gets the file as its standard input.
     """
     async with anyio.create_task_group() as telling:
         if (command := settings.notify_command) is not None:
@@ -127,12 +123,7 @@ def environment_for(manifest: Manifest, surroundings: Mapping[str, str]) -> dict
 
 
 def _check_program(name: str, *, search: str | None) -> None:
-    """
-    Look for a program as starting it would.
-
-    Raises:
-        OSError: There is no such program, or it may not be run.
-    """
+    """Look for a program as starting it would."""
     if shutil.which(name, path=search) is None:
         number = errno.EACCES if os.path.dirname(name) and os.path.exists(name) else errno.ENOENT  # noqa: PTH110, PTH120
         raise OSError(number, os.strerror(number))

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bulkpull.errors import Step
 from bulkpull.event_types import (
     AllowanceAwaited,
     CallRetried,
@@ -20,34 +19,30 @@ from bulkpull.event_types import (
     DownloadCompleted,
     DownloadProgressed,
     Event,
-    ExecutionChanged,
     PaceChanged,
     PlanMade,
     PullFinished,
-    PullStepped,
     QuotaReached,
     RunProgressed,
 )
 from bulkpull.formatting import join_some
+from bulkpull.observability.pull_states import PullState, PullStates
 
 INTERVAL_S = 60.0
 """Seconds between two summaries of a run in the log."""
 _MOST_NAMED = 4
-# What a pull does in each step, in a word.
-_DOING: Mapping[str, str] = {
-    Step.SUBMIT: "submitting",
-    Step.POLL: "waiting",
-    Step.DOWNLOAD: "downloading",
-    Step.CONVERT: "converting",
-    Step.PUBLISH: "publishing",
-}
 _DONE = {"complete": "done"}
 _WELL = ("done", "skipped")
-STATES = ("submitting", "waiting", "running", "ready", "downloading", "converting", "publishing")
-"""What an unfinished dataset may be doing: `waiting` in the service's queue, `running` while its report is made."""
 # How far along a pull is when it enters a step; the wait for the service is the longest part.
-_SHARE = {"submitting": 0.0, "waiting": 0.1, "running": 0.2, "ready": 0.6, "downloading": 0.7, "converting": 0.8}
-_NEARLY = 0.95
+_SHARE = {
+    PullState.SUBMITTING: 0.0,
+    PullState.WAITING: 0.1,
+    PullState.RUNNING: 0.2,
+    PullState.READY: 0.6,
+    PullState.DOWNLOADING: 0.7,
+    PullState.CONVERTING: 0.8,
+    PullState.PUBLISHING: 0.95,
+}
 _TROUBLE_SHOWN_S = 30.0
 # A rate is that of the last seconds, and no rate is told before there are enough of them.
 _RATE_OVER_S, _RATE_AFTER_S = 5.0, 1.0
@@ -59,7 +54,7 @@ class DatasetProgress:
 
     dataset: str
     began_s: float
-    doing: str = "submitting"
+    doing: PullState = PullState.SUBMITTING
     status: str | None = None
     ended_s: float | None = None
     done_bytes: int = 0
@@ -71,7 +66,7 @@ class DatasetProgress:
     @property
     def share(self) -> float:
         """How far along it is, 0 to 1; a guess that only ever grows within one attempt."""
-        return 1.0 if self.status else _SHARE.get(self.doing, _NEARLY)
+        return 1.0 if self.status else _SHARE[self.doing]
 
     def arrived(self, done_bytes: int, *, now_s: float) -> None:
         """So many bytes are on the disk now; the same or fewer than before after a fresh start."""
@@ -84,7 +79,7 @@ class DatasetProgress:
 
     def rate(self, now_s: float) -> float | None:
         """Bytes a second over the last seconds of a download; `None` outside of one, and at its beginning."""
-        if self.doing != "downloading" or self.status or not self._marks:
+        if self.doing is not PullState.DOWNLOADING or self.status or not self._marks:
             return None
         since_s, since_bytes = self._marks[0]
         passed_s = now_s - since_s
@@ -115,6 +110,7 @@ class Progress:
     total: int | None = None
     lines: dict[str, DatasetProgress] = field(default_factory=dict)
     repeated: int = 0
+    _states: PullStates = field(default_factory=PullStates)
     _slowed_to: float | None = None
     _quota_until_s: float | None = None
     _allowance_until_s: float | None = None
@@ -134,11 +130,13 @@ class Progress:
             case CallRetried():
                 self.repeated += 1
                 self._trouble = now_s, event.reason
+        self._states.note(event, at_s=now_s)
         if event.dataset is not None:
             line = self.lines.get(event.dataset)
             if line is None:
                 line = DatasetProgress(event.dataset, now_s, usual_s=self.usual.get(event.dataset))
                 self.lines[event.dataset] = line
+            line.doing = self._states.by_dataset.get(event.dataset, line.doing)
             _note_line(line, event, now_s=now_s)
 
     def as_event(self, *, now_s: float) -> RunProgressed:
@@ -164,7 +162,7 @@ class Progress:
 
     def datasets_by_state(self) -> dict[str, list[str]]:
         """The datasets that are not finished, by what they are doing, in the order of the steps."""
-        found: dict[str, list[str]] = {state: [] for state in STATES}
+        found: dict[str, list[str]] = {state: [] for state in PullState}
         for line in self.lines.values():
             if line.status is None:
                 found[line.doing].append(line.dataset)
@@ -216,10 +214,6 @@ class Progress:
 
 def _note_line(line: DatasetProgress, event: Event, *, now_s: float) -> None:
     match event:
-        case PullStepped():
-            line.doing = _DOING.get(event.step, line.doing)
-        case ExecutionChanged() if line.doing in ("waiting", "running", "ready"):
-            line.doing = {"running": "running", "completed": "ready"}.get(event.status.casefold(), "waiting")
         case DownloadProgressed():
             line.arrived(event.done_bytes, now_s=now_s)
             line.size_bytes = event.size_bytes or line.size_bytes

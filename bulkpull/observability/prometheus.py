@@ -18,7 +18,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from bulkpull.observability.progress import STATES, Progress
+from bulkpull.observability.progress import Progress
+from bulkpull.observability.pull_states import PullState
 from bulkpull.output.manifest import Manifest
 
 _DATASET_SUCCESS = "bulkpull_dataset_last_success_timestamp_seconds"
@@ -42,7 +43,6 @@ class EarlierMetrics:
     Attributes:
         run_success: When a run last ended with status 0, Unix time; `None` when that is not known.
         dataset_success: When each dataset was last found or made up to date, Unix time.
-        rows: Rows of each dataset's current snapshot.
     """
 
     run_success: float | None = None
@@ -51,12 +51,7 @@ class EarlierMetrics:
 
 
 def render_metrics(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> str:
-    """
-    The file's content (pure).
-
-    Args:
-        output: The output folder, which every series is labelled with: a machine may have several.
-    """
+    """The file's content (pure)."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Numbers(list(_families(manifest, output=output, remembered=remembered))))
     return generate_latest(registry).decode("utf-8")
@@ -89,7 +84,7 @@ def _of_progress(progress: Progress, *, output: str, now: datetime, is_running: 
     if not is_running:
         return
     done, failed, total = progress.counts()
-    by_state = {state: float(len(progress.datasets_by_state().get(state, ()))) for state in STATES}
+    by_state: dict[str, float] = {state: float(len(progress.datasets_by_state().get(state, ()))) for state in PullState}
     by_state |= {"done": done, "failed": failed, "not_started": total - len(progress.lines)}
     states = [({"state": state}, count) for state, count in by_state.items()]
     yield _gauge(datasets, "Datasets of the run in progress, by what they are doing.", output, states)
@@ -98,12 +93,7 @@ def _of_progress(progress: Progress, *, output: str, now: datetime, is_running: 
 
 
 def read_metrics(text: str, *, output: str) -> EarlierMetrics:
-    """
-    What an earlier file for the same folder remembers (pure).
-
-    Raises:
-        ValueError: It is no such file.
-    """
+    """What an earlier file for the same folder remembers (pure)."""
     run_success: float | None = None
     dataset_success: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
@@ -131,7 +121,7 @@ def _families(manifest: Manifest, *, output: str, remembered: EarlierMetrics) ->
 
 
 def _of_run(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
-    started, ended = _unix(manifest.started_at), _unix(manifest.finished_at)
+    started, ended = manifest.started_at.timestamp(), manifest.finished_at.timestamp()
     status = "interrupted" if manifest.interrupted else manifest.status
     requests = manifest.requests
     success = ended if manifest.exit_code == 0 else remembered.run_success
@@ -156,7 +146,7 @@ def _of_run(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> I
 
 
 def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
-    ended, records = _unix(manifest.finished_at), manifest.datasets
+    ended, records = manifest.finished_at.timestamp(), manifest.datasets
     there = [record for record in records if record.is_current]
     success = dict(remembered.dataset_success) | {record.dataset: ended for record in there}
     rows = dict(remembered.rows) | {record.dataset: record.rows for record in there}
@@ -168,13 +158,15 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
         return [({"dataset": dataset}, values[dataset]) for dataset in sorted(values)]
 
     yield gauge(
-        "last_success_timestamp_seconds", "When the dataset was last exported, or found unchanged.", by_dataset(success)
+        "last_success_timestamp_seconds",
+        "When it was last exported, or skipped with no newer data.",
+        by_dataset(success),
     )
     yield gauge("rows", "Rows of the snapshot that is current.", by_dataset(rows))
     yield gauge(
-        "bytes", "Bytes of Parquet of the snapshot.", by_dataset({one.dataset: one.stored_bytes for one in there})
+        "bytes", "Bytes of the files of the snapshot.", by_dataset({one.dataset: one.stored_bytes for one in there})
     )
-    made = {one.dataset: _unix(one.generated_at) for one in there if one.generated_at}
+    made = {one.dataset: one.generated_at.timestamp() for one in there if one.generated_at}
     yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", by_dataset(made))
     # A skipped dataset tells the size of the file that its snapshot came from.
     downloaded = {record.dataset: 0 if record.status == "skipped" else record.downloaded_bytes for record in records}
@@ -208,7 +200,3 @@ def _gauge(name: str, description: str, output: str, samples: Iterable[tuple[dic
 
 def _states(status: str, known: Iterable[str]) -> list[tuple[dict[str, str], float]]:
     return [({"status": state}, float(state == status)) for state in known]
-
-
-def _unix(iso: str) -> float:
-    return datetime.fromisoformat(iso).timestamp()

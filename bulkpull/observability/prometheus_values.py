@@ -10,7 +10,8 @@ from bulkpull.errors import DiskTrouble
 from bulkpull.observability.progress import Progress
 from bulkpull.observability.prometheus import EarlierMetrics, read_metrics, render_metrics, render_progress
 from bulkpull.output.atomic_files import write_atomically
-from bulkpull.output.manifest import Current, Manifest
+from bulkpull.output.current import Current
+from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import load_manifest, run_start_time
 from bulkpull.output.store import LocalStore
 
@@ -21,12 +22,6 @@ def write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
 
     When datasets were last up to date comes from the file as it was, else from `current.json` and the manifests that it
     leads to: a failed run, or one of a few datasets, does not take it away.
-
-    Args:
-        output: The output folder; absolute.
-
-    Raises:
-        OSError: The file cannot be written.
     """
     _replace(path, render_metrics(manifest, output=str(output), remembered=_remember(path, output)))
 
@@ -36,11 +31,7 @@ def write_progress(path: Path, progress: Progress, *, output: Path, now: datetim
     Replace `path` by what it says of the runs that have ended, with how far the present run is.
 
     Args:
-        output: The output folder; absolute.
         is_running: False where the run has ended without a manifest.
-
-    Raises:
-        OSError: The file cannot be written.
     """
     before = ""
     with suppress(OSError, ValueError):
@@ -70,5 +61,4 @@ def _remember(path: Path, folder: Path) -> EarlierMetrics:
 
 def _made_at(store: LocalStore, run_id: str) -> float:
     made = load_manifest(store, run_id)
-    moment = datetime.fromisoformat(made.finished_at) if made else run_start_time(run_id)
-    return moment.timestamp()
+    return (made.finished_at if made else run_start_time(run_id)).timestamp()

@@ -25,7 +25,6 @@ from bulkpull.events import Events
 from bulkpull.observability.html_report import render_report
 from bulkpull.observability.notifications import send_notices
 from bulkpull.observability.progress import INTERVAL_S, Progress
-from bulkpull.observability.prometheus_values import write_numbers, write_progress
 from bulkpull.observability.run_log import RunLog, parse_entry
 from bulkpull.observability.run_summary import RunSummary
 from bulkpull.observability.telemetry import telemetry_for
@@ -101,7 +100,7 @@ class RunRecorder:
         self._manifest = manifest
         if (path := self._metrics_file) is not None:
             async with self._metrics_turn:
-                await self._write_artifact(path, partial(write_numbers, path, manifest, output=self._output))
+                await self._write_artifact(path, partial(_write_numbers, path, manifest, output=self._output))
 
     async def report_progress(self) -> None:
         """Each minute until the run has ended: emit `run.progressed`, and renew the metrics file."""
@@ -120,7 +119,7 @@ class RunRecorder:
                 return  # the file tells how the run ended
             self._is_shown_running = is_running
             now = self._clock.now()
-            write = partial(write_progress, path, self._progress, output=self._output, now=now, is_running=is_running)
+            write = partial(_write_progress, path, self._progress, output=self._output, now=now, is_running=is_running)
             await self._write_artifact(path, write)
 
     async def send_notices(self) -> None:
@@ -186,6 +185,18 @@ class RunRecorder:
         self._events.emit(AccountLacking(part=path.name, reason=reason))
 
 
+def _write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
+    from bulkpull.observability.prometheus_values import write_numbers  # noqa: PLC0415 - slow, and few runs need it
+
+    write_numbers(path, manifest, output=output)
+
+
+def _write_progress(path: Path, progress: Progress, *, output: Path, now: datetime, is_running: bool) -> None:
+    from bulkpull.observability.prometheus_values import write_progress  # noqa: PLC0415 - slow, and few runs need it
+
+    write_progress(path, progress, output=output, now=now, is_running=is_running)
+
+
 def tidy(store: OutputStore, *, kept: int = _KEPT_ACCOUNTS) -> None:
     """Remove logs and pages of runs older than the newest `kept`: the disk fills slowly, and nobody looks at them."""
     for run_id in run_ids(store)[kept:]:
@@ -194,28 +205,22 @@ def tidy(store: OutputStore, *, kept: int = _KEPT_ACCOUNTS) -> None:
 
 
 def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, int]:
-    """
-    Rows of the snapshots that those of `manifest` replaced, by dataset (pure).
-
-    Args:
-        earlier: Manifests of the folder, newest first; only those of runs before count.
-    """
-    sought = {record.dataset for record in manifest.datasets if record.status == "complete"}
+    """Rows of the snapshots that those of `manifest` replaced, by dataset (pure)."""
+    sought = set(manifest.published)
     found: dict[str, int] = {}
     for other in islice(earlier, _MOST_LOOKED_AT):
         if not sought:
             break
         # Seconds are all that ids and times tell, and two runs may share one; but not while one of them lasts.
         is_before = other.run_id != manifest.run_id and other.finished_at <= manifest.started_at
-        for record in other.datasets if is_before else ():
-            if record.dataset in sought and record.status == "complete":
-                found[record.dataset] = record.rows
-                sought.remove(record.dataset)
+        for dataset in sought & other.published.keys() if is_before else ():
+            found[dataset] = other.published[dataset].rows
+            sought.remove(dataset)
     return found
 
 
 def _earlier_sessions(store: OutputStore, run_id: str) -> list[tuple[Event, datetime]]:
-    """What the log tells of the time before the run was last carried on."""
+    """What the log tells of the time before the run was last resumed."""
     try:
         with store.open(INSIDE.log(run_id)) as lines:
             texts = (line.decode("utf-8", "replace") for line in lines)
@@ -232,9 +237,6 @@ async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> A
     Record the run that begins within the block: every event goes into its log, and each minute its progress is told.
 
     Notifications of the run's end are sent when the block is over, whichever way it ended.
-
-    Args:
-        settings: `output` as the user named it, and what else is to be left where.
     """
     keeper = RunRecorder(settings, events=events, clock=clock)
     await keeper.open()

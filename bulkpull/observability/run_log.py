@@ -41,9 +41,6 @@ class RunLog:
     """
     The log of one run; its file is there from the first event on. `start` and `close` wait for a thread: they are not
     for an event loop.
-
-    Args:
-        output: The output folder; absolute.
     """
 
     def __init__(self, output: Path, *, most_bytes: int = MOST_BYTES) -> None:
@@ -129,7 +126,7 @@ class RunLog:
         self._size_bytes += len(line)
 
     def _let_go(self) -> None:
-        """Close the file. The next line opens it anew, and ends a line that was cut short."""
+        """Close the file. The next line opens it again, and ends a line that was cut short."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from bulkpull.formatting import join_some
 from bulkpull.observability.failures import group_by_reason
@@ -10,13 +11,7 @@ from bulkpull.output.manifest import Manifest, is_lost
 
 
 def run_notes(manifest: Manifest, *, with_skipped: bool, most_misfits: int | None = None) -> list[str]:
-    """
-    Notes of a run, each once however many datasets it concerns; code stands between backticks.
-
-    Args:
-        with_skipped: Tell why datasets were skipped; the page does so in its table.
-        most_misfits: How many values are named that did not fit their column; `None` for all of them.
-    """
+    """Notes of a run, each once however many datasets it concerns; code stands between backticks."""
     reasons = [
         (record.dataset, record.reason or "")
         for record in manifest.datasets
@@ -25,15 +20,15 @@ def run_notes(manifest: Manifest, *, with_skipped: bool, most_misfits: int | Non
     notes = [(record.dataset, note) for record in manifest.datasets for note in record.notes]
     return [
         *manifest.notes,
-        *_grouped(reasons),
-        *_grouped(notes, exactly=True),
+        *_grouped(reasons, may_differ="moments"),
+        *_grouped(notes, may_differ="nothing"),
         *_wider(manifest),
         *_misfits(manifest, most_misfits),
     ]
 
 
-def _grouped(reasons: Iterable[tuple[str, str]], *, exactly: bool = False) -> list[str]:
-    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons, exactly=exactly)]
+def _grouped(reasons: Iterable[tuple[str, str]], *, may_differ: Literal["moments", "nothing"]) -> list[str]:
+    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons, may_differ=may_differ)]
 
 
 def _wider(manifest: Manifest) -> list[str]:

@@ -68,14 +68,14 @@ def run_outcome(manifest: Manifest) -> RunOutcome:
 
 
 def _all_there(records: list[DatasetRecord]) -> str:
-    unchanged = sum(record.status == "skipped" for record in records)
-    fresh = len(records) - unchanged
+    skipped = sum(record.status == "skipped" for record in records)
+    fresh = len(records) - skipped
     rows = plural(sum(record.rows for record in records if record.status == "complete"), "row")
-    if not unchanged:
+    if not skipped:
         return f"{plural(fresh, 'dataset')} exported, {rows}"
     if not fresh:
-        return f"{plural(unchanged, 'dataset')} unchanged since the last run"
-    return f"{plural(fresh, 'dataset')} exported, {rows}; {unchanged} unchanged since the last run"
+        return f"{plural(skipped, 'dataset')} skipped, with no newer data"
+    return f"{plural(fresh, 'dataset')} exported, {rows}; {skipped} skipped, with no newer data"
 
 
 def _not_offered(manifest: Manifest) -> str:

@@ -13,21 +13,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from bulkpull.errors import Step
 from bulkpull.event_types import (
     AllowanceTold,
     CallRetried,
-    ConversionCompleted,
     DownloadResumed,
     Event,
-    ExecutionChanged,
     PaceChanged,
-    PullFinished,
-    PullStepped,
     QuotaReached,
-    RunFinished,
     RunStarted,
 )
+from bulkpull.observability.pull_states import PullState, PullStates, StateSpan
 
 
 class Phase(StrEnum):
@@ -40,12 +35,14 @@ class Phase(StrEnum):
     PUBLISH = "publish"
 
 
-_PHASES: Mapping[str, Phase] = {
-    Step.SUBMIT: Phase.WAITING,
-    Step.POLL: Phase.SERVICE,
-    Step.DOWNLOAD: Phase.DOWNLOAD,
-    Step.CONVERT: Phase.CONVERT,
-    Step.PUBLISH: Phase.PUBLISH,
+_PHASES: Mapping[PullState, Phase] = {
+    PullState.SUBMITTING: Phase.WAITING,
+    PullState.WAITING: Phase.SERVICE,
+    PullState.RUNNING: Phase.SERVICE,
+    PullState.READY: Phase.WAITING,  # for its turn to be downloaded
+    PullState.DOWNLOADING: Phase.DOWNLOAD,
+    PullState.CONVERTING: Phase.CONVERT,
+    PullState.PUBLISHING: Phase.PUBLISH,
 }
 
 
@@ -71,7 +68,7 @@ class RunTimings:
 
     Attributes:
         length_s: Seconds of work, up to the last event.
-        resumptions: When the run was carried on.
+        resumptions: When the run was resumed.
         retries: How often a call was repeated, by endpoint and reason.
         quota_waits: Each refusal by a quota: how long it was to be waited (seconds), and the limit that was told.
         allowance: The service's limit of calls in a window and the lowest number left, as it told them last; `None` as
@@ -88,14 +85,14 @@ class RunTimings:
     allowance: tuple[int | None, int] | None = None
     slowest_pace: float | None = None
     breaks: Counter[str] = field(default_factory=Counter)
-    _open: dict[tuple[str, str | None], tuple[Phase, float]] = field(default_factory=dict)
+    _states: PullStates = field(default_factory=PullStates)
 
     def record(self, event: Event, *, at_s: float) -> None:
         """Take in one event, which happened `at_s` after the run began."""
         # A wall clock that was set back while an earlier session was logged must not turn time around.
         self.length_s = at_s = max(self.length_s, at_s)
         self._record_limit(event)
-        self._record_phase(event, at_s=at_s)
+        self._add(self._states.note(event, at_s=at_s))
 
     def _record_limit(self, event: Event) -> None:
         match event:
@@ -110,25 +107,16 @@ class RunTimings:
             case DownloadResumed(dataset=str(dataset)):
                 self.breaks[dataset] += 1
 
-    def _record_phase(self, event: Event, *, at_s: float) -> None:
-        match event:
-            case PullStepped(dataset=str(dataset)):
-                self._turn_to(_PHASES.get(event.step), dataset=dataset, part=event.part, at_s=at_s)
-            case ExecutionChanged(dataset=str(dataset)) if event.status.casefold() == "completed":
-                open_ = self._open.get((dataset, None))
-                if open_ and open_[0] is Phase.SERVICE:  # it waits for its turn to be downloaded
-                    self._turn_to(Phase.WAITING, dataset=dataset, part=None, at_s=at_s)
-            case ConversionCompleted(dataset=str(dataset)):
-                self._end(dataset, event.part, at_s=at_s)
-            case PullFinished(dataset=str(dataset)):
-                self._end_all(dataset, at_s=at_s)
-            case RunFinished():
-                self.close()
-
     def close(self) -> None:
         """End every phase that is still open: the session is over."""
-        for dataset, part in list(self._open):
-            self._end(dataset, part, at_s=self.length_s)
+        self._add(self._states.end_all(at_s=self.length_s))
+
+    def _add(self, ended: Iterable[StateSpan]) -> None:
+        self.spans += [
+            Span(span.dataset, _PHASES[span.state], span.began_s, span.ended_s)
+            for span in ended
+            if span.ended_s > span.began_s
+        ]
 
     def then(self, later: RunTimings) -> RunTimings:
         """This session and then `later`, which carried the run on."""
@@ -167,30 +155,9 @@ class RunTimings:
         spans = [span for dataset in dict.fromkeys(span.dataset for span in self.spans) for span in self.of(dataset)]
         return max(spans, key=lambda span: span.length_s, default=None)
 
-    def _turn_to(self, phase: Phase | None, *, dataset: str, part: str | None, at_s: float) -> None:
-        if phase is Phase.PUBLISH:
-            self._end_all(dataset, at_s=at_s)  # the parts of a dataset are published together
-        if phase is not None:
-            self._end(dataset, part, at_s=at_s)
-            self._open[dataset, part] = phase, at_s
-
-    def _end_all(self, dataset: str, *, at_s: float) -> None:
-        for key in [key for key in self._open if key[0] == dataset]:
-            self._end(*key, at_s=at_s)
-
-    def _end(self, dataset: str, part: str | None, *, at_s: float) -> None:
-        phase, began_s = self._open.pop((dataset, part), (None, 0.0))
-        if phase is not None and at_s > began_s:
-            self.spans.append(Span(dataset, phase, began_s, at_s))
-
 
 def timings_from_log(entries: Iterable[tuple[Event, datetime]]) -> RunTimings | None:
-    """
-    The sessions that a log tells of, as one; `None` when it tells of none.
-
-    Args:
-        entries: Events and when they happened, in the log's order.
-    """
+    """The sessions that a log tells of, as one; `None` when it tells of none."""
     whole: RunTimings | None = None
     session: RunTimings | None = None
     began_at: datetime | None = None

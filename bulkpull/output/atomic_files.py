@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from bulkpull import platforms
 from bulkpull.errors import DiskTrouble
 from bulkpull.foreign_text import writable
@@ -150,7 +152,16 @@ def write_json(path: Path, value: Any) -> None:
 
 def json_text(value: Any) -> str:
     """`value` as the indented JSON of our files (pure)."""
-    return json.dumps(writable(value), indent=2, ensure_ascii=False) + "\n"
+    return json_values(value, indent=2) + "\n"
+
+
+def json_values(value: Any, *, indent: int | None = None) -> str:
+    """`value` as JSON; texts that UTF-8 cannot carry are spelled out (pure)."""
+    try:
+        # Ten times as fast as `json`, whose indenting encoder is written in Python.
+        return to_json(value, indent=indent).decode()
+    except PydanticSerializationError:
+        return to_json(writable(value), indent=indent).decode()
 
 
 def load_json(path: Path, *, root: Path | None = None) -> Any | None:
@@ -172,9 +183,6 @@ def load_json(path: Path, *, root: Path | None = None) -> Any | None:
 def read_whole(path: Path, *, root: Path) -> bytes | None:
     """
     The content of `path`; `None` when there is no such file.
-
-    Args:
-        root: The folder from which on no link is followed.
 
     Raises:
         ValueError: It is larger than any file of ours.

@@ -14,9 +14,10 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from bulkpull.conversion import file_formats
 from bulkpull.output.atomic_files import to_disk_error
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.layout import LATEST, latest_target
-from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.no_follow import NotBeneath
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.retention import retire_snapshots
@@ -32,16 +33,14 @@ Do not read `datasets/<Dataset>/run=*/`: every run is a whole snapshot, so a pat
 several times. `runs/<run>/manifest.json` tells what each run did. `.bulkpull/` is private to the tool.
 """
 _VIEWS_LINE = "- `views.sql`: every dataset as a view for DuckDB; start it in this folder: `duckdb -init views.sql`.\n"
-README = f"""\
-# What to read here
+# What an earlier version wrote, without these; a text of anybody else stays as it is.
+_LATER_PARTS = ("", _RUN_COLUMN_LINES), (_VIEWS_LINE, _RUN_COLUMN_LINES)
 
-- `latest/<Dataset>/*.parquet`: the newest complete snapshot of each dataset; safe to read by pattern. Files are named
-  after their run, so that a read during which a newer snapshot is published is whole or fails; then read again.
-- `current.json`: the same as a list of files, with run and row count. Files listed there stay for a day after they were
-  replaced, so that a read of the list cannot even fail.
-{_VIEWS_LINE}{_RUN_COLUMN_LINES}
-{_RUNS_WARNING}"""
-README_WITHOUT_LINKS = f"""\
+
+def readme(*, has_links: bool, suffix: str | None = None) -> str:
+    """The README of an output folder, whose tables are files with this suffix; by default, that of the written ones."""
+    if not has_links:
+        return f"""\
 # What to read here
 
 - `current.json`: the files of the newest complete snapshot of each dataset, with run and row count. Files listed there
@@ -50,26 +49,36 @@ README_WITHOUT_LINKS = f"""\
 There is no `latest/`: this file system has no links.
 
 {_RUNS_WARNING}"""
-# Written by earlier versions; a text of anybody else stays as it is.
-_FIRST_README = f"""\
+    tables = f"*{suffix or file_formats.WRITTEN.suffix}"
+    return f"""\
+# What to read here
+
+- `latest/<Dataset>/{tables}`: the newest complete snapshot of each dataset; safe to read by pattern. Files are named
+  after their run, so that a read during which a newer snapshot is published is whole or fails; then read again.
+- `current.json`: the same as a list of files, with run and row count. Files listed there stay for a day after they were
+  replaced, so that a read of the list cannot even fail.
+{_VIEWS_LINE}{_RUN_COLUMN_LINES}
+{_RUNS_WARNING}"""
+
+
+def _is_our_readme(text: str) -> bool:
+    """Whether this version or an earlier one wrote the text."""
+    first = f"""\
 # What to read here
 
 - `latest/<Dataset>/*.parquet`: the newest complete snapshot of each dataset; safe to read by pattern.
 - `current.json`: the same as a list of files, with run and row count.
 
 {_RUNS_WARNING}"""
-_OUR_READMES = (
-    _FIRST_README,
-    *(
-        text.replace(views_line, "").replace(run_column_lines, "")
-        for text in (README, README_WITHOUT_LINKS)
-        for views_line, run_column_lines in (
-            ("", ""),
-            ("", _RUN_COLUMN_LINES),
-            (_VIEWS_LINE, _RUN_COLUMN_LINES),
-        )
-    ),
-)
+    texts = {
+        readme(has_links=has_links, suffix=suffix) for has_links in (True, False) for suffix in file_formats.FORMATS
+    }
+    earlier = {
+        written.replace(views_line, "").replace(run_lines, "")
+        for written in texts
+        for views_line, run_lines in _LATER_PARTS
+    }
+    return text in {first, *texts, *earlier}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +87,7 @@ class Undone:
     A clean-up step that failed.
 
     Attributes:
-        dataset: Whose; `None` for the folder as a whole.
         step: `pointer`, `latest`, `readme`, `views`, `retention`, `ledger`.
-        reason: What the disk refused, in words.
     """
 
     dataset: str | None
@@ -96,16 +103,7 @@ class Undone:
 def clean_up(
     store: OutputStore, datasets: Iterable[str], *, current: Current, retain: int, now: datetime
 ) -> list[Undone]:
-    """
-    Do all clean-up steps of datasets that are published; never raises for what the disk refuses.
-
-    Args:
-        current: As it stands in the output.
-        retain: As `retain_runs` says.
-
-    Returns:
-        What could not be done.
-    """
+    """Do all clean-up steps of datasets that are published; never raises for what the disk refuses."""
     undone: list[Undone] = []
 
     def attempt(dataset: str | None, step: str, work: Callable[[], None]) -> None:
@@ -135,12 +133,7 @@ def clean_up(
 
 
 def write_views(store: OutputStore, *, current: Current) -> None:
-    """
-    Update `views.sql`; a file of that name that is not ours stays.
-
-    Raises:
-        OSError: The disk refused.
-    """
+    """Update `views.sql`; a file of that name that is not ours stays."""
     wanted, there = script_of(current.datasets), _read_text(store, INSIDE.views)
     if there == wanted or not current.datasets or (there is None and store.exists(INSIDE.views)):
         return
@@ -154,12 +147,7 @@ def is_without_links(store: OutputStore) -> bool:
 
 
 def point_latest(store: OutputStore, dataset: str, *, snapshot: CurrentSnapshot) -> None:
-    """
-    Point `latest/<dataset>` to its current snapshot; without links in the file system, leave it out.
-
-    Raises:
-        OSError: The disk refused.
-    """
+    """Point `latest/<dataset>` to its current snapshot; without links in the file system, leave it out."""
     link, target = INSIDE.latest_link(dataset), latest_target(dataset, snapshot.run_id)
     if store.link_target(link) == target:
         return
@@ -170,17 +158,12 @@ def point_latest(store: OutputStore, dataset: str, *, snapshot: CurrentSnapshot)
 
 
 def write_readme(store: OutputStore) -> None:
-    """
-    Write or update the folder's README; a file that is not ours stays.
-
-    Raises:
-        OSError: The disk refused.
-    """
-    wanted = README_WITHOUT_LINKS if is_without_links(store) else README
+    """Write or update the folder's README; a file that is not ours stays."""
+    wanted = readme(has_links=not is_without_links(store))
     there = _read_text(store, INSIDE.readme)
     if there is None and store.exists(INSIDE.readme):
         return  # a folder or a pipe of that name is not ours
-    if there is None or (there != wanted and there in _OUR_READMES):
+    if there is None or (there != wanted and _is_our_readme(there)):
         store.put(INSIDE.readme, wanted)
 
 

@@ -1,4 +1,8 @@
-"""Compares the content of a published file with the record of its publication."""
+"""
+Compares the content of a published file with the record of its publication.
+
+It imports polars, which `integrity`, loaded by every export, must not.
+"""
 
 from __future__ import annotations
 

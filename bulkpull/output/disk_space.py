@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from bulkpull import platforms
 from bulkpull.config.settings import Settings
 from bulkpull.conversion import CONVERSIONS_AT_ONCE
 from bulkpull.errors import DiskTrouble
@@ -25,12 +26,7 @@ FIX = "free some space, keep fewer snapshots (`retain_runs`), or choose a larger
 
 @dataclass(frozen=True, slots=True)
 class ExpectedSize:
-    """
-    What a dataset is expected to take on the disk.
-
-    Attributes:
-        is_known: It was exported before, and takes what it took then.
-    """
+    """What a dataset is expected to take on the disk."""
 
     dataset: str
     downloaded_bytes: int = ASSUMED_BYTES
@@ -50,8 +46,6 @@ class RoomEstimate:
 
     Attributes:
         free_bytes: Beside the reserve that downloads leave.
-        sizes: Of all its datasets, in their order.
-        fitting: As many of these as there is room for.
         needed_bytes, fitting_bytes: What all of them need, and those that fit.
     """
 
@@ -123,12 +117,7 @@ def estimate_room(
 def choose_fitting(
     sizes: Sequence[ExpectedSize], *, free_bytes: int, keep_raw: bool, at_once: int
 ) -> list[ExpectedSize]:
-    """
-    As many of the datasets as fit, the largest left out first (pure).
-
-    Args:
-        at_once: Downloads that are under way or wait for their conversion.
-    """
+    """As many of the datasets as fit, the largest left out first (pure)."""
     fitting = sorted(sizes, key=lambda size: size.total_bytes)
     while fitting and needed_bytes(fitting, keep_raw=keep_raw, at_once=at_once) > free_bytes:
         fitting.pop()
@@ -140,9 +129,6 @@ def needed_bytes(sizes: Sequence[ExpectedSize], *, keep_raw: bool, at_once: int)
     The room that an export takes (pure).
 
     All of its Parquet, and as many downloads as may lie there unconverted; all of them where they are kept.
-
-    Args:
-        at_once: Downloads that are under way or wait for their conversion.
     """
     downloads = sorted((size.downloaded_bytes for size in sizes), reverse=True)
     return sum(size.stored_bytes for size in sizes) + sum(downloads if keep_raw else downloads[:at_once])
@@ -152,10 +138,10 @@ def expected_sizes(output: Path, datasets: Iterable[str]) -> list[ExpectedSize]:
     """The size of each dataset's last snapshot; an assumed size for datasets without a manifest."""
     sizes = {dataset: ExpectedSize(dataset) for dataset in datasets}
     for manifest in manifests(LocalStore(output)):
-        for record in manifest.datasets:
-            known = sizes.get(record.dataset)
-            if known is not None and not known.is_known and record.status == "complete":
-                sizes[record.dataset] = _as_exported(record)
+        for dataset, record in manifest.published.items():
+            known = sizes.get(dataset)
+            if known is not None and not known.is_known:
+                sizes[dataset] = _as_exported(record)
         if all(size.is_known for size in sizes.values()):
             break
     return list(sizes.values())
@@ -163,3 +149,14 @@ def expected_sizes(output: Path, datasets: Iterable[str]) -> list[ExpectedSize]:
 
 def _as_exported(record: DatasetRecord) -> ExpectedSize:
     return ExpectedSize(record.dataset, record.downloaded_bytes, record.stored_bytes, is_known=True)
+
+
+async def check_room(folder: Path, *, needed_bytes: int) -> None:
+    """Refuse to go on where the disk cannot take what is still to come."""
+    free_bytes = (await anyio.to_thread.run_sync(shutil.disk_usage, folder)).free
+    if free_bytes < needed_bytes + RESERVE_BYTES:
+        raise DiskTrouble(
+            f"no space left on the disk of {platforms.mount_point(folder)}",
+            why=f"{needed_bytes:,} bytes and a reserve of {RESERVE_BYTES:,} are needed, {free_bytes:,} are free",
+            fix="free some space (or point `output` at a larger disk), then run the same command again",
+        )

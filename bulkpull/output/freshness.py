@@ -18,8 +18,9 @@ from typing import Literal
 
 from bulkpull.clock import is_ahead
 from bulkpull.conversion.read_table import read_footer
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.layout import RUN_ID
-from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest
+from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.output.run_history import load_manifest, manifests, run_start_time
 from bulkpull.output.store import OutputStore
 
@@ -69,9 +70,6 @@ def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[F
 
     What was forgotten since that run began is not expected any more.
 
-    Args:
-        now: The present; without it, by this machine's clock.
-
     Raises:
         DiskTrouble: `current.json` is damaged.
     """
@@ -88,8 +86,8 @@ def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[F
 
 
 def _is_forgotten(record: DatasetRecord, manifest: Manifest, pointer: Current) -> bool:
-    forgotten_at = _moment(pointer.forgotten.get(record.dataset))
-    return forgotten_at is not None and datetime.fromisoformat(manifest.started_at) <= forgotten_at
+    forgotten_at = pointer.forgotten.get(record.dataset)
+    return forgotten_at is not None and manifest.started_at <= forgotten_at
 
 
 def last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[str, datetime]:
@@ -98,28 +96,22 @@ def last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[str
 
     A run that only submitted its reports saw no data. A look that brought a time ahead of the service's clock does not
     tell how old the data are, so it does not count either; nor does one that found a due execution still missing.
-
-    Args:
-        published: The datasets to find a look for; no more manifests are read once all have one.
-        recent: Newest run first.
     """
     looks: dict[str, datetime] = {}
     wanted = set(published)
     for manifest in recent:
         for record in [] if manifest.submitted else manifest.datasets:
-            finished_at = datetime.fromisoformat(manifest.finished_at)
             is_waiting = record.status == "skipped" and record.due_at is not None
-            has_looked = not is_waiting and record.is_current and _is_believed(record, now=finished_at)
+            has_looked = not is_waiting and record.is_current and _is_believed(record, now=manifest.finished_at)
             if record.dataset in wanted and has_looked:
-                looks.setdefault(record.dataset, finished_at)
+                looks.setdefault(record.dataset, manifest.finished_at)
         if wanted <= looks.keys():
             break
     return looks
 
 
 def _is_believed(record: DatasetRecord, *, now: datetime) -> bool:
-    generated_at = _moment(record.generated_at)
-    return record.unbelieved_at is None and (generated_at is None or not is_ahead(generated_at, now=now))
+    return record.unbelieved_at is None and (not record.generated_at or not is_ahead(record.generated_at, now=now))
 
 
 def _freshness(
@@ -142,7 +134,7 @@ def _freshness(
     generated_at = _moment(lineage.get("generated_at"))
     is_believed = "unbelieved_at" not in lineage and not (generated_at and is_ahead(generated_at, now=now))
     looks = [moment for moment in (look, began_at if is_believed else None) if moment is not None]
-    published_at = _moment(snapshot.published_at) or began_at
+    published_at = snapshot.published_at or began_at
     if published_at and generated_at and is_believed:
         published_at = max(published_at, generated_at)
     source = lineage.get("source", dataset)

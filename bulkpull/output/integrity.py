@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedFile
+from bulkpull.output.current import Current, CurrentSnapshot
+from bulkpull.output.manifest import DatasetRecord, Manifest, PublishedFile
 from bulkpull.output.no_follow import NotBeneath
 from bulkpull.output.run_history import load_manifest
 from bulkpull.output.store import OutputStore
@@ -26,8 +27,9 @@ def damaged_snapshots(store: OutputStore, current: Current) -> dict[str, str]:
         By dataset, a message about the first such file.
     """
     damaged: dict[str, str] = {}
+    manifests = {run_id: load_manifest(store, run_id) for run_id in current.run_ids}
     for dataset, snapshot in current.datasets.items():
-        for path, what in _quick_problems(dataset, snapshot, store):
+        for path, what in _quick_problems(dataset, snapshot, store, manifest=manifests[snapshot.run_id]):
             damaged.setdefault(dataset, f"{path}: {what}")
     return damaged
 
@@ -80,12 +82,12 @@ def location_problem(store: OutputStore, path: str) -> str | None:
     return None
 
 
-def _quick_problems(dataset: str, snapshot: CurrentSnapshot, store: OutputStore) -> Iterator[tuple[str, str]]:
-    manifest = load_manifest(store, snapshot.run_id)
-    for record in manifest.datasets if manifest else ():
-        if record.dataset == dataset and record.status == "complete":
-            yield from integrity_problems(record, store, run_id=snapshot.run_id)
-            return
+def _quick_problems(
+    dataset: str, snapshot: CurrentSnapshot, store: OutputStore, *, manifest: Manifest | None
+) -> Iterator[tuple[str, str]]:
+    if manifest and (record := manifest.published.get(dataset)):
+        yield from integrity_problems(record, store, run_id=snapshot.run_id)
+        return
     for path in snapshot.files:  # the run that published it was killed before it could describe it
         if (what := location_problem(store, path)) is not None:
             yield path, what

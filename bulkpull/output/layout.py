@@ -32,12 +32,7 @@ _SNAPSHOT = "run="
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """
-    The paths of one output folder.
-
-    Args:
-        root: The output folder.
-    """
+    """The paths of one output folder."""
 
     root: Path
 

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from bulkpull.clock import Clock, SystemClock
-from bulkpull.foreign_text import writable
+from bulkpull.clock import Clock, SystemClock, iso_utc
+from bulkpull.output.atomic_files import json_values
 from bulkpull.output.layout import ledger_file
 from bulkpull.output.ledger_db import (
     SetAside,
@@ -32,11 +33,11 @@ from bulkpull.output.ledger_db import (
     open_to_write,
     version_of,
 )
+from bulkpull.output.ledger_facts import PublicationFacts, StepFacts
 
 T = TypeVar("T")
+FactsT_co = TypeVar("FactsT_co", bound=StepFacts, covariant=True)
 
-STANDING = "standing"
-"""The step for an ordered scheduled report (`name` alone), and for one in use (`report_id` as well)."""
 _COUNTS_RESUMPTIONS = 2  # the version of the schema
 
 
@@ -53,29 +54,49 @@ class RunEntry:
     """
 
     run_id: str
-    started_at: str
+    started_at: datetime
     request: Mapping[str, Any]
-    ended_at: str | None = None
+    ended_at: datetime | None = None
     status: str | None = None
     summary: Mapping[str, Any] | None = None
-    active_at: str | None = None
+    active_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StepEntry:
-    """The outcome of one step of one pull."""
+    """The outcome of one step of one pull, with its facts as JSON values."""
 
     dataset: str
     step: str
-    at: str
+    at: datetime
     facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NotedFacts(Generic[FactsT_co]):
+    """The facts of one step of a dataset, and when they were written down."""
+
+    dataset: str
+    at: datetime
+    facts: FactsT_co
+
+
+def read_facts(kind: type[FactsT_co], steps: Iterable[StepEntry]) -> list[NotedFacts[FactsT_co]]:
+    """The facts of the steps of that kind, in their order; those that another version wrote otherwise are left out."""
+    found = ((entry, kind.read(entry.facts)) for entry in steps if entry.step == kind.step)
+    return [NotedFacts(entry.dataset, entry.at, facts) for entry, facts in found if facts is not None]
+
+
+def published_datasets(steps: Iterable[StepEntry]) -> frozenset[str]:
+    """The datasets of which a snapshot was published."""
+    return frozenset(entry.dataset for entry in steps if entry.step == PublicationFacts.step)
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnding:
     """One end of a run: the time, its status, and its counts per dataset status."""
 
-    at: str
+    at: datetime
     status: str
     summary: Mapping[str, Any]
 
@@ -94,23 +115,25 @@ class Ledger:
         self._path = path
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
-    async def begin_run(self, run_id: str, *, request: Mapping[str, Any], at: str) -> None:
+    async def begin_run(self, run_id: str, *, request: Mapping[str, Any], at: datetime) -> None:
         """Write down that a run begins."""
-        await self._write("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, at, _json(request)))
+        await self._write("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, iso_utc(at), json_values(request)))
 
-    async def resume_run(self, run_id: str, *, at: str) -> None:
-        """Write down that a run which was cut off is taken up again."""
-        await self._write("INSERT INTO resumption VALUES (?, ?, ?)", (run_id, at))
+    async def resume_run(self, run_id: str, *, at: datetime) -> None:
+        """Record that an interrupted run is resumed."""
+        await self._write("INSERT INTO resumption VALUES (?, ?, ?)", (run_id, iso_utc(at)))
 
-    async def end_run(self, run_id: str, *, status: str, summary: Mapping[str, Any], at: str) -> None:
-        """Write down how a run ended. A run that is carried on ends more than once; the last ending counts."""
-        await self._write("INSERT INTO ending VALUES (?, ?, ?, ?, ?)", (run_id, at, status, _json(summary)))
+    async def end_run(self, run_id: str, *, status: str, summary: Mapping[str, Any], at: datetime) -> None:
+        """Write down how a run ended. A resumed run ends more than once; the last ending counts."""
+        await self._write(
+            "INSERT INTO ending VALUES (?, ?, ?, ?, ?)", (run_id, iso_utc(at), status, json_values(summary))
+        )
 
-    async def note(self, run_id: str, *, dataset: str, step: str, facts: Mapping[str, Any], at: str) -> None:
+    async def note(self, run_id: str, *, dataset: str, facts: StepFacts, at: datetime) -> None:
         """Write down the outcome of a step before the next one begins."""
         await self._write(
             "INSERT INTO step (run_id, dataset, step, at, facts, digest) VALUES (?, ?, ?, ?, ?, ?)",
-            (run_id, dataset, step, at, _json(facts)),
+            (run_id, dataset, facts.step, iso_utc(at), json_values(facts.as_json())),
         )
 
     async def runs(self) -> list[RunEntry]:
@@ -124,57 +147,57 @@ class Ledger:
         return [
             RunEntry(
                 run_id,
-                started_at,
+                self._moment(started_at),
                 self._loads(request),
-                ended_at,
+                self._moment(ended_at) if ended_at else None,
                 status,
                 self._loads(summary) if summary else None,
-                active_at,
+                self._moment(active_at) if active_at else None,
             )
             for run_id, started_at, request, ended_at, status, summary, active_at in rows
         ]
 
     async def steps(self, run_id: str) -> list[StepEntry]:
         """What the pulls of a run have reached, in the order in which they reached it."""
-        rows = await self._read("SELECT dataset, step, at, facts FROM step WHERE run_id = ? ORDER BY number", (run_id,))
-        return [StepEntry(dataset, step, at, self._loads(facts)) for dataset, step, at, facts in rows]
+        return await self._steps("run_id = ?", run_id)
 
     async def endings(self, run_id: str) -> list[RunEnding]:
         """How a run ended, each time that it did, the last one last."""
         rows = await self._read(
             "SELECT ended_at, status, summary FROM ending WHERE run_id = ? ORDER BY rowid", (run_id,)
         )
-        return [RunEnding(at, status, self._loads(summary)) for at, status, summary in rows]
+        return [RunEnding(self._moment(at), status, self._loads(summary)) for at, status, summary in rows]
 
-    async def resumptions(self, run_id: str) -> list[str]:
+    async def resumptions(self, run_id: str) -> list[datetime]:
         """When a run was taken up again; none is known from before the ledger kept count."""
         if await self._in_thread(lambda: version_of(self._database)) < _COUNTS_RESUMPTIONS:
             return []  # of an older version, and opened to be read only
         rows = await self._read("SELECT at FROM resumption WHERE run_id = ? ORDER BY rowid", (run_id,))
-        return [at for (at,) in rows]
+        return [self._moment(at) for (at,) in rows]
 
-    async def prune(self, *, before: str, keep: Collection[str], keep_last: str = "") -> int:
+    async def prune(self, *, before: datetime, keep: Collection[str], keep_last: type[StepFacts] | None = None) -> int:
         """
         Delete runs, so that the ledger does not grow without limit; the space is reused.
 
         Args:
-            before: Runs that began earlier are forgotten, ISO 8601 UTC.
+            before: Runs that began earlier are forgotten.
             keep: Runs that are remembered all the same.
-            keep_last: A step of which the last note of each dataset and report (`report_id` of its facts) stays.
+            keep_last: The step of which the last facts of each dataset and report (`report_id`) stay.
 
         Returns:
             How many were forgotten.
         """
         gone: list[tuple[str]] = []
+        kept_step = keep_last.step if keep_last else ""
 
         def work() -> None:
             with self._database:
-                old = self._database.execute("SELECT run_id FROM run WHERE started_at < ?", (before,)).fetchall()
-                gone.extend((run_id,) for (run_id,) in old if run_id not in keep)
+                old = self._database.execute("SELECT run_id FROM run WHERE started_at < ?", (iso_utc(before),))
+                gone.extend((run_id,) for (run_id,) in old.fetchall() if run_id not in keep)
                 self._database.executemany(
                     "DELETE FROM step WHERE run_id = ? AND number NOT IN (SELECT max(number) FROM step WHERE step = ?"
                     " GROUP BY dataset, json_extract(facts, '$.report_id'))",
-                    [(run_id, keep_last) for (run_id,) in gone],
+                    [(run_id, kept_step) for (run_id,) in gone],
                 )
                 for table in ("ending", "resumption", "run"):
                     self._database.executemany(f"DELETE FROM {table} WHERE run_id = ?", gone)  # noqa: S608 - our names
@@ -182,17 +205,23 @@ class Ledger:
         await self._change(work)
         return len(gone)
 
-    async def noted(self, step: str, *, since: str = "") -> list[StepEntry]:
-        """Every step of that name, over all runs, from `since` on (ISO 8601 UTC), the oldest first."""
-        rows = await self._read(
-            "SELECT dataset, step, at, facts FROM step WHERE step = ? AND at >= ? ORDER BY number", (step, since)
-        )
-        return [StepEntry(dataset, step, at, self._loads(facts)) for dataset, step, at, facts in rows]
+    async def noted(self, kind: type[FactsT_co], *, since: datetime | None = None) -> list[NotedFacts[FactsT_co]]:
+        """The facts of every step of that kind, over all runs, from `since` on, the oldest first."""
+        return read_facts(kind, await self._steps("step = ? AND at >= ?", kind.step, iso_utc(since) if since else ""))
 
-    async def moments(self, *, step: str, since: str) -> list[str]:
-        """When steps of that name were noted, over all runs, from `since` on (both ISO 8601 UTC)."""
-        rows = await self._read("SELECT at FROM step WHERE step = ? AND at >= ? ORDER BY at", (step, since))
-        return [at for (at,) in rows]
+    async def moments(self, kind: type[StepFacts], *, since: datetime) -> list[datetime]:
+        """When steps of that kind were noted, over all runs, from `since` on."""
+        rows = await self._read(
+            "SELECT at FROM step WHERE step = ? AND at >= ? ORDER BY at", (kind.step, iso_utc(since))
+        )
+        return [self._moment(at) for (at,) in rows]
+
+    async def _steps(self, condition: str, *values: str) -> list[StepEntry]:
+        rows = await self._read(
+            f"SELECT dataset, step, at, facts FROM step WHERE {condition} ORDER BY number",  # noqa: S608 - our conditions
+            values,
+        )
+        return [StepEntry(dataset, step, self._moment(at), self._loads(facts)) for dataset, step, at, facts in rows]
 
     async def _write(self, statement: str, values: tuple[Any, ...]) -> None:
         """Append a row; its digest, which the statement takes last, is made here."""
@@ -217,6 +246,13 @@ class Ledger:
             return json.loads(text)
         except ValueError:
             raise damaged_ledger(self._path, why="a row of it holds no JSON") from None
+
+    def _moment(self, text: str) -> datetime:
+        """A moment of a row; as in `_loads`, only a reader can meet damage here."""
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            raise damaged_ledger(self._path, why="a row of it holds no moment") from None
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         with ledger_errors(self._path):
@@ -248,7 +284,3 @@ async def opened_ledger(folder: Path, *, read_only: bool = False, clock: Clock |
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(database.close)
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(writable(value), ensure_ascii=False, separators=(",", ":"))

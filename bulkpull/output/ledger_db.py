@@ -37,7 +37,7 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX step_of_run ON step (run_id, dataset);
     """,
-    # 2: when a run that was cut off was taken up again; steps of one name over all runs are found at once
+    # 2: when an interrupted run was resumed; steps of one name over all runs are found at once
     """
     CREATE TABLE resumption (run_id TEXT NOT NULL REFERENCES run, at TEXT NOT NULL) STRICT;
     CREATE INDEX step_by_name ON step (step, at);
@@ -84,13 +84,7 @@ _INDEX_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """
-    A damaged ledger that was moved out of the way.
-
-    Attributes:
-        path: Where it is now.
-        why: What SQLite said of it.
-    """
+    """A damaged ledger that was moved out of the way."""
 
     path: Path
     why: str
@@ -124,12 +118,7 @@ def ledger_errors(path: Path) -> Iterator[None]:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """
-    Open a ledger for reading, also during a run; creates, changes and moves nothing.
-
-    Raises:
-        LedgerError: It cannot be read, or is of a newer version.
-    """
+    """Open a ledger for reading, also during a run; creates, changes and moves nothing."""
     with ledger_errors(path):
         database = _connect(path, _read_mode(path))
         try:
@@ -150,9 +139,6 @@ def open_empty() -> sqlite3.Connection:
 def open_to_write(path: Path, *, stamp: str) -> tuple[sqlite3.Connection, SetAside | None]:
     """
     Open the ledger for its one writer, who holds the lock of the folder; created when there is none.
-
-    Args:
-        stamp: The moment, for the name of a damaged ledger that is set aside.
 
     Raises:
         LedgerError: It is of a newer version, is held by another program, or cannot be used.
@@ -234,12 +220,7 @@ def ledger_digest(values: Sequence[object]) -> str:
 
 
 def _check_tables(database: sqlite3.Connection, version: int) -> None:
-    """
-    Compare the tables with the version: a wrong number would run the wrong migrations.
-
-    Raises:
-        _Damaged: A table is missing, or is there too early.
-    """
+    """Compare the tables with the version: a wrong number would run the wrong migrations."""
     there = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     for table, since in _SINCE_VERSION.items():
         if (table in there) != (version >= since):
@@ -247,12 +228,7 @@ def _check_tables(database: sqlite3.Connection, version: int) -> None:
 
 
 def _check_rows(database: sqlite3.Connection) -> None:
-    """
-    Look at the texts in every row, which SQLite itself takes as they are.
-
-    Raises:
-        _Damaged: A row differs from its digest, or lacks a JSON object.
-    """
+    """Look at the texts in every row, which SQLite itself takes as they are."""
     for table, (columns, as_json) in _TABLES.items():
         try:
             rows = database.execute(f"SELECT {', '.join(columns)}, digest FROM {table}").fetchall()  # noqa: S608 - our names

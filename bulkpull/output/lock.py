@@ -16,6 +16,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -23,6 +24,7 @@ import anyio.to_thread
 from filelock import BaseFileLock, FileLock, Timeout
 
 from bulkpull import platforms
+from bulkpull.clock import iso_utc
 from bulkpull.errors import DiskTrouble, OutputLocked
 from bulkpull.output.atomic_files import disk_errors, load_json, makedirs_durable, remove_stale_temp_files, write_json
 from bulkpull.output.layout import CURRENT, MANIFEST, README, REPORT, WRITER, Layout, lock_file, writer_file
@@ -34,12 +36,12 @@ _LOOKS, _LOOK_S = 20, 0.05
 
 
 @asynccontextmanager
-async def locked(folder: Path, *, since: str) -> AsyncIterator[Callable[[], None]]:
+async def locked(folder: Path, *, since: datetime) -> AsyncIterator[Callable[[], None]]:
     """
     Hold the one writer's lock of `folder` (its private `.bulkpull`) for the block.
 
     Args:
-        since: The start time to show to a second run, ISO 8601 UTC.
+        since: The start time to show to a second run.
 
     Yields:
         A check that raises `DiskTrouble` when the lock that is held is no longer the file at its path: it was deleted,
@@ -106,7 +108,7 @@ def _may_be_running(writer: Path) -> bool:
         return True
 
 
-def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
+def _acquire(lock: BaseFileLock, folder: Path, since: datetime) -> None:
     writer = writer_file(folder)
     with disk_errors(folder):
         makedirs_durable(folder)  # durable: a ledger that vanished with its folder would have its reports made twice
@@ -128,7 +130,7 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
     try:
         with disk_errors(writer):
             _remove_temp_files(folder)
-            write_json(writer, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
+            write_json(writer, {"pid": os.getpid(), "host": socket.gethostname(), "since": iso_utc(since)})
     except BaseException:
         lock.release()
         raise

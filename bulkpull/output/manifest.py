@@ -1,36 +1,64 @@
 """
-The manifest of a run, with one record per dataset; and `current.json`, which points readers to the current snapshots.
+The manifest of a run, with one record per dataset.
 
 The fields have the names of the documented format: `manifest["status"]` in the JSON file is `manifest.status` here.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
+    PlainSerializer,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 
-from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
+from bulkpull.clock import iso_utc
+from bulkpull.conversion.file_formats import format_names
+from bulkpull.errors import AuthError, BulkpullError
 from bulkpull.foreign_text import writable
 from bulkpull.output.atomic_files import json_text
-from bulkpull.output.no_follow import NotBeneath, inner_parts
 from bulkpull.output.store import INSIDE, OutputStore
 
 DatasetStatus = Literal["complete", "skipped", "unavailable", "failed"]
 RunStatus = Literal["complete", "partial", "failed"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+def whole_second(moment: datetime) -> datetime:
+    """`moment` as it is written and read again: UTC, without parts of a second."""
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(whole_second), PlainSerializer(iso_utc, return_type=str)]
+"""An aware moment, UTC, of whole seconds; in JSON as the contract writes times (`iso_utc`)."""
+
+
+def _unless_odd(value: Any, validate: ValidatorFunctionWrapHandler) -> datetime | None:
+    try:
+        moment: datetime | None = validate(value)
+    except ValidationError:
+        return None
+    return moment
+
+
+MomentIfAny = Annotated[Moment | None, WrapValidator(_unless_odd)]
+"""A moment; `None` where there is none, or none that can be read."""
+
+
+class Record(BaseModel):
+    """A part of the manifest or of `current.json`; `record["name"]` is `record.name`."""
+
+    # Built when first used: most runs need a few of these, and each is built with all that it holds.
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     def __getitem__(self, name: str) -> Any:
         if name not in type(self).model_fields:
@@ -38,7 +66,7 @@ class _Record(BaseModel):
         return getattr(self, name)
 
 
-class PublishedFile(_Record):
+class PublishedFile(Record):
     """A Parquet file of a snapshot; `path` is relative to the output folder."""
 
     path: str
@@ -47,7 +75,7 @@ class PublishedFile(_Record):
     sha256: str
 
 
-class PublishedColumn(_Record):
+class PublishedColumn(Record):
     """
     A column as it is in Parquet.
 
@@ -69,7 +97,7 @@ class PublishedColumn(_Record):
     vanished: bool = False
 
 
-class Drift(_Record):
+class Drift(Record):
     """
     How the columns differ from the snapshot that was current before, and from what was asked for.
 
@@ -90,7 +118,7 @@ class Drift(_Record):
         return self.changes or bool(self.unrequested)
 
 
-class Seconds(_Record):
+class Seconds(Record):
     """How long each step took; `wait` is the service's own time."""
 
     submit: float = 0.0
@@ -104,21 +132,21 @@ class Seconds(_Record):
         return self.submit + self.wait + self.download + self.convert
 
 
-class PartRecord(_Record):
+class PartRecord(Record):
     """
-    One window of a dataset; times are UTC in ISO 8601.
+    One window of a dataset.
 
     `edge_rows` lie on the day of its end, `outside_rows` outside of it: they came, and are left out, except where the
     next window lacks that day. `undated_rows` have no time. `run_id` is the earlier run that made the file, where a
     growing snapshot keeps it.
     """
 
-    start: str
-    end: str
+    start: Moment
+    end: Moment
     query_id: str | None = None
     report_id: str | None = None
     execution_id: str | None = None
-    generated_at: str | None = None
+    generated_at: MomentIfAny = None
     rows: int = 0
     edge_rows: int = 0
     outside_rows: int = 0
@@ -128,11 +156,11 @@ class PartRecord(_Record):
     run_id: str | None = None
 
 
-class DecisionRecord(_Record):
+class DecisionRecord(Record):
     """
     Where the run took a dataset's data from, and why.
 
-    `action` is `keep`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a nightly run
+    `action` is `skip`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a nightly run
     what became of the scheduled report: `keep`, `make`, `replace` or `leave`.
     """
 
@@ -141,7 +169,7 @@ class DecisionRecord(_Record):
     scheduled_report: str | None = None
 
 
-class DatasetRecord(_Record):
+class DatasetRecord(Record):
     """
     One dataset's part of the manifest. `reason` is one sentence that a person can act on. `held_back` says that its
     data are here and were not published: `runs publish` does that.
@@ -173,8 +201,8 @@ class DatasetRecord(_Record):
     query_id: str | None = None
     report_id: str | None = None
     execution_id: str | None = None
-    generated_at: str | None = None
-    unbelieved_at: str | None = None
+    generated_at: MomentIfAny = None
+    unbelieved_at: MomentIfAny = None
     data_redacted: bool = False
     rows: int = 0
     rows_before: int | None = None
@@ -185,7 +213,7 @@ class DatasetRecord(_Record):
     source: str | None = None
     question: dict[str, Any] | None = None
     question_sha256: str | None = None
-    due_at: str | None = None
+    due_at: MomentIfAny = None
     decision: DecisionRecord | None = None
     timespan: str | None = None
     wider_timespan: str | None = None
@@ -218,14 +246,14 @@ class DatasetRecord(_Record):
     __str__ = __repr__
 
 
-class Tool(_Record):
+class Tool(Record):
     """Who wrote the manifest."""
 
     name: str = "bulkpull"
     version: str
 
 
-class Requests(_Record):
+class Requests(Record):
     """Calls to the service. `throttled` counts every 429 received, `retried` every request sent again."""
 
     total: int = 0
@@ -234,9 +262,9 @@ class Requests(_Record):
     retried: int = 0
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """
-    The manifest of a run. Times are UTC in ISO 8601 with `Z`.
+    The manifest of a run. Times are aware and UTC; in JSON they are ISO 8601 with `Z`.
 
     `account` is whose data they are; manifests of earlier versions do not tell. `notes` are about the run as a whole. A
     run that only submitted its reports says so: its datasets are `skipped` until it is resumed. In JSON all three are
@@ -246,8 +274,8 @@ class Manifest(_Record):
     version: int = 1
     run_id: str
     status: RunStatus
-    started_at: str
-    finished_at: str
+    started_at: Moment
+    finished_at: Moment
     tool: Tool
     api_base_url: str
     account: dict[str, Any] | None = None
@@ -260,10 +288,15 @@ class Manifest(_Record):
     def __repr__(self) -> str:
         statuses = Counter(record.status for record in self.datasets)
         description = ", ".join(f"{number} {status}" for status, number in statuses.items()) or "no datasets"
-        rows = sum(record.rows for record in self.datasets if record.status == "complete")
+        rows = sum(record.rows for record in self.published.values())
         return f"<Manifest {self.run_id} {self.status}: {description}; {rows:,} rows>"
 
     __str__ = __repr__
+
+    @property
+    def published(self) -> dict[str, DatasetRecord]:
+        """The snapshots that the run published, by dataset."""
+        return {record.dataset: record for record in self.datasets if record.status == "complete"}
 
     @property
     def exit_code(self) -> int:
@@ -274,6 +307,11 @@ class Manifest(_Record):
         if any(isinstance(record.error, AuthError) for record in lost):
             return AuthError.exit_code
         return 3 if lost else 0
+
+    @property
+    def file_format(self) -> str:
+        """The name of the format of its files, as people know it."""
+        return format_names(file.path for record in self.datasets for file in record.files)
 
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON values."""
@@ -297,95 +335,3 @@ def status_of(records: list[DatasetRecord]) -> RunStatus:
     if not any(is_lost(record) for record in records):
         return "complete"
     return "partial" if any(record.is_current for record in records) else "failed"
-
-
-class CurrentSnapshot(_Record):
-    """
-    The newest complete snapshot of a dataset; `files` are relative to the output folder.
-
-    `question` is what it answers, `question_sha256` the hash over all of it; `None` for one of an earlier version.
-    `published_at` is when it became current (UTC). `replaced` tells of older snapshots, by the ids of their runs, when
-    they ceased to be current: readers have a day from then on. Both are left out where nothing is known.
-    """
-
-    run_id: str
-    rows: int
-    files: list[str]
-    question: dict[str, Any] | None = None
-    question_sha256: str | None = None
-    query: str | None = None
-    timespan: str | None = None
-    window: dict[str, str] | None = None
-    published_at: str | None = None
-    replaced: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("run_id")
-    @classmethod
-    def _one_name(cls, run_id: str) -> str:
-        if len(inner_parts(run_id)) != 1:
-            raise NotBeneath(f"{run_id!r} is no run")
-        return run_id
-
-    @model_serializer(mode="wrap")
-    def _without_the_unknown(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = serialise(self)
-        return {name: value for name, value in values.items() if value or name not in ("published_at", "replaced")}
-
-
-class Current(_Record):
-    """
-    The content of `current.json`; `account` is the one that the folder belongs to.
-
-    `forgotten` tells when `runs forget` took out a dataset (UTC) that was not published again; left out while empty.
-    """
-
-    version: Literal[1] = 1
-    updated_at: str = ""
-    account: dict[str, Any] | None = None
-    datasets: dict[str, CurrentSnapshot] = Field(default_factory=dict)
-    forgotten: dict[str, str] = Field(default_factory=dict)
-
-    @property
-    def run_ids(self) -> frozenset[str]:
-        """The runs that the current snapshots are of."""
-        return frozenset(snapshot.run_id for snapshot in self.datasets.values())
-
-    @model_serializer(mode="wrap")
-    def _without_the_empty(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = serialise(self)
-        return {name: value for name, value in values.items() if value or name != "forgotten"}
-
-    @field_validator("datasets")
-    @classmethod
-    def _names(cls, datasets: dict[str, CurrentSnapshot]) -> dict[str, CurrentSnapshot]:
-        for name in datasets:
-            if len(inner_parts(name)) != 1:
-                raise NotBeneath(f"{name!r} is no dataset")
-        return datasets
-
-    @classmethod
-    def load(cls, store: OutputStore) -> Current:
-        """
-        Read `current.json`; without one nothing is published yet.
-
-        Raises:
-            DiskTrouble: The file is damaged or of another version; it is never replaced on a guess.
-        """
-        why: str | None = "it is damaged or was written by another version"
-        try:
-            content = store.read(INSIDE.current)
-            return cls() if content is None else cls.model_validate(json.loads(content))
-        except (ValueError, RecursionError):
-            pass
-        except NotBeneath as refused:
-            why = refused.strerror
-        raise DiskTrouble(
-            f"{store.place(INSIDE.current)} cannot be read",
-            why=why,
-            fix="restore it, or move it away to publish every dataset again",
-        )
-
-    def save(self, store: OutputStore) -> None:
-        """Replace `current.json` atomically. Raises `OSError`."""
-        self.forgotten = {name: at for name, at in self.forgotten.items() if name not in self.datasets}
-        store.swap_pointer(INSIDE.current, json_text(self.model_dump(mode="json")))

@@ -85,13 +85,7 @@ def open_beneath(root: Path, relative: str) -> Iterator[BufferedReader]:
 
 
 def status_beneath(root: Path, relative: str) -> os.stat_result:
-    """
-    The status of a regular file beneath `root`.
-
-    Raises:
-        NotBeneath: The path leads out, through a link, or to no regular file.
-        OSError: There is no such file, or it cannot be looked at.
-    """
+    """The status of a regular file beneath `root`."""
     parts = inner_parts(relative)
     if _HAS_HANDLES:
         with _handle(root, parts[:-1]) as folder:
@@ -102,6 +96,14 @@ def status_beneath(root: Path, relative: str) -> os.stat_result:
         found = path.lstat()
     _refuse_unless_regular(found.st_mode, relative)
     return found
+
+
+def size_beneath(path: Path, *, root: Path) -> int | None:
+    """The size of a regular file beneath `root`, bytes; `None` where there is none, or it lies elsewhere."""
+    try:
+        return status_beneath(root, path.relative_to(root).as_posix()).st_size
+    except (OSError, ValueError):
+        return None
 
 
 def refuse_links(folder: Path, *, root: Path) -> None:
@@ -123,12 +125,7 @@ def refuse_links(folder: Path, *, root: Path) -> None:
 
 
 def names_beneath(folder: Path, *, root: Path) -> list[str]:
-    """
-    The names within a folder beneath `root`, sorted; none where it does not exist or is reached by a link.
-
-    Raises:
-        OSError: It is there and cannot be read.
-    """
+    """The names within a folder beneath `root`, sorted; none where it does not exist or is reached by a link."""
     try:
         if _HAS_HANDLES:
             with _handle_of(folder, root) as handle, os.scandir(handle) as entries:
@@ -145,10 +142,6 @@ def rename_beneath(source: Path, target: Path, *, root: Path, target_root: Path 
 
     Args:
         root: The folder above `source`, and above `target` where there is no `target_root`.
-
-    Raises:
-        NotBeneath: The way to one of them holds a link.
-        OSError: It cannot be renamed.
     """
     target_root = target_root or root
     if not _HAS_HANDLES:

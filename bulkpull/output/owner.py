@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from bulkpull.account import Account, normalise_root
+from bulkpull.account import DEMO, Account, normalise_root
 from bulkpull.errors import DiskTrouble, SettingsError, UnsafeAddress
 from bulkpull.output.atomic_files import json_text
+from bulkpull.output.current import Current
 from bulkpull.output.layout import CURRENT
-from bulkpull.output.manifest import Current
 from bulkpull.output.run_history import load_manifest
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.url_safety import is_loopback
@@ -188,5 +188,6 @@ def _other_account(store: OutputStore, there: str, account: Account, *, differin
     return SettingsError(
         f"{store} holds the data of another account: {there}",
         why=f"this run is for {account}",
-        fix=f"check {settings}, or choose another folder with --output; no report was created",
+        fix=("" if account == DEMO else f"check {settings}, or ")
+        + "choose another folder with --output; no report was created",
     )

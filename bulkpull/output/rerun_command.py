@@ -1,4 +1,4 @@
-"""The command that publishes a snapshot anew: the same question, as `bulkpull export` takes it (pure)."""
+"""The command that publishes a snapshot again: the same question, as `bulkpull export` takes it (pure)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, time
 
 from bulkpull.errors import QueryError
-from bulkpull.output.manifest import CurrentSnapshot
+from bulkpull.output.current import CurrentSnapshot
 from bulkpull.query import Statement, parse
 from bulkpull.query.render import render_conditions, render_orderings
 from bulkpull.question import EVERY, OPEN
@@ -16,13 +16,7 @@ _DEFAULT_METRICS = f"{EVERY}amounts"
 
 
 def export_words(dataset: str, snapshot: CurrentSnapshot, *, queries: Collection[str] = ()) -> list[str]:
-    """
-    The words after `bulkpull`: pasted, they publish the same question and no other (case W11).
-
-    Args:
-        dataset: The name under which the snapshot is published.
-        queries: Names of the custom queries in the settings; those say themselves what they select.
-    """
+    """The words after `bulkpull`: pasted, they publish the same question and no other (case W11)."""
     question = snapshot.question or {}
     source = str(question.get("source") or dataset)
     if source == dataset or dataset.casefold() in {name.casefold() for name in queries}:

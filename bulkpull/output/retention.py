@@ -20,10 +20,10 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from bulkpull.clock import iso_utc
+from bulkpull.output.current import CurrentSnapshot
 from bulkpull.output.layout import DATASETS, RAW, RUN_ID, run_of_snapshot, snapshot_name
-from bulkpull.output.ledger import STANDING, Ledger
-from bulkpull.output.manifest import CurrentSnapshot
+from bulkpull.output.ledger import Ledger
+from bulkpull.output.ledger_facts import ScheduledReportFacts
 from bulkpull.output.run_history import run_ids
 from bulkpull.output.store import INSIDE, OutputStore
 
@@ -34,16 +34,13 @@ _REMEMBERED = timedelta(days=90)
 
 
 def snapshots_to_retire(
-    names: Sequence[str], *, current: str, retain: int, now: datetime, replaced: Mapping[str, str] | None = None
+    names: Sequence[str], *, current: str, retain: int, now: datetime, replaced: Mapping[str, datetime] | None = None
 ) -> list[str]:
     """
     Which `run=…` folders of a dataset may go (pure).
 
     Args:
-        names: The folders that there are.
-        current: The run that `current.json` names.
-        retain: How many snapshots stay, the current one included.
-        replaced: When runs' snapshots ceased to be current, ISO 8601 UTC. One of which nothing is known was replaced
+        replaced: When runs' snapshots ceased to be current. One of which nothing is known was replaced
             when the next newer run began, at the earliest.
     """
     known, a_day_ago = replaced or {}, now - _A_DAY
@@ -54,20 +51,13 @@ def snapshots_to_retire(
 
     def is_free(name: str) -> bool:
         at = known.get(run_of_snapshot(name))
-        return name in superseded if at is None else datetime.fromisoformat(at) < a_day_ago
+        return name in superseded if at is None else at < a_day_ago
 
     return [name for name in runs if name not in kept and is_free(name)]
 
 
 def runs_to_retire(runs: Sequence[str], *, needed: Collection[str], retain: int, now: datetime) -> list[str]:
-    """
-    Which runs' folders may go (pure).
-
-    Args:
-        runs: The ids of the runs that have one.
-        needed: Runs of which a snapshot is still there.
-        retain: As `retain_runs` says.
-    """
+    """Which runs' folders may go (pure)."""
     by_age = sorted(runs, reverse=True)
     old = by_age[max(retain, _FEWEST_RUNS) :]
     return [run_id for run_id in old if run_id not in needed and run_id < _stamp(now - _A_DAY)]
@@ -82,16 +72,7 @@ def retire_snapshots(
     now: datetime,
     foreign_runs: Callable[[Sequence[str]], Collection[str]],
 ) -> None:
-    """
-    Remove the dataset's old snapshots and their raw files; each is there whole, or gone.
-
-    Args:
-        snapshot: The one that is current.
-        foreign_runs: Which of these runs are of another account.
-
-    Raises:
-        OSError: The folder cannot be read.
-    """
+    """Remove the dataset's old snapshots and their raw files; each is there whole, or gone."""
     folder = INSIDE.snapshots(dataset)
     names = store.list_names(folder)
     if len(names) <= retain:
@@ -110,14 +91,9 @@ def retire_snapshots(
 
 
 async def retire_runs(store: OutputStore, ledger: Ledger, *, retain: int, now: datetime) -> None:
-    """
-    Remove the folders of old runs, and what the ledger knows of them.
-
-    Raises:
-        LedgerError: The ledger cannot be written.
-    """
+    """Remove the folders of old runs, and what the ledger knows of them."""
     left = await anyio.to_thread.run_sync(lambda: _retire_runs(store, retain=retain, now=now))
-    await ledger.prune(before=iso_utc(now - _REMEMBERED), keep=left, keep_last=STANDING)
+    await ledger.prune(before=now - _REMEMBERED, keep=left, keep_last=ScheduledReportFacts)
 
 
 def _retire_runs(store: OutputStore, *, retain: int, now: datetime) -> set[str]:

@@ -1,5 +1,5 @@
 """
-Reads the manifests of the runs in an output folder, newest first.
+Reads the manifests of the runs in an output folder, newest first, and lists the runs that an id may name.
 
 It locks, creates and changes nothing, so it can run beside an export; what retention deletes meanwhile is skipped.
 """
@@ -7,17 +7,25 @@ It locks, creates and changes nothing, so it can run beside an export; what rete
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
+import anyio
 from pydantic import ValidationError
 
-from bulkpull.errors import SettingsError
-from bulkpull.output.layout import RUN_ID
-from bulkpull.output.manifest import Current, Manifest
-from bulkpull.output.store import INSIDE, OutputStore
+from bulkpull.errors import LedgerError, SettingsError
+from bulkpull.output.current import Current
+from bulkpull.output.layout import RUN_ID, Layout
+from bulkpull.output.ledger import Ledger, opened_ledger, read_facts
+from bulkpull.output.ledger_facts import PublicationFacts
+from bulkpull.output.manifest import DatasetRecord, Manifest
+from bulkpull.output.store import INSIDE, LocalStore, OutputStore
+
+T = TypeVar("T")
 
 _MOST_NAMED = 5
 
@@ -43,17 +51,11 @@ def load_manifest(store: OutputStore, run_id: str) -> Manifest | None:
 
 
 def last_durations(store: OutputStore, *, most: int = 20) -> dict[str, float]:
-    """
-    How long each dataset took when it was last exported, from its submission to its Parquet, in seconds.
-
-    Args:
-        most: How many runs are looked through, newest first.
-    """
+    """How long each dataset took when it was last exported, from its submission to its Parquet, in seconds."""
     usual: dict[str, float] = {}
     for manifest in islice(manifests(store), most):
-        for record in manifest.datasets:
-            if record.status == "complete":
-                usual.setdefault(record.dataset, record.seconds.total)
+        for dataset, record in manifest.published.items():
+            usual.setdefault(dataset, record.seconds.total)
     return usual
 
 
@@ -78,7 +80,9 @@ def held_back_by(store: OutputStore, run_ids: Iterable[str], current: Current) -
         manifest = load_manifest(store, run_id)
         for record in manifest.datasets if manifest else ():
             snapshot = current.datasets.get(record.dataset)
-            is_newer = manifest and (snapshot is None or manifest.finished_at >= (snapshot.published_at or ""))
+            is_newer = manifest and (
+                snapshot is None or snapshot.published_at is None or manifest.finished_at >= snapshot.published_at
+            )
             if record.held_back and is_newer:
                 held[record.dataset] = run_id
     return held
@@ -88,15 +92,13 @@ def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | st
     """
     The run for an id or the beginning of one (pure).
 
-    Args:
-        asked: A run's id or the beginning of one; `None` for the newest.
-        known: The runs there are, newest first.
-
     Raises:
         SettingsError: There is none, or more than one; the message names what there is.
     """
     if not known:
-        raise SettingsError(f"there are no runs in {output}", fix="choose the folder of an export with --output")
+        raise SettingsError(
+            f"there are no runs in {Path(output).absolute()}", fix="choose the folder of an export with --output"
+        )
     if asked is None:
         return known[0]
     found = [run_id for run_id in known if run_id.startswith(asked.strip())]
@@ -108,3 +110,39 @@ def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | st
     if not found:
         raise SettingsError(f"there is no run {asked!r} in {output}", fix=f"there are, newest first: {there}")
     raise SettingsError(f"more than one run begins with {asked!r}", fix=f"write more of it; there are: {there}")
+
+
+def ask_ledger(folder: Path, question: Callable[[Ledger], Awaitable[T]]) -> T | None:
+    """Put `question` to the ledger of an output folder; `None` when there is none. Nothing is created or changed."""
+    layout = Layout(folder)
+    if not layout.ledger.is_file():
+        return None
+
+    async def ask() -> T:
+        async with opened_ledger(layout.private, read_only=True) as ledger:
+            return await question(ledger)
+
+    return anyio.run(ask)
+
+
+def known_runs(folder: Path) -> list[str]:
+    """The ids of all runs that the ledger or a folder in `runs/` knows, newest first."""
+    known = set(run_ids(LocalStore(folder)))
+    with suppress(LedgerError):
+        known.update(run.run_id for run in ask_ledger(folder, Ledger.runs) or ())
+    return sorted(known, reverse=True)
+
+
+def published_by(folder: Path, run_id: str) -> dict[str, DatasetRecord] | None:
+    """What a run has published, by dataset; `None` when the ledger does not know it, or cannot be read."""
+
+    async def read(ledger: Ledger) -> dict[str, DatasetRecord] | None:
+        if all(run.run_id != run_id for run in await ledger.runs()):
+            return None
+        steps = await ledger.steps(run_id)
+        return {entry.dataset: entry.facts.record for entry in read_facts(PublicationFacts, steps)}
+
+    try:
+        return ask_ledger(folder, read)
+    except LedgerError:
+        return None  # the next run reports it; published data does not depend on it

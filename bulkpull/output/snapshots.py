@@ -10,7 +10,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bulkpull.conversion.file_formats import format_of
-from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedColumn, PublishedFile
+from bulkpull.output.current import Current, CurrentSnapshot
+from bulkpull.output.manifest import DatasetRecord, PublishedColumn, PublishedFile
 from bulkpull.output.run_history import manifests
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.question import whole_question
@@ -32,11 +33,10 @@ def load_published(store: OutputStore, current: Current) -> dict[str, DatasetRec
 def find_last_answer(store: OutputStore, dataset: str, question_sha256: str) -> DatasetRecord | None:
     """The record of the newest snapshot of `dataset` that answered this question, by the manifests that are left."""
     for manifest in manifests(store):
-        for record in manifest.datasets:
-            if record.dataset == dataset and record.status == "complete":
-                candidate = _with_question(record)
-                if candidate.question_sha256 == question_sha256:
-                    return candidate
+        if record := manifest.published.get(dataset):
+            candidate = _with_question(record)
+            if candidate.question_sha256 == question_sha256:
+                return candidate
     return None
 
 
@@ -83,7 +83,7 @@ def _record_from_files(store: OutputStore, dataset: str, snapshot: CurrentSnapsh
     from bulkpull.conversion.type_inference import type_name  # noqa: PLC0415 - it imports polars
 
     files = [PublishedFile(path=path, rows=0, bytes=0, sha256="") for path in snapshot.files]
-    record = DatasetRecord(dataset=dataset, status="complete", rows=snapshot.rows, files=files)
+    known = {"dataset": dataset, "status": "complete", "rows": snapshot.rows, "files": files}
     with suppress(pl.exceptions.PolarsError, OSError, IndexError):
         first = Path(snapshot.files[0])
         store.size_bytes(first)  # a pipe would be waited for
@@ -92,5 +92,5 @@ def _record_from_files(store: OutputStore, dataset: str, snapshot: CurrentSnapsh
         schema = reader.scan([store.source(first)]).collect_schema()
         columns = [PublishedColumn(name=name, type=type_name(dtype)) for name, dtype in schema.items()]
         found = {name: metadata.get(f"bulkpull.{name}") or None for name in ("execution_id", "generated_at")}
-        return record.model_copy(update={**found, "columns": columns})
-    return record
+        known |= {**found, "columns": columns}
+    return DatasetRecord.model_validate(known)

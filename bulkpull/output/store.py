@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Protocol
@@ -113,12 +114,12 @@ class OutputStore(Protocol):
     def delete_leftovers(self) -> None:
         """Remove what an earlier `delete` took out of readers' sight and could not remove."""
 
-    def lock(self, *, since: str) -> AbstractAsyncContextManager[Callable[[], None]]:
+    def lock(self, *, since: datetime) -> AbstractAsyncContextManager[Callable[[], None]]:
         """
         Be the one writer for the block.
 
         Args:
-            since: The moment to name to a second run, ISO 8601 UTC.
+            since: The moment to name to a second run.
 
         Yields:
             A check that raises `DiskTrouble` when the lock is no longer held.
@@ -261,7 +262,7 @@ class LocalStore:
         with suppress(OSError):
             layout.retired.rmdir()
 
-    def lock(self, *, since: str) -> AbstractAsyncContextManager[Callable[[], None]]:
+    def lock(self, *, since: datetime) -> AbstractAsyncContextManager[Callable[[], None]]:
         return locked(Layout(self.root).private, since=since)
 
     def _path(self, name: Path) -> Path:

@@ -18,9 +18,10 @@ from bulkpull.errors import DiskTrouble
 from bulkpull.formatting import join_some, plural
 from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.content_check import content_problem, inspect_file
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.integrity import integrity_problems, location_problem, size_of
 from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, latest_target
-from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedFile
+from bulkpull.output.manifest import DatasetRecord, PublishedFile
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.rerun_command import export_words
 from bulkpull.output.run_history import load_manifest, run_ids
@@ -36,14 +37,7 @@ def _pause() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """
-    Something published that differs from its record.
-
-    Attributes:
-        path: Relative to the output folder.
-        what: The problem.
-        fix: The next step.
-    """
+    """Something published that differs from its record."""
 
     path: str
     what: str
@@ -137,7 +131,7 @@ class Verifier:
         counts = {dataset: sum(bool(RUN_ID.search(name)) for name in found) for dataset, found in names.items()}
         orphans = {dataset: count for dataset, count in counts.items() if count}
         if not orphans:
-            self._add_problem(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
+            self._add_problem(CURRENT, what=f"nothing is published in {store}", fix="run `bulkpull export` into it")
             return
         state = "names no dataset" if store.exists(INSIDE.current) else "is gone"
         snapshots = plural(sum(orphans.values()), "snapshot")
@@ -156,7 +150,7 @@ class Verifier:
         return Trouble(path, what=f"it belongs to another account: {account}", fix=fix, dataset=dataset, run_id=run_id)
 
     def _check_current(self, dataset: str) -> None:
-        """The current snapshot of a dataset; looked at anew when another one becomes current meanwhile."""
+        """The current snapshot of a dataset; looked at again when another one becomes current meanwhile."""
         before: list[Trouble] | None = None
         while (snapshot := self._snapshot(dataset)) is not None:
             troubles = [*self._current_problems(dataset, snapshot), *self._link_problems(dataset, snapshot)]

@@ -1,4 +1,4 @@
-"""SQL views of all published datasets, in DuckDB's dialect (pure)."""
+"""SQL views of all published datasets, in DuckDB's dialect: the clean-up writes them without DuckDB (pure)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from bulkpull.conversion.file_formats import format_of
+from bulkpull.output.current import CurrentSnapshot
 from bulkpull.output.layout import VIEWS
-from bulkpull.output.manifest import CurrentSnapshot
 
 MARK = "-- Written by bulkpull with every snapshot that becomes current; changes to it are lost."
 _PATTERN = re.compile(r"[*?\[]")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bulkpull.errors import DiskTrouble
 from bulkpull.output.atomic_files import makedirs_durable, to_disk_error
+from bulkpull.output.current import Current
 from bulkpull.output.integrity import damaged_snapshots
 from bulkpull.output.layout import DATASETS, RAW, RUN_ID, Layout
-from bulkpull.output.manifest import Current, DatasetRecord
+from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.snapshots import load_published
 from bulkpull.output.store import INSIDE, OutputStore
@@ -39,13 +40,7 @@ class OutputFolder:
 
 
 def read_folder(output: Path, store: OutputStore, *, run_id: str = "") -> OutputFolder:
-    """
-    The state of the folder as `open_folder` finds it for the run `run_id`, with reads only.
-
-    Raises:
-        DiskTrouble: `current.json` is damaged.
-        OSError: The folder cannot be read.
-    """
+    """The state of the folder as `open_folder` finds it for the run `run_id`, with reads only."""
     layout = Layout(output)
     staging = layout.staged(run_id)
     staged = {name for name in names_beneath(staging.parent, root=layout.private) if RUN_ID.fullmatch(name)}
@@ -60,9 +55,6 @@ def open_folder(
 
     The lock says that no other run is at work, so what others left in staging goes, but for the runs in `alive`. Only
     what is named like a run goes: the private folder may be a link to one that others use as well.
-
-    Args:
-        taken_over: The run whose downloads this one continues.
 
     Raises:
         DiskTrouble: `current.json` is damaged.

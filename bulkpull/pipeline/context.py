@@ -7,13 +7,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
 from bulkpull.catalog import Catalog
-from bulkpull.clock import Clock, iso_utc
+from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, NotFound, TooManyReports
 from bulkpull.event_types import MetricsRefused, ReportDeleted
@@ -22,11 +21,12 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Report
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger
+from bulkpull.output.ledger_facts import StepFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.reusable_work import Reusable
 from bulkpull.pipeline.steps.in_flight import ReportsInFlight
-from bulkpull.pipeline.steps.metric_refusals import METRICS_REFUSED, MetricRefusal
+from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
 from bulkpull.pipeline.steps.poll import Poller
 from bulkpull.pipeline.steps.submit import Submitter
 from bulkpull.transport.http import Http
@@ -94,9 +94,6 @@ class RunContext:
         """
         Refuse an export that needs more reports than it may order, before the first one.
 
-        Args:
-            number: Windows for which no report was created yet.
-
         Raises:
             TooManyReports: It is more than `reports_per_dataset` allows.
         """
@@ -104,7 +101,7 @@ class RunContext:
         if number > most:
             raise TooManyReports(
                 f"{dataset}: its windows need {number:,} reports, and `reports_per_dataset` allows {most:,}",
-                fix="give a later --since, or allow more by --yes or `reports_per_dataset`; no report was created",
+                fix="give a later --since, or allow more by `reports_per_dataset` (or --yes); no report was created",
             )
 
     def count_report(self, dataset: str) -> None:
@@ -119,20 +116,15 @@ class RunContext:
             raise TooManyReports(f"{dataset}: {many} reports were ordered, as many as `reports_per_dataset` allows")
         self._ordered[dataset] += 1
 
-    async def note(self, dataset: str, step: str, **facts: Any) -> None:
+    async def note(self, dataset: str, facts: StepFacts) -> None:
         """Write the outcome of a step into the ledger, before the next one begins."""
-        await self.ledger.note(self.run_id, dataset=dataset, step=step, facts=facts, at=iso_utc(self.clock.now()))
+        await self.ledger.note(self.run_id, dataset=dataset, facts=facts, at=self.clock.now())
 
     async def note_refused_metrics(self, refused: Pull, error: BulkpullError) -> str:
-        """
-        Note in log and ledger that the service refused the metrics of `refused`; returns the note for the manifest.
-
-        Args:
-            error: The refusal.
-        """
+        """Note in log and ledger that the service refused the metrics of `refused`; return the manifest's note."""
         refusal = MetricRefusal.of(refused, error, at=self.clock.now())
         self.events.emit(MetricsRefused(metrics=list(refusal.metrics), reason=refusal.reason))
-        await self.note(refused.dataset, METRICS_REFUSED, **refusal.facts)
+        await self.note(refused.dataset, refusal.facts)
         return refusal.note
 
     def discard_report(self, report: Report, *, dataset: str) -> None:
@@ -154,11 +146,19 @@ class RunContext:
         if not self.settings.keep_reports:
             await self.delete_report(report, dataset=dataset)
 
-    async def delete_report(self, report: Report, *, dataset: str | None, tidying: bool = False) -> None:
-        """Delete a report of ours; a failure becomes a note in the manifest, and the next run tries again."""
+    async def delete_report(
+        self, report: Report, *, dataset: str | None, optional: bool = True, tidying: bool = False
+    ) -> None:
+        """
+        Delete a report of ours; a failure becomes a note in the manifest, and the next run tries again.
+
+        Args:
+            optional: The run goes on as well without it: a 429 to it delays no other call.
+            tidying: Nothing waits for it.
+        """
         with about(dataset or ""):
             try:
-                await self.client.delete_report(report.report_id, tidying=tidying)
+                await self.client.delete_report(report.report_id, optional=optional, tidying=tidying)
             except NotFound:
                 pass  # deleted already
             except BulkpullError as error:

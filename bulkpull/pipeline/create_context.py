@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import anyio
 from anyio.abc import TaskGroup
 
 from bulkpull.account import Account
 from bulkpull.catalog import load_catalog
-from bulkpull.clock import Clock, iso_utc
+from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.events import Events
 from bulkpull.insights.connect import Connection
 from bulkpull.output.ledger import Ledger
+from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext, UndeletedReport
 from bulkpull.pipeline.publication.publish import Publisher
@@ -48,18 +49,7 @@ async def create_context(
     published_anyway: Collection[str] | None,
     undeleted: list[UndeletedReport],
 ) -> RunContext:
-    """
-    Create the context of one run.
-
-    Args:
-        conversions: How many may run at once.
-        background: Gets work that goes on after a pull has ended; the run waits for it.
-        tidying: Gets deletions that nothing waits for.
-        usual_s: How long reports took in earlier runs, by dataset, seconds.
-        random: Gives numbers in [0, 1).
-        account: The account whose data are exported.
-        check_lock, published_anyway, undeleted: As in `Publisher` and `RunContext`.
-    """
+    """Create the context of one run."""
     in_flight = ReportsInFlight(events, limit=settings.reports_in_flight or UNLEARNT)
     poller = await _poller(
         settings, connection, ledger=ledger, run_id=run_id, clock=clock, events=events, random=random,
@@ -113,8 +103,8 @@ async def create_context(
 async def _quota(settings: Settings, *, ledger: Ledger, clock: Clock, events: Events) -> OneOffQuota:
     """The quota of one-off reports, with the reports that earlier runs created within its window."""
     window_s, now = settings.one_off_quota_window_seconds, clock.now()
-    made = await ledger.moments(step="report", since=iso_utc(now - timedelta(seconds=window_s)))
-    ages_s = [(now - datetime.fromisoformat(moment)).total_seconds() for moment in made]
+    made = await ledger.moments(ReportFacts, since=now - timedelta(seconds=window_s))
+    ages_s = [(now - moment).total_seconds() for moment in made]
     return OneOffQuota(
         window_s=window_s, clock=clock, events=events, created_at=[clock.monotonic() - age_s for age_s in ages_s]
     )

@@ -32,26 +32,31 @@ from bulkpull.event_types import CleanupPostponed, ColumnKeptAsText, DriftFound,
 from bulkpull.formatting import join_some
 from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.cleanup import Undone
+from bulkpull.output.ledger_facts import InWindowsFacts, PublicationFacts
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedFile
 from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import may_delete_report
 from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds, window_days
-from bulkpull.pipeline.publication.publish import Staged
-from bulkpull.pipeline.publication.publish_checks import check_publishable, find_schema_drift
-from bulkpull.pipeline.publication.publish_notes import drift_notes, noted_rows_before, publication_notes
+from bulkpull.pipeline.publication.publish import Staged, stage_files
+from bulkpull.pipeline.publication.publish_checks import (
+    check_publishable,
+    drift_notes,
+    find_schema_drift,
+    noted_rows_before,
+    publication_notes,
+)
 from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
-from bulkpull.pipeline.publication.stage_files import stage_files
 from bulkpull.pipeline.publication.type_merge import empty_columns, published_types
-from bulkpull.pipeline.steps.converted_pull import PARTS, ConvertedPull
+from bulkpull.pipeline.reusable_work import PARTS
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullProgress
 from bulkpull.pipeline.steps.step_times import elapsed_seconds
-from bulkpull.pipeline.windows.date_windows import window_of_span
+from bulkpull.pipeline.windows.date_windows import is_divisible, window_of_span
 from bulkpull.pipeline.windows.fetch_dataset import DatasetFetch
-from bulkpull.pipeline.windows.split_pull import is_divisible
 from bulkpull.pipeline.windows.time_column import why_no_window
 from bulkpull.pipeline.windows.window_check import describe_window
 from bulkpull.question import Question, question_of
@@ -66,11 +71,9 @@ class DatasetExport:
     The export of one dataset.
 
     Args:
-        pull: The whole window.
         describe: Makes the manifest record of an outcome, which the ledger keeps of a published snapshot.
         named: The user named it, so that it is not exported whole where its window cannot be applied.
         query_id: The stored query behind `execution`, if it is known.
-        execution: A completed execution of a scheduled report; then nothing is ordered.
         only_new_data: Data that are published already make no new snapshot.
         reset_types: Columns take the types that today's values allow; types of earlier snapshots are ignored.
     """
@@ -133,12 +136,7 @@ class DatasetExport:
         await anyio.to_thread.run_sync(self._clear_folders)
 
     async def submit(self) -> list[Report]:
-        """
-        Order all reports of the dataset for a later run to collect.
-
-        Raises:
-            BulkpullError: As `DatasetFetch.submit`.
-        """
+        """Order all reports of the dataset for a later run to collect."""
         try:
             return await self._or_without_metrics(lambda: self._begin_fetch().submit())
         except BulkpullError:
@@ -158,11 +156,19 @@ class DatasetExport:
         return fetch
 
     async def _fetch(self) -> list[ConvertedPull]:
+        if self.execution is None and (begun := self.context.reusable.in_windows.get(pull_fingerprint(self.pull))):
+            return await self._fetch_in_windows(begun.window, ExecutionFailed(begun.failure or ""))
         fetch = self._begin_fetch()
         try:
             parts = await fetch.run()
         except ExecutionFailed as error:
-            return await self._fetch_in_windows(error)
+            window = self._window_of_whole()
+            if window is None or may_be_due_to_metrics(error, self.pull):
+                raise
+            begun = InWindowsFacts(pull_fingerprint(self.pull), window.start, window.end, error.message)
+            # A run that is killed meanwhile has left reports of windows, which the next one goes on with.
+            await self.context.note(self.pull.dataset, begun)
+            return await self._fetch_in_windows(window, error)
         except TimeNotReadable as error:
             if self.named or self.pull.window is None:
                 raise
@@ -174,26 +180,28 @@ class DatasetExport:
         self._notes += fetch.notes
         return parts
 
-    async def _fetch_in_windows(self, failure: ExecutionFailed) -> list[ConvertedPull]:
+    async def _fetch_in_windows(self, window: Window, failure: ExecutionFailed) -> list[ConvertedPull]:
         """
         Fetch a whole dataset in windows after its report has failed, because each window is a smaller report.
 
         The snapshot then answers for the days that the windows cover, and its window and question say so. It is still
         compared with the last answer to the original question, whose rows it contains.
 
+        Args:
+            window: Holds all of the dataset.
+            failure: Why it is not one report for all.
+
         Raises:
-            BulkpullError: `failure`, where the dataset cannot be split, or its windows fail as well.
+            BulkpullError: `failure`, where the windows fail as well.
         """
         whole = self.pull
-        window = self._window_of_whole()
-        if window is None or may_be_due_to_metrics(failure, whole):
-            raise failure
         self.pull = replace(whole, window=window)
         fetch = self._begin_fetch()
         try:
             parts = await fetch.run()
         except (ExecutionFailed, ExecutionOverdue, TimeNotReadable, WindowNotHonoured, TooManyReports):
             self.pull = whole
+            await self.context.note(whole.dataset, InWindowsFacts(pull_fingerprint(whole), failed=True))
             raise failure from None
         note = (
             f"asked for in windows of {describe_window(window)}, because one report for all failed: {failure.message}"
@@ -279,7 +287,7 @@ class DatasetExport:
         self._notes += [undone.note for undone in published.undone]
         record = self.describe(self.outcome)
         try:
-            await context.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
+            await context.note(self.pull.dataset, PublicationFacts(record))
         except (LedgerError, DiskTrouble) as trouble:
             undone = Undone(self.pull.dataset, "ledger", trouble.message)
             context.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))

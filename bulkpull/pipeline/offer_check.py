@@ -18,8 +18,8 @@ from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.plan import Plan, Unavailable
 
 _ROLE = (
-    'check that the user still has the role "Executive report viewer" and signs in to the right partner account '
-    "(`bulkpull auth check`), and that `api_base_url` is right; a new role works after up to an hour"
+    "check that `api_base_url` is right, and that the user is of the right partner account and still has the role "
+    '"Executive report viewer", which works after up to an hour (`bulkpull auth check`)'
 )
 
 

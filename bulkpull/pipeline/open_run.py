@@ -16,8 +16,8 @@ from bulkpull.event_types import CleanupPostponed, LedgerSetAside, RunAbandoned,
 from bulkpull.events import Events, about
 from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.cleanup import clean_up
+from bulkpull.output.current import Current
 from bulkpull.output.ledger import Ledger
-from bulkpull.output.manifest import Current
 from bulkpull.output.store import LocalStore
 from bulkpull.output.workspace import OutputFolder, open_folder
 from bulkpull.pipeline.request import ExportRequest
@@ -31,7 +31,6 @@ class OpenedRun:
 
     Attributes:
         request: Of a resumed run with the window as it was then, since its reports were ordered for it.
-        notes: For the manifest, each one sentence.
     """
 
     run_id: str
@@ -56,9 +55,6 @@ async def open_run(
 
     Finishes the clean-up of earlier runs, and deletes old snapshots before the free disk space is checked.
 
-    Args:
-        resume: As for `Run`.
-
     Raises:
         DiskTrouble, LedgerError: The output folder cannot be used.
     """
@@ -73,11 +69,11 @@ async def open_run(
         published=current.run_ids,
     )
     for run in earlier.closed:
-        await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=iso_utc(now))
+        await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=now)
     run_id, resumed = new_run_id(now), earlier.carried_on
     if resumed is not None:
         run_id, request = resumed.run_id, request.continued_from(resumed.request)
-        await ledger.resume_run(run_id, at=iso_utc(now))
+        await ledger.resume_run(run_id, at=now)
     notes: list[str] = []
     if ledger.set_aside is not None:
         events.emit(LedgerSetAside(path=str(ledger.set_aside.path), reason=ledger.set_aside.why))
@@ -88,7 +84,7 @@ async def open_run(
         folder = await anyio.to_thread.run_sync(prepare)
     events.emit(RunStarted(run_id=run_id, resumed=resumed is not None))
     for run in earlier.closed:
-        events.emit(RunAbandoned(abandoned=run.run_id, started_at=run.started_at))
+        events.emit(RunAbandoned(abandoned=run.run_id, started_at=iso_utc(run.started_at)))
     for dataset, damage in folder.damaged.items():
         with about(dataset):
             events.emit(SnapshotDamaged(reason=damage))
@@ -98,14 +94,14 @@ async def open_run(
 
 def _notes(earlier: EarlierRuns) -> list[str]:
     notes = [
-        f"run {run.run_id} was cut off and not carried on for a day, in which the service refreshes data and cleans "
-        "up: it is closed, and what it left undone was asked for anew"
+        f"run {run.run_id} was interrupted and not resumed for a day, in which the service refreshes data and cleans "
+        "up: it is closed, and its datasets were requested again"
         for run in earlier.closed
     ]
     if (run := earlier.taken_over) is not None:
         notes.append(
-            f"run {run.run_id} was cut off after it had published something: this run goes on with what it left, and "
-            "looks at every dataset again"
+            f"run {run.run_id} was interrupted after it had published something: this run continues with what it left, "
+            "and looks at every dataset again"
         )
     return notes
 

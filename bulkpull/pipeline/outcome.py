@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bulkpull.catalog import Catalog
 from bulkpull.clock import iso_utc
@@ -22,8 +22,10 @@ from bulkpull.output.manifest import (
     status_of,
 )
 from bulkpull.pipeline.plan import Unavailable
-from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts
 from bulkpull.question import question_of
+
+if TYPE_CHECKING:  # a run without news needs neither it nor what converts files
+    from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts
 
 # Fields that a skipped dataset copies from the snapshot that stays current (contract, section 4).
 _QUESTION = ("query", "timespan", "window", "question", "question_sha256")
@@ -125,7 +127,7 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
         "source": outcome.pull.source,
         "named": outcome.is_required,
         "decision": outcome.decision,
-        "due_at": iso_utc(outcome.due_at) if outcome.due_at else None,
+        "due_at": outcome.due_at,
         "query_id": export.ids.query_id,
         "report_id": export.ids.report_id,
         "execution_id": export.ids.execution_id,
@@ -137,7 +139,7 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
         **_snapshot_fields(export),
     }
     if outcome.generated_at is not None:
-        fields["generated_at"] = iso_utc(outcome.generated_at)
+        fields["generated_at"] = outcome.generated_at
     notes = [*outcome.pull.notes, *outcome.notes, *export.notes]
     ending = _ending(outcome, is_published=export.is_published, notes=notes)
     if ending["status"] == "skipped" and outcome.held_by is not None:
@@ -276,7 +278,7 @@ def finish_records(records: Iterable[DatasetRecord]) -> tuple[list[DatasetRecord
 def _as_interrupted(record: DatasetRecord) -> DatasetRecord:
     if record.status != "failed" or record.reason is not None:
         return record
-    reason = f"{record.dataset}: interrupted; run the same command again to carry on"
+    reason = f"{record.dataset}: interrupted; run the same command again to resume"
     return record.model_copy(update={"reason": reason})
 
 

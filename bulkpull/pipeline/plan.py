@@ -22,8 +22,8 @@ from bulkpull.pipeline.plan_custom_query import NotListed, odd_column_note, odd_
 from bulkpull.pipeline.plan_names import NAME_SHOWN, by_canonical_name, not_offered_reason, requested_datasets
 from bulkpull.pipeline.steps.metric_refusals import MetricRefusals, without_refused
 from bulkpull.pipeline.windows.time_column import window_instead_of, with_usable_window
-from bulkpull.pipeline.windows.timespan import check_timespan, choose_timespan
-from bulkpull.query.names import can_stand_in_query, unique_names
+from bulkpull.query.render import can_stand_in_query, unique_names
+from bulkpull.timespans import check_timespan, choose_timespan
 
 
 @dataclass(frozen=True, slots=True)

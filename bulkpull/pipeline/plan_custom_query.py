@@ -19,12 +19,12 @@ from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.steps.metric_refusals import MetricRefusals, without_refused
 from bulkpull.pipeline.windows.date_windows import first_listed_month
 from bulkpull.pipeline.windows.time_column import window_instead_of, with_usable_window
-from bulkpull.pipeline.windows.timespan import choose_timespan
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
 from bulkpull.query.drift import find_query_drift
-from bulkpull.query.names import can_stand_in_query, unique_names
+from bulkpull.query.render import can_stand_in_query, unique_names
 from bulkpull.redact import printable
 from bulkpull.suggestions import did_you_mean
+from bulkpull.timespans import choose_timespan
 
 _LEFT_OUT_SHOWN = 8
 _NAME_SHOWN = 80
@@ -52,13 +52,10 @@ def select_pull(
     The pull of a selection.
 
     Args:
-        listed: What the service lists, by canonical name.
         timespan: For a selection of a dataset that names no time span itself: a TIMESPAN name, `widest`, or `None`.
-        window: Days to ask for beyond what a TIMESPAN can say.
         named: The user named it; it is not one of all.
         system_text: The text of the system query that it names; `None` when the service stores none under that id.
         metrics: Which metrics a selection of a dataset has besides every column, where it names neither.
-        refusals: As for `make_plan`.
         history_start: Where the published history of this name begins; `None` where there is none.
         now: End of the window of a history that is requested without a window; `None` leaves it open.
 
@@ -193,12 +190,7 @@ def _system_statement(query_id: str, text: str | None, *, listed: Mapping[str, O
 
 
 def _refuse_drift(statement: Statement, offered: OfferedDataset, *, source: str) -> list[str]:
-    """
-    Refuse a system query that names columns the service no longer lists; one error for all (behaviour 76).
-
-    Returns:
-        A note about columns that it leaves out (77).
-    """
+    """Refuse a system query that names columns the service no longer lists; one error for all (behaviour 76)."""
     drift = find_query_drift(build(replace(statement, dataset=Name(offered.name))), offered=[offered])
     assert drift is not None
     if drift.missing:

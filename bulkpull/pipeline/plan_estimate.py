@@ -11,7 +11,6 @@ from typing import Any
 
 import anyio.to_thread
 
-from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import DiskTrouble, LedgerError
 from bulkpull.formatting import format_duration, format_size, plural
@@ -19,7 +18,7 @@ from bulkpull.output.disk_space import RoomEstimate, estimate_room
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.pipeline.steps.in_flight import UNLEARNT
-from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, usual_durations
+from bulkpull.pipeline.usual_durations import load_usual_durations
 
 # The service's quota where it applies (behaviour 85).
 _ONE_OFFS_AN_HOUR = 5
@@ -34,7 +33,6 @@ class ExportEstimate:
         reports: How many it orders where none of them fails, by dataset.
         usual_s: How long a report of these datasets took in earlier runs, by dataset, seconds.
         in_flight: How many reports are requested at once.
-        room: Room on the disk.
     """
 
     reports: Mapping[str, int]
@@ -61,9 +59,12 @@ class ExportEstimate:
     @property
     def sentence(self) -> str:
         """All of it for a person."""
+        if not self.total_reports:
+            return "no report is created"
         time = "no earlier run shows how long they take"
         if self.elapsed_s is not None:
-            time = f"by earlier runs they take about {format_duration(self.elapsed_s)}"
+            length = f"about {format_duration(self.elapsed_s)}" if self.elapsed_s >= 1 else "less than a second"
+            time = f"by earlier runs they take {length}"
         quota = ""
         if self.quota_hours:
             quota = f", where the service allows {_ONE_OFFS_AN_HOUR} one-off reports an hour about {self.quota_hours} h"
@@ -83,12 +84,7 @@ class ExportEstimate:
 
 
 async def estimate_export(reports: Mapping[str, int], *, settings: Settings, now: datetime) -> ExportEstimate:
-    """
-    Estimate an export from the ledger, the manifests and the disk of the output folder.
-
-    Args:
-        reports: How many reports each dataset needs.
-    """
+    """Estimate an export from the ledger, the manifests and the disk of the output folder."""
     output = settings.output.absolute()
     place = next(folder for folder in (output, *output.parents) if folder.is_dir())
     room = await anyio.to_thread.run_sync(lambda: estimate_room(output, reports, settings=settings, place=place))
@@ -105,10 +101,8 @@ async def _read_usual_durations(output: Path, *, now: datetime) -> Mapping[str, 
     layout = Layout(output)
     if not await anyio.to_thread.run_sync(layout.ledger.is_file):
         return {}
-    since = iso_utc(now - REMEMBERED_DURATIONS)
     try:
         async with opened_ledger(layout.private, read_only=True) as ledger:
-            ordered, executed = await ledger.noted("report", since=since), await ledger.noted("execution", since=since)
+            return await load_usual_durations(ledger, now=now)
     except (LedgerError, DiskTrouble):
         return {}
-    return usual_durations(ordered, executed)

@@ -21,9 +21,6 @@ def check_names(names: Iterable[str], *, catalog: Catalog, queries: Sequence[str
     """
     Refuse names that the catalog does not know, where the service cannot be asked about them.
 
-    Args:
-        queries: The named queries of the settings, which are known as well.
-
     Raises:
         SettingsError: With the nearest known name.
     """
@@ -64,11 +61,6 @@ def requested_datasets(
 ) -> list[str]:
     """
     The canonical names of the datasets that are requested, each once; the twenty of the catalog where none is named.
-
-    Args:
-        listed: What the service lists, by canonical name.
-        queries: The named queries of the settings, one of which a misspelled name may mean.
-        everything: All that the service lists, beyond the twenty.
 
     Raises:
         SettingsError: A name is known neither to the catalog nor to the service.

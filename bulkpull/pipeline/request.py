@@ -130,12 +130,7 @@ class ServiceOffer:
 
 
 async def load_offer(request: ExportRequest, client: InsightsClient) -> ServiceOffer:
-    """
-    Ask the service what it offers.
-
-    Raises:
-        AuthError, ReportingError, TransferError: The service could not be asked.
-    """
+    """Ask the service what it offers."""
     datasets: list[OfferedDataset] = []
     with suppress(NotFound):  # nothing at all is listed
         datasets = await client.get_datasets()
@@ -198,10 +193,6 @@ def create_request(
     Create the request for names of datasets and of named queries.
 
     Without names and `selections`, the request is for the twenty datasets and the named queries of the settings.
-
-    Args:
-        selections: Further custom queries.
-        rest: The other attributes of the request.
     """
     queries = {query.name.casefold(): query for query in settings.queries}
     if not names and not selections:

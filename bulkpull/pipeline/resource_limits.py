@@ -1,5 +1,5 @@
 """
-The limits of the machine, and the concurrency that fits into them (fault 12).
+The limits of a run: the machine's, the concurrency that fits into them (fault 12), and its longest time.
 
 A container of 512 MB or a low `ulimit -n` lowers the concurrency instead of failing the run. `/dev/shm` is not used:
 the conversion process communicates through pipes.
@@ -7,14 +7,16 @@ the conversion process communicates through pipes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import anyio
 import anyio.to_thread
 
 from bulkpull import platforms
+from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.conversion import CONVERSIONS_AT_ONCE
 from bulkpull.event_types import ConcurrencyLowered
@@ -79,9 +81,6 @@ def fit(requested: Concurrency, limits: Limits, *, calls: int) -> Concurrency:
     The largest concurrency within the limits, at least one of each (pure).
 
     Streams within a file go first, because they only make it faster; then downloads; a second conversion last.
-
-    Args:
-        calls: Calls to the service at once, each with a socket.
     """
     for fitting in _reductions(requested):
         has_files = limits.open_files is None or fitting.files + calls <= limits.open_files
@@ -126,12 +125,7 @@ def _why(requested: Concurrency, limits: Limits, *, calls: int) -> str:
 
 
 def read_limits(root: Path = Path("/")) -> Limits:
-    """
-    Ask the system.
-
-    Args:
-        root: Where `proc` and `sys` are.
-    """
+    """Ask the system."""
     sizes = [size for size in (_memory_of_machine(root), *_memory_of_groups(root)) if size and size < _NO_LIMIT]
     return Limits(open_files=platforms.current().open_file_limit(), memory_bytes=min(sizes, default=None))
 
@@ -161,3 +155,33 @@ def _memory_of_groups(root: Path) -> Iterator[int]:
                     OSError, ValueError
                 ):  # `max` is no number, and within a container outer groups are absent
                     yield int((base / folder / name).read_text("ascii"))
+
+
+async def is_overdue(work: Callable[[], Awaitable[None]], *, limit_s: float | None, clock: Clock) -> bool:
+    """
+    Do `work`, and cancel it when the limit is over; whether it was (case C16).
+
+    Args:
+        limit_s: Seconds from now on; `None` for no limit.
+    """
+    if limit_s is None:
+        await work()
+        return False
+    is_over, failure = False, None
+    async with anyio.create_task_group() as group:
+
+        async def stop_in_time() -> None:
+            nonlocal is_over
+            await clock.sleep(limit_s)
+            is_over = True
+            group.cancel_scope.cancel()
+
+        group.start_soon(stop_in_time)
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - raised below: a task group would wrap it
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return is_over

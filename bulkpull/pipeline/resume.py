@@ -55,10 +55,6 @@ def choose_run(name: str | None, *, runs: Sequence[RunEntry], output: Path) -> R
     """
     The run to resume: the named one, else the newest unfinished one, else the newest (pure).
 
-    Args:
-        name: A run's id or the beginning of one; `None` for none in particular.
-        runs: The runs of the ledger, newest first.
-
     Raises:
         SettingsError: There is no such run; the message names what there is.
     """
@@ -130,4 +126,4 @@ def find_resumable(
 def is_young(run: RunEntry, *, now: datetime) -> bool:
     """Whether it was active within a day; a whole run under a quota may take longer than that."""
     activity = (run.started_at, run.ended_at, run.active_at)
-    return now - max(datetime.fromisoformat(moment) for moment in activity if moment) < FRESH
+    return now - max(moment for moment in activity if moment) < FRESH

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any
 
 from bulkpull.model import Report
+from bulkpull.output.ledger_facts import ConversionFacts, InWindowsFacts
 from bulkpull.pipeline.steps.naming import ReportName, parse_report_name
 
 # A window that has arrived is kept for the rest of its dataset: the service restates the latest months only.
@@ -23,8 +23,8 @@ _RESTATED = timedelta(days=62)
 FRESH = timedelta(hours=24)
 
 
-SPLIT = "split"
-"""The ledger's step for a window that was requested in halves."""
+PARTS = "parts"
+"""In the private folder: the windows of datasets that are not published yet, by dataset and mark, whatever the run."""
 
 
 @dataclass(slots=True)
@@ -34,13 +34,15 @@ class Reusable:
 
     Attributes:
         reports: The latest attempt last.
-        converted: Facts of the ledger about files that were converted (`PullRunner` writes and reads them).
+        converted: The latest conversion.
         splits: Windows that were requested in halves, because their reports failed.
+        in_windows: Whole pulls that were requested in windows, of which some are here, with the reason.
     """
 
     reports: dict[str, list[Report]] = field(default_factory=dict)
-    converted: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    converted: dict[str, ConversionFacts] = field(default_factory=dict)
     splits: frozenset[str] = frozenset()
+    in_windows: Mapping[str, InWindowsFacts] = field(default_factory=dict)
 
     def has(self, fingerprint: str) -> bool:
         """Whether nothing has to be ordered for that pull as a whole: it was fetched, ordered, or split in halves."""
@@ -143,10 +145,5 @@ def _is_fresh(name: ReportName, *, now: datetime) -> bool:
 
 
 def may_reuse(window_end: datetime, *, kept_at: datetime, now: datetime) -> bool:
-    """
-    Whether a window that an earlier run fetched is still up to date (pure).
-
-    Args:
-        kept_at: When it was fetched.
-    """
+    """Whether a window that an earlier run fetched is still up to date (pure)."""
     return now - kept_at < (KEPT if now - window_end > _RESTATED else FRESH)

@@ -40,7 +40,7 @@ from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.disk_space import find_too_large
 from bulkpull.output.layout import RAW, Layout
 from bulkpull.output.ledger import Ledger, opened_ledger
-from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool
+from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, whole_second
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.run_history import held_back_by
 from bulkpull.output.store import INSIDE, LocalStore, OutputStore
@@ -52,7 +52,7 @@ from bulkpull.pipeline.open_run import open_run
 from bulkpull.pipeline.outcome import DatasetOutcome, unavailable_record, with_notes
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.request import ExportRequest, ServiceOffer, check_offline, load_offer, plan_request
-from bulkpull.pipeline.resource_limits import fit_to_machine
+from bulkpull.pipeline.resource_limits import fit_to_machine, is_overdue
 from bulkpull.pipeline.resume import ABANDONED, INTERRUPTED, SUBMITTED, EarlierRuns
 from bulkpull.pipeline.run_cleanup import (
     clean_up_last,
@@ -60,12 +60,10 @@ from bulkpull.pipeline.run_cleanup import (
     datasets_not_begun,
     keep_downloads,
 )
-from bulkpull.pipeline.run_datasets import run_datasets
+from bulkpull.pipeline.run_datasets import RunResults, run_datasets
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
-from bulkpull.pipeline.run_results import RunResults
 from bulkpull.pipeline.steps.execution_lookup import form_recorder
-from bulkpull.pipeline.time_limit import is_overdue
-from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, slowest_first, usual_durations
+from bulkpull.pipeline.usual_durations import load_usual_durations, slowest_first
 from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
@@ -79,7 +77,7 @@ class Run:
     `manifest` is set when the run has ended, also after an interruption.
 
     Args:
-        resume: The id of an earlier run to carry on, however it ended; `None` carries on the newest unfinished run of
+        resume: The id of an earlier run to resume, however it ended; `None` resumes the newest unfinished run of
             the same request, if there is one.
         credential: Signs in, in place of what the settings say about that.
         published_anyway: Datasets to publish without the checks of `check_publishable`; `None` for all.
@@ -99,7 +97,7 @@ class Run:
     run_id: str = ""
     _results: RunResults = field(default_factory=RunResults)
     _earlier: EarlierRuns = field(default_factory=EarlierRuns)
-    _started_at: str = ""
+    _started_at: datetime = field(init=False)
     _is_begun: bool = False
     _check_lock: Callable[[], None] = lambda: None
     _offer: ServiceOffer | None = None
@@ -133,7 +131,7 @@ class Run:
                 self._offer = await load_offer(self.request, connection.client)
                 plan_request(self.request, self._offer, settings=self.settings, now=self.clock.now())
             began_s = self.clock.monotonic()
-            self._started_at = iso_utc(self.clock.now())
+            self._started_at = whole_second(self.clock.now())
             # Outermost, so that notifications are sent after the lock is released.
             self._recorder = await stack.enter_async_context(
                 recorded_run(self.settings, events=self.events, clock=self.clock)
@@ -145,13 +143,7 @@ class Run:
     async def _export_locked(
         self, ledger: Ledger, connection: Connection | None, *, store: LocalStore, began_s: float
     ) -> Manifest:
-        """
-        Export in a locked output folder.
-
-        Args:
-            connection: One that is open already.
-            began_s: When the run began, seconds of the monotonic clock.
-        """
+        """Export in a locked output folder."""
         opened = await open_run(
             self.request,
             ledger=ledger,
@@ -260,7 +252,7 @@ class Run:
                 refused = self._results.refused[pull.dataset]
                 self._results.put(replace(self._results.outcome(pull.dataset), error=refused))
             return  # one message at the end, not one per dataset
-        usual_s = await self._usual_durations(ledger)
+        usual_s = await load_usual_durations(ledger, now=self.clock.now())
         create = partial(
             create_context,
             run_id=self.run_id,
@@ -296,7 +288,7 @@ class Run:
             ledger=ledger,
             folder=folder,
             settings=self.settings,
-            started_at=datetime.fromisoformat(self._started_at),  # of the resumed run, if there is one
+            started_at=self._started_at,  # of the resumed run, if there is one
             now=self.clock.now(),
         )
 
@@ -309,10 +301,6 @@ class Run:
         names = [pull.dataset for pull in plan.pulls]
         blocked = partial(find_blocked, folder.store, names, keep_raw=self.settings.keep_raw)
         return {**too_large, **await anyio.to_thread.run_sync(blocked)}
-
-    async def _usual_durations(self, ledger: Ledger) -> Mapping[str, float]:
-        since = iso_utc(self.clock.now() - REMEMBERED_DURATIONS)
-        return usual_durations(await ledger.noted("report", since=since), await ledger.noted("execution", since=since))
 
     def _report_plan(self, plan: Plan) -> None:
         self.events.emit(PlanMade(pulls=len(plan.pulls), unavailable=len(plan.unavailable)))
@@ -336,7 +324,7 @@ class Run:
                 self._results.put(await self._with_raw_note(done[pull.dataset], folder.store))
                 continue
             damage = folder.damaged.get(pull.dataset)
-            note = f"the snapshot that was current is damaged ({damage}) and is to be published anew"
+            note = f"the snapshot that was current is damaged ({damage}) and is to be published again"
             named, notes = bool(self.request.datasets), (note,) if damage else ()
             self._results.put(DatasetOutcome(pull, named=named, notes=notes, held_by=held.get(pull.dataset)))
 
@@ -347,7 +335,7 @@ class Run:
         return with_notes(record, ["its downloaded bytes were not kept, because it was published without `keep_raw`"])
 
     def _will_convert(self, decision: Decision) -> bool:
-        return not self.request.submit_only and decision.action is not Action.KEEP
+        return not self.request.submit_only and decision.action is not Action.SKIP
 
     async def _begin(self, ledger: Ledger) -> None:
         if not self._is_begun:
@@ -360,7 +348,7 @@ class Run:
             self._is_begun = True
             if (earlier := self._earlier.taken_over) is not None:
                 await ledger.end_run(
-                    earlier.run_id, status=ABANDONED, summary=earlier.summary or {}, at=iso_utc(self.clock.now())
+                    earlier.run_id, status=ABANDONED, summary=earlier.summary or {}, at=self.clock.now()
                 )
 
     async def _finish(self, store: OutputStore, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
@@ -370,7 +358,7 @@ class Run:
         is_to_be_resumed = results.is_to_be_resumed
         records, status = results.finish()
         submitted = self.request.submit_only and status != "failed"
-        now, counts = iso_utc(self.clock.now()), results.count(records)
+        now, counts = self.clock.now(), results.count(records)
         manifest = Manifest(
             run_id=self.run_id,
             status=status,

@@ -18,15 +18,15 @@ from bulkpull.events import Events
 from bulkpull.model import Pull, Report
 from bulkpull.output.atomic_files import makedirs_durable
 from bulkpull.output.layout import Layout
-from bulkpull.output.ledger import STANDING, Ledger
+from bulkpull.output.ledger import Ledger
+from bulkpull.output.ledger_facts import ReportFacts, ScheduledReportFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.retention import retire_runs
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import is_worth_resuming
-from bulkpull.pipeline.reusable_work import KEPT
-from bulkpull.pipeline.steps.converted_pull import PARTS
+from bulkpull.pipeline.reusable_work import KEPT, PARTS
 
 # How long deletions may go on once all datasets are done.
 _TIDYING_S = 10.0
@@ -87,12 +87,7 @@ def clear_old_parts(folder: OutputFolder, *, now: datetime) -> None:
 
 
 def delete_unneeded_reports(context: RunContext, published: Iterable[str], *, orphans: Iterable[Report]) -> None:
-    """
-    Delete, in the background, reports of published datasets and of runs that will not be resumed.
-
-    Args:
-        published: The datasets that this run has published already, before it was resumed.
-    """
+    """Delete, in the background, reports of published datasets and of runs that will not be resumed."""
     for dataset in published:
         for report in context.reusable.rest(dataset):
             context.delete_leftover_report(report, dataset=dataset)
@@ -104,11 +99,12 @@ async def delete_outdated_queries(context: RunContext, datasets: Collection[str]
     """Delete queries that this folder created for today's datasets with other columns than today."""
     queries = context.submitter.queries
     await queries.wait_until_settled(datasets)
-    made = [*await context.ledger.noted("report"), *await context.ledger.noted(STANDING)]
-    noted = [entry for entry in made if entry.dataset in queries.datasets and "query_id" in entry.facts]
-    if noted:
+    ordered, scheduled = await context.ledger.noted(ReportFacts), await context.ledger.noted(ScheduledReportFacts)
+    made = [(entry.dataset, entry.facts.query_id) for entry in ordered]
+    made += [(entry.dataset, entry.facts.query_id or "") for entry in scheduled]
+    if noted := {query_id for dataset, query_id in made if query_id and dataset in queries.datasets}:
         with suppress(BulkpullError):  # optional: the next run tries again
-            await queries.sweep({str(entry.facts["query_id"]) for entry in noted}, tidying=True)
+            await queries.sweep(noted, tidying=True)
 
 
 def limit_tidying(context: RunContext, watching: TaskGroup) -> None:

@@ -15,20 +15,20 @@ from bulkpull.formatting import join_some, plural
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Report
 from bulkpull.output.ledger import Ledger
+from bulkpull.output.ledger_facts import RefusedMetricsFacts, UnchangedFacts
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable
 from bulkpull.pipeline.nightly.decision import Decision
-from bulkpull.pipeline.nightly.decision_facts import decide_all, schedule_of
-from bulkpull.pipeline.nightly.remembered_reports import UNCHANGED
+from bulkpull.pipeline.nightly.gather_facts import decide_all, schedule_of
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.request import ExportRequest, ServiceOffer, plan_request
 from bulkpull.pipeline.resume import EarlierRuns
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, load_form
-from bulkpull.pipeline.steps.metric_refusals import METRICS_REFUSED, MetricRefusals
+from bulkpull.pipeline.steps.metric_refusals import MetricRefusals
 from bulkpull.pipeline.steps.naming import parse_report_name
-from bulkpull.pipeline.windows.kept_history import history_starts
+from bulkpull.pipeline.windows.date_windows import history_starts
 
 _MOST_LISTED = 8
 
@@ -39,7 +39,6 @@ class RunDecisions:
     What a run does.
 
     Attributes:
-        found: What earlier runs left.
         decisions: By dataset.
         unused: Scheduled reports of this folder that this run does not use, each with its dataset.
         poll_form: The form of look-up that the service turned out to want; `None` where the first one served.
@@ -66,16 +65,13 @@ async def plan_in_folder(
 
     Args:
         started_at: When the run began, also where it is resumed now.
-
-    Raises:
-        SettingsError: As `plan_request`.
     """
     return plan_request(
         request,
         offer,
         settings=settings,
         now=started_at,
-        refusals=MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=now),
+        refusals=MetricRefusals.read(await ledger.noted(RefusedMetricsFacts), now=now),
         published=published_datasets(folder.published, catalog=load_catalog()),
         history_starts=history_starts(folder.published),
     )
@@ -94,12 +90,7 @@ async def decide_run(
     events: Events,
     clock: Clock,
 ) -> RunDecisions:
-    """
-    Decide for all pulls of a plan, with reads only.
-
-    Raises:
-        BulkpullError: The service could not be asked.
-    """
+    """Decide for all pulls of a plan, with reads only."""
     needs_list = is_nightly or folder.runs or not earlier.is_empty
     listed: list[Report] | None = []
     if needs_list:
@@ -121,7 +112,7 @@ async def decide_run(
         published=folder.published,
         damaged=folder.damaged,
         memories=memories,
-        unchanged=await ledger.noted(UNCHANGED),
+        unchanged=await ledger.noted(UnchangedFacts),
         reports=found.listed,
         lookup=ExecutionLookup(
             client,

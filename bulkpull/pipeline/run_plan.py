@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import anyio.to_thread
 
@@ -79,7 +78,7 @@ async def plan_run(
             ledger=ledger,
             folder=folder,
             settings=settings,
-            started_at=datetime.fromisoformat(resumed.started_at) if resumed else now,
+            started_at=resumed.started_at if resumed else now,
             now=now,
         )
         decided = await decide_run(

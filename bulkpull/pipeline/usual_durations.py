@@ -1,5 +1,5 @@
 """
-How long reports took in earlier runs (pure).
+How long reports took in earlier runs.
 
 Reports of the slowest datasets are created first, because the slowest one ends the run. A dataset without a known
 duration goes before all others: it may be the slowest.
@@ -12,35 +12,44 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from bulkpull.model import Pull
-from bulkpull.output.ledger import StepEntry
+from bulkpull.output.ledger import Ledger, NotedFacts
+from bulkpull.output.ledger_facts import ExecutionFacts, ReportFacts
 
-REMEMBERED_DURATIONS = timedelta(days=60)
+_REMEMBERED = timedelta(days=60)
 _LATEST = 5
 
 
-def usual_durations(ordered: Iterable[StepEntry], executed: Iterable[StepEntry]) -> dict[str, float]:
+async def load_usual_durations(ledger: Ledger, *, now: datetime) -> dict[str, float]:
+    """As `usual_durations`, from the reports of the last sixty days in the ledger."""
+    since = now - _REMEMBERED
+    return usual_durations(
+        await ledger.noted(ReportFacts, since=since), await ledger.noted(ExecutionFacts, since=since)
+    )
+
+
+def usual_durations(
+    ordered: Iterable[NotedFacts[ReportFacts]], executed: Iterable[NotedFacts[ExecutionFacts]]
+) -> dict[str, float]:
     """
     How long reports usually take: the median of the latest five of each dataset.
-
-    Args:
-        ordered: The ledger's steps `report`, the oldest first.
-        executed: Its steps `execution`, the oldest first.
 
     Returns:
         Seconds by dataset, from the order to the service's own time of completion; where one of these times is missing
         or odd, to the moment at which the completion was seen.
     """
-    order_of = {entry.facts.get("report_id"): entry for entry in ordered}
+    order_of = {entry.facts.report_id: entry for entry in ordered}
     durations: dict[str, list[float]] = {}
     for entry in executed:
-        order = order_of.get(entry.facts.get("report_id"))
+        order = order_of.get(entry.facts.report_id)
         if order is None:
             continue
-        seen_s = _between(order.at, entry.at)
-        took_s = _between(order.facts.get("created_at"), entry.facts.get("generated_at"))
-        if took_s is None or took_s < 0 or (seen_s is not None and took_s > seen_s):
+        seen_s = (entry.at - order.at).total_seconds()
+        took_s = seen_s
+        if order.facts.created_at and entry.facts.generated_at:
+            took_s = (entry.facts.generated_at - order.facts.created_at).total_seconds()
+        if not 0 <= took_s <= seen_s:
             took_s = seen_s
-        if took_s is not None and took_s >= 0:
+        if took_s >= 0:
             durations.setdefault(entry.dataset, []).append(took_s)
     return {dataset: median(lengths_s[-_LATEST:]) for dataset, lengths_s in durations.items()}
 
@@ -60,10 +69,3 @@ def slowest_first(pulls: Sequence[Pull], *, usual_s: Mapping[str, float], rows: 
         return known_s is not None, -(known_s or 0.0), -rows.get(pull.dataset, 0), -len(pull.columns)
 
     return sorted(pulls, key=key)
-
-
-def _between(begin: object, end: object) -> float | None:
-    try:
-        return (datetime.fromisoformat(str(end)) - datetime.fromisoformat(str(begin))).total_seconds()
-    except (ValueError, TypeError):
-        return None

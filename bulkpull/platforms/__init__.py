@@ -28,7 +28,7 @@ def choose_platform(name: str) -> Platform:
 
         return Windows()
     if name == "darwin":
-        from bulkpull.platforms.macos import MacOS  # noqa: PLC0415 - the same
+        from bulkpull.platforms.posix import MacOS  # noqa: PLC0415 - the same
 
         return MacOS()
     from bulkpull.platforms.posix import Posix  # noqa: PLC0415 - the same

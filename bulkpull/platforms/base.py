@@ -16,7 +16,6 @@ class Platform(ABC):
     The operations that differ between systems.
 
     Attributes:
-        program_suffix: What the file name of a program ends with.
         has_atomic_links: Whether a link to a folder can be replaced in one step.
         renames_open_files: Whether a file can be renamed or removed while this process has it open.
     """
@@ -133,10 +132,4 @@ class Platform(ABC):
 
     @abstractmethod
     def open_channel(self, name: str, read_share: Callable[[], bytes]) -> socket:
-        """
-        In the child: open the channel that the parent passed.
-
-        Args:
-            name: The argument, as `name_channel` made it.
-            read_share: Reads what `share_channel` made from standard input; called only where it was sent.
-        """
+        """In the child: open the channel that the parent passed."""

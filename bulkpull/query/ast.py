@@ -64,7 +64,6 @@ class Literal:
     A value to compare with.
 
     Attributes:
-        text: What it says, without quotes; a quote within is a single one.
         quoted: Whether it stood in quotes; every value may (behaviour 66).
         length: How many characters it took in the text, quotes included.
     """

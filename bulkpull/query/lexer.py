@@ -20,9 +20,9 @@ _OF_ITS_OWN = "give each clause by its own option or key, without its keyword"
 _FOREIGN = {
     "OR": "conditions are joined by AND only; for several values of one column write: Name IN ('a', 'b')",
     "AS": "there is no alias: a column keeps its name",
-    "JOIN": "a query reads one dataset: export both and join the Parquet files",
-    "INNER": "a query reads one dataset: export both and join the Parquet files",
-    "LEFT": "a query reads one dataset: export both and join the Parquet files",
+    "JOIN": "a query reads one dataset: export both and join the files",
+    "INNER": "a query reads one dataset: export both and join the files",
+    "LEFT": "a query reads one dataset: export both and join the files",
     "UNION": "a query reads one dataset: make two queries",
     "GROUP": "leave it out: a metric is computed for every combination of the columns selected beside it",
     "HAVING": "write the condition into WHERE, where metrics may stand as well",
@@ -30,7 +30,7 @@ _FOREIGN = {
     "IS": "there is no IS NULL; compare with a value",
     "NULL": "there is no NULL to compare with",
     "CONTAINS": "write: Name LIKE '%text%'",
-    "OFFSET": "there is no OFFSET; select all rows and read a part of the Parquet files",
+    "OFFSET": "there is no OFFSET; select all rows and read a part of the file",
     "TOP": "write LIMIT and the number near the end of the query",
     "EXISTS": "there is no sub-query",
 }
@@ -100,12 +100,7 @@ class Reader:
             raise self.unexpected(keyword)
 
     def name(self, what: str) -> Name:
-        """
-        Go past a name.
-
-        Args:
-            what: What kind of name has to come next, for the message when none does.
-        """
+        """Go past a name."""
         self.skip()
         for odd in self._odd:
             end = self.at + len(odd)
@@ -166,13 +161,7 @@ class Reader:
             self.at += 1
 
     def unexpected(self, *expected: str, fix: str | None = None) -> QueryError:
-        """
-        The error that something else comes next than has to.
-
-        Args:
-            expected: What may come: keywords as they are written, other things in words.
-            fix: What to do, where nothing better is known about what does come.
-        """
+        """The error that something else comes next than has to."""
         wanted = " or ".join(filter(None, (", ".join(expected[:-1]), expected[-1])))
         word, keyword = self.word(), self.keyword()
         self.skip()

@@ -50,7 +50,6 @@ def check_query(
     Parse a query and check dataset, names, values and time span against what the service lists.
 
     Args:
-        offered: What the service lists.
         is_whole: It selects every column, so that its metrics need no warning.
 
     Raises:

@@ -56,8 +56,6 @@ class ValueWarning:
     A problem with a value in a condition.
 
     Attributes:
-        why: What the column holds instead.
-        fix: What to write.
         is_fatal: No row can match, so the query is not sent.
     """
 

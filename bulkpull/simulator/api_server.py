@@ -11,20 +11,18 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from bulkpull.simulator import api_errors, responses
-from bulkpull.simulator.api_errors import Refusal
-from bulkpull.simulator.dispatch import paged, perform
+from bulkpull.simulator import error_replies, responses
+from bulkpull.simulator.body_sender import reset
+from bulkpull.simulator.error_replies import Refusal, TokenRefused
 from bulkpull.simulator.faults import Fault, FaultBox
 from bulkpull.simulator.rate_limit import Throttle
 from bulkpull.simulator.request_log import LoggedRequest
 from bulkpull.simulator.responses import Response
-from bulkpull.simulator.routes import DIRECTORY, Route, datasets_of, find_route
+from bulkpull.simulator.routes import DIRECTORY, Route, datasets_of, find_route, paged, perform
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.signed_links import http_date
-from bulkpull.simulator.sockets import reset
 from bulkpull.simulator.token_endpoint import TokenIssuer
-from bulkpull.simulator.token_errors import TokenRefused
 from bulkpull.simulator.validation import Fields
 
 
@@ -138,10 +136,10 @@ class ApiHost:
         """Rate, token and role, in this order; a `Refusal` says which of them is at fault."""
         throttle.check()
         if self._take("token_refused", call):
-            raise api_errors.unauthorized()
+            raise error_replies.unauthorized()
         self._tokens.check(token)
         if self._scenario.role == "none":
-            raise api_errors.forbidden()
+            raise error_replies.forbidden()
 
     async def _perform(
         self, route: Route, call: LoggedRequest, body: Mapping[str, Any], service: Service
@@ -155,12 +153,7 @@ class ApiHost:
             await perform(route, body, service, correlation_id=correlation_id)
             return None
         whole = paged(
-            answer,
-            route,
-            service,
-            faults=self._faults,
-            api_origin=self.api_origin,
-            foreign_origin=self.blob_origin,
+            answer, route, service, faults=self._faults, api_origin=self.api_origin, foreign_origin=self.blob_origin
         )
         return self._shaped(whole, route, call)
 

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from bulkpull.simulator.body_sender import Body, Head, SendPlan, send
+from bulkpull.simulator.body_sender import Body, Head, SendPlan, reset, send
+from bulkpull.simulator.error_replies import StorageRefusal, beyond, refusal_response
 from bulkpull.simulator.faults import CONTENT_FAULTS, Fault, FaultBox
 from bulkpull.simulator.file_store import FileStore, StoredFile
 from bulkpull.simulator.ranges import (
@@ -26,8 +27,6 @@ from bulkpull.simulator.request_log import LoggedRequest
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.signed_links import LinkRefused, LinkSigner, http_date
-from bulkpull.simulator.sockets import reset
-from bulkpull.simulator.storage_errors import StorageRefusal, beyond, refusal_response
 from bulkpull.simulator.transfer_faults import by_proxy, elsewhere, send_plan_of, shifted
 
 _READING = ("GET", "HEAD")
@@ -35,12 +34,7 @@ _VERBS = (*_READING, "PUT", "DELETE")
 
 
 class BlobHost:
-    """
-    Serves the stored files.
-
-    Attributes:
-        blob_origin: Its own `http://host:port`, set once it listens.
-    """
+    """Serves the stored files."""
 
     def __init__(
         self,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +16,6 @@ import anyio.to_thread
 from aiohttp import web
 
 from bulkpull.simulator.scenario import SimulatorClock
-from bulkpull.simulator.sockets import hang_up, reset, write_raw
 
 _PIECE_BYTES = 64 * 1024
 _PIECES_PER_SECOND = 20
@@ -188,3 +189,27 @@ def _read_at(path: Path, *, offset: int, length: int) -> bytes:
     with path.open("rb", buffering=0) as file:
         file.seek(offset)
         return file.read(length)
+
+
+def reset(request: web.Request) -> web.Response:
+    """Cut the connection so that the other side sees a reset instead of an end."""
+    transport = request.transport
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            # With a linger time of zero the kernel drops what is unsent and sends a reset.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return web.Response()
+
+
+def hang_up(request: web.Request) -> None:
+    """Close the connection in order, after what was written has gone out."""
+    if request.transport is not None:
+        request.transport.close()
+
+
+def write_raw(request: web.Request, data: bytes) -> None:
+    """Write bytes past aiohttp, which would hold them to the announced length."""
+    if request.transport is not None:
+        request.transport.write(data)

@@ -28,14 +28,7 @@ _PAGE = (
 
 
 def spoiled_file(fault: Fault, text: bytes, *, compress: Compress, tsv: bool) -> bytes:
-    """
-    The stored bytes as the fault leaves them.
-
-    Args:
-        text: The good text, header line first.
-        compress: Makes stored bytes of a text as the scenario stores them.
-        tsv: Whether fields are separated by tabs.
-    """
+    """The stored bytes as the fault leaves them."""
     if fault.name in _TEXT_FAULTS:
         return compress(_TEXT_FAULTS[fault.name](_Text(text, b"\t" if tsv else b","), fault.args))
     return _FILE_FAULTS[fault.name](text, compress, fault.args)

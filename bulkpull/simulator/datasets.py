@@ -11,9 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
+
+import polars as pl
 
 from bulkpull.simulator.scenario import ColumnDrift, Scenario
 
@@ -231,3 +234,33 @@ def _drifted(columns: tuple[Column, ...], drift: ColumnDrift, *, known: Iterable
     named = [replace(column, name=drift.renamed.get(column.name, column.name)) for column in kept]
     new = [Column(name=name, origin=name, type=types.get(name, "string")) for name in drift.added]
     return (*named, *new)
+
+
+_PATTERNS: dict[Form, str] = {"MMM-YYYY": "%^b-%Y", "yyyyMMdd": "%Y%m%d"}
+
+
+def written(column: Column) -> pl.Expr:
+    """The column's values as its file writes them; a value that is no date stays as it is."""
+    text = pl.col(column.name)
+    pattern = _pattern(column)
+    if pattern is None:
+        return text
+    dates = text.cast(pl.String).str.to_date("%Y-%m-%d", strict=False)
+    shown = dates.dt.strftime(pattern.replace("%^b", "%b"))
+    shown = shown.str.to_uppercase() if "%^b" in pattern else shown
+    return shown.fill_null(text).alias(column.name)
+
+
+def as_iso(value: str, column: Column) -> str:
+    """A compared value in the form of the data inside, in lower case: the service converts it (behaviour 66)."""
+    pattern = _pattern(column)
+    if pattern is not None:
+        try:
+            return datetime.strptime(value.strip(), pattern.replace("%^b", "%b")).date().isoformat()  # noqa: DTZ007 - a day, no moment
+        except ValueError:
+            pass
+    return value.lower()
+
+
+def _pattern(column: Column) -> str | None:
+    return column.form if "%" in column.form else _PATTERNS.get(column.form)

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from bulkpull.simulator import api_errors
-from bulkpull.simulator.api_errors import Refusal
+from bulkpull.simulator import error_replies
 from bulkpull.simulator.entities import StoredExecution, StoredReport, wire_execution, wire_time
+from bulkpull.simulator.error_replies import Refusal
 from bulkpull.simulator.faults import Fault, FaultBox
 from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
@@ -87,7 +87,7 @@ class ExecutionReader:
             views = self._matching(report, statuses, wanted_ids)
             records += [view.record() for view in (views[-1:] if latest_only else views)]
         if not records:
-            raise Refusal(404, api_errors.NO_EXECUTION)
+            raise Refusal(404, error_replies.NO_EXECUTION)
         if self._faults.take("strangers_in_batch", datasets=[report.dataset for report in reports]):
             records.insert(0, {**records[0], "executionId": str(uuid4()), "reportId": str(uuid4())})
         return records
@@ -98,12 +98,12 @@ class ExecutionReader:
             return None
         words = [word.strip() for word in text.split(";")]
         if len(words) > 1 and (not self._scenario.joined_status or self._refused("status")):
-            raise api_errors.requested_value(text)
+            raise error_replies.requested_value(text)
         accepted = (*_STATUSES, "Failed") if self._scenario.failed_status else _STATUSES
         known = {status.casefold(): status for status in accepted}
         for word in words:
             if word.casefold() not in known:
-                raise api_errors.requested_value(word)
+                raise error_replies.requested_value(word)
         return tuple(known[word.casefold()] for word in words)
 
     def _check_joined(self, ids: list[str]) -> None:
@@ -111,9 +111,9 @@ class ExecutionReader:
             return
         datasets = [self._reports.stored[report_id].dataset for report_id in ids if report_id in self._reports.stored]
         if not self._scenario.joined_ids or self._refused("ids"):
-            raise api_errors.requested_value(";".join(ids))
+            raise error_replies.requested_value(";".join(ids))
         if self._faults.take("one_id_spoils_batch", datasets=datasets):
-            raise api_errors.bad_request(api_errors.INVALID_PARAMETERS)
+            raise error_replies.bad_request(error_replies.INVALID_PARAMETERS)
 
     def _refused(self, form: str) -> bool:
         fault = self._faults.peek("joined_form_refused")

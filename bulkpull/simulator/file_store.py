@@ -42,7 +42,6 @@ class StoredFile:
 
     Attributes:
         size_bytes: Of the stored, mostly compressed, bytes; ranges and lengths speak of these (behaviours 129 and 130).
-        md5: Digest of the stored bytes.
         etag: Quoted, and different for every content.
     """
 

@@ -77,14 +77,7 @@ def salt(*parts: object) -> np.uint64:
 def column_values(
     column: Column, keys: Keys, *, seed: int, dataset: str, month: date | None, is_time: bool
 ) -> pl.Series:
-    """
-    One value per key.
-
-    Args:
-        keys: A number for each row, the same for all columns.
-        month: The month that these rows belong to; `None` for snapshots.
-        is_time: Whether this is the column that a window cuts along.
-    """
+    """One value per key."""
     if column.kind == "count":
         return pl.Series(np.ones(len(keys), dtype=np.int64))
     customers = mix(keys ^ salt(seed, "customer")) % np.uint64(_CUSTOMERS)

@@ -7,10 +7,10 @@ from collections import Counter
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from bulkpull.simulator import api_errors
-from bulkpull.simulator.api_errors import Refusal, bad_request
+from bulkpull.simulator import error_replies
 from bulkpull.simulator.datasets import Table, system_queries
 from bulkpull.simulator.entities import StoredQuery
+from bulkpull.simulator.error_replies import Refusal, bad_request
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.query_parser import ParsedQuery, parse_query
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
@@ -52,17 +52,17 @@ class QueryStore:
         if any(column.is_metric for column in parsed.columns):
             fault = self._faults.take("metrics_refused", datasets=(parsed.table.name,))
             if fault is not None:
-                raise api_errors.metrics_refused(fault.args.get("words", "names"))
+                raise error_replies.metrics_refused(fault.args.get("words", "names"))
         return parsed
 
     def create(self, body: Fields) -> StoredQuery:
         """Store a query; name and text are trimmed, and what is between stays as sent (behaviour 70)."""
         name, text = body.required("Name"), body.required("Query")
         if not _NAME.fullmatch(name) or "_" in name:
-            raise bad_request(api_errors.INVALID_QUERY_NAME)
+            raise bad_request(error_replies.INVALID_QUERY_NAME)
         parsed = self.accept(text)
         if sum(not query.is_system for query in self.stored.values()) >= self._scenario.query_quota:
-            raise bad_request(api_errors.QUERY_QUOTA)
+            raise bad_request(error_replies.QUERY_QUOTA)
         self.created[parsed.table.name] += 1
         return self.keep(name=name, text=text, description=body.text("Description"))
 
@@ -94,23 +94,23 @@ class QueryStore:
             and query.created_at.timestamp() <= shown_until
         ]
         if not found and (query_id or name):
-            raise Refusal(404, api_errors.NO_ITEM)
+            raise Refusal(404, error_replies.NO_ITEM)
         return found
 
     def delete(self, query_id: str) -> StoredQuery:
         """Remove a user's query; the system's stay (behaviour 75)."""
         query = self.stored.get(query_id.casefold())
         if query is None:
-            raise Refusal(404, api_errors.NO_ITEM)
+            raise Refusal(404, error_replies.NO_ITEM)
         if query.is_system:
-            raise bad_request(api_errors.INVALID_QUERY_ID)
+            raise bad_request(error_replies.INVALID_QUERY_ID)
         return self.stored.pop(query.query_id)
 
     def find(self, query_id: str) -> StoredQuery:
         """The query that a report or a test names."""
         query = self.stored.get(query_id.strip().casefold())
         if query is None:
-            raise bad_request(api_errors.INVALID_QUERY_ID)
+            raise bad_request(error_replies.INVALID_QUERY_ID)
         return query
 
     def lag_s(self) -> float:

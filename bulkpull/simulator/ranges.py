@@ -29,12 +29,7 @@ class NotSatisfiable(Exception):
 
 
 def read_range(header: str | None, *, size: int) -> RequestedRange | None:
-    """
-    The stretch that a Range header asks for; `None` for the whole file, also when the header is of no known form.
-
-    Raises:
-        NotSatisfiable: It begins at or beyond the end.
-    """
+    """The stretch that a Range header asks for; `None` for the whole file, also when the header is of no known form."""
     found = _RANGE.fullmatch(header.strip()) if header else None
     if found is None:
         return None

@@ -1,11 +1,11 @@
-"""The API's rate limit: a number of calls per window, reported with every reply, then 429 until the window ends."""
+"""The API's rate limit, one state per tenant: a number of calls per window, then 429 until the window ends."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 
-from bulkpull.simulator import api_errors
+from bulkpull.simulator import error_replies
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 
 
@@ -29,21 +29,13 @@ class Throttle:
         self._count += calls
 
     def check(self) -> None:
-        """
-        Let the request through that was counted last.
-
-        Raises:
-            Refusal: 429 when the allowance is used up, with the whole seconds that are left of the window.
-        """
+        """Let the request through that was counted last."""
         if self._count > self._limit:
-            raise api_errors.throttled(max(1, math.ceil(self._began_at + self._window_s - self._clock.monotonic())))
+            raise error_replies.throttled(max(1, math.ceil(self._began_at + self._window_s - self._clock.monotonic())))
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The allowance and what is left of it after the request that was counted last."""
         if not self._tells:
             return {}
-        return {
-            "X-RateLimit-Limit": str(self._limit),
-            "X-RateLimit-Remaining": str(max(0, self._limit - self._count)),
-        }
+        return {"X-RateLimit-Limit": str(self._limit), "X-RateLimit-Remaining": str(max(0, self._limit - self._count))}

@@ -18,12 +18,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bulkpull.simulator.datasets import PROVENANCE, Column, Table
-from bulkpull.simulator.date_formats import as_iso, written
-from bulkpull.simulator.duplicate_rows import DUPLICATE_FLAGS, are_repetitions, source_rows
+from bulkpull.simulator.datasets import PROVENANCE, Column, Table, as_iso, written
 from bulkpull.simulator.generated_values import column_values
 from bulkpull.simulator.query_parser import ParsedCondition, ParsedOrdering
-from bulkpull.simulator.refresh_schedule import restated
+from bulkpull.simulator.row_numbers import DUPLICATE_FLAGS, are_repetitions, restated, source_rows
 from bulkpull.simulator.scenario import Scenario
 from bulkpull.simulator.timespans import DEFAULT_MONTHS
 
@@ -42,7 +40,6 @@ class Extract:
         hidden: Columns that the role does not see, in lower case; empty in the file, or gone from it.
         window: The first and the last day that it takes, where it does not take whole months.
         provenance: What the column `Provenance` says in every row.
-        content: The file's text where the scenario makes it itself.
     """
 
     table: Table

@@ -7,9 +7,9 @@ from collections import Counter
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from bulkpull.simulator import api_errors
-from bulkpull.simulator.api_errors import Refusal, bad_request
+from bulkpull.simulator import error_replies
 from bulkpull.simulator.entities import StoredExecution, StoredReport
+from bulkpull.simulator.error_replies import Refusal, bad_request
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.query_store import QueryStore
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
@@ -46,7 +46,7 @@ class ReportStore:
         query = self._queries.find(body.required("QueryId"))
         if self._faults.take("query_vanishes", datasets=(self._queries.parse(query.text).table.name,)):
             del self._queries.stored[query.query_id]
-            raise bad_request(api_errors.INVALID_QUERY_ID)
+            raise bad_request(error_replies.INVALID_QUERY_ID)
         # A stored query may have fallen behind the live columns (behaviour 76).
         parsed = self._queries.parse(query.text)
         now = self._clock.now()
@@ -102,7 +102,7 @@ class ReportStore:
             and report.created_at.timestamp() <= shown_until
         ]
         if not found and (ids or name or query_id):
-            raise Refusal(404, api_errors.NO_ITEM)
+            raise Refusal(404, error_replies.NO_ITEM)
         return found
 
     def update(self, report_id: str, body: Fields, *, correlation_id: str) -> StoredReport:
@@ -117,7 +117,7 @@ class ReportStore:
             correlation_id=correlation_id,
         )
         if report.execute_now:
-            raise bad_request(api_errors.INVALID_PARAMETERS)
+            raise bad_request(error_replies.INVALID_PARAMETERS)
         self.advance()
         report.name, report.start_at, report.made = change.name, change.start_at, 0
         report.description = change.description or (None if body.is_blank("Description") else report.description)
@@ -165,7 +165,7 @@ class ReportStore:
         """The report of that id."""
         report = self.stored.get(report_id.casefold())
         if report is None:
-            raise Refusal(404, api_errors.NO_ITEM)
+            raise Refusal(404, error_replies.NO_ITEM)
         return report
 
     def lose_query(self, query_id: str) -> None:
@@ -248,11 +248,11 @@ class ReportStore:
             limit, window_s = self._scenario.one_off_quota, self._scenario.one_off_window_s
             recent = [at for at in self._one_offs if (now - at).total_seconds() < window_s]
             if limit is not None and len(recent) >= limit:
-                raise api_errors.one_off_quota(limit, window_s)
+                raise error_replies.one_off_quota(limit, window_s)
             most = self._scenario.unfinished_report_quota
             if most is not None and self._unfinished(now) >= most:
-                raise api_errors.report_quota(most)
+                raise error_replies.report_quota(most)
             return
         self.advance()
         if sum(report.status == "Active" for report in self.stored.values()) >= self._scenario.active_report_quota:
-            raise api_errors.report_quota(self._scenario.active_report_quota)
+            raise error_replies.report_quota(self._scenario.active_report_quota)

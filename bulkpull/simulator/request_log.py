@@ -1,4 +1,4 @@
-"""A log of the requests to the simulator: one entry per request, without secrets."""
+"""A log of the requests to the simulator, without secrets; apart from the two servers, which both write it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,8 @@ class LoggedRequest:
             for an address that the service does not know.
         status: HTTP status of the answer; `None` while there is none, and for a connection that was reset.
         path: Without the query, which may hold a signature.
-        params: The address's parameters, signatures left out.
         subject: The ids in the path (of a query, of one or several reports), or the execution whose file is fetched.
         body_keys: Keys of the JSON or form body; never its values.
-        datasets: Canonical names of the datasets that it concerns, as far as the service can tell.
-        fault: The first fault that struck it.
     """
 
     at: datetime

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from bulkpull.simulator.api_errors import Refusal
+from bulkpull.simulator.error_replies import Refusal
 from bulkpull.simulator.faults import Fault
 from bulkpull.simulator.signed_links import http_date
 

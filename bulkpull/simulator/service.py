@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bulkpull.simulator import api_errors
-from bulkpull.simulator.api_errors import Refusal, bad_request
+from bulkpull.simulator import error_replies
 from bulkpull.simulator.datasets import Table, offered_tables
 from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport, wire_query, wire_report, wire_time
+from bulkpull.simulator.error_replies import Refusal, bad_request
 from bulkpull.simulator.executions import ExecutionReader, LinkMaker
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.query_parser import ParsedQuery
 from bulkpull.simulator.query_store import QueryStore
-from bulkpull.simulator.refresh_schedule import edition_at
 from bulkpull.simulator.report_data import Extract
 from bulkpull.simulator.report_store import ReportStore
+from bulkpull.simulator.row_numbers import edition_at
 from bulkpull.simulator.scenario import ColumnDrift, Scenario, SimulatorClock
 from bulkpull.simulator.timespans import days_between, months_between, months_of_span, whole_months
 from bulkpull.simulator.validation import Fields, parse_time
@@ -42,12 +42,7 @@ class ServiceResult:
 
 
 class Service:
-    """
-    The documented service.
-
-    Attributes:
-        tables: The offered datasets by canonical name.
-    """
+    """The documented service."""
 
     def __init__(self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker) -> None:
         self.scenario, self._clock, self._faults = scenario, clock, faults
@@ -112,7 +107,7 @@ class Service:
             if wanted is None or table.listed_name.casefold() == wanted.casefold()
         ]
         if not found:
-            raise Refusal(404, api_errors.NO_ITEM)
+            raise Refusal(404, error_replies.NO_ITEM)
         return ServiceResult(found, "Dataset fetched successfully")
 
     def create_query(self, body: Fields) -> ServiceResult:
@@ -132,10 +127,10 @@ class Service:
         """The rows that a test query asks for, by text or by id, never by both (behaviour 78)."""
         text, query_id = params.text("exportQuery"), params.text("queryId")
         if (text is None) == (query_id is None):
-            raise bad_request(api_errors.NULL_OR_MISSING)
+            raise bad_request(error_replies.NULL_OR_MISSING)
         parsed = self.query_store.accept(text if text is not None else self.query_store.find(query_id or "").text)
         times = []
-        for name, message in (("startTime", api_errors.START_FORMAT), ("endTime", api_errors.END_FORMAT)):
+        for name, message in (("startTime", error_replies.START_FORMAT), ("endTime", error_replies.END_FORMAT)):
             value = params.text(name)
             moment = parse_time(value) if value is not None else None
             if value is not None and moment is None:
@@ -143,7 +138,7 @@ class Service:
             times.append(moment)
         start, end = times
         if start is not None and end is not None and end <= start:
-            raise bad_request(api_errors.END_BEFORE_START)
+            raise bad_request(error_replies.END_BEFORE_START)
         now = self._clock.now()
         if start is None and end is None:
             months = months_of_span(parsed.table, parsed.timespan, now=now)

@@ -49,12 +49,7 @@ class LinkSigner:
         return self._executions.get(found["file"]) if found else None
 
     def check(self, target: str, *, now: datetime) -> None:
-        """
-        Check the signature and its end, as the storage host does when a request starts (behaviour 125).
-
-        Raises:
-            LinkRefused: It was altered, is at its end, or was revoked.
-        """
+        """Check the signature and its end, as the storage host does when a request starts (behaviour 125)."""
         path, _, query = target.partition("?")
         found = _QUERY.fullmatch(query)
         if found is None or not hmac.compare_digest(found["sig"], self._signature(path, found["se"])):

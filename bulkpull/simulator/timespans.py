@@ -27,12 +27,7 @@ def months_of_span(table: Table, timespan: str | None, *, now: datetime) -> tupl
 def months_between(
     table: Table, *, start: datetime | None, end: datetime | None, now: datetime, inclusive: bool = False
 ) -> tuple[date, ...] | None:
-    """
-    First days of the months that `[start, end)` touches and the dataset reaches back to; `None` for snapshots.
-
-    Args:
-        inclusive: What lies at `end` belongs to it as well; no document says (behaviour 84).
-    """
+    """First days of the months that `[start, end)` touches and the dataset reaches back to; `None` for snapshots."""
     reach = months_of_span(table, "LIFETIME", now=now)
     if reach is None:
         return None

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bulkpull.simulator import api_errors, client_assertion
+from bulkpull.simulator import client_assertion, error_replies
 from bulkpull.simulator.device_code import GRANT as DEVICE_GRANT
 from bulkpull.simulator.device_code import DeviceCodeStore
+from bulkpull.simulator.error_replies import TokenRefused
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
-from bulkpull.simulator.token_errors import TokenRefused
 
 API = "https://api.partnercenter.microsoft.com"
 # Older material asks for it; the token is issued and has the wrong audience (behaviour 2).
@@ -53,9 +53,6 @@ class TokenIssuer:
         Args:
             form: The body's fields; blanks around values do not count (behaviour 1).
             version: 1 replies with numbers as strings, 2 with numbers (behaviour 4).
-
-        Raises:
-            TokenRefused: With the AADSTS code of what is wrong.
         """
         fields = {name.casefold(): value.strip() for name, value in form.items()}
         fault = self._faults.take("token_error")
@@ -91,12 +88,7 @@ class TokenIssuer:
         return self._with_odd_expiry(reply)
 
     def begin_device(self, form: Mapping[str, str], *, tenant: str, origin: str) -> dict[str, Any]:
-        """
-        Answer a request for a device code.
-
-        Raises:
-            TokenRefused: With the AADSTS code of what is wrong.
-        """
+        """Answer a request for a device code."""
         self._check_tenant(tenant)
         fields = {name.casefold(): value.strip() for name, value in form.items()}
         self._check_client(fields, path="", public=True)
@@ -107,12 +99,7 @@ class TokenIssuer:
         return self._devices.begin(scope=fields["scope"], origin=origin)
 
     def describe(self, *, tenant: str, origin: str) -> dict[str, Any]:
-        """
-        What the directory says of itself, to clients that ask before they sign in.
-
-        Raises:
-            TokenRefused: There is no such tenant.
-        """
+        """What the directory says of itself, to clients that ask before they sign in."""
         self._check_tenant(tenant)
         root = f"{origin}/{tenant}"
         return {
@@ -123,19 +110,14 @@ class TokenIssuer:
         }
 
     def check(self, token: str | None) -> None:
-        """
-        Accept or refuse a token at the API.
-
-        Raises:
-            Refusal: 401 or 403, as the documents have it.
-        """
+        """Accept or refuse a token at the API."""
         known = self._issued.get(token or "")
         if known is None or not known.for_api or known.expires_at <= self._clock.now():
-            raise api_errors.unauthorized()
+            raise error_replies.unauthorized()
         if known.app_only and self._scenario.app_only == "refused":
-            raise api_errors.forbidden()
+            raise error_replies.forbidden()
         if self._scenario.mfa == "api" and not known.has_mfa:
-            raise api_errors.mfa_required()
+            raise error_replies.mfa_required()
 
     def tenant_of(self, token: str | None) -> str:
         """The tenant that a token was issued for, in lower case; the first one for an unknown token."""

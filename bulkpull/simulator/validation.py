@@ -1,7 +1,7 @@
 """
 Validation of request bodies and other values that callers send.
 
-The order of the checks is ours; the error texts are those of `api_errors`. Keys ignore case (behaviour 34).
+The order of the checks is ours; the error texts are those of `error_replies`. Keys ignore case (behaviour 34).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bulkpull.simulator import api_errors
-from bulkpull.simulator.api_errors import bad_request
+from bulkpull.simulator import error_replies
+from bulkpull.simulator.error_replies import bad_request
 
 # Behaviour 81; the seed's examples and both samples send whole seconds.
 LEAD = timedelta(hours=4)
@@ -56,7 +56,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, str):
-            raise bad_request(api_errors.INVALID_PARAMETERS)
+            raise bad_request(error_replies.INVALID_PARAMETERS)
         return value.strip() or None
 
     def is_blank(self, name: str) -> bool:
@@ -68,7 +68,7 @@ class Fields:
         """The text of a mandatory field."""
         value = self.text(name)
         if value is None:
-            raise bad_request(api_errors.NULL_OR_MISSING)
+            raise bad_request(error_replies.NULL_OR_MISSING)
         return value
 
     def flag(self, name: str, *, default: bool) -> bool:
@@ -78,7 +78,7 @@ class Fields:
             return default
         word = str(value).strip().casefold()
         if word not in ("true", "false"):
-            raise api_errors.requested_value(value)
+            raise error_replies.requested_value(value)
         return word == "true"
 
 
@@ -94,17 +94,17 @@ def read_order(
     name, description = _texts(fields)
     one_off = fields.flag("ExecuteNow", default=False)
     clerk = _TimeClerk(bad_time, correlation_id)
-    start_at = None if one_off else clerk.read(fields, "StartTime", api_errors.START_FORMAT)
+    start_at = None if one_off else clerk.read(fields, "StartTime", error_replies.START_FORMAT)
     window = (
-        clerk.read(fields, "QueryStartTime", api_errors.START_FORMAT),
-        clerk.read(fields, "QueryEndTime", api_errors.END_FORMAT),
+        clerk.read(fields, "QueryStartTime", error_replies.START_FORMAT),
+        clerk.read(fields, "QueryEndTime", error_replies.END_FORMAT),
     )
     if one_off and window[0] is not None and window[1] is not None and window[1] <= window[0]:
-        raise bad_request(api_errors.END_BEFORE_START)
+        raise bad_request(error_replies.END_BEFORE_START)
     interval_h = count = None
     if not one_off:
         if start_at is None or fields.get("RecurrenceInterval") is None:
-            raise bad_request(api_errors.NULL_OR_MISSING)
+            raise bad_request(error_replies.NULL_OR_MISSING)
         interval_h = _interval(fields.get("RecurrenceInterval"), minimum_h=minimum_recurrence_h)
         count = _count(fields.get("RecurrenceCount"))
         _check_lead(start_at, now=now)
@@ -142,9 +142,9 @@ def read_change(
 ) -> ReportEdit:
     """Check the body of an update, which needs name and start, so the four hours apply again (behaviour 95)."""
     name, description = _texts(fields)
-    start_at = _TimeClerk(bad_time, correlation_id).read(fields, "StartTime", api_errors.START_FORMAT)
+    start_at = _TimeClerk(bad_time, correlation_id).read(fields, "StartTime", error_replies.START_FORMAT)
     if start_at is None:
-        raise bad_request(api_errors.NULL_OR_MISSING)
+        raise bad_request(error_replies.NULL_OR_MISSING)
     interval = fields.get("RecurrenceInterval")
     change = ReportEdit(
         name=name,
@@ -173,8 +173,8 @@ class _TimeClerk:
             return None
         moment = parse_time(value)
         if moment is None:
-            if self.status == api_errors.INTERNAL_ERROR:
-                raise api_errors.internal_error(self.correlation_id)
+            if self.status == error_replies.INTERNAL_ERROR:
+                raise error_replies.internal_error(self.correlation_id)
             raise bad_request(message)
         return moment
 
@@ -193,26 +193,26 @@ def _texts(fields: Fields) -> tuple[str, str | None]:
     name = fields.required("ReportName")
     description = fields.text("Description")
     if len(name) > _LONGEST_TEXT or len(description or "") > _LONGEST_TEXT:
-        raise bad_request(api_errors.LENGTH)
+        raise bad_request(error_replies.LENGTH)
     if ";" in name:
-        raise bad_request(api_errors.SEMICOLON)
+        raise bad_request(error_replies.SEMICOLON)
     return name, description
 
 
 def _check_lead(start_at: datetime, *, now: datetime) -> None:
     if start_at < now + LEAD:
-        raise bad_request(api_errors.START_TOO_EARLY)
+        raise bad_request(error_replies.START_TOO_EARLY)
 
 
 def _interval(value: object, *, minimum_h: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise bad_request(api_errors.INVALID_PARAMETERS)
+        raise bad_request(error_replies.INVALID_PARAMETERS)
     shortest, longest = _RECURRENCE_H
     if not shortest <= value <= longest:
-        raise bad_request(api_errors.RECURRENCE_BOUNDS)
+        raise bad_request(error_replies.RECURRENCE_BOUNDS)
     if value < minimum_h:
         # Behaviour 50; which words the service has for it is not documented.
-        raise bad_request(api_errors.INVALID_PARAMETERS)
+        raise bad_request(error_replies.INVALID_PARAMETERS)
     return value
 
 
@@ -220,7 +220,7 @@ def _count(value: object) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise bad_request(api_errors.RECURRENCE_COUNT)
+        raise bad_request(error_replies.RECURRENCE_COUNT)
     return value
 
 
@@ -229,16 +229,16 @@ def _format(fields: Fields) -> str | None:
     if word is None:
         return None
     if word == _PLACEHOLDER:
-        raise api_errors.requested_value(word)
+        raise error_replies.requested_value(word)
     if word.casefold() not in ("csv", "tsv"):
-        raise bad_request(api_errors.FORMAT)
+        raise bad_request(error_replies.FORMAT)
     return word.casefold()
 
 
 def _callback_url(fields: Fields) -> str | None:
     address = fields.text("CallbackUrl")
     if address is not None and not address.casefold().startswith(("https://", "http://")):
-        raise api_errors.requested_value(address)
+        raise error_replies.requested_value(address)
     return address
 
 
@@ -247,7 +247,7 @@ def _callback_method(fields: Fields) -> str | None:
     if word is None:
         return None
     if word == _PLACEHOLDER:
-        raise api_errors.requested_value(word)
+        raise error_replies.requested_value(word)
     if word.upper() not in ("GET", "POST"):
-        raise bad_request(api_errors.CALLBACK_METHOD)
+        raise bad_request(error_replies.CALLBACK_METHOD)
     return word.upper()

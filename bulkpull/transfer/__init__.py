@@ -5,14 +5,13 @@ In reading order:
 
 | module                  | content                                                               |
 |-------------------------|-----------------------------------------------------------------------|
-| byte_ranges.py          | byte ranges: merging, and what is missing                      (pure) |
+| byte_ranges.py          | byte ranges: merging, what is missing, what is progress        (pure) |
 | range_scheduler.py      | which stream fetches which bytes                               (pure) |
 | adaptive_concurrency.py | the number of parallel streams                                 (pure) |
 | blob_version.py         | the version of a stored file, by its headers                   (pure) |
 | range_responses.py      | checks of the storage host's replies, and errors for failures  (pure) |
 | journal.py              | which bytes of a partial file a later process can trust               |
 | partial_file.py         | the partial file: large writes, checksums, durability                 |
-| free_space.py           | free disk space                                                       |
 | signed_link.py          | the current signed link, and its renewal                              |
 | stream_to_file.py       | writes the bytes of one reply to the partial file                     |
 | transfer.py             | the whole transfer: requests, breaks, restarts                        |

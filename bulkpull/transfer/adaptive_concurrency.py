@@ -2,8 +2,8 @@
 Chooses the number of parallel streams: more while throughput grows, fewer when the host is busy.
 
 A host that limits each connection sends twice as much over two. A full line or a busy processor gains nothing. So the
-number of streams is raised on trial, up to a ceiling, and kept only if throughput grows by a quarter: fourfold where a
-single stream is so slow that a limit per connection is likely, else twofold.
+number of streams is raised on trial, and kept only if throughput grows by a quarter: to the ceiling at once where each
+stream is so slow that a limit per connection is likely, else twofold.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 _WARM_UP_S = 0.2
 _WINDOW_S = 0.3
 # The first window decides only whether to try more streams, so it may be short; a trial is judged over a whole one.
-_FIRST_WINDOW_S = 0.1
+_FIRST_WINDOW_S = 0.05
 _WORTH = 1.25
 # Faster than any line to a storage account: only the processor is in the way, of which two streams do not get more.
 _ENOUGH_BYTES_PER_S = 400e6
@@ -31,9 +31,6 @@ _TOGETHER_S = 1.0
 class StreamCount:
     """
     The number of streams of one file.
-
-    Args:
-        ceiling: Never more than this.
 
     Attributes:
         streams: How many there should be now.
@@ -53,17 +50,11 @@ class StreamCount:
     _window_bytes: int = field(default=0)
 
     def record_bytes(self, size_bytes: int, *, at: float) -> None:
-        """
-        Record received bytes, over all streams; adjusts `streams` at the end of each measuring window.
-
-        Args:
-            at: The moment, monotonic seconds.
-        """
-        if self.ceiling == 1:
-            return
+        """Record received bytes, over all streams; adjusts `streams` at the end of each measuring window."""
         if self._window_from is None:
-            self._window_from = at
-        if at < self._window_from:
+            self._window_from = at  # what has come by now took an unknown time
+            return
+        if self.ceiling == 1 or at < self._window_from:
             return
         self._window_bytes += size_bytes
         elapsed_s = at - self._window_from
@@ -94,8 +85,8 @@ class StreamCount:
             self._become(self._before, at=at)
         elif self.streams < self.ceiling and at >= self._holds_until and rate < _ENOUGH_BYTES_PER_S:
             self._before, self._before_rate, self._on_trial = self.streams, rate, True
-            factor = 4 if rate < _SLOW_STREAM_BYTES_PER_S * self.streams else 2
-            self._become(min(factor * self.streams, self.ceiling), at=at)
+            is_slow = rate < _SLOW_STREAM_BYTES_PER_S * self.streams
+            self._become(self.ceiling if is_slow else min(2 * self.streams, self.ceiling), at=at)
         else:
             self._on_trial = False
             self._begin_window(at)

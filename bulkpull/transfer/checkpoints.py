@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bulkpull.clock import Clock
-from bulkpull.transfer.free_space import check_room
+from bulkpull.output.disk_space import check_room
 from bulkpull.transfer.partial_file import PartialFile
 
 _SHORTEST_S = 0.05

@@ -55,13 +55,7 @@ class JournaledRange:
 
 @dataclass(frozen=True, slots=True)
 class JournalHeader:
-    """
-    The file that a journal describes.
-
-    Args:
-        execution_id: The execution that produced the file.
-        blob: See `blob_fingerprint`.
-    """
+    """The file that a journal describes."""
 
     execution_id: str
     blob: str
@@ -99,12 +93,7 @@ def append_ranges(path: Path, extents: Iterable[JournaledRange]) -> None:
 
 
 def load_journal(path: Path) -> tuple[JournalHeader, list[JournaledRange]] | None:
-    """
-    The journal at `path`: what it is about, and its extents in order.
-
-    Returns:
-        `None` when there is none, or none that is understood.
-    """
+    """The journal at `path`: what it is about, and its extents in order."""
     try:
         head, *rest = _whole_lines(path.read_bytes())
         if head["bulkpull_journal"] != FORMAT:

@@ -190,10 +190,6 @@ def refuse_error_page(first: bytes, headers: Mapping[str, str]) -> None:
     """
     Refuse an error page of the storage host that comes under status 200 (fault 70).
 
-    Args:
-        first: The first bytes of the file.
-        headers: Of the reply.
-
     Raises:
         LinkExpired, StorageTrouble, FileGone: As its code says. What has no such code is left to the converter.
     """

@@ -18,9 +18,9 @@ from bulkpull.transfer.byte_ranges import ByteRange, merged
 ENDLESS = 1 << 62
 """The end of a file whose length is not known yet."""
 
-# At 4 MB/s a piece of 2 MiB lasts half a second: long enough to be worth a request, and short enough that at the end
-# no stream waits long for the last one.
-_SMALLEST_PIECE = 2 << 20
+# At 4 MB/s a piece of this size lasts an eighth of a second: longer than the round trip of a request, and short enough
+# that at the end no stream waits long for the last one.
+_SMALLEST_PIECE = 512 << 10
 # What a stall or a break can put in question; more would not lower the cost of requests noticeably.
 _LARGEST_PIECE = 32 << 20
 
@@ -35,12 +35,14 @@ class Segment:
         end: Where to stop; helpers lower the end of the front segment while it runs.
         response_end: Where the reply in progress ends by itself.
         reserved_until: No helper takes bytes below this offset, though they have not arrived yet.
+        next_request_s: No request for it begins before this moment, monotonic seconds.
     """
 
     position: int
     end: int
     response_end: int = 0
     reserved_until: int = 0
+    next_request_s: float = 0.0
 
     @property
     def is_done(self) -> bool:
@@ -60,12 +62,7 @@ class Segment:
 
 @dataclass(slots=True)
 class RangeScheduler:
-    """
-    The unassigned gaps of a file, and the front segment.
-
-    Args:
-        gaps: What is missing at the start, in order.
-    """
+    """The unassigned gaps of a file, and the front segment."""
 
     gaps: list[ByteRange]
     front: Segment | None = field(default=None, init=False)

@@ -17,6 +17,8 @@ Relink = Callable[[], Awaitable[SecureLink]]
 # Before each fresh link; about a minute in all. The clocks of signer and storage host may differ, so that a link
 # becomes valid only later (case C11). After the last one, age is not the cause (fault 56).
 FRESH_LINK_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+RENEWAL_PAUSE_S = 0.25
+"""The shortest time between two fresh links where each of them has brought a share of the file (case C55)."""
 # Before each further look at an execution whose file, or whose link, is not there: replicas differ for a while.
 LOOK_PAUSES_S = (1.0, 5.0, 20.0)
 
@@ -27,7 +29,6 @@ class SignedLink:
     The current link to a file.
 
     Args:
-        link: The first link; a secret, kept in memory only.
         relink: Called once at a time, however many streams are refused at once.
     """
 
@@ -36,11 +37,14 @@ class SignedLink:
     clock: Clock
     _fresh: int = 0
     _looks: int = 0
+    _proven: SecureLink | None = None
+    _renewed_s: float = 0.0
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
 
-    def confirm(self) -> None:
-        """Reset the limits after a share of the file has arrived: a later refusal is a new expiry."""
+    def confirm(self, link: SecureLink) -> None:
+        """Reset the limits after a share of the file has arrived by `link`; a later refusal is an expiry."""
         self._fresh = self._looks = 0
+        self._proven = link
 
     async def refresh(self, refused: SecureLink, *, error: LinkExpired) -> None:
         """
@@ -60,7 +64,11 @@ class SignedLink:
                     fix="check this machine's clock, and whether a proxy or firewall stands before"
                     " *.blob.core.windows.net",
                 )
-            await self.clock.sleep(FRESH_LINK_PAUSES_S[self._fresh])
+            pause_s = FRESH_LINK_PAUSES_S[self._fresh]
+            if refused is self._proven:
+                pause_s = max(0.0, self._renewed_s + RENEWAL_PAUSE_S - self.clock.monotonic())
+            await self.clock.sleep(pause_s)
+            self._renewed_s = self.clock.monotonic()
             self._fresh += 1
             self.link = await self._relinked()
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from bulkpull.transport.answer_kinds import AnswerKind
+from bulkpull.transport.messages import AnswerKind
 
 
 class Remedy(Enum):

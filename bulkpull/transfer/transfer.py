@@ -5,8 +5,9 @@ A whole transfer: requests, breaks, restarts.
     helpers  segments from the end, as many at once as `StreamCount` allows; a refusal ends a helper, not the transfer
     restart  after another version or untrustworthy ranges: from the first byte, nothing is joined
 
-Only the `Retrier` counts attempts; progress by a share of the file (`progress`) resets the count. Whatever the host
-answers, each stream waits at least `PAUSE_S` before it requests the same range again (case C10).
+Only the `Retrier` counts attempts; progress by a share of the file (`share_of`) resets the count. After a request that
+brought a share before it was cut, the next one needs no backoff (case C55). Whatever the host answers, the requests of
+a segment begin at least `PAUSE_S` apart (case C10).
 """
 
 from __future__ import annotations
@@ -33,13 +34,12 @@ from bulkpull.errors import (
 from bulkpull.event_types import DownloadProgressed, DownloadResumed
 from bulkpull.events import Events
 from bulkpull.model import SecureLink
+from bulkpull.output.disk_space import check_room
 from bulkpull.transfer.adaptive_concurrency import StreamCount
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import ByteRange, missing
+from bulkpull.transfer.byte_ranges import ByteRange, TransferProgress, missing, share_of
 from bulkpull.transfer.checkpoints import Checkpoints
-from bulkpull.transfer.free_space import check_room
 from bulkpull.transfer.partial_file import PartialFile
-from bulkpull.transfer.progress import TransferProgress
 from bulkpull.transfer.range_responses import (
     ERROR_PAGE_BYTES,
     BodyRange,
@@ -59,8 +59,9 @@ from bulkpull.url_safety import origin
 # Smaller files are complete before a second connection would reach full speed.
 _LARGE_BYTES = 16 << 20
 _RESTARTS = 3
-PAUSE_S = 0.25
-"""The shortest pause before the same range is requested again."""
+PAUSE_S = 0.1
+"""The shortest time between the beginnings of two requests of the same segment."""
+_RESTART_PAUSE_S = 0.25
 # One reply with the whole file instead of a range may be an exception.
 _WHOLE_ANSWERS = 2
 
@@ -186,7 +187,7 @@ class Transfer:
         self._ranged = self._ranged and not isinstance(replaced, InvalidRangeResponse)
         self.http.tally.retried += 1
         self.events.emit(DownloadResumed(offset_bytes=0, reason=replaced.message))
-        await self.clock.sleep(PAUSE_S * 2**self._restarts)
+        await self.clock.sleep(_RESTART_PAUSE_S * 2**self._restarts)
         self._reset()
 
     async def _run_streams(self) -> None:
@@ -229,12 +230,8 @@ class Transfer:
 
     async def _complete(self, claim: Segment, *, advance: Callable[[Segment], Awaitable[_Refused | None]]) -> None:
         """Send requests, one after the other, until the segment is complete."""
-        is_first = True
         while not claim.is_done:
-            if not is_first:
-                await self.clock.sleep(PAUSE_S)
             await self._ask(claim, advance=advance)
-            is_first = False
 
     async def _ask(self, claim: Segment, *, advance: Callable[[Segment], Awaitable[_Refused | None]]) -> None:
         """Send one request with retries; a refused link is replaced by a fresh one."""
@@ -265,11 +262,15 @@ class Transfer:
         Send one request for what is missing of the claim.
 
         Returns:
-            The link, when it was refused.
+            The link, when it was refused; `None` when the claim is complete, or a share of the file has come for it.
 
         Raises:
-            AnswerLost, StorageTrouble, …: It broke off, or brought nothing; worth another try.
+            AnswerLost, StorageTrouble, …: It broke off, or brought too little; worth another try.
         """
+        wait_s = claim.next_request_s - self.clock.monotonic()
+        if wait_s > 0:
+            await self.clock.sleep(wait_s)
+        claim.next_request_s = self.clock.monotonic() + PAUSE_S
         link, began_at = self.links.link, claim.position
         asked = self._range(claim)  # once: a helper may lower the claim's end while the answer is on its way
         try:
@@ -278,7 +279,7 @@ class Transfer:
                 offer = await self._judge(reply, claim, asked=asked)
                 if offer is not None:
                     began_at = claim.position
-                    await self._receive(reply, offer, claim, since_s=since_s)
+                    await self._receive(reply, offer, claim, link=link, since_s=since_s)
         except (LinkExpired, FileGone) as error:
             return _Refused(link, error)
         except StorageTrouble as trouble:
@@ -287,7 +288,11 @@ class Transfer:
         except AnswerLost as broken:
             if claim.position > began_at and self._ranged:
                 self.events.emit(DownloadResumed(offset_bytes=claim.position, reason=broken.message))
-            raise
+            # Without ranges the next request begins at the first byte again, and this one has brought nothing.
+            if not self._ranged or claim.position - began_at < share_of(self._size_bytes):
+                raise
+            self._has_progressed()  # so that the next failure does not count this share once more
+            self.http.tally.retried += 1
         return None
 
     def _has_progressed(self) -> bool:
@@ -359,14 +364,16 @@ class Transfer:
             self.version = self.version.of_size(offer.version.size_bytes)
             claim.end = offer.version.size_bytes
 
-    async def _receive(self, reply: StreamedReply, offer: BodyRange, claim: Segment, *, since_s: float) -> None:
+    async def _receive(
+        self, reply: StreamedReply, offer: BodyRange, claim: Segment, *, link: SecureLink, since_s: float
+    ) -> None:
         await Pour(
             reply,
             claim,
             into=self.partial,
             clock=self.clock,
             arrived=self._note_arrival,
-            written=self._note_write,
+            written=lambda: self._note_write(link),
             slowest_bytes_per_s=lambda: self.minimum_bytes_per_s / (1 + self._helpers),
             since_s=since_s,
         ).run()
@@ -414,8 +421,6 @@ class Transfer:
         self.version = self.version.of_size(claim.position, known_by=known_by)
 
     def _note_arrival(self, size_bytes: int) -> None:
-        if self._link_progress.advanced(self.partial.done_bytes, size_bytes=self._size_bytes):
-            self.links.confirm()
         if not self._shares:
             return
         self._width.record_bytes(size_bytes, at=self.clock.monotonic())
@@ -426,8 +431,10 @@ class Transfer:
             self._helpers += 1
             self._group.start_soon(self._guard, lambda piece=piece: self._help(piece))
 
-    def _note_write(self) -> None:
+    def _note_write(self, link: SecureLink) -> None:
         size_bytes = self._size_bytes
+        if self._link_progress.advanced(self.partial.done_bytes, size_bytes=size_bytes):
+            self.links.confirm(link)
         self.events.emit(DownloadProgressed(done_bytes=self.partial.done_bytes, size_bytes=size_bytes))
         if self._checkpoints.begin_if_due():
             self._group.start_soon(self._guard, lambda: self._checkpoints.make(size_bytes=size_bytes))

@@ -151,7 +151,6 @@ def after_answer(state: AllowanceState, reported: AllowanceHeaders, *, sent_at: 
     The state after a reply.
 
     Args:
-        reported: What its headers said.
         sent_at: When its call was sent, as given to `after_sending`.
         at: When the reply arrived.
     """
@@ -194,12 +193,7 @@ def _counted(state: AllowanceState, *, at: float) -> AllowanceState:
 
 
 def after_loss(state: AllowanceState, *, sent_at: float, at: float, was_sent: bool) -> AllowanceState:
-    """
-    The state after a call that got no reply.
-
-    Args:
-        was_sent: Whether it can have reached the service, which then has counted it.
-    """
+    """The state after a call that got no reply."""
     if was_sent:
         return after_answer(state, AllowanceHeaders(), sent_at=sent_at, at=at)
     return _without(state, sent_at)
@@ -214,9 +208,6 @@ def after_refusal(
     The window cannot be shorter than the pause, nor than the time from its beginning to the end of the pause. The first
     such refusal replaces the assumed minute; later ones only lengthen the window. A 429 while calls are left comes from
     another limit of the service: it says nothing about this one, unless its pause is longer than the window.
-
-    Args:
-        reported: The headers of the 429; `after_answer` has processed them already.
     """
     if state.remaining is None:
         return state

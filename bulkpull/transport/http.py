@@ -8,6 +8,7 @@ theirs. Redirects are followed here, because each new address must be checked fi
 
 from __future__ import annotations
 
+import os
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping
@@ -19,7 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
 import anyio
 from anyio import to_thread
 from yarl import URL
@@ -44,8 +44,11 @@ from bulkpull.transport.proxies import Proxies, Proxy
 from bulkpull.transport.proxy_errors import connect_refusal
 from bulkpull.transport.rate_limit import parse_http_date
 from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
-from bulkpull.transport.tls_and_proxy import trusted_certificates
+from bulkpull.transport.trust_store import certificates_read_late, trusted_certificates
 from bulkpull.url_safety import check_address, check_reach, join_address, same_origin
+
+with certificates_read_late():
+    import aiohttp
 
 __all__ = [
     "TRANSFER_TIMEOUTS",
@@ -79,6 +82,9 @@ _HEAD_FIX = (
     "look for a proxy or gateway that adds headers; the request was not retried, because the result would be the same"
 )
 _NETWORK_FIX = "check this machine's network and DNS, the address, and whether a proxy is needed (HTTPS_PROXY)"
+_CONNECT_FIX = (
+    "check host and port of the address, that the service runs there, and whether a proxy is needed (HTTPS_PROXY)"
+)
 _TLS_FIX = "add the authority's certificate by `ca_file`, and check whether a proxy opens the connection"
 
 _OLD_TLS = "the server offers only TLS 1.0 or 1.1, and 1.2 is the oldest safe version"
@@ -164,8 +170,8 @@ _MEANINGS = (
         (aiohttp.ClientConnectorError,),
         NotConnected,
         "no connection",
-        lambda e: e.os_error.strerror or "refused",
-        _NETWORK_FIX,
+        lambda e: os.strerror(e.os_error.errno).lower() if e.os_error.errno else e.os_error.strerror or "refused",
+        _CONNECT_FIX,
     ),
     _Meaning(_NO_ADDRESS, UnsafeAddress, "it is not asked", "its address cannot be used"),
     _Meaning((TimeoutError,), AnswerOverdue, "the reply did not arrive in time"),
@@ -304,7 +310,6 @@ class Http:
 
     Args:
         ca_file: PEM bundle to trust besides the system's.
-        user_agent: How this program introduces itself.
         api_base_url: Where the API is. Links and redirects may not lead closer to this machine than the API is itself;
             without it nothing is refused for that.
         near_hosts: Hosts that links may name all the same (`storage_hosts`).

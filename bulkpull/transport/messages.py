@@ -1,5 +1,5 @@
 """
-HTTP requests and replies as values, their timeouts, and request counts.
+HTTP requests and replies as values, their timeouts, request counts, and the three kinds of error replies.
 
 Headers, forms and URL queries hold secrets, so no repr shows them.
 """
@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,8 +56,6 @@ class Request:
     Attributes:
         url: Sent byte for byte.
         endpoint: The name used in counts and messages: `ScheduledReport`, `token`, `blob`, …
-        json: Sent as a JSON body; excludes `form`.
-        form: Sent as an urlencoded form.
         creates: It makes something new each time it is sent, so it must not be repeated after a doubtful answer.
     """
 
@@ -72,7 +71,8 @@ class Request:
     @property
     def label(self) -> str:
         """The name used in errors: endpoint and host, never the path or the query."""
-        return f"{self.endpoint} ({urlsplit(self.url).netloc.rpartition('@')[2]})"
+        endpoint = "the token endpoint" if self.endpoint == "token" else self.endpoint
+        return f"{endpoint} ({urlsplit(self.url).netloc.rpartition('@')[2]})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +119,22 @@ class RequestCounts:
             "throttled": self.throttled,
             "retried": self.retried,
         }
+
+
+UNKNOWN_TRIES = 3
+"""How often an answer of the token endpoint that no table knows is asked for in all."""
+
+
+class AnswerKind(StrEnum):
+    """
+    What kind of error a reply is.
+
+    Attributes:
+        FINAL: Asking again cannot help; a person has to do something.
+        PASSING: It passes by itself: it is asked again after a pause.
+        UNKNOWN: No table knows it. It is asked again a bounded number of times, then quoted as it came.
+    """
+
+    FINAL = "final"
+    PASSING = "passing"
+    UNKNOWN = "unknown"

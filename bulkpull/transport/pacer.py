@@ -208,12 +208,7 @@ class RateLimiter:
         self._notify()
 
     def throttled(self, retry_after_s: float | None, reported: AllowanceHeaders | None = None) -> None:
-        """
-        Take note of a 429: everyone waits until its pause has passed.
-
-        Args:
-            reported: What the 429 said about the allowance.
-        """
+        """Take note of a 429: everyone waits until its pause has passed."""
         before, at = self._state, self._clock.monotonic()
         if self._refused_since_s is None:
             self._refused_since_s = at

@@ -83,13 +83,7 @@ def _first(named: Mapping[str, str], schemes: tuple[str, ...]) -> Proxy | None:
 
 
 def read_proxy(address: str, *, variable: str) -> Proxy:
-    """
-    Read the value of a proxy variable.
-
-    Raises:
-        SettingsError: It is no address, or a kind of proxy that is not supported; the message names the variable and
-            not the value, which may hold a password.
-    """
+    """Read the value of a proxy variable."""
     if "://" not in address:
         address = f"http://{address}"
     try:

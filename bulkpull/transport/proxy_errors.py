@@ -1,4 +1,4 @@
-"""Error replies of a proxy or gateway, for requests that never reached the service. Pure."""
+"""Error replies of a proxy or gateway, the same before the API, the token endpoint and the storage host (pure)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ _PASSING = frozenset({408, 425, 429})
 
 
 def connect_refusal(status: int, *, label: str) -> ProxyRefused | None:
-    """
-    The error for a reply to CONNECT, which is certainly the proxy's: no byte has reached the host yet.
-
-    Returns:
-        `None` where another try may help.
-    """
+    """The error for a reply to CONNECT, which is certainly the proxy's; `None` where another try may help."""
     if status == _PROXY_ASKS:
         return ProxyRefused(f"{label}: the proxy refuses the credentials")
     if status not in _CLIENT_ERRORS or status in _PASSING:

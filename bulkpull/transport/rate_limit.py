@@ -109,7 +109,6 @@ def after_429(state: PaceState, *, at: float, retry_after_s: float | None, draw:
     The state after a 429.
 
     Args:
-        draw: A random number in [0, 1) that spreads the return of many runs.
         retry_after_s: The pause that the service asked for; an absurd one slows down but stops nobody, since the
             caller that got it gives up.
     """

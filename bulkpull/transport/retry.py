@@ -156,7 +156,6 @@ class Retrier:
     Args:
         budget: Shared by everything that retries within a run.
         random: Gives numbers in [0, 1); it spreads the retries of many callers.
-        tally: Counts the retries for the manifest.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,8 @@ def test_a_manifest_shows_itself_in_a_line() -> None:
     manifest = Manifest(
         run_id="20261123T020000Z-abcdef",
         status="partial",
-        started_at="",
-        finished_at="",
+        started_at=datetime(2026, 11, 23, 2, tzinfo=UTC),
+        finished_at=datetime(2026, 11, 23, 3, tzinfo=UTC),
         tool=Tool(version="1"),
         api_base_url="",
         requests=Requests(),
@@ -165,6 +166,29 @@ def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
     ):
         with pytest.raises(bulkpull.SettingsError, match="is no output folder: it is a file"):
             read()
+
+
+@pytest.mark.case("L11")
+def test_a_folder_that_is_not_there_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    for read in (
+        lambda: bulkpull.scan("typo", "Profile"),
+        lambda: bulkpull.sync.status("typo"),
+        lambda: bulkpull.sync.verify("typo"),
+        lambda: bulkpull.connect_sql("typo"),
+    ):
+        with pytest.raises(bulkpull.SettingsError, match=f"there is no folder {tmp_path / 'typo'}"):
+            read()
+    assert not (tmp_path / "typo").exists()
+
+
+def test_an_error_of_the_python_api_names_arguments_and_no_options(tmp_path: Path) -> None:
+    with pytest.raises(bulkpull.SettingsError) as refused:
+        bulkpull.sync.export(output=tmp_path, datasets="Profile", until="2026-02-01", settings=bulkpull.Settings())
+
+    assert refused.value.fix == 'give the start of the window: `since="2026-01-01"`'
+    assert str(refused.value) == refused.value.reason
 
 
 @pytest.mark.case("L11")

@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 import bulkpull
 from bulkpull.cli import app
 from bulkpull.errors import BulkpullError
-from bulkpull.output.cleanup import README, clean_up, write_views
-from bulkpull.output.manifest import Current, CurrentSnapshot
+from bulkpull.output.cleanup import clean_up, readme, write_views
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.store import LocalStore
 from bulkpull.output.views import MARK, script_of, views_of
 
@@ -91,7 +91,7 @@ def test_the_files_of_current_json_have_no_column_more_than_latest_where_paths_a
 
     assert plain == ["MPNId", "Rows"] == pl.scan_parquet(files, hive_partitioning=False).collect_schema().names()
     assert set(guessed) - set(plain) == {"run"}
-    assert "hive_partitioning = false" in README
+    assert "hive_partitioning = false" in readme(has_links=True)
 
 
 def test_a_name_with_quotes_is_one_name() -> None:
@@ -150,7 +150,10 @@ def test_show_tables_can_be_written_too_and_names_nothing_else(output: Path) -> 
     ("query", "words"),
     [
         ("SELEC 1", "syntax error at or near"),
-        ("SELECT * FROM Nowhere", "Table with name Nowhere does not exist"),
+        (
+            "SELECT * FROM Nowhere",
+            "does not exist! fix: correct the query; published in this folder: AzureUsage, Profile",
+        ),
         ("SELECT 1; SELECT 2", "one query is taken, and 2 were given"),
         ("", "one query is taken, and 0 were given"),
         ("COPY Profile TO 'x.csv'", "this statement is not a query: COPY"),
@@ -169,7 +172,9 @@ def test_what_does_not_read_is_refused_in_a_sentence(query: str, words: str, for
 
 
 def test_a_folder_without_data_and_a_damaged_snapshot_are_told(output: Path, tmp_path: Path) -> None:
-    assert "nothing is published" in run(tmp_path / "none", "SELECT 1").stderr
+    assert f"there is no folder {tmp_path / 'none'}" in run(tmp_path / "none", "SELECT 1").stderr
+    (tmp_path / "empty").mkdir()
+    assert "nothing is published" in run(tmp_path / "empty", "SELECT 1").stderr
     next((output / "datasets" / "Profile").rglob("*.parquet")).unlink()
 
     with pytest.raises(BulkpullError, match=r"the snapshot of Profile .* is no longer complete"):

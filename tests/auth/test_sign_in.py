@@ -16,7 +16,7 @@ from support import EventRecorder, FakeClock
 
 from bulkpull.auth import TokenEntry, open_token_cache, token_fingerprint
 from bulkpull.auth.grants import Grant
-from bulkpull.auth.sign_in import choose_grant, prepare_sign_in
+from bulkpull.auth.sign_in import choose_grant, describe_sign_in, prepare_sign_in
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.insights.connect import Connection, connected
@@ -186,6 +186,47 @@ async def test_a_person_who_signed_in_needs_neither_secret_nor_token_in_the_sett
         kept(with_password, service.simulator.scenario.refresh_token, public=True)
         sign_in = await prepare_sign_in(with_password, events=EventRecorder().hub, clock=FakeClock())
         assert (sign_in.grant, sign_in.credentials.client_secret) == (Grant.REFRESH_TOKEN, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "description"),
+    [
+        ({"client_secret": "s", "username": "u", "password": "p"}, "the password of u"),
+        ({"client_secret": "s"}, "the application itself, without a user"),
+        ({"client_secret": "s", "refresh_token": "r"}, "`refresh_token` of the settings"),
+        ({"grant": "azure"}, "the identity of this machine in Azure (`grant` is azure)"),
+    ],
+)
+async def test_a_sign_in_is_described_by_what_it_uses(tmp_path: Path, given: dict[str, str], description: str) -> None:
+    settings = Settings(tenant_id="t", client_id="c", token_cache=str(tmp_path), **given)
+
+    assert await describe_sign_in(settings) == description
+
+
+async def test_a_secret_that_the_stored_sign_in_does_not_need_is_said_to_be_unchecked(tmp_path: Path) -> None:
+    settings = Settings(tenant_id="t", client_id="c", client_secret="wrong", token_cache=str(tmp_path / "tokens"))
+    kept(settings, "x-token", public=True)
+
+    described = await describe_sign_in(settings)
+
+    assert "that `bulkpull auth login` stored" in described
+    assert described.endswith("; `client_secret` is not sent, and so not checked")
+
+
+async def test_a_sign_in_without_the_username_that_is_set_now_is_named(tmp_path: Path) -> None:
+    settings = Settings(tenant_id="t", client_id="c", token_cache=str(tmp_path / "tokens"))
+    with pytest.raises(AuthError, match=r"for tenant t, client c: .*holds no sign-in for them"):
+        await choose_grant(settings)
+    kept(settings, "x-token", public=True)
+    other = settings.model_copy(update={"username": "other@contoso.example", "grant": "refresh_token"})
+
+    with pytest.raises(AuthError) as refused:
+        await choose_grant(other)
+
+    assert refused.value.what == "credentials are missing for tenant t, client c, user other@contoso.example"
+    assert "the token cache has only a sign-in of" in (refused.value.why or "")
+    assert (refused.value.why or "").endswith("made without `username`")
+    assert (refused.value.fix or "").startswith("unset `username` to use that sign-in; or sign in once by")
 
 
 async def test_a_cache_that_cannot_be_read_is_named_where_it_is_all_there_is(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ from bulkpull.errors import (
     UnsafeAddress,
 )
 from bulkpull.redact import redact
-from bulkpull.transport.answer_kinds import UNKNOWN_TRIES, AnswerKind
 from bulkpull.transport.http import Http
+from bulkpull.transport.messages import UNKNOWN_TRIES, AnswerKind
 from bulkpull.transport.rate_limit import spread
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import socket
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +18,10 @@ from bulkpull.checks.result import CheckResult, CheckStatus
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.output.atomic_files import RESERVE_BYTES
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.lock import find_writer, locked
-from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.store import LocalStore
 
 RUN = "20261123T013000Z-0000aa"
@@ -41,14 +42,15 @@ async def look(output: Path) -> dict[str, CheckResult]:
 
 async def write_run(output: Path, *, reports: int = 0, downloaded_bytes: int = 0) -> None:
     """A complete run that ended half an hour ago."""
-    at = iso_utc(START - timedelta(minutes=30))
+    began = START - timedelta(minutes=30)
+    at = iso_utc(began)
     private = output / ".bulkpull"
     private.mkdir(parents=True, exist_ok=True)
     async with opened_ledger(private) as ledger:
-        await ledger.begin_run(RUN, request={}, at=at)
+        await ledger.begin_run(RUN, request={}, at=began)
         for _ in range(reports):
-            await ledger.note(RUN, dataset="Profile", step="report", facts={}, at=at)
-        await ledger.end_run(RUN, status="complete", summary={"complete": 1}, at=at)
+            await ledger.note(RUN, dataset="Profile", facts=ReportFacts("r"), at=began)
+        await ledger.end_run(RUN, status="complete", summary={"complete": 1}, at=began)
     record = {"dataset": "Profile", "status": "complete", "downloaded_bytes": downloaded_bytes}
     record["files"] = [{"path": "x", "rows": 1, "bytes": 1_000_000, "sha256": ""}]
     manifest = {"run_id": RUN, "status": "complete", "started_at": at, "finished_at": at, "api_base_url": "https://x"}
@@ -123,7 +125,7 @@ async def test_before_the_first_export_the_twenty_are_expected_to_take_some_room
 
 async def test_the_holder_of_the_lock_is_named_and_is_no_trouble(tmp_path: Path) -> None:
     assert "free" in (await look(tmp_path))["lock"].message
-    async with locked(tmp_path / ".bulkpull", since="2026-11-23T01:00:00Z"):
+    async with locked(tmp_path / ".bulkpull", since=datetime(2026, 11, 23, 1, tzinfo=UTC)):
         held = (await look(tmp_path))["lock"]
     free = (await look(tmp_path))["lock"]
 

@@ -39,7 +39,7 @@ def test_good_credentials_are_told_step_by_step(serve: Serve, command: Command) 
     names = [line.split()[2] for line in outcome.out.splitlines() if line.startswith("✓")]
     first = ["credentials", "files", "token", "proxy", "service", "token"]
     assert names == [*first, "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
-    assert "complete for the grant password" in outcome.out
+    assert "signs in by the password of user@contoso.example" in outcome.out
     assert "client_secret: BULKPULL_CLIENT_SECRET" in " ".join(outcome.out.split())
     assert "3 of the 20 are offered" in outcome.out
     assert outcome.out.endswith("all checks passed\n")
@@ -89,8 +89,13 @@ def test_without_credentials_the_missing_ones_are_named(person: Simulator, comma
     outcome = command("auth", "check")
 
     assert outcome.code == 4
-    assert "BULKPULL_REFRESH_TOKEN" in outcome.out
-    assert "`bulkpull auth login`" in outcome.out
+    shown = " ".join(outcome.out.split())
+    assert (
+        f"credentials are missing for tenant {person.scenario.tenant_id}, client {person.scenario.client_id}:" in shown
+    )
+    assert "BULKPULL_REFRESH_TOKEN" in shown
+    assert "sign in once by `bulkpull auth login`" in shown
+    assert shown.count("fix:") == 1
     assert not [call for call in person.calls if call.endpoint == "token" and call.method == "POST"]
 
 

@@ -7,9 +7,8 @@ import json
 import pytest
 import typer
 
-from bulkpull.cli.errors import print_error, report_errors
+from bulkpull.cli.errors import print_error, report_errors, wrapped
 from bulkpull.cli.options import CommonOptions, LogFormat, LogLevel
-from bulkpull.cli.wrapping import wrapped
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble, LedgerError, OutputLocked, QueryError, SettingsError
 from bulkpull.redact import register_secret
 
@@ -37,6 +36,12 @@ def test_each_error_ends_the_command_with_the_exit_status_of_the_contract(error:
     with pytest.raises(typer.Exit) as ended, report_errors(CommonOptions()):
         raise error
     assert ended.value.exit_code == code
+
+
+def test_an_interrupted_command_that_is_no_run_speaks_of_nothing_to_resume(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(KeyboardInterrupt(), CommonOptions())
+
+    assert capsys.readouterr().err == "error: interrupted\nfix:   run the same command again\n"
 
 
 def test_an_error_is_told_in_three_lines(capsys: pytest.CaptureFixture[str]) -> None:

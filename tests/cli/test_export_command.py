@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 from command_line import SMALL, Command, Outcome, Serve, small
 
+from bulkpull.cli.signals import run_interruptibly
 from bulkpull.output.lock import locked
 from bulkpull.simulator import Fault
 
@@ -161,7 +163,7 @@ def test_a_user_without_the_role_gets_4_and_is_told_once(command: Command, serve
 @pytest.mark.fault(2)
 def test_a_folder_that_another_run_writes_to_gives_5_and_names_it(command: Command, serve: Serve) -> None:
     serve(SMALL)
-    held = locked(Path("data/.bulkpull"), since="2026-11-23T02:04:05Z")
+    held = locked(Path("data/.bulkpull"), since=datetime(2026, 11, 23, 2, 4, 5, tzinfo=UTC))
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(held):
         outcome = command("export", "Profile", "--output", "data", "--json")
     assert (outcome.code, outcome.json()["exit"]) == (5, 5)
@@ -273,3 +275,19 @@ def test_a_demo_takes_no_address_and_no_credential_from_the_environment(
     assert outcome.code == 0
     assert outcome.json()["api_base_url"].startswith("http://127.0.0.1:")
     assert list(Path("demo/latest/Profile").glob("*.parquet"))
+
+
+def test_a_signal_after_the_end_of_a_run_does_not_call_it_interrupted(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(SMALL)
+
+    def interrupted_late(*arguments: Any, **options: Any) -> bool:
+        run_interruptibly(*arguments, **options)
+        return True
+
+    monkeypatch.setattr("bulkpull.cli.run_display.run_interruptibly", interrupted_late)
+    outcome = command("export", "Profile", "--output", "data")
+
+    assert outcome.code == 0
+    assert "interrupted" not in outcome.err

@@ -13,7 +13,7 @@ import pytest
 from command_line import Command, start_program
 
 from bulkpull.config.settings import Settings
-from bulkpull.config.template import USES, secrets, settings_text
+from bulkpull.config.template import PURPOSES, USES, secrets, settings_text
 
 CONFIG = Path(__file__).parent.parent.parent / "config"
 READY = {"full": "full-export.toml", "nightly": "nightly.toml", "benchmark": "benchmark.toml"}
@@ -24,11 +24,20 @@ def written(file: Path = FILE) -> dict[str, Any]:
     return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
-def test_what_is_set_is_shown(command: Command) -> None:
-    shown = command("init", "--tenant-id", "contoso.example").err.partition("written:")[0]
+def test_what_is_set_is_shown_with_its_purpose_and_the_default_that_it_replaces(command: Command) -> None:
+    shown = command("init", "--use", "full", "--tenant-id", "contoso.example").err.partition("written:")[0]
 
     for name, value in ({**USES["full"], "tenant_id": "contoso.example"}).items():
-        assert f"  {name} = {json.dumps(value)}\n" in shown
+        assert f"  {name} = {json.dumps(value)}" in shown
+    assert f"settings for: full ({PURPOSES['full']})" in shown
+    assert "keep_raw = true  # default: false\n" in shown
+    assert 'timespan = "widest"  # default: the widest up to LAST_6_MONTHS\n' in shown
+    assert 'tenant_id = "contoso.example"\n' in shown
+    assert 'output = "bulkpull-data"\n' in shown
+
+
+def test_every_use_says_what_it_is_for() -> None:
+    assert PURPOSES.keys() == USES.keys()
 
 
 def test_what_the_environment_overrides_is_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,8 +45,9 @@ def test_what_the_environment_overrides_is_named(command: Command, monkeypatch: 
 
     outcome = command("init", "--tenant-id", "contoso.example")
 
-    assert "note:    BULKPULL_TENANT_ID in the environment is used instead of the file's value" in outcome.err
+    assert "note:    from the environment, in place of the file's value: BULKPULL_TENANT_ID\n" in outcome.err
     assert "fabrikam.example" not in outcome.err
+    assert "note:" not in command("init", "--tenant-id", "fabrikam.example", "--force").err
 
 
 @pytest.mark.parametrize("use", USES)
@@ -52,16 +62,31 @@ def test_without_a_terminal_nothing_is_asked_and_the_file_loads(command: Command
     assert "next:" in outcome.err
 
 
-def test_without_any_option_it_is_a_full_export_with_what_is_missing_named(command: Command) -> None:
+def test_without_any_option_every_setting_keeps_its_default_and_no_secret_is_asked_for(command: Command) -> None:
     outcome = command("init")
 
     assert outcome.code == 0
-    assert written() == USES["full"]
-    for variable in ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN"):
-        assert f"BULKPULL_{variable}" in outcome.err
+    assert written() == {"output": "bulkpull-data"}
+    assert Settings.load() == Settings()
+    assert "set:     `tenant_id` and `client_id` in bulkpull.toml" in outcome.err
+    assert "bulkpull auth login\n" in outcome.err
+    assert "SECRET" not in outcome.err
+    assert "REFRESH_TOKEN" not in outcome.err
 
 
-@pytest.mark.parametrize("use", USES)
+def test_where_the_environment_has_a_secret_no_sign_in_is_asked_for(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BULKPULL_CLIENT_SECRET_FILE", "canary-file")
+
+    outcome = command("init")
+
+    assert "sign in: by BULKPULL_CLIENT_SECRET_FILE of the environment" in outcome.err
+    assert "auth login" not in outcome.err
+    assert "canary" not in outcome.err
+
+
+@pytest.mark.parametrize("use", READY)
 def test_the_uses_are_those_of_the_ready_files(use: str) -> None:
     assert tomllib.loads((CONFIG / READY[use]).read_text(encoding="utf-8")) == USES[use]
 
@@ -70,8 +95,9 @@ def test_a_slip_in_the_environment_does_not_keep_the_file_from_being_written(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BULKPULL_RETAIN_RUNS", "many")
+    monkeypatch.setenv("BULKPULL_OUTPTU", "data")
 
-    assert command("init").code == 0
+    assert command("init", "--use", "full").code == 0
     assert written() == USES["full"]
 
 
@@ -137,6 +163,6 @@ def test_on_a_terminal_what_is_not_given_is_asked_and_no_secret_ever(tmp_path: P
     assert process.wait() == 0
     assert written(tmp_path / FILE) == {**USES["nightly"], "tenant_id": "contoso.example", "client_id": "app"}
     questions = [line for line in reported.decode().splitlines() if ": " in line and "next" not in line]
-    assert any("What for (full, nightly, benchmark)" in line for line in questions)
-    assert "one of: full, nightly, benchmark" in reported.decode()
-    assert not any("secret" in line.casefold() for line in questions if "environment" not in line)
+    assert any("What for (standard, full, nightly, benchmark)" in line for line in questions)
+    assert "one of: standard, full, nightly, benchmark" in reported.decode()
+    assert not any("secret" in line.casefold() for line in questions if "no secret" not in line)

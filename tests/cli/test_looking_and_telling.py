@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_a_look_at_no_run_is_wrong_usage(command: Command, serve: Serve) -> None
 
 def test_what_a_run_has_published_is_not_waited_for() -> None:
     def step(dataset: str, name: str, **facts: str) -> StepEntry:
-        return StepEntry(dataset=dataset, step=name, facts=facts, at="2026-11-23T02:00:00Z")
+        return StepEntry(dataset=dataset, step=name, facts=facts, at=datetime(2026, 11, 23, 2, tzinfo=UTC))
 
     steps = [step("A", "report", report_id="r-1"), step("B", "report", report_id="r-2"), step("A", "published")]
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from command_line import QUICK, SMALL, Command, Outcome, Serve, small, start_program
 
+from bulkpull.config.settings import Settings
+from bulkpull.errors import NotConnected
 from bulkpull.simulator import ColumnDrift, Fault, Simulator
 
 TEXT = "SELECT CustomerName, Month FROM OfficeUsage"
@@ -40,6 +42,27 @@ def scheduled() -> dict[str, Any]:
 
 def narrow(outcome: Outcome) -> bool:
     return max(map(len, outcome.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(("given", "tries"), [({}, 4), ({"BULKPULL_REQUEST_ATTEMPTS": "9"}, 9)])
+def test_a_person_waits_for_four_tries_of_a_call_unless_the_setting_says_otherwise(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], tries: int
+) -> None:
+    serve(SMALL)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    used: list[int] = []
+
+    def refuse(*, settings: Settings, **others: object) -> None:
+        del others
+        used.append(settings.request_attempts)
+        raise NotConnected("x (contoso.example): no connection")
+
+    monkeypatch.setattr("bulkpull.insights.connect.connected", refuse)
+    outcome = command("datasets")
+
+    assert (outcome.code, used) == (1, [tries])
+    assert "resume" not in outcome.err
 
 
 # Queries

@@ -308,9 +308,15 @@ def ours(run_id: str, **more: Any) -> Report:
 )
 def test_orphans_are_old_one_off_reports_of_ours_that_no_run_waits_for(report: Report, is_orphan: bool) -> None:
     runs = [
-        RunEntry(ALIVE, "2026-11-22T03:00:00Z", {}, status=None),
-        RunEntry(DEAD, "2026-11-18T02:00:00Z", {}, status=None),
-        RunEntry(LONG, "2026-11-18T03:00:00Z", {}, status=None, active_at="2026-11-22T20:00:00Z"),
+        RunEntry(ALIVE, datetime(2026, 11, 22, 3, tzinfo=UTC), {}, status=None),
+        RunEntry(DEAD, datetime(2026, 11, 18, 2, tzinfo=UTC), {}, status=None),
+        RunEntry(
+            LONG,
+            datetime(2026, 11, 18, 3, tzinfo=UTC),
+            {},
+            status=None,
+            active_at=datetime(2026, 11, 22, 20, tzinfo=UTC),
+        ),
     ]
 
     assert find_orphans([report], runs=runs, older_than=2 * DAY, now=NOW) == ([report] if is_orphan else [])

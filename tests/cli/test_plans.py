@@ -47,10 +47,10 @@ def rows_of(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
         ([("export", *DATASETS)], {"order_report"}),
         ([("export", *DATASETS), ("export", *DATASETS)], {"order_report"}),
         ([("nightly", *DATASETS)], {"order_report"}),
-        ([("nightly", *DATASETS), ("nightly", *DATASETS)], {"keep"}),
+        ([("nightly", *DATASETS), ("nightly", *DATASETS)], {"skip"}),
         ([("export", *DATASETS, "--submit-only"), ("export", *DATASETS)], {"collect_report"}),
         ([("export", *DATASETS, "--submit-only"), ("export", DATASETS[1])], {"collect_report"}),
-        ([("nightly", *DATASETS), ("nightly", *DATASETS, "--timespan", "LAST_MONTH")], {"order_report", "keep"}),
+        ([("nightly", *DATASETS), ("nightly", *DATASETS, "--timespan", "LAST_MONTH")], {"order_report", "skip"}),
     ],
     ids=["first", "again", "first night", "second night", "submitted", "submitted by another run", "another span"],
 )

@@ -69,6 +69,35 @@ print([name for name in {NOT_IN_THE_PARENT!r} if name in sys.modules])
     assert (found.stdout, found.stderr) == ("[]\n", "")
 
 
+# A night without news fetches and converts nothing; nobody asked it for metrics.
+NOT_WITHOUT_NEWS = (
+    "polars",
+    "prometheus_client",
+    "bulkpull.transfer",
+    "bulkpull.pipeline.dataset",
+    "bulkpull.pipeline.steps.converter_process",
+)
+
+
+def test_a_night_without_news_loads_nothing_that_fetches_or_converts(serve: Serve, tmp_path: Path) -> None:
+    program = f"""
+import sys
+from bulkpull.cli import run
+assert run(["nightly", "Profile", "--quiet"]) == 0
+print([name for name in {NOT_WITHOUT_NEWS!r} if name in sys.modules])
+"""
+    simulator = serve(SMALL)
+    first, second = (
+        subprocess.run(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", program],
+            env=os.environ | simulator.environment | QUICK, cwd=tmp_path, capture_output=True, text=True, check=False,
+        )
+        for _ in range(2)
+    )  # fmt: skip
+    assert "bulkpull.pipeline.dataset" in first.stdout
+    assert (second.stdout, second.stderr) == ("[]\n", "")
+
+
 @pytest.mark.parametrize("asked_by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.fault(93, 103)
 @pytest.mark.case("L6")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -225,7 +226,7 @@ def test_a_preview_that_takes_too_long_is_no_failure(command: Command, serve: Se
 def test_there_are_no_runs_before_the_first_and_looking_makes_no_folder(command: Command) -> None:
     outcome = command("runs", "list", "--output", "data")
     assert (outcome.code, outcome.out) == (0, "")
-    assert outcome.err == "no runs yet in data\n"
+    assert outcome.err == f"no runs yet in {Path('data').absolute()}\n"
     assert command("runs", "list", "--output", "data", "--json").json()["runs"] == []
     assert not Path("data").exists()
 
@@ -238,7 +239,7 @@ def test_the_list_of_runs_is_bounded_and_says_how_to_see_all(command: Command, t
         async with opened_ledger(tmp_path / ".bulkpull") as ledger:
             for number in range(25):
                 run_id = f"20261123T0200{number:02}Z-abcdef"
-                await ledger.begin_run(run_id, request={}, at=f"2026-11-23T02:00:{number:02}Z")
+                await ledger.begin_run(run_id, request={}, at=datetime(2026, 11, 23, 2, 0, number, tzinfo=UTC))
 
     anyio.run(fill)
 

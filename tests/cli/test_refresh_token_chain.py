@@ -13,11 +13,14 @@ from pathlib import Path
 
 import pytest
 from command_line import Serve, finish, small, start_program
+from warm_programs import WARM
 
 from bulkpull.simulator import Simulator
 
 # The program, which is killed as soon as a rotated refresh token is durable, and before anything was done with it.
-KILLED_ONCE_KEPT = """
+KILLED_ONCE_KEPT = (
+    WARM
+    + """
 import os
 from bulkpull.auth import TokenRotation
 
@@ -31,6 +34,7 @@ TokenRotation.store = store_and_die
 from bulkpull.cli import main
 main()
 """
+)
 
 
 def environment_of(simulator: Simulator, folder: Path) -> dict[str, str]:

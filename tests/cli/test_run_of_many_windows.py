@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bulkpull.cli.run_details import LedgerFacts, describe, run_lines
-from bulkpull.clock import iso_utc
 from bulkpull.output.ledger import RunEntry, StepEntry
 
 BEGAN = datetime(2026, 11, 23, 2, tzinfo=UTC)
@@ -18,14 +17,14 @@ A_SCREEN = 24
 @pytest.mark.case("W17")
 def test_three_hundred_windows_fit_on_a_screen() -> None:
     steps = [
-        StepEntry("AzureUsage", step, iso_utc(at), {"mark": f"{number:012x}", "rows": number})
+        StepEntry("AzureUsage", step, at, {"mark": f"{number:012x}", "rows": number})
         for number in range(WINDOWS)
         for step, at in [
             (step, BEGAN + timedelta(seconds=10 * number + place))
             for place, step in enumerate(("report", "execution", "downloaded", "converted"))
         ]
     ]
-    entry = RunEntry("20261123T020000Z-abcdef", iso_utc(BEGAN), {"datasets": ["azureusage"]}, status="complete")
+    entry = RunEntry("20261123T020000Z-abcdef", BEGAN, {"datasets": ["azureusage"]}, status="complete")
 
     lines = run_lines(describe(entry.run_id, LedgerFacts(entry, steps=steps), None))
 

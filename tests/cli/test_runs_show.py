@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from command_line import Command, Serve, small
 from published import NOW, files_under, lost, publish, run_id_of, write_manifest
 
 from bulkpull.catalog import load_catalog
+from bulkpull.cli.run_details import LedgerFacts, describe
 from bulkpull.clock import iso_utc
-from bulkpull.output.ledger import Ledger, opened_ledger
+from bulkpull.output.ledger import Ledger, RunEnding, opened_ledger
+from bulkpull.output.ledger_facts import PublicationFacts, ReportFacts
 from bulkpull.simulator import Fault
 
 OUT = Path("data")
@@ -21,8 +23,12 @@ RUN = run_id_of(NOW - timedelta(hours=1))
 BEGUN = NOW - timedelta(hours=1)
 
 
+def after(seconds: float) -> datetime:
+    return BEGUN + timedelta(seconds=seconds)
+
+
 def at(seconds: float) -> str:
-    return iso_utc(BEGUN + timedelta(seconds=seconds))
+    return iso_utc(after(seconds))
 
 
 def write_ledger(write: Any) -> None:
@@ -38,9 +44,9 @@ def write_ledger(write: Any) -> None:
 
 async def cut_off(ledger: Ledger) -> None:
     """A run that made a report and was stopped."""
-    await ledger.begin_run(RUN, request={"datasets": ["profile"], "timespan": None}, at=at(0))
-    await ledger.note(RUN, dataset="Profile", step="report", facts={"report_id": "r-1", "query_id": "q-1"}, at=at(2))
-    await ledger.end_run(RUN, status="interrupted", summary={"failed": 1}, at=at(10))
+    await ledger.begin_run(RUN, request={"datasets": ["profile"], "timespan": None}, at=after(0))
+    await ledger.note(RUN, dataset="Profile", facts=ReportFacts("r-1", "q-1"), at=after(2))
+    await ledger.end_run(RUN, status="interrupted", summary={"failed": 1}, at=after(10))
 
 
 async def carried_on(ledger: Ledger) -> None:
@@ -48,9 +54,18 @@ async def carried_on(ledger: Ledger) -> None:
     await cut_off(ledger)
     record = publish(OUT, "Profile", run_id=RUN)
     write_manifest(OUT, record, run_id=RUN, took=timedelta(seconds=90))
-    await ledger.resume_run(RUN, at=at(60))
-    await ledger.note(RUN, dataset="Profile", step="published", facts={"record": record.model_dump()}, at=at(80))
-    await ledger.end_run(RUN, status="complete", summary={"complete": 1}, at=at(90))
+    await ledger.resume_run(RUN, at=after(60))
+    await ledger.note(RUN, dataset="Profile", facts=PublicationFacts(record), at=after(80))
+    await ledger.end_run(RUN, status="complete", summary={"complete": 1}, at=after(90))
+
+
+def test_what_an_interruption_left_is_unfinished_and_not_failed(tmp_path: Path) -> None:
+    """The summary of the run says the same."""
+    manifest = write_manifest(tmp_path, lost("Profile", reason="the run was interrupted"), run_id=RUN)
+
+    details = describe(RUN, LedgerFacts(endings=[RunEnding(after(10), "interrupted", {})]), manifest)
+
+    assert [pull["status"] for pull in details["datasets"]] == ["unfinished"]
 
 
 def shown(command: Command, *more: str) -> Any:
@@ -117,7 +132,7 @@ def test_a_run_that_was_taken_up_again_tells_how_it_ended_each_time(command: Com
 
 
 async def _resume(ledger: Ledger) -> None:
-    await ledger.resume_run(RUN, at=at(60))
+    await ledger.resume_run(RUN, at=after(60))
 
 
 def test_a_run_that_is_under_way_or_was_killed_is_shown_from_the_ledger_alone(command: Command) -> None:
@@ -170,7 +185,7 @@ def test_a_folder_without_runs_says_so(command: Command) -> None:
     outcome = command("runs", "show", "--output", "data")
 
     assert (outcome.code, outcome.out) == (2, "")
-    assert "there are no runs in data" in outcome.err
+    assert f"there are no runs in {Path('data').absolute()}" in outcome.err
     assert not OUT.exists()
 
 

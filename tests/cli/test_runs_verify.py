@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from command_line import SMALL, Command, Serve
 from published import NOW, files_under, publish, run_id_of, write_manifest
 
 from bulkpull.output.atomic_files import replace_symlink, write_json
+from bulkpull.output.current import Current
 from bulkpull.output.integrity import damaged_snapshots
 from bulkpull.output.ledger import opened_ledger
-from bulkpull.output.manifest import Current
+from bulkpull.output.ledger_facts import PublicationFacts
+from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Verifier
 
@@ -227,8 +229,10 @@ async def _note(run_id: str, record: dict[str, Any]) -> None:
     private = OUT / ".bulkpull"
     private.mkdir()
     async with opened_ledger(private) as ledger:
-        await ledger.begin_run(run_id, request={}, at="2026-11-23T02:00:00Z")
-        await ledger.note(run_id, dataset="Profile", step="published", facts={"record": record}, at="2026")
+        at = datetime(2026, 11, 23, 2, tzinfo=UTC)
+        await ledger.begin_run(run_id, request={}, at=at)
+        facts = PublicationFacts(DatasetRecord.model_validate(record))
+        await ledger.note(run_id, dataset="Profile", facts=facts, at=at)
 
 
 def test_what_a_run_publishes_meanwhile_is_looked_at_instead_and_is_no_trouble(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from certificates import PASSPHRASE, made
 from command_line import QUICK, Outcome, Serve, small
+from warm_programs import WARM
 
 from bulkpull.simulator import Fault, Simulator
 from bulkpull.simulator.signed_links import LinkSigner
@@ -34,9 +35,11 @@ SECRETS = {
 # What a careless service could say: it repeats what it was told.
 ECHO = " ".join(f"you sent {name}: {value}" for name, value in SECRETS.items())
 # The program under a host that logs everything of everybody, as an application around the Python API may do.
-LOUD = "import logging; logging.basicConfig(level=logging.DEBUG); from bulkpull.cli import main; main()"
+LOUD = f"{WARM}import logging; logging.basicConfig(level=logging.DEBUG); from bulkpull.cli import main; main()"
 # The program with a defect: an exception whose text and traceback hold secrets, in every pull or before there is one.
-CRASHING = """
+CRASHING = (
+    WARM
+    + """
 import os
 from bulkpull.insights.client import InsightsClient
 
@@ -49,14 +52,18 @@ InsightsClient.METHOD = crash
 from bulkpull.cli import main
 main()
 """
+)
 # The program with pauses that take no time: what is waited for is on this machine.
-HURRIED = """
+HURRIED = (
+    WARM
+    + """
 from bulkpull.transfer import signed_link
 signed_link.FRESH_LINK_PAUSES_S = (0.01,) * len(signed_link.FRESH_LINK_PAUSES_S)
 signed_link.LOOK_PAUSES_S = (0.01,) * len(signed_link.LOOK_PAUSES_S)
 from bulkpull.cli import main
 main()
 """
+)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from command_line import SMALL, Command, Serve
 from published import NOW, files_under, lost, publish, run_id_of, write_manifest
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.durations import read_span
+from bulkpull.cli.options import read_span
 from bulkpull.output.freshness import find_freshness
 from bulkpull.output.store import LocalStore
 
@@ -160,8 +160,11 @@ def test_where_nothing_was_ever_published_one_sentence_says_so_and_no_folder_is_
 
     assert (outcome.code, outcome.out) == (3, "")
     assert outcome.err.startswith(f"error: nothing is published in {OUT.absolute()} yet")
-    assert command("status", "--output", "data").code == 0
-    assert command("status", "--output", "data", "--json").json()["datasets"] == []
+    sentence = f"nothing is published in {OUT.absolute()} yet: there is no such folder\n"
+    for arguments in ((), ("--json",)):
+        outcome = command("status", "--output", "data", *arguments)
+        assert (outcome.code, outcome.err) == (0, sentence)
+    assert outcome.json()["datasets"] == []
     assert not OUT.exists()
 
 

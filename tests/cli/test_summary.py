@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shlex
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.run_summary import Invocation, invocation_path, print_summary
+from bulkpull.cli.summary import Invocation, invocation_path, print_summary
 from bulkpull.errors import BulkpullError
 from bulkpull.observability.failures import group_by_reason
 from bulkpull.output.manifest import (
@@ -44,8 +45,8 @@ def _manifest(*records: DatasetRecord, interrupted: bool = False) -> Manifest:
     return Manifest(
         run_id="20261123T020405Z-0a1b2c",
         status=status_of(list(records)),
-        started_at="2026-11-23T02:04:05Z",
-        finished_at="2026-11-23T02:14:05Z",
+        started_at=datetime(2026, 11, 23, 2, 4, 5, tzinfo=UTC),
+        finished_at=datetime(2026, 11, 23, 2, 14, 5, tzinfo=UTC),
         tool=Tool(version="0"),
         api_base_url="https://api.contoso.example",
         requests=Requests(total=67),

@@ -17,7 +17,8 @@ from bulkpull import errors
 from bulkpull.cli import app
 from bulkpull.cli.errors import INTERRUPTED
 from bulkpull.config.settings import Settings
-from bulkpull.output.manifest import Current, DatasetRecord, Manifest
+from bulkpull.output.current import Current
+from bulkpull.output.manifest import DatasetRecord, Manifest
 
 TESTS = Path(__file__).parent.parent
 CONTRACT_OPTIONS = {

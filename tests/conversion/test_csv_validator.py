@@ -204,6 +204,22 @@ def test_nul_characters_are_counted() -> None:
     assert checked(b"a\0,\0\nb,c\n")[0].nul_bytes == 2
 
 
+@pytest.mark.behaviour(139)
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b'a,""\n', True),
+        (b'"",b\n', True),
+        (b"x" * 62 + b',""\n', True),  # across a word of the bitmaps
+        (b'a,"b"\n', False),
+        (b'"a ""b""",c\n', False),
+        (b"a,\n", False),
+    ],
+)
+def test_a_batch_with_a_field_that_is_empty_within_quotes_says_so(data: bytes, expected: bool) -> None:
+    assert checked(data)[0].quotes_empty is expected
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 @pytest.mark.parametrize(
     ("data", "header", "rest"),

@@ -112,6 +112,25 @@ def test_an_amount_is_the_number_that_python_reads_from_the_same_text(values: li
 
 
 @pytest.mark.fault(88, 89)
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["1.25", "-3.50", "+0.10"],  # as many digits everywhere
+        ["123.45", "6.", "78.9"],
+        ["1.1234567", "0.0000001"],
+        ["1.5000000", "2.2500000"],  # more digits than the type has, all of them zeros
+        ["1.25", None, "17"],
+        [".5", "17", "123456789012345678"],
+    ],
+)
+def test_however_many_digits_amounts_have_none_is_rounded(values: list[str | None]) -> None:
+    taken, reported = narrowed(ColumnType.DECIMAL, values)
+
+    assert reported.type == f"Decimal(38, {least_scale(values)})"
+    assert taken.to_list() == [None if value is None else Decimal(value) for value in values]
+
+
+@pytest.mark.fault(88, 89)
 def test_the_scale_of_amounts_only_grows_and_every_digit_is_kept() -> None:
     column, scales = ColumnTyper(ColumnPlan("Column", ColumnType.DECIMAL)), []
     for value in ("1.5", "0.1234560000", SEVEN, "2", THIRTEEN, "1"):

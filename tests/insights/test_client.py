@@ -365,13 +365,16 @@ async def test_a_throttled_call_holds_back_all_others(one: Rig, answers: Answers
 
 @pytest.mark.behaviour(37)
 @pytest.mark.fault(37, 100)
-async def test_a_throttled_clean_up_call_is_dropped_and_holds_back_no_other_call(one: Rig, answers: Answers) -> None:
+@pytest.mark.parametrize("how", ["tidying", "optional"])
+async def test_a_throttled_clean_up_call_is_dropped_and_holds_back_no_other_call(
+    one: Rig, answers: Answers, how: str
+) -> None:
     answers.delete(f"{API}/ScheduledReport/r-1", status=429, headers={"Retry-After": "57"})
     answers.delete(f"{API}/ScheduledReport/r-2", payload=envelope())
     answers.get(DATASETS, payload=envelope(PROFILE))
 
     with pytest.raises(Throttled):
-        await one.client.delete_report("r-1", tidying=True)
+        await one.client.delete_report("r-1", **{how: True})
     await one.client.get_datasets()
     others_took_s = one.clock.elapsed_s
     await one.client.delete_report("r-2", tidying=True)

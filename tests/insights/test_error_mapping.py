@@ -19,9 +19,15 @@ from bulkpull.errors import (
     TransferError,
     UnexpectedReply,
 )
-from bulkpull.insights.api_codes import API_STATUSES, kind_of_status
-from bulkpull.insights.error_mapping import WITHHELD, GatewayTimeout, TokenRejected, raise_for_error
-from bulkpull.transport.answer_kinds import AnswerKind
+from bulkpull.insights.error_mapping import (
+    API_STATUSES,
+    WITHHELD,
+    GatewayTimeout,
+    TokenRejected,
+    kind_of_status,
+    raise_for_error,
+)
+from bulkpull.transport.messages import AnswerKind
 
 HTML = b"<html><body>Bad gateway</body></html>"
 

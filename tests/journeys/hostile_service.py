@@ -20,7 +20,6 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.insights import session
 from bulkpull.output.manifest import Manifest
-from bulkpull.pipeline import run_datasets as run_module
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.pipeline.steps import fetch_execution as fetch_module
@@ -251,7 +250,7 @@ def export_against(
 
     monkeypatch.setattr(session, "MOST_PAGES", 50)
     monkeypatch.setattr(fetch_module, "convert_report", convert_in_real_time)
-    monkeypatch.setattr(run_module, "warm_up", start_none)
+    monkeypatch.setattr("bulkpull.pipeline.steps.convert.warm_up", start_none)
     recorded, requests = EventRecorder(), Counter[str]()
 
     async def work() -> tuple[Manifest | None, BulkpullError | None, float]:

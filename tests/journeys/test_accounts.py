@@ -11,11 +11,12 @@ import pytest
 from journeys.kit import killed_at, lose, settings_for
 from support import FakeClock
 
-from bulkpull.account import Account, normalise_root
+from bulkpull.account import DEMO, Account, normalise_root
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
-from bulkpull.output.manifest import Current, Manifest
+from bulkpull.output.current import Current
+from bulkpull.output.manifest import Manifest
 from bulkpull.output.owner import Owner, claim_folder, load_owner
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest
@@ -172,6 +173,17 @@ async def test_another_user_of_the_same_tenant_is_a_note(tmp_path: Path) -> None
     assert (first, same) == ([], [])
     assert "another user or application" in other[0]
     assert claim_folder(LocalStore(tmp_path), Owner(account, "two")) == []
+
+
+async def test_a_demo_in_the_folder_of_an_account_is_sent_to_another_folder(tmp_path: Path) -> None:
+    """No setting of the account matters to a demo, so none is named."""
+    account = Account.of(api_root="https://api.contoso.example", programme="mpn", tenant="contoso.example")
+    claim_folder(LocalStore(tmp_path), Owner(account, "one"))
+
+    with pytest.raises(SettingsError) as refused:
+        claim_folder(LocalStore(tmp_path), Owner(DEMO, "one"))
+
+    assert refused.value.fix == "choose another folder with --output; no report was created"
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from journeys.kit import export
 from bulkpull.errors import LedgerError, NotConnected
 from bulkpull.events import Event
 from bulkpull.insights.client import InsightsClient
+from bulkpull.output.current import Current
 from bulkpull.output.ledger import Ledger
-from bulkpull.output.manifest import Current
+from bulkpull.output.ledger_facts import PublicationFacts, StepFacts
 from bulkpull.output.store import LocalStore
 from bulkpull.simulator import Scenario, Simulator
 
@@ -23,10 +24,10 @@ Strike = Callable[[pytest.MonkeyPatch], None]
 def ledger_note(patch: pytest.MonkeyPatch) -> None:
     plain = Ledger.note
 
-    async def note(ledger: Ledger, run_id: str, *, step: str, **more: Any) -> None:
-        if step == "published":
+    async def note(ledger: Ledger, run_id: str, *, facts: StepFacts, **more: Any) -> None:
+        if isinstance(facts, PublicationFacts):
             raise LedgerError("the run ledger cannot be written", why="disk I/O error")
-        await plain(ledger, run_id, step=step, **more)
+        await plain(ledger, run_id, facts=facts, **more)
 
     patch.setattr(Ledger, "note", note)
 

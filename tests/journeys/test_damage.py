@@ -13,8 +13,8 @@ from journeys.kit import export
 from support import EventRecorder
 
 from bulkpull.output.atomic_files import RESERVE_BYTES
+from bulkpull.output.current import Current
 from bulkpull.output.ledger import opened_ledger
-from bulkpull.output.manifest import Current
 from bulkpull.output.store import LocalStore
 from bulkpull.simulator import Scenario, Simulator
 

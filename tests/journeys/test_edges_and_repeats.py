@@ -14,7 +14,7 @@ from support import FakeClock
 
 from bulkpull.events import Events
 from bulkpull.model import Window
-from bulkpull.output.manifest import Current
+from bulkpull.output.current import Current
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run

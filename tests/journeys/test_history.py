@@ -102,7 +102,7 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
     assert ordered <= 12 * 5
     assert record.window is not None
     assert record.window["start"] == "2024-01-01T00:00:00Z"
-    assert [part.start[:7] for part in record.parts] == [name.partition("/")[0] for name in months]
+    assert [f"{part.start:%Y-%m}" for part in record.parts] == [name.partition("/")[0] for name in months]
 
 
 async def test_a_month_that_comes_back_empty_keeps_its_rows(tmp_path: Path) -> None:
@@ -282,5 +282,5 @@ async def test_a_second_night_on_the_same_day_asks_for_no_month_of_a_history(tmp
     (skipped,), (grown,) = again.datasets, month_later.datasets
     assert (skipped.status, skipped.rows) == ("skipped", 6)
     assert skipped.decision is not None
-    assert (skipped.decision.action, "refreshed the data" in skipped.decision.reason) == ("keep", True)
+    assert (skipped.decision.action, "refreshed the data" in skipped.decision.reason) == ("skip", True)
     assert (grown.status, grown.rows) == ("complete", 7)

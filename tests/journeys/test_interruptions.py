@@ -212,7 +212,7 @@ async def test_a_window_without_an_end_is_carried_on_with_the_end_that_it_began_
 @pytest.mark.fault(2)
 async def test_a_second_run_on_the_same_folder_is_refused_and_writes_nothing(tmp_path: Path) -> None:
     async with Simulator(Scenario(rows=10)) as simulator:
-        async with locked(tmp_path / ".bulkpull", since="2026-11-23T02:00:00Z"):
+        async with locked(tmp_path / ".bulkpull", since=datetime(2026, 11, 23, 2, tzinfo=UTC)):
             before = sorted(tmp_path.rglob("*"))
             with pytest.raises(OutputLocked, match="since 2026-11-23T02:00:00Z"):
                 await export(simulator, tmp_path, "Profile")

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from support import THOROUGH, FakeClock
 
 from bulkpull.events import Events
 from bulkpull.model import Pull, Report
+from bulkpull.output.current import Current
 from bulkpull.output.freshness import find_freshness
-from bulkpull.output.manifest import Current, Manifest
+from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import load_manifest
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
@@ -217,7 +218,7 @@ async def test_a_time_ahead_of_the_services_clock_is_not_believed_and_later_nigh
         later = [(await nights.night()).datasets[0] for _ in range(3)]
         believed = nights.looked_at("Profile")
 
-    assert (odd.status, odd.generated_at, odd.unbelieved_at) == ("complete", None, "2099-01-01T00:00:00Z")
+    assert (odd.status, odd.generated_at, odd.unbelieved_at) == ("complete", None, datetime(2099, 1, 1, tzinfo=UTC))
     assert "ahead of its own clock" in " ".join(odd.notes)
     assert doubted == before
     assert [record.status for record in later] == ["complete"] * 3
@@ -232,7 +233,7 @@ async def test_a_time_of_2099_that_an_older_version_believed_ends_no_night(tmp_p
     async with nights_of(tmp_path, ("Profile",)) as nights:
         manifest = await nights.night()
         (record,) = manifest.datasets
-        manifest.datasets = [record.model_copy(update={"generated_at": "2099-01-01T00:00:00Z"})]
+        manifest.datasets = [record.model_copy(update={"generated_at": datetime(2099, 1, 1, tzinfo=UTC)})]
         manifest.save(LocalStore(nights.output))
 
         later = [(await nights.night()).datasets[0] for _ in range(3)]

@@ -10,7 +10,8 @@ import pytest
 from journeys.kit import settings_for
 
 from bulkpull.events import Events
-from bulkpull.output.manifest import Current, Manifest
+from bulkpull.output.current import Current
+from bulkpull.output.manifest import Manifest
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run

@@ -18,7 +18,8 @@ from support import FakeClock
 from bulkpull.custom_query import Selection
 from bulkpull.events import Event, Events
 from bulkpull.model import Window
-from bulkpull.output.manifest import Current, DatasetRecord, Manifest
+from bulkpull.output.current import Current
+from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest, create_request
 from bulkpull.pipeline.run import Run

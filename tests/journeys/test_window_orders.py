@@ -16,6 +16,7 @@ from support import FakeClock
 from bulkpull.events import Events
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
@@ -26,7 +27,7 @@ NINE = window("2026-01-01", "2026-10-01")
 
 async def ordered_by_the_ledger(output: Path) -> set[str]:
     async with opened_ledger(Layout(output).private, read_only=True) as ledger:
-        return {str(entry.facts["report_id"]) for entry in await ledger.noted("report")}
+        return {entry.facts.report_id for entry in await ledger.noted(ReportFacts)}
 
 
 @pytest.mark.case("W7")

@@ -9,11 +9,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from journeys.kit import export, rows_of_csv
+from journeys.kit import ACCOUNT, Killed, export, lose, rows_of_csv, settings_for
 from support import START, FakeClock
 
+from bulkpull.events import Event, Events, Listener
 from bulkpull.model import Window
 from bulkpull.output.manifest import Manifest
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Fault, Scenario, Simulator
 
 DATASET = "OfficeUsage"
@@ -50,7 +53,10 @@ async def test_a_long_window_is_a_pull_a_month_and_one_snapshot(inclusive_end: b
     (record,) = manifest.datasets
     assert record.status == "complete"
     assert cells(tmp_path, manifest) == await whole()
-    assert [part.start[:7] for part in record.parts] == ["2025-12", *(f"2026-{month:02}" for month in range(1, 12))]
+    assert [f"{part.start:%Y-%m}" for part in record.parts] == [
+        "2025-12",
+        *(f"2026-{month:02}" for month in range(1, 12)),
+    ]
     assert any("came twice" in note for note in record.notes) == inclusive_end
 
 
@@ -135,3 +141,75 @@ async def test_where_windows_fail_too_or_are_impossible_the_first_failure_is_the
     (record,) = manifest.datasets
     assert (record.status, record.window) == ("failed", None)
     assert "the window" not in str(record.reason)
+
+
+def killed_in_windows(name: str) -> Listener:
+    """A listener that ends the process at the event `name` of a window, after the report for all was tried twice."""
+    ordered = 0
+
+    def listen(event: Event) -> None:
+        nonlocal ordered
+        ordered += event.name == "report.created"
+        if ordered > 3 and event.name == name:
+            raise Killed
+
+    return listen
+
+
+@pytest.mark.fault(45)
+@pytest.mark.parametrize("name", ["report.created", "execution.changed", "conversion.completed"])
+@pytest.mark.parametrize("anew", [False, True], ids=["resumed", "another request"])
+async def test_a_run_killed_in_the_windows_of_a_failed_report_is_carried_on_in_them(
+    name: str, anew: bool, tmp_path: Path
+) -> None:
+    """The report for all is not asked for again, no window is ordered twice, and nothing stays on the service."""
+    clock = FakeClock()
+    failures = Fault("execution_fails", dataset=DATASET, times=2)
+    async with Simulator(Scenario(rows=90, faults=(failures,)), clock=clock) as simulator:
+        settings = settings_for(simulator, tmp_path)
+        cut = Events(killed_in_windows(name))
+        await lose(Run(ExportRequest((DATASET,)), settings, cut, account=ACCOUNT, clock=clock))
+        left = len(simulator.service.reports)
+        names = (DATASET, "Profile") if anew else (DATASET,)
+        manifest = await export(simulator, tmp_path, *names, clock=clock)
+
+        record = manifest.datasets[0]
+        assert left > 0
+        assert record.status == "complete", record.reason
+        assert record.window is not None
+        start, end = (datetime.fromisoformat(record.window[side]) for side in ("start", "end"))
+        content = await simulator.csv(DATASET, window=(start, end))
+        assert simulator.service.created_reports[DATASET] == 2 + len(record.parts)
+        assert simulator.service.reports == {}
+    assert any("because one report for all failed" in note for note in record.notes)
+    frame = pl.read_parquet([tmp_path / file.path for file in record.files], glob=False)
+    assert frame.height == record.rows == len(rows_of_csv(content)[1])
+
+
+@pytest.mark.fault(45)
+async def test_once_its_windows_are_published_a_dataset_is_asked_for_in_one_report_again(tmp_path: Path) -> None:
+    clock = FakeClock()
+    failures = Fault("execution_fails", dataset=DATASET, times=2)
+    async with Simulator(Scenario(rows=90, faults=(failures,)), clock=clock) as simulator:
+        first = await export(simulator, tmp_path, DATASET, clock=clock)
+        second = await export(simulator, tmp_path, DATASET, clock=clock)
+
+    assert len(first.datasets[0].parts) > 1
+    assert (second.datasets[0].status, second.datasets[0].window) == ("complete", None)
+
+
+@pytest.mark.behaviour(37)
+@pytest.mark.fault(45, 100)
+async def test_a_throttled_deletion_of_a_failed_report_delays_no_other_call(tmp_path: Path) -> None:
+    clock = FakeClock()
+    faults = (
+        Fault("execution_fails", dataset=DATASET, times=1),
+        Fault("throttle", endpoint="DELETE ScheduledReport", args={"retry_after": 3000}),
+    )
+    async with Simulator(Scenario(rows=90, faults=faults), clock=clock) as simulator:
+        manifest = await export(simulator, tmp_path, DATASET, clock=clock)
+
+    (record,) = manifest.datasets
+    assert record.status == "complete", record.reason
+    assert clock.elapsed_s < 600
+    assert manifest.requests.throttled == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from bulkpull.errors import AuthError, BulkpullError, DiskTrouble, HeldBack
 from bulkpull.observability.failures import failure_groups, group_by_reason
 from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
-from bulkpull.pipeline.publication.publish_notes import describe_shrink
+from bulkpull.pipeline.publication.publish_checks import describe_shrink
 from bulkpull.platforms import mount_point
 
 
@@ -25,8 +26,8 @@ def manifest(*records: DatasetRecord, interrupted: bool = False) -> Manifest:
     return Manifest(
         run_id="20261123T020405Z-0a1b2c",
         status=status_of(list(records)),
-        started_at="2026-11-23T02:04:05Z",
-        finished_at="2026-11-23T02:14:05Z",
+        started_at=datetime(2026, 11, 23, 2, 4, 5, tzinfo=UTC),
+        finished_at=datetime(2026, 11, 23, 2, 14, 5, tzinfo=UTC),
         tool=Tool(version="0"),
         api_base_url="https://api.contoso.example",
         requests=Requests(),
@@ -77,7 +78,20 @@ def test_notes_whose_numbers_differ_stand_each_for_itself() -> None:
     notes = [(name, describe_shrink(rows, before=1_000)) for name, rows in (("OfficeUsage", 500), ("Profile", 100))]
 
     assert len(group_by_reason(notes)) == 1
-    assert [datasets for datasets, _ in group_by_reason(notes, exactly=True)] == [["OfficeUsage"], ["Profile"]]
+    assert [datasets for datasets, _ in group_by_reason(notes, may_differ="nothing")] == [["OfficeUsage"], ["Profile"]]
+
+
+def test_reasons_that_differ_in_their_moments_show_the_earliest_and_the_latest() -> None:
+    reasons = [
+        ("Profile", "no execution newer than 2026-11-27T17:14:48Z"),
+        ("AzureUsage", "no execution newer than 2026-11-27T17:14:35Z"),
+        ("OfficeUsage", "no execution newer than 2026-11-27T17:14:40Z; report 7 stays"),
+    ]
+
+    assert group_by_reason(reasons, may_differ="moments") == [
+        (["Profile", "AzureUsage"], "no execution newer than 2026-11-27T17:14:35Z to 2026-11-27T17:14:48Z"),
+        (["OfficeUsage"], "no execution newer than 2026-11-27T17:14:40Z; report 7 stays"),
+    ]
 
 
 @pytest.mark.fault(8)

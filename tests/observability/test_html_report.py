@@ -92,13 +92,13 @@ def test_the_verdict_stands_on_top_in_one_sentence() -> None:
             [complete("AzureUsage"), DatasetRecord(dataset="Profile", status="skipped", rows=40)],
             {},
             "Complete",
-            "1 dataset exported, 1,200 rows; 1 unchanged since the last run.",
+            "1 dataset exported, 1,200 rows; 1 skipped, with no newer data.",
         ),
         (
             [DatasetRecord(dataset="Profile", status="skipped")],
             {},
             "Complete",
-            "1 dataset unchanged since the last run.",
+            "1 dataset skipped, with no newer data.",
         ),
         (
             [complete("AzureUsage"), DatasetRecord(dataset="Profile", status="unavailable", reason="not listed")],
@@ -172,7 +172,7 @@ def test_the_table_tells_rows_change_and_drift() -> None:
     )
     assert page.row("MSLearn")[3] == "±0"
     assert page.row("OfficeUsage")[3] == "first"
-    assert page.row("Profile")[1:4] == ["→ skipped", "40", "unchanged"]
+    assert page.row("Profile")[1:4] == ["→ skipped", "40", "none"]
     assert page.row("Profile")[6] == "not refreshed since"
 
 

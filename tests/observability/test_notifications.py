@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ async def test_others_are_told_when_the_folder_is_free_again(tmp_path: Path) -> 
     free: list[bool] = []
 
     async def lock_it() -> None:
-        async with locked(tmp_path / "out" / ".bulkpull", since="now"):
+        async with locked(tmp_path / "out" / ".bulkpull", since=datetime(2026, 11, 23, 2, tzinfo=UTC)):
             free.append(True)
 
     async with hook() as kept, asyncio.TaskGroup() as group:
@@ -223,7 +224,8 @@ async def test_the_command_does_not_outlive_a_program_that_is_killed(tmp_path: P
     program = (
         "import anyio, sys\nfrom pathlib import Path\nfrom bulkpull.observability.notifications import run_command\n"
         "from bulkpull.output.manifest import Manifest, Requests, Tool\n"
-        "manifest = Manifest(run_id='r', status='complete', started_at='', finished_at='', tool=Tool(version='1'),"
+        "NOW = '2026-11-23T02:00:00Z'\n"
+        "manifest = Manifest(run_id='r', status='complete', started_at=NOW, finished_at=NOW, tool=Tool(version='1'),"
         " api_base_url='', requests=Requests(), datasets=[])\n"
         "async def main():\n"
         "    await run_command(sys.argv[1], manifest, path=Path(sys.argv[2]), within_s=600)\n"

@@ -118,7 +118,7 @@ async def test_the_file_remembers_over_a_run_that_fails(tmp_path: Path) -> None:
     assert recorded.of("dataset_status", dataset="OfficeUsage", status="failed") == 1
     for dataset in ("Profile", "OfficeUsage"):
         well_at = recorded.of("dataset_last_success_timestamp_seconds", dataset=dataset)
-        assert well_at == datetime.fromisoformat(first.finished_at).timestamp()
+        assert well_at == first.finished_at.timestamp()
         assert recorded.of("dataset_rows", dataset=dataset) == 10
     assert file.stat().st_mode & 0o777 == 0o644
     assert [path.name for path in file.parent.iterdir()] == [file.name]

@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._files: dict[tuple[str, ...], bytes] = {}
         self._versions: Counter[tuple[str, ...]] = Counter()
-        self._locked_since: str | None = None
+        self._locked_since: datetime | None = None
 
     def __str__(self) -> str:
         return "memory://"
@@ -96,11 +97,11 @@ class MemoryStore:
     def delete_leftovers(self) -> None:
         """Nothing: what is deleted here is gone at once."""
 
-    def lock(self, *, since: str) -> AbstractAsyncContextManager[Callable[[], None]]:
+    def lock(self, *, since: datetime) -> AbstractAsyncContextManager[Callable[[], None]]:
         return self._lock(since)
 
     @asynccontextmanager
-    async def _lock(self, since: str) -> AsyncIterator[Callable[[], None]]:
+    async def _lock(self, since: datetime) -> AsyncIterator[Callable[[], None]]:
         if self._locked_since is not None:
             raise OutputLocked(f"another run is writing since {self._locked_since}")
         self._locked_since = since

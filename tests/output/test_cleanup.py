@@ -12,8 +12,9 @@ from published import publish, run_id_of
 from support import FakeClock
 
 from bulkpull.events import Event, Events
-from bulkpull.output.cleanup import README, README_WITHOUT_LINKS, clean_up, is_without_links
-from bulkpull.output.manifest import Current, PublishedFile
+from bulkpull.output.cleanup import clean_up, is_without_links, readme
+from bulkpull.output.current import Current
+from bulkpull.output.manifest import PublishedFile
 from bulkpull.output.store import LocalStore, OutputStore
 from bulkpull.output.verify import Verifier
 from bulkpull.pipeline.publication.publish import Published, Publisher, Staged
@@ -56,7 +57,7 @@ async def test_where_there_are_no_links_the_dataset_is_complete_and_latest_is_le
     assert published.undone == ()
     assert Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id == NEW
     assert not (tmp_path / "latest").exists()
-    assert (tmp_path / "README.md").read_text() == README_WITHOUT_LINKS
+    assert (tmp_path / "README.md").read_text() == readme(has_links=False)
     assert is_without_links(LocalStore(tmp_path))
 
 
@@ -72,7 +73,7 @@ async def test_latest_comes_back_with_the_first_run_on_a_file_system_that_has_li
     assert clean_up(LocalStore(tmp_path), current.datasets, current=current, retain=1, now=NOW) == []
 
     assert (tmp_path / "latest" / "Profile" / f"part-00000-{NEW}.parquet").is_file()
-    assert (tmp_path / "README.md").read_text() == README
+    assert (tmp_path / "README.md").read_text() == readme(has_links=True)
     assert not is_without_links(LocalStore(tmp_path))
 
 
@@ -116,7 +117,7 @@ async def test_each_step_may_fail_alone_and_is_done_by_the_next_run(
         clean_up(LocalStore(tmp_path), current.datasets, current=current, retain=1, now=NOW + timedelta(days=2)) == []
     )
     assert (tmp_path / "latest" / "Profile").resolve().name == f"run={NEW}"
-    assert (tmp_path / "README.md").read_text() == README
+    assert (tmp_path / "README.md").read_text() == readme(has_links=True)
     assert [path.name for path in (tmp_path / "datasets" / "Profile").iterdir()] == [f"run={NEW}"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def _no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.case("C42")
 async def test_a_run_says_that_it_cannot_lock_its_folder(tmp_path: Path) -> None:
     with pytest.raises(DiskTrouble, match="file system without locks"):
-        async with locked(tmp_path / ".bulkpull", since="2026-11-23T02:00:00Z"):
+        async with locked(tmp_path / ".bulkpull", since=datetime(2026, 11, 23, 2, tzinfo=UTC)):
             pass
 
 

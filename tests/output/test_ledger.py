@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -14,10 +15,12 @@ from bulkpull.errors import DiskTrouble, OutputLocked
 from bulkpull.output import ledger_db
 from bulkpull.output.atomic_files import disk_errors, write_json
 from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.ledger_facts import ReportFacts, ScheduledReportFacts
 from bulkpull.output.lock import locked
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
 
-AT = "2026-11-23T02:00:00Z"
+AT = datetime(2026, 11, 23, 2, tzinfo=UTC)
+JANUARY, JUNE, NOVEMBER = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 6, 11))
 # SQLite: OFF 0, NORMAL 1, FULL 2, EXTRA 3.
 _FULL = 2
 
@@ -25,15 +28,15 @@ _FULL = 2
 async def test_what_was_noted_is_there_after_the_ledger_was_closed(tmp_path: Path) -> None:
     async with opened_ledger(tmp_path) as ledger:
         await ledger.begin_run("run-1", request={"datasets": ["profile"]}, at=AT)
-        await ledger.note("run-1", dataset="Profile", step="report", facts={"report_id": "r"}, at=AT)
+        await ledger.note("run-1", dataset="Profile", facts=ReportFacts("r"), at=AT)
 
     async with opened_ledger(tmp_path) as ledger:
         (run,) = await ledger.runs()
         (step,) = await ledger.steps("run-1")
-        moments = await ledger.moments(step="report", since=AT)
+        moments = await ledger.moments(ReportFacts, since=AT)
 
     assert (run.run_id, run.request, run.status) == ("run-1", {"datasets": ["profile"]}, None)
-    assert (step.dataset, step.step, step.facts) == ("Profile", "report", {"report_id": "r"})
+    assert (step.dataset, step.step, step.facts) == ("Profile", "report", ReportFacts("r").as_json())
     assert moments == [AT]
 
 
@@ -73,11 +76,11 @@ async def test_the_endings_and_resumptions_of_a_run_are_remembered_in_their_orde
     async with opened_ledger(tmp_path) as ledger:
         await ledger.begin_run("run-1", request={}, at=AT)
         await ledger.end_run("run-1", status="interrupted", summary={"failed": 1}, at=AT)
-        await ledger.resume_run("run-1", at="2026-11-23T03:00:00Z")
-        await ledger.end_run("run-1", status="complete", summary={}, at="2026-11-23T03:10:00Z")
+        await ledger.resume_run("run-1", at=datetime(2026, 11, 23, 3, tzinfo=UTC))
+        await ledger.end_run("run-1", status="complete", summary={}, at=datetime(2026, 11, 23, 3, 10, tzinfo=UTC))
 
         assert [ending.status for ending in await ledger.endings("run-1")] == ["interrupted", "complete"]
-        assert await ledger.resumptions("run-1") == ["2026-11-23T03:00:00Z"]
+        assert await ledger.resumptions("run-1") == [datetime(2026, 11, 23, 3, tzinfo=UTC)]
         assert await ledger.resumptions("run-2") == []
 
 
@@ -85,12 +88,12 @@ async def test_old_runs_are_forgotten_with_all_that_they_reached_unless_somethin
     tmp_path: Path,
 ) -> None:
     async with opened_ledger(tmp_path) as ledger:
-        for run_id, at in (("old", "2026-01-01"), ("kept", "2026-01-02"), ("new", "2026-11-01")):
+        for run_id, at in (("old", JANUARY), ("kept", JANUARY), ("new", NOVEMBER)):
             await ledger.begin_run(run_id, request={}, at=at)
-            await ledger.note(run_id, dataset="Profile", step="report", facts={}, at=at)
+            await ledger.note(run_id, dataset="Profile", facts=ReportFacts("r"), at=at)
             await ledger.end_run(run_id, status="complete", summary={}, at=at)
 
-        forgotten = await ledger.prune(before="2026-06-01", keep={"kept"})
+        forgotten = await ledger.prune(before=JUNE, keep={"kept"})
 
         assert forgotten == 1
         assert [run.run_id for run in await ledger.runs()] == ["new", "kept"]
@@ -101,26 +104,29 @@ async def test_old_runs_are_forgotten_with_all_that_they_reached_unless_somethin
 @pytest.mark.case("N16")
 async def test_the_last_note_of_each_scheduled_report_outlives_its_run(tmp_path: Path) -> None:
     async with opened_ledger(tmp_path) as ledger:
-        for run_id, at in (("a", "2026-01-01"), ("b", "2026-01-02"), ("c", "2026-11-01")):
+        for run_id, at in (("a", JANUARY), ("b", JANUARY), ("c", NOVEMBER)):
             await ledger.begin_run(run_id, request={}, at=at)
             for report_id in ("1", "2") if run_id == "a" else ("1",):
-                await ledger.note(run_id, dataset="Profile", step="standing", facts={"report_id": report_id}, at=at)
-            await ledger.note(run_id, dataset="Profile", step="report", facts={"report_id": "3"}, at=at)
+                await ledger.note(
+                    run_id, dataset="Profile", facts=ScheduledReportFacts("n", report_id=report_id), at=at
+                )
+            await ledger.note(run_id, dataset="Profile", facts=ReportFacts("3"), at=at)
 
-        await ledger.prune(before="2026-06-01", keep=(), keep_last="standing")
+        await ledger.prune(before=JUNE, keep=(), keep_last=ScheduledReportFacts)
 
-        noted = [(entry.at, entry.facts["report_id"]) for entry in await ledger.noted("standing")]
-        assert noted == [("2026-01-01", "2"), ("2026-11-01", "1")]
-        assert len(await ledger.noted("report")) == 1
+        noted = [(entry.at, entry.facts.report_id) for entry in await ledger.noted(ScheduledReportFacts)]
+        assert noted == [(JANUARY, "2"), (NOVEMBER, "1")]
+        assert len(await ledger.noted(ReportFacts)) == 1
 
 
 HOLD = """
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 import anyio
 from bulkpull.output.lock import locked
 async def hold():
-    async with locked(Path(sys.argv[1]), since="2026-11-23T02:00:00Z"):
+    async with locked(Path(sys.argv[1]), since=datetime(2026, 11, 23, 2, tzinfo=UTC)):
         print("held", flush=True)
         sys.stdin.read()
 anyio.run(hold)
@@ -169,7 +175,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_json(path, {"a": 1})
 
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="Unable to serialize"):
         write_json(path, {"a": object()})
 
     assert json.loads(path.read_text()) == {"a": 1}

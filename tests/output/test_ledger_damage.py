@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bulkpull.errors import LedgerError
 from bulkpull.output.ledger import Ledger, opened_ledger
+from bulkpull.output.ledger_facts import ScheduledReportFacts
 
-AT = "2026-11-23T02:04:05Z"
+AT = datetime(2026, 11, 23, 2, 4, 5, tzinfo=UTC)
 
 
 async def fill(folder: Path) -> Path:
@@ -22,7 +24,7 @@ async def fill(folder: Path) -> Path:
             run_id = f"20261123T02040{number}Z-abcdef"
             await ledger.begin_run(run_id, request={"datasets": ["profile"], "nightly": True}, at=AT)
             await ledger.resume_run(run_id, at=AT)
-            await ledger.note(run_id, dataset="Profile", step="standing", facts={"name": "n", "report_id": "r"}, at=AT)
+            await ledger.note(run_id, dataset="Profile", facts=ScheduledReportFacts("n", report_id="r"), at=AT)
             await ledger.end_run(run_id, status="complete", summary={"complete": 1}, at=AT)
     return folder / "ledger.sqlite"
 

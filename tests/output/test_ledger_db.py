@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from support import FakeClock
 
+from bulkpull.clock import iso_utc
 from bulkpull.errors import DiskTrouble, LedgerError
 from bulkpull.output import ledger_db
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.ledger_db import MIGRATIONS, SCHEMA_VERSION
+from bulkpull.output.ledger_facts import ReportFacts
 
-AT = "2026-11-23T02:00:00Z"
+AT = datetime(2026, 11, 23, 2, tzinfo=UTC)
 PAGE = 4096
 
 
@@ -22,7 +25,7 @@ def write_old(path: Path, *, version: int = 1) -> None:
     """A ledger as an earlier version wrote it, with a run in it."""
     with closing(sqlite3.connect(path)) as database:
         database.executescript(f"{''.join(MIGRATIONS[:version])} PRAGMA user_version = {version};")
-        database.execute("INSERT INTO run VALUES ('run-1', ?, '{}')", (AT,))
+        database.execute("INSERT INTO run VALUES ('run-1', ?, '{}')", (iso_utc(AT),))
         database.commit()
 
 
@@ -31,7 +34,7 @@ async def fill(folder: Path, *, steps: int = 400) -> Path:
     async with opened_ledger(folder) as ledger:
         await ledger.begin_run("run-1", request={}, at=AT)
         for number in range(steps):
-            await ledger.note("run-1", dataset="Profile", step="report", facts={"padding": "x" * 500}, at=f"{number}")
+            await ledger.note("run-1", dataset="Profile", facts=ReportFacts(f"{number:0500}"), at=AT)
     return folder / "ledger.sqlite"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from warm_programs import warm
 
 from bulkpull.errors import LedgerError
 from bulkpull.output import ledger_db
@@ -83,8 +84,9 @@ def test_an_export_twice_over_on_a_file_system_that_lacks_something_is_complete(
         assert done.returncode == 0, done.stderr
         return done.stderr + done.stdout
 
-    export()
-    reported = export()
+    with warm(environment):
+        export()
+        reported = export()
 
     assert (tmp_path / "out" / "current.json").is_file()
     assert (tmp_path / "out" / "latest").exists() == (lacks != "NO_LINKS")
@@ -197,11 +199,15 @@ def _refusing(number: int) -> object:
     return refuse
 
 
+def _environment(**changes: str | None) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BULKPULL_")}
+    return {name: value for name, value in (kept | changes).items() if value is not None}
+
+
 def _program(*arguments: str, folder: Path, **environment: str | None) -> subprocess.CompletedProcess[str]:
     """The program with a changed environment; `None` takes a variable away."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BULKPULL_")}
-    changed = {name: value for name, value in (kept | environment).items() if value is not None}
     command = [sys.executable, "-m", "bulkpull", *arguments]
+    changed = _environment(**environment)
     return subprocess.run(  # noqa: S603 - our own program
         command, cwd=folder, env=changed, capture_output=True, text=True, errors="backslashreplace", check=False
     )
@@ -218,9 +224,10 @@ def test_a_user_without_entry_and_without_home_can_export_and_is_told_what_needs
     path = os.pathsep.join((str(tmp_path / "start"), *filter(None, [os.environ.get("PYTHONPATH"), *sys.path[:1]])))
     nameless: dict[str, str | None] = {"HOME": None, "USER": None, "LOGNAME": None, "PYTHONPATH": path}
 
-    export = _program("export", "Profile", "--demo", "--output", "out", folder=tmp_path, **nameless)
-    tilde = _program("export", "Profile", "--demo", "--output", "~/out", folder=tmp_path, **nameless)
-    check = _program("auth", "check", "--demo", folder=tmp_path, **nameless)
+    with warm(_environment(**nameless)):
+        export = _program("export", "Profile", "--demo", "--output", "out", folder=tmp_path, **nameless)
+        tilde = _program("export", "Profile", "--demo", "--output", "~/out", folder=tmp_path, **nameless)
+        check = _program("auth", "check", "--demo", folder=tmp_path, **nameless)
 
     assert export.returncode == 0, export.stderr
     assert (tmp_path / "out" / "current.json").is_file()

@@ -10,14 +10,16 @@ from memory_store import MemoryStore
 from support import FakeClock
 
 from bulkpull.account import Account
+from bulkpull.clock import iso_utc
 from bulkpull.conversion.write_table import write_table
 from bulkpull.events import Events
+from bulkpull.output.current import Current
 from bulkpull.output.freshness import find_freshness
 from bulkpull.output.layout import RAW
-from bulkpull.output.manifest import Current, DatasetRecord, Manifest, PublishedFile, Requests, Tool
+from bulkpull.output.manifest import DatasetRecord, Manifest, PublishedFile, Requests, Tool
 from bulkpull.output.owner import Owner, claim_folder, load_owner
 from bulkpull.output.run_history import load_manifest, run_ids
-from bulkpull.output.scan_sources import scan_runs
+from bulkpull.output.scan import scan_runs
 from bulkpull.output.snapshots import load_published
 from bulkpull.output.store import INSIDE
 from bulkpull.output.verify import Verifier
@@ -37,7 +39,7 @@ async def export(store: MemoryStore, tmp_path: Path, *, days: int, frame: pl.Dat
     folder, raw = tmp_path / run_id, tmp_path / f"{run_id}.csv"
     folder.mkdir()
     raw.write_text("MPNId\n0012\n0013\n")
-    lineage = {"bulkpull.dataset": "Profile", "bulkpull.run_id": run_id, "bulkpull.generated_at": now.isoformat()}
+    lineage = {"bulkpull.dataset": "Profile", "bulkpull.run_id": run_id, "bulkpull.generated_at": iso_utc(now)}
     file = write_table(
         iter([frame]),
         path=folder / f"part-00000-{run_id}.parquet",
@@ -63,8 +65,8 @@ async def export(store: MemoryStore, tmp_path: Path, *, days: int, frame: pl.Dat
     manifest = Manifest(
         run_id=run_id,
         status="complete",
-        started_at=now.isoformat(),
-        finished_at=now.isoformat(),
+        started_at=now,
+        finished_at=now,
         tool=Tool(version="1"),
         api_base_url=ACCOUNT.api_root,
         account=ACCOUNT.as_dict(),

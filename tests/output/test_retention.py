@@ -13,9 +13,8 @@ from hypothesis import strategies as some
 from memory_store import MemoryStore
 from published import publish, run_id_of, write_manifest
 
-from bulkpull.clock import iso_utc
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.ledger import opened_ledger
-from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.retention import retire_runs, retire_snapshots, runs_to_retire, snapshots_to_retire
 from bulkpull.output.store import INSIDE, LocalStore
 
@@ -69,7 +68,7 @@ def test_a_snapshot_that_was_replaced_within_a_day_is_left_to_its_readers() -> N
 def test_the_day_of_grace_for_readers_runs_from_the_replacement_not_from_the_start_of_the_replacing_run() -> None:
     # Submitted a day and an hour ago, resumed and published an hour ago.
     there, current = names(30, 1.04), days_ago(1.04)
-    replaced = {days_ago(30): iso_utc(NOW - DAY / 24)}
+    replaced = {days_ago(30): NOW - DAY / 24}
 
     assert snapshots_to_retire(there, current=current, retain=1, now=NOW, replaced=replaced) == []
     later = NOW + DAY
@@ -167,7 +166,7 @@ async def test_old_runs_go_from_the_disk_and_later_from_the_ledger(tmp_path: Pat
     async with opened_ledger(tmp_path / ".bulkpull") as ledger:
         for day in range(130, -1, -1):
             write_manifest(tmp_path, run_id=days_ago(day))
-            await ledger.begin_run(days_ago(day), request={}, at=iso_utc(NOW - day * DAY))
+            await ledger.begin_run(days_ago(day), request={}, at=NOW - day * DAY)
         published = publish(tmp_path, "Profile", run_id=days_ago(129))
         write_manifest(tmp_path, published, run_id=days_ago(129))
 

@@ -10,7 +10,7 @@ from second_format import HEADED_ARROW
 
 from bulkpull.conversion import file_formats
 from bulkpull.output.content_check import inspect_file
-from bulkpull.output.manifest import Current, CurrentSnapshot
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.store import LocalStore
 from bulkpull.output.views import views_of
 from bulkpull.read_output import scan, verify
@@ -40,6 +40,8 @@ async def test_an_export_in_a_second_format_is_published_verified_and_read(
     assert frame.columns == header
     assert with_run.drop("_run_id").equals(frame)
     assert Current.load(LocalStore(tmp_path)).datasets[DATASET].files == [file.path]
+    assert "`latest/<Dataset>/*.harrow`" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "As headed Arrow" in (tmp_path / "runs" / manifest.run_id / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_damaged_file_of_a_second_format_is_named_by_its_format(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -143,10 +144,10 @@ def test_the_place_of_a_file_names_it(store: OutputStore) -> None:
 
 
 async def test_one_writer_at_a_time(store: OutputStore) -> None:
-    async with store.lock(since="2026-11-23T02:00:00Z") as check_lock:
+    async with store.lock(since=datetime(2026, 11, 23, 2, tzinfo=UTC)) as check_lock:
         check_lock()
         with pytest.raises(OutputLocked):
-            async with store.lock(since="2026-11-23T02:00:01Z"):
+            async with store.lock(since=datetime(2026, 11, 23, 2, 0, 1, tzinfo=UTC)):
                 raise AssertionError("the second writer was let in")
-    async with store.lock(since="2026-11-23T02:00:02Z"):
+    async with store.lock(since=datetime(2026, 11, 23, 2, 0, 2, tzinfo=UTC)):
         pass

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bulkpull.clock import iso_utc
 from bulkpull.output.ledger import RunEntry
 from bulkpull.pipeline.resume import find_resumable
 
@@ -16,8 +15,8 @@ KEY = {"datasets": ["azureusage"], "since": "2016-01-01T00:00:00Z"}
 
 def run(*, began_h: float, active_h: float | None = None) -> RunEntry:
     """A run that was killed; hours before now."""
-    active_at = None if active_h is None else iso_utc(NOW - timedelta(hours=active_h))
-    return RunEntry("run", iso_utc(NOW - timedelta(hours=began_h)), KEY, active_at=active_at)
+    active_at = None if active_h is None else NOW - timedelta(hours=active_h)
+    return RunEntry("run", NOW - timedelta(hours=began_h), KEY, active_at=active_at)
 
 
 @pytest.mark.case("W13")

@@ -14,7 +14,7 @@ from bulkpull.output.manifest import DatasetRecord, PublishedFile
 from bulkpull.pipeline.context import UndeletedReport
 from bulkpull.pipeline.outcome import DatasetOutcome, ExportOutcome, ServiceIds, dataset_record, finish_records
 from bulkpull.pipeline.request import ExportRequest
-from bulkpull.pipeline.run_results import RunResults
+from bulkpull.pipeline.run_datasets import RunResults
 
 PULL = Pull(
     "Profile",
@@ -27,7 +27,12 @@ FILE = PublishedFile(path="datasets/Profile/run=1/part-00000.parquet", rows=3, b
 ORDERED = ExportOutcome(PULL, ids=ServiceIds("q-1", "r-1", "e-1"), notes=("fetched",))
 PUBLISHED = replace(ORDERED, files=(FILE,))
 CURRENT = DatasetRecord(
-    dataset="Profile", status="complete", rows=3, files=[FILE], report_id="r-0", generated_at="2026-11-22T02:00:00Z"
+    dataset="Profile",
+    status="complete",
+    rows=3,
+    files=[FILE],
+    report_id="r-0",
+    generated_at=datetime(2026, 11, 22, 2, tzinfo=UTC),
 )
 
 
@@ -56,7 +61,7 @@ def test_data_that_are_published_already_are_dated_by_the_execution_that_brought
     made_at = datetime(2026, 11, 23, tzinfo=UTC)
     same = DatasetOutcome(PULL, current=CURRENT, generated_at=made_at, error=Unchanged("the same"))
 
-    assert dataset_record(same).generated_at == "2026-11-23T00:00:00Z"
+    assert dataset_record(same).generated_at == datetime(2026, 11, 23, tzinfo=UTC)
 
 
 def test_an_error_after_the_publication_is_a_note() -> None:

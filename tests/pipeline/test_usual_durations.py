@@ -6,28 +6,33 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bulkpull.clock import iso_utc
 from bulkpull.model import OfferedDataset, Pull
-from bulkpull.output.ledger import StepEntry
-from bulkpull.pipeline.steps.execution_lookup import LOOK_FORM, PollForm, remembered_form
+from bulkpull.output.ledger import NotedFacts, StepEntry, read_facts
+from bulkpull.output.ledger_facts import ExecutionFacts, PollFormFacts, ReportFacts
+from bulkpull.pipeline.steps.execution_lookup import PollForm, remembered_form
 from bulkpull.pipeline.usual_durations import slowest_first, usual_durations
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 
 
-def at(seconds: float) -> str:
-    return (NOW + timedelta(seconds=seconds)).isoformat()
+Ordered = NotedFacts[ReportFacts]
+Executed = NotedFacts[ExecutionFacts]
 
 
-def past(*took_s: float, dataset: str = "Profile", seen_s: float = 5.0) -> tuple[list[StepEntry], list[StepEntry]]:
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def past(*took_s: float, dataset: str = "Profile", seen_s: float = 5.0) -> tuple[list[Ordered], list[Executed]]:
     """Reports that took so long, each seen `seen_s` after it was completed."""
     ordered, executed = [], []
     for number, item in enumerate(took_s):
         start = 10_000.0 * number
-        facts = {"report_id": f"{dataset}-{number}"}
-        ordered.append(StepEntry(dataset, "report", at(start), facts | {"created_at": at(start)}))
-        executed.append(
-            StepEntry(dataset, "execution", at(start + item + seen_s), facts | {"generated_at": at(start + item)})
-        )
+        report_id = f"{dataset}-{number}"
+        ordered.append(NotedFacts(dataset, at(start), ReportFacts(report_id, created_at=at(start))))
+        completed = ExecutionFacts(report_id, generated_at=at(start + item))
+        executed.append(NotedFacts(dataset, at(start + item + seen_s), completed))
     return ordered, executed
 
 
@@ -35,12 +40,12 @@ def test_the_usual_duration_is_the_median_of_the_latest_five_by_the_services_clo
     assert usual_durations(*past(900, 900, 900, 60, 70, 80, 90, 100)) == {"Profile": 80}
 
 
-@pytest.mark.parametrize("generated_at", [None, "soon", at(-100), at(500)])
+@pytest.mark.parametrize("generated_at", [None, "soon", iso_utc(at(-100)), iso_utc(at(500))])
 def test_where_the_services_times_are_missing_or_odd_the_moment_of_the_look_counts(generated_at: str | None) -> None:
     ordered, (seen,) = past(60)
-    odd = StepEntry(seen.dataset, seen.step, seen.at, {**seen.facts, "generated_at": generated_at})
+    odd = StepEntry(seen.dataset, "execution", seen.at, seen.facts.as_json() | {"generated_at": generated_at})
 
-    assert usual_durations(ordered, [odd]) == {"Profile": 65}
+    assert usual_durations(ordered, read_facts(ExecutionFacts, [odd])) == {"Profile": 65}
 
 
 def test_an_execution_of_a_report_that_nobody_knows_tells_nothing() -> None:
@@ -71,6 +76,6 @@ def test_datasets_without_a_past_go_first_and_then_the_slowest() -> None:
     ],
 )
 def test_a_form_that_the_service_refused_is_remembered_for_a_week(age_d: float, form: str, expected: PollForm) -> None:
-    noted = [StepEntry("", LOOK_FORM, at(-age_d * 86_400), {"form": form})]
+    noted = [NotedFacts("", at(-age_d * 86_400), PollFormFacts(form))]
 
     assert remembered_form(noted, now=NOW) is expected

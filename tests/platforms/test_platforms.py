@@ -26,8 +26,7 @@ from bulkpull.cli.signals import run_interruptibly
 from bulkpull.output.atomic_files import replace_symlink
 from bulkpull.output.lock import _may_be_running
 from bulkpull.platforms import Platform, choose_platform, windows
-from bulkpull.platforms.macos import MacOS
-from bulkpull.platforms.posix import Posix
+from bulkpull.platforms.posix import MacOS, Posix
 from bulkpull.platforms.windows import Windows
 from bulkpull.transfer.partial_file import PartialFile
 

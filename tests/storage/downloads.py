@@ -7,8 +7,8 @@ from pathlib import Path
 
 from support import EventRecorder, FakeClock
 
-from bulkpull.model import SecureLink
-from bulkpull.pipeline.steps.download import DownloadedFile, download_report
+from bulkpull.model import DownloadedFile, SecureLink
+from bulkpull.pipeline.steps.download import download_report
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 

@@ -38,7 +38,8 @@ HEADER = ["MPNId", "CustomerName", "Quantity"]
 def report(rows: int, *, seed: int) -> tuple[bytes, list[list[str]]]:
     """A gzip report that hardly compresses, and its rows; another seed gives other bytes throughout."""
     draw = random.Random(seed)  # noqa: S311 - data, not a secret
-    table = [[f"{n:07}", f"Contoso, {draw.getrandbits(256):x}", str(draw.randrange(10**6))] for n in range(rows)]
+    names = draw.randbytes(32 * rows).hex()
+    table = [[f"{n:07}", f"Contoso, {names[64 * n : 64 * n + 64]}", str(n * 7_919 % 10**6)] for n in range(rows)]
     text = io.StringIO(newline="")
     csv.writer(text).writerows([HEADER, *table])
     return gzip.compress(text.getvalue().encode(), compresslevel=1, mtime=0), table

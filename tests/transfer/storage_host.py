@@ -15,8 +15,8 @@ from anyio.abc import TaskGroup
 from support import RawServer, Rig, raw_server, reply, rig
 from transport.kept_host import server_context
 
-from bulkpull.model import SecureLink
-from bulkpull.pipeline.steps.download import DownloadedFile, download_report
+from bulkpull.model import DownloadedFile, SecureLink
+from bulkpull.pipeline.steps.download import download_report
 from bulkpull.transfer.byte_ranges import ByteRange
 
 PATH = "/container/report.csv?sv=2018-03-28&se=2026-11-30T00%3A00%3A00Z&sig="

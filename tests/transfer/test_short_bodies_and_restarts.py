@@ -12,8 +12,8 @@ from transfer.storage_host import PATH, Mishap, StorageHost, serving
 
 from bulkpull.errors import AnswerLost, DiskTrouble, FileDamaged
 from bulkpull.model import SecureLink
+from bulkpull.output import disk_space
 from bulkpull.pipeline.steps.download import download_report
-from bulkpull.transfer import free_space
 from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.partial_file import PartialFile
@@ -68,12 +68,12 @@ async def test_a_reserve_stays_free_beyond_what_a_file_needs(
     class Usage:
         free = 1_000_000 + (4 << 20) - missing_bytes
 
-    monkeypatch.setattr("bulkpull.transfer.free_space.shutil.disk_usage", lambda _: Usage)
+    monkeypatch.setattr("bulkpull.output.disk_space.shutil.disk_usage", lambda _: Usage)
     if missing_bytes:
         with pytest.raises(DiskTrouble, match="reserve of 4,194,304"):
-            await free_space.check_room(tmp_path, needed_bytes=1_000_000)
+            await disk_space.check_room(tmp_path, needed_bytes=1_000_000)
     else:
-        await free_space.check_room(tmp_path, needed_bytes=1_000_000)
+        await disk_space.check_room(tmp_path, needed_bytes=1_000_000)
 
 
 @pytest.mark.case("C44")

@@ -17,7 +17,7 @@ from transfer.storage_host import GOOD, Mishap, StorageHost, serving
 from bulkpull import platforms
 from bulkpull.errors import BulkpullError, DiskTrouble, StorageTrouble, UnsafeAddress
 from bulkpull.events import Event, Events
-from bulkpull.pipeline.steps.download import DownloadedFile
+from bulkpull.model import DownloadedFile
 from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.transfer import Transfer
 
@@ -334,11 +334,12 @@ async def test_an_end_that_nobody_announced_is_believed_once_a_second_reading_en
 
 
 @pytest.mark.fault(58)
+@pytest.mark.parametrize(("every", "cut_after"), [(6, 2_000), (3, 200)], ids=["a share each", "a share in two"])
 async def test_progress_begins_a_new_count_of_tries_and_only_tries_without_progress_end_the_transfer(
-    tmp_path: Path,
+    every: int, cut_after: int, tmp_path: Path
 ) -> None:
     def course(number: int, _: ByteRange | None) -> Mishap:
-        return Mishap(cut_after=2_000) if number % 6 == 0 else Mishap(status="503 Busy")
+        return Mishap(cut_after=cut_after) if number % every == 0 else Mishap(status="503 Busy")
 
     async with serving(StorageHost(SMALL[:20_000], course=course)) as host:
         await host.fetch(tmp_path / "report")
@@ -365,7 +366,7 @@ async def test_a_disk_without_room_is_told_before_it_is_full(
         usage.free = next(looks, 1_000)
         return usage
 
-    monkeypatch.setattr("bulkpull.transfer.free_space.shutil.disk_usage", look)
+    monkeypatch.setattr("bulkpull.output.disk_space.shutil.disk_usage", look)
     async with serving(StorageHost(LARGE, pace_s=SLOW_S)) as host:
         error = await fetched(host, tmp_path / "report")
 

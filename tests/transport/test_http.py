@@ -30,7 +30,7 @@ from bulkpull.errors import (
 from bulkpull.transport import http as http_module
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, AnswerOverdue, Http, Request, Timeouts
 from bulkpull.transport.proxies import Proxies, Proxy
-from bulkpull.transport.tls_and_proxy import trusted_certificates
+from bulkpull.transport.trust_store import certificates_read_late, trusted_certificates
 
 SIGNED = "/container/Sales%20report_1.csv?sv=2018-03-28&sr=b&se=2026-11-30T02%3A00%3A00Z&sig=aB%2Bc%2fD%3d%3D&x=a+b~%7E"
 
@@ -466,3 +466,19 @@ async def test_errors_are_ours(http: Http) -> None:
     assert isinstance(caught.value, AnswerLost)
     assert caught.value.__context__ is None
     assert "verysecret" not in str(caught.value)
+
+
+def test_a_context_that_was_made_without_certificates_verifies_as_any_other() -> None:
+    """Importing aiohttp makes two contexts that we never use; a program that embeds us may."""
+    usual = ssl.create_default_context()
+    with certificates_read_late():
+        late, ours = ssl.create_default_context(), trusted_certificates(None)
+    before = late.cert_store_stats()["x509"]
+
+    late.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="api.example")
+
+    assert before == 0
+    assert type(late) is ssl.SSLContext
+    assert late.cert_store_stats() == ours.cert_store_stats() == usual.cert_store_stats()
+    assert (late.verify_mode, late.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert "set_default_verify_paths" not in vars(ssl.SSLContext)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import ssl
 from types import SimpleNamespace
@@ -109,6 +110,22 @@ async def test_no_exception_of_the_library_comes_through(kind: type[Exception]) 
 )
 def test_exceptions_of_the_system_have_a_meaning_too(error: BaseException, meaning: type[TransferError]) -> None:
     assert type(translate(error, label="x")) is meaning
+
+
+def test_a_refused_connection_is_called_so_in_the_systems_plain_words() -> None:
+    """Asyncio's own text is `Connect call failed ('127.0.0.1', 8080)`."""
+    refused = OSError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 8080)")
+
+    found = translate(aiohttp.ClientConnectorError(KEY, refused), label="x")
+
+    assert found.message == "x: no connection: connection refused"
+    assert "that the service runs there" in (found.fix or "")
+
+
+def test_the_token_endpoint_is_named_as_such_in_errors() -> None:
+    request = Request("POST", "https://user:verysecret@account.example/t", endpoint="token")
+
+    assert request.label == "the token endpoint (account.example)"
 
 
 @pytest.mark.parametrize("reason", ["WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"])

@@ -42,12 +42,7 @@ class Providers:
 
 
 def providers_for(environment: Mapping[str, str]) -> Providers:
-    """
-    The providers that this process has already, else new ones.
-
-    Raises:
-        ImportError: The exporter that is named is not installed.
-    """
+    """The providers that this process has already, else new ones."""
     if isinstance(trace.get_tracer_provider(), TracerProvider):
         return Providers(trace.get_tracer_provider(), metrics.get_meter_provider(), are_ours=False)
     resource = _resource()

@@ -28,6 +28,7 @@ from bulkpull.event_types import (
     RunFinished,
     RunStarted,
 )
+from bulkpull.observability.pull_states import PullStates
 from bulkpull.observability.telemetry.providers import Providers
 from bulkpull.redact import printable
 
@@ -38,12 +39,7 @@ _Key = tuple[str, str | None]
 
 
 class Telemetry:
-    """
-    Turns the events of one run into spans and metrics.
-
-    Args:
-        parent: The `traceparent` of whoever started the run.
-    """
+    """Turns the events of one run into spans and metrics."""
 
     def __init__(self, providers: Providers, *, parent: str | None = None) -> None:
         self._providers = providers
@@ -58,11 +54,15 @@ class Telemetry:
         self._outside = TraceContextTextMapPropagator().extract({"traceparent": parent}) if parent else Context()
         self._run: Span | None = None
         self._pull_spans: dict[str, Span] = {}
+        self._states = PullStates()
         self._step_spans: dict[_Key, tuple[Span, str, int]] = {}
 
     def note(self, event: Event, *, at: datetime) -> None:
         """Take in one event, which happened at `at`."""
         now = int(at.timestamp() * 1_000_000) * 1_000
+        for span in self._states.note(event, at_s=at.timestamp()):
+            if span.ends_step:
+                self._end_step((span.dataset, span.part), now, reason=_loss(event))
         match event:
             case RunStarted():
                 self._run = self._begin("run", self._outside, now, _attributes(event.facts))
@@ -70,8 +70,8 @@ class Telemetry:
                 self._end_all(now, event.status)
             case PullStepped(dataset=str(dataset)):
                 self._step(dataset, event.step, event.part, now)
-            case ConversionCompleted(dataset=str(dataset)):
-                self._end_step((dataset, event.part), now)
+            case ConversionCompleted():
+                pass  # it has ended its step
             case PullFinished(dataset=str(dataset)):
                 self._end_pull(dataset, event, now)
             case CallSent():
@@ -93,11 +93,10 @@ class Telemetry:
         if dataset not in self._pull_spans:
             within = set_span_in_context(self._run) if self._run else self._outside
             self._pull_spans[dataset] = self._begin("pull", within, now, about)
-        self._end_step((dataset, part), now)
         within = set_span_in_context(self._pull_spans[dataset])
         self._step_spans[dataset, part] = self._begin(step, within, now, about), step, now
 
-    def _end_step(self, key: _Key, now: int, *, reason: str | None = None) -> None:
+    def _end_step(self, key: _Key, now: int, *, reason: str | None) -> None:
         if (open_ := self._step_spans.pop(key, None)) is None:
             return
         span, step, began = open_
@@ -107,10 +106,7 @@ class Telemetry:
         self._steps.record((now - began) / 1e9, {"bulkpull.dataset": key[0], "bulkpull.step": step})
 
     def _end_pull(self, dataset: str, event: PullFinished, now: int) -> None:
-        status, rows = event.status, event.rows
-        lost = None if status in _NO_FAULT else printable(event.reason or status)
-        for key in [key for key in self._step_spans if key[0] == dataset]:
-            self._end_step(key, now, reason=lost)
+        status, rows, lost = event.status, event.rows, _loss(event)
         self._pulls.add(1, {"bulkpull.dataset": dataset, "bulkpull.status": status})
         if status == "complete":
             self._rows.add(rows, {"bulkpull.dataset": dataset})
@@ -121,9 +117,7 @@ class Telemetry:
             span.end(now)
 
     def _end_all(self, now: int, status: str) -> None:
-        """The run is over; what is still open was cut off."""
-        for key in list(self._step_spans):
-            self._end_step(key, now, reason=status)
+        """The run is over."""
         for span in self._pull_spans.values():
             span.set_status(Status(StatusCode.ERROR, status))
             span.end(now)
@@ -163,6 +157,16 @@ class Telemetry:
             return self._run
         steps = [open_[0] for (name, _), open_ in self._step_spans.items() if name == dataset]
         return steps[-1] if steps else self._pull_spans.get(dataset, self._run)
+
+
+def _loss(event: Event) -> str | None:
+    """Why what the event ends has failed; `None` where it has not."""
+    match event:
+        case PullFinished() if event.status not in _NO_FAULT:
+            return printable(event.reason or event.status)
+        case RunFinished():  # what is still open was interrupted
+            return event.status
+    return None
 
 
 def _attributes(facts: Mapping[str, object]) -> dict[str, Any]:

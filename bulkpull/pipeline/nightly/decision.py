@@ -15,7 +15,7 @@ from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 class Action(StrEnum):
     """Where a dataset's data come from."""
 
-    KEEP = "keep"
+    SKIP = "skip"
     TAKE_EXECUTION = "take_execution"
     COLLECT_REPORT = "collect_report"
     ORDER_REPORT = "order_report"
@@ -36,12 +36,11 @@ class DatasetFacts:
 
     Attributes:
         published: The current snapshot; `None` where there is none, or where its files are damaged.
-        is_done: The run that is carried on has published the dataset, and `current.json` still names that snapshot.
+        is_done: The resumed run has published the dataset, and `current.json` still names that snapshot.
         collectable: Ids of one-off reports of earlier runs that answer the question, or a window of it.
         kept_windows: How many of its windows are on the disk already.
         last_answer: The newest snapshot of the question that was published before, where another one is current.
         unchanged: The latest data that were found to be those that are published.
-        memory: What the ledger knows of its scheduled reports.
         scheduled: The scheduled reports that may serve it; `None` where the service does not tell which there are.
         executions: The latest completed one of each of them.
         begun: The latest execution of each whose last one has not come, in whatever state.
@@ -108,7 +107,6 @@ class Decision:
         schedule: For a nightly run; `None` without scheduled reports (a window cannot have one: behaviour 83).
         missed: The report of which an execution was due and has not come, and when it was due.
         due_at: When the last execution was due, where nothing has come of it yet.
-        notes: For the manifest, each one sentence.
         seen_at: When the newest data that are published, or were unchanged, were made.
     """
 

@@ -7,8 +7,8 @@ First the data, then the scheduled report, so that the data of an unusable repor
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -16,19 +16,20 @@ from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError, QuotaExceeded, RequestRejected, Unchanged
 from bulkpull.event_types import ExecutionMissed, ReportAdopted, ReportLacking
 from bulkpull.model import Execution, Pull, Report
-from bulkpull.output.ledger import STANDING
+from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts, UnchangedFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.dataset import DatasetExport
-from bulkpull.pipeline.nightly.decide import order_if_due
 from bulkpull.pipeline.nightly.decision import Action, Decision, ScheduleDecision
-from bulkpull.pipeline.nightly.remembered_reports import MISSED, UNCHANGED
+from bulkpull.pipeline.nightly.decision_rules import order_if_due
 from bulkpull.pipeline.nightly.scheduled_report_rules import serves
 from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
 from bulkpull.pipeline.outcome import DatasetOutcome, ExportOutcome, dataset_record
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import query_digest, standing_name
 from bulkpull.question import question_of
+
+if TYPE_CHECKING:
+    from bulkpull.pipeline.dataset import DatasetExport
 
 
 @dataclass(slots=True)
@@ -37,9 +38,7 @@ class DecisionExecutor:
     Executes the decision for one dataset.
 
     Args:
-        planned: The outcome before anything has been done.
         only_new_data: Data that are published already make no new snapshot.
-        reset_types: As in `DatasetExport`.
         submit_only: Orders reports for a later run to collect, and fetches nothing now.
     """
 
@@ -78,7 +77,7 @@ class DecisionExecutor:
         decision, schedule = self.decision, self.decision.schedule
         if decision.missed is not None:
             report, due_at = decision.missed
-            await self.context.note(self._dataset, MISSED, report_id=report.report_id, due_at=iso_utc(due_at))
+            await self.context.note(self._dataset, MissedFacts(report.report_id, due_at))
             self.context.events.emit(ExecutionMissed(report_id=report.report_id, due_at=iso_utc(due_at)))
         if schedule is None:
             await self._fetch_data(decision)
@@ -103,13 +102,15 @@ class DecisionExecutor:
 
     async def _fetch_data(self, decision: Decision) -> None:
         execution = decision.execution
-        if decision.action is Action.KEEP:
+        if decision.action is Action.SKIP:
             self._state = replace(self._state, skipped=decision.reason)
             return
         if execution is not None and self.submit_only:
             reason = f"execution {execution.execution_id} is ready; `bulkpull runs resume` collects it"
             self._state = replace(self._state, skipped=reason)
             return
+        from bulkpull.pipeline.dataset import DatasetExport  # noqa: PLC0415 - as in `_load_export`
+
         self._export = DatasetExport(
             decision.pull,
             self.context,
@@ -148,13 +149,14 @@ class DecisionExecutor:
         outcome = export.outcome
         generated_at = execution.generated_at if execution else None
         if generated_at is None and outcome.snapshot is not None and outcome.snapshot.generated_at is not None:
-            generated_at = datetime.fromisoformat(outcome.snapshot.generated_at)
+            generated_at = outcome.snapshot.generated_at
         await self.context.note(
             self._dataset,
-            UNCHANGED,
-            execution_id=outcome.ids.execution_id,
-            generated_at=iso_utc(generated_at or self.context.clock.now()),
-            question_sha256=question_of(export.pull).sha256,
+            UnchangedFacts(
+                outcome.ids.execution_id,
+                generated_at or self.context.clock.now(),
+                question_of(export.pull).sha256,
+            ),
         )
         self._state = replace(self._state, generated_at=generated_at, due_at=None)  # the data have arrived
         source = iso_utc(generated_at) if generated_at else "the latest execution"
@@ -168,25 +170,26 @@ class DecisionExecutor:
             return decision, schedule, True
         report, is_new = schedule.serving, schedule.serving is None
         if report is not None:
-            self.context.events.emit(ReportAdopted(report_id=report.report_id, standing=True))
+            self.context.events.emit(ReportAdopted(report_id=report.report_id, scheduled=True))
         else:
             try:
                 report, decision, schedule = await self._make(decision, schedule)
             except BulkpullError as error:
                 self._add_note(f"no scheduled report could be created, the next run tries again: {error.reason}")
                 self.context.events.emit(ReportLacking(reason=error.message))
-                if isinstance(error, QuotaExceeded) or decision.action is not Action.KEEP:
+                if isinstance(error, QuotaExceeded) or decision.action is not Action.SKIP:
                     return decision, schedule, False
                 raise
         await self.context.note(
             self._dataset,
-            STANDING,
-            report_id=report.report_id,
-            name=report.name,
-            query_id=report.query_id,
-            question_sha256=question_of(schedule.pull).sha256,
-            lead_h=self.maker.lead_h if is_new else schedule.lead_h,
-            own=is_new or schedule.is_own,
+            ScheduledReportFacts(
+                report.name,
+                report_id=report.report_id,
+                query_id=report.query_id,
+                question_sha256=question_of(schedule.pull).sha256,
+                lead_h=self.maker.lead_h if is_new else schedule.lead_h,
+                own=is_new or schedule.is_own,
+            ),
         )
         return decision, schedule, True
 
@@ -219,8 +222,8 @@ class DecisionExecutor:
         return report, decision if decision.execution else replace(decision, pull=fewer), schedule
 
     async def _order(self, pull: Pull) -> Report:
-        digest = query_digest(pull.query_text)
-        await self.context.note(self._dataset, STANDING, name=standing_name(pull), query_digest=digest)
+        facts = ScheduledReportFacts(standing_name(pull), query_digest=query_digest(pull.query_text))
+        await self.context.note(self._dataset, facts)
         return await self.maker.make(pull)
 
     def _note_replaced(self, schedule: ScheduleDecision) -> None:
@@ -230,9 +233,11 @@ class DecisionExecutor:
     async def _delete_replaced(self, decision: Decision, schedule: ScheduleDecision, *, is_served: bool) -> None:
         if self.submit_only and decision.execution is not None:
             return  # the execution that the resumed run collects would be gone with its report (97, case N19)
+        # Where its deletion makes room for the next one, it is tried again after a 429.
+        delete = partial(self.context.delete_report, dataset=self._dataset, optional=is_served)
         async with anyio.create_task_group() as group:
             for report in schedule.replaced:
-                group.start_soon(partial(self.context.delete_report, report, dataset=self._dataset))
+                group.start_soon(delete, report)
         if schedule.replaced and not is_served:
             await self._provide_schedule(decision, schedule)  # the quota of active reports has room now
 

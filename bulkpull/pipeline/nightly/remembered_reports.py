@@ -6,18 +6,13 @@ A report of another folder or tool may be used, but only reports that this folde
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from bulkpull.model import Report
-from bulkpull.output.ledger import StepEntry
+from bulkpull.output.ledger import NotedFacts
+from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts
 from bulkpull.pipeline.steps.naming import query_digest
-
-MISSED = "missed"
-"""The ledger's step for an execution that was due and did not come."""
-UNCHANGED = "unchanged"
-"""The ledger's step for data that were found to be those that are published."""
 
 
 @dataclass(slots=True)
@@ -36,7 +31,7 @@ class ReportMemory:
     made: set[str] = field(default_factory=set)
     adopted: set[str] = field(default_factory=set)
     ordered: dict[str, str | None] = field(default_factory=dict)
-    facts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    facts: dict[str, ScheduledReportFacts] = field(default_factory=dict)
     missed: set[str] = field(default_factory=set)
 
     @property
@@ -56,44 +51,46 @@ class ReportMemory:
 
     def question_of(self, report_id: str) -> str | None:
         """The hash of the question that a report was made for; `None` where an earlier version did not note it."""
-        value = self.facts.get(report_id, {}).get("question_sha256")
-        return str(value) if value else None
+        facts = self.facts.get(report_id)
+        return facts.question_sha256 or None if facts else None
 
     def lead_h(self, report_id: str) -> float | None:
         """How many hours before the nightly hour a report was made to run; `None` where it is not known."""
-        value = self.facts.get(report_id, {}).get("lead_h")
-        return float(value) if isinstance(value, int | float) else None
+        facts = self.facts.get(report_id)
+        return facts.lead_h if facts else None
 
     def serving(self, question_sha256: str) -> list[Report]:
         """The reports noted for a question, the last one first, as far as the ledger knows them."""
         return [
-            Report(report_id, str(facts.get("name", "")), str(facts.get("query_id") or ""))
+            Report(report_id, facts.name, facts.query_id or "")
             for report_id, facts in reversed(self.facts.items())
             if self.question_of(report_id) in (question_sha256, None)
         ]
 
 
-def read_memory(standing: Iterable[StepEntry], missed: Iterable[StepEntry] = ()) -> dict[str, ReportMemory]:
+def read_memory(
+    scheduled: Iterable[NotedFacts[ScheduledReportFacts]], missed: Iterable[NotedFacts[MissedFacts]] = ()
+) -> dict[str, ReportMemory]:
     """
-    The memory of each dataset, from the ledger's steps of the names `STANDING` and `MISSED`, the oldest first.
+    The memory of each dataset, from the ledger's facts about scheduled reports, the oldest first.
 
     An id that follows the order of its name is of a report that this folder made; every other id was found. A later
     note repeats it (`own`), because the ledger forgets runs after some months (case N16).
     """
     memories: dict[str, ReportMemory] = {}
-    for entry in standing:
+    for entry in scheduled:
         memory = memories.setdefault(entry.dataset, ReportMemory())
-        name, report_id = str(entry.facts["name"]), entry.facts.get("report_id")
+        facts, report_id = entry.facts, entry.facts.report_id
         if report_id is None:
-            memory.ordered[name] = entry.facts.get("query_digest")
+            memory.ordered[facts.name] = facts.query_digest
             continue
-        if entry.facts.get("own", name in memory.ordered):
+        if facts.own or (facts.own is None and facts.name in memory.ordered):
             memory.made.add(report_id)
         elif report_id not in memory.made:
             memory.adopted.add(report_id)
-        memory.ordered.pop(name, None)
+        memory.ordered.pop(facts.name, None)
         memory.facts.pop(report_id, None)  # keeps the order of the latest entries
-        memory.facts[report_id] = entry.facts
-    for entry in missed:
-        memories.setdefault(entry.dataset, ReportMemory()).missed.add(str(entry.facts.get("report_id")))
+        memory.facts[report_id] = facts
+    for lack in missed:
+        memories.setdefault(lack.dataset, ReportMemory()).missed.add(lack.facts.report_id)
     return memories

@@ -17,7 +17,7 @@ from bulkpull.model import Execution, Pull, Report, ReportStatus
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.query import normalise, parse
-from bulkpull.query.names import unique_names
+from bulkpull.query.render import unique_names
 from bulkpull.question import question_of, question_of_text
 
 # The service wants four hours (behaviour 81); clocks differ, and the call takes its time.
@@ -93,12 +93,7 @@ def is_late(report: Report, executions: Iterable[Execution], *, now: datetime) -
 
 
 def first_start(now: datetime, *, lead_h: float) -> datetime:
-    """
-    When a scheduled report that is made now runs first: `lead_h` hours before the same hour tomorrow.
-
-    Args:
-        now: By the service's clock, aware.
-    """
+    """When a scheduled report that is made now runs first: `lead_h` hours before the same hour tomorrow."""
     return max(now + timedelta(hours=_A_DAY_H - lead_h), now + _EARLIEST)
 
 
@@ -137,12 +132,7 @@ def serves(report: Report, pull: Pull) -> bool:
 
 
 def unusable_reason(report: Report, pull: Pull, *, memory: ReportMemory, schedule: Schedule | None) -> str | None:
-    """
-    Why a scheduled report does not serve a pull; `None` where it does.
-
-    Args:
-        schedule: `None` where its times do not matter.
-    """
+    """Why a scheduled report does not serve a pull; `None` where it does."""
     return (
         _inactive_reason(report)
         or _query_mismatch(report, pull, memory=memory)

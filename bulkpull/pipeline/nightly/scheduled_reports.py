@@ -20,8 +20,9 @@ from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.report_orders import ReportOrder
 from bulkpull.model import Pull, Query, Report
-from bulkpull.output.ledger import STANDING, Ledger
-from bulkpull.pipeline.nightly.remembered_reports import MISSED, ReportMemory, read_memory
+from bulkpull.output.ledger import Ledger
+from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts
+from bulkpull.pipeline.nightly.remembered_reports import ReportMemory, read_memory
 from bulkpull.pipeline.nightly.scheduled_report_rules import first_start, recurrence_h
 from bulkpull.pipeline.steps.naming import DESCRIPTION, standing_name
 from bulkpull.pipeline.steps.submit import Submitter
@@ -34,7 +35,7 @@ LIST_UNKNOWN = (
 
 async def remember_reports(ledger: Ledger) -> dict[str, ReportMemory]:
     """What the ledger knows of each dataset's scheduled reports."""
-    return read_memory(await ledger.noted(STANDING), await ledger.noted(MISSED))
+    return read_memory(await ledger.noted(ScheduledReportFacts), await ledger.noted(MissedFacts))
 
 
 def unused_reports(

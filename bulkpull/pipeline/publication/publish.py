@@ -11,21 +11,28 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
 from bulkpull.account import Account
-from bulkpull.clock import Clock, iso_utc
+from bulkpull.clock import Clock
 from bulkpull.event_types import CleanupPostponed, SnapshotPublished
 from bulkpull.events import Events
-from bulkpull.output.atomic_files import disk_errors, to_disk_error
+from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
+from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.layout import RAW, run_of_snapshot
-from bulkpull.output.manifest import Current, CurrentSnapshot, PublishedFile
+from bulkpull.output.manifest import PublishedFile, whole_second
+from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.question import Question
+
+if TYPE_CHECKING:  # a run without news does not load what converts files
+    from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,6 @@ class Published:
 
     Attributes:
         files: With their paths relative to the output folder.
-        undone: Clean-up steps that failed; the next run does them.
     """
 
     files: list[PublishedFile]
@@ -73,7 +79,6 @@ class Publisher:
     Args:
         retain_runs: Snapshots kept per dataset, the current one included.
         check_lock: Raises if this run no longer holds the lock of the output folder.
-        account: The account of the output folder.
     """
 
     store: OutputStore
@@ -89,7 +94,7 @@ class Publisher:
         """
         Show the snapshot to readers.
 
-        A second call for the same dataset and run, after the first was cut off anywhere, ends the same way.
+        A second call for the same dataset and run, after the first was interrupted anywhere, ends the same way.
 
         Raises:
             DiskTrouble: The disk refused; readers still see the snapshot that was current.
@@ -115,7 +120,7 @@ class Publisher:
             self.store.put_folder(staged.folder, snapshot)
         if staged.raw:
             self._keep_raw(staged)
-        now = iso_utc(self.clock.now())
+        now = whole_second(self.clock.now())
         current.datasets[staged.dataset] = CurrentSnapshot(
             run_id=self.run_id,
             rows=staged.rows,
@@ -146,7 +151,7 @@ class Publisher:
             return [Undone(dataset, "pointer", to_disk_error(trouble, str(self.store)).message)]
         return []
 
-    def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: str) -> dict[str, str]:
+    def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: datetime) -> dict[str, datetime]:
         """When the existing older snapshots, and the one replaced now, ceased to be current."""
         names = self.store.list_names(INSIDE.snapshots(dataset))
         there = {run_of_snapshot(name) for name in names}
@@ -178,3 +183,36 @@ def _are_there(files: Sequence[PublishedFile], store: OutputStore) -> bool:
 def _is_gzip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
+
+
+async def stage_files(
+    parts: Sequence[ConvertedPull], folder: Path, *, private: Path, run_id: str
+) -> list[PublishedFile]:
+    """
+    Link or copy the files of all parts into `folder`; the parts keep theirs until the snapshot is named.
+
+    Returns:
+        The files with the names that they have there. Names contain the run: a reader that lists one snapshot and
+        opens another fails instead of mixing them.
+
+    Raises:
+        DiskTrouble: The disk refused.
+    """
+    files = [file for part in parts for file in part.table.files]
+    named = [
+        PublishedFile(
+            path=f"part-{number:05}-{run_id}{file.path.suffix}", rows=file.rows, bytes=file.bytes, sha256=file.sha256
+        )
+        for number, file in enumerate(files)
+    ]
+
+    def gather() -> None:
+        remove_beneath(folder, root=private)
+        makedirs_durable(folder, root=private)
+        for file, published in zip(files, named, strict=True):
+            link_or_copy(file.path, folder / published.path)
+        sync_folder(folder)
+
+    with disk_errors(folder):
+        await anyio.to_thread.run_sync(gather)
+    return named

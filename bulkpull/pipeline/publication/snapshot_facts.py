@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from bulkpull.clock import iso_utc
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn
-from bulkpull.pipeline.publication.file_evidence import content_notes, vouched_for_all
 from bulkpull.pipeline.publication.type_merge import (
     known_formats,
     known_types,
@@ -15,7 +15,7 @@ from bulkpull.pipeline.publication.type_merge import (
     published_columns,
     types_digest,
 )
-from bulkpull.pipeline.steps.converted_pull import ConvertedPull
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull, content_notes, vouched_for_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class SnapshotFacts:
     content_hash: str
     vouched_by: tuple[str, ...]
     stored_md5: str | None
-    generated_at: str | None
-    unbelieved_at: str | None
+    generated_at: datetime | None
+    unbelieved_at: datetime | None
     parts: tuple[PartRecord, ...]
     notes: tuple[str, ...]
 
@@ -47,8 +47,6 @@ def describe_snapshot(
     The facts about a snapshot.
 
     Args:
-        parts: All parts of the snapshot, in the order of their windows.
-        earlier: The snapshot whose types hold for this one too.
         has_window: Whether a window was requested; then even a single window is listed.
         vanished: The columns, in lower case, that only kept windows of a history have.
     """
@@ -59,12 +57,12 @@ def describe_snapshot(
     fresh = [part for part in parts if not part.is_published] or list(parts)
     made_at = [part.execution.generated_at for part in fresh if part.execution.generated_at]
     unbelieved = [part.execution.unbelieved_at for part in parts if part.execution.unbelieved_at]
-    unbelieved_at = iso_utc(max(unbelieved)) if unbelieved else None
+    unbelieved_at = max(unbelieved, default=None)
     notes = list(content_notes(parts))
     if unbelieved_at is not None:
         notes.append(
-            f"the service says that this data was made at {unbelieved_at}, which lies ahead of its own clock: not "
-            "believed, executions are told apart by their ids instead"
+            f"the service says that this data was made at {iso_utc(unbelieved_at)}, which lies ahead of its own clock: "
+            "not believed, executions are told apart by their ids instead"
         )
     return SnapshotFacts(
         rows=sum(part.table.rows for part in parts),
@@ -75,7 +73,7 @@ def describe_snapshot(
         content_hash=hashes[0] if len(hashes) == 1 else types_digest(hashes),
         vouched_by=tuple(vouched_for_all(parts)),
         stored_md5=parts[0].stored.md5 if len(parts) == 1 else None,
-        generated_at=iso_utc(min(made_at)) if len(made_at) == len(fresh) else None,
+        generated_at=min(made_at) if len(made_at) == len(fresh) else None,
         unbelieved_at=unbelieved_at,
         parts=tuple(map(part_record, parts)) if len(parts) > 1 or has_window else (),
         notes=tuple(notes),

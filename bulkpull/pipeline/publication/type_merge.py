@@ -1,6 +1,8 @@
 """
 Gives the parts of one snapshot one set of types, and describes them as one table (pure).
 
+It also plans the conversion of each column, from the catalog and from the types of earlier snapshots.
+
 A column that is a number in one part and text in another makes every engine refuse the two together.
 """
 
@@ -11,12 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from bulkpull.clock import iso_utc
+from bulkpull.catalog import Catalog, CatalogColumn, ColumnType
 from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit, WindowRows, is_same_form
 from bulkpull.conversion.parquet_types import TEXT
+from bulkpull.model import Pull
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn
-from bulkpull.pipeline.publication.file_evidence import vouched_by
-from bulkpull.pipeline.steps.converted_pull import ConvertedPull
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull, vouched_by
 
 
 def published_types(record: DatasetRecord | None) -> dict[str, str]:
@@ -146,15 +148,14 @@ def _published_column(column: ConvertedColumn) -> PublishedColumn:
 def part_record(part: ConvertedPull) -> PartRecord:
     """A window's line in the manifest."""
     assert part.pull.window is not None
-    generated_at = part.execution.generated_at
     found = part.table.window or WindowRows()
     return PartRecord(
-        start=iso_utc(part.pull.window.start),
-        end=iso_utc(part.pull.window.end),
+        start=part.pull.window.start,
+        end=part.pull.window.end,
         query_id=part.report.query_id if part.report else None,
         report_id=part.execution.report_id,
         execution_id=part.execution.execution_id,
-        generated_at=iso_utc(generated_at) if generated_at else None,
+        generated_at=part.execution.generated_at,
         rows=part.table.rows,
         edge_rows=found.edge,
         outside_rows=found.before + found.after,
@@ -168,3 +169,36 @@ def part_record(part: ConvertedPull) -> PartRecord:
 def types_digest(hashes: Sequence[str]) -> str:
     """One hash for the content of several files, in their order."""
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:32]
+
+
+def plan_columns(pull: Pull, *, catalog: Catalog, earlier: DatasetRecord | None) -> list[ColumnPlan]:
+    """The columns of a pull, in the order of its query."""
+    published = {name.casefold(): kind for name, kind in known_types(earlier).items()}
+    formats = {name.casefold(): form for name, form in known_formats(earlier).items()}
+    empty = empty_columns(earlier)
+    plans: list[ColumnPlan] = []
+    for name in pull.columns:
+        column = _documented(name, pull, catalog=catalog)
+        plans.append(
+            ColumnPlan(
+                name=name,
+                declared=column.parquet_type if column else ColumnType.STRING,
+                identifier=column.identifier if column else False,
+                aliases=(column.name, *column.aliases) if column else (),
+                published_type=published.get(name.casefold()),
+                published_empty=name.casefold() in empty,
+                published_format=formats.get(name.casefold()),
+                amount=name in pull.metrics,
+                flag_words=getattr(column, "values", ()),
+            )
+        )
+    return plans
+
+
+def _documented(name: str, pull: Pull, *, catalog: Catalog) -> CatalogColumn | None:
+    """What the catalog says of a selected name; a metric that it does not know is a number by its nature."""
+    known = catalog.find(pull.reads)
+    if name not in pull.metrics:
+        return known.column(name) if known else None
+    metric = known.metric(name) if known else None
+    return CatalogColumn(metric.name, metric.type) if metric else catalog.metric(name)

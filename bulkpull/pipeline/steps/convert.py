@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import overload
 
 import anyio
+import anyio.to_thread
 from anyio.lowlevel import RunVar
 
-from bulkpull.child_environment import without_secrets
+from bulkpull.child_process import without_secrets
 from bulkpull.conversion import file_formats
 from bulkpull.conversion.messages import (
     ColumnPlan,
@@ -24,27 +25,41 @@ from bulkpull.conversion.messages import (
     WindowBounds,
 )
 from bulkpull.errors import BulkpullError, ConverterDied
-from bulkpull.pipeline.steps import converter
-from bulkpull.pipeline.steps.converter import Converter
+from bulkpull.pipeline.steps import converter_process
+from bulkpull.pipeline.steps.converter_process import Converter
 
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """The limits of one conversion attempt: bytes of CSV per batch, and threads (`None`: polars decides)."""
+    """The limits of one conversion attempt: bytes of CSV per batch, and threads (`None`: by the cores)."""
 
     batch_bytes: int
     threads: int | None = None
 
 
-# 12 MB of CSV at once: each of three stages holds a batch, so that twice as much would gain a twentieth of the time for
-# 100 MB of memory. What killed a child may have been its memory, or a limit on threads: the second try takes an eighth,
-# and one thread.
-BATCH_BYTES = 12 * 1024 * 1024
-_ATTEMPTS = (_Attempt(BATCH_BYTES), _Attempt(BATCH_BYTES // 8, threads=1))
+# 6 MB of CSV at once: some batches wait between the stages. Twice as much costs memory and leaves a core idle longer.
+# What killed a child may have been its memory, or a limit on threads: the second try takes a quarter, and one thread.
+BATCH_BYTES = 6 * 1024 * 1024
+_ATTEMPTS = (_Attempt(BATCH_BYTES), _Attempt(BATCH_BYTES // 4, threads=1))
 # A child that converted more has grown, and is not kept for the next file.
 _SMALL_BYTES = 64 * 1024 * 1024
 
+# Stored files up to this size take turns in one child, unless so many bytes wait that starting another child, half a
+# second of processor time, is quicker.
+_QUICK_BYTES, _QUEUE_BYTES = 2 * 1024 * 1024, 8 * 1024 * 1024
+TURN_S = 5.0
+"""How long a small file waits for the others; then it gets a child of its own."""
+
 _spares: RunVar[list[Converter] | None] = RunVar("bulkpull_spare_converters")
+_queue: RunVar[_Queue] = RunVar("bulkpull_small_conversions")
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Small files that wait for their turn, and the one that is converted."""
+
+    turn: anyio.Lock
+    size_bytes: int = 0
 
 
 async def convert_report(
@@ -95,7 +110,7 @@ async def convert_report(
         is_redacted=is_redacted,
         table_format=file_formats.WRITTEN,
     )
-    async with limiter:
+    async with _turn_of(source), limiter:
         for attempt in _ATTEMPTS[:-1]:
             with suppress(ConverterDied):
                 return await _in_child(replace(order, batch_bytes=attempt.batch_bytes), threads=attempt.threads)
@@ -106,10 +121,7 @@ async def widen_file(
     source: Path, *, into: Path, types: Mapping[str, str], limiter: anyio.CapacityLimiter
 ) -> TableFile:
     """
-    Write a published file anew with other columns and wider types, in a child process.
-
-    Args:
-        into, types: As in `WideningRequest`.
+    Write a published file again with other columns and wider types, in a child process.
 
     Raises:
         ConverterDied: The child was killed, crashed or stood still.
@@ -126,10 +138,6 @@ async def warm_up(limiter: anyio.CapacityLimiter, *, most: int) -> None:
     Starting one costs half a second of processor time, most of it for importing polars, which is better spent while
     the service still makes its reports. Runs until it is cancelled, and ends the idle children then. Where the system
     allows no further process, there are fewer: a conversion that needs one starts it, and reports the failure.
-
-    Args:
-        limiter: How many files may be converted at once; no more children than that.
-        most: How many files are expected; no more children than that.
     """
     spares: list[Converter] = []
     _spares.set(spares)
@@ -144,6 +152,36 @@ async def warm_up(limiter: anyio.CapacityLimiter, *, most: int) -> None:
         with anyio.CancelScope(shield=True):
             for child in spares:
                 await child.end()
+
+
+@asynccontextmanager
+async def _turn_of(source: Path) -> AsyncIterator[None]:
+    """Wait until the small files before this one are converted; a large file waits for none."""
+    queue = _queue.get(None)
+    if queue is None:
+        _queue.set(queue := _Queue(anyio.Lock()))
+    size_bytes = await anyio.to_thread.run_sync(_size_of, source)
+    if size_bytes > _QUICK_BYTES or queue.size_bytes + size_bytes > _QUEUE_BYTES:
+        yield
+        return
+    has_turn = False
+    queue.size_bytes += size_bytes
+    try:
+        with anyio.move_on_after(TURN_S):  # whatever keeps the child busy
+            await queue.turn.acquire()
+            has_turn = True
+        yield
+    finally:
+        queue.size_bytes -= size_bytes
+        if has_turn:
+            queue.turn.release()
+
+
+def _size_of(source: Path) -> int:
+    try:
+        return source.stat().st_size
+    except OSError:
+        return 0  # the child reports it
 
 
 @overload
@@ -197,7 +235,7 @@ async def _child(threads: int | None) -> AsyncIterator[tuple[Converter, list[Con
 
 async def _start(*, threads: int | None = None) -> Converter:
     # Secrets in the environment are of no use to the child.
-    return await converter.start(without_secrets(os.environ), threads=threads)
+    return await converter_process.start(without_secrets(os.environ), threads=threads)
 
 
 async def _ask(child: Converter, order: ConversionRequest | WideningRequest) -> bytes | None:

@@ -9,7 +9,6 @@ partial files for the next process, and removes files that cannot be completed.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -20,7 +19,7 @@ from bulkpull.clock import Clock
 from bulkpull.errors import BulkpullError, FileDamaged
 from bulkpull.event_types import DownloadCompleted, DownloadResumed
 from bulkpull.events import Events
-from bulkpull.model import SecureLink
+from bulkpull.model import DownloadedFile, SecureLink
 from bulkpull.output.atomic_files import disk_errors, sync_folder
 from bulkpull.pipeline.nightly.report_deletion import is_worth_resuming
 from bulkpull.transfer.blob_version import Version
@@ -33,25 +32,6 @@ from bulkpull.transport.retry import Retrier
 _WHOLE_TRIES = 2
 # A cancelled run waits at most so long for the journal; unrecorded bytes are fetched again.
 _SAVING_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class DownloadedFile:
-    """
-    A complete and checked file, as the service stores it.
-
-    Attributes:
-        size_bytes: Stored bytes; repeated fetches are not counted.
-        etag: Of the version that was fetched; `None` when the host gives none.
-        md5: Of the stored bytes, hexadecimal; `None` when the host gives none.
-        vouched_by: What tells that they are all there and unchanged: `length`, `md5`, `end_mark`, `readings`.
-    """
-
-    path: Path
-    size_bytes: int
-    etag: str | None = None
-    md5: str | None = None
-    vouched_by: tuple[str, ...] = ("length",)
 
 
 async def download_report(

@@ -12,16 +12,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from bulkpull.clock import Clock, iso_utc
+from bulkpull.clock import Clock
 from bulkpull.errors import RequestRejected
 from bulkpull.event_types import PollNarrowed
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus
-from bulkpull.output.ledger import Ledger, StepEntry
+from bulkpull.output.ledger import Ledger, NotedFacts
+from bulkpull.output.ledger_facts import PollFormFacts
 
-LOOK_FORM = "look_form"
-"""The ledger's step for a form of look-up that the service made a run fall back to."""
 REMEMBERED_FORM = timedelta(days=7)
 _ALL_STATUSES = tuple(ExecutionStatus)
 _COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
@@ -46,9 +45,6 @@ class ExecutionLookup:
         on_refused: Gets the id of each report that is refused by itself, with the refusal.
         retry: Whether a failed call is repeated here; a poller sets `False`, because it polls again anyway.
         statuses: Those to ask for once the service has refused to be asked for all of them.
-
-    Attributes:
-        calls: Calls of the last `ask`.
     """
 
     def __init__(
@@ -175,23 +171,22 @@ class ExecutionLookup:
 
 async def load_form(ledger: Ledger, *, now: datetime) -> PollForm:
     """The form of look-up that runs of the last week fell back to; else the cheapest one."""
-    return remembered_form(await ledger.noted(LOOK_FORM, since=iso_utc(now - REMEMBERED_FORM)), now=now)
+    return remembered_form(await ledger.noted(PollFormFacts, since=now - REMEMBERED_FORM), now=now)
 
 
 def form_recorder(ledger: Ledger, *, run_id: str, clock: Clock) -> Callable[[PollForm], Awaitable[None]]:
     """What notes a form in the ledger, for `ExecutionLookup`."""
 
     async def remember(form: PollForm) -> None:
-        facts = {"form": form.name.lower()}
-        await ledger.note(run_id, dataset="", step=LOOK_FORM, facts=facts, at=iso_utc(clock.now()))
+        await ledger.note(run_id, dataset="", facts=PollFormFacts(form.name.lower()), at=clock.now())
 
     return remember
 
 
-def remembered_form(noted: Sequence[StepEntry], *, now: datetime) -> PollForm:
+def remembered_form(noted: Sequence[NotedFacts[PollFormFacts]], *, now: datetime) -> PollForm:
     """The form that the latest run fell back to within a week; else the cheapest one (pure)."""
     for entry in reversed(noted):
-        name = str(entry.facts.get("form", "")).upper()
+        name = entry.facts.form.upper()
         if name in PollForm.__members__:
-            return PollForm[name] if now - datetime.fromisoformat(entry.at) < REMEMBERED_FORM else PollForm.ALL_STATUSES
+            return PollForm[name] if now - entry.at < REMEMBERED_FORM else PollForm.ALL_STATUSES
     return PollForm.ALL_STATUSES

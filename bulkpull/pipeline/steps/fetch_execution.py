@@ -1,7 +1,8 @@
-"""Fetches a completed execution: downloads its file and converts it."""
+"""Fetches a completed execution: prepares the pull's folder, downloads its file and converts it."""
 
 from __future__ import annotations
 
+import stat
 from functools import partial
 from pathlib import Path
 
@@ -9,14 +10,14 @@ import anyio.to_thread
 
 from bulkpull.errors import FileDamaged, FileGone, NotTheReport, Step
 from bulkpull.event_types import ConversionCompleted, DownloadResumed
-from bulkpull.model import Execution, Report, SecureLink
-from bulkpull.output.atomic_files import disk_errors
-from bulkpull.output.no_follow import remove_beneath
+from bulkpull.model import DownloadedFile, Execution, Report, SecureLink
+from bulkpull.output.atomic_files import disk_errors, makedirs_durable
+from bulkpull.output.ledger_facts import DownloadFacts
+from bulkpull.output.no_follow import names_beneath, refuse_links, remove_beneath, rename_beneath
 from bulkpull.pipeline.steps.convert import convert_report
-from bulkpull.pipeline.steps.converted_pull import ConvertedPull, to_ledger
-from bulkpull.pipeline.steps.download import DownloadedFile, download_report
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull, conversion_facts
+from bulkpull.pipeline.steps.download import download_report
 from bulkpull.pipeline.steps.pull_context import PullContext
-from bulkpull.pipeline.steps.pull_folder import empty_folder, prepare_folder, restore_download
 
 _FETCHES = 2
 _CONVERTED = "parquet"
@@ -29,11 +30,6 @@ async def fetch_execution(
 ) -> ConvertedPull:
     """
     Download and convert; a file whose damage shows only when it is unpacked is fetched again (fault 76).
-
-    Args:
-        execution: Completed, with a link.
-        report: Ours, as for `ConvertedPull`.
-        known_md5: MD5 of the stored file whose content is published.
 
     Raises:
         BulkpullError: As `download_report` and `convert_stored`.
@@ -94,7 +90,7 @@ async def convert_stored(
     size_bytes = sum(file.bytes for file in table.files)
     run.events.emit(ConversionCompleted(rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=context.part))
     part = ConvertedPull(context.pull, report, execution, stored, table, context.bounds)
-    await context.note("converted", **to_ledger(part, columns=context.columns))
+    await context.note(conversion_facts(part, columns=context.columns))
     return part
 
 
@@ -127,5 +123,39 @@ async def _download(
                 background=run.background,
                 known_md5=known_md5,
             )
-    await context.note("downloaded", execution_id=execution.execution_id, size_bytes=stored.size_bytes)
+    await context.note(DownloadFacts(execution.execution_id, stored.size_bytes))
     return stored
+
+
+# The names that `download_report` uses for a file called `report`.
+_DOWNLOAD = {"report", "report.part", "report.journal"}
+
+
+def empty_folder(folder: Path, private: Path) -> None:
+    """Make the folder again."""
+    remove_beneath(folder, root=private)
+    refuse_links(folder, root=private)
+    folder.mkdir(parents=True)
+
+
+def restore_download(folder: Path, kept: Path, private: Path) -> None:
+    """Continue the download that an earlier run kept, unless this run has begun one already."""
+    if folder == kept or not names_beneath(kept, root=private):
+        return
+    if not names_beneath(folder, root=private):
+        remove_beneath(folder, root=private)
+        makedirs_durable(folder.parent, root=private)
+        rename_beneath(kept, folder, root=private)
+    else:
+        remove_beneath(kept, root=private)
+
+
+def prepare_folder(folder: Path, private: Path, *, keep_download: bool) -> None:
+    """Create the folder and empty it, except for a download that may be continued."""
+    if not keep_download:
+        remove_beneath(folder, root=private)
+    makedirs_durable(folder, root=private)
+    for name in names_beneath(folder, root=private):
+        is_regular = stat.S_ISREG((folder / name).lstat().st_mode)
+        if name not in _DOWNLOAD or not is_regular:
+            remove_beneath(folder / name, root=private)

@@ -29,12 +29,7 @@ _ROUNDS_BEFORE_RISE = 2
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """
-    The right to have one report in flight.
-
-    Attributes:
-        is_ordered: The report is on the service.
-    """
+    """The right to have one report in flight."""
 
     dataset: str
     rank: float
@@ -98,12 +93,7 @@ class ReportsInFlight:
             self._leave(place)
 
     def refused(self, *, quota: int | None = None) -> None:
-        """
-        The service refuses a further report while those in flight are not made (behaviour 86).
-
-        Args:
-            quota: How many active reports it allows, when it says so.
-        """
+        """The service refuses a further report while those in flight are not made (behaviour 86)."""
         ours = len(self._held) - 1  # the one that is refused holds a place as well
         self._lower(max(1, ours if quota is None else min(ours, quota)), reason="the service accepts no more reports")
 

@@ -9,20 +9,19 @@ refusal is stored in the output folder, so that later runs do not repeat it, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Self
 
 from bulkpull.errors import BulkpullError, ExecutionFailed, QuotaExceeded, RequestRejected
 from bulkpull.formatting import join_some
 from bulkpull.model import Pull
-from bulkpull.output.ledger import StepEntry
-from bulkpull.query.names import unique_names
+from bulkpull.output.ledger import NotedFacts
+from bulkpull.output.ledger_facts import RefusedMetricsFacts
+from bulkpull.query.render import unique_names
 from bulkpull.redact import printable
 
-METRICS_REFUSED = "metrics_refused"
-"""The step of the ledger that remembers a refusal."""
 RETRY_AFTER = timedelta(days=7)
 
 _REASON_SHOWN = 200
@@ -46,9 +45,9 @@ class MetricRefusal:
         return cls(pull.dataset, pull.metrics, printable(error.why or error.what, most=_REASON_SHOWN), at)
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> RefusedMetricsFacts:
         """The facts for the ledger entry, besides dataset and time."""
-        return {"metrics": list(self.metrics), "reason": self.reason}
+        return RefusedMetricsFacts(self.metrics, self.reason)
 
     @property
     def note(self) -> str:
@@ -68,15 +67,17 @@ class MetricRefusals:
     known: tuple[MetricRefusal, ...] = field(default=())
 
     @classmethod
-    def read(cls, entries: Iterable[StepEntry], *, now: datetime) -> Self:
+    def read(cls, entries: Iterable[NotedFacts[RefusedMetricsFacts]], *, now: datetime) -> Self:
         """
-        Read them off the ledger's steps of the name `METRICS_REFUSED`; those older than `RETRY_AFTER` do not count.
+        Read them off the ledger; those older than `RETRY_AFTER` do not count.
 
         Args:
             now: Aware.
         """
-        found = [refusal for entry in entries if (refusal := _of_entry(entry)) is not None]
-        return cls(tuple(refusal for refusal in found if now - refusal.refused_at < RETRY_AFTER))
+        recent = [entry for entry in entries if now - entry.at < RETRY_AFTER]
+        return cls(
+            tuple(MetricRefusal(entry.dataset, entry.facts.metrics, entry.facts.reason, entry.at) for entry in recent)
+        )
 
     def find(self, dataset: str, metrics: Sequence[str]) -> MetricRefusal | None:
         """The newest refusal of exactly these metrics of `dataset`, in any order; `None` where there is none."""
@@ -119,19 +120,6 @@ def without_refused(pull: Pull, refusals: MetricRefusals) -> Pull:
     if refusal is None:
         return pull
     return replace(drop_metrics(pull), notes=(*pull.notes, refusal.note))
-
-
-def _of_entry(entry: StepEntry) -> MetricRefusal | None:
-    """`None` for an entry of another version."""
-    facts: Mapping[str, Any] = entry.facts
-    metrics, reason = facts.get("metrics"), facts.get("reason")
-    try:
-        refused_at = datetime.fromisoformat(entry.at)
-    except ValueError:
-        return None
-    if not isinstance(metrics, list) or not isinstance(reason, str) or refused_at.tzinfo is None:
-        return None
-    return MetricRefusal(entry.dataset, tuple(map(str, metrics)), reason, refused_at)
 
 
 def _folded(names: Iterable[str]) -> frozenset[str]:

@@ -27,8 +27,15 @@ from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus, Report
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup
-from bulkpull.pipeline.steps.poll_rules import ExecutionState, PollSchedule, execution_state
-from bulkpull.pipeline.steps.report_watch import ReportWatch, execution_failed, report_overdue, state_unknown
+from bulkpull.pipeline.steps.poll_rules import (
+    ExecutionState,
+    PollSchedule,
+    ReportWatch,
+    execution_failed,
+    execution_state,
+    report_overdue,
+    state_unknown,
+)
 
 _COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
 _LINK_GRACE_TICKS = 3

@@ -19,20 +19,19 @@ from dataclasses import dataclass, field, replace
 import anyio
 import anyio.to_thread
 
-from bulkpull.clock import iso_utc
 from bulkpull.errors import ExecutionFailed, ExecutionOverdue, FileDamaged, FileGone, ReportLost, Step
 from bulkpull.event_types import CallRetried, ReportAdopted
 from bulkpull.model import Execution, Report
+from bulkpull.output.ledger_facts import ExecutionFacts, ReportFacts
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import may_delete_report
 from bulkpull.pipeline.outcome import ServiceIds
 from bulkpull.pipeline.steps.converted_pull import (
     ConvertedPull,
     KeptPart,
-    execution_facts,
     files_exist,
-    from_ledger,
     is_stored,
+    restore_part,
 )
 from bulkpull.pipeline.steps.fetch_execution import convert_stored, fetch_execution
 from bulkpull.pipeline.steps.in_flight import Place
@@ -116,12 +115,7 @@ class PullRunner:
         raise AssertionError("the last round returns or raises")
 
     async def submit(self, attempt: int = 1) -> Report:
-        """
-        Make sure that the service has a report for the pull: use the existing one, or create one.
-
-        Raises:
-            BulkpullError: As `Submitter.submit_report`.
-        """
+        """Make sure that the service has a report for the pull: use the existing one, or create one."""
         context, run = self.context, self._run
         report = run.reusable.take_report(context.fingerprint)
         if report is not None:
@@ -133,13 +127,7 @@ class PullRunner:
                 report = await run.submitter.submit_report(context.pull, attempt=attempt)
             self._ordered(*self.progress.ordered, report)
             with anyio.CancelScope(shield=True):  # a created report is always in the ledger
-                await context.note(
-                    "report",
-                    report_id=report.report_id,
-                    query_id=report.query_id,
-                    name=report.name,
-                    created_at=iso_utc(report.created_at) if report.created_at else None,
-                )
+                await context.note(ReportFacts(report.report_id, report.query_id, report.name, report.created_at))
         ids = replace(self.progress.ids, query_id=report.query_id, report_id=report.report_id)
         self.progress = replace(self.progress, ids=ids)
         return report
@@ -189,8 +177,8 @@ class PullRunner:
         facts = self._run.reusable.converted.pop(context.fingerprint, None)
         if facts is None:
             return None
-        kept = from_ledger(facts, pull=context.pull, report=report, columns=context.columns, bounds=context.bounds)
-        if kept is None or report_id not in (None, kept.part.execution.report_id):
+        kept = restore_part(facts, pull=context.pull, report=report, columns=context.columns, bounds=context.bounds)
+        if report_id not in (None, kept.part.execution.report_id):
             return None
         if execution_id not in (None, kept.part.execution.execution_id):
             return None
@@ -214,5 +202,5 @@ class PullRunner:
                 report, usual_s=self._run.usual_s.get(self.context.pull.dataset), may_be_replaced=may_be_replaced
             )
         self._reached(execution)
-        await self.context.note("execution", report_id=report.report_id, **execution_facts(execution))
+        await self.context.note(ExecutionFacts.of(execution, report_id=report.report_id))
         return execution

@@ -6,9 +6,8 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from bulkpull._version import __version__
 from bulkpull.clock import iso_utc
@@ -16,8 +15,9 @@ from bulkpull.conversion.messages import ColumnPlan, WindowBounds
 from bulkpull.errors import Step
 from bulkpull.event_types import PullStepped
 from bulkpull.model import Execution, Pull
+from bulkpull.output.ledger_facts import PullFacts
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.steps.converted_pull import PARTS
+from bulkpull.pipeline.reusable_work import PARTS
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.step_times import StepTimer
 from bulkpull.query import normalise
@@ -78,10 +78,10 @@ class PullContext:
         with self.timer.during(step):
             yield
 
-    async def note(self, step: str, **facts: Any) -> None:
+    async def note(self, facts: PullFacts) -> None:
         """Write the outcome of a step into the ledger, before the next one begins."""
-        facts |= {"mark": self.fingerprint, "question_sha256": self.question.sha256}
-        await self.run.note(self.pull.dataset, step, **facts)
+        facts = replace(facts, mark=self.fingerprint, question_sha256=self.question.sha256)
+        await self.run.note(self.pull.dataset, facts)
 
     def lineage(self, execution: Execution) -> Mapping[str, str]:
         """The origin of the data, for the metadata of each Parquet file (contract, section 5)."""

@@ -100,12 +100,7 @@ class OneOffQuota:
             self._close()
 
     def refused(self, *, limit: int | None) -> None:
-        """
-        The service refused a creation because of the quota.
-
-        Args:
-            limit: Reports per window, if the message named a number.
-        """
+        """The service refused a creation because of the quota."""
         self._limit = limit or self._limit
         if self._refused and self.clock.monotonic() < self._opens_at:
             return  # refusals of one burst count once

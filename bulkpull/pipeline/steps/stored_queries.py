@@ -84,12 +84,7 @@ class StoredQueries:
         return (await self._known_queries()).get(normalise(pull.query_text))
 
     async def make(self, pull: Pull) -> Query:
-        """
-        Store the query of a pull; where the quota is full, unused ones of ours make room.
-
-        Raises:
-            BulkpullError: As `InsightsClient.create_query`.
-        """
+        """Store the query of a pull; where the quota is full, unused ones of ours make room."""
         known = await self._known_queries()
         create = partial(self.client.create_query, name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
         self._in_making += 1
@@ -133,7 +128,7 @@ class StoredQueries:
             return made  # the listing lags: the oldest is unknown
         self.events.emit(QueryAdopted(query_id=oldest.query_id))
         try:
-            await self.client.delete_query(made.query_id)
+            await self.client.delete_query(made.query_id, optional=True)
         except NotFound:
             pass
         except (ReportingError, TransferError):
@@ -176,9 +171,6 @@ class StoredQueries:
         Args:
             among: Ids to choose from; `None` for all, to make room (behaviour 72).
             tidying: Nothing waits for it.
-
-        Raises:
-            BulkpullError: The service could not be asked, or did not delete one.
         """
         known = await self._known_queries()
         unwanted = [query for text, query in known.items() if text not in self._needed]

@@ -42,7 +42,6 @@ class Submitter:
     Creates reports for one run.
 
     Args:
-        queries: Finds or makes their queries.
         weights: Rows of each dataset's last snapshot; when a quota is short, the largest is ordered first.
     """
 
@@ -164,12 +163,7 @@ class Submitter:
         raise AssertionError("an endless count ended")
 
     async def _wait_for_quota(self, refused: QuotaExceeded, refusals: int) -> None:
-        """
-        Wait until the quota of active reports may allow another: until one of ours has ended, else for some time.
-
-        Raises:
-            QuotaExceeded: No report of ours is active, and those of others did not end within some minutes.
-        """
+        """Wait until the quota of active reports may allow another: until one of ours has ended, else for some time."""
         self.in_flight.refused(quota=refused.limit)
         if self.in_flight.has_ordered:
             await self.in_flight.wait_for_end()

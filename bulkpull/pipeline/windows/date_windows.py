@@ -7,11 +7,17 @@ pulls of a dataset become one snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from bulkpull.model import Window
+from bulkpull.catalog import Catalog
+from bulkpull.model import Pull, Window
+from bulkpull.output.manifest import DatasetRecord
+from bulkpull.pipeline.steps.naming import pull_fingerprint
+from bulkpull.pipeline.windows.time_column import time_column_of
+from bulkpull.question import OPEN
 from bulkpull.timespans import span_days
 
 # The service makes six months in one report by itself (behaviour 61); longer spans are requested month by month.
@@ -23,6 +29,18 @@ _ENDLESS_DAYS = 100 * 366
 _MARGIN = timedelta(days=31)
 _DAYS_OF_A_MONTH = 30.4
 _Step = Callable[[datetime], datetime]
+
+
+def open_since(record: DatasetRecord) -> datetime | None:
+    """Where a snapshot that grows begins; `None` for one that does not grow."""
+    window = (record.question or {}).get("window")
+    return datetime.fromisoformat(window[0]) if window and window[1] == OPEN else None
+
+
+def history_starts(published: Mapping[str, DatasetRecord]) -> dict[str, datetime]:
+    """Where the published snapshots that grow begin, by their names."""
+    starts = {name: open_since(record) for name, record in published.items()}
+    return {name: start for name, start in starts.items() if start is not None}
 
 
 def split_by_month(
@@ -53,12 +71,7 @@ def split_months(window: Window) -> tuple[Window, ...]:
 
 
 def history_start(ranges: Sequence[str], *, now: datetime) -> datetime | None:
-    """
-    The month with which a dataset's data begin, as far as the service lists it; `None` for not at all.
-
-    Args:
-        ranges: The spans that the service lists for the dataset.
-    """
+    """The month with which a dataset's data begin, as far as the service lists it; `None` for not at all."""
     days = _widest_days(ranges)
     return None if days is None else _first_of_month(now.astimezone(UTC) - timedelta(days=days) - _MARGIN)
 
@@ -134,3 +147,31 @@ def _next_month(moment: datetime) -> datetime:
 
 def _next_day(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0) + _DAY
+
+
+def is_divisible(pull: Pull, catalog: Catalog) -> bool:
+    """Whether the answers for two windows are the answer for both."""
+    return time_column_of(pull, catalog) is not None and not pull.indivisible
+
+
+def split_pull(pull: Pull, *, catalog: Catalog, now: datetime) -> list[Pull]:
+    """The pulls of all windows, the oldest first; the pull itself where it has none, or a short one."""
+    if pull.window is None:
+        return [pull]
+    begins = history_start(pull.offered.date_ranges, now=now)
+    if pull.keeps_history and (begins is None or begins <= pull.window.start or begins >= pull.window.end):
+        windows = split_months(pull.window)
+    elif pull.keeps_history and begins is not None:
+        windows = Window(pull.window.start, begins), *split_months(Window(begins, pull.window.end))
+    else:
+        windows = split_by_month(pull.window, has_time_column=is_divisible(pull, catalog), history_start=begins)
+    return [replace(pull, window=window, keeps_history=False) for window in windows]
+
+
+def with_halves(pull: Pull, splits: Collection[str]) -> Iterator[Pull]:
+    """The pull of a window, and of the halves in which earlier runs requested it."""
+    yield pull
+    if pull.window is None or pull_fingerprint(pull) not in splits:
+        return
+    for half in split_in_half(pull.window) or ():
+        yield from with_halves(replace(pull, window=half), splits)

@@ -21,11 +21,10 @@ from bulkpull.event_types import WindowSplit
 from bulkpull.formatting import plural
 from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.atomic_files import disk_errors, makedirs_durable
+from bulkpull.output.ledger_facts import SplitFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.publication.column_plans import plan_columns
-from bulkpull.pipeline.publication.type_merge import as_text, present_goals, type_conflicts, with_goals
-from bulkpull.pipeline.reusable_work import SPLIT
+from bulkpull.pipeline.publication.type_merge import as_text, plan_columns, present_goals, type_conflicts, with_goals
 from bulkpull.pipeline.steps.convert import widen_file
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.fetch_execution import convert_stored
@@ -34,9 +33,9 @@ from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullProgress, PullRunner
 from bulkpull.pipeline.steps.pull_context import PullContext
 from bulkpull.pipeline.steps.step_times import StepSpan
+from bulkpull.pipeline.windows.date_windows import is_divisible, split_pull
 from bulkpull.pipeline.windows.history_columns import file_types, vanished_columns, with_common_columns
 from bulkpull.pipeline.windows.kept_history import plan_growth
-from bulkpull.pipeline.windows.split_pull import is_divisible, split_pull
 from bulkpull.pipeline.windows.time_column import time_column_of
 from bulkpull.pipeline.windows.window_check import HoldsWhole, describe_window
 from bulkpull.pipeline.windows.window_merge import WindowAgreement
@@ -50,7 +49,6 @@ class DatasetFetch:
     One attempt to fetch a dataset.
 
     Args:
-        pull: The whole window.
         execution: A completed execution of a scheduled report; then nothing is ordered.
         typed_before: The snapshot whose types, and forms of dates, hold for this one too.
         known_md5: MD5 of the stored file whose content is published.
@@ -97,12 +95,7 @@ class DatasetFetch:
         return await self._fetch_windows(self._pulls())
 
     async def submit(self) -> list[Report]:
-        """
-        Order all reports, for a later run to collect.
-
-        Raises:
-            BulkpullError: As `PullRunner.submit`. Reports that were ordered before it stay for the next run (case W7).
-        """
+        """Order all reports, for a later run to collect."""
         pulls = self._pulls()
         self._require_reports(pulls)
         return [await self._runner(pull).submit() for pull in pulls]
@@ -184,7 +177,8 @@ class DatasetFetch:
         start, end = iso_utc(pull.window.start), iso_utc(pull.window.end)
         self.context.events.emit(WindowSplit(start=start, end=end, reason=error.message))
         self._splits.append((pull, error))
-        await self.context.note(self.pull.dataset, SPLIT, mark=pull_fingerprint(pull), start=start, end=end)
+        facts = SplitFacts(pull_fingerprint(pull), pull.window.start, pull.window.end)
+        await self.context.note(self.pull.dataset, facts)
 
     def _summarize_splits(self) -> None:
         """Add one note for all windows that were requested in halves (case W17)."""

@@ -48,7 +48,7 @@ def with_common_columns(parts: Sequence[ConvertedPull], *, dataset: str) -> list
             raise HeldBack(
                 f"{dataset}: {join_some(lost)} became text, and a published history cannot follow",
                 why=_first_that_did_not_fit(parts, lost[0]),
-                fix="publish the history anew under another name (--as), or select the columns that have stayed",
+                fix="publish the history again under another name (--as), or select the columns that have stayed",
             )
         typed = tuple(
             replace(column, type=goal.type) if (goal := goals.get(column.name)) else column
@@ -59,13 +59,7 @@ def with_common_columns(parts: Sequence[ConvertedPull], *, dataset: str) -> list
 
 
 def vanished_columns(fetched: Sequence[ConvertedPull], published: DatasetRecord | None) -> frozenset[str]:
-    """
-    The columns, in lower case, that only windows of earlier runs have.
-
-    Args:
-        fetched: The windows of this run, as they came; where there are none, nothing has changed.
-        published: The record of the history as it is published.
-    """
+    """The columns, in lower case, that only windows of earlier runs have."""
     columns = published.columns if published else []
     if not fetched:
         return frozenset(column.name.casefold() for column in columns if column.vanished)

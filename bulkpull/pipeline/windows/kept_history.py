@@ -17,14 +17,12 @@ from bulkpull.catalog import ColumnType
 from bulkpull.conversion.messages import ConversionResult, ConvertedColumn, Misfit, TableFile
 from bulkpull.errors import HeldBack
 from bulkpull.formatting import plural
-from bulkpull.model import Execution, Pull, Window
+from bulkpull.model import DownloadedFile, Execution, Pull, Window
 from bulkpull.output.layout import run_of_snapshot
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn, PublishedFile
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
-from bulkpull.pipeline.steps.download import DownloadedFile
-from bulkpull.pipeline.windows.date_windows import restated_from
+from bulkpull.pipeline.windows.date_windows import open_since, restated_from
 from bulkpull.pipeline.windows.window_check import describe_window
-from bulkpull.question import OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +53,6 @@ def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, re
     """
     Choose the published windows to keep, and the start of those to request again (pure).
 
-    Args:
-        pull: With the whole window.
-        published: The current snapshot under its name.
-        restated_months: The setting `history_restated_months`.
-
     Raises:
         HeldBack: The published history would be replaced by one that begins later or ends earlier.
     """
@@ -75,12 +68,7 @@ def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, re
 
 
 def published_parts(record: DatasetRecord | None, pull: Pull, *, output: Path) -> list[ConvertedPull]:
-    """
-    The windows of the published snapshot, the oldest first, as parts that have arrived.
-
-    Args:
-        record: The snapshot's record; without windows in it the result is empty.
-    """
+    """The windows of the published snapshot, the oldest first, as parts that have arrived."""
     if record is None or len(record.parts) != len(record.files):
         return []
     parts: list[ConvertedPull] = []
@@ -89,18 +77,6 @@ def published_parts(record: DatasetRecord | None, pull: Pull, *, output: Path) -
         parts.append(_part(window, file, record, pull, output=output, rows_before=rows_before))
         rows_before += file.rows
     return sorted(parts, key=lambda part: _window(part).start)
-
-
-def open_since(record: DatasetRecord) -> datetime | None:
-    """Where a snapshot that grows begins; `None` for one that does not grow."""
-    window = (record.question or {}).get("window")
-    return datetime.fromisoformat(window[0]) if window and window[1] == OPEN else None
-
-
-def history_starts(published: Mapping[str, DatasetRecord]) -> dict[str, datetime]:
-    """Where the published snapshots that grow begin, by their names."""
-    starts = {name: open_since(record) for name, record in published.items()}
-    return {name: start for name, start in starts.items() if start is not None}
 
 
 def _refuse_shorter_history(published: DatasetRecord, window: Window, *, until: datetime | None) -> None:
@@ -127,7 +103,6 @@ def keep_before(
     The published parts that are kept, and the start of the windows that are requested again (pure).
 
     Args:
-        since: The start of the whole.
         restated_from: What begins later may still be restated by the service.
     """
     kept = 0
@@ -170,13 +145,13 @@ def restore_emptied(
 def _part(
     published: PartRecord, file: PublishedFile, record: DatasetRecord, pull: Pull, *, output: Path, rows_before: int
 ) -> ConvertedPull:
-    window = Window(datetime.fromisoformat(published.start), datetime.fromisoformat(published.end))
+    window = Window(published.start, published.end)
     path = output / file.path
     execution = Execution(
         published.execution_id or "",
         published.report_id or "",
         "Completed",
-        generated_at=datetime.fromisoformat(published.generated_at) if published.generated_at else None,
+        generated_at=published.generated_at,
     )
     declared = [column for column in record.columns if column.declared is not None]
     table = ConversionResult(

@@ -23,12 +23,7 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class HoldsWhole(WindowNotHonoured):
-    """
-    The report of one window holds the whole requested window: no other report is needed.
-
-    Args:
-        part: That report.
-    """
+    """The report of one window holds the whole requested window: no other report is needed."""
 
     def __init__(self, part: ConvertedPull) -> None:
         self.part = part
@@ -45,12 +40,7 @@ class WindowHandling(Enum):
 
 
 def window_handling(part: ConvertedPull, *, whole: Window) -> WindowHandling:
-    """
-    How the service treated the window of a part.
-
-    Args:
-        whole: The whole requested window.
-    """
+    """How the service treated the window of a part."""
     rows, window = part.table.window, part.pull.window
     if rows is None or window is None or not (rows.before or rows.after):
         return WindowHandling.KEPT
@@ -69,12 +59,7 @@ def window_handling(part: ConvertedPull, *, whole: Window) -> WindowHandling:
 
 
 def refuse_foreign_rows(part: ConvertedPull, *, column: str) -> None:
-    """
-    Refuse a report that does not hold its window.
-
-    Raises:
-        WindowNotHonoured: With the first row outside.
-    """
+    """Refuse a report that does not hold its window."""
     rows, window = part.table.window, part.pull.window
     assert rows is not None
     assert window is not None
@@ -87,12 +72,7 @@ def refuse_foreign_rows(part: ConvertedPull, *, column: str) -> None:
 
 
 def refuse_unread_times(part: ConvertedPull, *, column: str) -> None:
-    """
-    Refuse a report whose rows cannot be compared with the window.
-
-    Raises:
-        TimeNotReadable: With the first value.
-    """
+    """Refuse a report whose rows cannot be compared with the window."""
     rows = part.table.window
     if rows is None or not (rows.unread or rows.is_ambiguous):
         return

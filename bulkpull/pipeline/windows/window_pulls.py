@@ -85,9 +85,6 @@ class WindowPulls:
         """
         All parts, in the order of their windows.
 
-        Args:
-            pulls: All with a window, or a single one without.
-
         Raises:
             BulkpullError: The first fault that no retry could fix. Windows that were completed are in `parts` and on
                 the disk.
@@ -105,12 +102,7 @@ class WindowPulls:
         return sorted(self.parts, key=lambda part: _start_of(part.pull))
 
     def check_may_order(self) -> None:
-        """
-        Called before a report is ordered.
-
-        Raises:
-            _NotOrdered: The dataset has failed for a reason that applies to this window too.
-        """
+        """Called before a report is ordered."""
         if self._is_stopped:
             raise _NotOrdered
 

@@ -14,7 +14,8 @@ from bulkpull.clock import SystemClock
 from bulkpull.errors import DiskTrouble, HeldBack
 from bulkpull.events import Events
 from bulkpull.output import atomic_files
-from bulkpull.output.manifest import Current, Drift, PublishedColumn, PublishedFile
+from bulkpull.output.current import Current
+from bulkpull.output.manifest import Drift, PublishedColumn, PublishedFile
 from bulkpull.output.store import LocalStore, OutputStore
 from bulkpull.pipeline.publication.publish import Publisher, Staged
 from bulkpull.pipeline.publication.publish_checks import check_publishable, find_schema_drift

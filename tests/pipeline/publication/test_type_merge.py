@@ -10,10 +10,9 @@ import pytest
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.messages import ConversionResult, ConvertedColumn
 from bulkpull.conversion.parquet_types import common_type
-from bulkpull.model import Execution, OfferedDataset, Pull
+from bulkpull.model import DownloadedFile, Execution, OfferedDataset, Pull
 from bulkpull.pipeline.publication.type_merge import Goal, as_text, published_columns, type_conflicts
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
-from bulkpull.pipeline.steps.download import DownloadedFile
 
 
 def part(kind: str, form: str | None = None, *, empty: bool = False) -> ConvertedPull:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import pickle
@@ -17,15 +18,16 @@ from unittest.mock import create_autospec
 import anyio
 import pytest
 
+import bulkpull
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.message_frames import HEAD, LONGEST_PAYLOAD_BYTES, MARK, FrameType, NotAFrame, frame, read_head
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, Misfit
 from bulkpull.conversion.worker import LENGTH
 from bulkpull.errors import ConverterDied, DiskTrouble, FileDamaged, NotTheReport, TooLarge
 from bulkpull.pipeline.steps import convert as converting
-from bulkpull.pipeline.steps import converter
+from bulkpull.pipeline.steps import converter_process
 from bulkpull.pipeline.steps.convert import BATCH_BYTES, convert_report, warm_up
-from bulkpull.pipeline.steps.converter import Converter
+from bulkpull.pipeline.steps.converter_process import Converter
 
 pytestmark = pytest.mark.child_processes
 CSV = b"MPNId,Quantity\r\n0012,7\r\n0013,007\r\n"
@@ -83,14 +85,16 @@ def slow(tmp_path: Path) -> Path:
     return path
 
 
-async def convert(source: Path, into: Path, *, limit: int = 1 << 40) -> ConversionResult:
+async def convert(
+    source: Path, into: Path, *, limit: int = 1 << 40, limiter: anyio.CapacityLimiter | None = None
+) -> ConversionResult:
     return await convert_report(
         source,
         into=into,
         columns=COLUMNS,
         metadata={"bulkpull.dataset": "AzureUsage"},
         max_unpacked_bytes=limit,
-        limiter=anyio.CapacityLimiter(1),
+        limiter=limiter or anyio.CapacityLimiter(1),
     )
 
 
@@ -297,6 +301,27 @@ async def test_secrets_of_the_environment_do_not_reach_the_child(
     assert "a canary" not in seen[0].values()
 
 
+@pytest.mark.parametrize(("threads", "keeps_memory"), [(None, True), (1, False)])
+async def test_a_child_gets_settings_that_save_work_and_memory_and_the_users_own_settings_win(
+    threads: int | None, keeps_memory: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, str]] = []
+
+    async def noted(_: list[str], **options: object) -> object:
+        seen.append(options["env"])  # type: ignore[arg-type]  # as the module passes it
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(anyio, "open_process", noted)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    for environment in ({}, {"MALLOC_TRIM_THRESHOLD_": "1"}):
+        with pytest.raises(ConverterDied):
+            await converter_process.start(environment, threads=threads)
+
+    assert ("_RJEM_MALLOC_CONF" in seen[0]) is keeps_memory
+    assert seen[1]["MALLOC_TRIM_THRESHOLD_"] == "1"
+    assert seen[0]["POLARS_MAX_THREADS"] == ("4" if threads is None else "1")
+
+
 async def test_small_files_share_a_warm_child_and_none_is_left(
     stored: Path, tmp_path: Path, children: Children
 ) -> None:
@@ -312,6 +337,42 @@ async def test_small_files_share_a_warm_child_and_none_is_left(
         tasks.cancel_scope.cancel()
 
     assert children.alive == 0
+
+
+async def test_small_files_that_come_at_once_take_turns_in_one_child(
+    stored: Path, tmp_path: Path, children: Children
+) -> None:
+    limiter = anyio.CapacityLimiter(2)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(warm_up, limiter, most=1))
+        while not children.started:
+            await anyio.lowlevel.checkpoint()
+        async with anyio.create_task_group() as group:
+            for number in range(4):
+                folder = tmp_path / str(number)
+                folder.mkdir()
+                group.start_soon(partial(convert, stored, folder, limiter=limiter))
+        tasks.cancel_scope.cancel()
+
+    assert (len(children.started), len(children.batch_bytes)) == (1, 4)
+
+
+@pytest.mark.parametrize("changed", [("_QUICK_BYTES", 1), ("_QUEUE_BYTES", 1), ("TURN_S", 0.0)])
+async def test_a_large_file_waits_for_no_other_nor_does_one_behind_many_or_a_slow_one(
+    slow: Path, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: tuple[str, float]
+) -> None:
+    monkeypatch.setattr(converting, *changed)
+    limiter, folders = anyio.CapacityLimiter(2), [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(convert, slow, folders[0], limiter=limiter))
+        end = await open_by_child(slow)
+
+        assert (await convert(stored, folders[1], limiter=limiter)).rows == 2
+
+        tasks.cancel_scope.cancel()
+    os.close(end)
 
 
 async def test_no_more_children_are_started_ahead_than_files_are_expected(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,6 +439,10 @@ async def test_a_spare_child_that_died_while_idle_does_no_harm(stored: Path, int
         tasks.cancel_scope.cancel()
 
 
+def test_a_child_looks_for_the_package_where_this_process_has_it_and_not_within_the_package() -> None:
+    assert Path(converter_process._PACKAGE_ROOT) == Path(bulkpull.__file__).parents[1]
+
+
 @pytest.mark.case("C12")
 async def test_words_on_standard_output_when_python_starts_are_nobodys_answer(
     stored: Path, into: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -408,7 +473,7 @@ async def test_rubbish_on_the_channel_itself_ends_the_wait(  # noqa: PLR0917 - f
 async def test_a_child_that_is_stopped_is_given_up(
     slow: Path, into: Path, children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(converter, "SILENCE_S", 0.05)
+    monkeypatch.setattr(converter_process, "SILENCE_S", 0.05)
     start = converting._start
 
     async def start_stopped(*, threads: int | None = None) -> Converter:
@@ -429,8 +494,8 @@ async def test_a_child_that_lives_and_does_nothing_is_given_up(
     slow: Path, into: Path, children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for a file that nobody writes; its heartbeats alone are no work."""
-    monkeypatch.setattr(converter, "STILL_S", 0.0)
-    monkeypatch.setattr(converter, "_WORKING_S", 1e9)
+    monkeypatch.setattr(converter_process, "STILL_S", 0.0)
+    monkeypatch.setattr(converter_process, "_WORKING_S", 1e9)
 
     with pytest.raises(ConverterDied, match="it stood still"):
         await convert(slow, into)
@@ -471,7 +536,7 @@ async def test_a_limit_on_processes_is_named(stored: Path, into: Path, monkeypat
 @pytest.mark.case("L5")
 @pytest.mark.parametrize("words", ["RuntimeError: can't start new thread", "thread panicked: failed to spawn thread"])
 def test_a_limit_on_threads_is_told_from_a_defect(words: str) -> None:
-    error = converter._died_error(1, f"Traceback\n{words}\n".encode())
+    error = converter_process._died_error(1, f"Traceback\n{words}\n".encode())
 
     assert "a limit on processes or threads" in error.reason
     assert "defect" not in error.reason

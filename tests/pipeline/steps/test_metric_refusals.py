@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from bulkpull.catalog import load_catalog
-from bulkpull.clock import iso_utc
 from bulkpull.custom_query import Selection
 from bulkpull.errors import (
     AccessDenied,
@@ -19,10 +19,10 @@ from bulkpull.errors import (
     ServiceTrouble,
 )
 from bulkpull.model import OfferedDataset, Pull
-from bulkpull.output.ledger import StepEntry
+from bulkpull.output.ledger import NotedFacts, StepEntry, read_facts
+from bulkpull.output.ledger_facts import RefusedMetricsFacts
 from bulkpull.pipeline.plan import make_plan
 from bulkpull.pipeline.steps.metric_refusals import (
-    METRICS_REFUSED,
     RETRY_AFTER,
     MetricRefusal,
     MetricRefusals,
@@ -50,10 +50,10 @@ def plan(*offered: OfferedDataset, refusals: MetricRefusals | None = None, **opt
     return list(made.pulls)
 
 
-def step(pull: Pull, *, age: timedelta, metrics: list[str] | None = None) -> StepEntry:
+def step(pull: Pull, *, age: timedelta, metrics: list[str] | None = None) -> NotedFacts[RefusedMetricsFacts]:
     refusal = MetricRefusal.of(pull, RequestRejected("refused", why="400 Incorrect column name"), at=NOW)
-    facts = refusal.facts | ({"metrics": metrics} if metrics else {})
-    return StepEntry(pull.dataset, METRICS_REFUSED, iso_utc(NOW - age), facts)
+    facts = replace(refusal.facts, metrics=tuple(metrics)) if metrics else refusal.facts
+    return NotedFacts(pull.dataset, NOW - age, facts)
 
 
 @pytest.mark.case("C51")
@@ -134,7 +134,6 @@ def test_only_the_refused_set_of_the_refused_dataset_is_left_out() -> None:
 
 @pytest.mark.parametrize("facts", [{}, {"metrics": None, "reason": "x"}, {"metrics": ["ACR_USD"]}])
 def test_what_another_version_wrote_into_the_ledger_is_no_refusal(facts: dict[str, object]) -> None:
-    entries = [StepEntry("AzureUsage", METRICS_REFUSED, iso_utc(NOW), facts)]
+    steps = [StepEntry("AzureUsage", "metrics_refused", NOW, facts)]
 
-    assert MetricRefusals.read(entries, now=NOW) == MetricRefusals()
-    assert MetricRefusals.read([StepEntry("AzureUsage", METRICS_REFUSED, "soon", {})], now=NOW) == MetricRefusals()
+    assert read_facts(RefusedMetricsFacts, steps) == []

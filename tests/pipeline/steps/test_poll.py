@@ -78,7 +78,7 @@ def test_of_several_completed_executions_the_newest_is_taken() -> None:
 
 @pytest.mark.behaviour(119)
 @pytest.mark.parametrize(
-    ("age_s", "wait_s"), [(0, 5), (60, 5), (75, 5), (150, 10), (300, 20), (900, 60), (100_000, 60)]
+    ("age_s", "wait_s"), [(0, 5), (75, 5), (150, 5), (300, 10), (900, 30), (1_800, 60), (100_000, 60)]
 )
 def test_the_wait_grows_with_the_age_of_the_report(age_s: float, wait_s: float) -> None:
     assert PollSchedule().interval_s(age_s) == pytest.approx(wait_s)
@@ -193,7 +193,7 @@ async def test_one_call_asks_for_every_pending_report() -> None:
     assert service.asked[-1][0] == ("20",)
 
 
-async def test_reports_of_one_to_ten_seconds_cost_at_most_sixty_looks_and_a_fifteenth_of_their_age() -> None:
+async def test_reports_of_one_to_ten_seconds_cost_at_most_eighty_looks_and_a_thirtieth_of_their_age() -> None:
     latencies = {str(n): 1 + 9 * n / 19 for n in range(20)}
     service = FakeService(
         InstantClock(),
@@ -203,8 +203,8 @@ async def test_reports_of_one_to_ten_seconds_cost_at_most_sixty_looks_and_a_fift
     )
     await wait_for(service, *map(report, latencies), schedule=PollSchedule(initial_s=0.1, longest_s=60))
 
-    assert len(service.asked) <= 60
-    assert service.clock.now_s <= 10 * (1 + 1 / 15) + 0.1
+    assert len(service.asked) <= 80
+    assert service.clock.now_s <= 10 * (1 + 1 / 30) + 0.1
 
 
 @pytest.mark.behaviour(107)
@@ -332,8 +332,14 @@ async def test_looks_are_as_far_apart_as_the_allowance_asks_for() -> None:
 def test_looks_are_spread_over_half_an_interval_either_way(draw: float) -> None:
     schedule = PollSchedule()
 
-    assert schedule.next_look_s(150, usual_s=None, draw=draw) == pytest.approx(10 * (0.5 + draw))
-    assert schedule.next_look_s(100, usual_s=150, draw=draw) == pytest.approx(50 + 5 * draw)
+    assert schedule.next_look_s(300, usual_s=None, draw=draw) == pytest.approx(10 * (0.5 + draw))
+
+
+@pytest.mark.parametrize(("usual_s", "spread_s"), [(60, 2), (150, 5), (3_000, 5)])
+def test_the_first_look_comes_within_a_thirtieth_after_the_usual_time(usual_s: float, spread_s: float) -> None:
+    looks = [PollSchedule().next_look_s(40, usual_s=usual_s, draw=draw) for draw in (0.0, 0.999)]
+
+    assert looks == [pytest.approx(usual_s - 40), pytest.approx(usual_s - 40 + spread_s, rel=0.01)]
 
 
 @pytest.mark.fault(41)

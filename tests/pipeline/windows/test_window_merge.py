@@ -21,9 +21,8 @@ from bulkpull.catalog import ColumnType
 from bulkpull.conversion.convert import convert
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, WindowBounds
 from bulkpull.errors import TimeNotReadable, WindowNotHonoured
-from bulkpull.model import Execution, OfferedDataset, Pull, Window
+from bulkpull.model import DownloadedFile, Execution, OfferedDataset, Pull, Window
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
-from bulkpull.pipeline.steps.download import DownloadedFile
 from bulkpull.pipeline.windows.date_windows import split_in_half, split_months
 from bulkpull.pipeline.windows.window_check import HoldsWhole
 from bulkpull.pipeline.windows.window_merge import WindowAgreement

@@ -1,0 +1,209 @@
+"""
+The end of an export on standard error: a table, what failed and why, notes, and what to do next.
+
+One reason is written once, however many datasets it hit: an outage is one sentence, not twenty.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bulkpull import platforms
+from bulkpull.cli.console import DATASET_WIDTH, new_table, print_line
+from bulkpull.cli.errors import write_json_line
+from bulkpull.conversion import file_formats
+from bulkpull.formatting import format_size, join_some, plural
+from bulkpull.observability.failures import failed_datasets, failure_groups, is_interrupted_pull
+from bulkpull.observability.run_notes import run_notes
+from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
+from bulkpull.output.store import INSIDE, LocalStore
+
+_UNFINISHED = "unfinished"
+_STYLES = {"complete": "green", "skipped": "dim", "unavailable": "yellow", "failed": "bold red", _UNFINISHED: "yellow"}
+_MOST_NAMED = 3
+_METRICS_SHOWN = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """
+    The command as it was given, as far as the next one needs it.
+
+    Attributes:
+        output: As the user wrote it, so that it can be pasted.
+        command: `export` or `nightly`.
+        options: The options that define the request (time, metrics), as given.
+    """
+
+    output: Path
+    config: Path | None = None
+    demo: bool = False
+    command: str = "export"
+    options: tuple[str, ...] = ()
+
+    def export(self, names: Sequence[str] = ()) -> str:
+        """The command that exports `names` into the same folder."""
+        return self._command_line(self.command, *names, *self.options, demo=self.demo)
+
+    def resume(self, run_id: str) -> str:
+        """The command that carries a run on."""
+        return self._command_line("runs", "resume", run_id)
+
+    def _command_line(self, *words: str, demo: bool = False) -> str:
+        words = (invocation_path("bulkpull"), *words, "--output", str(self.output))
+        if demo:
+            words = (*words, "--demo")
+        if self.config is not None:
+            words = (*words, "--config", str(self.config))
+        return platforms.current().join_command(words)
+
+    def read(self, dataset: str) -> str:
+        """The command that reads a published dataset with polars."""
+        # JSON's strings are Python's as well, and their double quotes need no quoting within the shell's single ones.
+        where, what = json.dumps(str(self.output)), json.dumps(dataset)
+        program = f"import bulkpull; print(bulkpull.scan({where}, {what}).head().collect())"
+        return platforms.current().join_command([invocation_path("python"), "-c", program])
+
+
+def invocation_path(program: str) -> str:
+    """How to call a program of this installation from here: by name where the PATH leads to it, else by its path."""
+    ours = Path(sys.executable).with_name(program + platforms.current().program_suffix)
+    found = shutil.which(program)
+    if found is not None and Path(found).absolute() == ours:
+        return program
+    return str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours)
+
+
+def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
+    """Write the whole summary for people."""
+    if manifest.submitted and len(manifest.datasets) > _MOST_NAMED:
+        console.print(_submitted(manifest), style="bold", soft_wrap=True)
+    elif manifest.datasets and not _has_one_reason(manifest):
+        console.print(_table(manifest))
+        console.print(_totals(manifest), style="bold", soft_wrap=True)
+    if metrics := _metrics(manifest.datasets):
+        print_line("metrics: ", metrics, style="bold", console=console)
+    print_failures(manifest, console)
+    # That all were submitted stands above, and each has a report of its own.
+    with_skipped = not (manifest.submitted and len(manifest.datasets) > _MOST_NAMED)
+    notes = run_notes(manifest, with_skipped=with_skipped, most_misfits=_MOST_NAMED)
+    for note in notes:
+        print_line("note:  ", note, style="yellow", console=console)
+    for word, line in _next_commands(manifest, invocation):
+        console.print(Text.assemble((f"{word:<9} ", "bold"), line), soft_wrap=True)
+
+
+def _has_one_reason(manifest: Manifest) -> bool:
+    """Whether one reason kept every dataset of a larger run from being exported: then a table says nothing more."""
+    groups = failure_groups(manifest)
+    offered = [record for record in manifest.datasets if record.status != "unavailable" or is_lost(record)]
+    return len(groups) == 1 and len(groups[0].datasets) == len(offered) > _MOST_NAMED
+
+
+def print_failures(manifest: Manifest, console: Console) -> None:
+    """Write what failed, worst first, each reason once; nothing when nothing was lost."""
+    groups = failure_groups(manifest)
+    if not groups:
+        return
+    count = sum(len(group.datasets) for group in groups)
+    words = f"{count} of {plural(len(manifest.datasets), 'dataset')} not exported"
+    print_line("error: ", words, style="bold red", console=console)
+    for group in groups:
+        # A reason without an error ends in the next step as well: one sentence that a person can act on.
+        step = (group.error.fix if group.error else None) or group.reason.rpartition("; ")[2]
+        reason = group.reason.removesuffix(f"; {step}")
+        print_line("       ", f"{join_some(group.datasets)}: {reason}", style="", console=console)
+        if step != reason:
+            print_line("fix:   ", step, style="bold", console=console)
+
+
+def write_failures(manifest: Manifest) -> None:
+    """The same as log objects, one a reason."""
+    for group in failure_groups(manifest):
+        write_json_line(
+            "datasets.lost", level="error", run_id=manifest.run_id, datasets=group.datasets, reason=group.reason
+        )
+
+
+def print_interruption(console: Console, *, resume: str | None) -> None:
+    """Write how to resume."""
+    print_line("interrupted: ", "no partial data is visible", style="bold yellow", console=console)
+    step = f"run the same command again, or `{resume}`: it resumes" if resume else "run the same command again"
+    print_line("fix:   ", step, style="bold", console=console)
+
+
+def _table(manifest: Manifest) -> Table:
+    numbers = ("rows", "size", "seconds")
+    table = new_table("dataset", "status", *numbers, right=numbers, fold=["dataset"])
+    table.columns[0].max_width = DATASET_WIDTH
+    for record in manifest.datasets:
+        status = _UNFINISHED if is_interrupted_pull(record, manifest) else record.status
+        has_data = bool(record.files)
+        seconds = record.seconds.total
+        table.add_row(
+            record.dataset,
+            Text(status, style=_STYLES[status]),
+            f"{record.rows:,}" if has_data else "",
+            format_size(record.stored_bytes) if has_data else "",
+            f"{seconds:,.1f}" if seconds else "",
+        )
+    return table
+
+
+def _submitted(manifest: Manifest) -> str:
+    """What a run has done that only ordered reports: a table has no rows and no sizes to show."""
+    ordered = sum(record.status == "skipped" for record in manifest.datasets)
+    calls = plural(manifest.requests.total, "call")
+    return f"reports created for {ordered} of {plural(len(manifest.datasets), 'dataset')}, {calls}"
+
+
+def _totals(manifest: Manifest) -> str:
+    there = [record for record in manifest.datasets if record.files]
+    return ", ".join(
+        (
+            f"{len(there)} of {plural(len(manifest.datasets), 'dataset')}",
+            plural(sum(record.rows for record in there), "row"),
+            f"{format_size(sum(record.stored_bytes for record in there))} {manifest.file_format}",
+            plural(manifest.requests.total, "call"),
+        )
+    )
+
+
+def _metrics(records: Sequence[DatasetRecord]) -> str:
+    """The metrics that are published beside the columns, by dataset; empty where there are none."""
+    metrics = [
+        f"{record.dataset}: {join_some(record.metrics, most=_METRICS_SHOWN)}"
+        for record in records
+        if record.files and record.metrics
+    ]
+    return "; ".join(metrics)
+
+
+def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
+    """Where things are, and the next commands."""
+    store = LocalStore(invocation.output)
+    complete = [record.dataset for record in manifest.datasets if record.files]
+    lost = [record.dataset for record in failed_datasets(manifest)]
+    ways: list[tuple[str, str]] = []
+    if complete:
+        ways.append(("data", f"{store.place(INSIDE.latest_link('<Dataset>'))}/*{file_formats.WRITTEN.suffix}"))
+    ways.append(("manifest", store.place(INSIDE.manifest(manifest.run_id))))
+    ways.append(("page", store.place(INSIDE.report(manifest.run_id))))
+    if complete:
+        ways.append(("read", invocation.read(complete[0])))
+    if manifest.submitted:
+        ways.append(("collect", invocation.resume(manifest.run_id)))
+    if lost and complete and not manifest.interrupted:
+        ways.append(("again", invocation.export(lost)))
+    if invocation.demo and complete and not manifest.interrupted:
+        ways.append(("next", f"with your own data: {invocation_path('bulkpull')} init, which shows the next steps"))
+    return ways

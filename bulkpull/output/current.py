@@ -1,0 +1,106 @@
+"""`current.json`, which points readers to the current snapshot of each dataset."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+
+from bulkpull.errors import DiskTrouble
+from bulkpull.output.atomic_files import json_text
+from bulkpull.output.manifest import Moment, MomentIfAny, Record
+from bulkpull.output.no_follow import NotBeneath, inner_parts
+from bulkpull.output.store import INSIDE, OutputStore
+
+
+class CurrentSnapshot(Record):
+    """
+    The newest complete snapshot of a dataset; `files` are relative to the output folder.
+
+    `question` is what it answers, `question_sha256` the hash over all of it; `None` for one of an earlier version.
+    `published_at` is when it became current (UTC). `replaced` tells of older snapshots, by the ids of their runs, when
+    they ceased to be current: readers have a day from then on. Both are left out where nothing is known.
+    """
+
+    run_id: str
+    rows: int
+    files: list[str]
+    question: dict[str, Any] | None = None
+    question_sha256: str | None = None
+    query: str | None = None
+    timespan: str | None = None
+    window: dict[str, str] | None = None
+    published_at: MomentIfAny = None
+    replaced: dict[str, Moment] = Field(default_factory=dict)
+
+    @field_validator("run_id")
+    @classmethod
+    def _one_name(cls, run_id: str) -> str:
+        if len(inner_parts(run_id)) != 1:
+            raise NotBeneath(f"{run_id!r} is no run")
+        return run_id
+
+    @model_serializer(mode="wrap")
+    def _without_the_unknown(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialise(self)
+        return {name: value for name, value in values.items() if value or name not in ("published_at", "replaced")}
+
+
+class Current(Record):
+    """
+    The content of `current.json`; `account` is the one that the folder belongs to.
+
+    `forgotten` tells when `runs forget` took out a dataset (UTC) that was not published again; left out while empty.
+    """
+
+    version: Literal[1] = 1
+    updated_at: MomentIfAny = None
+    account: dict[str, Any] | None = None
+    datasets: dict[str, CurrentSnapshot] = Field(default_factory=dict)
+    forgotten: dict[str, Moment] = Field(default_factory=dict)
+
+    @property
+    def run_ids(self) -> frozenset[str]:
+        """The runs that the current snapshots are of."""
+        return frozenset(snapshot.run_id for snapshot in self.datasets.values())
+
+    @model_serializer(mode="wrap")
+    def _without_the_empty(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialise(self)
+        return {name: value for name, value in values.items() if value or name != "forgotten"}
+
+    @field_validator("datasets")
+    @classmethod
+    def _names(cls, datasets: dict[str, CurrentSnapshot]) -> dict[str, CurrentSnapshot]:
+        for name in datasets:
+            if len(inner_parts(name)) != 1:
+                raise NotBeneath(f"{name!r} is no dataset")
+        return datasets
+
+    @classmethod
+    def load(cls, store: OutputStore) -> Current:
+        """
+        Read `current.json`; without one nothing is published yet.
+
+        Raises:
+            DiskTrouble: The file is damaged or of another version; it is never replaced on a guess.
+        """
+        why: str | None = "it is damaged or was written by another version"
+        try:
+            content = store.read(INSIDE.current)
+            return cls() if content is None else cls.model_validate(json.loads(content))
+        except (ValueError, RecursionError):
+            pass
+        except NotBeneath as refused:
+            why = refused.strerror
+        raise DiskTrouble(
+            f"{store.place(INSIDE.current)} cannot be read",
+            why=why,
+            fix="restore it, or move it away to publish every dataset again",
+        )
+
+    def save(self, store: OutputStore) -> None:
+        """Replace `current.json` atomically. Raises `OSError`."""
+        self.forgotten = {name: at for name, at in self.forgotten.items() if name not in self.datasets}
+        store.swap_pointer(INSIDE.current, json_text(self.model_dump(mode="json")))

@@ -1,0 +1,240 @@
+"""
+The facts that each step of a run writes into the ledger: one class per step, written and read through it.
+
+A class names its step; its fields are the keys of the JSON object. Unknown keys are ignored and missing ones have
+defaults where earlier versions did not write them, so that a ledger of an earlier version is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBounds
+from bulkpull.model import DownloadedFile, Execution, Window
+from bulkpull.output.manifest import DatasetRecord, Moment, MomentIfAny
+
+
+@dataclass(frozen=True, slots=True)
+class StepFacts:
+    """What a step wrote down; `step` is its name in the ledger."""
+
+    step: ClassVar[str]
+    leaves_out_none: ClassVar[bool] = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The facts as JSON values."""
+        adapter, exclude_none = self._adapter(), self.leaves_out_none
+        values: dict[str, Any] = adapter.dump_python(self, mode="json", exclude_none=exclude_none)
+        return values
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self | None:
+        """The facts that `as_json` gave; `None` where another version wrote something else."""
+        try:
+            facts: Self = cls._adapter().validate_python(values)
+        except ValidationError:
+            return None
+        return facts
+
+    @classmethod
+    @cache  # built when it is first needed
+    def _adapter(cls) -> TypeAdapter[Any]:
+        return TypeAdapter(cls)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFacts(StepFacts):
+    """A one-off report was ordered; `mark` is the fingerprint of its pull."""
+
+    step = "report"
+
+    report_id: str
+    query_id: str = ""
+    name: str = ""
+    created_at: MomentIfAny = None
+    mark: str | None = None
+    question_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFacts(StepFacts):
+    """An execution is complete; its link is a secret and stays out."""
+
+    step = "execution"
+
+    report_id: str
+    execution_id: str = ""
+    generated_at: MomentIfAny = None
+    data_redacted: bool = False
+    unbelieved_at: MomentIfAny = None
+    mark: str | None = None
+    question_sha256: str | None = None
+
+    @classmethod
+    def of(cls, execution: Execution, *, report_id: str) -> Self:
+        """The facts of an execution of the report of that id."""
+        return cls(
+            report_id,
+            execution.execution_id,
+            execution.generated_at,
+            execution.data_redacted,
+            execution.unbelieved_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadFacts(StepFacts):
+    """The file of an execution is complete."""
+
+    step = "downloaded"
+
+    execution_id: str
+    size_bytes: int
+    mark: str | None = None
+    question_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionFacts(StepFacts):
+    """
+    A pull was converted: everything that decides whether its files still match a request.
+
+    Attributes:
+        columns, bounds: What it was converted by.
+        query_id, name: Of its one-off report; `None` for the execution of a scheduled report.
+    """
+
+    step = "converted"
+
+    execution_id: str
+    report_id: str
+    generated_at: Moment | None
+    data_redacted: bool
+    stored: DownloadedFile
+    table: ConversionResult
+    columns: tuple[ColumnPlan, ...]
+    bounds: WindowBounds | None
+    unbelieved_at: Moment | None = None
+    query_id: str | None = None
+    name: str | None = None
+    mark: str | None = None
+    question_sha256: str | None = None
+
+
+PullFacts = ReportFacts | ExecutionFacts | DownloadFacts | ConversionFacts
+"""Facts of one pull, which carry its fingerprint and the hash of its question."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationFacts(StepFacts):
+    """A snapshot became current."""
+
+    step = "published"
+
+    record: DatasetRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFacts(StepFacts):
+    """A window was requested in halves; `mark` is the fingerprint of its pull."""
+
+    step = "split"
+
+    mark: str
+    start: MomentIfAny = None
+    end: MomentIfAny = None
+
+
+@dataclass(frozen=True, slots=True)
+class InWindowsFacts(StepFacts):
+    """
+    A whole dataset is requested in windows, because its report failed; or the windows failed too (`failed` alone).
+
+    Attributes:
+        mark: The fingerprint of the whole pull.
+        start, end: The window that holds all of it.
+        failure: The message of that failure.
+    """
+
+    step = "in_windows"
+    leaves_out_none = True
+
+    mark: str
+    start: Moment | None = None
+    end: Moment | None = None
+    failure: str | None = None
+    failed: bool | None = None
+
+    @property
+    def window(self) -> Window:
+        """The window that holds all of the dataset."""
+        assert self.start is not None
+        assert self.end is not None
+        return Window(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledReportFacts(StepFacts):
+    """
+    A scheduled report is about to be ordered (`name` and `query_digest` alone), or is in use (`report_id` as well).
+
+    Attributes:
+        lead_h: Hours before the nightly hour at which it was made to run.
+        own: This folder ordered it; `None` where an earlier version did not say so.
+    """
+
+    step = "standing"
+    leaves_out_none = True
+
+    name: str
+    report_id: str | None = None
+    query_id: str | None = None
+    question_sha256: str | None = None
+    lead_h: float | None = None
+    own: bool | None = None
+    query_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MissedFacts(StepFacts):
+    """An execution of a scheduled report was due and did not come."""
+
+    step = "missed"
+
+    report_id: str
+    due_at: MomentIfAny = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnchangedFacts(StepFacts):
+    """The data of an execution were found to be those that are published."""
+
+    step = "unchanged"
+
+    execution_id: str | None = None
+    generated_at: Moment | None = None
+    question_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedMetricsFacts(StepFacts):
+    """The service refused a query because of its metrics."""
+
+    step = "metrics_refused"
+
+    metrics: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PollFormFacts(StepFacts):
+    """The service made a run fall back to this form of look-up."""
+
+    step = "look_form"
+
+    form: str

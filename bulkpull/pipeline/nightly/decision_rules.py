@@ -1,0 +1,215 @@
+"""
+Decides what a run does for a dataset, and why: one pure function for all commands.
+
+    what is published ─┐
+    the ledger ────────┼─ decide ─→ keep | take this execution | collect that report | order a report
+    the service ───────┘            and of the scheduled report: keep | make | replace | leave
+
+`reusable_work` decides which one-off reports of earlier runs may be collected; `scheduled_report` decides whether a
+scheduled report can be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bulkpull.catalog import load_catalog
+from bulkpull.clock import is_ahead, iso_utc
+from bulkpull.formatting import join_some, plural
+from bulkpull.model import Execution, Pull, Report
+from bulkpull.output.manifest import DatasetRecord
+from bulkpull.pipeline.nightly.decision import Action, DatasetFacts, Decision, ScheduleDecision, Seen
+from bulkpull.pipeline.nightly.scheduled_report_rules import (
+    CLOCK_TOLERANCE,
+    LONG_AGO,
+    Schedule,
+    answers,
+    as_executed,
+    has_arrived,
+    last_due,
+    unusable_reason,
+)
+from bulkpull.question import question_of
+
+_HALF_A_DAY = timedelta(hours=12)
+_UNKNOWN_LIST = "the service does not tell which reports there are, so no scheduled report was made or replaced"
+
+
+def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None) -> Decision:
+    """
+    What to do about one dataset.
+
+    Args:
+        schedule: The times of a nightly run; `None` for an export, which exports what is requested.
+    """
+    if facts.is_done:
+        return Decision(pull, Action.SKIP, "this run has published it already")
+    if schedule is None or (pull.window is not None and not pull.keeps_history):
+        return _or_collect(Decision(pull, Action.ORDER_REPORT, "an export was asked for"), facts)
+    if pull.keeps_history:
+        return _or_collect(_decide_history(pull, facts, now=schedule.now), facts)
+    noted = facts.memory.serving(question_of(pull).sha256)
+    if facts.scheduled is None:
+        # The list of reports is unknown: use the ids in the ledger, and create nothing.
+        choice = ScheduleDecision(pull, serving=next(iter(noted), None), may_order=False)
+        decision = _decide_by_executions(pull, facts, noted, choice=choice, now=schedule.now)
+        decision = replace(decision, notes=(_UNKNOWN_LIST,))
+    else:
+        choice, notes = _choose_report(pull, facts, facts.scheduled, schedule=schedule)
+        decision = _decide_by_executions(pull, facts, facts.scheduled, choice=choice, now=schedule.now)
+        decision = _with_missed_execution(replace(decision, notes=notes), facts, schedule=schedule)
+    if decision.action is Action.SKIP and facts.scheduled == () and noted:
+        why = "its scheduled report is gone"
+        note = f"{why}; a one-off report is asked for, and another one is made"
+        decision = replace(decision, action=Action.ORDER_REPORT, reason=why, notes=(*decision.notes, note))
+    elif not facts.scheduled:
+        decision = order_if_due(decision, now=schedule.now)
+    return _or_collect(decision, facts)
+
+
+def order_if_due(decision: Decision, *, now: datetime) -> Decision:
+    """
+    The decision where no scheduled report serves: a one-off report as often as the service refreshes the data (142).
+
+    Asking more often yields the same rows.
+    """
+    known, seen_at = load_catalog().find(decision.pull.reads), decision.seen_at
+    refresh = timedelta(days=(known.refresh_days if known else None) or 1)
+    # The reports of a night are made in the hours after it began, and the next night begins at the same hour.
+    if decision.action is not Action.SKIP or (seen_at is not None and now - seen_at < refresh - _HALF_A_DAY):
+        return decision
+    why = "no scheduled report serves, and what is published is out of date"
+    return replace(decision, action=Action.ORDER_REPORT, reason=why)
+
+
+def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decision:
+    """Ask for the months that may be restated as often as the service refreshes the data; no report is scheduled."""
+    published = facts.published
+    if published is None or published.question_sha256 != question_of(pull).sha256:
+        why = "what is published answers another question" if published else "nothing is published yet"
+        return Decision(pull, Action.ORDER_REPORT, why)
+    seen = _seen(published, facts.unchanged, now=now)
+    seen_at = max((data.generated_at for data in seen if data.generated_at), default=None)
+    kept = "its newest windows are asked for again when the service has refreshed the data"
+    kept = f"{kept}; they are of {iso_utc(seen_at)}" if seen_at else kept
+    return order_if_due(Decision(pull, Action.SKIP, kept, seen_at=seen_at), now=now)
+
+
+def _or_collect(decision: Decision, facts: DatasetFacts) -> Decision:
+    """The decision, where an order is not needed because reports or windows of an earlier run are there."""
+    if decision.action is not Action.ORDER_REPORT or not (facts.collectable or facts.kept_windows):
+        return decision
+    found = [f"report {join_some(list(facts.collectable))}"] if facts.collectable else []
+    if facts.kept_windows:
+        found.append(f"{plural(facts.kept_windows, 'window')} on the disk")
+    reason = f"{decision.reason}; {' and '.join(found)} of an earlier run answer the same question"
+    return replace(decision, action=Action.COLLECT_REPORT, reason=reason)
+
+
+def _decide_by_executions(
+    pull: Pull, facts: DatasetFacts, reports: Sequence[Report], *, choice: ScheduleDecision, now: datetime
+) -> Decision:
+    """Take the newest execution that answers the question and is newer than what is published, or order, or keep."""
+    published, latest = facts.published, _latest_execution(pull, facts, reports)
+    # The columns of a whole dataset change by themselves; its rows still match the request.
+    is_another = published is not None and published.question_sha256 != question_of(pull).sha256
+    seen = _seen(facts.last_answer if is_another else published, facts.unchanged, now=now)
+    seen_at = max((data.generated_at for data in seen if data.generated_at), default=None)
+    decision = Decision(pull, Action.ORDER_REPORT, "", schedule=choice, seen_at=seen_at)
+    # Where another question was published since, the answer before is as good again, and an older one is not (N18).
+    is_known = is_another and latest is not None and latest.execution_id in {data.execution_id for data in seen}
+    if latest is not None and (is_known or all(_is_newer(latest, data) for data in seen)):
+        made_by = next(report for report in reports if report.report_id == latest.report_id)
+        why = "what is published answers another question" if is_another else "it is newer than what is published"
+        why = f"execution {latest.execution_id} of its scheduled report is ready: {why}"
+        return replace(
+            decision, pull=as_executed(pull, made_by), action=Action.TAKE_EXECUTION, reason=why, execution=latest
+        )
+    if published is None:
+        return replace(decision, reason="nothing is published yet")
+    if is_another:
+        return replace(decision, reason="what is published answers another question")
+    if choice.replaced and choice.serving is None:  # the run has data although its report cannot be used
+        return replace(decision, reason=f"its scheduled report is of no use: {choice.replace_reason}")
+    since = iso_utc(seen_at) if seen_at else "the published one"
+    return replace(decision, action=Action.SKIP, reason=f"no execution newer than {since}")
+
+
+def _choose_report(
+    pull: Pull, facts: DatasetFacts, reports: Sequence[Report], *, schedule: Schedule
+) -> tuple[ScheduleDecision, tuple[str, ...]]:
+    """The first report that serves, the others of this folder to be replaced, and notes on those of others."""
+    choice, memory = ScheduleDecision(pull), facts.memory
+    notes: list[str] = []
+    for report in reports:
+        why, is_own = unusable_reason(report, pull, memory=memory, schedule=schedule), memory.is_ours(report)
+        if choice.serving is None and why is None:
+            choice = replace(choice, serving=report, is_own=is_own, lead_h=memory.lead_h(report.report_id))
+        elif is_own:
+            replace_reason = choice.replace_reason or why or "there is a second one for the same query"
+            choice = replace(choice, replaced=(*choice.replaced, report), replace_reason=replace_reason)
+        elif why is not None:
+            notes.append(f"report {report.report_id}, which this folder did not make, is left alone: {why}")
+    return choice, tuple(notes)
+
+
+def _latest_execution(pull: Pull, facts: DatasetFacts, reports: Sequence[Report]) -> Execution | None:
+    answering = {report.report_id for report in reports if answers(report, pull, facts.memory)}
+    ready = [execution for execution in facts.executions if execution.report_id in answering and _is_ready(execution)]
+    return max(ready, key=lambda execution: execution.generated_at or LONG_AGO, default=None)
+
+
+def _is_ready(execution: Execution) -> bool:
+    return execution.is_completed and execution.link is not None
+
+
+def _seen(answer: DatasetRecord | None, unchanged: Seen | None, *, now: datetime) -> list[Seen]:
+    """Published data, and later data without changes; times in the future are ignored."""
+    if answer is None:
+        return []
+    published = Seen(answer.execution_id, answer.generated_at)
+    return [
+        replace(seen, generated_at=None) if seen.generated_at and is_ahead(seen.generated_at, now=now) else seen
+        for seen in (published, unchanged)
+        if seen is not None
+    ]
+
+
+def _is_newer(execution: Execution, seen: Seen) -> bool:
+    if execution.execution_id == seen.execution_id:
+        return False
+    if execution.generated_at is None or seen.generated_at is None:
+        return True
+    return execution.generated_at >= seen.generated_at
+
+
+def _with_missed_execution(decision: Decision, facts: DatasetFacts, *, schedule: Schedule) -> Decision:
+    """Detect a missed execution; a one-off report replaces it."""
+    choice = decision.schedule
+    report = choice.serving if choice else None
+    due_at = last_due(report, schedule.now) if report else None
+    if choice is None or report is None or due_at is None:
+        return decision
+    ready = [
+        execution for execution in facts.executions if execution.report_id == report.report_id and _is_ready(execution)
+    ]
+    if has_arrived(due_at, ready) or (decision.seen_at is not None and decision.seen_at >= due_at - CLOCK_TOLERANCE):
+        return decision
+    begun = facts.begun.get(report.report_id)
+    has_failed = begun is not None and begun.has_failed
+    decision = replace(decision, due_at=due_at)
+    if not has_failed and schedule.now - due_at < schedule.grace:
+        still = f"; the one due at {iso_utc(due_at)} is still being made" if decision.action is Action.SKIP else ""
+        return replace(decision, reason=decision.reason + still)
+    state = f"its status is {begun.status}" if begun else "it has not begun"
+    why = f"the execution due at {iso_utc(due_at)} has not come ({state})"
+    note = why
+    if decision.action is not Action.TAKE_EXECUTION:
+        note = f"{why}; a one-off report is asked for instead"
+        decision = replace(decision, action=Action.ORDER_REPORT, reason=why)
+    decision = replace(decision, missed=(report, due_at), notes=(*decision.notes, note))
+    if has_failed and report.report_id not in facts.memory.missed:
+        return decision  # once is no reason to make another
+    return replace(decision, schedule=choice.without_serving(report, why, is_own=facts.memory.is_ours(report)))

@@ -1,0 +1,255 @@
+"""
+The parent's side of a conversion process: starts it, sends requests, reads replies, ends it.
+
+The process replies on a separate descriptor. Whatever happens to it (killed, stopped, blocked by a failed disk, or
+something else writes to the descriptor), the parent's wait ends: after twice `SILENCE_S` without a heartbeat, or after
+`STILL_S` without processor time (case C12).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+from anyio.abc import ByteReceiveStream, Process
+
+from bulkpull import platforms
+from bulkpull.conversion.message_frames import HEAD, FrameType, NotAFrame, processor_seconds, read_head
+from bulkpull.conversion.worker import LENGTH
+from bulkpull.errors import ConverterDied
+from bulkpull.redact import printable
+
+SILENCE_S = 60.0
+"""A child that says nothing for twice as long has died, or is stopped."""
+STILL_S = 900.0
+"""After so many seconds without progress a living child counts as hung."""
+# Heartbeats alone use less.
+_WORKING_S = 0.05
+_READ_BYTES = 64 << 10
+# Batch after batch takes the same memory: giving it back to the system between them costs a tenth of the processor
+# time. The names are those of glibc, and of jemalloc as polars builds it; elsewhere they say nothing.
+_KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # more is not allowed
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "_RJEM_MALLOC_CONF": "background_thread:false,dirty_decay_ms:10000,muzzy_decay_ms:-1,narenas:1",
+}
+# One thread decompresses and checks, and the others wait for it: more of them gain nothing, and each costs 15 MB.
+_MOST_THREADS = 4
+# numpy's linear algebra, which is not used here, would start a thread for every core.
+_NO_BLAS_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
+_LAST_WORDS = 4_096
+_PACKAGE_ROOT = str(Path(__file__).parents[3])
+_NO_PROCESS = (errno.EAGAIN, errno.ENOMEM)
+_LIMIT_WORDS = ("Resource temporarily unavailable", "can't start new thread", "failed to spawn thread", "WouldBlock")
+_LIMIT_FIX = "raise the limit on processes and threads (`ulimit -u`, `pids.max` of the container) and run it again"
+
+
+@dataclass(slots=True)
+class Converter:
+    """
+    A child process and its channel.
+
+    Attributes:
+        is_spare: It was started before there was an order for it.
+    """
+
+    process: Process
+    channel: socket.socket
+    is_spare: bool = False
+    _arrived: bytearray = field(default_factory=bytearray)
+    _last_words: bytearray = field(default_factory=bytearray)
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; `None` while it lives."""
+        return self.process.returncode
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+
+    async def wait(self) -> int:
+        """Until it has ended; its exit status."""
+        return await self.process.wait()
+
+    async def ask(self, request: bytes) -> bytes | None:
+        """
+        Send an order.
+
+        Returns:
+            The reply, `None` when the child ended without one.
+
+        Raises:
+            ConverterDied: It lives and does not answer, or what it answers is no answer; it is of no use any more.
+        """
+        process, reply = self.process, None
+        assert process.stdin
+        assert process.stderr
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_collect, process.stderr, self._last_words)
+            # The exit status and the output of a dead child tell the cause.
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                await process.stdin.send(LENGTH.pack(len(request)) + request)
+            trouble: ConverterDied | None = None
+            try:
+                reply = await self._reply()
+            except ConverterDied as error:
+                trouble = error
+            if reply is not None or trouble is not None:
+                tasks.cancel_scope.cancel()
+        if trouble is not None:
+            raise trouble
+        return reply
+
+    async def _reply(self) -> bytes | None:
+        processor_s, since_s = 0.0, anyio.current_time()
+        while True:
+            try:
+                received = await self._frame()
+                if received is None or received[0] is FrameType.REPLY:
+                    return received and received[1]
+                now_s, used_s = anyio.current_time(), processor_seconds(received[1])
+            except NotAFrame:
+                raise died("its reply is not valid", fix="look for software that hooks into Python") from None
+            if used_s - processor_s >= _WORKING_S:
+                processor_s, since_s = used_s, now_s
+            elif now_s - since_s >= STILL_S:
+                why = f"it stood still for {now_s - since_s:,.0f} s"
+                raise died(why, fix="check the disk or the network drive under the output folder")
+
+    async def _frame(self) -> tuple[FrameType, bytes] | None:
+        head = await self._exactly(HEAD.size)
+        if head is None:
+            return None
+        kind, length = read_head(head)
+        payload = await self._exactly(length)
+        return None if payload is None else (kind, payload)
+
+    async def _exactly(self, size_bytes: int) -> bytes | None:
+        """So many bytes of the channel; `None` at its end."""
+        while len(self._arrived) < size_bytes:
+            # Twice: after this process itself was stopped for a while, the first wait ends before the news is read.
+            for _ in range(2):
+                with anyio.move_on_after(SILENCE_S):
+                    await anyio.wait_readable(self.channel)
+                    break
+            else:
+                why = f"it sent no heartbeat for {2 * SILENCE_S:,.0f} s"
+                raise died(why, fix="check whether the process was stopped, or the machine is swapping")
+            piece = self._receive()
+            if not piece:
+                return None
+            self._arrived += piece
+        taken = bytes(self._arrived[:size_bytes])
+        del self._arrived[:size_bytes]
+        return taken
+
+    def _receive(self) -> bytes:
+        try:
+            return self.channel.recv(_READ_BYTES)
+        except ConnectionError:
+            return b""  # Windows reports a dead child this way
+
+    async def end(self) -> None:
+        """Kill the child and release all its resources."""
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.aclose()
+        self.channel.close()
+
+    async def why_died(self) -> ConverterDied:
+        """The cause, from the exit status and the last output."""
+        return _died_error(await self.process.wait(), bytes(self._last_words))
+
+
+async def start(environment: Mapping[str, str], *, threads: int | None = None) -> Converter:
+    """
+    Start a child.
+
+    Args:
+        environment: What it gets of ours.
+        threads: How many threads polars may use; `None`: one for each core, four at most.
+
+    Raises:
+        ConverterDied: The system allows no further process.
+    """
+    # The second try of a conversion has one thread and little memory: there, memory goes back to the system.
+    defaults = dict(_NO_BLAS_THREADS)
+    if threads is None:
+        defaults |= _KEPT_MEMORY
+        if (os.cpu_count() or 1) > _MOST_THREADS:
+            defaults["POLARS_MAX_THREADS"] = str(_MOST_THREADS)
+    given = {**defaults, **environment}
+    given["PYTHONPATH"] = os.pathsep.join(filter(None, (_PACKAGE_ROOT, given.get("PYTHONPATH"))))
+    if threads is not None:
+        given["POLARS_MAX_THREADS"] = str(threads)
+    here = platforms.current()
+    ours, theirs = socket.socketpair()
+    try:
+        # A session of its own: Ctrl-C in the terminal reaches the parent alone, which decides. -P: the folder that the
+        # user is in imports nothing.
+        process = await anyio.open_process(
+            [sys.executable, "-P", "-m", "bulkpull.conversion.worker", here.name_channel(theirs)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=given,
+            **here.own_group_options(),
+            **here.inherit_options(theirs),
+        )
+        share = here.share_channel(theirs, process.pid)
+        if share is not None and process.stdin is not None:
+            await process.stdin.send(LENGTH.pack(len(share)) + share)
+    except OSError as error:
+        ours.close()
+        if error.errno not in _NO_PROCESS:
+            raise
+        why = f"the system cannot start another process ({error.strerror})"
+        raise died(why, fix=_LIMIT_FIX) from None
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    ours.setblocking(False)
+    return Converter(process, ours)
+
+
+def died(why: str, *, fix: str) -> ConverterDied:
+    """The error for a child that gave no answer."""
+    return ConverterDied("the report's file was not converted: the conversion process died", why=why, fix=fix)
+
+
+async def _collect(stream: ByteReceiveStream, into: bytearray) -> None:
+    """Read a stream to its end; only the last of it is kept."""
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+        async for piece in stream:
+            into += piece
+            del into[:-_LAST_WORDS]
+
+
+def _died_error(status: int, last_words: bytes) -> ConverterDied:
+    name = platforms.current().signal_name(status)
+    if name is not None:
+        why = f"it was ended by {name}"
+        if name == "SIGKILL":
+            why += ", which the system sends when memory runs out"
+        return died(why, fix="run the same command again with more memory or with fewer other programs running")
+    words = last_words.decode("utf-8", errors="replace")
+    lines = words.strip().splitlines()
+    if any(word in words for word in _LIMIT_WORDS):
+        return died("a limit on processes or threads was reached", fix=_LIMIT_FIX)
+    why = f"it ended with status {status}" + (f" ({printable(lines[-1], most=300)})" if lines else "")
+    return died(why, fix="report this as a defect of bulkpull; `keep_raw` keeps the file that it was found with")
