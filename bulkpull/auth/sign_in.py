@@ -105,15 +105,16 @@ async def _choose(settings: Settings, *, seed: str | None) -> tuple[str, TokenCa
     except AuthError as missing:
         if cache is None or settings.grant not in (None, "refresh_token"):
             raise
+        step = ""
         if unread is not None:
             found_there = f"the token cache {cache.folder} cannot be read: {unread}"
         elif others := await to_thread.run_sync(cache.other_sign_ins):
-            found_there = f"the token cache has only a sign-in {' and one '.join(others)}"
+            found_there = f"the token cache has only a sign-in {' and one '.join(map(str, others))}"
+            step = f"{' or '.join(other.step for other in others)}; or "
         else:
             found_there = f"the token cache {cache.folder} holds no sign-in for them"
         why = f"{missing.why}; {found_there}"
-        unset = "unset `username` to use that sign-in; or " if "without `username`" in found_there else ""
-        raise AuthError(missing.what, why=why, fix=f"{unset}{missing.fix}") from None
+        raise AuthError(missing.what, why=why, fix=f"{step}{missing.fix}") from None
     return grant, cache, entry
 
 

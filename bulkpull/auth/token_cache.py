@@ -88,6 +88,31 @@ def parse_token_entry(text: str) -> TokenEntry:
         raise ValueError("it is damaged, or of a later version of bulkpull") from None
 
 
+@dataclass(frozen=True, slots=True)
+class OtherSignIn:
+    """
+    A sign-in of the same application that the settings do not lead to.
+
+    Attributes:
+        account: The user who signed in, as far as it is known.
+        has_username: It was made while `username` was set; else while it was not.
+    """
+
+    account: str | None
+    has_username: bool
+
+    def __str__(self) -> str:
+        made = "made with another `username`" if self.has_username else "made without `username`"
+        return f"of {self.account or 'an unnamed user'}, {made}"
+
+    @property
+    def step(self) -> str:
+        """What leads to it."""
+        if not self.has_username:
+            return "unset `username` to use that sign-in"
+        return f"set `username` to {self.account}" if self.account else "set `username` as it was for that sign-in"
+
+
 _WITHIN_SHARED = "bulkpull-tokens"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -134,13 +159,13 @@ class TokenCache:
         text = self._file.load()
         return (self._read(text), self._file) if text else None
 
-    def other_sign_ins(self) -> list[str]:
+    def other_sign_ins(self) -> list[OtherSignIn]:
         """
-        The sign-ins of the same application with another `username`, or without one, in words.
+        The sign-ins of the same application with another `username`, or without one.
 
         Entries in the system's store are not looked at.
         """
-        found: list[str] = []
+        found: list[OtherSignIn] = []
         nameless = replace(self.identity, username=None).name
         for path in sorted(self.folder.glob("*.json")) if self.folder.is_dir() else ():
             with suppress(OSError, ValueError):
@@ -148,8 +173,7 @@ class TokenCache:
                 mine = self.identity
                 application = (entry.tenant_id, entry.client_id, entry.token_url)
                 if path.stem != mine.name and application == (mine.tenant_id, mine.client_id, mine.token_url):
-                    made = "made without `username`" if path.stem == nameless else "made with another `username`"
-                    found.append(f"of {entry.account or 'an unnamed user'}, {made}")
+                    found.append(OtherSignIn(entry.account, has_username=path.stem != nameless))
         return found
 
     def save(self, entry: TokenEntry) -> Store:

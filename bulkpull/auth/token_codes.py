@@ -17,6 +17,11 @@ _SECURE_MODEL = (
     "(Secure Application Model, grant `refresh_token`)"
 )
 SIGN_IN = f"only a person can help: {_SECURE_MODEL}"
+SIGN_IN_AGAIN = (
+    "sign in again: `bulkpull auth login`; if that is refused too, look the code up at "
+    "https://login.microsoftonline.com/error"
+)
+"""The step for a refresh token of the token cache, whatever the directory refuses it for."""
 LOOP_PAUSE_S = 120.0
 """How long a client that was stopped for asking in a loop (AADSTS50196) keeps quiet, seconds."""
 

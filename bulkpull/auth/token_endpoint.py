@@ -234,7 +234,12 @@ class TokenEndpoint:
             reply.headers.get("Retry-After"), date=reply.headers.get("Date"), now=self._clock.now()
         )
         judge_token_reply(
-            reply.status, reply.body, grant=grant.value, retry_after_s=retry_after_s, headers=reply.headers
+            reply.status,
+            reply.body,
+            grant=grant.value,
+            retry_after_s=retry_after_s,
+            headers=reply.headers,
+            is_stored=self._is_public and grant is Grant.REFRESH_TOKEN,
         )
         raw = json_object(reply.body) or {}
         value = _token_in(raw, "access_token")

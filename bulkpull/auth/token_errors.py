@@ -12,7 +12,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 
-from bulkpull.auth.token_codes import TOKEN_CODES, UNKNOWN_STEP, find_token_code
+from bulkpull.auth.token_codes import SIGN_IN_AGAIN, TOKEN_CODES, UNKNOWN_STEP, find_token_code
 from bulkpull.errors import AuthError, ServiceTrouble, Throttled, UnexpectedReply
 from bulkpull.redact import printable
 from bulkpull.transport.json_fields import json_object, shown, text
@@ -21,6 +21,12 @@ from bulkpull.transport.proxy_errors import proxy_refusal
 
 # Ids that Microsoft's support asks for; nothing else is quoted as one.
 _ID = re.compile(r"[0-9A-Za-z-]{8,64}")
+_REFUSED: Mapping[str, str] = {
+    "password": "the sign-in with user name and password is refused",
+    "refresh_token": "the sign-in with `refresh_token` is refused",
+    "client_credentials": "the sign-in as the application itself is refused",
+    "device_code": "the sign-in with a code in a browser is refused",
+}
 
 
 class UnknownRefusal(UnexpectedReply):
@@ -38,12 +44,14 @@ def judge_token_reply(
     grant: str,
     retry_after_s: float | None,
     headers: Mapping[str, str] = MappingProxyType({}),
+    is_stored: bool = False,
 ) -> None:
     """
     Raise what the answer means if it is no success.
 
     Args:
         headers: Of the reply; their request id stands in where the body names no trace id.
+        is_stored: The refresh token is one that `bulkpull auth login` stored; it is sent without a client secret.
 
     Raises:
         AuthError: The credentials are refused; asking again cannot help.
@@ -76,7 +84,7 @@ def judge_token_reply(
     if raw is None or "error" not in raw:
         why = f"{status} {shown(body)}".strip() + ids
         raise UnexpectedReply("the reply is not from a token endpoint", why=why, fix="check `token_url`")
-    refused = token_error(raw, code=code, grant=grant, headers=headers)
+    refused = token_error(raw, code=code, grant=grant, headers=headers, is_stored=is_stored)
     raise refused if known is not None else UnknownRefusal(refused)
 
 
@@ -90,17 +98,28 @@ def aadsts_code(raw: Mapping[str, Any]) -> int | None:
 
 
 def token_error(
-    raw: Mapping[str, Any], *, code: int | None, grant: str, headers: Mapping[str, str] = MappingProxyType({})
+    raw: Mapping[str, Any],
+    *,
+    code: int | None,
+    grant: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    is_stored: bool = False,
 ) -> AuthError:
-    """The sentence for a refusal: in our words where a table knows it, else quoted; with the ids for support."""
+    """
+    The sentence for a refusal: in our words where a table knows it, else quoted; with the ids for support.
+
+    Args:
+        is_stored: As for `judge_token_reply`: another sign-in helps, and a client secret does not.
+    """
     label, ids = _label(raw, code=code), _ids_of(raw) or request_id_in(headers)
-    what = f"no token by the grant {grant}"
+    what = "the stored sign-in is refused" if is_stored else _REFUSED[grant]
     known = find_token_code(code, _error_word(raw))
     if known is not None and known.kind is AnswerKind.FINAL:
-        return AuthError(what, why=f"{known.cause} ({label}{ids})", fix=known.step)
+        is_replaced = is_stored and any(word in known.step for word in ("`client_secret`", "`bulkpull auth login`"))
+        return AuthError(what, why=f"{known.cause} ({label}{ids})", fix=SIGN_IN_AGAIN if is_replaced else known.step)
     quoted = first_sentence(text(raw.get("error_description")) or "")
     description = f"{label}: {quoted}" if quoted and label not in quoted else quoted or label
-    return AuthError(what, why=f"{description}{ids}", fix=UNKNOWN_STEP)
+    return AuthError(what, why=f"{description}{ids}", fix=SIGN_IN_AGAIN if is_stored else UNKNOWN_STEP)
 
 
 def _error_word(raw: Mapping[str, Any]) -> str:

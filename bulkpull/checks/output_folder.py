@@ -25,6 +25,7 @@ from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.lock import find_writer
+from bulkpull.output.owner import check_owner
 from bulkpull.output.store import LocalStore
 
 # The service's own number, where it limits one-off reports at all (behaviour 85).
@@ -48,7 +49,7 @@ async def check_output_folder(settings: Settings, *, clock: Clock) -> list[Check
     else:
         known, quota = _tell_runs([]), _tell_quota([], window_s=quota_window_s)
     return [
-        await run_sync(_check_writable, output),
+        await run_sync(_check_output, settings),
         await run_sync(_check_links, output),
         await run_sync(_check_room, settings),
         await run_sync(_check_lock, private),
@@ -57,7 +58,9 @@ async def check_output_folder(settings: Settings, *, clock: Clock) -> list[Check
     ]
 
 
-def _check_writable(output: Path) -> CheckResult:
+def _check_output(settings: Settings) -> CheckResult:
+    """Whether an export could write there, and whether the data there are of the account that the settings name."""
+    output = settings.output
     output, place = output.absolute(), _nearest(output)
     facts = {"path": str(output), "exists": output == place}
     try:
@@ -73,6 +76,7 @@ def _check_writable(output: Path) -> CheckResult:
                 file.flush()
                 platforms.current().sync_file(file.fileno())
                 sync_folder(Path(trial))
+            check_owner(LocalStore(output), settings.account)
     except BulkpullError as error:
         return problem_from("output", error)
     message = "can be written" if output == place else "does not exist yet and can be created"

@@ -50,7 +50,7 @@ def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
     from bulkpull.checks.service import check_service
     from bulkpull.config.settings import DEFAULT_FILE, Settings, origins
 
-    checks = CheckList(as_json=common.as_json)
+    checks = CheckList(as_json=common.as_json, config=common.config)
 
     async def run_checks(settings: Settings, came_from: dict[str, str]) -> None:
         file = str(common.config or DEFAULT_FILE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -11,6 +13,7 @@ from rich.text import Text
 
 from bulkpull.checks.result import CheckResult, CheckStatus, exit_code_of, problem_from
 from bulkpull.cli.console import data_console, print_table
+from bulkpull.cli.errors import name_settings_file
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import SettingsError
 from bulkpull.formatting import plural
@@ -28,15 +31,20 @@ class CheckList:
 
     Args:
         as_json: Nothing is written before `finish`.
+        config: The settings file that `--config` names, for the command that signs in.
     """
 
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
+    def __init__(self, *, as_json: bool, config: Path | None) -> None:
+        self._as_json, self._config = as_json, config
         self._console = data_console()
         self._results: list[CheckResult] = []
 
     def add(self, *results: CheckResult, details: Sequence[str] = ()) -> None:
         """Add results and print them, one by one: some checks have to wait for the network."""
+        results = tuple(
+            replace(result, fix=name_settings_file(result.fix, self._config)) if result.fix else result
+            for result in results
+        )
         self._results.extend(results)
         if not self._as_json:
             for result in results:

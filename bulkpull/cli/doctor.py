@@ -46,7 +46,7 @@ def doctor(*, demo: options.Demo = False, output: options.Output = None, common:
     from bulkpull.checks.versions import check_versions
     from bulkpull.config.settings import DEFAULT_FILE
 
-    checks = CheckList(as_json=common.as_json)
+    checks = CheckList(as_json=common.as_json, config=common.config)
     values: list[dict[str, Any]] = []
 
     async def run_checks(settings: Settings) -> None:

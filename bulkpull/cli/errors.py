@@ -15,11 +15,13 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import TextWrapper
 from typing import Any
 
 import typer
 
+from bulkpull import platforms
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import count_json_objects, print_json
 from bulkpull.errors import BulkpullError
@@ -112,7 +114,8 @@ def print_error(error: BaseException, common: CommonOptions) -> Ending:
         return _INTERRUPTION
     details = "".join(traceback.format_exception(error)) if common.log_level is LogLevel.DEBUG else None
     if isinstance(error, BulkpullError):
-        ending = Ending(error.what, error.exit_code, error.why, error.fix, error.excerpt, details)
+        fix = name_settings_file(error.fix, common.config) if error.fix else None
+        ending = Ending(error.what, error.exit_code, error.why, fix, error.excerpt, details)
     else:
         fault = BulkpullError(
             f"unexpected fault ({type(error).__name__})",
@@ -186,6 +189,17 @@ def write_json_line(event: str, *, level: str, **facts: Any) -> None:
 def is_coloured() -> bool:
     """Whether standard error takes colours: it is a terminal, and NO_COLOR is not set (no-color.org)."""
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+_LOGIN = "`bulkpull auth login`"
+
+
+def name_settings_file(text: str, config: Path | None) -> str:
+    """`text` in which the command that signs in reads the settings file that this command was given."""
+    if config is None or _LOGIN not in text:
+        return text
+    login = platforms.current().join_command(["bulkpull", "auth", "login", "--config", str(config)])
+    return text.replace(_LOGIN, f"`{login}`")
 
 
 def _main_error(error: BaseException) -> BaseException:

@@ -120,7 +120,7 @@ def _print_end(run: Run, common: CommonOptions, console: Console, *, invocation:
             write_failures(manifest)
         return
     if manifest is not None and common.quiet and not interrupted:
-        print_failures(manifest, console)
+        print_failures(manifest, console, config=invocation.config)
     elif manifest is not None and not common.quiet:
         print_summary(manifest, console, invocation=invocation)
     if interrupted:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from bulkpull import platforms
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_line
-from bulkpull.cli.errors import write_json_line
+from bulkpull.cli.errors import name_settings_file, write_json_line
 from bulkpull.conversion import file_formats
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import failed_datasets, failure_groups, is_interrupted_pull
@@ -92,7 +92,7 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
         console.print(_totals(manifest), style="bold", soft_wrap=True)
     if metrics := _metrics(manifest.datasets):
         print_line("metrics: ", metrics, style="bold", console=console)
-    print_failures(manifest, console)
+    print_failures(manifest, console, config=invocation.config)
     # That all were submitted stands above, and each has a report of its own.
     with_skipped = not (manifest.submitted and len(manifest.datasets) > _MOST_NAMED)
     notes = run_notes(manifest, with_skipped=with_skipped, most_misfits=_MOST_NAMED)
@@ -109,7 +109,7 @@ def _has_one_reason(manifest: Manifest) -> bool:
     return len(groups) == 1 and len(groups[0].datasets) == len(offered) > _MOST_NAMED
 
 
-def print_failures(manifest: Manifest, console: Console) -> None:
+def print_failures(manifest: Manifest, console: Console, *, config: Path | None = None) -> None:
     """Write what failed, worst first, each reason once; nothing when nothing was lost."""
     groups = failure_groups(manifest)
     if not groups:
@@ -123,7 +123,7 @@ def print_failures(manifest: Manifest, console: Console) -> None:
         reason = group.reason.removesuffix(f"; {step}")
         print_line("       ", f"{join_some(group.datasets)}: {reason}", style="", console=console)
         if step != reason:
-            print_line("fix:   ", step, style="bold", console=console)
+            print_line("fix:   ", name_settings_file(step, config), style="bold", console=console)
 
 
 def write_failures(manifest: Manifest) -> None:

@@ -229,6 +229,17 @@ async def test_a_sign_in_without_the_username_that_is_set_now_is_named(tmp_path:
     assert (refused.value.fix or "").startswith("unset `username` to use that sign-in; or sign in once by")
 
 
+async def test_without_the_username_that_a_sign_in_was_made_with_that_username_is_the_step(tmp_path: Path) -> None:
+    settings = Settings(tenant_id="t", client_id="c", token_cache=str(tmp_path / "tokens"))
+    named = settings.model_copy(update={"username": "user@contoso.example"})
+    kept(named, "x-token", public=True, account="user@contoso.example")
+
+    with pytest.raises(AuthError) as refused:
+        await choose_grant(settings)
+
+    assert (refused.value.fix or "").startswith("set `username` to user@contoso.example; or sign in once")
+
+
 async def test_a_cache_that_cannot_be_read_is_named_where_it_is_all_there_is(tmp_path: Path) -> None:
     settings = Settings(tenant_id="t", client_id="c", token_cache=str(tmp_path / "tokens"))
     kept(settings, "x-token", public=True)

@@ -17,11 +17,13 @@ from bulkpull.checks.output_folder import check_output_folder
 from bulkpull.checks.result import CheckResult, CheckStatus
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
+from bulkpull.errors import SettingsError
 from bulkpull.output.atomic_files import RESERVE_BYTES
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.lock import find_writer, locked
+from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.store import LocalStore
 
 RUN = "20261123T013000Z-0000aa"
@@ -166,3 +168,19 @@ async def test_a_ledger_that_cannot_be_read_is_trouble_with_a_next_step(tmp_path
     assert found["ledger"].verdict is CheckStatus.TROUBLE
     assert found["ledger"].fix
     assert found["quota"].verdict is CheckStatus.UNCHECKED
+
+
+async def test_a_folder_of_another_account_is_a_problem_as_it_is_for_an_export(tmp_path: Path) -> None:
+    mine = Settings(output=tmp_path / "data", tenant_id="contoso.example")
+    store = LocalStore(mine.output)
+    mine.output.mkdir()
+    claim_folder(store, Owner(mine.account))
+    other = mine.model_copy(update={"tenant_id": "fabrikam.example"})
+
+    fine, problem = [(await check_output_folder(settings, clock=FakeClock()))[0] for settings in (mine, other)]
+
+    with pytest.raises(SettingsError) as refused:
+        check_owner(store, other.account)
+    assert fine.verdict is CheckStatus.OK
+    assert (problem.check, problem.verdict, problem.exit_code) == ("output", CheckStatus.TROUBLE, 2)
+    assert (problem.message, problem.fix) == (refused.value.message, refused.value.fix)

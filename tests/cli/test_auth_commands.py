@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -243,3 +244,29 @@ def test_the_demos_credentials_can_be_tried_and_leave_nothing_behind(command: Co
     assert checks(check)["token cache"]["facts"]["folder"] is None
     assert "the demo does not store it" in login.out
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("answer", [None, {"code": 7000218}, {"code": 700082}, {"code": 99_999}])
+def test_a_stored_sign_in_that_is_refused_leads_to_another_sign_in_with_the_same_file(
+    serve: Serve, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: dict[str, int] | None
+) -> None:
+    """A restarted simulator (`None`), and a directory that has forgotten or revoked it: no secret would help."""
+    simulator = serve(small(device_polls=0))
+    without(monkeypatch, *PASSWORD)
+    (tmp_path / "n.toml").write_text("grant = 'refresh_token'\n")
+    folder = Path(command("auth", "login", "--config", "n.toml", "--json").json()["kept"]["folder"])
+    if answer is not None:
+        simulator.arm(Fault("token_error", times=None, args=answer))
+    else:
+        (entry,) = folder.glob("*.json")
+        entry.write_text(json.dumps(json.loads(entry.read_text()) | {"refresh_token": "of-an-earlier-simulator"}))
+
+    outcomes = [command("datasets", "--config", "n.toml"), command("auth", "check", "--config", "n.toml")]
+    export = command("export", "Profile", "--config", "n.toml", "--quiet")
+
+    for shown in (outcomes[0].err, outcomes[1].out, export.err):
+        words = " ".join(shown.split())
+        assert "the stored sign-in is refused" in words
+        assert "sign in again: `bulkpull auth login --config n.toml`" in words
+        assert "`client_secret`" not in words.partition("the stored sign-in is refused")[2]
+    assert {outcome.code for outcome in (*outcomes, export)} == {4}
