@@ -79,12 +79,18 @@ def peer_versions() -> dict[str, str]:
     return {item["name"].lower(): item["version"] for item in json.loads(reported.stdout)}
 
 
+def tool_path(tool: str) -> str | None:
+    """A program of the peers' environment, which is the newer one, or on the path; `None` when it is in neither."""
+    return shutil.which(tool, path=str(_PEERS / "bin")) or shutil.which(tool)
+
+
 @cache
 def tool_version(tool: str) -> str | None:
-    """The version of a program on the path, as it tells it; `None` when it is not there."""
-    if shutil.which(tool) is None:
+    """The version of a program, as it tells it; `None` when it is not there."""
+    path = tool_path(tool)
+    if path is None:
         return None
-    reported = subprocess.run([tool, "--version"], check=False, capture_output=True, text=True).stdout
+    reported = subprocess.run([path, "--version"], check=False, capture_output=True, text=True).stdout
     words = reported.split("\n", 1)[0].split()
     return next((word.lstrip("v") for word in words if word.lstrip("v")[:1].isdigit()), "")
 

@@ -1,16 +1,17 @@
 """
 Our conversion as a process of its own, as a run does it.
 
-    python -m benchmarks.ours_convert SOURCE FOLDER [--wide]
+    python -m benchmarks.ours_convert SOURCE FOLDER [--wide] [--at-once N]
 
 Prints the number of rows and the seconds that it took as JSON. Starting Python and importing polars is not counted: in
-a run, children that convert are started while the service still makes its reports.
+a run, children that convert are started while the service still makes its reports. With `--at-once` so many children
+convert the same file side by side, each into a folder of its own.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -36,16 +37,31 @@ async def convert(source: Path, folder: Path, *, columns: Sequence[ColumnPlan], 
 
 
 async def main() -> None:
-    """Convert what the command line names, by a child that has started."""
-    limiter = anyio.CapacityLimiter(1)
-    columns = WIDE_COLUMNS if "--wide" in sys.argv else COLUMNS
-    async with anyio.create_task_group() as group:
-        group.start_soon(partial(warm_up, limiter, most=1))
-        await anyio.sleep(_STARTING_S)
+    """Convert what the command line names, by children that have started."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("source", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--wide", action="store_true")
+    parser.add_argument("--at-once", type=int)
+    given = parser.parse_args()
+    columns, at_once = WIDE_COLUMNS if given.wide else COLUMNS, given.at_once or 1
+    folders = [given.folder / str(number) for number in range(at_once)] if given.at_once else [given.folder]
+    limiter, rows = anyio.CapacityLimiter(at_once), list[int]()
+
+    async def convert_into(folder: Path) -> None:
+        rows.append(await convert(given.source, folder, columns=columns, limiter=limiter))
+
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    async with anyio.create_task_group() as background:
+        background.start_soon(partial(warm_up, limiter, most=at_once))
+        await anyio.sleep(_STARTING_S * at_once)
         began_s = time.perf_counter()
-        rows = await convert(Path(sys.argv[1]), Path(sys.argv[2]), columns=columns, limiter=limiter)
-        print(json.dumps({"rows": rows, "wall_s": time.perf_counter() - began_s}))
-        group.cancel_scope.cancel()
+        async with anyio.create_task_group() as conversions:
+            for folder in folders:
+                conversions.start_soon(convert_into, folder)
+        print(json.dumps({"rows": rows[0], "wall_s": time.perf_counter() - began_s}))
+        background.cancel_scope.cancel()
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ worse? This page is made from `results/*.json` by `python -m benchmarks page`; n
 ```console
 $ make bench          # every scenario in small sizes, some minutes; then this page and the budgets
 $ make bench-smoke    # whether every scenario and contender still runs: very little data, no figures
-$ make bench-full     # the sizes that the budgets speak of; about an hour
+$ make bench-full     # the sizes that the budgets speak of; half an hour to an hour
 $ .venv/bin/python -m benchmarks download --size full --peer curl
 $ .venv/bin/python -m benchmarks export --profile
 $ .venv/bin/python -m benchmarks compare BEFORE AFTER     # two results, or two folders of them
@@ -108,7 +108,7 @@ def _budgets() -> Iterator[str]:
         for case in result.cases
         if is_outdated(result.provenance_of(case))
     }
-    for verdict in judge_all(results):
+    for verdict in sorted(judge_all(results), key=lambda verdict: verdict.is_met is not False):  # what is missed first
         bound, value, word = format_verdict(verdict)
         note = f": {verdict.budget.note}" if verdict.is_met is False and verdict.budget.note else ""
         if (verdict.budget.scenario, verdict.budget.case, verdict.measured) in outdated:

@@ -43,8 +43,8 @@ STATUSES = """
 | --- | --- |
 | 0 | every requested dataset is complete, skipped (nothing is newer), or (if none was named) not offered to you |
 | 1 | an unexpected fault; no partial data is visible to readers |
-| 2 | wrong usage or settings |
-| 3 | finished, but at least one dataset failed; the others are published. Also: what was named does not exist |
+| 2 | wrong usage or settings; what was named does not exist |
+| 3 | finished, but at least one dataset failed, or one that was named is not offered to you; the others are published |
 | 4 | credentials are missing, refused, or lack the role |
 | 5 | another run is writing to the same output folder |
 | 130 | interrupted; `bulkpull runs resume`, or the same command again, carries on |

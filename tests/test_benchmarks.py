@@ -70,7 +70,7 @@ def test_every_budget_names_a_scenario_and_has_one_bound() -> None:
         assert (budget.of is None) != (budget.fact is None)
 
 
-@pytest.mark.parametrize(("curl", "is_met"), [(1.1, True), (0.9, False)])
+@pytest.mark.parametrize(("curl", "is_met"), [(1.4, True), (1.2, False)])
 def test_a_budget_is_met_or_missed(curl: float, *, is_met: bool) -> None:
     verdicts = judge_all([result([1], [curl])])
 

@@ -120,7 +120,7 @@ def _value(reply: requests.Response) -> dict[str, Any]:
 
 def main() -> None:
     job, rows = Job.given(), 0
-    convert = by_pyarrow()
+    convert = by_pyarrow(is_wide=False)
     api = session(job.token())
     if not job.reports:
         api.get(f"{job.api}/ScheduledDataset", timeout=60).raise_for_status()

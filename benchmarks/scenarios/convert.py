@@ -4,6 +4,7 @@ The conversion, with all of its checks, beside DuckDB, pyarrow and bare polars, 
     typed    17 columns as in the Azure usage report, a fifth of them numbers, dates or flags
     wide     80 columns with names of 100 letters, all text
     long     10 GB (full size only, one round): ours, for the memory
+    at once  1, 2, 4 and 8 conversions of the typed file side by side (full size only), beside as many of bare polars
 
 All convert the same gzip of a CSV, each in processes of its own, whose start counts as processor time and memory only.
 The file is made once and kept in `.build`.
@@ -15,6 +16,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -30,9 +32,11 @@ from benchmarks.tables import differences
 NAME, TITLE = "convert", "Conversion"
 _PEERS = {
     "duckdb": "COPY (SELECT * FROM read_csv(…)) TO … (FORMAT parquet, COMPRESSION zstd), as its documentation says",
-    "polars": "scan_csv(…).sink_parquet(…, compression='zstd'), bare",
+    "duckdb-ignoring-errors": "the same with `ignore_errors = true`",
+    "polars": "scan_csv(…).sink_parquet(…), bare, streaming, zstd and row groups as ours",
     "pyarrow": "csv.open_csv in batches of 8 MiB into a ParquetWriter with zstd",
 }
+_AT_ONCE = (1, 2, 4, 8)
 _HERE = Path(__file__).parents[1]
 
 
@@ -48,20 +52,48 @@ def measure(options: Options) -> Result:
     if options.wants_case("long") and (options.size == "full" or "long" in options.cases):
         once = Options(options.size, options.size_bytes, 1, peers=OURS_ALONE)
         cases.append(_case("long", 10_000_000_000, wide=False, options=once))
+    for at_once in _AT_ONCE:
+        name = f"{at_once} at once"
+        if options.wants_case(name) and (options.size == "full" or name in options.cases):
+            size = options.of_size(smoke=3_000_000, small=60_000_000, full=300_000_000)
+            cases.append(_side_by_side(name, size, at_once=at_once, options=replace(options, wanted_rounds=2)))
     return result_of(NAME, cases, options=options, versions={})
 
 
-def _case(name: str, size_bytes: int, *, wide: bool, options: Options) -> Case:
+def _side_by_side(name: str, size_bytes: int, *, at_once: int, options: Options) -> Case:
+    source = _source(size_bytes, wide=False)
+    python, kept = options.peers_python, dict[str, Path]()
+    ours = _work(OURS, source, kept=kept, python=sys.executable, at_once=at_once)
+    entries = [
+        Entry(OURS, ours, how="children of one parent"),
+        Entry("polars", _work("polars", source, kept=kept, python=python or "", at_once=at_once),
+              version=options.peer_versions.get("polars", ""), how="as many processes, started before the clock",
+              missing=None if python else "it could not be installed"),
+    ]  # fmt: skip
+    contenders = take_turns(entries, options=options, case=name)
+    for path in kept.values():
+        shutil.rmtree(path)
+    title = f"17 typed columns, {size_bytes / 1e6:,.0f} MB of CSV, {at_once} conversions side by side"
+    return Case(name=name, title=title, contenders=contenders)
+
+
+def _source(size_bytes: int, *, wide: bool) -> Path:
     source = BUILD / f"{'wide' if wide else 'usage'}-{size_bytes}.csv.gz"
     BUILD.mkdir(parents=True, exist_ok=True)
     make_report(source, size_bytes=size_bytes, wide=wide)
+    return source
+
+
+def _case(name: str, size_bytes: int, *, wide: bool, options: Options) -> Case:
+    source = _source(size_bytes, wide=wide)
     kept: dict[str, Path] = {}
     python, versions = options.peers_python, options.peer_versions
     how = "in its child process: encoding, header, fields of every row, a round trip of every value"
     entries = [Entry(OURS, _work(OURS, source, wide=wide, kept=kept, python=sys.executable), how=how)]
     entries += [
-        Entry(peer, _work(peer, source, wide=wide, kept=kept, python=python or ""), version=versions.get(peer, ""),
-              how=how, missing=None if python else "it could not be installed")
+        Entry(peer, _work(peer, source, wide=wide, kept=kept, python=python or ""),
+              version=versions.get(peer.partition("-")[0], ""), how=how,
+              missing=None if python else "it could not be installed")
         for peer, how in _PEERS.items()
     ]  # fmt: skip
     contenders = take_turns(entries, options=options, case=name)
@@ -75,14 +107,18 @@ def _case(name: str, size_bytes: int, *, wide: bool, options: Options) -> Case:
     return case
 
 
-def _work(name: str, source: Path, *, wide: bool, kept: dict[str, Path], python: str) -> Callable[[], Run]:
+def _work(
+    name: str, source: Path, *, wide: bool = False, kept: dict[str, Path], python: str, at_once: int = 0
+) -> Callable[[], Run]:
     script = ["-m", "benchmarks.ours_convert"] if name == OURS else [str(_HERE / "peers" / "convert.py"), name]
     target = BUILD / f"converted-{name}"
 
     def work() -> Run:
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
-        cost = cost_of([python, *script, str(source), str(target), *["--wide"] * wide], output=BUILD / "said")
+        words = [python, *script, str(source), str(target), *["--wide"] * wide]
+        words += ["--at-once", str(at_once)] if at_once else []
+        cost = cost_of(words, output=BUILD / "said", by_share=at_once > 0)
         kept[name] = target
         return run_of(cost).model_copy(update=json.loads(cost.output))
 

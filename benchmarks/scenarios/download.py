@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.environment import BUILD, tool_version
+from benchmarks.environment import BUILD, tool_path, tool_version
 from benchmarks.measure import cost_of
 from benchmarks.result import OURS, Case, Result, Run
 from benchmarks.scenarios.common import Entry, Options, result_of, run_of, say, take_turns
@@ -40,6 +40,7 @@ _CUT_AFTER = 1 << 20
 _LINK_S = 1.0
 _KILL_EVERY_S = 2.0
 _AS_CURL = ("aiohttp + aiofiles",)  # one connection, which is what the host limits
+_MANY = 16  # what aria2c allows at the most
 _MOST_TRIES = 2_000
 _MOST_KILLS = 100
 _HERE = Path(__file__).parents[1]
@@ -120,7 +121,7 @@ def _unlimited(folder: Path, *, options: Options) -> Case:
 
 
 def _limited(folder: Path, *, options: Options) -> Case:
-    size = options.of_size(smoke=4 * _MB, small=60 * _MB, full=100 * _MB)
+    size = options.of_size(smoke=4 * _MB, small=60 * _MB, full=60 * _MB)
     with hosted(folder, size_bytes=size, rate=_RATE) as host:
         entries = [item for item in _all(host, folder, segments=4, options=options) if item.name not in _AS_CURL]
         contenders = take_turns(entries, options=options.in_rounds(small=1), case="limited")
@@ -129,7 +130,7 @@ def _limited(folder: Path, *, options: Options) -> Case:
 
 
 def _flaky(folder: Path, *, options: Options) -> Case:
-    size = options.of_size(smoke=3 * _MB, small=24 * _MB, full=100 * _MB)
+    size = options.of_size(smoke=3 * _MB, small=24 * _MB, full=60 * _MB)
     with hosted(folder, size_bytes=size, rate=_RATE, cut_after=_CUT_AFTER, link_s=_LINK_S) as host:
         contenders = take_turns(
             [_ours(host, folder), _curl(host, folder), _aria2c(host, folder, segments=4)],
@@ -144,7 +145,7 @@ def _flaky(folder: Path, *, options: Options) -> Case:
 
 def _killed(folder: Path, *, options: Options) -> Case:
     """Kill the process every two seconds until one of them gets to the end."""
-    size, target, kills = options.of_size(smoke=8 * _MB, small=32 * _MB, full=100 * _MB), folder / "fetched", 0
+    size, target, kills = options.of_size(smoke=8 * _MB, small=32 * _MB, full=60 * _MB), folder / "fetched", 0
     kill_after_s, sent_before = _KILL_EVERY_S, 0
     with hosted(folder, size_bytes=size, rate=_RATE, cut_after=_CUT_AFTER, link_s=_LINK_S) as host:
         target.mkdir()
@@ -172,6 +173,7 @@ def _killed(folder: Path, *, options: Options) -> Case:
 
 def _all(host: Host, folder: Path, *, segments: int, options: Options) -> list[Entry]:
     return [_ours(host, folder), _curl(host, folder), _aria2c(host, folder, segments=segments),
+            _aria2c(host, folder, segments=_MANY, name=f"aria2c, {_MANY} connections"),
             _rclone(host, folder, segments=segments), _naive(host, folder, options=options)]  # fmt: skip
 
 
@@ -197,14 +199,14 @@ def _curl(host: Host, folder: Path) -> Entry:
     return _tool("curl", host, folder, words, how="one connection")
 
 
-def _aria2c(host: Host, folder: Path, *, segments: int) -> Entry:
+def _aria2c(host: Host, folder: Path, *, segments: int, name: str = "aria2c") -> Entry:
     def words() -> list[str]:
         return ["aria2c", "--quiet", f"--ca-certificate={host.ca_file}", f"--dir={folder / 'fetched'}", "--out=report",
                 f"--split={segments}", f"--max-connection-per-server={segments}", "--min-split-size=1M",
                 "--file-allocation=falloc", "--continue", "--auto-file-renaming=false", "--max-tries=1",
                 host.link]  # fmt: skip
 
-    return _tool("aria2c", host, folder, words, how=f"{segments} connections")
+    return _tool("aria2c", host, folder, words, how=f"{segments} connections", name=name)
 
 
 def _rclone(host: Host, folder: Path, *, segments: int) -> Entry:
@@ -232,20 +234,20 @@ def _naive(host: Host, folder: Path, *, options: Options) -> Entry:
     )
 
 
-def _tool(name: str, host: Host, folder: Path, words: Callable[[], list[str]], *, how: str) -> Entry:
-    version = tool_version(name)
+def _tool(program: str, host: Host, folder: Path, words: Callable[[], list[str]], *, how: str, name: str = "") -> Entry:
+    version, path = tool_version(program), tool_path(program)
 
     def work() -> Run:
         """Once; where links end, again until the file is whole."""
         began_s, cpu_before_s = time.perf_counter(), _children_cpu_s()
         for _ in range(_MOST_TRIES if host.link_s else 1):
             with suppress(subprocess.CalledProcessError):
-                cost = cost_of(words(), output=folder / "said")
+                cost = cost_of([path or program, *words()[1:]], output=folder / "said")
                 return Run(wall_s=time.perf_counter() - began_s, cpu_s=_children_cpu_s() - cpu_before_s,
                            peak_bytes=cost.peak_bytes)  # fmt: skip
         raise RuntimeError("it did not fetch the whole file")
 
-    return Entry(name, _once(host, folder, work), version=version or "", how=how,
+    return Entry(name or program, _once(host, folder, work), version=version or "", how=how,
                  missing=None if version is not None else "it is not installed on this machine")  # fmt: skip
 
 

@@ -1,10 +1,13 @@
 """
 A full export of twenty datasets, beside the documented steps, Airbyte's CDK and a dlt pipeline.
 
-    twenty    reports that take 1 to 60 s and hold 1 to 200 MB, in small size a sixtieth of both; a throttled API
-    minute    ours alone: reports that take up to a minute (in small size half of one), against the lower bound
-    allowance ours alone: ten calls a minute, reports of a minute (in small size a sixth of both), against the longer of
-              calls over allowance and the slowest report
+    twenty       reports that take up to a second and hold up to 3 MB; a throttled API
+    half minute  ours alone: reports that take up to 30 s, against the lower bound, and the memory of the parent process
+    two minutes  the same with reports of up to 120 s (full size only)
+    allowance    ours alone: ten calls in ten seconds, reports of ten seconds, against the longer of the slowest report
+                 and calls over allowance
+    heavy, N     datasets of 600,000 rows each (full size only), N conversions at once, beside bare polars that converts
+                 the same files one by one
 
 All ask the same queries of the same service, which is empty at each start. Times are scaled alike for everybody: how
 long reports take, how often somebody looks, how many calls a minute the API allows. A source of Airbyte ends in
@@ -16,7 +19,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,18 +27,23 @@ from typing import Any
 from benchmarks.environment import BUILD
 from benchmarks.measure import cost_of
 from benchmarks.result import OURS, Case, Result, Run
-from benchmarks.scenarios.common import Entry, Options, result_of, run_of, take_turns
+from benchmarks.scenarios.common import Entry, Options, result_of, run_of, say, take_turns
 from benchmarks.service import Service, served
 from benchmarks.tables import differences
 from bulkpull.catalog import load_catalog
 
 NAME, TITLE = "export", "Full export"
 _SHORTEST_S, _LONGEST_S, _LOOK_S = 1.0, 60.0, 60.0
+_SCALE, _SMOKE_SCALE = 1 / 60, 1 / 600
+_WAITING = {"half minute": 30.0, "two minutes": 120.0}
+_HEAVY_ROWS, _HEAVY_SMALL_ROWS = 600_000, 6_000
+_HEAVY_AT_ONCE = (1, 2, 4, 8)
 _CALLS_PER_MIN = 300
 _ALLOWANCE_PER_MIN = 10
 _WINDOW_S = 60.0
 _SMALLEST_BYTES, _LARGEST_BYTES = 1e6, 200e6
 _ROW_BYTES = 230  # about; what counts is what is measured
+_BY_SHARE = "peak MB: what all processes hold at one moment, pages that several map counted once"
 _HERE = Path(__file__).parents[1]
 _PEERS = {
     "documented steps": (
@@ -61,21 +69,20 @@ def measure(options: Options) -> Result:
     cases = []
     if options.wants_case("twenty"):
         cases.append(_twenty(options))
-    if options.wants_case("minute"):
-        cases.append(_minute(options))
+    for name, longest_s in _WAITING.items():
+        if options.wants_case(name) and (longest_s <= _LONGEST_S or options.size == "full" or name in options.cases):
+            cases.append(_waiting(name, longest_s, options=options))
     if options.wants_case("allowance"):
         cases.append(_allowance(options))
+    cases += _heavy(options)
     return result_of(NAME, cases, options=options, versions={})
 
 
 def _twenty(options: Options) -> Case:
-    scale = {"smoke": 1 / 600, "small": 1 / 60, "full": 1.0}[options.size]
-    largest = options.size_bytes or int(_LARGEST_BYTES * (min(1, scale)))
+    scale = _SMOKE_SCALE if options.size == "smoke" else _SCALE
+    largest = options.size_bytes or int(_LARGEST_BYTES * scale)
     parameters = _parameters(largest, scale=scale)
-    # The documented steps take twenty minutes at full size.
-    case_options = replace(
-        options, size_bytes=None, wanted_rounds=options.wanted_rounds or (2 if options.size == "small" else 1)
-    )
+    case_options = replace(options, size_bytes=None).in_rounds(small=2)
     kept: dict[str, Path] = {}
     counts: list[dict[str, Any]] = []
     with served(**parameters) as service:
@@ -84,7 +91,9 @@ def _twenty(options: Options) -> Case:
         python, versions = options.peers_python, options.peer_versions
         entries = [
             Entry(
-                OURS, _ours(service, scale=scale, kept=kept, counts=counts), how="`bulkpull export`, its waits scaled"
+                OURS,
+                _ours(service, scale=scale, kept=kept, counts=counts, by_share=True),
+                how="`bulkpull export`, its waits scaled",
             )
         ]
         for name, (script, package, how) in _PEERS.items():
@@ -97,35 +106,84 @@ def _twenty(options: Options) -> Case:
     verified = _verify(kept, queries)
     size = f"the largest report {largest / 1e6:.3g} MB, the slowest {max(latency_s.values()):.3g} s"
     case = Case(name="twenty", title=f"twenty datasets, {size}, {_CALLS_PER_MIN} calls a minute (scaled {scale:.3g})",
-                contenders=contenders, lower_bound_s=bound_s, verified=verified, facts=_facts(counts))  # fmt: skip
+                contenders=contenders, lower_bound_s=bound_s, verified=verified, facts=_facts(counts),
+                notes=[_BY_SHARE])  # fmt: skip
     for path in kept.values():
         shutil.rmtree(path)
     return case
 
 
-def _minute(options: Options) -> Case:
+def _waiting(name: str, longest_s: float, *, options: Options) -> Case:
     """Ours alone; bound by the slowest report's own time."""
     counts: list[dict[str, Any]] = []
     kept: dict[str, Path] = {}
-    scale = {"smoke": 1 / 60, "small": 0.5, "full": 1.0}[options.size]
+    scale = longest_s / _LONGEST_S * (1 / 60 if options.size == "smoke" else 1)
+    rounds = 3 if longest_s < _LONGEST_S and options.size == "full" else 1
     with served(**_parameters(3_000_000, scale=scale)) as service:
         latency_s = service.begin()["latency_s"]
-        work = _ours(service, scale=scale, kept=kept, counts=counts)
+        work = _ours(service, scale=scale, kept=kept, counts=counts, by_share=True)
         contenders = take_turns([Entry(OURS, work, how="`bulkpull export`")],
-                                options=Options(options.size, None, 1), case="minute")  # fmt: skip
+                                options=Options(options.size, None, rounds), case=name)  # fmt: skip
         slowest = max(latency_s, key=lambda name: latency_s[name])
         own = next(record for record in counts[-1]["manifest"]["datasets"] if record["dataset"] == slowest)
         bound_s = latency_s[slowest] + own["seconds"]["download"] + own["seconds"]["convert"]
     shutil.rmtree(kept[OURS])
-    return Case(name="minute", title=f"twenty datasets, the slowest report takes {latency_s[slowest]:.1f} s",
-                contenders=contenders, lower_bound_s=bound_s, facts=_facts(counts))  # fmt: skip
+    facts = {**_facts(counts), "peak MB of the parent process": counts[-1]["own_peak_mb"]}
+    return Case(name=name, title=f"twenty datasets, the slowest report takes {latency_s[slowest]:.1f} s",
+                contenders=contenders, lower_bound_s=bound_s, facts=facts, notes=[_BY_SHARE])  # fmt: skip
+
+
+def _heavy(options: Options) -> Iterator[Case]:
+    """Ours with several numbers of conversions at once, and bare polars on the files that ours has kept."""
+    wanted = [
+        at_once for at_once in _HEAVY_AT_ONCE
+        if options.wants_case(f"heavy, {at_once}") and (options.size == "full" or options.cases)
+    ]  # fmt: skip
+    if not wanted:
+        return
+    rows = _HEAVY_ROWS if options.size == "full" else _HEAVY_SMALL_ROWS
+    counts: list[dict[str, Any]] = []
+    kept: dict[str, Path] = {}
+    once = Options(options.size, None, 1)
+    parameters = {"requests_per_minute": _CALLS_PER_MIN, "throttle_window_s": _WINDOW_S * _SCALE}
+    with served(rows=rows, latency_s={"*": 1.0}, **parameters) as service:
+        say("heavy: the service makes its files")
+        _ours(service, scale=_SCALE, kept=kept, counts=counts, settings={"BULKPULL_KEEP_RAW": "true"})()
+        files = kept[OURS].rename(BUILD / "exported-heavy") / "raw"
+        work = _bare_polars(files, python=options.peers_python or "")
+        missing = None if options.peers_python else "it could not be installed"
+        bare = take_turns([Entry("polars", work, version=options.peer_versions.get("polars", ""),
+                                 how="scan_csv(…).sink_parquet(…) of the same files, one by one; no export",
+                                 missing=missing)], options=once, case="heavy")  # fmt: skip
+        for at_once in wanted:
+            name = f"heavy, {at_once}"
+            work = _ours(service, scale=_SCALE, kept=kept, counts=counts, by_share=True, conversions=at_once)
+            ours = take_turns([Entry(OURS, work, how=f"`bulkpull export`, {at_once} at once")], options=once, case=name)
+            title = f"twenty datasets of {rows:,} rows, conversions at once: {at_once}"
+            yield Case(name=name, title=title, contenders=[*ours, *bare], facts=_facts(counts), notes=[_BY_SHARE])
+    shutil.rmtree(kept[OURS])
+    shutil.rmtree(files.parent)
+
+
+def _bare_polars(files: Path, *, python: str) -> Callable[[], Run]:
+    target = BUILD / "exported-polars"
+
+    def work() -> Run:
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        script = str(_HERE / "peers" / "convert.py")
+        cost = cost_of([python, script, "polars", str(files), str(target)], output=BUILD / "said", by_share=True)
+        shutil.rmtree(target)
+        return run_of(cost).model_copy(update=json.loads(cost.output))
+
+    return work
 
 
 def _allowance(options: Options) -> Case:
     """Ours alone; bound by the calls that the service allows, or by the slowest report."""
     counts: list[dict[str, Any]] = []
     kept: dict[str, Path] = {}
-    scale = {"smoke": 1 / 60, "small": 1 / 6, "full": 1.0}[options.size]
+    scale = 1 / 60 if options.size == "smoke" else 1 / 6
     window_s = _WINDOW_S * scale
     parameters = {
         "rows": 1_000,
@@ -168,16 +226,23 @@ def _environment(begun: Mapping[str, Any], *, scale: float) -> dict[str, str]:
     }
 
 
-def _ours(service: Service, *, scale: float, kept: dict[str, Path], counts: list[dict[str, Any]]) -> Callable[[], Run]:
+def _ours(
+    service: Service, *, scale: float, kept: dict[str, Path], counts: list[dict[str, Any]], by_share: bool = False,
+    conversions: int = 0, settings: Mapping[str, str] | None = None,
+) -> Callable[[], Run]:  # fmt: skip
     target = BUILD / "exported-ours"
+    program = [str(Path(sys.executable).parent / "bulkpull")]
+    if conversions:
+        program = [sys.executable, "-m", "benchmarks.ours_export", str(conversions)]
 
     def work() -> Run:
         shutil.rmtree(target, ignore_errors=True)
         begun = service.begin()
-        words = [str(Path(sys.executable).parent / "bulkpull"), "export", "--output", str(target), "--quiet", "--json"]
-        cost = cost_of(words, output=BUILD / "said", environment=_environment(begun, scale=scale))
+        words = [*program, "export", "--output", str(target), "--quiet", "--json"]
+        environment = {**_environment(begun, scale=scale), **(settings or {})}
+        cost = cost_of(words, output=BUILD / "said", environment=environment, by_share=by_share)
         count, manifest = service.count(), json.loads(cost.output)
-        counts.append({**count, "manifest": manifest})
+        counts.append({**count, "manifest": manifest, "own_peak_mb": round(cost.own_peak_bytes / 1e6, 1)})
         kept[OURS] = target
         rows = sum(record["rows"] for record in manifest["datasets"])
         return run_of(cost, rows=rows, requests=count["requests"], wire_bytes=count["wire_bytes"])
@@ -202,7 +267,9 @@ def _peer(
             "output": str(target),
         }
         (BUILD / "job.json").write_text(json.dumps(job), "utf-8")
-        cost = cost_of([python, str(_HERE / "peers" / script), str(BUILD / "job.json")], output=BUILD / "said")
+        cost = cost_of(
+            [python, str(_HERE / "peers" / script), str(BUILD / "job.json")], output=BUILD / "said", by_share=True
+        )
         count = service.count()
         kept[name] = target
         return run_of(cost, rows=int(cost.output), requests=count["requests"], wire_bytes=count["wire_bytes"])

@@ -30,7 +30,7 @@ def measure(options: Options) -> Result:
     BUILD.mkdir(parents=True, exist_ok=True)
     cases = []
     if options.wants_case("whole"):
-        cases.append(_whole(pulls={"smoke": 100, "small": 200, "full": 10_000}[options.size]))
+        cases.append(_whole(pulls={"smoke": 100, "small": 200, "full": 2_000}[options.size]))
     if options.wants_case("bookkeeping"):
         cases.append(_bookkeeping(pulls={"smoke": 200, "small": 2_000, "full": 10_000}[options.size]))
     return result_of(NAME, cases, options=options, versions={})
