@@ -133,7 +133,7 @@ def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> 
         return
     variables = {name: f"{ENV_PREFIX}{name.upper()}" for name in ("tenant_id", "client_id", "grant", *FORMS)}
     from_environment = {name: value for name, variable in variables.items() if (value := os.environ.get(variable))}
-    missing = [f"`{name}`" for name in ("tenant_id", "client_id") if name not in values | from_environment]
+    missing = [f"`{name}`" for name in ("tenant_id", "client_id") if name not in {*values, *from_environment}]
     if missing:
         print_message(f"set:     {' and '.join(missing)} in {file}")
     grant = str(given.get("grant") or from_environment.get("grant", ""))
