@@ -183,7 +183,7 @@ class _Carrier:
         request = Request(
             method,
             f"{self._scheme}{url[url.index('://') :]}{query}",
-            endpoint="sign-in",
+            endpoint="token",
             headers={name: str(value) for name, value in (headers or {}).items()},
             form=None if form is None else {name: str(value) for name, value in form.items() if value is not None},
         )

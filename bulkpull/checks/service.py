@@ -51,8 +51,10 @@ async def check_service(settings: Settings, *, clock: Clock, can_sign_in: bool =
         async with Http(
             ca_file=settings.ca_file, events=Events(), clock=clock, user_agent=f"bulkpull/{__version__}"
         ) as http:
-            api, date = await _reach("service", f"{settings.api_base_url}/ScheduledDataset", http=http)
-            token_host, _ = await _reach("token host", settings.token_address, http=http)
+            api, date = await _reach(
+                "service", f"{settings.api_base_url}/ScheduledDataset", http=http, endpoint="the service"
+            )
+            token_host, _ = await _reach("token host", settings.token_address, http=http, endpoint="token")
     except BulkpullError as error:  # the certificates of `ca_file`
         found.append(problem_from("service", error))
         return [*found, *(unchecked(name, "the service is not reached") for name in _AFTER_REACH)]
@@ -66,13 +68,13 @@ _ACCOUNT_CHECKS = ("sign-in", "mfa", "role", "datasets", "allowance")
 _AFTER_REACH = ("token host", "clock", *_ACCOUNT_CHECKS)
 
 
-async def _reach(check: str, url: str, *, http: Http) -> tuple[CheckResult, datetime | None]:
+async def _reach(check: str, url: str, *, http: Http, endpoint: str) -> tuple[CheckResult, datetime | None]:
     """One call without credentials; whatever answers, it was reached. Also the moment that the answer names."""
     host = urlsplit(url).netloc
     proxy = Proxies().proxy_for(url)
     way = f" through the proxy {urlsplit(proxy.url).hostname}" if proxy else ""
     try:
-        reply = await http.send(Request("GET", url, endpoint=f"the {check}", timeouts=_PATIENCE))
+        reply = await http.send(Request("GET", url, endpoint=endpoint, timeouts=_PATIENCE))
     except BulkpullError as error:
         return problem_from(check, error), None
     date = parse_http_date(reply.headers.get("Date"))

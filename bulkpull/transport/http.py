@@ -81,9 +81,9 @@ _PROXY_FIX = "check the address and the credentials in HTTPS_PROXY"
 _HEAD_FIX = (
     "look for a proxy or gateway that adds headers; the request was not retried, because the result would be the same"
 )
-_NETWORK_FIX = "check this machine's network and DNS, the address, and whether a proxy is needed (HTTPS_PROXY)"
+_NETWORK_FIX = "check this machine's network and DNS, {address}, and whether a proxy is needed (HTTPS_PROXY)"
 _CONNECT_FIX = (
-    "check host and port of the address, that the service runs there, and whether a proxy is needed (HTTPS_PROXY)"
+    "check host and port of {address}, that the service runs there, and whether a proxy is needed (HTTPS_PROXY)"
 )
 _TLS_FIX = "add the authority's certificate by `ca_file`, and check whether a proxy opens the connection"
 
@@ -181,9 +181,12 @@ _MEANINGS = (
 )
 
 
-def translate(error: BaseException, *, label: str) -> BulkpullError:
+def translate(error: BaseException, *, label: str, address: str = "the address") -> BulkpullError:
     """
     Turn an exception of aiohttp or of the system into ours, without the address and headers that it carries.
+
+    Args:
+        address: What to check where nothing answers: the setting that holds the address, if one does.
 
     Where it is not certain that nothing was sent, the answer counts as lost: that is the careful reading.
     """
@@ -201,7 +204,7 @@ def translate(error: BaseException, *, label: str) -> BulkpullError:
             return TlsRefused(f"{label}: the TLS handshake failed", why=_NO_TLS, fix=_NO_TLS_FIX)
     meaning = next(meaning for meaning in _MEANINGS if isinstance(error, meaning.of))
     why = meaning.why(error) if callable(meaning.why) else meaning.why
-    return meaning.kind(f"{label}: {meaning.what}", why=why, fix=meaning.fix)
+    return meaning.kind(f"{label}: {meaning.what}", why=why, fix=meaning.fix and meaning.fix.format(address=address))
 
 
 _TRANSLATED = (aiohttp.ClientError, OSError)
@@ -487,7 +490,8 @@ class Http:
                     **options,
                 )
         except (_BrokenError, *_TRANSLATED) as error:
-            failure = translate(error.cause if isinstance(error, _BrokenError) else error, label=request.label)
+            cause = error.cause if isinstance(error, _BrokenError) else error
+            failure = translate(cause, label=request.label, address=request.address_name)
         if failure is None or isinstance(failure, AnswerLost):
             self.tally.sent(request.endpoint)
         if isinstance(failure, ProxyRefused) and failure.why is None:  # another host may be allowed, no other password

@@ -48,6 +48,9 @@ LONGEST_HOLD_S = 0.03
 """How long what has come may wait for more, seconds: on a slow line a buffer takes longer, which no kill must cost."""
 
 
+_ADDRESS_NAMES = {"token": "`token_url`", "notify_url": "`notify_url`", "blob": "the address"}
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """
@@ -73,6 +76,11 @@ class Request:
         """The name used in errors: endpoint and host, never the path or the query."""
         endpoint = "the token endpoint" if self.endpoint == "token" else self.endpoint
         return f"{endpoint} ({urlsplit(self.url).netloc.rpartition('@')[2]})"
+
+    @property
+    def address_name(self) -> str:
+        """The setting that holds the address; of a download, whose address the service gave, just what it is."""
+        return _ADDRESS_NAMES.get(self.endpoint, "`api_base_url`")
 
 
 @dataclass(frozen=True, slots=True)

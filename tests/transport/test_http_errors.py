@@ -122,6 +122,25 @@ def test_a_refused_connection_is_called_so_in_the_systems_plain_words() -> None:
     assert "that the service runs there" in (found.fix or "")
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "name"),
+    [
+        ("token", "`token_url`"),
+        ("notify_url", "`notify_url`"),
+        ("blob", "the address"),
+        ("ScheduledReport", "`api_base_url`"),
+        ("the service", "`api_base_url`"),
+    ],
+)
+def test_where_nothing_answers_the_setting_that_holds_the_address_is_named(endpoint: str, name: str) -> None:
+    request = Request("GET", "https://account.example/t", endpoint=endpoint)
+    refused = aiohttp.ClientConnectorError(KEY, OSError(errno.ECONNREFUSED, "Connect call failed"))
+    unresolved = aiohttp.ClientConnectorDNSError(KEY, OSError("no name"))
+
+    for error, words in ((refused, f"check host and port of {name},"), (unresolved, f"network and DNS, {name},")):
+        assert words in (translate(error, label=request.label, address=request.address_name).fix or "")
+
+
 def test_the_token_endpoint_is_named_as_such_in_errors() -> None:
     request = Request("POST", "https://user:verysecret@account.example/t", endpoint="token")
 
