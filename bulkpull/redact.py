@@ -15,10 +15,13 @@ from bulkpull.foreign_text import visible
 STARS = "***"
 # Shorter values (a one-letter password) would blank out innocent text everywhere.
 _SHORTEST_SECRET = 6
+# Small letters alone are a word: a token of so few of them is none that a directory gives out.
+_LONGEST_WORD = 15
 _FIELDS = "sig|access_token|refresh_token|id_token|client_secret|client_assertion|password|assertion"
 _FIELD_VALUE = re.compile(
     rf"""(?ix) (?: (?<![a-z0-9_]) | (?<=%[0-9a-f]{{2}}) )
     ((?:{_FIELDS}) (?:["'] \s* : \s* ["'] | \s*[=:]\s* | %3d))   # sig=…, "access_token": "…", sig%3D…
+    (?! (?<=_token:[ ]) (?-i:[a-z]{{1,{_LONGEST_WORD}}}) (?!\S) )   # refresh_token: followed by a word of prose
     ( [^\s"'&<>,;]+ )"""
 )
 _PERCENT = re.compile(r"%[0-9A-F]{2}")

@@ -97,3 +97,19 @@ def test_an_error_holds_no_secret_in_any_of_its_parts(secret: str, text: str) ->
 
     reported = f"{error} {error!r} {error.args} {error.__dict__} {error.reason}"
     assert "cAnArY" not in reported
+
+
+@pytest.mark.parametrize("field", ["refresh_token", "access_token", "id_token"])
+def test_a_word_of_prose_after_the_name_of_a_token_stays(field: str) -> None:
+    prose = f"no token for {field}: the application needs a client secret"
+
+    assert redact(prose) == prose
+    assert redact(f"{field}: expired") == f"{field}: expired"
+
+
+@pytest.mark.parametrize("between", ["=", ":", ": ", '": "', "%3D", " = "])
+@pytest.mark.parametrize("value", ["cAnArY", "canary1", "c.anary", "canarycanarycanary"])
+def test_what_may_be_a_token_goes_wherever_its_field_is_named(between: str, value: str) -> None:
+    assert value not in redact(f"refresh_token{between}{value} and more")
+    assert "hunter" not in redact(f"password{between}hunter and more")
+    assert "xyz" not in redact(f"client_secret{between}xyz")

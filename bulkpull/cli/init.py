@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -21,6 +22,14 @@ app = new_app()
 
 _DEFAULT_USE = "standard"
 _MEASURING = "benchmark"
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_TENANT_ID = re.compile(rf"[0-9A-Fa-f]{{8}}(?:-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}}|{_LABEL}(?:\.{_LABEL})+")
+# By grant, the secrets of the environment that sign in; without a grant any of them may.
+_SECRETS = {
+    "refresh_token": ("refresh_token",),
+    "password": ("password",),
+    "client_credentials": ("client_secret", "client_certificate_file"),
+}
 
 
 class Use(StrEnum):
@@ -80,6 +89,7 @@ def init(
     folder = str(output) if output else (_ask("Output folder", default=str(values["output"])) if can_ask else None)
     given["output"] = folder
     values |= {name: value.strip() for name, value in given.items() if value and value.strip()}
+    _check_tenant_id(str(values.get("tenant_id", "")))
     check_alone(values)
     print_message(f"settings for: {chosen} ({PURPOSES[chosen]})")
     for line in set_lines(values):
@@ -87,6 +97,15 @@ def init(
     with disk_errors(file):
         write_atomically(file, settings_text(values, use=chosen))
     _print_next_steps(file, values, use=chosen)
+
+
+def _check_tenant_id(tenant_id: str) -> None:
+    if tenant_id and not _TENANT_ID.fullmatch(tenant_id):
+        raise SettingsError(
+            f"`tenant_id` {tenant_id!r} is no tenant id",
+            why="it is neither a GUID nor a domain name",
+            fix="give one such as 00000000-0000-0000-0000-000000000000 or contoso.example",
+        )
 
 
 def _ask(words: str, *, default: str, allowed: tuple[str, ...] = ()) -> str:
@@ -112,11 +131,17 @@ def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> 
     if use == _MEASURING:
         print_message(f"next:    {program} export --demo{option} --quiet --json")
         return
-    missing = [f"`{name}`" for name in ("tenant_id", "client_id") if name not in values]
+    variables = {name: f"{ENV_PREFIX}{name.upper()}" for name in ("tenant_id", "client_id", "grant", *FORMS)}
+    from_environment = {name: value for name, variable in variables.items() if (value := os.environ.get(variable))}
+    missing = [f"`{name}`" for name in ("tenant_id", "client_id") if name not in {*values, *from_environment}]
     if missing:
         print_message(f"set:     {' and '.join(missing)} in {file}")
-    secrets_given = [variable for name in FORMS if os.environ.get(variable := f"{ENV_PREFIX}{name.upper()}")]
-    if secrets_given:
+    grant = str(given.get("grant") or from_environment.get("grant", ""))
+    forms = [form for form in FORMS if form.startswith(_SECRETS.get(grant, ""))]
+    secrets_given = [variables[form] for form in forms if form in from_environment]
+    if grant == "azure":
+        print_message("sign in: as the identity of this machine in Azure (`grant` is azure)")
+    elif secrets_given:
         print_message(f"sign in: by {', '.join(secrets_given)} of the environment, as `{program} doctor{option}` shows")
     else:
         print_message(f"sign in: {program} auth login{option}")

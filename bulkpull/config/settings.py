@@ -394,15 +394,16 @@ class Settings(BaseSettings):
 
     def _credentials_missing(self, grant: Grant, missing: Sequence[str]) -> AuthError:
         who = [f"{word} {value}" for word, value in self.identity.items() if value]
-        variables = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
-        fix = f"set {variables}"
-        if grant == "refresh_token":  # `auth login` needs tenant and client, and takes the place of the secrets
-            application = [name for name in missing if name in ("tenant_id", "client_id")]
-            first = f"set {' and '.join(f'`{name}`' for name in application)}, then sign" if application else "sign"
+        needed = [f"`{name}`" for name in missing]
+        fix = f"set {', '.join(f'{ENV_PREFIX}{name.upper()}' for name in missing)}"
+        if grant == "refresh_token" and grant in missing:  # `auth login` takes the place of the secrets
+            application = [f"`{name}`" for name in missing if name not in SECRETS]
+            first = f"set {' and '.join(application)}, then sign" if application else "sign"
             fix = f"{first} in once by `bulkpull auth login`, or {fix}"
+            needed = [*application, "a stored sign-in or `refresh_token`"]
         return AuthError(
             f"credentials are missing for {', '.join(who) or 'an account that no setting names'}",
-            why=f"the {grant} grant needs {', '.join(f'`{name}`' for name in missing)}",
+            why=f"the {grant} grant needs {', '.join(needed)}",
             fix=fix if who else f"{fix}; `bulkpull export --demo` needs none",  # whoever has set nothing yet is new
         )
 

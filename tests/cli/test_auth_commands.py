@@ -87,15 +87,18 @@ def test_what_is_refused_ends_with_4_and_its_next_step(
 
 
 def test_without_credentials_the_missing_ones_are_named(person: Simulator, command: Command) -> None:
-    outcome = command("auth", "check")
+    Path("n.toml").write_text("grant = 'refresh_token'\n")
+    outcome, with_file = command("auth", "check"), command("datasets", "--config", "n.toml")
 
-    assert outcome.code == 4
+    assert outcome.code == with_file.code == 4
     shown = " ".join(outcome.out.split())
     assert (
         f"credentials are missing for tenant {person.scenario.tenant_id}, client {person.scenario.client_id}:" in shown
     )
     assert "BULKPULL_REFRESH_TOKEN" in shown
     assert "sign in once by `bulkpull auth login`" in shown
+    assert "sign in once by `bulkpull auth login --config n.toml`" in " ".join(with_file.err.split())
+    assert "needs a stored sign-in or `refresh_token`" in " ".join(with_file.err.split())
     assert shown.count("fix:") == 1
     assert not [call for call in person.calls if call.endpoint == "token" and call.method == "POST"]
 

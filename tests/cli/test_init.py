@@ -86,6 +86,51 @@ def test_where_the_environment_has_a_secret_no_sign_in_is_asked_for(
     assert "canary" not in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("use", "grant", "words"),
+    [
+        ("nightly", None, "auth login --config n.toml"),
+        ("nightly", "password", "by BULKPULL_PASSWORD of the environment"),
+        ("standard", "refresh_token", "auth login --config n.toml"),
+        ("standard", "client_credentials", "by BULKPULL_CLIENT_SECRET of the environment"),
+        ("standard", "azure", "as the identity of this machine in Azure"),
+        ("standard", None, "by BULKPULL_CLIENT_SECRET, BULKPULL_PASSWORD of the environment"),
+    ],
+)
+def test_the_way_to_sign_in_follows_from_the_grant(
+    command: Command, monkeypatch: pytest.MonkeyPatch, use: str, grant: str | None, words: str
+) -> None:
+    for name in ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET", "PASSWORD"):
+        monkeypatch.setenv(f"BULKPULL_{name}", "canary")
+    if grant:
+        monkeypatch.setenv("BULKPULL_GRANT", grant)
+
+    outcome = command("init", "--use", use, "--file", "n.toml")
+
+    (line,) = (line for line in outcome.err.splitlines() if line.startswith("sign in:"))
+    assert words in line
+    assert "set:" not in outcome.err
+    assert "canary" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "tenant", ["not a tenant", "contoso", "contoso..example", "00000000-0000", "-a.example", "a_b.example"]
+)
+def test_what_is_no_tenant_id_is_refused_in_one_sentence(command: Command, tenant: str) -> None:
+    outcome = command("init", f"--tenant-id={tenant}")
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"`tenant_id` '{tenant}' is no tenant id" in outcome.err
+    assert "neither a GUID nor a domain name" in outcome.err
+    assert not FILE.exists()
+
+
+@pytest.mark.parametrize("tenant", ["00000000-0000-0000-0000-00000000000A", "contoso.onmicrosoft.com", "a-b.example"])
+def test_a_guid_and_a_domain_name_are_tenant_ids(command: Command, tenant: str) -> None:
+    assert command("init", "--tenant-id", tenant).code == 0
+    assert written()["tenant_id"] == tenant
+
+
 @pytest.mark.parametrize("use", READY)
 def test_the_uses_are_those_of_the_ready_files(use: str) -> None:
     assert tomllib.loads((CONFIG / READY[use]).read_text(encoding="utf-8")) == USES[use]
