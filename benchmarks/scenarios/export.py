@@ -2,7 +2,8 @@
 A full export of twenty datasets, beside the documented steps, Airbyte's CDK and a dlt pipeline.
 
     twenty       reports that take up to a second and hold up to 3 MB; a throttled API
-    half minute  ours alone: reports that take up to 30 s, against the lower bound, and the memory of the parent process
+    half minute  ours alone: reports of up to 30 s, against the lower bound, and the memory of the parent process; in a
+                 folder that was exported before, so that the usual durations are known
     two minutes  the same with reports of up to 120 s (full size only)
     allowance    ours alone: ten calls in ten seconds, reports of ten seconds, against the longer of the slowest report
                  and calls over allowance
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import BUILD
-from benchmarks.measure import cost_of
+from benchmarks.measure import Cost, cost_of
 from benchmarks.result import OURS, Case, Result, Run
 from benchmarks.scenarios.common import Entry, Options, result_of, run_of, say, take_turns
 from benchmarks.service import Service, served
@@ -114,23 +115,38 @@ def _twenty(options: Options) -> Case:
 
 
 def _waiting(name: str, longest_s: float, *, options: Options) -> Case:
-    """Ours alone; bound by the slowest report's own time."""
-    counts: list[dict[str, Any]] = []
-    kept: dict[str, Path] = {}
+    """Ours alone, by a folder that has been exported before; bound by the slowest report's own time."""
     scale = longest_s / _LONGEST_S * (1 / 60 if options.size == "smoke" else 1)
     rounds = 3 if longest_s < _LONGEST_S and options.size == "full" else 1
+    target, costs = BUILD / "exported-waiting", list[Cost]()
+    words = [str(Path(sys.executable).parent / "bulkpull"), "export", "--output", str(target), "--quiet", "--json"]
+    shutil.rmtree(target, ignore_errors=True)
     with served(**_parameters(3_000_000, scale=scale)) as service:
-        latency_s = service.begin()["latency_s"]
-        work = _ours(service, scale=scale, kept=kept, counts=counts, by_share=True)
-        contenders = take_turns([Entry(OURS, work, how="`bulkpull export`")],
-                                options=Options(options.size, None, rounds), case=name)  # fmt: skip
+        begun = service.begin()
+        latency_s = begun["latency_s"]
         slowest = max(latency_s, key=lambda name: latency_s[name])
-        own = next(record for record in counts[-1]["manifest"]["datasets"] if record["dataset"] == slowest)
-        bound_s = latency_s[slowest] + own["seconds"]["download"] + own["seconds"]["convert"]
-    shutil.rmtree(kept[OURS])
-    facts = {**_facts(counts), "peak MB of the parent process": counts[-1]["own_peak_mb"]}
+
+        def work() -> Run:
+            environment = _environment(begun, scale=scale)
+            costs.append(cost_of(words, output=BUILD / "said", environment=environment, by_share=True))
+            return run_of(costs[-1])
+
+        def bound_s() -> float:
+            records = json.loads(costs[-1].output)["datasets"]
+            seconds = next(record["seconds"] for record in records if record["dataset"] == slowest)
+            return float(latency_s[slowest] + seconds["download"] + seconds["convert"])
+
+        say(f"{name}: the first run, which knows no duration")
+        first = work()
+        facts = _facts([{**service.count(), "manifest": json.loads(costs[-1].output)}])
+        facts["first run over its lower bound"] = round(first.wall_s / bound_s(), 3)
+        contenders = take_turns([Entry(OURS, work, how="`bulkpull export`, which knows the durations of earlier runs")],
+                                options=Options(options.size, None, rounds), case=name)  # fmt: skip
+    shutil.rmtree(target)
+    facts["peak MB of the parent process"] = round(max(cost.own_peak_bytes for cost in costs) / 1e6, 1)
     return Case(name=name, title=f"twenty datasets, the slowest report takes {latency_s[slowest]:.1f} s",
-                contenders=contenders, lower_bound_s=bound_s, facts=facts, notes=[_BY_SHARE])  # fmt: skip
+                contenders=contenders, lower_bound_s=bound_s(), facts=facts,
+                notes=[_BY_SHARE, "the calls are those of the first run"])  # fmt: skip
 
 
 def _heavy(options: Options) -> Iterator[Case]:
