@@ -36,7 +36,7 @@ fix:   compare with what `bulkpull datasets NAME` shows today; if it happens aga
 In an export, an error of one dataset ends only that dataset; the others are published and the exit status is 3. The
 statuses below apply to errors that end the whole command. Microsoft's support asks for the request id and the
 correlation id. In Python, the classes are in `bulkpull.errors`; all are subclasses of `bulkpull.BulkpullError`.
-The site has every message by its words on the page *Messages*.
+The site, which `make docs` builds into `.build/site`, has every message by its words on the page *Messages*.
 
 """
 SIGN_IN = """\

@@ -372,3 +372,11 @@ async def test_async_forms_of_the_readers(tmp_path: Path) -> None:
     assert frame.collect().height == 5
     with pytest.raises(bulkpull.SettingsError, match="there is no run 'x'"):
         await bulkpull.verify(tmp_path, run="x")
+
+
+def test_an_error_of_a_plain_function_does_not_follow_from_another_one(tmp_path: Path) -> None:
+    """The first lines of a script's traceback are what a mail of cron shows."""
+    with pytest.raises(bulkpull.BulkpullError) as refused:
+        bulkpull.sync.status(tmp_path / "nothing")
+
+    assert refused.value.__context__ is None
