@@ -4,8 +4,6 @@ The partial file on disk: large writes at given offsets, checksums, durability.
 Measured on one TLS stream of 1.5 GB (`python -m benchmarks download`): on a fast network, the cost of writing decides.
 
 - One thread hop a megabyte. A hop per 64 KiB, as aiofiles makes it, costs more than the write.
-- Where a thread reads the connection, another one writes: 300 MB took 2.4 s instead of 3.4 s beside six other processes
-  on two cores, for the same processor time.
 - Checksums do not let go of the interpreter's lock: they are faster than getting it back.
 - Within the hop it is written by 128 KiB. A file system that keeps its cache in large folios (ext4 since Linux 6.16)
   allocates one for each write, and memory of a megabyte in one piece is what a virtual machine has to get from its host
@@ -22,12 +20,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 
 import anyio
 import anyio.to_thread
@@ -50,8 +45,6 @@ _EXTENT_BYTES = 16 << 20
 _READ_BYTES = 1 << 20
 _WRITE_BYTES = 128 << 10
 _CATCH_UP_BYTES = 32 << 20
-# One is written while the next one waits.
-_PIECES_BEHIND = 2
 
 Put = Callable[[bytes | memoryview], None]
 """Takes a piece of the file, the next one after the last."""
@@ -114,6 +107,11 @@ class PartialFile:
         self.journal.unlink(missing_ok=True)
 
     @property
+    def has_digest(self) -> bool:
+        """Whether an MD5 is made of the bytes as they are written."""
+        return self._digest is not None
+
+    @property
     def complete_ranges(self) -> list[ByteRange]:
         """The received ranges, in order."""
         return merged(extent.stretch for extent in self._extents.values())
@@ -174,22 +172,18 @@ class PartialFile:
             for chunk in chunks:
                 put(chunk)
 
-        await self._write(pour, offset=offset)
+        await self.write_from(pour, offset=offset)
 
     async def write_from(self, pour: Callable[[Put], None], *, offset: int) -> int:
         """
-        Let `pour` read the bytes in one thread while another writes them.
+        Let `pour` bring the bytes, in the thread that writes them.
 
         Args:
-            pour: Called in a worker thread with what takes each piece, in their order. A piece has to stay as it is
-                until the next but one has been taken.
+            pour: Called in a worker thread with what takes each piece, in their order.
 
         Returns:
             How many bytes came.
         """
-        return await self._write(partial(_write_behind, pour), offset=offset)
-
-    async def _write(self, pour: Callable[[Put], None], *, offset: int) -> int:
         start = self._start_by_end.get(offset, offset)
         extent = self._extents.get(start)
         if extent is None or extent.stretch.size_bytes >= _EXTENT_BYTES:
@@ -276,44 +270,6 @@ class PartialFile:
         for block in _blocks(self._descriptor, extent.stretch):
             crc, at = crc32(block, crc), at + len(block)
         return (at, crc) == (extent.stretch.end, extent.crc)
-
-
-def _write_behind(pour: Callable[[Put], None], put: Put) -> None:
-    """Call `pour` with what passes its pieces to a thread that puts them; returns when all of them are put."""
-    pieces: SimpleQueue[bytes | memoryview | None] = SimpleQueue()
-    free: SimpleQueue[None] = SimpleQueue()
-    failures: list[BaseException] = []
-
-    def put_all() -> None:
-        while (piece := pieces.get()) is not None:
-            try:
-                if not failures:
-                    put(piece)
-            except BaseException as failure:  # noqa: BLE001 - it is raised by the thread that waits for this one
-                failures.append(failure)
-            free.put(None)
-
-    def pass_on(piece: bytes | memoryview) -> None:
-        free.get()
-        if failures:
-            raise failures[0]
-        pieces.put(piece)
-
-    for _ in range(_PIECES_BEHIND):
-        free.put(None)
-    writer = threading.Thread(target=put_all, name="writer of a partial file")
-    try:
-        writer.start()
-    except RuntimeError:  # the limit on threads (case L5)
-        pour(put)
-        return
-    try:
-        pour(pass_on)
-    finally:
-        pieces.put(None)
-        writer.join()
-    if failures:
-        raise failures[0]
 
 
 def journal_beside(path: Path) -> Path:

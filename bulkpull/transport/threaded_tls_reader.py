@@ -2,8 +2,8 @@
 Reads a TLS connection in a worker thread, for a large body on a fast line.
 
 An event loop that decrypts a gigabyte wakes up for every hundred kilobytes, and passes every megabyte to the thread
-that writes. A `ThreadedTlsReader` takes over the connection instead: a worker thread reads and decrypts piece by piece,
-and hands each of them on to be written, while the loop sleeps.
+that writes. A `ThreadedTlsReader` takes over the connection instead: a worker thread reads, decrypts and writes piece
+by piece while the loop sleeps.
 
 It uses public interfaces only. `ssl.SSLContext.wrap_bio` chooses the memory that receives the encrypted bytes, and a
 paused transport stops reading its socket once it holds enough. This is verified, not assumed: the socket has bytes and
@@ -20,7 +20,6 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import cycle
 from typing import cast
 
 import anyio.lowlevel
@@ -29,8 +28,6 @@ from bulkpull.transport.messages import LONGEST_HOLD_S
 
 # Fits into the processor's own cache, with the encrypted bytes beside it.
 _PIECE_BYTES = 256 << 10
-# One is filled while two wait to be written.
-_PIECES = 3
 # How long the loop may take to leave the socket alone. On a fast line it takes some milliseconds.
 _SETTLING_S = 0.05
 # What is readable is read in the loop's second round, if it is read at all.
@@ -81,8 +78,7 @@ class ThreadedTlsReader:
         self._connection, self._line = connection, line
         self._readable = select.poll()
         self._readable.register(line, select.POLLIN)
-        self._cipher = memoryview(bytearray(_PIECE_BYTES))
-        self._pieces = cycle([memoryview(bytearray(_PIECE_BYTES + 1)) for _ in range(_PIECES)])
+        self._cipher, self._piece = memoryview(bytearray(_PIECE_BYTES)), memoryview(bytearray(_PIECE_BYTES + 1))
         self._silent_since_s = time.monotonic()
 
     @classmethod
@@ -115,7 +111,7 @@ class ThreadedTlsReader:
         Read and decrypt, in a worker thread, until no more bytes are there for a moment.
 
         Args:
-            put: Takes each piece, in the order of the body; it is valid until the next call but one has returned.
+            put: Takes each piece, in the order of the body; it is only valid during the call.
             at_most: Bytes after which this returns.
             for_s: Seconds after which it returns; a little later, where bytes are rare.
         """
@@ -123,13 +119,12 @@ class ThreadedTlsReader:
         while at_most and self.missing_bytes and not self.is_lost and time.monotonic() < until_s:
             wanted_bytes = min(at_most, self.missing_bytes, _PIECE_BYTES)
             # One more than the body has: it tells that something else follows.
-            buffer = next(self._pieces)
-            came_bytes = self._fill(buffer[: wanted_bytes + (wanted_bytes == self.missing_bytes)])
+            came_bytes = self._fill(self._piece[: wanted_bytes + (wanted_bytes == self.missing_bytes)])
             if not came_bytes:
                 return
             self._silent_since_s = time.monotonic()
             self.has_overrun = came_bytes > wanted_bytes
-            piece = buffer[: min(came_bytes, wanted_bytes)]
+            piece = self._piece[: min(came_bytes, wanted_bytes)]
             at_most -= len(piece)
             self.missing_bytes -= len(piece)
             put(piece)

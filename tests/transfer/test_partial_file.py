@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-import threading
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,7 @@ from bulkpull.transfer import partial_file
 from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.journal import append_ranges
-from bulkpull.transfer.partial_file import PartialFile, Put
+from bulkpull.transfer.partial_file import PartialFile
 
 URL = "https://storage.contoso.example/container/report.csv?sig=a"
 BODY = bytes(range(256)) * 16
@@ -56,67 +53,6 @@ async def test_bytes_are_in_the_file_before_the_journal_speaks_of_them(
     await partial.close()
 
     assert there == [BODY[:100]]
-
-
-async def test_pieces_are_written_in_order_while_the_next_ones_are_read_into_the_same_three_buffers(
-    tmp_path: Path,
-) -> None:
-    buffers = cycle([memoryview(bytearray(8 << 10)) for _ in range(3)])
-    pieces = [bytes([number]) * (8 << 10) for number in range(200)]
-
-    def pour(put: Put) -> None:
-        for piece, buffer in zip(pieces, buffers, strict=False):
-            buffer[:] = piece
-            put(buffer)
-
-    partial = await begun(tmp_path, Version(size_bytes=200 << 13, etag='"a"'))
-    came_bytes = await partial.write_from(pour, offset=0)
-    await partial.write_journal()
-    await partial.close()
-
-    assert came_bytes == partial.done_bytes == 200 << 13
-    assert (tmp_path / "report.part").read_bytes() == b"".join(pieces)
-    assert (await taken_up(tmp_path))[0].done_bytes == 200 << 13  # their checksum is right
-
-
-@pytest.mark.case("L5")
-async def test_under_a_limit_on_threads_one_thread_reads_and_writes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class RefusedThread(threading.Thread):
-        def start(self) -> None:
-            raise RuntimeError("can't start new thread")
-
-    partial = await begun(tmp_path)
-    monkeypatch.setattr("bulkpull.transfer.partial_file.threading.Thread", RefusedThread)
-    came_bytes = await partial.write_from(lambda put: put(BODY), offset=0)
-    await partial.close()
-
-    assert came_bytes == len(BODY)
-    assert (tmp_path / "report.part").read_bytes() == BODY
-
-
-async def test_a_disk_that_refuses_a_piece_ends_the_reading_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[int] = []
-
-    def pour(put: Put) -> None:
-        for number in range(100):
-            read.append(number)
-            put(BODY)
-
-    def refuse(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "no space")
-
-    partial = await begun(tmp_path)
-    monkeypatch.setattr(platforms.current(), "write_at", refuse)
-    with pytest.raises(OSError, match="no space"):
-        await partial.write_from(pour, offset=0)
-    await partial.close()
-
-    assert len(read) <= 4
-    assert partial.done_bytes == 0
 
 
 @pytest.mark.case("C56")
