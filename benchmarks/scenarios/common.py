@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from benchmarks.environment import code_digest, commit, machine, own_versions, peer_versions, peers_python
 from benchmarks.measure import Cost
 from benchmarks.result import OURS, Case, Contender, Result, Run, Size
 
+PROGRAM = str(Path(sys.executable).parent / "bulkpull")
+"""The installed command, beside the interpreter that measures."""
 _ROUNDS: dict[Size, int] = {"smoke": 1, "small": 3, "full": 5}
 OURS_ALONE = ("none",)
 """The `peers` of options that measure no peer at all."""

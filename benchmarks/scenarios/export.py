@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from typing import Any
 from benchmarks.environment import BUILD
 from benchmarks.measure import Cost, cost_of
 from benchmarks.result import OURS, Case, Result, Run
-from benchmarks.scenarios.common import Entry, Options, result_of, run_of, say, take_turns
+from benchmarks.scenarios.common import PROGRAM, Entry, Options, result_of, run_of, say, take_turns
 from benchmarks.service import Service, served
 from benchmarks.tables import differences
 from bulkpull.catalog import load_catalog
@@ -119,7 +119,7 @@ def _waiting(name: str, longest_s: float, *, options: Options) -> Case:
     scale = longest_s / _LONGEST_S * (1 / 60 if options.size == "smoke" else 1)
     rounds = 3 if longest_s < _LONGEST_S and options.size == "full" else 1
     target, costs = BUILD / "exported-waiting", list[Cost]()
-    words = [str(Path(sys.executable).parent / "bulkpull"), "export", "--output", str(target), "--quiet", "--json"]
+    words = _export_command(target)
     shutil.rmtree(target, ignore_errors=True)
     with served(**_parameters(3_000_000, scale=scale)) as service:
         begun = service.begin()
@@ -132,9 +132,7 @@ def _waiting(name: str, longest_s: float, *, options: Options) -> Case:
             return run_of(costs[-1])
 
         def bound_s() -> float:
-            records = json.loads(costs[-1].output)["datasets"]
-            seconds = next(record["seconds"] for record in records if record["dataset"] == slowest)
-            return float(latency_s[slowest] + seconds["download"] + seconds["convert"])
+            return _bound_s(json.loads(costs[-1].output), slowest, latency_s)
 
         say(f"{name}: the first run, which knows no duration")
         first = work()
@@ -247,14 +245,14 @@ def _ours(
     conversions: int = 0, settings: Mapping[str, str] | None = None,
 ) -> Callable[[], Run]:  # fmt: skip
     target = BUILD / "exported-ours"
-    program = [str(Path(sys.executable).parent / "bulkpull")]
+    program = [PROGRAM]
     if conversions:
         program = [sys.executable, "-m", "benchmarks.ours_export", str(conversions)]
 
     def work() -> Run:
         shutil.rmtree(target, ignore_errors=True)
         begun = service.begin()
-        words = [*program, "export", "--output", str(target), "--quiet", "--json"]
+        words = _export_command(target, program=program)
         environment = {**_environment(begun, scale=scale), **(settings or {})}
         cost = cost_of(words, output=BUILD / "said", environment=environment, by_share=by_share)
         count, manifest = service.count(), json.loads(cost.output)
@@ -307,19 +305,21 @@ def _lower_bound(service: Service, latency_s: Mapping[str, float], *, scale: flo
     slowest = max(latency_s, key=lambda name: latency_s[name])
     begun, target = service.begin(), BUILD / "exported-one"
     shutil.rmtree(target, ignore_errors=True)
-    words = [
-        str(Path(sys.executable).parent / "bulkpull"),
-        "export",
-        slowest,
-        "--output",
-        str(target),
-        "--quiet",
-        "--json",
-    ]
-    cost = cost_of(words, output=BUILD / "said", environment=_environment(begun, scale=scale))
+    cost = cost_of(
+        _export_command(target, slowest), output=BUILD / "said", environment=_environment(begun, scale=scale)
+    )
     shutil.rmtree(target)
-    seconds = json.loads(cost.output)["datasets"][0]["seconds"]
+    return _bound_s(json.loads(cost.output), slowest, latency_s)
+
+
+def _bound_s(manifest: Mapping[str, Any], slowest: str, latency_s: Mapping[str, float]) -> float:
+    """The time of the slowest report, and of its transfer and conversion as this manifest has them."""
+    seconds = next(record["seconds"] for record in manifest["datasets"] if record["dataset"] == slowest)
     return float(latency_s[slowest] + seconds["download"] + seconds["convert"])
+
+
+def _export_command(target: Path, *datasets: str, program: Sequence[str] = (PROGRAM,)) -> list[str]:
+    return [*program, "export", *datasets, "--output", str(target), "--quiet", "--json"]
 
 
 def _facts(counts: list[dict[str, Any]]) -> dict[str, float]:

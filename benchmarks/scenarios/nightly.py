@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 from benchmarks.environment import BUILD
 from benchmarks.measure import cost_of
 from benchmarks.result import OURS, Case, Contender, Result, Run
-from benchmarks.scenarios.common import Entry, Options, result_of, run_of, say, take_turns
+from benchmarks.scenarios.common import PROGRAM, Entry, Options, result_of, run_of, say, take_turns
 from benchmarks.service import Service, served
 
 NAME, TITLE = "nightly", "A later night"
@@ -56,7 +55,7 @@ class _Nights:
     def night(self) -> Run:
         """One night of ours."""
         before = self.ours.count()
-        words = [str(Path(sys.executable).parent / "bulkpull"), "nightly", "--output", str(_OURS), "--quiet", "--json"]
+        words = [PROGRAM, "nightly", "--output", str(_OURS), "--quiet", "--json"]
         cost = cost_of(words, output=BUILD / "said", environment=self.environment)
         after = self.ours.count()
         self.created = after["created"] - before["created"]

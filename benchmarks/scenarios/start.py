@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.environment import BUILD
 from benchmarks.measure import Cost, cost_of
 from benchmarks.result import OURS, Case, Result, Run
-from benchmarks.scenarios.common import Entry, Options, result_of, run_of, take_turns
+from benchmarks.scenarios.common import PROGRAM, Entry, Options, result_of, run_of, take_turns
 
 NAME, TITLE = "start", "Start"
 _ROUNDS = 5
@@ -23,12 +23,12 @@ _WARM = "a first start of each, which fills caches, is not counted"
 def measure(options: Options) -> Result:
     """Measure all cases."""
     options = options.in_rounds(small=_ROUNDS)
-    own, theirs = Path(sys.executable).parent, Path(options.peers_python or "/").parent
+    theirs = Path(options.peers_python or "/").parent
     versions = options.peer_versions
     words = {"--version": {"awscli": "aws", "dlt": "dlt"}, "--help": {"dlt": "dlt"}}
     cases = []
     for word, commands in words.items():
-        entries = [_entry(OURS, [str(own / "bulkpull"), word])]
+        entries = [_entry(OURS, [PROGRAM, word])]
         entries += [
             _entry(name, [str(theirs / command), word], version=versions.get(name))
             for name, command in commands.items()

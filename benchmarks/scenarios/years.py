@@ -15,12 +15,11 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from benchmarks.environment import BUILD
 from benchmarks.measure import cost_of
 from benchmarks.result import OURS, Case, Result, Run
-from benchmarks.scenarios.common import Entry, Options, result_of, run_of, say, take_turns
+from benchmarks.scenarios.common import PROGRAM, Entry, Options, result_of, run_of, say, take_turns
 from benchmarks.service import served
 
 NAME, TITLE = "years", "After years"
@@ -61,7 +60,7 @@ class _Folder:
     def run(self, *words: str) -> Run:
         """One command on this folder."""
         output = ["--output", str(self.path)] if words[0] not in ("reports", "executions") else []
-        command = [str(Path(sys.executable).parent / "bulkpull"), *words, *output]
+        command = [PROGRAM, *words, *output]
         return run_of(cost_of(command, output=BUILD / "said", environment=self.environment))
 
     def age(self, *, executions: int, reports: int, snapshots: int) -> None:

@@ -14,15 +14,15 @@ from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
 from bulkpull.errors import LedgerError
 from bulkpull.formatting import format_clock, format_size, join_some, plural
-from bulkpull.observability.failures import group_by_reason
+from bulkpull.observability.failures import UNFINISHED, group_by_reason, status_for_people
 from bulkpull.output.ledger import Ledger, RunEnding, RunEntry, StepEntry, read_facts
 from bulkpull.output.ledger_facts import PublicationFacts
 from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.output.run_history import ask_ledger, known_runs, load_manifest, resolve_run_id
 from bulkpull.output.store import LocalStore
+from bulkpull.pipeline.resume import INTERRUPTED
 from bulkpull.redact import printable
 
-UNFINISHED = "unfinished"
 _IDS = ("query_id", "report_id", "execution_id")
 _INDENT = "  "
 _LEAST_SHOWN_S = 0.05
@@ -82,7 +82,7 @@ def describe(run_id: str, facts: LedgerFacts, manifest: Manifest | None) -> dict
     for step in facts.steps:
         by_dataset.setdefault(step.dataset, []).append(step)
     records = {record.dataset: record for record in manifest.datasets} if manifest else {}
-    is_interrupted = bool(endings) and endings[-1].status == "interrupted"
+    is_interrupted = bool(endings) and endings[-1].status == INTERRUPTED
     started_at = entry.started_at if entry else manifest.started_at if manifest else None
     finished_at = endings[-1].at if endings else None if entry or not manifest else manifest.finished_at
     return {
@@ -126,10 +126,9 @@ def _pull(
         facts |= {name: value for name, value in step.facts.items() if name in _IDS and value}
     ids = {name: (getattr(record, name) if record else None) or facts.get(name) for name in _IDS}
     times = [since, *(step.at for step in steps)]
-    is_left = is_interrupted and record is not None and record.status == "failed" and record.error is None
     return {
         "dataset": dataset,
-        "status": record.status if record and not is_left else UNFINISHED,
+        "status": status_for_people(record, interrupted=is_interrupted) if record else UNFINISHED,
         "reason": record.reason if record else None,
         "rows": record.rows if record and record.files else None,
         "bytes": record.stored_bytes if record and record.files else None,

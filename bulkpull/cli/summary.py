@@ -22,13 +22,12 @@ from bulkpull.cli.console import DATASET_WIDTH, new_table, print_line
 from bulkpull.cli.errors import name_settings_file, write_json_line
 from bulkpull.conversion import file_formats
 from bulkpull.formatting import format_size, join_some, plural
-from bulkpull.observability.failures import failed_datasets, failure_groups, is_interrupted_pull
+from bulkpull.observability.failures import UNFINISHED, failed_datasets, failure_groups, status_for_people
 from bulkpull.observability.run_notes import run_notes
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 from bulkpull.output.store import INSIDE, LocalStore
 
-_UNFINISHED = "unfinished"
-_STYLES = {"complete": "green", "skipped": "dim", "unavailable": "yellow", "failed": "bold red", _UNFINISHED: "yellow"}
+_STYLES = {"complete": "green", "skipped": "dim", "unavailable": "yellow", "failed": "bold red", UNFINISHED: "yellow"}
 _MOST_NAMED = 3
 _METRICS_SHOWN = 9
 
@@ -146,7 +145,7 @@ def _table(manifest: Manifest) -> Table:
     table = new_table("dataset", "status", *numbers, right=numbers, fold=["dataset"])
     table.columns[0].max_width = DATASET_WIDTH
     for record in manifest.datasets:
-        status = _UNFINISHED if is_interrupted_pull(record, manifest) else record.status
+        status = status_for_people(record, interrupted=manifest.interrupted)
         has_data = bool(record.files)
         seconds = record.seconds.total
         table.add_row(

@@ -7,8 +7,7 @@ not fit, writing stops, the rest of the file is only inspected, and a second pas
 the whole file. Types only widen, so there is never a third pass.
 
 Three stages run in parallel, each some batches ahead of the next: decompress and check, parse and infer types, encode
-and write. A GB of CSV (17 columns, 8 of them typed) takes about 1.7 + 1.2, 2 + 1.2 and 3.5 seconds of processor time.
-Larger batches gain nothing and cost memory (`python -m benchmarks convert`).
+and write. Larger batches gain nothing and cost memory (`python -m benchmarks convert`).
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 _VARYING = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|\d[\d.,]*")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _UNKNOWN = "no reason known"
+UNFINISHED = "unfinished"
+"""The status of a dataset whose run goes on or was interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,17 @@ def _reason_of(record: DatasetRecord) -> str:
 
 def failed_datasets(manifest: Manifest) -> list[DatasetRecord]:
     """What was asked for and failed, in the manifest's order."""
-    return [record for record in manifest.datasets if is_lost(record) and not is_interrupted_pull(record, manifest)]
+    return [
+        record
+        for record in manifest.datasets
+        if is_lost(record) and status_for_people(record, interrupted=manifest.interrupted) != UNFINISHED
+    ]
 
 
-def is_interrupted_pull(record: DatasetRecord, manifest: Manifest) -> bool:
-    """Whether an interruption cut it off; the same command again carries it on."""
-    return manifest.interrupted and record.status == "failed" and record.error is None
+def status_for_people(record: DatasetRecord, *, interrupted: bool) -> str:
+    """The record's status; `UNFINISHED` for what the interruption of its run ended: the same command resumes it."""
+    is_unfinished = interrupted and record.status == "failed" and record.error is None
+    return UNFINISHED if is_unfinished else record.status
 
 
 def group_by_reason(

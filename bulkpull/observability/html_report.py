@@ -22,7 +22,13 @@ from markupsafe import Markup, escape
 
 from bulkpull import platforms
 from bulkpull.formatting import format_duration, format_size, plural
-from bulkpull.observability.failures import FailureGroup, failure_groups, group_by_reason, is_interrupted_pull
+from bulkpull.observability.failures import (
+    UNFINISHED,
+    FailureGroup,
+    failure_groups,
+    group_by_reason,
+    status_for_people,
+)
 from bulkpull.observability.html_timeline import BOX, PHASE_LABELS, draw_timeline
 from bulkpull.observability.run_notes import run_notes
 from bulkpull.observability.run_summary import RunSummary, Severity, run_outcome
@@ -31,13 +37,12 @@ from bulkpull.output.manifest import DatasetRecord, Drift
 from bulkpull.redact import plain
 
 _SIGNS = {Severity.GOOD: "✓", Severity.QUIET: "→", Severity.MIXED: "!", Severity.BAD: "✕"}
-_UNFINISHED = "unfinished"
 _STATUSES = {
     "complete": (Severity.GOOD, "✓"),
     "skipped": (Severity.QUIET, "→"),
     "unavailable": (Severity.MIXED, "–"),
     "failed": (Severity.BAD, "✕"),
-    _UNFINISHED: (Severity.MIXED, "…"),
+    UNFINISHED: (Severity.MIXED, "…"),
 }
 _MOST_REASONS = 6
 _NONE = "–"
@@ -193,7 +198,7 @@ def _rank(record: DatasetRecord) -> int:
 
 
 def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
-    status = _UNFINISHED if is_interrupted_pull(record, account.manifest) else record.status
+    status = status_for_people(record, interrupted=account.manifest.interrupted)
     tone, sign = _STATUSES[status]
     has_data = record.is_current
     took_s = record.seconds.total
