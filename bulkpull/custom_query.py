@@ -16,11 +16,12 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from bulkpull.allowed_values import first_refusal
+from bulkpull.allowed_values import RefusedValue, refusals
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.query import Name, Statement, normalise, parse, parse_conditions, parse_names, parse_orderings
 from bulkpull.suggestions import nearest
+from bulkpull.wrong_settings import WrongSetting, settings_error
 
 # It becomes a folder's name and a part of a report's name.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
@@ -191,16 +192,19 @@ def _read(key: str, read: Callable[[str], T], text: str | None) -> T | None:
 
 
 def _explain(error: ValidationError) -> SettingsError:
-    """Which key is wrong, and what is allowed."""
-    refusal = first_refusal(error, Selection.model_fields)
+    """Which keys are wrong, and what is allowed."""
+    faults = [_fault(refusal) for refusal in refusals(error, Selection.model_fields)]
+    return settings_error(faults, known=Selection.model_fields)
+
+
+def _fault(refusal: RefusedValue) -> WrongSetting:
     key = refusal.name
     if not key:
-        return SettingsError(refusal.why)
+        return WrongSetting("", refusal.why)
     if refusal.kind == "extra_forbidden":
         near = nearest(key, Selection.model_fields)
-        hint = f"did you mean `{near}`? " if near else ""
-        return SettingsError(f"unknown key `{key}`", fix=f"{hint}allowed are: {', '.join(Selection.model_fields)}")
+        hint = f"did you mean `{near}`?" if near else None
+        return WrongSetting("", f"unknown key `{key}`", hint=hint, is_unknown=True)
     if refusal.kind == "missing":
-        return SettingsError(f"`{key}` is missing", fix="each query needs a name under which it is published")
-    fix = f"{refusal.hint} correct it and run the command again" if refusal.hint else None
-    return SettingsError(f"`{key}` is not valid", why=refusal.why, fix=fix)
+        return WrongSetting("", f"`{key}` is missing", fix="each query needs a name under which it is published")
+    return WrongSetting("", f"`{key}` is not valid", why=refusal.why, hint=refusal.hint)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from bulkpull.cli.errors import print_error
+from bulkpull.cli.options import CommonOptions
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.redact import redact
@@ -125,6 +127,48 @@ def test_what_is_wrong_in_the_file_is_named_with_the_key_the_file_and_what_is_al
     for word in words:
         assert word in str(refused.value)
     assert "Input should" not in str(refused.value)
+
+
+def test_all_that_is_wrong_in_file_and_environment_is_one_message_of_five_lines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(
+        tmp_path / "x.toml",
+        "outptu = 'x'\nretain_runs = 0\non_drift = 'wran'\n[[queries]]\nname = 'q'\ndataset = 'AzureUsage'\n"
+        "limit = 0\nkeep = 'apend'",
+    )
+    monkeypatch.setenv("BULKPULL_REQUEST_BURST", "none")
+
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(file)
+    error = refused.value
+    print_error(error, CommonOptions())
+    shown = capsys.readouterr().err.splitlines()
+
+    assert error.what == "5 things are wrong"
+    for words in (
+        f"settings file {file}: unknown setting `outptu` (did you mean `output`?)",
+        f"settings file {file}: `retain_runs` is not valid: it must be a whole number of at least 1, not `0`",
+        "`on_drift` is not valid: it must be allow, warn or fail, not `wran` (did you mean `warn`?)",
+        "2 things are wrong: `limit` is not valid",
+        "environment variable BULKPULL_REQUEST_BURST: `request_burst` is not valid",
+    ):
+        assert words in (error.why or "")
+    assert (error.fix or "").startswith("allowed are: api_base_url")
+    assert len(shown) == 5
+    assert shown[0] == "error: 5 things are wrong"
+    assert shown[3].endswith("; and 2 more")
+
+
+def test_two_wrong_values_of_one_file_name_the_file_once(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.toml", "retain_runs = 0\nnote_shrink = 2")
+
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(file)
+
+    assert refused.value.what == f"settings file {file}: 2 things are wrong"
+    assert {line.partition(" ")[0] for line in refused.value.why_lines} == {"`note_shrink`", "`retain_runs`"}
+    assert refused.value.fix == SettingsError.remedy
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - {"queries"}))

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bulkpull.account import Account
-from bulkpull.allowed_values import first_refusal
+from bulkpull.allowed_values import refusals
 from bulkpull.config.file import (
     DEFAULT_FILE,
     ENV_PREFIX,
@@ -29,8 +29,8 @@ from bulkpull.config.file import (
     in_use,
     origin_of,
     read_settings_file,
-    refuse_unknown_variables,
-    unknown_settings,
+    unknown_keys,
+    unknown_variables,
 )
 from bulkpull.config.secrets import read_secret_file
 from bulkpull.config.types import (
@@ -51,6 +51,7 @@ from bulkpull.metric_selection import MetricsChoice
 from bulkpull.redact import register_secret
 from bulkpull.secret_sources import FORMS, FROM_COMMAND, SECRETS, given_twice, origins_of_secrets, without_outranked
 from bulkpull.timespans import WIDEST, is_span_name
+from bulkpull.wrong_settings import RefusedSetting, WrongSetting, settings_error, unknown_names
 
 __all__ = ["DEFAULT_FILE", "ENV_PREFIX", "NO_CACHE", "SECRETS", "WIDEST", "Grant", "Origin", "Settings", "origins"]
 
@@ -190,21 +191,21 @@ class Settings(BaseSettings):
     )
 
     def __init__(self, **options: Any) -> None:
-        self.check_variables()
+        faults = self.unknown_settings()
         try:
             super().__init__(**options)
         except ValidationError as error:
-            raise _explain(error, options=options) from None
+            faults += _explain(error, options=options)
+        except SettingsError as error:
+            faults.append(WrongSetting.of_error(error))
+        if faults:
+            raise settings_error(faults, known=Settings.model_fields)
 
     @classmethod
-    def check_variables(cls) -> None:
-        """
-        Refuse variables of the environment that are no settings.
-
-        Raises:
-            SettingsError: It names them and the nearest settings.
-        """
-        refuse_unknown_variables(os.environ, known=cls.model_fields)
+    def unknown_settings(cls) -> list[WrongSetting]:
+        """What the file and the environment name and is no setting."""
+        known = cls.model_fields
+        return [*unknown_keys(in_use.get(), known=known), *unknown_variables(os.environ, known=known)]
 
     @classmethod
     def settings_customise_sources(
@@ -233,7 +234,7 @@ class Settings(BaseSettings):
             SettingsError: The file cannot be read, names an unknown setting, or a value is wrong; or `output` is no
                 folder.
         """
-        token = in_use.set(read_settings_file(Path(config) if config is not None else None, known=cls.model_fields))
+        token = in_use.set(read_settings_file(Path(config) if config is not None else None))
         try:
             given = {name: value for name, value in options.items() if value is not None}
             settings = cls(**((_unpointed() if demo else {}) | given))
@@ -297,14 +298,17 @@ class Settings(BaseSettings):
     @field_validator("queries", mode="before")
     @classmethod
     def _read_queries(cls, given: object) -> tuple[Selection, ...]:
-        where = f"settings file {in_use.get().path}" if given is in_use.get().content.get("queries") else "settings"
+        where = in_use.get().place if given is in_use.get().content.get("queries") else "settings"
         if isinstance(given, str):  # from the environment
             where = f"environment variable {ENV_PREFIX}QUERIES"
             try:
                 given = json.loads(given)
             except ValueError as trouble:
-                raise SettingsError(f"{where} is not valid JSON", why=str(trouble)) from None
-        return read_selections(given, where=where)
+                raise RefusedSetting(SettingsError(f"{where} is not valid JSON", why=str(trouble))) from None
+        try:
+            return read_selections(given, where=where)
+        except SettingsError as error:
+            raise RefusedSetting(error) from None
 
     @field_validator("programme", mode="after")
     @classmethod
@@ -436,7 +440,8 @@ class _Below(PydanticBaseSettingsSource):
         return self._given.get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        return without_outranked(dict(self._given), higher=self.current_state)
+        known = {name: value for name, value in self._given.items() if name in self.settings_cls.model_fields}
+        return without_outranked(known, higher=self.current_state)
 
 
 def _from_environment(names: Collection[str]) -> dict[str, str]:
@@ -457,9 +462,9 @@ def origins(config: Path | None = None, *, options: Collection[str] = ()) -> dic
     Where `Settings.load` takes each setting from.
 
     Raises:
-        SettingsError: The file cannot be read, or names an unknown setting.
+        SettingsError: The file cannot be read.
     """
-    file = read_settings_file(config, known=Settings.model_fields)
+    file = read_settings_file(config)
     found = {name: origin_of(name, options=options, file=file) for name in Settings.model_fields}
     return found | cast("dict[str, Origin]", origins_of_secrets(found, ranks=get_args(Origin)))
 
@@ -470,11 +475,15 @@ def _unpointed() -> dict[str, Any]:
     return {name: Settings.model_fields[name].default for name in names}
 
 
-def _explain(error: ValidationError, *, options: Mapping[str, Any]) -> SettingsError:
-    """Say which setting is wrong, where it came from and what is allowed."""
-    refusal = first_refusal(error, Settings.model_fields)
-    if refusal.kind == "extra_forbidden":
-        return unknown_settings([refusal.name], where="settings", known=Settings.model_fields)
-    where = describe_origin(refusal.name, options=options)
-    fix = f"{refusal.hint} {SettingsError.remedy}" if refusal.hint else None
-    return SettingsError(f"{where}: `{refusal.name}` is not valid", why=refusal.why, fix=fix)
+def _explain(error: ValidationError, *, options: Mapping[str, Any]) -> list[WrongSetting]:
+    """Say of each wrong setting where it came from and what is allowed."""
+    faults: list[WrongSetting] = []
+    for refusal in refusals(error, Settings.model_fields):
+        if isinstance(refusal.cause, RefusedSetting):
+            faults.append(WrongSetting.of_error(refusal.cause.error))
+        elif refusal.kind == "extra_forbidden":
+            faults += unknown_names([refusal.name], where="settings", known=Settings.model_fields)
+        else:
+            where = describe_origin(refusal.name, options=options)
+            faults.append(WrongSetting(where, f"`{refusal.name}` is not valid", why=refusal.why, hint=refusal.hint))
+    return faults

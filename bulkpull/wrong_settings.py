@@ -1,0 +1,87 @@
+"""Wrong settings of all sources as one error: names that are no settings, and values that are not allowed (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from bulkpull.errors import SettingsError
+from bulkpull.suggestions import nearest
+
+
+class RefusedSetting(ValueError):
+    """A setting is wrong, for reasons that its own error gives; raised by a validator, so that others still run."""
+
+    def __init__(self, error: SettingsError) -> None:
+        self.error = error
+        super().__init__(error.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class WrongSetting:
+    """
+    One fault of the settings.
+
+    Attributes:
+        where: The source: `settings file x.toml`, `environment variable BULKPULL_X`, `options`; empty where `what`
+            names it.
+        hint: What was probably meant, as a question.
+        is_unknown: There is no setting of that name.
+        fix: A next step of its own.
+        error: The error by which it was found, where there was one.
+    """
+
+    where: str
+    what: str
+    why: str | None = None
+    hint: str | None = None
+    is_unknown: bool = False
+    fix: str | None = None
+    error: SettingsError | None = None
+
+    @classmethod
+    def of_error(cls, error: SettingsError) -> WrongSetting:
+        """A fault that was found as an error."""
+        return cls("", error.what, why=error.why, error=error)
+
+
+def unknown_names(names: Sequence[str], *, where: str, known: Collection[str]) -> list[WrongSetting]:
+    """One fault for all names of a source that are no settings; none without names."""
+    if not names:
+        return []
+    near = [nearest(name, known) for name in names]
+    meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
+    hint = f"did you mean {meant}?" if meant else None
+    if len(names) == 1:
+        return [WrongSetting(where, f"unknown setting `{names[0]}`", hint=hint, is_unknown=True)]
+    listed = ", ".join(f"`{name}`" for name in names)
+    return [WrongSetting(where, f"unknown settings {listed}", hint=hint, is_unknown=True)]
+
+
+def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) -> SettingsError:
+    """
+    One error for all faults, which are one or more.
+
+    Its `why` has one line for each of several. The next step begins with what was probably meant; the list of all
+    settings comes last, where a name is unknown.
+    """
+    hints = list(dict.fromkeys(fault.hint for fault in faults if fault.hint))
+    is_unknown = any(fault.is_unknown for fault in faults)
+    last = f"allowed are: {', '.join(sorted(known))}" if is_unknown else SettingsError.remedy
+    if len(faults) == 1:
+        (fault,) = faults
+        if fault.error is not None:
+            return fault.error
+        what = f"{fault.where}: {fault.what}" if fault.where else fault.what
+        return SettingsError(what, why=fault.why, fix=fault.fix or " ".join((*hints, last)))
+    sources = {fault.where for fault in faults}
+    where = sources.pop() if len(sources) == 1 else ""
+    lines = [
+        (f"{fault.where}: " if fault.where and not where else "")
+        + (f"{fault.what}: {fault.why}" if fault.why else fault.what)
+        + (f" ({fault.hint})" if fault.hint else "")
+        for fault in faults
+    ]
+    number = f"{len(faults)} things are wrong"
+    what = f"{where}: {number}" if where else number
+    return SettingsError(what, why="; ".join(lines), fix=last, why_lines=lines)
