@@ -13,7 +13,7 @@ from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.freshness import Freshness, find_freshness
 from bulkpull.output.integrity import location_problem
-from bulkpull.output.run_history import known_runs, published_by, resolve_run_id
+from bulkpull.output.run_history import NO_EXPORT_FIX, known_runs, missing_export, published_by, resolve_run_id
 from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Findings, Verifier
 
@@ -86,20 +86,11 @@ def check_folder(output: object) -> Path:
     The output folder that a caller names.
 
     Raises:
-        SettingsError: There is no such folder, it is a file, or no path at all.
+        SettingsError: There is no such folder, nothing was exported into it, it is a file, or no path at all.
     """
     if not isinstance(output, str | Path) or not str(output).strip():
         raise SettingsError("`output` names no folder", fix="name the folder of an export")
     folder = Path(output).expanduser()
-    if not folder.exists():
-        raise SettingsError(
-            f"there is no folder {folder.absolute()}",
-            fix="check the name, or export into it first; a relative name is looked for in the present folder",
-        )
-    if not folder.is_dir():
-        raise SettingsError(
-            f"{folder.absolute()} is no output folder",
-            why="it is a file",
-            fix="name the folder that `current.json` lies in; a single file is read by polars itself",
-        )
+    if (missing := missing_export(folder)) is not None:
+        raise SettingsError(missing, fix=NO_EXPORT_FIX)
     return folder

@@ -48,7 +48,7 @@ def list_runs(
 ) -> None:
     """Show the runs of an output folder, newest first; changes nothing. With --json it shows all of them."""
     from bulkpull.output.ledger import Ledger  # slow to load, as the next
-    from bulkpull.output.run_history import ask_ledger
+    from bulkpull.output.run_history import ask_ledger, missing_export
 
     folder = load_settings(common, output=output).output
     runs = ask_ledger(folder, Ledger.runs) or []
@@ -60,7 +60,7 @@ def list_runs(
         if len(shown) < len(runs):
             print_message(f"the newest {len(shown)} of {len(runs):,} runs; --all shows every one")
     else:
-        print_message(f"no runs yet in {folder.absolute()}")
+        print_message(missing_export(folder) or f"there are no runs in {folder.absolute()}")
 
 
 @command(
@@ -174,6 +174,7 @@ def forget(
     import anyio  # slow to load, as all of these
 
     from bulkpull.output.current import Current
+    from bulkpull.output.run_history import no_export
     from bulkpull.output.store import INSIDE, LocalStore
 
     folder = load_settings(common, output=output).output.absolute()
@@ -182,7 +183,9 @@ def forget(
     known = load_catalog().find(dataset)
     wanted = known.name if known else dataset.strip()
     if wanted.casefold() not in {name.casefold() for name in Current.load(store).datasets}:
-        there = ", ".join(sorted(Current.load(store).datasets)) or "nothing"
+        there = ", ".join(sorted(Current.load(store).datasets))
+        if not there:
+            raise no_export(folder, otherwise=f"nothing is published in {folder} yet")
         raise SettingsError(f"{wanted} is not current in {folder}", fix=f"current there: {there}")
 
     async def remove() -> str:

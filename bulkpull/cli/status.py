@@ -134,10 +134,12 @@ def _pick(names: Sequence[str], found: Sequence[Freshness], *, queries: Sequence
 def _report_late(
     folder: Path, late: Sequence[Freshness], *, now: datetime, nothing: bool, common: CommonOptions
 ) -> None:
+    from bulkpull.output.run_history import NO_EXPORT_FIX, missing_export  # slow to load
+
     listing = platforms.current().join_command(["bulkpull", "runs", "list", "--output", str(folder)])
     fix = f"see `{listing}`, and check that the job still starts the export"
     if nothing:
-        write_error(common, _nothing_in(folder), fix=fix, exit_code=LATE)
+        write_error(common, _nothing_in(folder), fix=NO_EXPORT_FIX if missing_export(folder) else fix, exit_code=LATE)
         return
     if len(late) > _MOST_NAMED:
         names = join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
@@ -155,8 +157,9 @@ def _report_late(
 
 
 def _nothing_in(folder: Path) -> str:
-    """One sentence that tells an empty folder from a mistyped one."""
-    return f"nothing is published in {folder.absolute()} yet{'' if folder.is_dir() else ': there is no such folder'}"
+    from bulkpull.output.run_history import missing_export  # slow to load
+
+    return missing_export(folder) or f"nothing is published in {folder.absolute()} yet"
 
 
 def _last_look(freshness: Freshness, now: datetime) -> str:

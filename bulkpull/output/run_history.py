@@ -7,6 +7,7 @@ It locks, creates and changes nothing, so it can run beside an export; what rete
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -88,17 +89,43 @@ def held_back_by(store: OutputStore, run_ids: Iterable[str], current: Current) -
     return held
 
 
+NO_EXPORT_FIX = (
+    "check the name given by --output (a relative one is looked for in the present folder), or export into it"
+)
+"""The next step where a folder holds no export."""
+
+
+def missing_export(folder: Path) -> str | None:
+    """Why `folder` holds no export, in one sentence for all commands; `None` where a run has begun there."""
+    place = folder.absolute()
+    if not os.path.lexists(folder):
+        return f"there is no folder {place}"
+    if not folder.is_dir():
+        return f"{place} is no output folder: it is a file"
+    layout = Layout(folder)
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except OSError:
+        return None  # whoever reads it says why that fails
+    if names & {layout.current.name, layout.runs.name, layout.private.name}:
+        return None
+    return f"nothing was exported into {place} yet: it {'holds other files' if names else 'is empty'}"
+
+
+def no_export(folder: Path, *, otherwise: str) -> SettingsError:
+    """The error for a folder without an export; it says `otherwise` where a run has begun there."""
+    return SettingsError(missing_export(folder) or otherwise, fix=NO_EXPORT_FIX)
+
+
 def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | str) -> str:
     """
-    The run for an id or the beginning of one (pure).
+    The run for an id or the beginning of one.
 
     Raises:
         SettingsError: There is none, or more than one; the message names what there is.
     """
     if not known:
-        raise SettingsError(
-            f"there are no runs in {Path(output).absolute()}", fix="choose the folder of an export with --output"
-        )
+        raise no_export(Path(output), otherwise=f"there are no runs in {Path(output).absolute()}")
     if asked is None:
         return known[0]
     found = [run_id for run_id in known if run_id.startswith(asked.strip())]

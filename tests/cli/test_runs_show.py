@@ -185,7 +185,7 @@ def test_a_folder_without_runs_says_so(command: Command) -> None:
     outcome = command("runs", "show", "--output", "data")
 
     assert (outcome.code, outcome.out) == (2, "")
-    assert f"there are no runs in {Path('data').absolute()}" in outcome.err
+    assert f"there is no folder {Path('data').absolute()}" in outcome.err
     assert not OUT.exists()
 
 
