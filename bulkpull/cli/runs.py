@@ -289,6 +289,7 @@ def _entry(line: str) -> object | None:
 def _run_values(run: RunEntry) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
+        "command": run.command,
         "status": run.status or "unfinished",
         "started_at": iso_utc(run.started_at),
         "finished_at": iso_utc(run.ended_at) if run.ended_at else None,
@@ -298,9 +299,10 @@ def _run_values(run: RunEntry) -> dict[str, Any]:
 
 
 def _table(runs: list[RunEntry]) -> Table:
-    table = new_table("run", "started", "took", "status", "datasets", right=["took"], fold=["datasets"])
+    table = new_table("run", "command", "took", "status", "datasets", right=["took"], fold=["datasets"])
     for run in runs:
-        table.add_row(run.run_id, iso_utc(run.started_at), _took(run), run.status or "unfinished", _counts(run.summary))
+        # The id begins with the moment of the start.
+        table.add_row(run.run_id, run.command, _took(run), run.status or "unfinished", _counts(run.summary))
     return table
 
 

@@ -108,7 +108,7 @@ def test_people_see_the_same_line_by_line(command: Command) -> None:
         "took 1:30",
         f"resumed   {at(60)}",
         "interrupted",
-        "datasets profile",
+        "datasets Profile",
         "calls     3",
     ):
         assert words in reported
