@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from bulkpull.auth.sign_in import choose_grant
 from bulkpull.cli.errors import print_error
 from bulkpull.cli.options import CommonOptions
 from bulkpull.config.settings import Settings
@@ -16,6 +17,7 @@ from bulkpull.errors import AuthError, SettingsError
 from bulkpull.redact import redact
 
 CONFIGS = sorted((Path(__file__).parent.parent / "config").glob("*.toml"))
+ID = "00000000-0000-4000-8000-0000000000aa"
 COMPLETE = {"tenant_id": "t", "client_id": "c", "client_secret": "application-secret"}
 
 
@@ -245,6 +247,29 @@ def test_missing_credentials_are_all_named_with_their_variables(given: dict[str,
 
     for name in missing:
         assert f"BULKPULL_{name.upper()}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"tenant_id": ID},
+        {"tenant_id": ID, "client_id": ID},
+        {"tenant_id": ID, "client_id": ID, "username": "someone@contoso.example", "grant": "refresh_token"},
+        {"tenant_id": ID, "username": "someone@contoso.example"},
+    ],
+)
+async def test_missing_credentials_take_five_lines_of_a_terminal_at_most(
+    given: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("bulkpull.cli.errors.terminal_width", lambda: 80)
+    with pytest.raises(AuthError) as refused:
+        await choose_grant(Settings(**given, token_cache=str(tmp_path)))
+    print_error(refused.value, CommonOptions())
+
+    shown = capsys.readouterr().err.splitlines()
+    assert len(shown) <= 5, shown
+    assert all(len(line) <= 80 for line in shown)
 
 
 def test_the_tenant_is_filled_into_the_token_address() -> None:

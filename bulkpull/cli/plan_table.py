@@ -73,8 +73,9 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
         print_table(_table(rows))
         too_many = too_many_reports(rows, most=settings.reports_per_dataset)
         _print_metrics_and_reasons(rows)
-        resumed = [f"it resumes run {run_plan.resumes}"] if run_plan.resumes else []
-        for note in (*resumed, *plan.notes, estimate.sentence, *schedule_notes(rows), *too_many):
+        first = [f"it resumes run {run_plan.resumes}"] if run_plan.resumes else []
+        first += [estimate.obstacle] if estimate.obstacle else []
+        for note in (*first, *plan.notes, estimate.sentence, *schedule_notes(rows), *too_many):
             print_message(f"note:  {note}")
         for row in rows:
             if row["source"] and row["query"]:

@@ -398,16 +398,22 @@ class Settings(BaseSettings):
 
     def _credentials_missing(self, grant: Grant, missing: Sequence[str]) -> AuthError:
         who = [f"{word} {value}" for word, value in self.identity.items() if value]
-        needed = [f"`{name}`" for name in missing]
-        fix = f"set {', '.join(f'{ENV_PREFIX}{name.upper()}' for name in missing)}"
+        why = f"the {grant} grant needs {', '.join(f'`{name}`' for name in missing)}"
+        fix = f"set {', '.join(_variable(name) for name in missing)}"
         if grant == "refresh_token" and grant in missing:  # `auth login` takes the place of the secrets
-            application = [f"`{name}`" for name in missing if name not in SECRETS]
-            first = f"set {' and '.join(application)}, then sign" if application else "sign"
-            fix = f"{first} in once by `bulkpull auth login`, or {fix}"
-            needed = [*application, "a stored sign-in or `refresh_token`"]
+            application = [name for name in missing if name not in SECRETS]
+            secrets = [name for name in missing if name in SECRETS]
+            if application:
+                why = f"it needs {', '.join(f'`{name}`' for name in application)}, a stored sign-in or `refresh_token`"
+                first = f"set {' and '.join(map(_variable, application))}, then run `bulkpull auth login`"
+                fix = f"{first}, or set {' and '.join(map(_variable, secrets))} too"
+            else:
+                why = "no sign-in is stored for them, and `refresh_token` is not set"
+                its_secret = " and its secret" if "client_secret" in missing else ""
+                fix = f"run `bulkpull auth login`, or set {_variable('refresh_token')}{its_secret}"
         return AuthError(
             f"credentials are missing for {', '.join(who) or 'an account that no setting names'}",
-            why=f"the {grant} grant needs {', '.join(needed)}",
+            why=why,
             fix=fix if who else f"{fix}; `bulkpull export --demo` needs none",  # whoever has set nothing yet is new
         )
 
@@ -427,6 +433,10 @@ _NEEDED: dict[Grant, tuple[str, ...]] = {
     "client_credentials": ("tenant_id", "client_id", "client_secret"),
     "azure": (),  # whoever this machine is to Azure
 }
+
+
+def _variable(name: str) -> str:
+    return f"{ENV_PREFIX}{name.upper()}"
 
 
 class _Below(PydanticBaseSettingsSource):

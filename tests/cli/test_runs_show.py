@@ -112,7 +112,7 @@ def test_people_see_the_same_line_by_line(command: Command) -> None:
         "calls     3",
     ):
         assert words in reported
-    lines = reported[reported.index("Profile") :].splitlines()
+    lines = reported[reported.index("\nProfile") + 1 :].splitlines()
     assert lines[0] == "Profile  complete, 2 rows, " + lines[0].rpartition(", ")[2]
     assert "  query     q-1" in lines
     assert any("+1:18" in line and "published" in line for line in lines)
