@@ -48,6 +48,7 @@ async def create_context(
         clock=clock,
         events=events,
         settings=settings,
+        request=run.request,
         catalog=load_catalog(),
         ledger=run.ledger,
         output=folder.output,

@@ -263,7 +263,6 @@ class Run:
             slowest_first(left, usual_s=usual_s, rows=rows),
             create,
             decided=decided,
-            request=opened.request,
             results=self._results,
             conversions_ahead=len(fetched),
         )

@@ -51,19 +51,24 @@ def split_by_month(
 
     Args:
         has_time_column: Whether the dataset has a column that a window cuts along; without one it stays whole.
-        history_start: How far back the dataset reaches, as far as the service lists it. How far it really does is not
-            documented (behaviour 84), so all before that is one window more.
+        history_start: As for `split_months`.
     """
     if not has_time_column or window.end - window.start <= LONG:
         return (window,)
-    if history_start is not None and window.start < history_start < window.end:
-        return Window(window.start, history_start), *split_months(Window(history_start, window.end))
-    return split_months(window)
+    return split_months(window, history_start=history_start)
 
 
-def split_months(window: Window) -> tuple[Window, ...]:
-    """The months of `window`, the first and the last perhaps cut."""
+def split_months(window: Window, *, history_start: datetime | None = None) -> tuple[Window, ...]:
+    """
+    The months of `window`, the first and the last perhaps cut.
+
+    Args:
+        history_start: How far back the dataset reaches, as far as the service lists it. How far it really does is not
+            documented (behaviour 84), so all before that is one window more.
+    """
     edges = [window.start]
+    if history_start is not None and window.start < history_start < window.end:
+        edges.append(history_start)
     while (month := _next_month(edges[-1])) < window.end:
         edges.append(month)
     edges.append(window.end)
@@ -159,10 +164,8 @@ def split_pull(pull: Pull, *, catalog: Catalog, now: datetime) -> list[Pull]:
     if pull.window is None:
         return [pull]
     begins = history_start(pull.offered.date_ranges, now=now)
-    if pull.keeps_history and (begins is None or begins <= pull.window.start or begins >= pull.window.end):
-        windows = split_months(pull.window)
-    elif pull.keeps_history and begins is not None:
-        windows = Window(pull.window.start, begins), *split_months(Window(begins, pull.window.end))
+    if pull.keeps_history:
+        windows = split_months(pull.window, history_start=begins)
     else:
         windows = split_by_month(pull.window, has_time_column=is_divisible(pull, catalog), history_start=begins)
     return [replace(pull, window=window, keeps_history=False) for window in windows]
