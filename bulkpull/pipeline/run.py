@@ -178,6 +178,11 @@ class Run:
         return manifest
 
     @property
+    def run_id(self) -> str:
+        """Its id, once the output folder is locked."""
+        return self._opened.run_id
+
+    @property
     def _needs_service_list(self) -> bool:
         """Whether the request has a dataset or time span that the catalog does not know."""
         catalog, span = load_catalog(), self.settings.timespan
