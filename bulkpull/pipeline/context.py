@@ -50,7 +50,6 @@ class RunContext:
     Attributes:
         request: `nightly`: data that are published already make no new snapshot.
         staging: The run's own folder, on the file system of `output`.
-        published: The record of each dataset's current snapshot.
         reusable: Reports and files of earlier runs that this run may use.
         background: Work that goes on after a pull has ended; the run waits for it.
         tidying: Deletions that nothing waits for; those that are not done at the end are left to the next run.

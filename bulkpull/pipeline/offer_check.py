@@ -41,7 +41,6 @@ def check_offer(
     The plan, with datasets that are no longer listed as failed.
 
     Args:
-        offered: What the service lists.
         published: As `published_datasets` gives it.
         options: With `everything`, what was listed once is wanted as well.
 

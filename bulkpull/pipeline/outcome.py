@@ -81,8 +81,6 @@ class DatasetOutcome:
     What has become of one dataset.
 
     Attributes:
-        pull: As planned.
-        named: Whether the user named it.
         due_at: When an execution of its scheduled report was due that has not come.
         export: `None` where nothing was fetched or ordered.
         generated_at: When the data were made that the service offers and that are published already.

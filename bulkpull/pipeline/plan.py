@@ -65,7 +65,6 @@ def make_plan(names: Sequence[str], *, offered: Sequence[OfferedDataset], option
 
     Args:
         names: Datasets by name or alias, in any case; empty for the twenty of the catalog.
-        offered: What the service lists.
 
     Raises:
         SettingsError: A name or a time span is known neither to the catalog nor to the service; or only selections are

@@ -36,7 +36,6 @@ class RunResults:
 
     Attributes:
         notes: About the run as a whole, each one sentence.
-        refused: Datasets that cannot be written, with the error of each.
     """
 
     notes: list[str] = field(default_factory=list)

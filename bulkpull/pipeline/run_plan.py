@@ -34,8 +34,6 @@ class RunPlan:
     What a run would do.
 
     Attributes:
-        plan: The pulls, and what is unavailable.
-        decisions: By dataset, what the run would do for it, and why.
         reports: By dataset, how many one-off reports it would order where none of them fails.
         resumes: The id of the interrupted run that it would resume; `None` for a new run.
     """

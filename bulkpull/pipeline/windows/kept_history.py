@@ -31,7 +31,6 @@ class Growth:
     Which windows of a growing snapshot are kept, and which are fetched.
 
     Attributes:
-        published: Its windows as they are published.
         kept: Those of them that stay, the oldest first.
         covered_until: Start of the windows that are requested again.
     """
