@@ -23,8 +23,8 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, ServiceTrouble, SettingsError, TransferError
 from bulkpull.redact import printable, register_secret
 from bulkpull.transport.http import Http, Reply, Request
+from bulkpull.transport.http_messages import request_id_in
 from bulkpull.transport.json_fields import json_object
-from bulkpull.transport.messages import request_id_in
 
 GRANT = "device_code"
 _TOKEN_PATH = re.compile(r"/oauth2(?:/v2\.0)?/token/?\Z")

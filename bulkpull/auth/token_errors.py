@@ -15,8 +15,8 @@ from typing import Any
 from bulkpull.auth.token_codes import SIGN_IN_AGAIN, TOKEN_CODES, UNKNOWN_STEP, find_token_code
 from bulkpull.errors import AuthError, ServiceTrouble, Throttled, UnexpectedReply
 from bulkpull.redact import printable
+from bulkpull.transport.http_messages import AnswerKind, request_id_in
 from bulkpull.transport.json_fields import json_object, shown, text
-from bulkpull.transport.messages import AnswerKind, request_id_in
 from bulkpull.transport.proxy_errors import proxy_refusal
 
 # Ids that Microsoft's support asks for; nothing else is quoted as one.

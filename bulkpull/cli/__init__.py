@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 
 from bulkpull import platforms
 from bulkpull._version import __version__
-from bulkpull.cli.errors import INTERRUPTED, USAGE, Ending, print_ending, report_errors, write_error
+from bulkpull.cli.error_output import INTERRUPTED, USAGE, Ending, print_ending, report_errors, write_error
 from bulkpull.cli.options import CommonOptions, examples
 from bulkpull.cli.stdio import count_json_objects, make_stdio_safe
 from bulkpull.errors import BulkpullError, SettingsError

@@ -11,7 +11,7 @@ from bulkpull.cli.console import print_message
 from bulkpull.cli.json_output import report_values
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.reports import print_reports
-from bulkpull.cli.service import call_service
+from bulkpull.cli.service_call import call_service
 from bulkpull.cli.stdio import print_json
 from bulkpull.config.settings import Settings
 from bulkpull.errors import ReportingError

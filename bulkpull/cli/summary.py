@@ -19,7 +19,7 @@ from rich.text import Text
 
 from bulkpull import platforms
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_line
-from bulkpull.cli.errors import name_settings_file, write_json_line
+from bulkpull.cli.error_output import name_settings_file, write_json_line
 from bulkpull.conversion import file_formats
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import UNFINISHED, failed_datasets, failure_groups, status_for_people

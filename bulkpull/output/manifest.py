@@ -183,10 +183,10 @@ class DatasetRecord(Record):
     the query selects after the columns, `metrics_left_out` the listed ones that it does not. `question` is what the
     data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window` tell the same for
     readers. A skipped dataset has those of the snapshot that stays current. `due_at` is when the last execution of its
-    scheduled report was due, where nothing has come of it yet. `rows_before` are the rows of the snapshot before, where
-    this one has fewer by more than `note_shrink`. `vouched_by` names what tells that the
-    files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two equal readings
-    does.
+    scheduled report was due, where nothing has come of it yet, and `next_due_at` when the next one is. `rows_before`
+    are the rows of the snapshot before, where this one has fewer by more than `note_shrink`. `vouched_by` names what
+    tells that the files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two
+    equal readings does.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -214,6 +214,7 @@ class DatasetRecord(Record):
     question: dict[str, Any] | None = None
     question_sha256: str | None = None
     due_at: MomentIfAny = None
+    next_due_at: MomentIfAny = None
     decision: DecisionRecord | None = None
     timespan: str | None = None
     wider_timespan: str | None = None
