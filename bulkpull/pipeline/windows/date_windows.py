@@ -69,7 +69,7 @@ def split_months(window: Window, *, history_start: datetime | None = None) -> tu
     edges = [window.start]
     if history_start is not None and window.start < history_start < window.end:
         edges.append(history_start)
-    while (month := _next_month(edges[-1])) < window.end:
+    while (month := next_month(edges[-1])) < window.end:
         edges.append(month)
     edges.append(window.end)
     return tuple(Window(start, end) for start, end in pairwise(edges))
@@ -78,12 +78,12 @@ def split_months(window: Window, *, history_start: datetime | None = None) -> tu
 def history_start(ranges: Sequence[str], *, now: datetime) -> datetime | None:
     """The month with which a dataset's data begin, as far as the service lists it; `None` for not at all."""
     days = _widest_days(ranges)
-    return None if days is None else _first_of_month(now.astimezone(UTC) - timedelta(days=days) - _MARGIN)
+    return None if days is None else first_of_month(now.astimezone(UTC) - timedelta(days=days) - _MARGIN)
 
 
 def first_listed_month(ranges: Sequence[str], *, now: datetime) -> datetime:
     """The month with which a dataset's data begin; where the service lists no span, the one that a long span begins."""
-    return history_start(ranges, now=now) or _first_of_month(now.astimezone(UTC) - LONG)
+    return history_start(ranges, now=now) or first_of_month(now.astimezone(UTC) - LONG)
 
 
 def window_of_span(span: str | None, *, now: datetime) -> Window | None:
@@ -109,7 +109,7 @@ def restated_from(ranges: Sequence[str], *, months: int | None, now: datetime) -
         months: How many months before the present one; `None` leaves that to the spans.
     """
     days = (_widest_days(ranges) or LONG.days) if months is None else months * _DAYS_OF_A_MONTH
-    return _first_of_month(now.astimezone(UTC) - timedelta(days=days))
+    return first_of_month(now.astimezone(UTC) - timedelta(days=days))
 
 
 def split_in_half(window: Window) -> tuple[Window, Window] | None:
@@ -120,7 +120,7 @@ def split_in_half(window: Window) -> tuple[Window, Window] | None:
         `None` for a day or less: there is nothing smaller to ask for.
     """
     middle = window.start + (window.end - window.start) / 2
-    edges = _edges(window, step=_next_month) or _edges(window, step=_next_day)
+    edges = _edges(window, step=next_month) or _edges(window, step=_next_day)
     if not edges or window.end - window.start <= _DAY:
         return None
     cut = min(edges, key=lambda edge: abs(edge - middle))
@@ -142,12 +142,14 @@ def _widest_days(ranges: Sequence[str]) -> float | None:
     return max((days for days in known if days is not None and days < _ENDLESS_DAYS), default=None)
 
 
-def _first_of_month(moment: datetime) -> datetime:
+def first_of_month(moment: datetime) -> datetime:
+    """The beginning of its month."""
     return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
-def _next_month(moment: datetime) -> datetime:
-    return _first_of_month(_first_of_month(moment) + timedelta(days=32))
+def next_month(moment: datetime) -> datetime:
+    """The beginning of the month after its month."""
+    return first_of_month(first_of_month(moment) + timedelta(days=32))
 
 
 def _next_day(moment: datetime) -> datetime:
