@@ -196,7 +196,7 @@ async def _in_child(order: ConversionRequest | WideningRequest, *, threads: int 
     while True:
         async with _child(threads) as (child, keep):
             was_spare = child.is_spare
-            reply = await child.ask(pickle.dumps(order))
+            reply = await _ask(child, order)
             if reply is not None:
                 answer: ConversionResult | TableFile | BulkpullError = pickle.loads(reply)  # noqa: S301 - from our own child
                 if isinstance(answer, BulkpullError):
@@ -236,3 +236,8 @@ async def _child(threads: int | None) -> AsyncIterator[tuple[Converter, list[Con
 async def _start(*, threads: int | None = None) -> Converter:
     # Secrets in the environment are of no use to the child.
     return await converter_process.start(without_secrets(os.environ), threads=threads)
+
+
+async def _ask(child: Converter, order: ConversionRequest | WideningRequest) -> bytes | None:
+    """Send the order; the reply, `None` when the child ended without one."""
+    return await child.ask(pickle.dumps(order))
