@@ -117,7 +117,7 @@ def _ask(words: str, *, default: str, allowed: tuple[str, ...] = ()) -> str:
 
 
 def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> None:
-    from bulkpull.cli.summary import invocation_path  # slow to load, as the next
+    from bulkpull.cli.invocation import invocation_path  # slow to load, as the next
     from bulkpull.config.settings import ENV_PREFIX
     from bulkpull.secret_sources import FORMS
 
