@@ -103,9 +103,9 @@ def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
     """
     Export what is new since the last run, with scheduled reports on the service.
 
-    The first run creates one scheduled report per dataset, and also requests the data at once. Later runs create
-    nothing: they publish executions that are newer than the published data, and skip the other datasets. With --since,
-    one-off reports for those days are requested instead.
+    The first run creates one scheduled report per dataset, and a one-off report where nothing is published yet. Later
+    runs create nothing: they publish executions that are newer than the published data, and skip the other datasets.
+    With --since, one-off reports for those days are created instead.
     """
     return _export(options, nightly=True, common=common)
 

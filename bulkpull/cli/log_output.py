@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bulkpull.cli.errors import is_coloured
+from bulkpull.cli.error_output import is_coloured
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.event_types import Event, Level, RunStarted
 from bulkpull.observability.log_lines import Entry, event_entry, json_line, make_entry

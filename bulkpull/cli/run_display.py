@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bulkpull.cli.errors import INTERRUPTED, write_json_line
+from bulkpull.cli.error_output import INTERRUPTED, write_json_line
 from bulkpull.cli.invocation import Invocation
 from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.options import CommonOptions, LogLevel
