@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 
 from bulkpull import platforms
 from bulkpull._version import __version__
-from bulkpull.cli.errors import INTERRUPTED, USAGE, Ending, print_ending, report_errors, write_error
+from bulkpull.cli.error_output import INTERRUPTED, USAGE, Ending, print_ending, report_errors, write_error
 from bulkpull.cli.options import CommonOptions, examples
 from bulkpull.cli.stdio import count_json_objects, make_stdio_safe
 from bulkpull.errors import BulkpullError, SettingsError
@@ -168,7 +168,9 @@ def _print_usage_error(misuse: typer.TyperException) -> Ending:
         typer.echo(misuse.format_message(), err=True)
         return Ending("no command was given", USAGE, fix=f"see `{path} --help`")
     near = getattr(misuse, "possibilities", None)
-    hint = f"did you mean {' or '.join(sorted(near))}? " if near else ""
+    from bulkpull.suggestions import suggest  # slow to load
+
+    hint = f"{suggest(' or '.join(sorted(near)))} " if near else ""
     what = misuse.message if near else misuse.format_message().replace(_PREFIX, "").replace(*_DATE_FORMAT)
     ending = Ending(visible(what), USAGE, fix=f"{hint}see `{path} --help`")
     write_error(CommonOptions(), ending.what, fix=ending.fix)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bulkpull.cli.console import error_console
-from bulkpull.cli.errors import INTERRUPTED, write_json_line
+from bulkpull.cli.error_output import INTERRUPTED, write_json_line
 from bulkpull.cli.live_display import Display
 from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.options import CommonOptions, LogLevel

@@ -62,8 +62,7 @@ def publish_held(run_id: str, dataset: str | None, *, output: Path | None, commo
     run = choose_run(run_id, runs=ask_ledger(folder, Ledger.runs) or [], output=folder)
     manifest = load_manifest(LocalStore(folder), run.run_id)
     held = [record.dataset for record in manifest.datasets if record.held_back] if manifest else []
-    known = load_catalog().find(dataset) if dataset else None
-    wanted = known.name if known else (dataset or "").strip()
+    wanted = load_catalog().canonical(dataset or "")
     chosen = [name for name in held if dataset is None or name.casefold() == wanted.casefold()]
     if not chosen:
         raise SettingsError(

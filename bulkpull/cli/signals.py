@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from bulkpull import platforms
-from bulkpull.cli.errors import INTERRUPTED
+from bulkpull.cli.error_output import INTERRUPTED
 
 _SHOW_CURSOR = "\x1b[?25h"
 

@@ -19,12 +19,12 @@ from rich.text import Text
 
 from bulkpull import platforms
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_line
-from bulkpull.cli.errors import name_settings_file, write_json_line
+from bulkpull.cli.error_output import name_settings_file, write_json_line
 from bulkpull.conversion import file_formats
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import UNFINISHED, failed_datasets, failure_groups, status_for_people
 from bulkpull.observability.run_notes import run_notes
-from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
+from bulkpull.output.manifest import DatasetRecord, Manifest, Totals, is_lost
 from bulkpull.output.store import INSIDE, LocalStore
 
 _STYLES = {"complete": "green", "skipped": "dim", "unavailable": "yellow", "failed": "bold red", UNFINISHED: "yellow"}
@@ -167,11 +167,12 @@ def _submitted(manifest: Manifest) -> str:
 
 def _totals(manifest: Manifest) -> str:
     there = [record for record in manifest.datasets if record.files]
+    totals = Totals.of(there)
     return ", ".join(
         (
             f"{len(there)} of {plural(len(manifest.datasets), 'dataset')}",
-            plural(sum(record.rows for record in there), "row"),
-            f"{format_size(sum(record.stored_bytes for record in there))} {manifest.file_format}",
+            plural(totals.rows, "row"),
+            f"{format_size(totals.stored_bytes)} {manifest.file_format}",
             plural(manifest.requests.total, "call"),
         )
     )

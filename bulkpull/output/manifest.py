@@ -7,6 +7,8 @@ The fields have the names of the documented format: `manifest["status"]` in the 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -247,6 +249,25 @@ class DatasetRecord(Record):
     __str__ = __repr__
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What some datasets of a run amount to: rows, bytes that were downloaded, bytes that are published."""
+
+    rows: int
+    downloaded_bytes: int
+    stored_bytes: int
+
+    @classmethod
+    def of(cls, records: Iterable[DatasetRecord]) -> Totals:
+        """The sums over `records`."""
+        listed = list(records)
+        return cls(
+            sum(record.rows for record in listed),
+            sum(record.downloaded_bytes for record in listed),
+            sum(record.stored_bytes for record in listed),
+        )
+
+
 class Tool(Record):
     """Who wrote the manifest."""
 
@@ -289,7 +310,7 @@ class Manifest(Record):
     def __repr__(self) -> str:
         statuses = Counter(record.status for record in self.datasets)
         description = ", ".join(f"{number} {status}" for status, number in statuses.items()) or "no datasets"
-        rows = sum(record.rows for record in self.published.values())
+        rows = Totals.of(self.published.values()).rows
         return f"<Manifest {self.run_id} {self.status}: {description}; {rows:,} rows>"
 
     __str__ = __repr__

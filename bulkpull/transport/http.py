@@ -39,7 +39,7 @@ from bulkpull.event_types import CallSent
 from bulkpull.events import Events
 from bulkpull.redact import register_secret
 from bulkpull.transport.buffered_body import BufferedBody
-from bulkpull.transport.messages import ERROR_BODY_S, TRANSFER_TIMEOUTS, Reply, Request, RequestCounts, Timeouts
+from bulkpull.transport.http_messages import ERROR_BODY_S, TRANSFER_TIMEOUTS, Reply, Request, RequestCounts, Timeouts
 from bulkpull.transport.proxies import Proxies, Proxy
 from bulkpull.transport.proxy_errors import connect_refusal
 from bulkpull.transport.rate_limit import parse_http_date
