@@ -240,9 +240,8 @@ def unavailable_record(missing: Unavailable) -> DatasetRecord:
 
 def failed_record(name: str, error: BulkpullError, *, source: str | None, catalog: Catalog) -> DatasetRecord:
     """The record of a dataset, or of a custom query of `source`, where the service could not even be asked."""
-    known = catalog.find(name)
     return DatasetRecord(
-        dataset=known.name if known else name.strip(),
+        dataset=catalog.canonical(name),
         status="failed",
         reason=error.reason,
         source=source,
