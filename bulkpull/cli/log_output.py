@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bulkpull.cli.error_output import is_coloured
 from bulkpull.cli.options import CommonOptions, LogLevel
@@ -46,7 +46,7 @@ class LogListener:
         self._write, self._least = write, _LEVELS[common.level(default)]
         self._silent = silent
         self._is_json = common.logs_json
-        self._run: dict[str, Any] = {}
+        self._run: dict[str, object] = {}
 
     def __call__(self, event: Event) -> None:
         """Listen to one event."""
