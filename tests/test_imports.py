@@ -138,22 +138,16 @@ def test_the_layout_is_where_these_paths_are_spelled() -> None:
 
 
 WORKS_ON_PATHS = {
-    "checks/output_folder.py": "the folder itself is what is checked",
-    "cli/notify.py": "a made-up manifest in a temporary folder",
-    "cli/run_bundle.py": "the run's log",
-    "cli/runs.py": "the run's log",
-    "observability/recorder.py": "the run's log and page, for messages",
+    "checks/output_folder.py": "it checks the folder itself: rights, links, disk space, lock and ledger",
     "observability/run_log.py": "the run's log, which is appended to",
-    "output/lock.py": "the private folder",
-    "output/run_history.py": "the ledger",
-    "output/store.py": "it is the door",
-    "output/workspace.py": "staging",
-    "pipeline/context.py": "the private folder",
-    "pipeline/earlier_work.py": "staging",
-    "pipeline/plan_estimate.py": "the ledger",
-    "pipeline/run.py": "the ledger",
-    "pipeline/run_cleanup.py": "staging",
-    "pipeline/run_plan.py": "the ledger",
+    "output/lock.py": "unfinished files of a killed run, which have no names of the store",
+    "output/run_history.py": "the ledger, a database that needs a local file",
+    "output/store.py": "it is what every other module goes through",
+    "output/workspace.py": "staging: files that grow until they are published",
+    "pipeline/context.py": "the private folder, in which windows are kept for the next run",
+    "pipeline/plan_estimate.py": "the ledger: how long datasets usually take",
+    "pipeline/run.py": "the ledger, opened for the run",
+    "pipeline/run_plan.py": "the ledger, read for a plan",
 }
 """What makes a path of the output, and of which part of it; everything else has the store's names."""
 
