@@ -20,7 +20,7 @@ from bulkpull.allowed_values import first_refusal
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.query import Name, Statement, normalise, parse, parse_conditions, parse_names, parse_orderings
-from bulkpull.suggestions import nearest
+from bulkpull.suggestions import did_you_mean
 
 # It becomes a folder's name and a part of a report's name.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
@@ -148,10 +148,9 @@ def derived_name(dataset: str, **parts: object) -> str:
 
     Two selections never share one, so that neither replaces the other's snapshots, and the same one keeps its own.
     """
-    known = load_catalog().find(dataset)
     normalised = {part: normalise(value) if isinstance(value, str) else value for part, value in parts.items()}
     digits = hashlib.sha256(json.dumps(normalised, sort_keys=True).encode()).hexdigest()[:6]
-    return f"{known.name if known else dataset.strip()}-selection-{digits}"
+    return f"{load_catalog().canonical(dataset)}-selection-{digits}"
 
 
 def read_selections(given: object, *, where: str) -> tuple[Selection, ...]:
@@ -197,9 +196,9 @@ def _explain(error: ValidationError) -> SettingsError:
     if not key:
         return SettingsError(refusal.why)
     if refusal.kind == "extra_forbidden":
-        near = nearest(key, Selection.model_fields)
-        hint = f"did you mean `{near}`? " if near else ""
-        return SettingsError(f"unknown key `{key}`", fix=f"{hint}allowed are: {', '.join(Selection.model_fields)}")
+        hint = did_you_mean(key, Selection.model_fields, quote="`")
+        allowed = f"allowed are: {', '.join(Selection.model_fields)}"
+        return SettingsError(f"unknown key `{key}`", fix=f"{hint} {allowed}" if hint else allowed)
     if refusal.kind == "missing":
         return SettingsError(f"`{key}` is missing", fix="each query needs a name under which it is published")
     fix = f"{refusal.hint} correct it and run the command again" if refusal.hint else None

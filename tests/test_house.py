@@ -44,10 +44,29 @@ def test_no_name_is_told_and_no_loop_variable_is_each(folder: str) -> None:
         assert "each" not in loop_variables(nodes(path, holding=r"\bfor\b[^:]*?\beach\b[^:]*?\bin\b")), path
 
 
-def test_no_two_public_classes_have_the_same_name() -> None:
+def test_no_two_classes_have_the_same_name() -> None:
     found = defaultdict(list)
     for path in sources("bulkpull"):
-        for name in re.findall(r"^class ([A-Za-z]\w*)", text_of(path), flags=re.MULTILINE):
+        for name in re.findall(r"^ *class (\w+)[:(]", text_of(path), flags=re.MULTILINE):
             found[name].append(path.relative_to(ROOT).as_posix())
 
     assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
+MAY_SHARE_A_NAME = {
+    "auth": "`cli/auth.py` is the command `bulkpull auth`",
+    "simulator": "`simulator/simulator.py` is the class of which the package consists",
+    "sql": "`cli/sql.py` is the command `bulkpull sql`, `sql.py` what `bulkpull.sql` promises to Python",
+    "transfer": "`transfer/transfer.py` is the one function that others call",
+    "windows": "the operating system in `platforms/`, the days of a report in `pipeline/`",
+}
+"""Modules and packages that have a name in common, and why; a name beside this says which side it is of."""
+
+
+def test_no_two_modules_have_the_same_name() -> None:
+    found = defaultdict(set)
+    for path in sources("bulkpull"):
+        module = path.parent if path.name == "__init__.py" else path.with_suffix("")
+        found[module.name].add(module.relative_to(ROOT).as_posix())
+
+    assert {name for name, paths in found.items() if len(paths) > 1} == set(MAY_SHARE_A_NAME)

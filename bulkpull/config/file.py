@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from bulkpull import platforms
 from bulkpull.errors import SettingsError
-from bulkpull.suggestions import nearest
+from bulkpull.suggestions import nearest, suggest
 
 ENV_PREFIX = "BULKPULL_"
 DEFAULT_FILE = Path("bulkpull.toml")
@@ -105,7 +105,7 @@ def unknown_settings(names: Sequence[str], *, where: str, known: Collection[str]
     """One error for all names of a source that are no settings: the nearest of each, then all that there are."""
     near = [nearest(name, known) for name in names]
     meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
-    hint = f"did you mean {meant}? " if meant else ""
+    hint = f"{suggest(meant)} " if meant else ""
     fix = f"{hint}allowed are: {', '.join(sorted(known))}"
     if len(names) == 1:
         return SettingsError(f"{where}: unknown setting `{names[0]}`", fix=fix)
