@@ -112,8 +112,8 @@ def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
 
 def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> int:
     from bulkpull.account import DEMO
+    from bulkpull.cli.invocation import Invocation
     from bulkpull.cli.run_display import run_with_display  # slow to load, as all of these
-    from bulkpull.cli.summary import Invocation
     from bulkpull.output.owner import check_owner
     from bulkpull.output.store import LocalStore
     from bulkpull.pipeline.run import Run

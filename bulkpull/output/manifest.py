@@ -23,12 +23,12 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
+from pydantic_core import from_json
 
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.file_formats import format_names
 from bulkpull.errors import AuthError, BulkpullError
-from bulkpull.foreign_text import writable
-from bulkpull.output.atomic_files import json_text
+from bulkpull.output.atomic_files import json_text, json_values
 from bulkpull.output.store import INSIDE, OutputStore
 
 DatasetStatus = Literal["complete", "skipped", "unavailable", "failed"]
@@ -339,7 +339,7 @@ class Manifest(Record):
         """The manifest as JSON values."""
         silent = {name for name in ("account", "notes", "submitted") if not getattr(self, name)}
         # mode="json" would refuse texts that UTF-8 cannot carry, and what a run did must be written whatever it says.
-        values: dict[str, Any] = writable(self.model_dump(exclude=silent))
+        values: dict[str, Any] = from_json(json_values(self.model_dump(exclude=silent)))
         return values
 
     def save(self, store: OutputStore) -> None:
