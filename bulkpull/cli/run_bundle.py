@@ -30,9 +30,8 @@ from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.observability.support_bundle import Bundle, files_of
 from bulkpull.output.atomic_files import disk_errors
-from bulkpull.output.layout import Layout
 from bulkpull.output.run_history import ask_ledger, known_runs, load_manifest, resolve_run_id
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import INSIDE, LocalStore
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 _SURROUNDINGS = ("LANG", "LC_ALL", "TZ", "TERM", "NO_COLOR", "PYTHONUTF8")
@@ -80,8 +79,8 @@ def _zip(path: Path, files: Mapping[str, str]) -> None:
 
 
 def _log(folder: Path, run_id: str) -> list[str]:
-    with suppress(OSError):
-        return Layout(folder).log(run_id).read_text(encoding="utf-8", errors="replace").splitlines()
+    with suppress(OSError), LocalStore(folder).open(INSIDE.log(run_id)) as log:
+        return log.read().decode("utf-8", errors="replace").splitlines()
     return []
 
 
