@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from source_code import imports, nodes, sources
+from source_code import imports, nodes, sources, text_of
 
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
@@ -111,12 +111,13 @@ PARTS = {"datasets", "raw", "runs", "staging", "retired", "manifest.json", "repo
 
 def path_literals(file: Path) -> set[str]:
     """The names of the output folder that a module spells in a string of code; docstrings and messages are no paths."""
-    written, joined = set(), set()
+    written, joined = set[str](), set[str]()
     for node in nodes(file, holding="|".join(map(re.escape, sorted(OF_THE_OUTPUT | PARTS)))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             written.add(node.value)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            joined |= {side.value for side in (node.left, node.right) if isinstance(side, ast.Constant)}
+            sides = [side.value for side in (node.left, node.right) if isinstance(side, ast.Constant)]
+            joined |= {side for side in sides if isinstance(side, str)}
     return (written & OF_THE_OUTPUT) | (joined & PARTS)
 
 
@@ -157,3 +158,9 @@ def test_what_readers_see_of_the_output_is_reached_by_the_store_alone() -> None:
     }
 
     assert makers == set(WORKS_ON_PATHS)
+
+
+def test_no_other_module_knows_what_kind_of_place_an_output_is() -> None:
+    knowing = {file.relative_to(PACKAGE).as_posix() for file in OURS if "LocalStore" in text_of(file)}
+
+    assert knowing == {"output/store.py"}

@@ -174,10 +174,10 @@ def forget(
     import anyio  # slow to load, as all of these
 
     from bulkpull.output.current import Current
-    from bulkpull.output.store import INSIDE, LocalStore
+    from bulkpull.output.store import INSIDE, open_store
 
     folder = load_settings(common, output=output).output.absolute()
-    store = LocalStore(folder)
+    store = open_store(folder)
     now = datetime.now(UTC)
     wanted = load_catalog().canonical(dataset)
     if wanted.casefold() not in {name.casefold() for name in Current.load(store).datasets}:
@@ -253,10 +253,10 @@ def verify(
 def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
     """Print the log of the newest run, or of the one whose id begins with `run`; with `as_json` as one object."""
     from bulkpull.output.run_history import known_runs, resolve_run_id  # slow to load, as the next
-    from bulkpull.output.store import INSIDE, LocalStore
+    from bulkpull.output.store import INSIDE, open_store
 
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
-    store, name = LocalStore(folder), INSIDE.log(run_id)
+    store, name = open_store(folder), INSIDE.log(run_id)
     try:
         with store.open(name) as log:
             lines = (line.decode("utf-8", errors="replace") for line in log)

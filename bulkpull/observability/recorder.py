@@ -32,7 +32,7 @@ from bulkpull.observability.timings import RunTimings, timings_from_log
 from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import manifests, run_ids
-from bulkpull.output.store import INSIDE, LocalStore, OutputStore
+from bulkpull.output.store import INSIDE, OutputStore, open_store
 
 if TYPE_CHECKING:
     from bulkpull.observability.telemetry.spans import Telemetry
@@ -53,7 +53,7 @@ class RunRecorder:
         self._metrics_file = settings.metrics_file.absolute() if settings.metrics_file else None
         self._settings = settings
         self._output = settings.output.absolute()
-        self._store = LocalStore(self._output)
+        self._store = open_store(self._output)
         self._events = events
         self._clock = clock
         self._run_id = ""
