@@ -63,12 +63,12 @@ def status(
     A run that finds no new data still counts as a check. Reads the output folder only; needs no credentials.
     """
     from bulkpull.output.freshness import find_freshness  # slow to load
-    from bulkpull.output.store import LocalStore
+    from bulkpull.output.store import open_store
 
     settings = load_settings(common, output=output)
     folder = settings.output
     now = datetime.now(UTC)
-    found = find_freshness(LocalStore(folder), now=now)
+    found = find_freshness(open_store(folder), now=now)
     queries = [query.name for query in settings.queries]
     chosen = _pick(datasets, found, queries=queries) if datasets else found
     # A custom query is expected in every nightly run only if the settings name it.

@@ -41,7 +41,7 @@ from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, whole_second
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.run_history import held_back_by
-from bulkpull.output.store import INSIDE, LocalStore, OutputStore
+from bulkpull.output.store import INSIDE, OutputStore, open_store
 from bulkpull.output.workspace import find_blocked
 from bulkpull.pipeline.create_context import create_context
 from bulkpull.pipeline.nightly.decision import Action, Decision
@@ -116,7 +116,7 @@ class Run:
         """
         await anyio.to_thread.run_sync(self.settings.check_output)
         output = self.settings.output.absolute()
-        store = LocalStore(output)
+        store = open_store(output)
         with disk_errors(output):
             await anyio.to_thread.run_sync(check_owner, store, self._account)
         if self.credential is None:

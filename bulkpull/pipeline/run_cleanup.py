@@ -14,7 +14,6 @@ from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError
 from bulkpull.event_types import CleanupPostponed
 from bulkpull.model import Pull, Report
 from bulkpull.output.atomic_files import makedirs_durable
-from bulkpull.output.layout import Layout
 from bulkpull.output.ledger_facts import ReportFacts, ScheduledReportFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
@@ -31,7 +30,7 @@ _TIDYING_S = 10.0
 
 def datasets_not_begun(pulls: Iterable[Pull], folder: OutputFolder) -> list[str]:
     """The datasets without parts from an interrupted run; others need no further disk space."""
-    private = Layout(folder.output).private
+    private = folder.private
     places = (folder.staging, private / PARTS)
     return [
         pull.dataset for pull in pulls if not any(names_beneath(place / pull.dataset, root=private) for place in places)
@@ -40,7 +39,7 @@ def datasets_not_begun(pulls: Iterable[Pull], folder: OutputFolder) -> list[str]
 
 def clear_staging(folder: OutputFolder) -> None:
     """Remove the run's own folder of unfinished files."""
-    remove_beneath(folder.staging, root=Layout(folder.output).private)
+    remove_beneath(folder.staging, root=folder.private)
 
 
 def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> None:
@@ -49,7 +48,7 @@ def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> No
 
     The next run takes up such a report, and carries on with its file where this run stopped.
     """
-    private = Layout(folder.output).private
+    private = folder.private
     for record in records:
         if not is_worth_resuming(record.error):
             continue
@@ -73,7 +72,7 @@ async def clean_up_last(run: OpenedRun) -> None:
 
 def clear_old_parts(folder: OutputFolder, *, now: datetime) -> None:
     """Remove downloads and windows of datasets that no run has completed in some days."""
-    private, oldest_s = Layout(folder.output).private, (now - KEPT).timestamp()
+    private, oldest_s = folder.private, (now - KEPT).timestamp()
     with suppress(OSError):
         for dataset in names_beneath(private / PARTS, root=private):
             for fingerprint in names_beneath(private / PARTS / dataset, root=private):
