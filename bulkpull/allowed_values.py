@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from bulkpull.redact import printable
-from bulkpull.suggestions import nearest
+from bulkpull.suggestions import did_you_mean
 
 _OWN_WORDS = "Value error, "
 _NUMBERS = {int: "a whole number", float: "a number"}
@@ -68,8 +68,8 @@ def _refusal(details: ErrorDetails, fields: dict[str, FieldInfo]) -> RefusedValu
     if not allowed:
         return RefusedValue(name, kind, "it must be text")
     given = printable(str(details["input"]), most=_LONGEST_QUOTE)
-    near = nearest(given, words)
-    return RefusedValue(name, kind, f"it must be {allowed}, not `{given}`", f"did you mean `{near}`?" if near else None)
+    hint = did_you_mean(given, words, quote="`")
+    return RefusedValue(name, kind, f"it must be {allowed}, not `{given}`", hint)
 
 
 def _allowed(types: list[Any], words: list[str], bounds: dict[str, float]) -> str:

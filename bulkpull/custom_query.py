@@ -20,7 +20,7 @@ from bulkpull.allowed_values import RefusedValue, refusals
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.query import Name, Statement, normalise, parse, parse_conditions, parse_names, parse_orderings
-from bulkpull.suggestions import nearest
+from bulkpull.suggestions import did_you_mean
 from bulkpull.wrong_settings import WrongSetting, settings_error
 
 # It becomes a folder's name and a part of a report's name.
@@ -149,10 +149,9 @@ def derived_name(dataset: str, **parts: object) -> str:
 
     Two selections never share one, so that neither replaces the other's snapshots, and the same one keeps its own.
     """
-    known = load_catalog().find(dataset)
     normalised = {part: normalise(value) if isinstance(value, str) else value for part, value in parts.items()}
     digits = hashlib.sha256(json.dumps(normalised, sort_keys=True).encode()).hexdigest()[:6]
-    return f"{known.name if known else dataset.strip()}-selection-{digits}"
+    return f"{load_catalog().canonical(dataset)}-selection-{digits}"
 
 
 def read_selections(given: object, *, where: str) -> tuple[Selection, ...]:
@@ -202,8 +201,7 @@ def _fault(refusal: RefusedValue) -> WrongSetting:
     if not key:
         return WrongSetting("", refusal.why)
     if refusal.kind == "extra_forbidden":
-        near = nearest(key, Selection.model_fields)
-        hint = f"did you mean `{near}`?" if near else None
+        hint = did_you_mean(key, Selection.model_fields, quote="`")
         return WrongSetting("", f"unknown key `{key}`", hint=hint, is_unknown=True)
     if refusal.kind == "missing":
         return WrongSetting("", f"`{key}` is missing", fix="each query needs a name under which it is published")

@@ -14,7 +14,7 @@ from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.freshness import Freshness, find_freshness
 from bulkpull.output.integrity import location_problem
 from bulkpull.output.run_history import NO_EXPORT_FIX, known_runs, missing_export, published_by, resolve_run_id
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import OutputStore, open_store
 from bulkpull.output.verify import Findings, Verifier
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
     folder = check_folder(output)
     if not isinstance(dataset, str):
         raise SettingsError("`dataset` takes a name", why=f"it is of type {type(dataset).__name__}")
-    store = LocalStore(folder)
+    store = open_store(folder)
     published = Current.load(store).datasets
     known = load_catalog().find(dataset)
     name = known.name if known else {name.casefold(): name for name in published}.get(dataset.casefold(), dataset)
@@ -50,14 +50,14 @@ def current_snapshots(folder: Path) -> dict[str, CurrentSnapshot]:
     Raises:
         DiskTrouble: `current.json` is damaged, or a file of a snapshot is missing.
     """
-    store = LocalStore(folder)
+    store = open_store(folder)
     published = Current.load(store).datasets
     for name, snapshot in published.items():
         _check_whole(store, name, snapshot)
     return published
 
 
-def _check_whole(store: LocalStore, name: str, snapshot: CurrentSnapshot) -> None:
+def _check_whole(store: OutputStore, name: str, snapshot: CurrentSnapshot) -> None:
     for file in snapshot.files:
         if (what := location_problem(store, file)) is not None:
             raise DiskTrouble(
@@ -69,13 +69,13 @@ def _check_whole(store: LocalStore, name: str, snapshot: CurrentSnapshot) -> Non
 
 def status(output: str | Path) -> Sequence[Freshness]:
     """What `bulkpull.status` gives; errors as there."""
-    return find_freshness(LocalStore(check_folder(output)), now=datetime.now(UTC))
+    return find_freshness(open_store(check_folder(output)), now=datetime.now(UTC))
 
 
 def verify(output: str | Path, *, run: str | None = None, quick: bool = False) -> Findings:
     """What `bulkpull.verify` gives; arguments and errors as there. Runs outside of an event loop."""
     folder = check_folder(output)
-    verifier = Verifier(LocalStore(folder), quick=quick, ask_ledger=partial(published_by, folder))
+    verifier = Verifier(open_store(folder), quick=quick, ask_ledger=partial(published_by, folder))
     if run is None:
         return verifier.verify_all()
     return verifier.verify_run(resolve_run_id(run, known=known_runs(folder), output=folder))

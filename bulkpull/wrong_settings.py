@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bulkpull.errors import SettingsError
-from bulkpull.suggestions import nearest
+from bulkpull.suggestions import nearest, suggest
 
 
 class RefusedSetting(ValueError):
@@ -51,7 +51,7 @@ def unknown_names(names: Sequence[str], *, where: str, known: Collection[str]) -
         return []
     near = [nearest(name, known) for name in names]
     meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
-    hint = f"did you mean {meant}?" if meant else None
+    hint = suggest(meant) if meant else None
     if len(names) == 1:
         return [WrongSetting(where, f"unknown setting `{names[0]}`", hint=hint, is_unknown=True)]
     listed = ", ".join(f"`{name}`" for name in names)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from bulkpull.auth.sign_in import choose_grant
-from bulkpull.cli.errors import print_error
+from bulkpull.cli.error_output import print_error
 from bulkpull.cli.options import CommonOptions
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, SettingsError
@@ -262,7 +262,7 @@ def test_missing_credentials_are_all_named_with_their_variables(given: dict[str,
 async def test_missing_credentials_take_five_lines_of_a_terminal_at_most(
     given: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("bulkpull.cli.errors.terminal_width", lambda: 80)
+    monkeypatch.setattr("bulkpull.cli.error_output.terminal_width", lambda: 80)
     with pytest.raises(AuthError) as refused:
         await choose_grant(Settings(**given, token_cache=str(tmp_path)))
     print_error(refused.value, CommonOptions())

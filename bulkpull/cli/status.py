@@ -15,7 +15,7 @@ from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
-from bulkpull.cli.errors import write_error
+from bulkpull.cli.error_output import write_error
 from bulkpull.cli.json_output import format_time
 from bulkpull.cli.options import CommonOptions, read_span
 from bulkpull.cli.stdio import print_json
@@ -63,12 +63,12 @@ def status(
     A run that finds no new data still counts as a check. Reads the output folder only; needs no credentials.
     """
     from bulkpull.output.freshness import find_freshness  # slow to load
-    from bulkpull.output.store import LocalStore
+    from bulkpull.output.store import open_store
 
     settings = load_settings(common, output=output)
     folder = settings.output
     now = datetime.now(UTC)
-    found = find_freshness(LocalStore(folder), now=now)
+    found = find_freshness(open_store(folder), now=now)
     queries = [query.name for query in settings.queries]
     chosen = _pick(datasets, found, queries=queries) if datasets else found
     # A custom query is expected in every nightly run only if the settings name it.

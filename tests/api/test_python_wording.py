@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from source_code import nodes
 
 import bulkpull
 from bulkpull.python_wording import in_python_words, python_words
@@ -28,9 +29,9 @@ def texts() -> list[str]:
     for path in PACKAGE.rglob("*.py"):
         if path.relative_to(PACKAGE).parts[0] in ("cli", "simulator"):
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
+        tree = list(nodes(path, holding="--"))
+        docstrings = {id(node.value) for node in tree if isinstance(node, ast.Expr)}
+        for node in tree:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
                 found += [node.value] if OPTION.search(node.value) else []
     return found

@@ -42,8 +42,6 @@ class Staged:
 
     Attributes:
         folder: Holds the Parquet files and nothing else, on the file system of the output folder.
-        query: The query's text.
-        question: What it answers.
         raw: The files as downloaded, to be kept beside it; empty when they are not kept.
         window: Its window, if the question has an open end.
     """
