@@ -122,7 +122,7 @@ def _spanned(reasons: Sequence[str]) -> str:
     alike = iter([list(dict.fromkeys(of_place)) for of_place in zip(*found, strict=True)])
 
     def shown(_: re.Match[str]) -> str:
-        values = next(alike)
+        values: list[str] = next(alike)
         if len(values) == 1:
             return values[0]
         if _MOMENT.fullmatch(values[0]):

@@ -24,8 +24,8 @@ from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, latest_target
 from bulkpull.output.manifest import DatasetRecord, PublishedFile
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.rerun_command import export_words
-from bulkpull.output.run_history import NO_EXPORT_FIX, load_manifest, missing_export, run_ids
-from bulkpull.output.store import INSIDE, LocalStore, OutputStore
+from bulkpull.output.run_history import NO_EXPORT_FIX, load_manifest, run_ids
+from bulkpull.output.store import INSIDE, OutputStore
 
 # Longer than a run takes from moving the pointer to moving the link.
 _PAUSE_S = 0.5
@@ -131,8 +131,7 @@ class Verifier:
         counts = {dataset: sum(bool(RUN_ID.search(name)) for name in found) for dataset, found in names.items()}
         orphans = {dataset: count for dataset, count in counts.items() if count}
         if not orphans:
-            missing = missing_export(store.root) if isinstance(store, LocalStore) else None
-            self._add_problem(CURRENT, what=missing or f"nothing is published in {store} yet", fix=NO_EXPORT_FIX)
+            self._add_problem(CURRENT, what=f"nothing is published in {store} yet", fix=NO_EXPORT_FIX)
             return
         state = "names no dataset" if store.exists(INSIDE.current) else "is gone"
         snapshots = plural(sum(orphans.values()), "snapshot")
