@@ -71,8 +71,9 @@ def _forms_of(value: str) -> set[str]:
 
 def _escape_html(value: str) -> str:
     """As `html.escape`, whose module holds two thousand names of characters."""
-    escapes = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
-    return value.translate(str.maketrans(escapes))
+    for character, escape in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#x27;")):
+        value = value.replace(character, escape)
+    return value
 
 
 def redact(text: str) -> str:
