@@ -8,14 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bulkpull.arguments import checked_names
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.freshness import Freshness, find_freshness
 from bulkpull.output.integrity import location_problem
-from bulkpull.output.run_history import known_runs, published_by, resolve_run_id
+from bulkpull.output.run_history import is_output, known_runs, nothing_published, published_by, resolve_run_id
 from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Findings, Verifier
+from bulkpull.pipeline.plan_names import check_names
+from bulkpull.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,8 +34,12 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
     known = load_catalog().find(dataset)
     name = known.name if known else {name.casefold(): name for name in published}.get(dataset.casefold(), dataset)
     if name not in published:
-        there = ", ".join(sorted(published)) or "nothing yet"
-        raise SettingsError(f"no snapshot of {name!r} in {folder.absolute()}", fix=f"published there: {there}")
+        if not published:
+            raise SettingsError(nothing_published(folder), fix="wait until its first run has published something")
+        others = [dataset.name for dataset in load_catalog().datasets if not known]
+        hint = did_you_mean(name, published) or did_you_mean(name, others)
+        there = f"published there: {', '.join(sorted(published))}"
+        raise SettingsError(f"no snapshot of {name!r} in {folder.absolute()}", fix=f"{hint} {there}" if hint else there)
     if runs is not None:
         from bulkpull.output.scan import scan_runs  # noqa: PLC0415 - it imports polars
 
@@ -67,9 +74,38 @@ def _check_whole(store: LocalStore, name: str, snapshot: CurrentSnapshot) -> Non
             )
 
 
-def status(output: str | Path) -> Sequence[Freshness]:
-    """What `bulkpull.status` gives; errors as there."""
-    return find_freshness(LocalStore(check_folder(output)), now=datetime.now(UTC))
+def status(output: str | Path, *, datasets: str | Iterable[str] | None = None) -> Sequence[Freshness]:
+    """What `bulkpull.status` gives; arguments and errors as there."""
+    names = checked_names(datasets)
+    found = find_freshness(LocalStore(check_folder(output)), now=datetime.now(UTC))
+    return choose_freshness(names, found) if names else found
+
+
+def choose_freshness(
+    names: Sequence[str], found: Sequence[Freshness], *, queries: Sequence[str] = ()
+) -> list[Freshness]:
+    """
+    The entries of the named datasets, also of those that were never published (pure).
+
+    Args:
+        queries: Names of the custom queries in the settings.
+
+    Raises:
+        SettingsError: A name is none of a dataset, of a custom query or of what is published.
+    """
+    folded = {query.casefold(): query for query in queries}
+    by_name = {freshness.dataset.casefold(): freshness for freshness in found}
+    catalog = load_catalog()
+    chosen: dict[str, Freshness] = {}
+    for name in names:
+        known = catalog.find(name)
+        canonical = known.name if known else folded.get(name.strip().casefold(), name.strip())
+        freshness = by_name.get(canonical.casefold())
+        if freshness is None:
+            check_names((name,), catalog=catalog, queries=[*queries, *by_name])
+            freshness = Freshness(canonical)
+        chosen[freshness.dataset] = freshness
+    return list(chosen.values())
 
 
 def verify(output: str | Path, *, run: str | None = None, quick: bool = False) -> Findings:
@@ -83,10 +119,10 @@ def verify(output: str | Path, *, run: str | None = None, quick: bool = False) -
 
 def check_folder(output: object) -> Path:
     """
-    The output folder that a caller names.
+    The output folder that a caller names; its first run may be under way.
 
     Raises:
-        SettingsError: There is no such folder, it is a file, or no path at all.
+        SettingsError: There is no such folder, it is a file, no run has written to it, or it is no path at all.
     """
     if not isinstance(output, str | Path) or not str(output).strip():
         raise SettingsError("`output` names no folder", fix="name the folder of an export")
@@ -101,5 +137,9 @@ def check_folder(output: object) -> Path:
             f"{folder.absolute()} is no output folder",
             why="it is a file",
             fix="name the folder that `current.json` lies in; a single file is read by polars itself",
+        )
+    if not is_output(LocalStore(folder)):
+        raise SettingsError(
+            nothing_published(folder), fix="name the folder of an export with --output, or export into it first"
         )
     return folder

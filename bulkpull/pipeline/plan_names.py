@@ -81,6 +81,10 @@ def requested_datasets(
 
 
 def _unknown(name: str, *, known: Sequence[str]) -> SettingsError:
+    if "," in name:
+        return SettingsError(
+            f"unknown dataset {name.strip()!r}", why="no name has a comma", fix="give each name by itself"
+        )
     near = nearest(name, known)
     hint = f"did you mean {near}? " if near else ""
     return SettingsError(
