@@ -16,7 +16,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from bulkpull.arguments import as_tuple, checked_names, wrong_type
+from bulkpull.arguments import as_tuple, check_text, checked_names, wrong_type
 from bulkpull.auth.azure_identity import AzureCredential
 from bulkpull.clock import SystemClock
 from bulkpull.config.settings import Settings
@@ -87,6 +87,7 @@ async def resume_run(
     credential: AzureCredential | None,
 ) -> Manifest:
     """Carry out `bulkpull.resume`; arguments and errors as there."""
+    check_text(run, name="run", wanted="the id of a run", fix="give the id as text, or leave it out")
     settings = await anyio.to_thread.run_sync(settings_for, output, settings)
     events = Events(*checked_listeners(listeners))
     runs = await anyio.to_thread.run_sync(ask_ledger, settings.output, Ledger.runs) or []

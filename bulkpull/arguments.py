@@ -41,6 +41,17 @@ def as_tuple(given: object, *, name: str, of: str) -> tuple[Any, ...]:
     return tuple(given)
 
 
+def check_text(given: object, *, name: str, wanted: str, fix: str) -> None:
+    """
+    Refuse an argument that is neither text nor `None`.
+
+    Raises:
+        SettingsError: It has a value of another type.
+    """
+    if given is not None and not isinstance(given, str):
+        raise wrong_type(name, given, wanted=wanted, fix=fix)
+
+
 def wrong_type(name: str, given: object, *, wanted: str, fix: str) -> SettingsError:
     """The error about an argument that has a value of another type."""
     return SettingsError(f"`{name}` takes {wanted}", why=f"it has a value of type {type(given).__name__}", fix=fix)

@@ -20,7 +20,7 @@ from bulkpull.allowed_values import RefusedValue, first_refusal, unknown_names
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.query import Name, Statement, normalise, parse, parse_conditions, parse_names, parse_orderings
-from bulkpull.suggestions import nearest
+from bulkpull.suggestions import nearest, suggest
 
 # It becomes a folder's name and a part of a report's name.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
@@ -148,10 +148,9 @@ def derived_name(dataset: str, **parts: object) -> str:
 
     Two selections never share one, so that neither replaces the other's snapshots, and the same one keeps its own.
     """
-    known = load_catalog().find(dataset)
     normalised = {part: normalise(value) if isinstance(value, str) else value for part, value in parts.items()}
     digits = hashlib.sha256(json.dumps(normalised, sort_keys=True).encode()).hexdigest()[:6]
-    return f"{known.name if known else dataset.strip()}-selection-{digits}"
+    return f"{load_catalog().canonical(dataset)}-selection-{digits}"
 
 
 def read_selections(given: object, *, where: str) -> tuple[Selection, ...]:
@@ -198,7 +197,7 @@ def _explain(error: ValidationError) -> SettingsError:
     if unknown:
         near = dict.fromkeys(nearest(name, Selection.model_fields) for name in unknown)
         meant = " and ".join(f"`{name}`" for name in near if name)
-        hint = f"did you mean {meant}? " if meant else ""
+        hint = f"{suggest(meant)} " if meant else ""
         words = " and ".join(f"`{name}`" for name in unknown)
         besides = "" if key in unknown else f", and {_refusal_in_words(refusal)}"
         return SettingsError(

@@ -10,6 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal, get_args
+
+FileFormat = Literal["csv", "tsv"]
+"""Formats of a report's file (behaviour 94)."""
+FILE_FORMATS: tuple[str, ...] = get_args(FileFormat)
+DEFAULT_FORMAT: FileFormat = "csv"
+CallbackMethod = Literal["GET", "POST"]
+"""How the service calls an address when a report is ready."""
+CALLBACK_METHODS: tuple[str, ...] = get_args(CallbackMethod)
 
 
 @dataclass(frozen=True, slots=True)

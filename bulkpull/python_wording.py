@@ -1,5 +1,6 @@
 """
 The words of an error for callers of the Python API: arguments, settings and calls in place of options and commands.
+Apart from `api`, which holds nothing but the functions that a user calls.
 
 Most messages are written once, for both; `--output` in them is the argument `output` of a function.
 """

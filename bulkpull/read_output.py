@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bulkpull.arguments import checked_names
+from bulkpull.arguments import as_tuple, check_text, checked_names, wrong_type
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.current import Current, CurrentSnapshot
@@ -28,22 +28,26 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
     """What `bulkpull.scan` gives; arguments and errors as there."""
     folder = check_folder(output)
     if not isinstance(dataset, str):
-        raise SettingsError("`dataset` takes a name", why=f"it is of type {type(dataset).__name__}")
+        raise wrong_type("dataset", dataset, wanted="a name", fix='name one: bulkpull.scan("data", "AzureUsage")')
+    chosen = (runs,) if isinstance(runs, str) else as_tuple(runs, name="runs", of="ids of runs")
+    for run in chosen:
+        check_text(run, name="runs", wanted="ids of runs", fix='give ids, or "all"')
     store = LocalStore(folder)
     published = Current.load(store).datasets
-    known = load_catalog().find(dataset)
-    name = known.name if known else {name.casefold(): name for name in published}.get(dataset.casefold(), dataset)
+    catalog = load_catalog()
+    wanted = catalog.canonical(dataset)
+    name = {name.casefold(): name for name in published}.get(wanted.casefold(), wanted)
     if name not in published:
         if not published:
             raise SettingsError(nothing_published(folder), fix="wait until its first run has published something")
-        others = [dataset.name for dataset in load_catalog().datasets if not known]
+        others = [] if catalog.find(name) else [dataset.name for dataset in catalog.datasets]
         hint = did_you_mean(name, published) or did_you_mean(name, others)
         there = f"published there: {', '.join(sorted(published))}"
         raise SettingsError(f"no snapshot of {name!r} in {folder.absolute()}", fix=f"{hint} {there}" if hint else there)
     if runs is not None:
         from bulkpull.output.scan import scan_runs  # noqa: PLC0415 - it imports polars
 
-        return scan_runs(store, name, runs=[runs] if isinstance(runs, str) else list(runs))
+        return scan_runs(store, name, runs=chosen)
     from bulkpull.output.scan import scan_files  # noqa: PLC0415 - it imports polars, half a second
 
     _check_whole(store, name, published[name])
@@ -98,8 +102,8 @@ def choose_freshness(
     catalog = load_catalog()
     chosen: dict[str, Freshness] = {}
     for name in names:
-        known = catalog.find(name)
-        canonical = known.name if known else folded.get(name.strip().casefold(), name.strip())
+        known = catalog.canonical(name)
+        canonical = folded.get(known.casefold(), known)
         freshness = by_name.get(canonical.casefold())
         if freshness is None:
             check_names((name,), catalog=catalog, queries=[*queries, *by_name])
@@ -111,6 +115,7 @@ def choose_freshness(
 def verify(output: str | Path, *, run: str | None = None, quick: bool = False) -> Findings:
     """What `bulkpull.verify` gives; arguments and errors as there. Runs outside of an event loop."""
     folder = check_folder(output)
+    check_text(run, name="run", wanted="the id of a run", fix="give the id as text, or leave it out")
     verifier = Verifier(LocalStore(folder), quick=quick, ask_ledger=partial(published_by, folder))
     if run is None:
         return verifier.verify_all()

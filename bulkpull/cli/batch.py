@@ -11,7 +11,7 @@ import typer
 
 from bulkpull.cli.console import print_note
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service import NotThere, call_service
+from bulkpull.cli.service_call import NotThere, call_service
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.errors import AuthError, BulkpullError, NotConnected, NotDone, NotFound, SettingsError
 from bulkpull.formatting import join_some

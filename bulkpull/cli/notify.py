@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bulkpull._version import __version__
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.command_settings import load_settings
-from bulkpull.cli.errors import write_error
+from bulkpull.cli.error_output import write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import SystemClock

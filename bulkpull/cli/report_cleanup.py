@@ -11,7 +11,7 @@ from bulkpull.cli.console import print_message
 from bulkpull.cli.json_output import report_values
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.reports import print_reports
-from bulkpull.cli.service import call_service
+from bulkpull.cli.service_call import call_service
 from bulkpull.cli.stdio import print_json
 from bulkpull.config.settings import Settings
 from bulkpull.errors import ReportingError
@@ -98,7 +98,7 @@ async def reports_of_last_night(ledger: Ledger) -> tuple[dict[str, ReportMemory]
     noted = {entry.facts.report_id: entry.dataset for entry in scheduled if entry.facts.report_id is not None}
     used = set(noted)
     request, catalog = ExportRequest.of_run(night.request), load_catalog()
-    names = {known.name if (known := catalog.find(name)) else name for name in request.names}
+    names = {catalog.canonical(name) for name in request.names}
     for dataset, memory in memories.items():
         is_asked = request.everything or dataset in names
         if is_asked and dataset not in noted.values():

@@ -8,10 +8,11 @@ from pathlib import Path
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import error_console, print_message
+from bulkpull.cli.invocation import Invocation
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.run_display import run_with_display
 from bulkpull.cli.stdio import print_json
-from bulkpull.cli.summary import Invocation, print_summary
+from bulkpull.cli.summary import print_summary
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
@@ -62,8 +63,7 @@ def publish_held(run_id: str, dataset: str | None, *, output: Path | None, commo
     run = choose_run(run_id, runs=ask_ledger(folder, Ledger.runs) or [], output=folder)
     manifest = load_manifest(LocalStore(folder), run.run_id)
     held = [record.dataset for record in manifest.datasets if record.held_back] if manifest else []
-    known = load_catalog().find(dataset) if dataset else None
-    wanted = known.name if known else (dataset or "").strip()
+    wanted = load_catalog().canonical(dataset or "")
     chosen = [name for name in held if dataset is None or name.casefold() == wanted.casefold()]
     if not chosen:
         raise SettingsError(

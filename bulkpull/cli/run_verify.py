@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from bulkpull.cli.console import print_message
-from bulkpull.cli.errors import write_error
+from bulkpull.cli.error_output import write_error
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.formatting import format_size, join_some, plural

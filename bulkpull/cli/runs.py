@@ -180,8 +180,7 @@ def forget(
     folder = load_settings(common, output=output).output.absolute()
     store = LocalStore(folder)
     now = datetime.now(UTC)
-    known = load_catalog().find(dataset)
-    wanted = known.name if known else dataset.strip()
+    wanted = load_catalog().canonical(dataset)
     if wanted.casefold() not in {name.casefold() for name in Current.load(store).datasets}:
         there = ", ".join(sorted(Current.load(store).datasets)) or "nothing"
         hint = did_you_mean(wanted, Current.load(store).datasets)

@@ -14,7 +14,7 @@ from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
-from bulkpull.cli.errors import write_error
+from bulkpull.cli.error_output import write_error
 from bulkpull.cli.json_output import format_time
 from bulkpull.cli.options import CommonOptions, read_span
 from bulkpull.cli.stdio import print_json

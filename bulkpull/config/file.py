@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from bulkpull import platforms
 from bulkpull.errors import SettingsError
-from bulkpull.suggestions import nearest
+from bulkpull.suggestions import nearest, suggest
 
 ENV_PREFIX = "BULKPULL_"
 DEFAULT_FILE = Path("bulkpull.toml")
@@ -112,7 +112,7 @@ def unknown_settings(
     """
     near = [nearest(name, known) for name in names]
     meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
-    hint = f"did you mean {meant}? " if meant else ""
+    hint = f"{suggest(meant)} " if meant else ""
     fix = f"{hint}allowed are: {', '.join(sorted(known))}"
     if all(near) and not lists_allowed:
         fix = f"{hint}`bulkpull doctor` shows every setting"

@@ -412,7 +412,7 @@ class Settings(BaseSettings):
         spared = {"refresh_token"} if kept else set[str]()
         if public or self.client_certificate_file:
             spared.add("client_secret")
-        missing = [name for name in _NEEDED[grant] if name not in spared and not self.has(name)]
+        missing = [name for name in NEEDED_SETTINGS[grant] if name not in spared and not self.has(name)]
         if missing:
             raise self._credentials_missing(grant, missing)
         return grant
@@ -442,12 +442,13 @@ class Settings(BaseSettings):
 _NOTICES = ("notify_command", "notify_url")
 _SERVICE = ("api_base_url", "token_url", "resource", "ca_file")
 _CREDENTIALS = ("tenant_id", "client_id", "username", "grant", *FORMS)
-_NEEDED: dict[Grant, tuple[str, ...]] = {
+NEEDED_SETTINGS: dict[Grant, tuple[str, ...]] = {
     "password": ("tenant_id", "client_id", "client_secret", "username", "password"),
     "refresh_token": ("tenant_id", "client_id", "client_secret", "refresh_token"),
     "client_credentials": ("tenant_id", "client_id", "client_secret"),
     "azure": (),  # whoever this machine is to Azure
 }
+"""By way to sign in, the settings that it needs; the secret that only it sends stands last."""
 
 
 class _Below(PydanticBaseSettingsSource):

@@ -49,9 +49,7 @@ def check_offer(
         nothing at all is on offer, or nothing of the usual datasets. When all that was published is gone the error is
         an `AuthError`.
     """
-    on_offer = {
-        known.name if (known := catalog.find(dataset.name)) else dataset.name for dataset in offered if dataset.columns
-    }
+    on_offer = {catalog.canonical(dataset.name) for dataset in offered if dataset.columns}
     gone = published - on_offer
     is_access_lost = bool(published) and gone == published
     is_nothing_there = not any(pull.source is None for pull in plan.pulls)

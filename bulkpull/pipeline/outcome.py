@@ -83,6 +83,7 @@ class DatasetOutcome:
         pull: As planned.
         named: Whether the user named it.
         due_at: When an execution of its scheduled report was due that has not come.
+        next_due_at: When the next execution of its scheduled report is due.
         export: `None` where nothing was fetched or ordered.
         generated_at: When the data were made that the service offers and that are published already.
         skipped: Why nothing was fetched.
@@ -97,6 +98,7 @@ class DatasetOutcome:
     notes: tuple[str, ...] = ()
     decision: DecisionRecord | None = None
     due_at: datetime | None = None
+    next_due_at: datetime | None = None
     export: ExportOutcome | None = None
     generated_at: datetime | None = None
     skipped: str | None = None
@@ -127,6 +129,7 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
         "named": outcome.is_required,
         "decision": outcome.decision,
         "due_at": outcome.due_at,
+        "next_due_at": outcome.next_due_at,
         "query_id": export.ids.query_id,
         "report_id": export.ids.report_id,
         "execution_id": export.ids.execution_id,
@@ -237,9 +240,8 @@ def unavailable_record(missing: Unavailable) -> DatasetRecord:
 
 def failed_record(name: str, error: BulkpullError, *, source: str | None, catalog: Catalog) -> DatasetRecord:
     """The record of a dataset, or of a custom query of `source`, where the service could not even be asked."""
-    known = catalog.find(name)
     return DatasetRecord(
-        dataset=known.name if known else name.strip(),
+        dataset=catalog.canonical(name),
         status="failed",
         reason=error.reason,
         source=source,

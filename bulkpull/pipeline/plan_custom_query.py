@@ -135,11 +135,10 @@ def odd_metric_note(name: str) -> str:
 
 def _source(name: Name, *, listed: Mapping[str, OfferedDataset], catalog: Catalog) -> str:
     """The canonical name of the dataset that is listed under `name`."""
-    known = catalog.find(name.text)
-    for canonical, offered in listed.items():
-        if name.folded in (canonical.casefold(), offered.name.casefold()) or (known and known.name == canonical):
+    for canonical in listed:
+        if catalog.is_same(name.text, canonical):
             return canonical
-    if known is not None:
+    if (known := catalog.find(name.text)) is not None:
         raise NotListed(
             f"the service does not list {known.name} for this account",
             fix="`bulkpull datasets` shows what is offered, which depends on the account's programs and role",

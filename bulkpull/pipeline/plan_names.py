@@ -9,7 +9,7 @@ from bulkpull.catalog import Catalog, CatalogDataset
 from bulkpull.errors import SettingsError
 from bulkpull.model import OfferedDataset
 from bulkpull.redact import printable
-from bulkpull.suggestions import nearest, nearest_names
+from bulkpull.suggestions import did_you_mean, nearest_names
 
 # A dataset's name is used as a folder name, so other names are refused.
 _SAFE_DATASET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,119}")
@@ -85,12 +85,11 @@ def _unknown(name: str, *, known: Sequence[str]) -> SettingsError:
         return SettingsError(
             f"unknown dataset {name.strip()!r}", why="no name has a comma", fix="give each name by itself"
         )
-    near = nearest(name, known)
-    hint = f"did you mean {near}? " if near else ""
+    hint = did_you_mean(name, known)
     return SettingsError(
         f"unknown dataset {name.strip()!r}",
         why="no known dataset has that name or alias",
-        fix=f"{hint}`bulkpull datasets` shows the names",
+        fix=f"{hint + ' ' if hint else ''}`bulkpull datasets` shows the names",
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import anyio.to_thread
 
@@ -19,6 +20,7 @@ from bulkpull.output.store import LocalStore
 from bulkpull.output.workspace import OutputFolder, read_folder
 from bulkpull.pipeline.earlier_work import ReusableWork
 from bulkpull.pipeline.nightly.decision import Action, Decision
+from bulkpull.pipeline.nightly.scheduled_report_rules import first_start, next_due
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.request import ExportRequest, check_offline, load_offer
 from bulkpull.pipeline.resume import find_resumable
@@ -37,12 +39,14 @@ class RunPlan:
         decisions: By dataset, what the run would do for it, and why.
         reports: By dataset, how many one-off reports it would order where none of them fails.
         resumes: The id of the interrupted run that it would resume; `None` for a new run.
+        next_due_at: By dataset, when the next execution of its scheduled report is due, also of one to be created.
     """
 
     plan: Plan
     decisions: Mapping[str, Decision]
     reports: Mapping[str, int]
     resumes: str | None = None
+    next_due_at: Mapping[str, datetime] = field(default_factory=dict)
 
 
 async def plan_run(
@@ -93,12 +97,32 @@ async def plan_run(
             events=events,
             clock=clock,
         )
+        service_now = connection.client.service_time()
     reports: dict[str, int] = {}
     for pull in plan.pulls:
         if decided.decisions[pull.dataset].action in (Action.ORDER_REPORT, Action.COLLECT_REPORT):
             windows = _windows(pull, decided.found, folder, settings)
             reports[pull.dataset] = sum(not decided.found.reusable.has(pull_fingerprint(window)) for window in windows)
-    return RunPlan(plan, decided.decisions, reports, resumed.run_id if resumed else None)
+    return RunPlan(
+        plan,
+        decided.decisions,
+        reports,
+        resumes=resumed.run_id if resumed else None,
+        next_due_at=_next_executions(decided.decisions, now=service_now, lead_h=settings.standing_lead_hours),
+    )
+
+
+def _next_executions(decisions: Mapping[str, Decision], *, now: datetime, lead_h: float) -> dict[str, datetime]:
+    """By dataset, when its scheduled report is executed next, as the run would leave it."""
+    found: dict[str, datetime] = {}
+    for dataset, decision in decisions.items():
+        schedule = decision.schedule
+        if schedule is None or not schedule.may_order:
+            continue
+        due_at = next_due(schedule.serving, now) if schedule.serving else first_start(now, lead_h=lead_h)
+        if due_at is not None:
+            found[dataset] = due_at
+    return found
 
 
 def _windows(pull: Pull, found: ReusableWork, folder: OutputFolder, settings: Settings) -> Sequence[Pull]:

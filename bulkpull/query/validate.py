@@ -71,8 +71,7 @@ def odd_names(offered: Iterable[OfferedDataset]) -> frozenset[str]:
 def _find_dataset(name: Name, text: str, *, offered: Sequence[OfferedDataset], catalog: Catalog) -> OfferedDataset:
     known = catalog.find(name.text)
     for dataset in offered:
-        listed = catalog.find(dataset.name)
-        if dataset.name.casefold() == name.folded or (known is not None and listed is known):
+        if catalog.is_same(name.text, dataset.name):
             return dataset
     names = [dataset.name for dataset in offered]
     what = f"the service does not list {known.name} for this account" if known else f"there is no dataset {name.text}"

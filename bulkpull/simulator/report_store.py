@@ -12,8 +12,8 @@ from bulkpull.simulator.entities import StoredExecution, StoredReport
 from bulkpull.simulator.error_replies import Refusal, bad_request
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.query_store import QueryStore
+from bulkpull.simulator.request_validation import Fields, read_change, read_order
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
-from bulkpull.simulator.validation import Fields, read_change, read_order
 
 PLIGHTS = (
     "execution_stuck",

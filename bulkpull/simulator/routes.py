@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 
 import anyio.to_thread
 
+from bulkpull.simulator.api_replies import envelope
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.report_data import Extract, sample
-from bulkpull.simulator.responses import envelope
+from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.service import Service, ServiceResult
-from bulkpull.simulator.validation import Fields
 
 API_ROOT = "/insights/v1/mpn"
 DIRECTORY = frozenset({"token", "devicecode", "discovery"})

@@ -15,19 +15,19 @@ from datetime import datetime
 from typing import Any
 
 from bulkpull.simulator import error_replies
-from bulkpull.simulator.datasets import Table, offered_tables
 from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport, wire_query, wire_report, wire_time
 from bulkpull.simulator.error_replies import Refusal, bad_request
-from bulkpull.simulator.executions import ExecutionReader, LinkMaker
+from bulkpull.simulator.execution_list import ExecutionReader, LinkMaker
 from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.listed_datasets import Table, offered_tables
+from bulkpull.simulator.query_months import days_between, months_between, months_of_span, whole_months
 from bulkpull.simulator.query_parser import ParsedQuery
 from bulkpull.simulator.query_store import QueryStore
 from bulkpull.simulator.report_data import Extract
 from bulkpull.simulator.report_store import ReportStore
+from bulkpull.simulator.request_validation import Fields, parse_time
 from bulkpull.simulator.row_numbers import edition_at
 from bulkpull.simulator.scenario import ColumnDrift, Scenario, SimulatorClock
-from bulkpull.simulator.timespans import days_between, months_between, months_of_span, whole_months
-from bulkpull.simulator.validation import Fields, parse_time
 
 TEST_ROWS = 100
 """Most rows of a test query (behaviour 78)."""

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from bulkpull import errors
 from bulkpull.cli import app
-from bulkpull.cli.errors import INTERRUPTED
+from bulkpull.cli.error_output import INTERRUPTED
 from bulkpull.config.settings import Settings
 from bulkpull.output.current import Current
 from bulkpull.output.manifest import DatasetRecord, Manifest

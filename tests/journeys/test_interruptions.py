@@ -26,7 +26,7 @@ from bulkpull.output.lock import locked
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
-from bulkpull.transport.messages import Timeouts
+from bulkpull.transport.http_messages import Timeouts
 
 HOUR = 3600.0
 

@@ -21,7 +21,7 @@ from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.decision import Action, Decision, ScheduleDecision
 from bulkpull.pipeline.nightly.decision_rules import order_if_due
-from bulkpull.pipeline.nightly.scheduled_report_rules import serves
+from bulkpull.pipeline.nightly.scheduled_report_rules import next_due, serves
 from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
 from bulkpull.pipeline.outcome import DatasetOutcome, ExportOutcome, dataset_record
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
@@ -180,6 +180,8 @@ class DecisionExecutor:
                 if isinstance(error, QuotaExceeded) or decision.action is not Action.SKIP:
                     return decision, schedule, False
                 raise
+        next_due_at = next_due(report, self.maker.client.service_time())
+        self._state = replace(self._state, next_due_at=next_due_at)
         await self.context.note(
             self._dataset,
             ScheduledReportFacts(

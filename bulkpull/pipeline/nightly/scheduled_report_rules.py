@@ -78,6 +78,12 @@ def last_due(report: Report, now: datetime) -> datetime | None:
     return report.start_at + every * ((now - report.start_at) // every)
 
 
+def next_due(report: Report, now: datetime) -> datetime | None:
+    """When a scheduled report is executed next; `None` where the service does not say when it began."""
+    latest = last_due(report, now)
+    return report.start_at if latest is None else latest + timedelta(hours=report.recurrence_h or 0)
+
+
 def has_arrived(due_at: datetime, executions: Iterable[Execution]) -> bool:
     """Whether one of the completed executions is the one that was due, or a later one."""
     return any(

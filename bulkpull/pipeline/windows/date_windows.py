@@ -18,11 +18,10 @@ from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.windows.time_column import time_column_of
 from bulkpull.question import OPEN
-from bulkpull.timespans import span_days
+from bulkpull.timespans import SERVICE_SPAN, span_days
 
 # The service makes six months in one report by itself (behaviour 61); longer spans are requested month by month.
 LONG = timedelta(days=184)
-_SERVICE_SPAN = "LAST_6_MONTHS"
 _DAY = timedelta(days=1)
 # LIFETIME and the like say nothing of where the data begin.
 _ENDLESS_DAYS = 100 * 366
@@ -91,7 +90,7 @@ def window_of_span(span: str | None, *, now: datetime) -> Window | None:
     Returns:
         `None` where it is not known how far the span reaches.
     """
-    begins = history_start([span or _SERVICE_SPAN], now=now)
+    begins = history_start([span or SERVICE_SPAN], now=now)
     return None if begins is None else Window(begins, _next_day(now.astimezone(UTC)))
 
 
