@@ -237,15 +237,18 @@ async def test_a_name_that_is_like_a_published_one_is_suggested(tmp_path: Path) 
         await bulkpull.status(tmp_path, datasets="Profle")
 
 
+NO_TEXT: Any = 3
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda folder: bulkpull.sync.resume(3, output=folder), "`run` takes the id of a run: .* of type int"),
-        (lambda folder: bulkpull.sync.verify(folder, run=3), "`run` takes the id of a run: .* of type int"),
-        (lambda folder: bulkpull.sync.status(folder, datasets=3), "`datasets` takes names: .* of type int"),
-        (lambda folder: bulkpull.scan(folder, 3), "`dataset` takes a name: .* of type int"),
-        (lambda folder: bulkpull.scan(folder, "Profile", runs=3), "`runs` takes ids of runs: .* of type int"),
-        (lambda folder: bulkpull.scan(folder, "Profile", runs=[3]), "`runs` takes ids of runs: .* of type int"),
+        (lambda folder: bulkpull.sync.resume(NO_TEXT, output=folder), "`run` takes the id of a run: .* of type int"),
+        (lambda folder: bulkpull.sync.verify(folder, run=NO_TEXT), "`run` takes the id of a run: .* of type int"),
+        (lambda folder: bulkpull.sync.status(folder, datasets=NO_TEXT), "`datasets` takes names: .* of type int"),
+        (lambda folder: bulkpull.scan(folder, NO_TEXT), "`dataset` takes a name: .* of type int"),
+        (lambda folder: bulkpull.scan(folder, "Profile", runs=NO_TEXT), "`runs` takes ids of runs: .* of type int"),
+        (lambda folder: bulkpull.scan(folder, "Profile", runs=[NO_TEXT]), "`runs` takes ids of runs: .* of type int"),
     ],
 )
 def test_an_argument_of_a_reader_of_another_kind_is_refused_by_its_name(
