@@ -29,7 +29,7 @@ from bulkpull.metric_selection import MetricsChoice
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import ask_ledger, load_manifest
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import open_store
 from bulkpull.pipeline.request import create_request
 from bulkpull.pipeline.resume import choose_run, resumed_request
 from bulkpull.pipeline.run import Run
@@ -93,7 +93,7 @@ async def resume_run(
     runs = await anyio.to_thread.run_sync(ask_ledger, settings.output, Ledger.runs) or []
     entry = choose_run(run, runs=runs, output=settings.output)
     if entry.status == "complete":
-        manifest = await anyio.to_thread.run_sync(load_manifest, LocalStore(settings.output), entry.run_id)
+        manifest = await anyio.to_thread.run_sync(load_manifest, open_store(settings.output), entry.run_id)
         if manifest is None:
             raise SettingsError(f"run {entry.run_id} is complete, and its manifest is gone")
         return manifest

@@ -15,7 +15,7 @@ from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.freshness import Freshness, find_freshness
 from bulkpull.output.integrity import location_problem
 from bulkpull.output.run_history import is_output, known_runs, nothing_published, published_by, resolve_run_id
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import OutputStore, open_store
 from bulkpull.output.verify import Findings, Verifier
 from bulkpull.pipeline.plan_names import check_names
 from bulkpull.suggestions import did_you_mean
@@ -32,7 +32,7 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
     chosen = (runs,) if isinstance(runs, str) else as_tuple(runs, name="runs", of="ids of runs")
     for run in chosen:
         check_text(run, name="runs", wanted="ids of runs", fix='give ids, or "all"')
-    store = LocalStore(folder)
+    store = open_store(folder)
     published = Current.load(store).datasets
     catalog = load_catalog()
     wanted = catalog.canonical(dataset)
@@ -61,14 +61,14 @@ def current_snapshots(folder: Path) -> dict[str, CurrentSnapshot]:
     Raises:
         DiskTrouble: `current.json` is damaged, or a file of a snapshot is missing.
     """
-    store = LocalStore(folder)
+    store = open_store(folder)
     published = Current.load(store).datasets
     for name, snapshot in published.items():
         _check_whole(store, name, snapshot)
     return published
 
 
-def _check_whole(store: LocalStore, name: str, snapshot: CurrentSnapshot) -> None:
+def _check_whole(store: OutputStore, name: str, snapshot: CurrentSnapshot) -> None:
     for file in snapshot.files:
         if (what := location_problem(store, file)) is not None:
             raise DiskTrouble(
@@ -81,7 +81,7 @@ def _check_whole(store: LocalStore, name: str, snapshot: CurrentSnapshot) -> Non
 def status(output: str | Path, *, datasets: str | Iterable[str] | None = None) -> Sequence[Freshness]:
     """What `bulkpull.status` gives; arguments and errors as there."""
     names = checked_names(datasets)
-    found = find_freshness(LocalStore(check_folder(output)), now=datetime.now(UTC))
+    found = find_freshness(open_store(check_folder(output)), now=datetime.now(UTC))
     return choose_freshness(names, found) if names else found
 
 
@@ -116,7 +116,7 @@ def verify(output: str | Path, *, run: str | None = None, quick: bool = False) -
     """What `bulkpull.verify` gives; arguments and errors as there. Runs outside of an event loop."""
     folder = check_folder(output)
     check_text(run, name="run", wanted="the id of a run", fix="give the id as text, or leave it out")
-    verifier = Verifier(LocalStore(folder), quick=quick, ask_ledger=partial(published_by, folder))
+    verifier = Verifier(open_store(folder), quick=quick, ask_ledger=partial(published_by, folder))
     if run is None:
         return verifier.verify_all()
     return verifier.verify_run(resolve_run_id(run, known=known_runs(folder), output=folder))
@@ -143,7 +143,7 @@ def check_folder(output: object) -> Path:
             why="it is a file",
             fix="name the folder that `current.json` lies in; a single file is read by polars itself",
         )
-    if not is_output(LocalStore(folder)):
+    if not is_output(open_store(folder)):
         raise SettingsError(
             nothing_published(folder), fix="name the folder of an export with --output, or export into it first"
         )

@@ -63,13 +63,13 @@ def status(
     """
     from bulkpull.output.freshness import find_freshness  # slow to load, as all of these
     from bulkpull.output.run_history import nothing_published
-    from bulkpull.output.store import LocalStore
+    from bulkpull.output.store import open_store
     from bulkpull.read_output import choose_freshness
 
     settings = load_settings(common, output=output)
     folder = settings.output
     now = datetime.now(UTC)
-    found = find_freshness(LocalStore(folder), now=now)
+    found = find_freshness(open_store(folder), now=now)
     queries = [query.name for query in settings.queries]
     chosen = choose_freshness(datasets, found, queries=queries) if datasets else found
     # A custom query is expected in every nightly run only if the settings name it.

@@ -23,7 +23,7 @@ from bulkpull.output.layout import RUN_ID, Layout
 from bulkpull.output.ledger import Ledger, opened_ledger, read_facts
 from bulkpull.output.ledger_facts import PublicationFacts
 from bulkpull.output.manifest import DatasetRecord, Manifest
-from bulkpull.output.store import INSIDE, LocalStore, OutputStore
+from bulkpull.output.store import INSIDE, OutputStore, open_store
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ def nothing_published(folder: Path) -> str:
     why = ""
     if not folder.is_dir():
         why = ": there is no such folder"
-    elif not is_output(LocalStore(folder)):
+    elif not is_output(open_store(folder)):
         why = ": no run has written to this folder"
     return f"nothing is published in {folder.absolute()} yet{why}"
 
@@ -143,7 +143,7 @@ def ask_ledger(folder: Path, question: Callable[[Ledger], Awaitable[T]]) -> T | 
 
 def known_runs(folder: Path) -> list[str]:
     """The ids of all runs that the ledger or a folder in `runs/` knows, newest first."""
-    known = set(run_ids(LocalStore(folder)))
+    known = set(run_ids(open_store(folder)))
     with suppress(LedgerError):
         known.update(run.run_id for run in ask_ledger(folder, Ledger.runs) or ())
     return sorted(known, reverse=True)

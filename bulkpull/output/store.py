@@ -276,3 +276,8 @@ class LocalStore:
     def _status(self, name: Path) -> os.stat_result:
         root, path = self._rooted(name)
         return status_beneath(root, path.relative_to(root).as_posix())
+
+
+def open_store(output: Path) -> OutputStore:
+    """The store of the output that the settings name: where a place that is no local folder would be chosen."""
+    return LocalStore(output)

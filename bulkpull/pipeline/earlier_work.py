@@ -12,7 +12,7 @@ import anyio.to_thread
 from bulkpull.catalog import load_catalog
 from bulkpull.model import Pull, Report
 from bulkpull.output.integrity import size_of
-from bulkpull.output.layout import RUN_ID, Layout
+from bulkpull.output.layout import RUN_ID
 from bulkpull.output.ledger import Ledger, NotedFacts, published_datasets, read_facts
 from bulkpull.output.ledger_facts import (
     ConversionFacts,
@@ -140,7 +140,7 @@ async def find_reusable(
         if end is not None and may_reuse(end, kept_at=entry.at, now=now):
             kept.append(entry)
     kept += read_facts(ConversionFacts, await ledger.steps(run_id))
-    kept = await anyio.to_thread.run_sync(_still_there, kept, Layout(folder.output).private)
+    kept = await anyio.to_thread.run_sync(_still_there, kept, folder.private)
     converted = {entry.facts.mark or "": entry.facts for entry in kept if not _is_outdated(entry, answered)}
     there = {
         pull_fingerprint(pull)

@@ -18,7 +18,7 @@ from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.cleanup import clean_up
 from bulkpull.output.current import Current
 from bulkpull.output.ledger import Ledger
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import OutputStore
 from bulkpull.output.workspace import OutputFolder, open_folder
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.resume import ABANDONED, EarlierRuns, find_resumable
@@ -44,7 +44,7 @@ async def open_run(
     request: ExportRequest,
     *,
     ledger: Ledger,
-    store: LocalStore,
+    store: OutputStore,
     resume: str | None,
     settings: Settings,
     events: Events,
@@ -58,8 +58,8 @@ async def open_run(
     Raises:
         DiskTrouble, LedgerError: The output folder cannot be used.
     """
-    now = clock.now()
-    with disk_errors(store.root):
+    now, output = clock.now(), settings.output.absolute()
+    with disk_errors(output):
         current = await anyio.to_thread.run_sync(Current.load, store)
     earlier = find_resumable(
         await ledger.runs(),
@@ -79,8 +79,8 @@ async def open_run(
         events.emit(LedgerSetAside(path=str(ledger.set_aside.path), reason=ledger.set_aside.why))
         notes.append(ledger.set_aside.sentence)
     taken_over = earlier.taken_over.run_id if earlier.taken_over else None
-    with disk_errors(store.root):
-        prepare = partial(open_folder, store.root, store, run_id=run_id, alive=earlier.alive, taken_over=taken_over)
+    with disk_errors(output):
+        prepare = partial(open_folder, output, store, run_id=run_id, alive=earlier.alive, taken_over=taken_over)
         folder = await anyio.to_thread.run_sync(prepare)
     events.emit(RunStarted(run_id=run_id, resumed=resumed is not None))
     for run in earlier.closed:

@@ -43,7 +43,7 @@ from bulkpull.output.ledger import Ledger, opened_ledger
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, whole_second
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.run_history import held_back_by
-from bulkpull.output.store import INSIDE, LocalStore, OutputStore
+from bulkpull.output.store import INSIDE, OutputStore, open_store
 from bulkpull.output.workspace import OutputFolder, find_blocked
 from bulkpull.pipeline.create_context import create_context
 from bulkpull.pipeline.nightly.decision import Action, Decision
@@ -119,7 +119,7 @@ class Run:
         """
         await anyio.to_thread.run_sync(self.settings.check_output)
         output = self.settings.output.absolute()
-        store = LocalStore(output)
+        store = open_store(output)
         with disk_errors(output):
             await anyio.to_thread.run_sync(check_owner, store, self._account)
         if self.credential is None:
@@ -141,7 +141,7 @@ class Run:
             return await self._export_locked(ledger, connection, store=store, began_s=began_s)
 
     async def _export_locked(
-        self, ledger: Ledger, connection: Connection | None, *, store: LocalStore, began_s: float
+        self, ledger: Ledger, connection: Connection | None, *, store: OutputStore, began_s: float
     ) -> Manifest:
         """Export in a locked output folder."""
         opened = await open_run(

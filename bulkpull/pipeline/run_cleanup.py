@@ -17,7 +17,6 @@ from bulkpull.event_types import CleanupPostponed
 from bulkpull.events import Events
 from bulkpull.model import Pull, Report
 from bulkpull.output.atomic_files import makedirs_durable
-from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.ledger_facts import ReportFacts, ScheduledReportFacts
 from bulkpull.output.manifest import DatasetRecord
@@ -34,7 +33,7 @@ _TIDYING_S = 10.0
 
 def datasets_not_begun(pulls: Iterable[Pull], folder: OutputFolder) -> list[str]:
     """The datasets without parts from an interrupted run; others need no further disk space."""
-    private = Layout(folder.output).private
+    private = folder.private
     places = (folder.staging, private / PARTS)
     return [
         pull.dataset for pull in pulls if not any(names_beneath(place / pull.dataset, root=private) for place in places)
@@ -43,7 +42,7 @@ def datasets_not_begun(pulls: Iterable[Pull], folder: OutputFolder) -> list[str]
 
 def clear_staging(folder: OutputFolder) -> None:
     """Remove the run's own folder of unfinished files."""
-    remove_beneath(folder.staging, root=Layout(folder.output).private)
+    remove_beneath(folder.staging, root=folder.private)
 
 
 def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> None:
@@ -52,7 +51,7 @@ def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> No
 
     The next run takes up such a report, and carries on with its file where this run stopped.
     """
-    private = Layout(folder.output).private
+    private = folder.private
     for record in records:
         if not is_worth_resuming(record.error):
             continue
@@ -77,7 +76,7 @@ async def clean_up_last(
 
 def clear_old_parts(folder: OutputFolder, *, now: datetime) -> None:
     """Remove downloads and windows of datasets that no run has completed in some days."""
-    private, oldest_s = Layout(folder.output).private, (now - KEPT).timestamp()
+    private, oldest_s = folder.private, (now - KEPT).timestamp()
     with suppress(OSError):
         for dataset in names_beneath(private / PARTS, root=private):
             for fingerprint in names_beneath(private / PARTS / dataset, root=private):

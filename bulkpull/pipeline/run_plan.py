@@ -16,7 +16,7 @@ from bulkpull.insights.connect import connected
 from bulkpull.model import Pull
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import open_store
 from bulkpull.output.workspace import OutputFolder, read_folder
 from bulkpull.pipeline.earlier_work import ReusableWork
 from bulkpull.pipeline.nightly.decision import Action, Decision
@@ -67,7 +67,7 @@ async def plan_run(
         opened_ledger(Layout(output).private, read_only=True) as ledger,
         connected(settings=settings, events=events, clock=clock) as connection,
     ):
-        folder = await anyio.to_thread.run_sync(read_folder, output, LocalStore(output))
+        folder = await anyio.to_thread.run_sync(read_folder, output, open_store(output))
         earlier = find_resumable(
             await ledger.runs(),
             key=request.as_key(settings),
