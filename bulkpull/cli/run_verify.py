@@ -23,12 +23,7 @@ DAMAGED = 3
 def verify_output(
     run: str | None, *, quick: bool, folder: Path, queries: Collection[str], common: CommonOptions
 ) -> int:
-    """
-    Print what is wrong; returns the exit status: 3 when something is.
-
-    Args:
-        queries: Names of the custom queries in the settings, for the commands that are handed out.
-    """
+    """Print what is wrong; returns the exit status: 3 when something is."""
     verifier = Verifier(
         open_store(folder), quick=quick, ask_ledger=partial(published_by, folder), queries=queries, config=common.config
     )

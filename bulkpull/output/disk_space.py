@@ -15,7 +15,6 @@ from bulkpull.conversion import CONVERSIONS_AT_ONCE
 from bulkpull.errors import DiskTrouble
 from bulkpull.formatting import format_size
 from bulkpull.output.atomic_files import RESERVE_BYTES
-from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.run_history import manifests
 from bulkpull.output.store import open_store
 
@@ -141,14 +140,10 @@ def expected_sizes(output: Path, datasets: Iterable[str]) -> list[ExpectedSize]:
         for dataset, record in manifest.published.items():
             known = sizes.get(dataset)
             if known is not None and not known.is_known:
-                sizes[dataset] = _as_exported(record)
+                sizes[dataset] = ExpectedSize(dataset, record.downloaded_bytes, record.stored_bytes, is_known=True)
         if all(size.is_known for size in sizes.values()):
             break
     return list(sizes.values())
-
-
-def _as_exported(record: DatasetRecord) -> ExpectedSize:
-    return ExpectedSize(record.dataset, record.downloaded_bytes, record.stored_bytes, is_known=True)
 
 
 async def check_room(folder: Path, *, needed_bytes: int) -> None:

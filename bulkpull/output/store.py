@@ -135,9 +135,6 @@ class LocalStore:
     A folder on this machine; what its methods do is said by the protocol.
 
     No link within it is followed; the private folder itself may be one.
-
-    Args:
-        root: The output folder.
     """
 
     root: Path

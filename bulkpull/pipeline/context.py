@@ -24,6 +24,7 @@ from bulkpull.output.ledger import Ledger
 from bulkpull.output.ledger_facts import StepFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.publication.publish import Publisher
+from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.reusable_work import Reusable
 from bulkpull.pipeline.steps.in_flight import ReportsInFlight
 from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
@@ -47,8 +48,8 @@ class RunContext:
     Services and state shared by all pulls of a run.
 
     Attributes:
+        request: `nightly`: data that are published already make no new snapshot.
         staging: The run's own folder, on the file system of `output`.
-        published: The record of each dataset's current snapshot.
         reusable: Reports and files of earlier runs that this run may use.
         background: Work that goes on after a pull has ended; the run waits for it.
         tidying: Deletions that nothing waits for; those that are not done at the end are left to the next run.
@@ -64,6 +65,7 @@ class RunContext:
     clock: Clock
     events: Events
     settings: Settings
+    request: ExportRequest
     catalog: Catalog
     ledger: Ledger
     output: Path

@@ -27,17 +27,24 @@ from bulkpull.pipeline.resume import ABANDONED, EarlierRuns, find_resumable
 @dataclass(frozen=True, slots=True)
 class OpenedRun:
     """
-    A run that may begin.
+    A run that may begin, and what it works with.
 
     Attributes:
+        run_id: Empty where the run is only planned.
         request: Of a resumed run with the window as it was then, since its reports were ordered for it.
+        started_at: When it began, also where it is resumed now.
     """
 
     run_id: str
     request: ExportRequest
+    started_at: datetime
     earlier: EarlierRuns
     folder: OutputFolder
-    notes: tuple[str, ...]
+    ledger: Ledger
+    settings: Settings
+    events: Events
+    clock: Clock
+    notes: tuple[str, ...] = ()
 
 
 async def open_run(
@@ -46,6 +53,7 @@ async def open_run(
     ledger: Ledger,
     store: OutputStore,
     resume: str | None,
+    started_at: datetime,
     settings: Settings,
     events: Events,
     clock: Clock,
@@ -54,6 +62,10 @@ async def open_run(
     Resume an earlier run or begin a new one; close runs that were interrupted too long ago.
 
     Finishes the clean-up of earlier runs, and deletes old snapshots before the free disk space is checked.
+
+    Args:
+        resume: The run that the user wants to resume.
+        started_at: When this command began.
 
     Raises:
         DiskTrouble, LedgerError: The output folder cannot be used.
@@ -72,7 +84,8 @@ async def open_run(
         await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=now)
     run_id, resumed = new_run_id(now), earlier.carried_on
     if resumed is not None:
-        run_id, request = resumed.run_id, request.continued_from(resumed.request)
+        run_id, started_at = resumed.run_id, resumed.started_at
+        request = request.continued_from(resumed.request)
         await ledger.resume_run(run_id, at=now)
     notes: list[str] = []
     if ledger.set_aside is not None:
@@ -89,7 +102,8 @@ async def open_run(
         with about(dataset):
             events.emit(SnapshotDamaged(reason=damage))
     await _clean_up_first(folder, settings=settings, events=events, now=clock.now())
-    return OpenedRun(run_id, request, earlier, folder, (*notes, *_notes(earlier)))
+    notes += _notes(earlier)
+    return OpenedRun(run_id, request, started_at, earlier, folder, ledger, settings, events, clock, tuple(notes))
 
 
 def _notes(earlier: EarlierRuns) -> list[str]:

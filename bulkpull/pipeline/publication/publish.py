@@ -43,8 +43,6 @@ class Staged:
 
     Attributes:
         folder: Holds the Parquet files and nothing else, on the file system of the output folder.
-        query: The query's text.
-        question: What it answers.
         raw: The files as downloaded, to be kept beside it; empty when they are not kept.
         window: Its window; the question of a growing one has an open end.
     """

@@ -61,10 +61,6 @@ class PullRunner:
     """
     Runs one pull.
 
-    Args:
-        execution: The execution of a scheduled report that is completed already; then nothing is ordered.
-        known_md5: MD5 of the stored file whose content is published.
-
     Attributes:
         progress: How far the pull has got; also where it failed or was interrupted.
     """
