@@ -22,6 +22,7 @@ from bulkpull.errors import SettingsError
 from bulkpull.foreign_text import escaped_json
 from bulkpull.formatting import format_clock
 from bulkpull.output.atomic_files import disk_errors, to_disk_error
+from bulkpull.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -182,7 +183,9 @@ def forget(
     wanted = load_catalog().canonical(dataset)
     if wanted.casefold() not in {name.casefold() for name in Current.load(store).datasets}:
         there = ", ".join(sorted(Current.load(store).datasets)) or "nothing"
-        raise SettingsError(f"{wanted} is not current in {folder}", fix=f"current there: {there}")
+        hint = did_you_mean(wanted, Current.load(store).datasets)
+        there = f"{hint} current there: {there}" if hint else f"current there: {there}"
+        raise SettingsError(f"{wanted} is not current in {folder}", fix=there)
 
     async def remove() -> str:
         async with store.lock(since=now):

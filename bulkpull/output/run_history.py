@@ -41,6 +41,22 @@ def run_ids(store: OutputStore) -> list[str]:
     return sorted((name for name in names if RUN_ID.fullmatch(name)), reverse=True)
 
 
+def is_output(store: OutputStore) -> bool:
+    """Whether a run has ever written to it."""
+    ours = (INSIDE.current, INSIDE.private, INSIDE.datasets)
+    return any(store.exists(name) for name in ours) or bool(run_ids(store))
+
+
+def nothing_published(folder: Path) -> str:
+    """One sentence that tells an output without data from another folder, and from a mistyped name."""
+    why = ""
+    if not folder.is_dir():
+        why = ": there is no such folder"
+    elif not is_output(open_store(folder)):
+        why = ": no run has written to this folder"
+    return f"nothing is published in {folder.absolute()} yet{why}"
+
+
 def load_manifest(store: OutputStore, run_id: str) -> Manifest | None:
     """The manifest of a run; `None` when there is none, or none that can be read."""
     try:

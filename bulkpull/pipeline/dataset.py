@@ -38,7 +38,7 @@ from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import may_delete_report
-from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds, window_days
+from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds
 from bulkpull.pipeline.publication.publish import Staged, stage_files
 from bulkpull.pipeline.publication.publish_checks import (
     check_publishable,
@@ -313,7 +313,7 @@ class DatasetExport:
             rows=sum(part.table.rows for part in parts),
             query=self.pull.query_text,
             question=self._question,
-            window=window_days(self.pull),
+            window=self.pull.window,
             raw=[part.stored.path for part in parts if not part.is_published] if context.settings.keep_raw else [],
         )
 
