@@ -119,7 +119,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
     from bulkpull.cli.invocation import Invocation
     from bulkpull.cli.run_display import run_with_display  # slow to load, as all of these
     from bulkpull.output.owner import check_owner
-    from bulkpull.output.store import LocalStore
+    from bulkpull.output.store import open_store
     from bulkpull.pipeline.run import Run
 
     if options.reset_types and not options.datasets:
@@ -152,7 +152,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
         if options.plan:
             from bulkpull.cli.plan_table import show_plan
 
-            check_owner(LocalStore(settings.output.absolute()), account)
+            check_owner(open_store(settings.output.absolute()), account)
             return show_plan(request, settings=settings, common=common)
         invocation = Invocation(
             output=settings.output,
