@@ -8,6 +8,7 @@ is imported within functions, so that `--help` stays quick.
 from __future__ import annotations
 
 import gc
+import os
 import re
 import sys
 from collections import UserDict
@@ -141,6 +142,8 @@ def main() -> None:
     """The program."""
     # Loading modules makes many objects and no garbage: looking for some is a tenth of a short command's time.
     gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
+    # Looking for plugins of pydantic reads the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     make_stdio_safe()
     # Tokens and passwords are in this process's memory, and others may read a core file, or it is sent somewhere.
     platforms.current().forbid_core_dumps()

@@ -111,7 +111,7 @@ def _ask(words: str, *, default: str, allowed: tuple[str, ...] = ()) -> str:
 
 
 def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> None:
-    from bulkpull.cli.summary import invocation_path  # slow to load, as the next
+    from bulkpull.cli.invocation import invocation_path  # slow to load, as the next
     from bulkpull.config.settings import ENV_PREFIX, NEEDED_SETTINGS
     from bulkpull.secret_sources import FAMILIES, FORMS
 

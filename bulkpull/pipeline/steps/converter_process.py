@@ -179,7 +179,6 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None) -
     Start a child.
 
     Args:
-        environment: What it gets of ours.
         threads: How many threads polars may use; `None`: one for each core, four at most.
 
     Raises:
