@@ -27,6 +27,7 @@ class Cost:
             at least what was in use.
         output: What it wrote to standard output.
         own_peak_bytes: The most memory of the command's own process without its children; 0 where it was not asked for.
+        own_median_bytes: The same in the median over its life: what a process holds that waits most of the time.
     """
 
     wall_s: float
@@ -34,6 +35,7 @@ class Cost:
     peak_bytes: int
     output: str
     own_peak_bytes: int = 0
+    own_median_bytes: int = 0
 
 
 def cost_of(
@@ -85,6 +87,7 @@ def cost_of(
         peak_bytes=max(sums),
         output=output.read_text("utf-8"),
         own_peak_bytes=max(own),
+        own_median_bytes=sorted(own)[len(own) // 2],
     )
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.budgets import judge_all
 from benchmarks.chart import chart
 from benchmarks.environment import code_digest
 from benchmarks.figures import figure, format_ratio, format_verdict
-from benchmarks.result import OURS, RESULTS, Case, Measure, Provenance, Result, load_results, median, ratio
+from benchmarks.result import OURS, RESULTS, Case, Measure, Provenance, Ratio, Result, load_results, median, ratio
 from benchmarks.scenarios import TITLES
 
 _PAGE = Path(__file__).parent / "README.md"
 _COMPARISON = _PAGE.parents[1] / "docs" / "comparison.md"
+_FRONT_PAGE = _PAGE.parents[1] / "README.md"
 _BEGIN, _END = "<!-- made by `python -m benchmarks page`: begin -->", "<!-- end -->"
 _HEADLINES = (
     ("export", "twenty", "a full export of twenty datasets"),
     ("download", "unlimited", "a download over TLS"),
     ("download", "limited", "a download from a host that limits each connection"),
     ("convert", "typed", "gzip of CSV to Parquet, typed"),
+    ("convert", "wide", "gzip of CSV to Parquet, wide text"),
+    ("nightly", "without news", "a later night without news"),
 )
 _COLUMNS: dict[Measure, str] = {
     "wall_s": "wall s", "cpu_s": "CPU s", "peak_bytes": "peak MB", "requests": "calls", "wire_bytes": "wire MB",
@@ -60,28 +64,56 @@ def write_page() -> Path:
     for result in results:
         (charts / _chart_name(result)).write_text(chart(result), "utf-8")
     _PAGE.write_text("\n".join(_lines(results)), "utf-8")
-    before, begin, rest = _COMPARISON.read_text("utf-8").partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if begin and end:
-        _COMPARISON.write_text("".join([before, begin, "\n", *_headlines(results), end, after]), "utf-8")
+    headlines = list(_headlines(results))
+    _replace_table(_COMPARISON, _comparison_table(headlines))
+    _replace_table(_FRONT_PAGE, _front_page_table(headlines))
     return _PAGE
 
 
-def _headlines(results: list[Result]) -> Iterator[str]:
-    """The few figures that the project's guides show."""
+def _replace_table(page: Path, lines: Iterable[str]) -> None:
+    """Put the lines between the two marks of a page, unless there are none."""
+    before, begin, rest = page.read_text("utf-8").partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    table = "".join(lines)
+    if begin and end and table:
+        page.write_text(f"{before}{begin}\n{table}{end}{after}", "utf-8")
+
+
+class _Headline(NamedTuple):
+    """One of the few figures that the project's guides show."""
+
+    work: str
+    peer: str
+    time: Ratio
+
+
+def _headlines(results: list[Result]) -> Iterator[_Headline]:
     by_name: dict[str, dict[str, Case]] = {}
     for result in reversed(results):  # the full size last, so that it counts
         by_name.setdefault(result.scenario, {}).update({case.name: case for case in result.cases})
-    lines = [
-        f"| {words} | {peer} | {found.median:.1f} × | {found.low:.1f} to {found.high:.1f} |\n"
-        for scenario, name, words in _HEADLINES
-        if (case := by_name.get(scenario, {}).get(name))
-        for peer in (contender.name for contender in case.contenders if contender.name != OURS)
-        if (found := ratio(case, peer, of="wall_s"))
-    ]
-    if lines:
+    for scenario, name, work in _HEADLINES:
+        if case := by_name.get(scenario, {}).get(name):
+            for peer in (contender.name for contender in case.contenders if contender.name != OURS):
+                if found := ratio(case, peer, of="wall_s"):
+                    yield _Headline(work, peer, found)
+
+
+def _comparison_table(headlines: Sequence[_Headline]) -> Iterator[str]:
+    if headlines:
         yield "| | against | their time, ours being 1 | range |\n| --- | --- | --: | --: |\n"
-        yield from lines
+    for work, peer, time in headlines:
+        yield f"| {work} | {peer} | {time.median:.1f} × | {time.low:.1f} to {time.high:.1f} |\n"
+
+
+def _front_page_table(headlines: Sequence[_Headline]) -> Iterator[str]:
+    """Who needs less time than ours, and who needs more: a row for each work."""
+    if headlines:
+        yield "| | needs less time | needs more time |\n| --- | --- | --- |\n"
+    for work in dict.fromkeys(headline.work for headline in headlines):
+        peers = [headline for headline in headlines if headline.work == work]
+        less = "; ".join(f"{peer} {time.median:.2f} ×" for _, peer, time in peers if time.median < 1)
+        more = "; ".join(f"{peer} {time.median:.2f} ×" for _, peer, time in peers if time.median >= 1)
+        yield f"| {work} | {less} | {more} |\n"
 
 
 def _in_order(results: list[Result]) -> list[Result]:

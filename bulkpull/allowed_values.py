@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from bulkpull.redact import printable
-from bulkpull.suggestions import nearest
+from bulkpull.suggestions import did_you_mean
 
 _OWN_WORDS = "Value error, "
 _NUMBERS = {int: "a whole number", float: "a number"}
@@ -57,8 +57,13 @@ def first_refusal(error: ValidationError, fields: dict[str, FieldInfo]) -> Refus
     if not allowed:
         return RefusedValue(name, kind, "it must be text")
     given = printable(str(first["input"]), most=_LONGEST_QUOTE)
-    near = nearest(given, words)
-    return RefusedValue(name, kind, f"it must be {allowed}, not `{given}`", f"did you mean `{near}`?" if near else None)
+    hint = did_you_mean(given, words, quote="`")
+    return RefusedValue(name, kind, f"it must be {allowed}, not `{given}`", hint)
+
+
+def unknown_names(error: ValidationError) -> list[str]:
+    """The given names that no field of the model has."""
+    return [str(entry["loc"][0]) for entry in error.errors(include_url=False) if entry["type"] == "extra_forbidden"]
 
 
 def _allowed(types: list[Any], words: list[str], bounds: dict[str, float]) -> str:

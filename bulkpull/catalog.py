@@ -182,6 +182,15 @@ class Catalog:
                 return dataset
         return None
 
+    def canonical(self, name: str) -> str:
+        """The catalog's name of a dataset; of an unknown one the name as written, without blanks around it."""
+        known = self.find(name)
+        return known.name if known else name.strip()
+
+    def is_same(self, name: str, other: str) -> bool:
+        """Whether two names, in any case and of any edition, are of one dataset."""
+        return self.canonical(name).casefold() == self.canonical(other).casefold()
+
     @property
     def column_names(self) -> frozenset[str]:
         """Every name that some column or metric of some dataset has, had, or is known by."""

@@ -53,7 +53,7 @@ def writable(value: Any) -> Any:
     For what is written last, such as the manifest: writing it must not fail for what it says.
     """
     if isinstance(value, str):
-        return value if _encodes(value) else visible(value, lines=True)
+        return value if value.isascii() or _encodes(value) else visible(value, lines=True)
     if isinstance(value, dict):
         return {writable(key): writable(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

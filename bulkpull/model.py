@@ -10,6 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal, get_args
+
+FileFormat = Literal["csv", "tsv"]
+"""Formats of a report's file (behaviour 94)."""
+FILE_FORMATS: tuple[str, ...] = get_args(FileFormat)
+DEFAULT_FORMAT: FileFormat = "csv"
+CallbackMethod = Literal["GET", "POST"]
+"""How the service calls an address when a report is ready."""
+CALLBACK_METHODS: tuple[str, ...] = get_args(CallbackMethod)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +56,7 @@ class Pull:
 
     Attributes:
         dataset: The canonical name: the catalog's, whatever the user or the service wrote.
-        offered: The dataset as the service lists it.
         columns: What the query selects, in its order: columns, then metrics.
-        query_text: The query.
         window: Days beyond what TIMESPAN can say; `None` for the query's own span.
         timespan: The TIMESPAN in the query text; `None` where the dataset has none.
         wider_timespan: A wider one that the dataset offers, to be told in the summary.

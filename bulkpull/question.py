@@ -14,7 +14,7 @@ from typing import Any
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import QueryError
-from bulkpull.model import Pull, Window
+from bulkpull.model import DEFAULT_FORMAT, Pull, Window
 from bulkpull.query import Condition, Ordering, Statement, odd_names, parse
 
 EVERY = "*"
@@ -47,7 +47,7 @@ class Question:
     order: tuple[tuple[str, ...], ...] = ()
     limit: int | None = None
     distinct: bool = False
-    format: str = "csv"
+    format: str = DEFAULT_FORMAT
     span: str | None = None
     window: tuple[str, str] | None = None
 
@@ -55,11 +55,6 @@ class Question:
     def sha256(self) -> str:
         """One hash over all of it, 64 hexadecimal digits."""
         return _sha256(self)
-
-    @property
-    def window_as_dict(self) -> dict[str, str] | None:
-        """The window as the manifest tells it."""
-        return {"start": self.window[0], "end": self.window[1]} if self.window else None
 
     def as_dict(self) -> dict[str, Any]:
         """The question as JSON values."""

@@ -25,6 +25,8 @@ def forms_of(name: str) -> tuple[str, ...]:
 _FAMILIES = tuple(
     (*forms_of(name), *(["client_certificate_file"] if name == "client_secret" else [])) for name in SECRETS
 )
+FAMILIES = {family[0]: family for family in _FAMILIES}
+"""By secret, all settings that can stand for it."""
 FORMS = tuple(dict.fromkeys(form for family in _FAMILIES for form in family))
 """All settings that give a secret in some form."""
 

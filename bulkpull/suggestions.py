@@ -1,4 +1,4 @@
-"""Suggests the name that was probably meant: one rule for queries, settings, datasets and the simulator's faults."""
+"""Suggests the name that was probably meant, and says so: one rule and one question for every name a user writes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,12 @@ def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | No
     return found[0] if found else None
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """The nearest name as a question; `None` when none is near."""
-    near = nearest(word, known)
-    return f"did you mean {near}?" if near else None
+def did_you_mean(word: str, known: Iterable[str], *, quote: str = "", cutoff: float = 0.6) -> str | None:
+    """The nearest name as a question, in the quotes that are given; `None` when none is near."""
+    near = nearest(word, known, cutoff=cutoff)
+    return suggest(f"{quote}{near}{quote}") if near else None
+
+
+def suggest(names: str) -> str:
+    """The question about a name, or several in one phrase, that may have been meant."""
+    return f"did you mean {names}?"

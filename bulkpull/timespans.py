@@ -16,6 +16,8 @@ from bulkpull.suggestions import did_you_mean
 WIDEST = "widest"
 """Asks for the longest span that a dataset offers."""
 LIFETIME = "LIFETIME"
+SERVICE_SPAN = "LAST_6_MONTHS"
+"""What the service takes where a query names no span (behaviour 61)."""
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _LAST = re.compile(r"LAST_(?:([0-9]{1,5})_)?(DAY|WEEK|MONTH|QUARTER|YEAR)S?")

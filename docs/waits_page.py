@@ -18,7 +18,7 @@ from bulkpull.pipeline import run, run_cleanup
 from bulkpull.pipeline.steps import convert, converter_process, download, submit
 from bulkpull.platforms import windows
 from bulkpull.transfer import signed_link, stream_to_file, transfer
-from bulkpull.transport import messages, rate_limit, retry
+from bulkpull.transport import http_messages, rate_limit, retry
 
 PAGE = Path(__file__).with_name("waits.md")
 HEAD = """\
@@ -54,7 +54,7 @@ class Wait:
     then: str
 
 
-_CALL, _TRANSFER, _POLICY = messages.Timeouts(), messages.TRANSFER_TIMEOUTS, retry.RetryPolicy()
+_CALL, _TRANSFER, _POLICY = http_messages.Timeouts(), http_messages.TRANSFER_TIMEOUTS, retry.RetryPolicy()
 _LOST = "the answer is lost: tried again, `request_attempts` in all"
 WAITS = (
     Wait(

@@ -13,8 +13,8 @@ from benchmarks.budgets import judge_all, load_budgets
 from benchmarks.chart import chart
 from benchmarks.compare import changes
 from benchmarks.environment import code_digest
-from benchmarks.page import is_outdated, write_page
-from benchmarks.result import OURS, Case, Contender, Machine, Provenance, Result, Run, ratio
+from benchmarks.page import _front_page_table, _Headline, is_outdated, write_page
+from benchmarks.result import OURS, Case, Contender, Machine, Provenance, Ratio, Result, Run, ratio
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.scenarios.common import ContenderFailed, Entry, Options, take_turns
 from benchmarks.tables import differences
@@ -180,7 +180,9 @@ def test_the_page_shows_beside_a_case_what_it_was_measured_with(
     monkeypatch.setattr("benchmarks.page._PAGE", tmp_path / "README.md")
     monkeypatch.setattr("benchmarks.page.load_results", lambda: [Result.load(tmp_path / "results/download-small.json")])
     monkeypatch.setattr("benchmarks.page._COMPARISON", tmp_path / "comparison.md")
+    monkeypatch.setattr("benchmarks.page._FRONT_PAGE", tmp_path / "front.md")
     (tmp_path / "comparison.md").write_text("")
+    (tmp_path / "front.md").write_text("")
     result([1], [1]).save()
     limited = result([2], [2]).cases[0].model_copy(update={"name": "limited"})
     now = {"code": code_digest(), "commit": "1", "cases": [limited]}
@@ -192,3 +194,12 @@ def test_the_page_shows_beside_a_case_what_it_was_measured_with(
     assert "measured at commit" not in before.partition("## Download")[2]
     assert "measured at commit 0" in of_one.partition("**limited**")[0]
     assert "measured at commit" not in of_one.partition("**limited**")[2]
+
+
+def test_the_front_page_names_who_is_quicker_and_who_is_slower() -> None:
+    headlines = [
+        _Headline("a download", "one", Ratio(median=0.73, low=0.5, high=0.8)),
+        _Headline("a download", "other", Ratio(median=1.23, low=1.0, high=1.3)),
+    ]
+
+    assert list(_front_page_table(headlines))[-1] == "| a download | one 0.73 × | other 1.23 × |\n"

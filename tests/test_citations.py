@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from source_code import ROOT, marks, sources, text_of
 
-ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 
 
@@ -22,17 +19,6 @@ FAULTS = {int(number) for number in re.findall(r"^\| (\d+) \|", _page("fault-mat
 CASES = set(re.findall(r"(?<![\w(])\**([CNWLMO]\d+)(?=\.?\**(?: · |\*\*))", _page("cases.md")))
 KNOWN: dict[str, set[int]] = {"behaviour": BEHAVIOURS, "fault": FAULTS}
 _CITED = re.compile(r"\b(behaviour|fault)s?\s+(\d+(?:(?:, (?:and )?| and | or )\d+)*)")
-SOURCES = sorted(
-    file for folder in ("bulkpull", "tests", "docs", "benchmarks") for file in (ROOT / folder).rglob("*.py")
-)
-
-
-def marks(name: str) -> Iterator[tuple[Path, object]]:
-    """The arguments of every mark of that name, with the test file."""
-    for file in (ROOT / "tests").rglob("test_*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name:
-                yield from ((file, argument.value) for argument in node.args if isinstance(argument, ast.Constant))
 
 
 def test_the_pages_number_without_a_gap() -> None:
@@ -46,8 +32,8 @@ def test_the_pages_number_without_a_gap() -> None:
 def test_every_number_in_prose_stands_on_its_page(kind: str) -> None:
     unknown = [
         (str(file.relative_to(ROOT)), number)
-        for file in SOURCES
-        for found in _CITED.finditer(file.read_text(encoding="utf-8"))
+        for file in sources("bulkpull", "tests", "docs", "benchmarks")
+        for found in _CITED.finditer(text_of(file))
         if found[1] == kind
         for number in map(int, re.findall(r"\d+", found[2]))
         if number not in KNOWN[kind]

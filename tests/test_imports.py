@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
 import pytest
+from source_code import imports, nodes, sources, text_of
 
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
-    "_version", "allowed_values", "catalog", "child_process", "clock", "config", "custom_query",
+    "_version", "allowed_values", "arguments", "catalog", "child_process", "clock", "config", "custom_query",
     "window_bounds", "errors", "event_types", "events", "foreign_text", "formatting", "account", "metric_selection",
     "model",
     "platforms", "python_wording", "query", "question", "redact", "secret_sources", "suggestions", "timespans",
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "pipeline": FILES_AND_NET | {"auth", "insights", "transfer", "observability", "pipeline"},
     "checks": GROUND | {"transport", "output", "auth", "insights", "checks"},
     "api_runs": GROUND | {"output", "auth", "insights", "pipeline"},
-    "read_output": GROUND | {"output"},
+    "read_output": GROUND | {"output", "pipeline"},  # of the pipeline only how names are checked
     "sql": GROUND | {"output", "read_output"},
     "api": GROUND | {"auth", "output", "insights", "pipeline"},  # for types only: it loads the three above when called
     "sync": {"api"},
@@ -59,41 +60,37 @@ PURE = (
 NO_INPUT_OR_OUTPUT = {"aiohttp", "socket", "os", "sqlite3", "transport"}
 
 
-def imported_names(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-
-
 def part_of(file: Path) -> str:
     first = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
     return "ground" if first in GROUND else first
 
 
-FILES = [file for file in sorted(PACKAGE.rglob("*.py")) if part_of(file) in MAY_IMPORT]
+def parts_imported(file: Path) -> set[str]:
+    return {name.split(".")[1] for name in imports(file) if name.startswith("bulkpull.")}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_a_part_imports_only_what_stands_below_it(file: Path) -> None:
-    ours = {name.split(".")[1] for name in imported_names(file) if name.startswith("bulkpull.")}
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_a_part_imports_only_what_stands_below_it(part: str) -> None:
+    files = [file for file in sources("bulkpull") if part_of(file) == part]
+    beyond = {file.relative_to(PACKAGE).as_posix(): parts_imported(file) - MAY_IMPORT[part] for file in files}
 
-    assert ours <= MAY_IMPORT[part_of(file)]
+    assert files
+    assert {name: parts for name, parts in beyond.items() if parts} == {}
 
 
 @pytest.mark.parametrize("name", PURE)
 def test_pure_modules_cannot_reach_the_world(name: str) -> None:
-    imported = {other for other in imported_names(PACKAGE / name) if other != "bulkpull.transport.json_fields"}
+    imported = {other for other in imports(PACKAGE / name) if other != "bulkpull.transport.json_fields"}
     reached = {part for other in imported for part in other.split(".")[:2]}
 
     assert not reached & NO_INPUT_OR_OUTPUT
 
 
-@pytest.mark.parametrize("file", [f for f in sorted(PACKAGE.rglob("*.py")) if "simulator" not in f.parts])
-def test_only_one_module_knows_the_http_library(file: Path) -> None:
-    if "aiohttp" in set(imported_names(file)):
-        assert file.relative_to(PACKAGE).as_posix() == "transport/http.py"
+def test_only_http_and_its_errors_know_the_http_library() -> None:
+    files = [file for file in sources("bulkpull") if "simulator" not in file.parts]
+    knowing = [PACKAGE / "transport" / "http.py", PACKAGE / "transport" / "http_errors.py"]
+
+    assert [file for file in files if "aiohttp" in imports(file)] == knowing
 
 
 LAYOUT = PACKAGE / "output" / "layout.py"
@@ -108,29 +105,29 @@ OF_THE_OUTPUT = {
     "writer.json",
 }
 """Names in the output folder, none of which is an ordinary word of the program."""
+PARTS = {"datasets", "raw", "runs", "staging", "retired", "manifest.json", "report.html", "account.json"}
+"""Names in the output folder that are ordinary words, unless they are joined to a path."""
 
 
 def path_literals(file: Path) -> set[str]:
     """The names of the output folder that a module spells in a string of code; docstrings and messages are no paths."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    written = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    joined = {
-        side.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
-        for side in (node.left, node.right)
-        if isinstance(side, ast.Constant) and isinstance(side.value, str)
-    }
-    parts = {"datasets", "raw", "runs", "staging", "retired", "manifest.json", "report.html", "account.json"}
-    return (written & OF_THE_OUTPUT) | (joined & parts)
+    written, joined = set[str](), set[str]()
+    for node in nodes(file, holding="|".join(map(re.escape, sorted(OF_THE_OUTPUT | PARTS)))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            written.add(node.value)
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            sides = [side.value for side in (node.left, node.right) if isinstance(side, ast.Constant)]
+            joined |= {side for side in sides if isinstance(side, str)}
+    return (written & OF_THE_OUTPUT) | (joined & PARTS)
 
 
-OURS = [file for file in sorted(PACKAGE.rglob("*.py")) if "simulator" not in file.parts and file != LAYOUT]
+OURS = [file for file in sources("bulkpull") if "simulator" not in file.parts and file != LAYOUT]
 
 
-@pytest.mark.parametrize("file", OURS, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_only_the_layout_spells_a_path_of_the_output(file: Path) -> None:
-    assert path_literals(file) == set()
+def test_only_the_layout_spells_a_path_of_the_output() -> None:
+    spelled = {file.relative_to(PACKAGE).as_posix(): path_literals(file) for file in OURS}
+
+    assert {name: literals for name, literals in spelled.items() if literals} == {}
 
 
 def test_the_layout_is_where_these_paths_are_spelled() -> None:
@@ -138,22 +135,15 @@ def test_the_layout_is_where_these_paths_are_spelled() -> None:
 
 
 WORKS_ON_PATHS = {
-    "checks/output_folder.py": "the folder itself is what is checked",
-    "cli/notify.py": "a made-up manifest in a temporary folder",
-    "cli/run_bundle.py": "the run's log",
-    "cli/runs.py": "the run's log",
-    "observability/recorder.py": "the run's log and page, for messages",
+    "checks/output_folder.py": "it checks the folder itself: rights, links, disk space, lock and ledger",
     "observability/run_log.py": "the run's log, which is appended to",
-    "output/lock.py": "the private folder",
-    "output/run_history.py": "the ledger",
-    "output/store.py": "it is the door",
-    "output/workspace.py": "staging",
-    "pipeline/context.py": "the private folder",
-    "pipeline/earlier_work.py": "staging",
-    "pipeline/plan_estimate.py": "the ledger",
-    "pipeline/run.py": "the ledger",
-    "pipeline/run_cleanup.py": "staging",
-    "pipeline/run_plan.py": "the ledger",
+    "output/lock.py": "unfinished files of a killed run, which have no names of the store",
+    "output/run_history.py": "the ledger, a database that needs a local file",
+    "output/store.py": "it is what every other module goes through",
+    "output/workspace.py": "staging: files that grow until they are published",
+    "pipeline/plan_estimate.py": "the ledger: how long datasets usually take",
+    "pipeline/run.py": "the ledger, opened for the run",
+    "pipeline/run_plan.py": "the ledger, read for a plan",
 }
 """What makes a path of the output, and of which part of it; everything else has the store's names."""
 
@@ -162,8 +152,14 @@ def test_what_readers_see_of_the_output_is_reached_by_the_store_alone() -> None:
     makers = {
         file.relative_to(PACKAGE).as_posix()
         for file in OURS
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in nodes(file, holding=r"\bLayout\b")
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Layout"
     }
 
     assert makers == set(WORKS_ON_PATHS)
+
+
+def test_no_other_module_knows_what_kind_of_place_an_output_is() -> None:
+    knowing = {file.relative_to(PACKAGE).as_posix() for file in OURS if "LocalStore" in text_of(file)}
+
+    assert knowing == {"output/store.py"}

@@ -6,14 +6,10 @@ What does not concern the export is listed here with its reason, so that a gap i
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
 import pytest
+from source_code import marks
 
 from bulkpull.simulator.fault_matrix import FAULT_TABLE
-
-TESTS = Path(__file__).parent
 
 BEHAVIOURS = range(1, 202)
 NOT_OURS = {
@@ -54,22 +50,12 @@ CASES_NOT_YET: dict[str, str] = {}
 
 def cases() -> set[str]:
     """The cases that tests carry in their marks."""
-    return {value for value in marked("case") if isinstance(value, str)}
+    return {value for _, value in marks("case") if isinstance(value, str)}
 
 
 def numbers(mark: str) -> set[int]:
     """The numbers that tests carry in marks of that name."""
-    return {value for value in marked(mark) if isinstance(value, int)}
-
-
-def marked(mark: str) -> set[object]:
-    """What tests carry in marks of that name."""
-    found: set[object] = set()
-    for file in TESTS.rglob("test_*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == mark:
-                found |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
-    return found
+    return {value for _, value in marks(mark) if isinstance(value, int)}
 
 
 def test_every_behaviour_is_held_by_a_test_or_is_not_ours() -> None:

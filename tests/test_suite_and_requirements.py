@@ -5,14 +5,12 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
 import hypothesis
 import pytest
 from packaging.requirements import Requirement
+from source_code import ROOT, files_of_tests, nodes, sources
 
-ROOT = Path(__file__).parent.parent
-TESTS = Path(__file__).parent
 # Versions with known faults: oversized lines in aiohttp's parser, and advisories of the two others.
 FAULTY = {"aiohttp": "3.14.0", "cryptography": "44.0.0", "pyjwt": "2.10.0"}
 _CLOCKS = {"time", "monotonic", "perf_counter", "process_time"}
@@ -40,8 +38,8 @@ def test_no_lock_falls_back_to_a_soft_one() -> None:
     """A soft lock outlives the process that held it."""
     locks = [
         node
-        for file in (ROOT / "bulkpull").rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for file in sources("bulkpull")
+        for node in nodes(file, holding="FileLock")
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "FileLock"
     ]
 
@@ -56,8 +54,8 @@ def test_no_lock_falls_back_to_a_soft_one() -> None:
 def test_no_test_asserts_how_long_something_took() -> None:
     """A machine may be busy: limits only catch hangs, and times are virtual."""
     found = []
-    for file in TESTS.rglob("test_*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for file in files_of_tests():
+        for node in nodes(file, holding=rf"\btime\s*\.\s*({'|'.join(sorted(_CLOCKS))})\b"):
             if isinstance(node, ast.Assert):
                 called = [item.func for item in ast.walk(node) if isinstance(item, ast.Call)]
                 found += [
@@ -82,8 +80,8 @@ _LIMITED = {"run", "wait", "communicate", "wait_for", "fail_after", "get", "join
 def test_a_limit_in_a_test_only_catches_hangs() -> None:
     """Where a test is about a limit, the limit is the program's, and time is virtual."""
     found = []
-    for file in TESTS.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for file in sources("tests"):
+        for node in nodes(file, holding=r"\b(fail_after|timeout|delay)\b"):
             if not isinstance(node, ast.Call):
                 continue
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))

@@ -34,7 +34,7 @@ IMPORTS = (
     "bulkpull.cli.run_display",
     "bulkpull.cli.summary",
     "bulkpull.cli.status",
-    "bulkpull.conversion.convert",
+    "bulkpull.conversion.convert_file",
     "bulkpull.conversion.worker",
     "bulkpull.conversion.write_table",
     "bulkpull.pipeline.run",

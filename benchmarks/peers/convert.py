@@ -4,10 +4,10 @@ CSV in gzip to Parquet, as the documentation of each library does it.
 Prints the number of rows and the seconds that it took as JSON. The start of Python and of the library is
 not counted.
 
-    python convert.py duckdb|duckdb-ignoring-errors|polars|pyarrow SOURCE FOLDER [--wide] [--at-once N]
+    python convert.py WAY SOURCE FOLDER [--wide] [--at-once N]
 
-A folder as SOURCE stands for all files below it, one after another. With `--at-once` so many processes convert the
-same file side by side, each into a folder of its own.
+WAY is one of `WAYS`. A folder as SOURCE stands for all files below it, one after another. With `--at-once` so many
+processes convert the same file side by side, each into a folder of its own.
 """
 
 # Each way imports its library itself: a measurement pays for its own one only, and that before the clock starts.
@@ -45,13 +45,24 @@ def by_duckdb(*, is_wide: bool, options: str = "") -> Convert:
     return convert
 
 
-def by_polars(*, is_wide: bool) -> Convert:
+def by_polars(*, is_wide: bool, has_types: bool = False) -> Convert:
     import polars as pl
 
     rows = _GROUP_ROWS_WIDE if is_wide else _GROUP_ROWS
+    types: dict[str, pl.DataType | type[pl.DataType]] = {
+        **dict.fromkeys(("PGAMpnId", "CustomerTpid"), pl.String),
+        **dict.fromkeys(("SubscriptionStartDate", "SubscriptionEndDate", "Month"), pl.Date),
+        "FirstUseDate": pl.Datetime("us"),
+        **dict.fromkeys(("UsageUnits", "MonthlySubscriptionLevelACR"), pl.Decimal(38, 6)),
+    }
+
+    def scan(source: Path) -> pl.LazyFrame:
+        if not has_types:
+            return pl.scan_csv(source)
+        return pl.scan_csv(source, infer_schema=False) if is_wide else pl.scan_csv(source, schema_overrides=types)
 
     def convert(source: Path, folder: Path) -> int:
-        pl.scan_csv(source).sink_parquet(
+        scan(source).sink_parquet(
             folder / "out.parquet",
             compression="zstd",
             compression_level=_LEVEL,
@@ -89,6 +100,7 @@ WAYS: dict[str, Callable[..., Convert]] = {
     "duckdb": by_duckdb,
     "duckdb-ignoring-errors": partial(by_duckdb, options=", ignore_errors = true"),
     "polars": by_polars,
+    "polars-same-types": partial(by_polars, has_types=True),
     "pyarrow": by_pyarrow,
 }
 

@@ -34,6 +34,7 @@ _PEERS = {
     "duckdb": "COPY (SELECT * FROM read_csv(…)) TO … (FORMAT parquet, COMPRESSION zstd), as its documentation says",
     "duckdb-ignoring-errors": "the same with `ignore_errors = true`",
     "polars": "scan_csv(…).sink_parquet(…), bare, streaming, zstd and row groups as ours",
+    "polars-same-types": "the same, told the types that ours finds: dates, decimals, identifiers as text",
     "pyarrow": "csv.open_csv in batches of 8 MiB into a ParquetWriter with zstd",
 }
 _AT_ONCE = (1, 2, 4, 8)

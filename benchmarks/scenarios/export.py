@@ -141,6 +141,7 @@ def _waiting(name: str, longest_s: float, *, options: Options) -> Case:
         contenders = take_turns([Entry(OURS, work, how="`bulkpull export`, which knows the durations of earlier runs")],
                                 options=Options(options.size, None, rounds), case=name)  # fmt: skip
     shutil.rmtree(target)
+    facts["MB of the parent process, median"] = round(max(cost.own_median_bytes for cost in costs) / 1e6, 1)
     facts["peak MB of the parent process"] = round(max(cost.own_peak_bytes for cost in costs) / 1e6, 1)
     return Case(name=name, title=f"twenty datasets, the slowest report takes {latency_s[slowest]:.1f} s",
                 contenders=contenders, lower_bound_s=bound_s(), facts=facts,

@@ -17,16 +17,16 @@ from urllib.parse import urlencode, urlsplit
 
 from anyio import from_thread, to_thread
 
+from bulkpull.auth.grants import DEVICE_CODE
 from bulkpull.auth.token_errors import aadsts_code, judge_token_reply, token_error
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, ServiceTrouble, SettingsError, TransferError
 from bulkpull.redact import printable, register_secret
 from bulkpull.transport.http import Http, Reply, Request
+from bulkpull.transport.http_messages import request_id_in
 from bulkpull.transport.json_fields import json_object
-from bulkpull.transport.messages import request_id_in
 
-GRANT = "device_code"
 _TOKEN_PATH = re.compile(r"/oauth2(?:/v2\.0)?/token/?\Z")
 _PENDING = frozenset({"authorization_pending", "slow_down"})
 # What a person did not do, or does not want; these have no AADSTS code that is documented for this purpose.
@@ -71,7 +71,7 @@ async def sign_in_by_device_code(
     scope = f"{settings.resource.rstrip('/')}/user_impersonation"
     flow: dict[str, Any] = await to_thread.run_sync(partial(application.initiate_device_flow, scopes=[scope]))
     if "user_code" not in flow:
-        raise token_error(flow, code=aadsts_code(flow), grant=GRANT)
+        raise token_error(flow, code=aadsts_code(flow), grant=DEVICE_CODE)
     register_secret(str(flow["device_code"]))
     lives_s = float(flow["expires_in"])
     show(DeviceCode(printable(str(flow["verification_uri"])), printable(str(flow["user_code"])), lives_s))
@@ -100,7 +100,7 @@ def _read(result: Mapping[str, Any]) -> SignedIn:
     if error in _ENDINGS:
         raise _unfinished(error)
     if error:
-        raise token_error(result, code=aadsts_code(result), grant=GRANT)
+        raise token_error(result, code=aadsts_code(result), grant=DEVICE_CODE)
     refresh_token = result.get("refresh_token")
     for name in ("access_token", "refresh_token", "id_token"):
         register_secret(str(result.get(name) or ""))
@@ -190,7 +190,7 @@ class _Carrier:
         reply: Reply = from_thread.run(self._http.send, request)
         text = reply.body.decode("utf-8", "replace")
         if method == "GET":  # what the directory says of itself; MSAL has no words of use for a refusal
-            judge_token_reply(reply.status, reply.body, grant=GRANT, retry_after_s=None, headers=reply.headers)
+            judge_token_reply(reply.status, reply.body, grant=DEVICE_CODE, retry_after_s=None, headers=reply.headers)
             return _Answer(reply, self.as_msal_likes_it(text))
         # Raised before MSAL sees it, which would keep the answer and give it again for a while.
         busy = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status == HTTPStatus.TOO_MANY_REQUESTS

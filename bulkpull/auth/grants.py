@@ -1,15 +1,16 @@
 """
-OAuth grants: the form of a token request, and the lifetime of a token. Pure.
+OAuth grants: the form of a token request, the words for a refusal, and the lifetime of a token. Pure.
 
 The forms follow Microsoft's walkthrough, without the blanks that it prints before every value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bulkpull.config.settings import NEEDED_SETTINGS
 from bulkpull.errors import SettingsError
 
 # Without a believable `expires_in` a token counts as this short-lived: often enough renewed, and no hot loop.
@@ -19,11 +20,22 @@ MARGIN_S = 300.0
 
 
 class Grant(StrEnum):
-    """How a token is asked for."""
+    """The ways to sign in, as the setting `grant` names them, that ask the token endpoint."""
 
     PASSWORD = "password"  # noqa: S105 -- the grant's name
     REFRESH_TOKEN = "refresh_token"  # noqa: S105 -- the grant's name
     CLIENT_CREDENTIALS = "client_credentials"
+
+
+DEVICE_CODE = "device_code"
+"""The grant of `bulkpull auth login`; no setting names it."""
+REFUSED: Mapping[str, str] = {
+    Grant.PASSWORD: "the sign-in with user name and password is refused",
+    Grant.REFRESH_TOKEN: "the sign-in with `refresh_token` is refused",
+    Grant.CLIENT_CREDENTIALS: "the sign-in as the application itself is refused",
+    DEVICE_CODE: "the sign-in with a code in a browser is refused",
+}
+"""What an error says first, by grant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +57,6 @@ class Credentials:
 
 
 _OWN = ("client_id", "client_secret", "username", "password", "refresh_token")
-_NEEDED = {
-    Grant.PASSWORD: ("client_id", "username", "password"),
-    Grant.REFRESH_TOKEN: ("client_id", "refresh_token"),
-    Grant.CLIENT_CREDENTIALS: ("client_id", "client_secret"),
-}
 # RFC 7523; Entra takes it wherever it takes a secret, in both versions.
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -64,8 +71,9 @@ def token_form(grant: Grant, *, credentials: Credentials, resource: str, token_u
         SettingsError: A value that the grant needs is missing.
     """
     own = {name: (getattr(credentials, name) or "").strip() for name in _OWN}
-    missing = [name for name in _NEEDED[grant] if not own[name]]
-    if credentials.sign is not None and "client_secret" in missing:
+    missing = [name for name in NEEDED_SETTINGS[grant.value] if name in own and not own[name]]
+    # A certificate stands in for it, and a public client has none (AADSTS700025).
+    if "client_secret" in missing and (credentials.sign is not None or grant is not Grant.CLIENT_CREDENTIALS):
         missing.remove("client_secret")
     if missing:
         raise SettingsError(f"the grant {grant} needs {' and '.join(f'`{name}`' for name in missing)}")

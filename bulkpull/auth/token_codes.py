@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bulkpull.transport.messages import AnswerKind
+from bulkpull.transport.http_messages import AnswerKind
 
 _SECURE_MODEL = (
     "sign in once with MFA, by `bulkpull auth login` or with a refresh token of yours "

@@ -24,8 +24,8 @@ from bulkpull.event_types import TokenRenewed, TokenUnusable
 from bulkpull.events import Events
 from bulkpull.redact import register_secret
 from bulkpull.transport.http import Http, Reply, Request
+from bulkpull.transport.http_messages import UNKNOWN_TRIES, request_id_in
 from bulkpull.transport.json_fields import json_object
-from bulkpull.transport.messages import UNKNOWN_TRIES, request_id_in
 from bulkpull.transport.rate_limit import parse_retry_after
 from bulkpull.transport.retry import Retrier
 from bulkpull.url_safety import check_address, origin

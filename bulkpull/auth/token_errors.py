@@ -12,21 +12,16 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 
+from bulkpull.auth.grants import REFUSED
 from bulkpull.auth.token_codes import SIGN_IN_AGAIN, TOKEN_CODES, UNKNOWN_STEP, find_token_code
 from bulkpull.errors import AuthError, ServiceTrouble, Throttled, UnexpectedReply
 from bulkpull.redact import printable
+from bulkpull.transport.http_messages import AnswerKind, request_id_in
 from bulkpull.transport.json_fields import json_object, shown, text
-from bulkpull.transport.messages import AnswerKind, request_id_in
 from bulkpull.transport.proxy_errors import proxy_refusal
 
 # Ids that Microsoft's support asks for; nothing else is quoted as one.
 _ID = re.compile(r"[0-9A-Za-z-]{8,64}")
-_REFUSED: Mapping[str, str] = {
-    "password": "the sign-in with user name and password is refused",
-    "refresh_token": "the sign-in with `refresh_token` is refused",
-    "client_credentials": "the sign-in as the application itself is refused",
-    "device_code": "the sign-in with a code in a browser is refused",
-}
 
 
 class UnknownRefusal(UnexpectedReply):
@@ -112,7 +107,7 @@ def token_error(
         is_stored: As for `judge_token_reply`: another sign-in helps, and a client secret does not.
     """
     label, ids = _label(raw, code=code), _ids_of(raw) or request_id_in(headers)
-    what = "the stored sign-in is refused" if is_stored else _REFUSED[grant]
+    what = "the stored sign-in is refused" if is_stored else REFUSED[grant]
     known = find_token_code(code, _error_word(raw))
     if known is not None and known.kind is AnswerKind.FINAL:
         is_replaced = is_stored and any(word in known.step for word in ("`client_secret`", "`bulkpull auth login`"))

@@ -8,6 +8,7 @@ is imported within functions, so that `--help` stays quick.
 from __future__ import annotations
 
 import gc
+import os
 import re
 import sys
 from collections import UserDict
@@ -20,7 +21,7 @@ from typer.core import TyperGroup
 
 from bulkpull import platforms
 from bulkpull._version import __version__
-from bulkpull.cli.errors import INTERRUPTED, USAGE, Ending, print_ending, report_errors, write_error
+from bulkpull.cli.error_output import INTERRUPTED, USAGE, Ending, print_ending, report_errors, write_error
 from bulkpull.cli.options import CommonOptions, examples
 from bulkpull.cli.stdio import count_json_objects, make_stdio_safe
 from bulkpull.errors import BulkpullError, SettingsError
@@ -57,7 +58,8 @@ _MODULES = {"nightly": "export"}
 """Commands that stand in the module of another one."""
 
 _FEWEST_FILES, _ENOUGH_FILES = 32, 256
-_OBJECTS_UNTIL_COLLECTED = 50_000
+# More than a night without news makes.
+_OBJECTS_UNTIL_COLLECTED = 150_000
 # What the option parser puts before some of its reasons.
 _PREFIX = "Value error, "
 _DATE_FORMAT = ("does not match the formats '%Y-%m-%d'.", "is not a date such as 2026-01-31")
@@ -141,6 +143,8 @@ def main() -> None:
     """The program."""
     # Loading modules makes many objects and no garbage: looking for some is a tenth of a short command's time.
     gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
+    # Looking for plugins of pydantic reads the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     make_stdio_safe()
     # Tokens and passwords are in this process's memory, and others may read a core file, or it is sent somewhere.
     platforms.current().forbid_core_dumps()
@@ -168,7 +172,9 @@ def _print_usage_error(misuse: typer.TyperException) -> Ending:
         typer.echo(misuse.format_message(), err=True)
         return Ending("no command was given", USAGE, fix=f"see `{path} --help`")
     near = getattr(misuse, "possibilities", None)
-    hint = f"did you mean {' or '.join(sorted(near))}? " if near else ""
+    from bulkpull.suggestions import suggest  # slow to load
+
+    hint = f"{suggest(' or '.join(sorted(near)))} " if near else ""
     what = misuse.message if near else misuse.format_message().replace(_PREFIX, "").replace(*_DATE_FORMAT)
     ending = Ending(visible(what), USAGE, fix=f"{hint}see `{path} --help`")
     write_error(CommonOptions(), ending.what, fix=ending.fix)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from bulkpull._version import __version__
 from bulkpull.cli import options
-from bulkpull.cli.checks import CheckList
+from bulkpull.cli.check_list import CheckList
 from bulkpull.cli.command import LOCAL, command, new_app
 from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import print_message
-from bulkpull.cli.errors import INTERRUPTED, write_error
+from bulkpull.cli.error_output import INTERRUPTED, write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import SystemClock, iso_utc
@@ -47,7 +47,7 @@ def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
     import anyio  # slow to load, as all of these
 
     from bulkpull.checks.credentials import check_credentials, check_proxy
-    from bulkpull.checks.service import check_service
+    from bulkpull.checks.service_access import check_service
     from bulkpull.config.settings import DEFAULT_FILE, Settings, origins
 
     checks = CheckList(as_json=common.as_json, config=common.config)

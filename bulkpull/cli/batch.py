@@ -11,7 +11,7 @@ import typer
 
 from bulkpull.cli.console import print_note
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service import NotThere, call_service
+from bulkpull.cli.service_call import NotThere, call_service
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.errors import AuthError, BulkpullError, NotConnected, NotDone, NotFound, SettingsError
 from bulkpull.formatting import join_some
@@ -35,7 +35,6 @@ class Kind:
     Queries or reports.
 
     Attributes:
-        one, many: What they are called.
         id_key: The key of the id in their JSON values.
         delete: The call; it raises `NotFound` where there is nothing of that id.
     """

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 import typer
 from typer.core import TyperCommand
 
-from bulkpull.cli.errors import report_errors
+from bulkpull.cli.error_output import report_errors
 from bulkpull.cli.options import CommonOptions, examples
 
 C = TypeVar("C", bound=Callable[..., int | None])

@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull.cli.errors import wrapped, write_json_line
+from bulkpull.cli.error_output import wrapped, write_json_line
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data
 from bulkpull.foreign_text import visible

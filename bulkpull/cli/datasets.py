@@ -14,7 +14,7 @@ from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.console import LONGEST_QUERY, new_table, print_grid, print_message, print_table
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.queries import with_drift
-from bulkpull.cli.service import NotOffered, call_service
+from bulkpull.cli.service_call import NotOffered, call_service
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.errors import AccessDenied
 from bulkpull.formatting import join_some, plural
@@ -111,8 +111,7 @@ def describe(
 
 
 def _canonical(name: str, *, catalog: Catalog) -> str:
-    known = catalog.find(name)
-    return (known.name if known else name).casefold()
+    return catalog.canonical(name).casefold()
 
 
 def _describe(
@@ -130,7 +129,7 @@ def _describe(
             }
         )
     return {
-        "dataset": known.name if known else offered.name,
+        "dataset": catalog.canonical(offered.name),
         "title": known.title if known else None,
         "of_the_twenty": bool(known and not known.extra),
         "offered_as": offered.name,
@@ -164,8 +163,7 @@ def _describe_metrics(
 
 
 def _pick(name: str, offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> dict[str, Any]:
-    known = catalog.find(name)
-    wanted = (known.name if known else name.strip()).casefold()
+    wanted = _canonical(name, catalog=catalog)
     for dataset in offer:
         if wanted in (dataset["dataset"].casefold(), dataset["offered_as"].casefold()):
             return dataset
@@ -173,7 +171,7 @@ def _pick(name: str, offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> di
 
     check_names((name,), catalog=catalog)
     raise NotOffered(
-        f"{known.name if known else name}: not offered to this account by the service",
+        f"{catalog.canonical(name)}: not offered to this account by the service",
         fix="`bulkpull datasets` shows what is offered, which depends on the account's programs and role",
     )
 

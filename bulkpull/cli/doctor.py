@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bulkpull.checks.result import CheckResult, fine, unchecked
 from bulkpull.cli import options
-from bulkpull.cli.checks import CheckList, setting_lines
+from bulkpull.cli.check_list import CheckList, setting_lines
 from bulkpull.cli.command import LOCAL, command, new_app
 from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.options import CommonOptions
@@ -42,7 +42,7 @@ def doctor(*, demo: options.Demo = False, output: options.Output = None, common:
 
     from bulkpull.checks.credentials import check_credentials, check_proxy
     from bulkpull.checks.output_folder import check_output_folder
-    from bulkpull.checks.service import check_service
+    from bulkpull.checks.service_access import check_service
     from bulkpull.checks.versions import check_versions
     from bulkpull.config.settings import DEFAULT_FILE
 
@@ -81,7 +81,7 @@ def describe_settings(
     given = {name: value for name, value in given.items() if value is not None}
     came_from: dict[str, str] = dict(origins(config, options=given))
     if demo:
-        plain = Settings.load(config, demo=True, **given)
+        plain = Settings.load_for_command(config, demo=True, **given)
         came_from |= {name: _DEMO for name in came_from if getattr(settings, name) != getattr(plain, name)}
     return [
         {"name": name, "value": _shown(getattr(settings, name)), "origin": came_from[name]}

@@ -15,7 +15,7 @@ from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.json_output import execution_values, format_time
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.reports import find_report
-from bulkpull.cli.service import call_service
+from bulkpull.cli.service_call import call_service
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import RequestRejected
 from bulkpull.model import Execution, ExecutionStatus, Report

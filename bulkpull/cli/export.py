@@ -103,19 +103,19 @@ def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
     """
     Export what is new since the last run, with scheduled reports on the service.
 
-    The first run creates one scheduled report per dataset, and also requests the data at once. Later runs create
-    nothing: they publish executions that are newer than the published data, and skip the other datasets. With --since,
-    one-off reports for those days are requested instead.
+    The first run creates one scheduled report per dataset, and a one-off report where nothing is published yet. Later
+    runs create nothing: they publish executions that are newer than the published data, and skip the other datasets.
+    With --since, one-off reports for those days are created instead.
     """
     return _export(options, nightly=True, common=common)
 
 
 def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> int:
     from bulkpull.account import DEMO
+    from bulkpull.cli.invocation import Invocation
     from bulkpull.cli.run_display import run_with_display  # slow to load, as all of these
-    from bulkpull.cli.summary import Invocation
     from bulkpull.output.owner import check_owner
-    from bulkpull.output.store import LocalStore
+    from bulkpull.output.store import open_store
     from bulkpull.pipeline.run import Run
 
     if options.reset_types and not options.datasets:
@@ -148,7 +148,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
         if options.plan:
             from bulkpull.cli.plan_table import show_plan
 
-            check_owner(LocalStore(settings.output.absolute()), account)
+            check_owner(open_store(settings.output.absolute()), account)
             return show_plan(request, settings=settings, common=common)
         invocation = Invocation(
             output=settings.output,

@@ -24,12 +24,6 @@ _DEFAULT_USE = "standard"
 _MEASURING = "benchmark"
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _TENANT_ID = re.compile(rf"[0-9A-Fa-f]{{8}}(?:-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}}|{_LABEL}(?:\.{_LABEL})+")
-# By grant, the secrets of the environment that sign in; without a grant any of them may.
-_SECRETS = {
-    "refresh_token": ("refresh_token",),
-    "password": ("password",),
-    "client_credentials": ("client_secret", "client_certificate_file"),
-}
 
 
 class Use(StrEnum):
@@ -117,9 +111,9 @@ def _ask(words: str, *, default: str, allowed: tuple[str, ...] = ()) -> str:
 
 
 def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> None:
-    from bulkpull.cli.summary import invocation_path  # slow to load, as the next
-    from bulkpull.config.settings import ENV_PREFIX
-    from bulkpull.secret_sources import FORMS
+    from bulkpull.cli.invocation import invocation_path  # slow to load, as the next
+    from bulkpull.config.settings import ENV_PREFIX, NEEDED_SETTINGS
+    from bulkpull.secret_sources import FAMILIES, FORMS
 
     print_message(f"written: {file}")
     given = {name: os.environ.get(f"{ENV_PREFIX}{name.upper()}") or str(value) for name, value in values.items()}
@@ -137,7 +131,9 @@ def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> 
     if missing:
         print_message(f"set:     {' and '.join(missing)} in {file}")
     grant = str(given.get("grant") or from_environment.get("grant", ""))
-    forms = [form for form in FORMS if form.startswith(_SECRETS.get(grant, ""))]
+    needed = next((settings for known, settings in NEEDED_SETTINGS.items() if known == grant), ())
+    # Without a grant any secret may sign in.
+    forms = FAMILIES[needed[-1]] if needed else FORMS
     secrets_given = [variables[form] for form in forms if form in from_environment]
     if grant == "azure":
         print_message("sign in: as the identity of this machine in Azure (`grant` is azure)")

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from bulkpull.cli.errors import is_coloured
+from bulkpull.cli.error_output import is_coloured
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.event_types import Event, Level, RunStarted
 from bulkpull.observability.log_lines import line_logger, log_event, to_json

@@ -10,6 +10,7 @@ import anyio
 from rich.table import Table
 
 from bulkpull.cli.console import new_table, print_message, print_table
+from bulkpull.cli.json_output import format_time
 from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import print_data, print_json
@@ -18,7 +19,7 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError
 from bulkpull.events import Events
 from bulkpull.foreign_text import visible
-from bulkpull.formatting import join_some
+from bulkpull.formatting import join_some, plural
 from bulkpull.observability.failures import group_by_reason
 from bulkpull.pipeline.nightly.decision import Action, Decision
 from bulkpull.pipeline.plan_estimate import ExportEstimate, estimate_export
@@ -34,14 +35,16 @@ _ACTIONS = {
 }
 """What the plan's JSON calls the decisions; `pull` and `publish` are older than the decisions themselves."""
 _SHOWN = {
-    "pull": ("order", "a new report is created and fetched"),
+    "pull": ("create", "a new one-off report is created and fetched"),
     "collect": ("collect", "reports of an earlier run are fetched, and missing ones created"),
     "publish": ("take", "the newest execution of its scheduled report is fetched"),
     "skip": ("skip", "the published data stay"),
     "unavailable": ("unavailable", "the service does not offer it to this account"),
     "failed": ("failed", "it cannot be exported"),
 }
-"""The word for people, as the manifest has it, and what it means."""
+"""The word for people, and what it means."""
+_SCHEDULES = {"make": "create"}
+"""The words for people for what becomes of a scheduled report, where they differ from those of the JSON."""
 
 
 def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptions) -> int:
@@ -70,7 +73,7 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
         too_many = too_many_reports(rows, most=settings.reports_per_dataset)
         _print_metrics_and_reasons(rows)
         resumed = [f"it resumes run {run_plan.resumes}"] if run_plan.resumes else []
-        for note in (*resumed, *plan.notes, estimate.sentence, *too_many):
+        for note in (*resumed, *plan.notes, estimate.sentence, *schedule_notes(rows), *too_many):
             print_message(f"note:  {note}")
         for row in rows:
             if row["source"] and row["query"]:
@@ -98,7 +101,7 @@ def plan_as_rows(run_plan: RunPlan) -> list[dict[str, Any]]:
             "reports": run_plan.reports.get(pull.dataset, 0),
             "notes": list(pull.notes),
         }
-        | _decision_values(run_plan.decisions[pull.dataset])
+        | _decision_values(run_plan.decisions[pull.dataset], next_due_at=run_plan.next_due_at.get(pull.dataset))
         for pull in run_plan.plan.pulls
     ]
     missing: list[dict[str, Any]] = [
@@ -123,6 +126,20 @@ def plan_as_rows(run_plan: RunPlan) -> list[dict[str, Any]]:
     return pulls + missing
 
 
+def schedule_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How many scheduled reports a nightly run creates and keeps, and when they are executed next (pure)."""
+    notes: list[str] = []
+    for actions, verb, which in ((("make", "replace"), "created", "first"), (("keep",), "kept", "next")):
+        chosen = [row for row in rows if row.get("standing_report") in actions]
+        if chosen:
+            moments = sorted(row["next_due_at"] for row in chosen if row["next_due_at"])
+            span = " to ".join(dict.fromkeys((moments[0], moments[-1]))) if moments else ""
+            whose, are = ("its", "is") if len(chosen) == 1 else ("their", "are")
+            due = f"; {whose} {which} execution is due at {span}" if span else ""
+            notes.append(f"{plural(len(chosen), 'scheduled report')} {are} {verb}{due}")
+    return notes
+
+
 def too_many_reports(rows: Sequence[Mapping[str, Any]], *, most: int) -> list[str]:
     """A note for each dataset whose windows need more reports than allowed (pure)."""
     return [
@@ -132,7 +149,7 @@ def too_many_reports(rows: Sequence[Mapping[str, Any]], *, most: int) -> list[st
     ]
 
 
-def _decision_values(decision: Decision) -> dict[str, Any]:
+def _decision_values(decision: Decision, *, next_due_at: datetime | None) -> dict[str, Any]:
     """What the run would do for a dataset, why, and what a nightly run would do with its scheduled report."""
     schedule, reason = decision.schedule, decision.reason
     if schedule is not None and schedule.replace_reason:
@@ -143,7 +160,7 @@ def _decision_values(decision: Decision) -> dict[str, Any]:
         "reason": reason,
     }
     if schedule is not None:
-        values["standing_report"] = schedule.action
+        values |= {"standing_report": schedule.action, "next_due_at": format_time(next_due_at)}
     if decision.execution is not None:
         values["execution_id"] = decision.execution.execution_id
     return values
@@ -165,7 +182,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         reports = [str(row["reports"] or "")] if has_windows else []
         cells = [row["dataset"], _SHOWN[row["action"]][0], span, *reports, str(row["columns"] or "")]
         if is_nightly:
-            cells.append(row.get("standing_report", ""))
+            scheduled = row.get("standing_report", "")
+            cells.append(_SCHEDULES.get(scheduled, scheduled))
         table.add_row(*cells)
     return table
 

@@ -23,7 +23,7 @@ from bulkpull.cli.command import command, new_app
 from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.console import PIPED_WIDTH, data_console, print_message, print_note, print_table
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service import NotOffered, call_service
+from bulkpull.cli.service_call import NotOffered, call_service
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import SettingsError
 from bulkpull.formatting import plural

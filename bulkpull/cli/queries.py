@@ -17,7 +17,7 @@ from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import new_table, print_grid, print_message, print_note, print_table
 from bulkpull.cli.json_output import has_name, query_values
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service import call_service
+from bulkpull.cli.service_call import call_service
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import AccessDenied, ListUnknown, NotFound, SettingsError
 from bulkpull.formatting import join_some

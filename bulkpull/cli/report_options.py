@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from bulkpull.cli import options
 from bulkpull.errors import SettingsError
+from bulkpull.model import DEFAULT_FORMAT, CallbackMethod, FileFormat
 from bulkpull.redact import printable
 
-FileFormat = Literal["csv", "tsv"]
 Every = Annotated[int | None, typer.Option("--every", help="Interval in hours: 4 to 2160.")]
 Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Up to 256 characters without semicolon.")]
 Description = Annotated[str | None, typer.Option("--description", help='Description; on update, "" removes it.')]
@@ -34,7 +34,7 @@ CallbackUrl = Annotated[
     ),
 ]
 Method = Annotated[
-    Literal["GET", "POST"] | None,
+    CallbackMethod | None,
     typer.Option("--callback-method", case_sensitive=False, help="HTTP method of the callback; default: POST."),
 ]
 
@@ -69,7 +69,7 @@ class ReportSpec:
     times: Annotated[int | None, typer.Option("--times", help="Number of runs; default: unlimited.")] = None
     name: Name = None
     description: Description = None
-    file_format: Annotated[FileFormat, typer.Option("--format", help="Of the file.")] = "csv"
+    file_format: Annotated[FileFormat, typer.Option("--format", help="Of the file.")] = DEFAULT_FORMAT
     callback_url: CallbackUrl = None
     callback_method: Method = None
 

@@ -16,7 +16,7 @@ from bulkpull.cli.console import new_table, print_grid, print_message, print_tab
 from bulkpull.cli.json_output import has_name, report_values
 from bulkpull.cli.options import CommonOptions, read_span
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
-from bulkpull.cli.service import call_service
+from bulkpull.cli.service_call import call_service
 from bulkpull.cli.stdio import print_json
 from bulkpull.model import Report
 from bulkpull.redact import printable

@@ -1,21 +1,24 @@
-"""A run under a live display or a log, and its end for people or as JSON."""
+"""
+A run under a live display or a log, and its end for people or as JSON.
+
+Rich, and what draws with it, is loaded when something is drawn: a quiet night prints nothing but its manifest.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from bulkpull.cli.console import error_console
-from bulkpull.cli.errors import INTERRUPTED, write_json_line
-from bulkpull.cli.live_display import Display
+from bulkpull.cli.error_output import INTERRUPTED, write_json_line
+from bulkpull.cli.invocation import Invocation
 from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.signals import run_interruptibly
 from bulkpull.cli.stdio import print_json
-from bulkpull.cli.summary import Invocation, print_failures, print_interruption, print_summary, write_failures
 from bulkpull.event_types import (
     AllowanceAwaited,
     CallRetried,
@@ -29,9 +32,15 @@ from bulkpull.event_types import (
     QuotaReached,
 )
 from bulkpull.events import Listener
+from bulkpull.observability.failures import failure_groups
 from bulkpull.output.run_history import last_durations
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import open_store
 from bulkpull.pipeline.run import Run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bulkpull.output.manifest import Manifest
 
 # Events that the display or the summary shows.
 _ON_DISPLAY = (
@@ -49,7 +58,7 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
     Raises:
         BulkpullError: Nothing could be done at all.
     """
-    console = error_console()
+    console = cache(_error_console)  # one: what is printed above a live display has to go through its console
     with listeners(common, console, output=invocation.output) as listener:
         run = make(listener)
         try:
@@ -70,7 +79,9 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
 
 
 @contextmanager
-def listeners(common: CommonOptions, console: Console, *, output: Path | None = None) -> Iterator[Listener]:
+def listeners(
+    common: CommonOptions, console: Callable[[], Console], *, output: Path | None = None
+) -> Iterator[Listener]:
     """
     A listener for the run: the live display on a terminal, with warnings above it, or the log.
 
@@ -79,8 +90,10 @@ def listeners(common: CommonOptions, console: Console, *, output: Path | None = 
     """
     with ExitStack() as stack:
         if has_display(common, console):
-            usual = last_durations(LocalStore(output)) if output else {}
-            display = stack.enter_context(Display(console, usual=usual))
+            from bulkpull.cli.live_display import Display
+
+            usual = last_durations(open_store(output)) if output else {}
+            display = stack.enter_context(Display(console(), usual=usual))
             log = LogListener(common, write=display.print_above, default=LogLevel.WARNING, silent=_ON_DISPLAY)
             targets: tuple[Listener, ...] = (display, log)
         else:
@@ -95,17 +108,23 @@ def listeners(common: CommonOptions, console: Console, *, output: Path | None = 
         yield listen
 
 
-def has_display(common: CommonOptions, console: Console) -> bool:
+def has_display(common: CommonOptions, console: Callable[[], Console]) -> bool:
     """Whether to draw: on a terminal, without --log-format json and --quiet."""
     wants_lines = common.quiet or common.logs_json or common.log_level in (LogLevel.DEBUG, LogLevel.INFO)
-    return not wants_lines and console.file.isatty() and not console.is_dumb_terminal
+    return not wants_lines and sys.stderr.isatty() and not console().is_dumb_terminal
 
 
-def _print_stopping(common: CommonOptions, console: Console) -> None:
+def _error_console() -> Console:
+    from bulkpull.cli.console import error_console
+
+    return error_console()
+
+
+def _print_stopping(common: CommonOptions, console: Callable[[], Console]) -> None:
     if common.logs_json:
         write_json_line("run.stopping", level="warning")
     else:
-        console.print("stopping; press again to stop at once", soft_wrap=True)
+        console().print("stopping; press again to stop at once", soft_wrap=True)
 
 
 def _print_manifest(run: Run, *, common: CommonOptions) -> None:
@@ -113,15 +132,32 @@ def _print_manifest(run: Run, *, common: CommonOptions) -> None:
         print_json(run.manifest.as_dict())
 
 
-def _print_end(run: Run, common: CommonOptions, console: Console, *, invocation: Invocation, interrupted: bool) -> None:
+def _print_end(
+    run: Run, common: CommonOptions, console: Callable[[], Console], *, invocation: Invocation, interrupted: bool
+) -> None:
     manifest = run.manifest
     if common.logs_json:
         if manifest is not None and not interrupted:
-            write_failures(manifest)
+            _write_failures(manifest)
         return
     if manifest is not None and common.quiet and not interrupted:
-        print_failures(manifest, console, config=invocation.config)
+        if failure_groups(manifest):
+            from bulkpull.cli.summary import print_failures
+
+            print_failures(manifest, console(), config=invocation.config)
     elif manifest is not None and not common.quiet:
-        print_summary(manifest, console, invocation=invocation)
+        from bulkpull.cli.summary import print_summary
+
+        print_summary(manifest, console(), invocation=invocation)
     if interrupted:
-        print_interruption(console, resume=invocation.resume(manifest.run_id) if manifest else None)
+        from bulkpull.cli.summary import print_interruption
+
+        print_interruption(console(), resume=invocation.resume(manifest.run_id) if manifest else None)
+
+
+def _write_failures(manifest: Manifest) -> None:
+    """What failed as log objects, one a reason."""
+    for group in failure_groups(manifest):
+        write_json_line(
+            "datasets.lost", level="error", run_id=manifest.run_id, datasets=group.datasets, reason=group.reason
+        )

@@ -11,7 +11,7 @@ from rich.table import Table
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.json_output import format_time
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service import call_service
+from bulkpull.cli.service_call import call_service
 from bulkpull.cli.stdio import print_json
 from bulkpull.config.settings import Settings
 from bulkpull.errors import RequestRejected, SettingsError

@@ -1,4 +1,8 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first cancels the work and lets it clean up, the second ends the process at once."""
+"""
+Ctrl-C, SIGTERM and SIGHUP: the first cancels the work and lets it clean up, the second ends the process at once.
+
+For every command that waits: runs, the sign-in in a browser and the simulator.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from bulkpull import platforms
-from bulkpull.cli.errors import INTERRUPTED
+from bulkpull.cli.error_output import INTERRUPTED
 
 _SHOW_CURSOR = "\x1b[?25h"
 

@@ -6,80 +6,26 @@ One reason is written once, however many datasets it hit: an outage is one sente
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull import platforms
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_line
-from bulkpull.cli.errors import name_settings_file, write_json_line
+from bulkpull.cli.error_output import name_settings_file
+from bulkpull.cli.invocation import Invocation, invocation_path
 from bulkpull.conversion import file_formats
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import UNFINISHED, failed_datasets, failure_groups, status_for_people
 from bulkpull.observability.run_notes import run_notes
-from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
-from bulkpull.output.store import INSIDE, LocalStore
+from bulkpull.output.manifest import DatasetRecord, Manifest, Totals, is_lost
+from bulkpull.output.store import INSIDE, open_store
 
 _STYLES = {"complete": "green", "skipped": "dim", "unavailable": "yellow", "failed": "bold red", UNFINISHED: "yellow"}
 _MOST_NAMED = 3
 _METRICS_SHOWN = 9
-
-
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """
-    The command as it was given, as far as the next one needs it.
-
-    Attributes:
-        output: As the user wrote it, so that it can be pasted.
-        command: `export` or `nightly`.
-        options: The options that define the request (time, metrics), as given.
-    """
-
-    output: Path
-    config: Path | None = None
-    demo: bool = False
-    command: str = "export"
-    options: tuple[str, ...] = ()
-
-    def export(self, names: Sequence[str] = ()) -> str:
-        """The command that exports `names` into the same folder."""
-        return self._command_line(self.command, *names, *self.options, demo=self.demo)
-
-    def resume(self, run_id: str) -> str:
-        """The command that carries a run on."""
-        return self._command_line("runs", "resume", run_id)
-
-    def _command_line(self, *words: str, demo: bool = False) -> str:
-        words = (invocation_path("bulkpull"), *words, "--output", str(self.output))
-        if demo:
-            words = (*words, "--demo")
-        if self.config is not None:
-            words = (*words, "--config", str(self.config))
-        return platforms.current().join_command(words)
-
-    def read(self, dataset: str) -> str:
-        """The command that reads a published dataset with polars."""
-        # JSON's strings are Python's as well, and their double quotes need no quoting within the shell's single ones.
-        where, what = json.dumps(str(self.output)), json.dumps(dataset)
-        program = f"import bulkpull; print(bulkpull.scan({where}, {what}).head().collect())"
-        return platforms.current().join_command([invocation_path("python"), "-c", program])
-
-
-def invocation_path(program: str) -> str:
-    """How to call a program of this installation from here: by name where the PATH leads to it, else by its path."""
-    ours = Path(sys.executable).with_name(program + platforms.current().program_suffix)
-    found = shutil.which(program)
-    if found is not None and Path(found).absolute() == ours:
-        return program
-    return str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours)
 
 
 def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
@@ -125,14 +71,6 @@ def print_failures(manifest: Manifest, console: Console, *, config: Path | None 
             print_line("fix:   ", name_settings_file(step, config), style="bold", console=console)
 
 
-def write_failures(manifest: Manifest) -> None:
-    """The same as log objects, one a reason."""
-    for group in failure_groups(manifest):
-        write_json_line(
-            "datasets.lost", level="error", run_id=manifest.run_id, datasets=group.datasets, reason=group.reason
-        )
-
-
 def print_interruption(console: Console, *, resume: str | None) -> None:
     """Write how to resume."""
     print_line("interrupted: ", "no partial data is visible", style="bold yellow", console=console)
@@ -167,11 +105,12 @@ def _submitted(manifest: Manifest) -> str:
 
 def _totals(manifest: Manifest) -> str:
     there = [record for record in manifest.datasets if record.files]
+    totals = Totals.of(there)
     return ", ".join(
         (
             f"{len(there)} of {plural(len(manifest.datasets), 'dataset')}",
-            plural(sum(record.rows for record in there), "row"),
-            f"{format_size(sum(record.stored_bytes for record in there))} {manifest.file_format}",
+            plural(totals.rows, "row"),
+            f"{format_size(totals.stored_bytes)} {manifest.file_format}",
             plural(manifest.requests.total, "call"),
         )
     )
@@ -189,7 +128,7 @@ def _metrics(records: Sequence[DatasetRecord]) -> str:
 
 def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
     """Where things are, and the next commands."""
-    store = LocalStore(invocation.output)
+    store = open_store(invocation.output)
     complete = [record.dataset for record in manifest.datasets if record.files]
     lost = [record.dataset for record in failed_datasets(manifest)]
     ways: list[tuple[str, str]] = []

@@ -1,5 +1,6 @@
 """
 The frame format in which the conversion process sends messages to its parent (case C12).
+Apart from `worker`, because both ends use it and the parent must not load the conversion.
 
     mark (8 bytes) | kind (1) | length (8, big-endian) | payload
 

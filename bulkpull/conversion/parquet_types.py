@@ -1,5 +1,6 @@
 """
 The types of Parquet columns by the names that the manifest shows, and which of them holds the values of which (pure).
+Apart from `type_inference`, because the pipeline compares types without loading polars.
 
 Money is Decimal with 38 digits and the smallest of three scales that holds every value: a product of two amounts has
 the sum of their scales, and with 18 digits after the point each it has no room left for digits before it.

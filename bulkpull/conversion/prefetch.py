@@ -1,4 +1,8 @@
-"""Runs one stage of a pipeline in its own thread, a few items ahead of its consumer."""
+"""
+Runs one stage of a pipeline in its own thread, a few items ahead of its consumer.
+
+Apart from `convert_file`, whose three stages use it, because it knows nothing of files and is tested with plain items.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Reads a batch of rows into text columns, and compares the result with the independent counts."""
+"""
+Reads a batch of rows into text columns, and compares the result with the independent counts.
+
+The only module that uses the CSV reader of polars; what it checks was counted by `csv_validator`, without that reader.
+"""
 
 from __future__ import annotations
 

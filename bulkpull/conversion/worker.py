@@ -65,7 +65,7 @@ def main() -> None:
     Thread(target=channel.beat, daemon=True).start()
 
     # The slow part of starting, done before the first order is there. The parent never imports it.
-    from bulkpull.conversion.convert import convert  # noqa: PLC0415 - orders are listened for before this takes its time
+    from bulkpull.conversion.convert_file import convert  # noqa: PLC0415 - orders are listened for before this takes its time
     from bulkpull.conversion.write_table import widen_file  # noqa: PLC0415 - as before
 
     while True:

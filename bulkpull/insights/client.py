@@ -31,13 +31,7 @@ from bulkpull.insights.error_mapping import GatewayTimeout
 from bulkpull.insights.idempotent_create import Created, Made, create_once
 from bulkpull.insights.listings import ListingReader, folded, matches, required_names
 from bulkpull.insights.lookup import SharedLookup
-from bulkpull.insights.lost_creation import (
-    CLOCK_MARGIN,
-    UNKNOWN_CLOCK_MARGIN,
-    Placed,
-    is_answered_by_query,
-    is_answered_by_report,
-)
+from bulkpull.insights.lost_creation import Placed, is_answered_by_query, is_answered_by_report
 from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder
 from bulkpull.insights.requests import Call
 from bulkpull.insights.responses import Envelope
@@ -79,8 +73,8 @@ class InsightsClient:
         )
         self._listings = ListingReader(self._session, events=events)
         self._retrier = retrier
-        self._lost_queries = SharedLookup(self._list_queries, clock=clock)
-        self._lost_reports = SharedLookup(self._list_reports, clock=clock)
+        self._lost_queries = SharedLookup(partial(_list_whole, self.get_queries), clock=clock)
+        self._lost_reports = SharedLookup(partial(_list_whole, self.get_reports), clock=clock)
         self._base = api_base_url
         self._clock = clock
         self._events = events
@@ -323,17 +317,14 @@ class InsightsClient:
         A list that is null is unknown, not empty (`ListUnknown`).
 
         Args:
-            tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
-            whole: Fail where an entry cannot be read: for who concludes something from what is not listed.
-            retry: Whether failures are repeated here.
+            tidying: As for `delete_query`.
+            whole, retry: As for `get_queries`.
 
         Source: Get Scheduled Reports API; behaviours 28 and 92.
         """
         call = requests.list_reports(report_id=report_id, name=name, query_id=query_id)
         required = required_names(name, whole=whole)
-        items = await self._listings.items(_urgent(call, tidying=tidying), retry=retry)
-        reports = self._listings.read(items, responses.read_report, what="reports", required=required)
-        self._listed_ids.update(report.report_id for report in reports)
+        reports = await self._read_reports(_urgent(call, tidying=tidying), required=required, retry=retry)
         return [
             report
             for report in reports
@@ -352,15 +343,11 @@ class InsightsClient:
         Args:
             is_ours: Whether a report of that name is of use to the caller.
         """
+        call = requests.list_reports(report_id=None, name=None, query_id=None)
         try:
-            items = await self._listings.items(
-                requests.list_reports(report_id=None, name=None, query_id=None), retry=True
-            )
-            reports = self._listings.read(items, responses.read_report, what="reports", required=is_ours)
+            return await self._read_reports(call, required=is_ours)
         except (AccessDenied, ListUnknown):
             return None
-        self._listed_ids.update(report.report_id for report in reports)
-        return reports
 
     async def update_report(self, report_id: str, change: ReportChange | None = None, **fields: Any) -> Report:
         """
@@ -402,8 +389,7 @@ class InsightsClient:
         Delete a report, its execution records and its stored files (behaviour 97): fetch the file first.
 
         Args:
-            optional: A later run can do it as well: it is not tried again after a 429, and no other call waits for it.
-            tidying: Nobody waits for it: it goes only while nobody else needs the allowance; optional as well.
+            optional, tidying: As for `delete_query`.
 
         Raises:
             NotFound: There is none; after a doubtful answer that counts as done.
@@ -460,17 +446,11 @@ class InsightsClient:
             and (not executions or execution.execution_id.casefold() in executions)
         ]
 
-    async def _list_queries(self, name: str | None) -> list[Query]:
-        try:
-            return await self.get_queries(name=name, whole=True, retry=False)
-        except NotConnected:
-            return await self.get_queries(name=name, whole=True)  # nothing was sent, so the network may be waited for
-
-    async def _list_reports(self, name: str | None) -> list[Report]:
-        try:
-            return await self.get_reports(name=name, whole=True, retry=False)
-        except NotConnected:
-            return await self.get_reports(name=name, whole=True)
+    async def _read_reports(self, call: Call, *, required: Callable[[str], bool], retry: bool = True) -> list[Report]:
+        items = await self._listings.items(call, retry=retry)
+        reports = self._listings.read(items, responses.read_report, what="reports", required=required)
+        self._listed_ids.update(report.report_id for report in reports)
+        return reports
 
     async def _switch(self, call: Call) -> Report | None:
         envelope = await self._session.send_with_retry(self._session.request(call))
@@ -487,14 +467,18 @@ class InsightsClient:
         return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
 
     def _placed(self, *, name_is_unique: bool) -> Placed:
-        """What is known at the moment in which an order is placed."""
-        skew_s, margin = self.clock_skew_s, CLOCK_MARGIN
-        if skew_s is None or name_is_unique:
-            # A name of its own is proof enough: then whichever clock is behind counts, and an order placed before.
-            skew_s, margin = min(0.0, skew_s or 0.0), UNKNOWN_CLOCK_MARGIN
-        not_before = self._clock.now() + timedelta(seconds=skew_s) - margin
-        return Placed(not_before=not_before, known_ids=frozenset(self._listed_ids), name_is_unique=name_is_unique)
+        return Placed.at(
+            self._clock.now(), skew_s=self.clock_skew_s, known_ids=self._listed_ids, name_is_unique=name_is_unique
+        )
 
 
 def _urgent(call: Call, *, tidying: bool) -> Call:
     return replace(call, urgency=Urgency.TIDYING, optional=True) if tidying else call
+
+
+async def _list_whole(list_named: Callable[..., Awaitable[list[Made]]], name: str | None) -> list[Made]:
+    """All that is listed under `name`, once; while nothing can be sent the network may be waited for."""
+    try:
+        return await list_named(name=name, whole=True, retry=False)
+    except NotConnected:
+        return await list_named(name=name, whole=True)

@@ -26,8 +26,8 @@ from bulkpull.errors import (
     Throttled,
     UnexpectedReply,
 )
+from bulkpull.transport.http_messages import AnswerKind
 from bulkpull.transport.json_fields import fold, json_object, shown, text, whole_number
-from bulkpull.transport.messages import AnswerKind
 from bulkpull.transport.proxy_errors import proxy_refusal
 
 _FINAL, _PASSING, _UNKNOWN = AnswerKind.FINAL, AnswerKind.PASSING, AnswerKind.UNKNOWN

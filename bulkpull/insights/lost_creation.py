@@ -18,9 +18,9 @@ from bulkpull.model import Query, Report, ReportStatus
 from bulkpull.query import normalise
 
 # Between the clock of a gateway, whose `Date` is known, and that of the machine that stores what was made.
-CLOCK_MARGIN = timedelta(seconds=30)
+_CLOCK_MARGIN = timedelta(seconds=30)
 # Used until a reply has carried the service's time.
-UNKNOWN_CLOCK_MARGIN = timedelta(minutes=10)
+_UNKNOWN_CLOCK_MARGIN = timedelta(minutes=10)
 # The service keeps whole minutes or seconds of a start.
 _SAME_START = timedelta(minutes=1)
 
@@ -40,6 +40,22 @@ class Placed:
     not_before: datetime
     known_ids: Collection[str] = ()
     name_is_unique: bool = False
+
+    @classmethod
+    def at(cls, now: datetime, *, skew_s: float | None, known_ids: Collection[str], name_is_unique: bool) -> Placed:
+        """
+        A creation that is requested now.
+
+        Args:
+            now: By this machine's clock.
+            skew_s: Seconds by which the service's clock is ahead of it; `None` where that is unknown.
+        """
+        margin = _CLOCK_MARGIN
+        if skew_s is None or name_is_unique:
+            # A name of its own is proof enough: then whichever clock is behind counts, and an order placed before.
+            skew_s, margin = min(0.0, skew_s or 0.0), _UNKNOWN_CLOCK_MARGIN
+        not_before = now + timedelta(seconds=skew_s) - margin
+        return cls(not_before=not_before, known_ids=frozenset(known_ids), name_is_unique=name_is_unique)
 
     def may_have_brought(self, its_id: str, created_at: datetime | None) -> bool:
         """Whether an object of that id and age may come from this request."""

@@ -15,7 +15,7 @@ from typing import Any
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.insights import validation
-from bulkpull.model import Window
+from bulkpull.model import DEFAULT_FORMAT, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class ReportOrder:
     recurrence_h: int | None = None
     recurrence_count: int | None = None
     minimum_recurrence_h: int | None = None
-    format: str = "csv"
+    format: str = DEFAULT_FORMAT
     callback_url: str | None = None
     callback_method: str | None = None
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError, UnsafeAddress
+from bulkpull.model import CALLBACK_METHODS, FILE_FORMATS
 from bulkpull.redact import printable
 from bulkpull.url_safety import Reach, check_address, reach_of
 
@@ -20,8 +21,6 @@ LONGEST_TEXT = 256
 START_LEAD = timedelta(hours=4)
 # For a clock that is wrong, and for the way there (behaviour 81).
 START_MARGIN = timedelta(minutes=5)
-FORMATS = ("csv", "tsv")
-CALLBACK_METHODS = ("GET", "POST")
 # Names that no public name server knows.
 _PRIVATE_DOMAINS = ("local", "localdomain", "localhost", "internal", "intranet", "lan", "home", "corp", "arpa")
 
@@ -92,8 +91,8 @@ def check_start(start_at: datetime | None, *, now: datetime) -> None:
 
 def check_format(word: str | None) -> None:
     """The file's format, in any case. Source: behaviour 94."""
-    if word is not None and word.casefold() not in FORMATS:
-        raise SettingsError(f"there is no report format {word!r}", why="csv and tsv are allowed")
+    if word is not None and word.casefold() not in FILE_FORMATS:
+        raise SettingsError(f"there is no report format {word!r}", why=f"{' and '.join(FILE_FORMATS)} are allowed")
 
 
 def check_span(start: datetime | None, end: datetime | None) -> None:

@@ -33,7 +33,7 @@ from bulkpull.observability.html_timeline import BOX, PHASE_LABELS, draw_timelin
 from bulkpull.observability.run_notes import run_notes
 from bulkpull.observability.run_summary import RunSummary, Severity, run_outcome
 from bulkpull.output.layout import LOG, MANIFEST
-from bulkpull.output.manifest import DatasetRecord, Drift
+from bulkpull.output.manifest import DatasetRecord, Drift, Totals
 from bulkpull.redact import plain
 
 _SIGNS = {Severity.GOOD: "✓", Severity.QUIET: "→", Severity.MIXED: "!", Severity.BAD: "✕"}
@@ -160,13 +160,14 @@ def _slowest(account: RunSummary) -> str | None:
 
 def _facts(account: RunSummary) -> dict[str, str]:
     manifest, records = account.manifest, account.manifest.datasets
-    fresh = manifest.published.values()
+    published = Totals.of(manifest.published.values())
+    fetched = Totals.of(record for record in records if record.status != "skipped")
     return {
         "Started (UTC)": _moment(manifest.started_at),
         "Took": format_duration(_worked_s(account)),
-        "Rows": f"{sum(record.rows for record in fresh):,}",
-        "Downloaded": format_size(sum(record.downloaded_bytes for record in records if record.status != "skipped")),
-        f"As {manifest.file_format}": format_size(sum(record.stored_bytes for record in fresh)),
+        "Rows": f"{published.rows:,}",
+        "Downloaded": format_size(fetched.downloaded_bytes),
+        f"As {manifest.file_format}": format_size(published.stored_bytes),
         "Calls": f"{manifest.requests.total:,}",
     }
 

@@ -32,7 +32,7 @@ from bulkpull.events import Events
 from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.manifest import Manifest
 from bulkpull.transport.http import Http
-from bulkpull.transport.messages import Request, Timeouts
+from bulkpull.transport.http_messages import Request, Timeouts
 
 _MOST_WORDS_BYTES = 300
 _GOOD = range(200, 300)

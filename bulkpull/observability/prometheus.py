@@ -53,7 +53,7 @@ class EarlierMetrics:
 def render_metrics(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> str:
     """The file's content (pure)."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Numbers(list(_families(manifest, output=output, remembered=remembered))))
+    registry.register(_GivenMetrics(list(_families(manifest, output=output, remembered=remembered))))
     return generate_latest(registry).decode("utf-8")
 
 
@@ -73,7 +73,7 @@ def render_progress(before: str, progress: Progress, *, output: str, now: dateti
             if family.samples and family.name not in _PROGRESS:
                 kept.append(family)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Numbers([*kept, *_of_progress(progress, output=output, now=now, is_running=is_running)]))
+    registry.register(_GivenMetrics([*kept, *_of_progress(progress, output=output, now=now, is_running=is_running)]))
     return generate_latest(registry).decode("utf-8")
 
 
@@ -108,7 +108,7 @@ def read_metrics(text: str, *, output: str) -> EarlierMetrics:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Numbers(Collector):
+class _GivenMetrics(Collector):
     families: list[Metric]
 
     def collect(self) -> Iterable[Metric]:

@@ -29,7 +29,7 @@ class PullState(StrEnum):
 _Key = tuple[str, str | None]
 _ON_THE_SERVICE = (PullState.WAITING, PullState.RUNNING, PullState.READY)
 # The state in which a pull enters each step.
-_AT_FIRST: Mapping[str, PullState] = {
+STATE_AT_FIRST: Mapping[str, PullState] = {
     Step.SUBMIT: PullState.SUBMITTING,
     Step.POLL: PullState.WAITING,
     Step.DOWNLOAD: PullState.DOWNLOADING,
@@ -72,7 +72,7 @@ class PullStates:
     def note(self, event: Event, *, at_s: float) -> list[StateSpan]:
         """Take in one event; returns what it ended."""
         match event:
-            case PullStepped(dataset=str(dataset)) if state := _AT_FIRST.get(event.step):
+            case PullStepped(dataset=str(dataset)) if state := STATE_AT_FIRST.get(event.step):
                 # The parts of a dataset are published together.
                 keys = self._open_of(dataset) if event.step == Step.PUBLISH else [(dataset, event.part)]
                 ended = self._end(keys, at_s=at_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from bulkpull.clock import iso_utc
 from bulkpull.formatting import join_some
 from bulkpull.observability.failures import group_by_reason
 from bulkpull.output.manifest import Manifest, is_lost
@@ -22,6 +23,7 @@ def run_notes(manifest: Manifest, *, with_skipped: bool, most_misfits: int | Non
         *manifest.notes,
         *_grouped(reasons, may_differ="moments"),
         *_grouped(notes, may_differ="nothing"),
+        *_created_schedules(manifest),
         *_wider(manifest),
         *_misfits(manifest, most_misfits),
     ]
@@ -29,6 +31,16 @@ def run_notes(manifest: Manifest, *, with_skipped: bool, most_misfits: int | Non
 
 def _grouped(reasons: Iterable[tuple[str, str]], *, may_differ: Literal["moments", "nothing"]) -> list[str]:
     return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons, may_differ=may_differ)]
+
+
+def _created_schedules(manifest: Manifest) -> list[str]:
+    """That scheduled reports were created, and when they are executed first: until then no run finds newer data."""
+    created = [
+        (record.dataset, f"the first execution of its new scheduled report is due at {iso_utc(record.next_due_at)}")
+        for record in manifest.datasets
+        if record.next_due_at and record.decision and record.decision.scheduled_report in ("make", "replace")
+    ]
+    return _grouped(created, may_differ="moments")
 
 
 def _wider(manifest: Manifest) -> list[str]:

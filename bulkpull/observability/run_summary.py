@@ -10,7 +10,7 @@ from pathlib import Path
 from bulkpull.formatting import plural
 from bulkpull.observability.failures import failed_datasets
 from bulkpull.observability.timings import RunTimings
-from bulkpull.output.manifest import DatasetRecord, Manifest
+from bulkpull.output.manifest import DatasetRecord, Manifest, Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def run_outcome(manifest: Manifest) -> RunOutcome:
 def _all_there(records: list[DatasetRecord]) -> str:
     skipped = sum(record.status == "skipped" for record in records)
     fresh = len(records) - skipped
-    rows = plural(sum(record.rows for record in records if record.status == "complete"), "row")
+    rows = plural(Totals.of(record for record in records if record.status == "complete").rows, "row")
     if not skipped:
         return f"{plural(fresh, 'dataset')} exported, {rows}"
     if not fresh:

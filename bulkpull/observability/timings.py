@@ -35,7 +35,7 @@ class Phase(StrEnum):
     PUBLISH = "publish"
 
 
-_PHASES: Mapping[PullState, Phase] = {
+PHASES: Mapping[PullState, Phase] = {
     PullState.SUBMITTING: Phase.WAITING,
     PullState.WAITING: Phase.SERVICE,
     PullState.RUNNING: Phase.SERVICE,
@@ -113,7 +113,7 @@ class RunTimings:
 
     def _add(self, ended: Iterable[StateSpan]) -> None:
         self.spans += [
-            Span(span.dataset, _PHASES[span.state], span.began_s, span.ended_s)
+            Span(span.dataset, PHASES[span.state], span.began_s, span.ended_s)
             for span in ended
             if span.ended_s > span.began_s
         ]

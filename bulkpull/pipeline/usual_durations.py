@@ -59,7 +59,6 @@ def slowest_first(pulls: Sequence[Pull], *, usual_s: Mapping[str, float], rows: 
     The order in which reports are best ordered.
 
     Args:
-        usual_s: As `usual_durations` gives it.
         rows: Rows of each dataset's current snapshot, which stand in where no duration is known; then the number of
             columns does.
     """

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from bulkpull.errors import QueryError
 from bulkpull.query.ast import Literal, Name
-from bulkpull.suggestions import nearest
+from bulkpull.suggestions import nearest, suggest
 
 # In the order in which the service wants the clauses.
 CLAUSES = ("SELECT", "FROM", "WHERE", "ORDER BY", "LIMIT", "TIMESPAN")
@@ -190,4 +190,4 @@ def _meant(shown: str, expected: Iterable[str]) -> str | None:
     """The keyword that was probably meant, as a question: `ORDER BY` by its first word."""
     keywords = {phrase.split()[0]: phrase for phrase in expected if phrase.isupper()}
     near = nearest(shown, keywords)
-    return f"did you mean {keywords[near]}?" if near else None
+    return suggest(keywords[near]) if near else None

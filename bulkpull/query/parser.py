@@ -20,7 +20,7 @@ from collections.abc import Iterable
 
 from bulkpull.query.ast import Condition, Direction, Literal, Name, Operator, Ordering, Statement
 from bulkpull.query.lexer import KEYWORDS, Reader
-from bulkpull.suggestions import nearest
+from bulkpull.suggestions import did_you_mean, nearest, suggest
 
 _SIGNS = {operator.value: operator for operator in Operator if not operator.value.isupper()} | {"<>": Operator.UNEQUAL}
 _SLIPS = {"==": "=", "=>": ">=", "=<": "<=", "!": "!=", "><": "!=", "~": "LIKE", "^=": "!="}
@@ -126,11 +126,11 @@ def _operator(reader: Reader) -> Operator:
     if sign:
         operator = _SIGNS.get(sign)
         if operator is None:
-            meant = _SLIPS.get(sign) or nearest(sign, _SIGNS)
+            hint = suggest(_SLIPS[sign]) if sign in _SLIPS else did_you_mean(sign, _SIGNS)
             raise reader.error(
                 f"there is no operator {sign}",
                 length=len(sign),
-                fix=f"did you mean {meant}?" if meant else f"choose one of {', '.join(_OPERATORS)}",
+                fix=hint or f"choose one of {', '.join(_OPERATORS)}",
             )
         reader.at += len(sign)
         return operator
@@ -140,13 +140,8 @@ def _operator(reader: Reader) -> Operator:
             return Operator(f"NOT {word}" if negated else word)
     raise reader.unexpected(
         *(("LIKE", "IN") if negated else ("an operator",)),
-        fix=_like_a_word(reader.word()) or f"the operators are {', '.join(_OPERATORS)}",
+        fix=did_you_mean(reader.word(), _WORDS) or f"the operators are {', '.join(_OPERATORS)}",
     )
-
-
-def _like_a_word(word: str) -> str | None:
-    near = nearest(word, _WORDS)
-    return f"did you mean {near}?" if near else None
 
 
 def _list(reader: Reader) -> tuple[Literal, ...]:
@@ -178,7 +173,7 @@ def _ordering(reader: Reader) -> Ordering:
         raise reader.error(
             f"there is no direction {word}",
             length=len(word),
-            fix=f"did you mean {'ASC' if near.startswith('ASC') else 'DESC'}?",
+            fix=suggest("ASC" if near.startswith("ASC") else "DESC"),
         )
     return Ordering(name)
 

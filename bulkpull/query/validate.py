@@ -71,8 +71,7 @@ def odd_names(offered: Iterable[OfferedDataset]) -> frozenset[str]:
 def _find_dataset(name: Name, text: str, *, offered: Sequence[OfferedDataset], catalog: Catalog) -> OfferedDataset:
     known = catalog.find(name.text)
     for dataset in offered:
-        listed = catalog.find(dataset.name)
-        if dataset.name.casefold() == name.folded or (known is not None and listed is known):
+        if catalog.is_same(name.text, dataset.name):
             return dataset
     names = [dataset.name for dataset in offered]
     what = f"the service does not list {known.name} for this account" if known else f"there is no dataset {name.text}"
@@ -131,7 +130,8 @@ class _Check:
         why = None
         hint = None
         if documented is not None:
-            today = next((alias for alias in self._spellings(documented) if alias.casefold() in self.columns), None)
+            spellings = (documented.name, *documented.aliases)
+            today = next((alias for alias in spellings if alias.casefold() in self.columns), None)
             why = "it is documented, but the service does not list it today"
             hint = f"it is listed as {today}" if today else None
         hint = hint or did_you_mean(name.text, (*self.dataset.columns, *self.dataset.metrics))
@@ -213,10 +213,6 @@ class _Check:
 
     def _documented(self, name: str) -> CatalogColumn | None:
         return self.known.column(name) if self.known else None
-
-    @staticmethod
-    def _spellings(column: CatalogColumn) -> tuple[str, ...]:
-        return (column.name, *column.aliases)
 
     @property
     def _label(self) -> str:

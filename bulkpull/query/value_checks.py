@@ -14,7 +14,7 @@ from datetime import date
 
 from bulkpull.catalog import ColumnType
 from bulkpull.query.ast import Operator
-from bulkpull.suggestions import nearest
+from bulkpull.suggestions import did_you_mean
 
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
 _GUID = re.compile(r"\s*\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?\s*", re.IGNORECASE)
@@ -114,10 +114,8 @@ def _of_flag(value: str, words: Sequence[str]) -> ValueWarning | None:
 def _of_word(value: str, known: Sequence[str]) -> ValueWarning | None:
     if not known or value.strip().casefold() in (word.casefold() for word in known):
         return None
-    near = nearest(value, known, cutoff=0.75)
-    if near is None:
-        return None
-    return ValueWarning(f"known values are {', '.join(known)}", f"did you mean '{near}'?", is_fatal=False)
+    hint = did_you_mean(value, known, quote="'", cutoff=0.75)
+    return ValueWarning(f"known values are {', '.join(known)}", hint, is_fatal=False) if hint else None
 
 
 def _quoted_choices(words: Sequence[str]) -> str:

@@ -11,19 +11,19 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from bulkpull.simulator import error_replies, responses
+from bulkpull.simulator import api_replies, error_replies
+from bulkpull.simulator.api_replies import Response
 from bulkpull.simulator.body_sender import reset
 from bulkpull.simulator.error_replies import Refusal, TokenRefused
 from bulkpull.simulator.faults import Fault, FaultBox
-from bulkpull.simulator.rate_limit import Throttle
 from bulkpull.simulator.request_log import LoggedRequest
-from bulkpull.simulator.responses import Response
+from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.routes import DIRECTORY, Route, datasets_of, find_route, paged, perform
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.signed_links import http_date
-from bulkpull.simulator.token_endpoint import TokenIssuer
-from bulkpull.simulator.validation import Fields
+from bulkpull.simulator.throttle import Throttle
+from bulkpull.simulator.token_server import TokenIssuer
 
 
 class ApiHost:
@@ -91,7 +91,7 @@ class ApiHost:
             await self._clock.sleep(float(late.args.get("seconds", 1.0)))
         fault = self._take("status_after_acting", call)
         if fault is not None:
-            return responses.status_reply(fault, now=self._clock.now())
+            return api_replies.status_reply(fault, now=self._clock.now())
         return None if self._take("reset_after_acting", call) else reply
 
     def _instead(self, call: LoggedRequest) -> Response | None:
@@ -99,10 +99,10 @@ class ApiHost:
         for name in ("http_status", "throttle"):
             fault = self._take(name, call)
             if fault is not None:
-                return responses.status_reply(fault, now=self._clock.now())
+                return api_replies.status_reply(fault, now=self._clock.now())
         fault = self._take("error_in_ok_envelope", call)
         if fault is not None:
-            return responses.ok_with_error(fault)
+            return api_replies.ok_with_error(fault)
         fault = self._take("redirect", call)
         if fault is None:
             return None
@@ -129,7 +129,7 @@ class ApiHost:
             self._admit(call, token, throttle)
             reply = await self._perform(route, call, body, self._service_of(request))
         except Refusal as refusal:
-            reply = responses.refusal_reply(refusal)
+            reply = api_replies.refusal_reply(refusal)
         return replace(reply, headers={**headers, **reply.headers}) if reply is not None else None
 
     def _admit(self, call: LoggedRequest, token: str | None, throttle: Throttle) -> None:
@@ -161,15 +161,15 @@ class ApiHost:
         """The envelope in the scenario's casing, or as a fault leaves it."""
         shaped = body
         if self._scenario.key_casing == "pascal":
-            shaped = responses.pascal(body, records_too=route.verb != "testQueryResult")
+            shaped = api_replies.pascal(body, records_too=route.verb != "testQueryResult")
         elif route.verb != "testQueryResult" and self._take("alternating_versions", call):
             self._versions += 1
-            shaped = responses.other_version(body) if self._versions % 2 else body
-        reply = responses.json_reply(shaped)
-        for name in responses.REPLY_FAULTS:
+            shaped = api_replies.other_version(body) if self._versions % 2 else body
+        reply = api_replies.json_reply(shaped)
+        for name in api_replies.REPLY_FAULTS:
             fault = self._take(name, call)
             if fault is not None:
-                return responses.spoiled_reply(fault, reply, body)
+                return api_replies.spoiled_reply(fault, reply, body)
         return reply
 
     def _directory_reply(self, route: Route, form: Mapping[str, Any]) -> Response:
@@ -183,8 +183,8 @@ class ApiHost:
                 case _:
                     body = self._tokens.describe(tenant=tenant, origin=self.api_origin)
         except TokenRefused as refused:
-            return responses.json_reply(refused.body(now=self._clock.now()), status=refused.status)
-        return responses.json_reply(body, headers={"Cache-Control": "no-cache, no-store"})
+            return api_replies.json_reply(refused.body(now=self._clock.now()), status=refused.status)
+        return api_replies.json_reply(body, headers={"Cache-Control": "no-cache, no-store"})
 
     def _name_is_taken(self, route: Route, call: LoggedRequest, body: Mapping[str, Any], service: Service) -> bool:
         """Whether somebody else's query took the name, and this answer is lost: then a lookup finds the stranger."""
@@ -249,7 +249,7 @@ class ApiHost:
 
 def _generic(status: int, words: str) -> Response:
     """An error of the gateway rather than the API, in Partner Center's generic form (behaviour 36)."""
-    return responses.json_reply({"code": str(status), "description": words, "source": "Gateway"}, status=status)
+    return api_replies.json_reply({"code": str(status), "description": words, "source": "Gateway"}, status=status)
 
 
 def _read_body(raw: bytes, *, is_form: bool) -> Mapping[str, Any]:

@@ -32,7 +32,7 @@ _FASTEST = 1
 _GZIP_BITS = 31
 _READ_BYTES = 1 << 20
 # A file of at most so many rows in six months is generated once in the process, and kept as text.
-_FEW_ROWS = 200
+_FEW_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _generated(extract: Extract, scenario: Scenario) -> Iterator[bytes]:
     return iter(_few_blocks(extract, scenario.seed, rows, scenario.line_ending, scenario.is_header_only(name)))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _few_blocks(
     extract: Extract,
     seed: int,

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bulkpull.simulator.datasets import Column
+from bulkpull.simulator.listed_datasets import Column
 
 Keys = npt.NDArray[np.uint64]
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from bulkpull.simulator.datasets import Column, Table
 from bulkpull.simulator.error_replies import bad_request
+from bulkpull.simulator.listed_datasets import Column, Table
 
 _HEAD = re.compile(
     r"\s*SELECT\s+(?P<distinct>DISTINCT\s+)?(?P<names>.+?)\s+FROM\s+(?P<table>\w+)(?P<rest>.*)",

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from bulkpull.simulator import error_replies
-from bulkpull.simulator.datasets import Table, system_queries
 from bulkpull.simulator.entities import StoredQuery
 from bulkpull.simulator.error_replies import Refusal, bad_request
 from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.listed_datasets import Table, system_queries
 from bulkpull.simulator.query_parser import ParsedQuery, parse_query
+from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
-from bulkpull.simulator.validation import Fields
 
 # Behaviour 71.
 _NAME = re.compile(r"[\w ]+")

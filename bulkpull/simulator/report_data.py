@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bulkpull.simulator.datasets import PROVENANCE, Column, Table, as_iso, written
 from bulkpull.simulator.generated_values import column_values
+from bulkpull.simulator.listed_datasets import PROVENANCE, Column, Table, as_iso, written
+from bulkpull.simulator.query_months import DEFAULT_MONTHS
 from bulkpull.simulator.query_parser import ParsedCondition, ParsedOrdering
 from bulkpull.simulator.row_numbers import DUPLICATE_FLAGS, are_repetitions, restated, source_rows
 from bulkpull.simulator.scenario import Scenario
-from bulkpull.simulator.timespans import DEFAULT_MONTHS
 
 BLOCK_ROWS = 50_000
 

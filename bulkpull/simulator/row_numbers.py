@@ -16,7 +16,7 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from bulkpull.simulator.datasets import Column, Table
+from bulkpull.simulator.listed_datasets import Column, Table
 
 _TURNS = 4
 # Row numbers stay below 2**32, with the month above; what a restatement adds lies between.

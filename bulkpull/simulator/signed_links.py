@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 from uuid import uuid4
 
-from bulkpull.simulator.validation import parse_time
+from bulkpull.simulator.request_validation import parse_time
 
 _CONTAINER = "programmatic-export-pi"
 _PATH = re.compile(rf"/{_CONTAINER}/(?P<name>.+)_(?P<file>[0-9a-f-]{{36}})\.csv")

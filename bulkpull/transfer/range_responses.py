@@ -18,7 +18,7 @@ from bulkpull.redact import printable
 from bulkpull.transfer.blob_version import Version, version_of_range, version_of_whole
 from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.storage_codes import STORAGE_CODES, Remedy
-from bulkpull.transport.messages import request_id_in
+from bulkpull.transport.http_messages import request_id_in
 from bulkpull.transport.rate_limit import parse_retry_after
 
 ERROR_PAGE_BYTES = 8_192

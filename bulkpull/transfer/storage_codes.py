@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from bulkpull.transport.messages import AnswerKind
+from bulkpull.transport.http_messages import AnswerKind
 
 
 class Remedy(Enum):

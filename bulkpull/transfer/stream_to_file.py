@@ -13,7 +13,7 @@ from bulkpull.transfer.partial_file import PartialFile
 from bulkpull.transfer.range_responses import ERROR_PAGE_BYTES, refuse_error_page
 from bulkpull.transfer.range_scheduler import Segment
 from bulkpull.transport.http import StreamedReply
-from bulkpull.transport.messages import LONGEST_HOLD_S
+from bulkpull.transport.http_messages import LONGEST_HOLD_S
 
 # One write of a megabyte costs a sixteenth of the thread hops of writes of 64 KiB. Larger ones fall out of the
 # processor's cache before they are written, and were slower.

@@ -23,7 +23,7 @@ from collections import deque
 
 import anyio
 
-from bulkpull.transport.messages import LONGEST_HOLD_S
+from bulkpull.transport.http_messages import LONGEST_HOLD_S
 from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
 
 # The unit of a write to the disk. Larger ones fall out of the processor's cache before they are written.

@@ -1,5 +1,5 @@
 """
-Sends HTTP requests. Only this module and the simulator use aiohttp.
+Sends HTTP requests. Only this module, `http_errors` and the simulator use aiohttp.
 
 This module retries nothing, and no exception of aiohttp or of the system leaves it: they carry addresses and headers,
 which are secrets. Our own errors are raised after the `except` block has ended, so that not even `__context__` holds
@@ -8,10 +8,8 @@ theirs. Redirects are followed here, because each new address must be checked fi
 
 from __future__ import annotations
 
-import os
-import ssl
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -28,10 +26,7 @@ from bulkpull.clock import Clock
 from bulkpull.errors import (
     AnswerLost,
     BulkpullError,
-    HeadTooLong,
-    NotConnected,
     ProxyRefused,
-    TlsRefused,
     UnexpectedReply,
     UnsafeAddress,
 )
@@ -39,9 +34,9 @@ from bulkpull.event_types import CallSent
 from bulkpull.events import Events
 from bulkpull.redact import register_secret
 from bulkpull.transport.buffered_body import BufferedBody
-from bulkpull.transport.messages import ERROR_BODY_S, TRANSFER_TIMEOUTS, Reply, Request, RequestCounts, Timeouts
+from bulkpull.transport.http_errors import MAX_HEADER_BYTES, MAX_HEADERS, TRANSLATED, AnswerOverdue, translate
+from bulkpull.transport.http_messages import ERROR_BODY_S, TRANSFER_TIMEOUTS, Reply, Request, RequestCounts, Timeouts
 from bulkpull.transport.proxies import Proxies, Proxy
-from bulkpull.transport.proxy_errors import connect_refusal
 from bulkpull.transport.rate_limit import parse_http_date
 from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
 from bulkpull.transport.trust_store import certificates_read_late, trusted_certificates
@@ -64,9 +59,6 @@ __all__ = [
 # The longest reply that the API is believed to send is a list of some hundred reports, well under a megabyte.
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_REDIRECTS = 5
-# Gateways add long policies and many headers of their own; a head beyond this is none that anybody means (case C23).
-MAX_HEADER_BYTES = 64 * 1024
-MAX_HEADERS = 1_000
 # Fewer, larger reads cost less than many small ones: aiohttp would hand over 64 KiB at a time.
 READ_BUFFER_BYTES = 1024 * 1024
 # Smaller bodies are not worth the buffers.
@@ -77,137 +69,6 @@ _KEEP_METHOD = frozenset({307, 308})
 _THROTTLED = 429
 _WITH_DATA = frozenset({200, 206})
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-aadusertoken", "x-aaduserticket"})
-_PROXY_FIX = "check the address and the credentials in HTTPS_PROXY"
-_HEAD_FIX = (
-    "look for a proxy or gateway that adds headers; the request was not retried, because the result would be the same"
-)
-_NETWORK_FIX = "check this machine's network and DNS, {address}, and whether a proxy is needed (HTTPS_PROXY)"
-_CONNECT_FIX = (
-    "check host and port of {address}, that the service runs there, and whether a proxy is needed (HTTPS_PROXY)"
-)
-_TLS_FIX = "add the authority's certificate by `ca_file`, and check whether a proxy opens the connection"
-
-_OLD_TLS = "the server offers only TLS 1.0 or 1.1, and 1.2 is the oldest safe version"
-_OLD_TLS_FIX = "check the address and the proxy; the operator of the server must enable TLS 1.2 or 1.3"
-
-_NO_TLS = "the server answers without TLS"
-_NO_TLS_FIX = "check scheme and port of the address, and of HTTPS_PROXY: https needs a port that speaks TLS"
-
-
-class AnswerOverdue(AnswerLost):
-    """The request was sent, but its reply did not arrive in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    """Our error for some exception classes; `why` may come from the exception."""
-
-    of: tuple[type[BaseException], ...]
-    kind: type[BulkpullError]
-    what: str
-    why: str | Callable[[Any], str | None] | None = None
-    fix: str | None = None
-
-
-def _tls_words(error: Any) -> str | None:
-    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
-    return getattr(cause, "verify_message", None) or getattr(cause, "reason", None)
-
-
-def _is_too_long(error: BaseException) -> bool:
-    """Whether the head of an answer was over the limits: aiohttp tells it by words only."""
-    text = str(getattr(error, "message", ""))
-    return isinstance(error, aiohttp.ClientResponseError) and (
-        text.startswith("Got more than") or "Too many headers" in text
-    )
-
-
-def _head_words(error: Any) -> str:
-    text = str(error.message)[:400]
-    if text.startswith("Got more than"):
-        name, colon, _ = text.partition("reading:")[2].strip(" b'\"").partition(":")
-        which = f"the header {name[:80]}" if colon else "a header"
-        return f"{which} is longer than {MAX_HEADER_BYTES:,} bytes"
-    return f"it has more than {MAX_HEADERS:,} headers"
-
-
-# OpenSSL's reasons: of its own look at the server's hello, and of the server's alert at ours.
-_OLD_TLS_REASONS = ("UNSUPPORTED_PROTOCOL", "ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW")
-# What it makes of the first bytes of a plain HTTP answer, by version.
-_NO_TLS_REASONS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
-
-
-def _has_tls_reason(error: BaseException, reasons: tuple[str, ...]) -> bool:
-    text = str(getattr(error, "os_error", error)).upper().replace(" ", "_")
-    return any(reason in text for reason in reasons)
-
-
-_UNTRUSTED = (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
-_NO_ADDRESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.RedirectClientError)
-_CLOSED = (aiohttp.ClientConnectionError, ConnectionError)
-
-# The first that fits counts, so subclasses stand before their bases.
-_MEANINGS = (
-    _Meaning(_UNTRUSTED, TlsRefused, "the certificate is not trusted", _tls_words, _TLS_FIX),
-    _Meaning((aiohttp.ClientSSLError, ssl.SSLError), TlsRefused, "the TLS handshake failed", _tls_words, _TLS_FIX),
-    _Meaning(
-        (aiohttp.ClientConnectorDNSError,), NotConnected, "no connection", "its name cannot be resolved", _NETWORK_FIX
-    ),
-    _Meaning(
-        (aiohttp.ClientProxyConnectionError,), NotConnected, "no connection", "the proxy is not reached", _PROXY_FIX
-    ),
-    _Meaning(
-        (aiohttp.ClientHttpProxyError,),
-        NotConnected,
-        "no connection",
-        lambda e: f"the proxy said {e.status}",
-        _PROXY_FIX,
-    ),
-    _Meaning(
-        (aiohttp.ConnectionTimeoutError,), NotConnected, "no connection", "the connection timed out", _NETWORK_FIX
-    ),
-    _Meaning(
-        (aiohttp.ClientConnectorError,),
-        NotConnected,
-        "no connection",
-        lambda e: os.strerror(e.os_error.errno).lower() if e.os_error.errno else e.os_error.strerror or "refused",
-        _CONNECT_FIX,
-    ),
-    _Meaning(_NO_ADDRESS, UnsafeAddress, "it is not asked", "its address cannot be used"),
-    _Meaning((TimeoutError,), AnswerOverdue, "the reply did not arrive in time"),
-    _Meaning(_CLOSED, AnswerLost, "the connection was closed before the reply was complete"),
-    _Meaning((aiohttp.ClientPayloadError,), AnswerLost, "the reply was truncated"),
-    _Meaning((BaseException,), AnswerLost, "no complete reply arrived", lambda e: type(e).__name__),
-)
-
-
-def translate(error: BaseException, *, label: str, address: str = "the address") -> BulkpullError:
-    """
-    Turn an exception of aiohttp or of the system into ours, without the address and headers that it carries.
-
-    Args:
-        address: What to check where nothing answers: the setting that holds the address, if one does.
-
-    Where it is not certain that nothing was sent, the answer counts as lost: that is the careful reading.
-    """
-    if isinstance(error, aiohttp.ClientHttpProxyError) and (refusal := connect_refusal(error.status, label=label)):
-        return refusal
-    if _is_too_long(error):
-        return HeadTooLong(f"{label}: the response headers are too long", why=_head_words(error), fix=_HEAD_FIX)
-    hung_up = ssl.SSLEOFError | ssl.SSLZeroReturnError
-    if isinstance(error, aiohttp.ClientConnectorSSLError) and isinstance(error.os_error, hung_up):
-        return NotConnected(f"{label}: no connection", why="the server closed the connection during the TLS handshake")
-    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        if _has_tls_reason(error, _OLD_TLS_REASONS):
-            return TlsRefused(f"{label}: the TLS handshake failed", why=_OLD_TLS, fix=_OLD_TLS_FIX)
-        if _has_tls_reason(error, _NO_TLS_REASONS):
-            return TlsRefused(f"{label}: the TLS handshake failed", why=_NO_TLS, fix=_NO_TLS_FIX)
-    meaning = next(meaning for meaning in _MEANINGS if isinstance(error, meaning.of))
-    why = meaning.why(error) if callable(meaning.why) else meaning.why
-    return meaning.kind(f"{label}: {meaning.what}", why=why, fix=meaning.fix and meaning.fix.format(address=address))
-
-
-_TRANSLATED = (aiohttp.ClientError, OSError)
 
 
 class _BrokenError(Exception):
@@ -224,7 +85,7 @@ async def _prevent_repetition(
     # aiohttp sends a GET, PUT or DELETE again on its own when a kept connection turns out to be cut.
     try:
         return await handler(request)
-    except _TRANSLATED as error:
+    except TRANSLATED as error:
         raise _BrokenError(error) from None
 
 
@@ -252,7 +113,7 @@ class StreamedReply:
         while ours is None:
             try:
                 chunk, ends_a_chunk = await self._read()
-            except _TRANSLATED as error:
+            except TRANSLATED as error:
                 ours = translate(error, label=self._label)
                 chunk, ends_a_chunk = self._left_behind(), True
             if chunk:
@@ -292,7 +153,7 @@ class StreamedReply:
             return None
         try:
             return await self._inflow.tapped()
-        except _TRANSLATED as error:
+        except TRANSLATED as error:
             ours = translate(error, label=self._label)
         raise ours
 
@@ -489,7 +350,7 @@ class Http:
                     ),
                     **options,
                 )
-        except (_BrokenError, *_TRANSLATED) as error:
+        except (_BrokenError, *TRANSLATED) as error:
             cause = error.cause if isinstance(error, _BrokenError) else error
             failure = translate(cause, label=request.label, address=request.address_name)
         if failure is None or isinstance(failure, AnswerLost):

@@ -27,7 +27,7 @@ from bulkpull.errors import (
 )
 from bulkpull.event_types import CallRetried
 from bulkpull.events import Events
-from bulkpull.transport.messages import RequestCounts
+from bulkpull.transport.http_messages import RequestCounts
 from bulkpull.transport.rate_limit import LONGEST_PAUSE_S, spread
 
 T = TypeVar("T")

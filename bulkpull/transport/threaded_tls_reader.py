@@ -24,7 +24,7 @@ from typing import cast
 
 import anyio.lowlevel
 
-from bulkpull.transport.messages import LONGEST_HOLD_S
+from bulkpull.transport.http_messages import LONGEST_HOLD_S
 
 # Fits into the processor's own cache, with the encrypted bytes beside it.
 _PIECE_BYTES = 256 << 10

@@ -29,7 +29,7 @@ from bulkpull.errors import (
 )
 from bulkpull.redact import redact
 from bulkpull.transport.http import Http
-from bulkpull.transport.messages import UNKNOWN_TRIES, AnswerKind
+from bulkpull.transport.http_messages import UNKNOWN_TRIES, AnswerKind
 from bulkpull.transport.rate_limit import spread
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 

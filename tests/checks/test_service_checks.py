@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bulkpull.checks.result import CheckResult, CheckStatus
-from bulkpull.checks.service import check_service
+from bulkpull.checks.service_access import check_service
 from bulkpull.clock import SystemClock
 from bulkpull.config.settings import Settings
 from bulkpull.simulator import Fault, Scenario, Simulator

@@ -100,7 +100,7 @@ def test_a_callback_and_a_description_can_be_removed(command: Command, serve: Se
 def test_what_the_service_keeps_although_it_was_to_be_removed_is_no_success(
     command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bulkpull.simulator.validation import Fields  # noqa: PLC0415 - a service of another mind
+    from bulkpull.simulator.request_validation import Fields  # noqa: PLC0415 - a service of another mind
 
     serve(SMALL)
     made = command(

@@ -7,7 +7,7 @@ import json
 import pytest
 import typer
 
-from bulkpull.cli.errors import print_error, report_errors, wrapped
+from bulkpull.cli.error_output import print_error, report_errors, wrapped
 from bulkpull.cli.options import CommonOptions, LogFormat, LogLevel
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble, LedgerError, OutputLocked, QueryError, SettingsError
 from bulkpull.redact import register_secret

@@ -11,7 +11,7 @@ from command_line import Command, Outcome, Serve, small
 from relay import relayed
 from support import can_act
 
-from bulkpull.simulator import Fault, Simulator, responses
+from bulkpull.simulator import Fault, Simulator, api_replies
 
 # ESC, BEL, C1, marks of writing direction, a line separator, a lone surrogate.
 HOSTILE = "\x1b]0;title\x07\x9b31m\u202eevil\u2066\u2028\u200f\x7f\ud800"
@@ -57,7 +57,7 @@ WITH_FOLDER = {"export", "nightly", "status", "runs", "doctor"}
 @pytest.fixture
 def hostile(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every answer of the simulator that is built from now on bears the characters."""
-    plain = responses.json_reply
+    plain = api_replies.json_reply
 
     def spoiled(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
@@ -77,7 +77,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> None:
             body = {**body, "value": [*map(spoiled, records), wholly(records[0])]}
         return replace(plain({}, **options), body=json.dumps(spoiled(body)).encode())
 
-    monkeypatch.setattr(responses, "json_reply", reply)
+    monkeypatch.setattr(api_replies, "json_reply", reply)
 
 
 @pytest.fixture(autouse=True)
@@ -167,7 +167,7 @@ def test_a_reason_phrase_in_latin_1_and_a_lone_surrogate_are_told_in_a_manifest(
 def test_a_dataset_without_a_name_costs_no_other(
     command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = responses.envelope
+    plain = api_replies.envelope
 
     def with_nameless(records: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         if records and "datasetName" in records[0]:

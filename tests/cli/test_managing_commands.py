@@ -29,7 +29,7 @@ def stored(command: Command, name: str = "Customers by month", text: str = TEXT)
 
 def ordered(simulator: Simulator, query_id: str, name: str = "Mine", **more: Any) -> str:
     """A report on the service, by way of its own desk: a one-off one unless `more` says otherwise."""
-    from bulkpull.simulator.validation import Fields  # noqa: PLC0415 - the one helper that needs it
+    from bulkpull.simulator.request_validation import Fields  # noqa: PLC0415 - the one helper that needs it
 
     body = {"ReportName": name, "QueryId": query_id, "ExecuteNow": True} | more
     return simulator.service.report_store.create(Fields(body), correlation_id="").report_id
@@ -515,7 +515,7 @@ def test_where_neither_joined_statuses_nor_filters_are_honoured_an_execution_is_
 ) -> None:
     simulator = serve(small(joined_status=False))
     report_id = ordered(simulator, stored(command))
-    from bulkpull.simulator.validation import Fields  # noqa: PLC0415 - the filter is lost on its way
+    from bulkpull.simulator.request_validation import Fields  # noqa: PLC0415 - the filter is lost on its way
 
     text = Fields.text
     monkeypatch.setattr(

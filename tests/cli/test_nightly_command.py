@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from command_line import SMALL, Command, Serve, small
 
+from bulkpull.clock import iso_utc
 from bulkpull.simulator import Fault
 
 
@@ -39,6 +40,34 @@ def test_the_plan_of_a_night_creates_nothing_and_tells_what_becomes_of_each_stan
     assert "skip" in after.out
     assert "keep" in after.out
     assert "no execution newer than" in " ".join(after.out.split())
+
+
+def test_plan_and_summary_of_a_first_night_say_what_is_created_and_when_it_is_executed_first(
+    command: Command, serve: Serve
+) -> None:
+    simulator = serve(SMALL)
+    assert command("export", "Profile", "--quiet").code == 0
+    plan = command("nightly", "Profile", "OfficeUsage", "--plan")
+    rows = {
+        row["dataset"]: row for row in command("nightly", "Profile", "OfficeUsage", "--plan", "--json").json()["plan"]
+    }
+    night = command("nightly", "Profile", "OfficeUsage")
+    later = command("nightly", "Profile", "OfficeUsage", "--plan")
+    manifest = command("nightly", "Profile", "OfficeUsage", "--json").json()
+
+    # Profile was published by the export: it gets a scheduled report, and no one-off report.
+    notes = " ".join(plan.err.split())
+    assert "note: 1 one-off report is created;" in notes
+    assert "note: 2 scheduled reports are created; their first execution is due at 20" in notes
+    assert (rows["Profile"]["action"], rows["OfficeUsage"]["action"]) == ("skip", "pull")
+    starts = [iso_utc(report.start_at) for report in simulator.service.reports.values() if report.is_standing]
+    summary = " ".join(night.err.split())
+    assert "Profile, OfficeUsage: the first execution of its new scheduled report is due at" in summary
+    assert all(start in summary for start in (min(starts), max(starts)))
+    assert "note: no one-off report is created" in " ".join(later.err.split())
+    assert "2 scheduled reports are kept; their next execution is due at" in " ".join(later.err.split())
+    assert min(starts) in later.err
+    assert sorted(record["next_due_at"] for record in manifest["datasets"]) == sorted(starts)
 
 
 def test_a_night_over_days_that_are_named_asks_for_one_off_reports(command: Command, serve: Serve) -> None:

@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.summary import Invocation, invocation_path, print_summary
+from bulkpull.cli.invocation import Invocation, invocation_path
+from bulkpull.cli.summary import print_summary
 from bulkpull.errors import BulkpullError
 from bulkpull.observability.failures import group_by_reason
 from bulkpull.output.manifest import (

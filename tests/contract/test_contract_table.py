@@ -6,21 +6,20 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import contract_table as table
 import typer
+from source_code import files_of_tests, text_of
 from test_settings_contract import DEFAULTS
 from typer.core import TyperGroup
 
 from bulkpull import errors
 from bulkpull.cli import app
-from bulkpull.cli.errors import INTERRUPTED
+from bulkpull.cli.error_output import INTERRUPTED
 from bulkpull.config.settings import Settings
 from bulkpull.output.current import Current
 from bulkpull.output.manifest import DatasetRecord, Manifest
 
-TESTS = Path(__file__).parent.parent
 CONTRACT_OPTIONS = {
     "--plan", "--submit-only", "--metrics", "--output", "--config", "--timespan", "--since", "--until", "--all",
     "--keep-raw", "--json", "--quiet", "--log-format", "--log-level",
@@ -97,12 +96,15 @@ def test_what_comes_later_says_why() -> None:
 
 @cache
 def functions_of_tests() -> frozenset[str]:
-    """The names of all test functions that are not switched off."""
+    """The names of the test functions in the table that are not switched off."""
+    named = set(HELD.values())
     return frozenset(
         node.name
-        for file in TESTS.rglob("test_*.py")
-        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        for file in files_of_tests()
+        if not named.isdisjoint(re.findall(r"\b(test_\w+)", text_of(file)))
+        for node in ast.parse(text_of(file)).body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name in named
         and not any("skip(" in ast.unparse(mark) or "xfail" in ast.unparse(mark) for mark in node.decorator_list)
     )
 

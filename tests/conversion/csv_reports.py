@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.convert import convert
+from bulkpull.conversion.convert_file import convert
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, ConvertedColumn
 from bulkpull.conversion.strftime_formats import write_dates
 

@@ -6,7 +6,7 @@ import gzip
 from pathlib import Path
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.convert import convert
+from bulkpull.conversion.convert_file import convert
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest
 
 

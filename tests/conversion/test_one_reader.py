@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import examples
 
-from bulkpull.conversion import convert
+from bulkpull.conversion import convert_file
 from bulkpull.conversion.decompress import unpacked
 from bulkpull.conversion.header import read_header
 from bulkpull.conversion.header_line import MAX_COLUMNS, MAX_HEADER_BYTES, Header, split_header
@@ -339,7 +339,7 @@ def test_bytes_that_nobody_accounts_for_are_a_refusal(monkeypatch: pytest.Monkey
         data = b"".join(rest)
         return header, pieces_of(data[data.index(b"\n") + 1 :], 100)
 
-    monkeypatch.setattr(convert, "split_header", greedy)
+    monkeypatch.setattr(convert_file, "split_header", greedy)
 
     with pytest.raises(NotTheReport, match="12 bytes were counted and 8 bytes of header, rows and line ends"):
         converted(b"A,B\n1,2\n3,4\n", texts("A", "B"))

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from support import examples
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion import convert as converting
-from bulkpull.conversion.convert import convert
+from bulkpull.conversion import convert_file as converting
+from bulkpull.conversion.convert_file import convert
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, Misfit, TableFile
 from bulkpull.conversion.read_table import read_footer
 from bulkpull.conversion.strftime_formats import write_dates

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.convert import convert
+from bulkpull.conversion.convert_file import convert
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, WindowBounds, WindowRows
 from bulkpull.conversion.strftime_formats import instant_of
 

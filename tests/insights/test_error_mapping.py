@@ -27,7 +27,7 @@ from bulkpull.insights.error_mapping import (
     kind_of_status,
     raise_for_error,
 )
-from bulkpull.transport.messages import AnswerKind
+from bulkpull.transport.http_messages import AnswerKind
 
 HTML = b"<html><body>Bad gateway</body></html>"
 

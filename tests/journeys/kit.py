@@ -125,7 +125,8 @@ def assert_holds_what_the_csv_said(output: Path, manifest: Manifest, dataset: st
         reported = [row[number] for row in rows]
         kept = frame[column.name].to_list()
         assert str(frame.schema[column.name]).startswith(column.type.split("(")[0]), column
-        for text, value in zip(reported, kept, strict=True):
+        assert len(reported) == len(kept)
+        for text, value in set(zip(reported, kept, strict=True)):  # many rows say the same
             assert _same(text, value, column.format), f"{dataset}.{column.name}: {text!r} became {value!r}"
 
 

@@ -19,7 +19,7 @@ from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Fault, Scenario, Simulator, service
-from bulkpull.simulator.timespans import months_of_span
+from bulkpull.simulator.query_months import months_of_span
 
 DATASET = "OfficeUsage"
 

@@ -33,7 +33,7 @@ from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
 from bulkpull.simulator.entities import StoredExecution, StoredReport
-from bulkpull.simulator.validation import Fields
+from bulkpull.simulator.request_validation import Fields
 
 pytestmark = pytest.mark.timeout(600)
 FEW = ("Profile", "OfficeUsage", "AzureUsage", "CLASAzurePropensity")  # refreshed every 1, 3, 4 and 7 days

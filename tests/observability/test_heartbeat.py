@@ -14,7 +14,7 @@ from journeys.kit import export
 from prometheus_client.parser import text_string_to_metric_families
 from support import FakeClock
 
-from bulkpull.cli.errors import write_json_line
+from bulkpull.cli.error_output import write_json_line
 from bulkpull.cli.log_output import LogListener
 from bulkpull.cli.options import CommonOptions, LogFormat
 from bulkpull.errors import ExecutionOverdue

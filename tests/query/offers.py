@@ -10,7 +10,7 @@ from typing import Any
 from bulkpull.catalog import load_catalog
 from bulkpull.model import OfferedDataset
 from bulkpull.simulator import Scenario
-from bulkpull.simulator.datasets import Table, offered_tables
+from bulkpull.simulator.listed_datasets import Table, offered_tables
 
 CATALOG = load_catalog()
 RAW: list[dict[str, Any]] = json.loads((files("bulkpull") / "catalog.json").read_text(encoding="utf-8"))["datasets"]

@@ -16,8 +16,8 @@ from simulator_caller import StandingClock, calling
 from bulkpull.simulator import Scenario
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.report_data import BLOCK_ROWS, csv_blocks, frames, sample
+from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.service import Service
-from bulkpull.simulator.validation import Fields
 
 
 def service(**parameters: object) -> Service:

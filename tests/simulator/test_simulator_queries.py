@@ -8,7 +8,7 @@ import pytest
 from simulator_caller import calling
 
 from bulkpull.simulator import ColumnDrift, Scenario
-from bulkpull.simulator.datasets import offered_tables
+from bulkpull.simulator.listed_datasets import offered_tables
 from bulkpull.simulator.query_parser import ParsedQuery, parse_query
 
 

@@ -15,7 +15,7 @@ from storage.blob_account import BlobAccount
 from storage.plain_http import ask
 
 from bulkpull.simulator import Scenario, Simulator
-from bulkpull.simulator.validation import Fields
+from bulkpull.simulator.request_validation import Fields
 
 _NOBODYS = "00000000-0000-4000-8000-00000000ffff"
 _numbers = itertools.count(1)

@@ -14,7 +14,8 @@ from support import API, Answers, EventRecorder, FakeClock
 from yarl import URL
 
 from bulkpull.errors import AnswerLost, NotConnected, TlsRefused, TransferError, UnsafeAddress
-from bulkpull.transport.http import AnswerOverdue, Http, Request, translate
+from bulkpull.transport.http import AnswerOverdue, Http, Request
+from bulkpull.transport.http_errors import translate
 
 SECRET = "https://account.example/f.csv?sv=1&unlisted=verysecret"
 KEY: Any = SimpleNamespace(host="account.example", port=443, ssl=True, is_ssl=True)

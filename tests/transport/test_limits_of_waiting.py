@@ -11,7 +11,8 @@ from support import EventRecorder, raw_server
 from virtual_loop import VirtualClock, run_virtually
 
 from bulkpull.errors import AnswerLost, BulkpullError, HeadTooLong
-from bulkpull.transport.http import MAX_HEADER_BYTES, MAX_HEADERS, TRANSFER_TIMEOUTS, Http, Request, Timeouts
+from bulkpull.transport.http import TRANSFER_TIMEOUTS, Http, Request, Timeouts
+from bulkpull.transport.http_errors import MAX_HEADER_BYTES, MAX_HEADERS
 
 Answer = Callable[[int, asyncio.StreamWriter], Coroutine[None, None, None]]
 

@@ -28,7 +28,7 @@ from bulkpull.errors import (
     UnexpectedReply,
     UnsafeAddress,
 )
-from bulkpull.transport.messages import RequestCounts
+from bulkpull.transport.http_messages import RequestCounts
 from bulkpull.transport.rate_limit import spread
 from bulkpull.transport.retry import (
     Retrier,

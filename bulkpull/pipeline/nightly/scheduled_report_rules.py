@@ -50,7 +50,6 @@ def find_candidates(pull: Pull, reports: Iterable[Report], memory: ReportMemory)
     The scheduled reports that may serve a pull, the newest first.
 
     Args:
-        reports: All that the service lists.
         memory: The ledger's: reports that this output folder has made or adopted, and names of those that it ordered
             without getting an answer. Reports of the same query count as well, whoever made them; another query of
             the same dataset may serve another output folder.
@@ -76,6 +75,12 @@ def last_due(report: Report, now: datetime) -> datetime | None:
         return None
     every = timedelta(hours=report.recurrence_h)
     return report.start_at + every * ((now - report.start_at) // every)
+
+
+def next_due(report: Report, now: datetime) -> datetime | None:
+    """When a scheduled report is executed next; `None` where the service does not say when it began."""
+    latest = last_due(report, now)
+    return report.start_at if latest is None else latest + timedelta(hours=report.recurrence_h or 0)
 
 
 def has_arrived(due_at: datetime, executions: Iterable[Execution]) -> bool:

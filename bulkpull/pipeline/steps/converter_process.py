@@ -184,7 +184,6 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None, a
     Start a child.
 
     Args:
-        environment: What it gets of ours.
         threads: How many threads polars may use; `None`: its share of the cores, four at most.
         at_once: How many children may work at the same time.
 

@@ -79,7 +79,7 @@ class Poller:
         self._trouble: str | None = None
 
     async def wait_for_completion(
-        self, report: Report, *, usual_s: float | None = None, may_be_replaced: bool = False
+        self, report: Report, *, age_s: float = 0.0, usual_s: float | None = None, may_be_replaced: bool = False
     ) -> Execution:
         """
         Wait until the report's execution is completed and has a link.
@@ -88,6 +88,7 @@ class Poller:
 
         Args:
             report: As `submit_report` returned it, with an execution under way.
+            age_s: How long ago it was ordered, seconds.
             usual_s: How long reports of its dataset took in earlier runs, seconds; `None` if unknown.
             may_be_replaced: Another report takes its place if it is overdue, so the deadline may follow from `usual_s`.
                 A last try always has the whole deadline of the settings: a dataset may have become slower.
@@ -104,9 +105,11 @@ class Poller:
 
         Source: behaviours 102 to 119.
         """
+        now = self._clock.monotonic()
         watch = ReportWatch(
             report,
-            since_s=self._clock.monotonic(),
+            since_s=now,
+            ordered_s=now - age_s,
             usual_s=usual_s,
             deadline_from_s=usual_s if may_be_replaced else None,
         )
@@ -143,7 +146,11 @@ class Poller:
         return [watch for watch in self._watches.values() if not watch.done.is_set()]
 
     def _next_look_s(self, pending: Sequence[ReportWatch], *, draw: float) -> float:
-        """Seconds until the next poll; each wait counts from the last poll, or from the creation of the report."""
+        """
+        Seconds until the next poll; each wait counts from the last poll, or from the beginning of the wait.
+
+        A report that was ordered some time ago, by an earlier run, is looked at at once unless it is not yet due.
+        """
         if not pending:
             return 0.0
         now = self._clock.monotonic()
@@ -151,7 +158,11 @@ class Poller:
 
         def due_at(watch: ReportWatch) -> float:
             since = max(watch.since_s, self._looked_at)
-            return since + schedule.next_look_s(since - watch.since_s, usual_s=watch.usual_s, draw=draw)
+            age_s = since - watch.ordered_s
+            is_adopted = watch.since_s - watch.ordered_s >= schedule.initial_s
+            if is_adopted and self._looked_at < watch.since_s and age_s >= (watch.usual_s or 0.0):
+                return since
+            return since + schedule.next_look_s(age_s, usual_s=watch.usual_s, draw=draw)
 
         wait_s = min(map(due_at, pending)) - now
         if self._failures:

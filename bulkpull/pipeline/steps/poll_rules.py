@@ -20,6 +20,8 @@ from bulkpull.model import Execution, ExecutionStatus, Report
 # An interval of a thirtieth of the age sees a report on average 1.7 % of its time too late. That takes 75 polls in the
 # first half hour, then one each minute; one poll covers all reports.
 _SHARE_OF_AGE = 1 / 30
+# The first look comes right after the usual time: what it is late counts in full where one report ends the run.
+_SHARE_OF_USUAL = 1 / 300
 # A report that takes so many times as long as earlier ones of its dataset is ordered again; at least half an hour.
 _TIMES_USUAL = 8.0
 _SHORTEST_DEADLINE_S = 1_800.0
@@ -52,10 +54,10 @@ class PollSchedule:
         Args:
             usual_s: How long reports of the dataset took in earlier runs; the first look comes when that has passed.
             draw: A random number in [0, 1) that spreads the looks of many runs: over half an interval either way, and
-                over a thirtieth of the usual time after it, at most one first interval.
+                over a three-hundredth of the usual time after it, at most one first interval.
         """
         if usual_s is not None and age_s < usual_s:
-            spread_s = min(self.initial_s, usual_s * _SHARE_OF_AGE)
+            spread_s = min(self.initial_s, usual_s * _SHARE_OF_USUAL)
             return min(usual_s - age_s + draw * spread_s, self.deadline_s)
         return self.interval_s(age_s) * (0.5 + draw)
 
@@ -125,6 +127,8 @@ class ReportWatch:
     One pending report; times are seconds of the monotonic clock.
 
     Attributes:
+        since_s: When the wait for it began.
+        ordered_s: When it was ordered; before `since_s` if it was adopted.
         dataset: Whose task waits for it.
         usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
         deadline_from_s: As `usual_s`, where the deadline may follow from it.
@@ -134,6 +138,7 @@ class ReportWatch:
 
     report: Report
     since_s: float
+    ordered_s: float
     dataset: str | None = field(default_factory=present_dataset.get)
     usual_s: float | None = None
     deadline_from_s: float | None = None

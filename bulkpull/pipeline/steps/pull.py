@@ -61,10 +61,6 @@ class PullRunner:
     """
     Runs one pull.
 
-    Args:
-        execution: The execution of a scheduled report that is completed already; then nothing is ordered.
-        known_md5: MD5 of the stored file whose content is published.
-
     Attributes:
         progress: How far the pull has got; also where it failed or was interrupted.
     """
@@ -73,6 +69,7 @@ class PullRunner:
     execution: Execution | None = None
     known_md5: str | None = None
     progress: PullProgress = field(default_factory=PullProgress)
+    _ordered_s: float = field(default=0.0, init=False)
 
     async def run(self, *, attempts: int, may_order: Callable[[], None] = lambda: None) -> ConvertedPull:
         """
@@ -120,11 +117,15 @@ class PullRunner:
         report = run.reusable.take_report(context.fingerprint)
         if report is not None:
             run.events.emit(ReportAdopted(report_id=report.report_id))
+            now = run.client.service_time()
+            age_s = max(0.0, (now - (report.created_at or now)).total_seconds())
+            self._ordered_s = run.clock.monotonic() - age_s
             self._ordered(*self.progress.ordered, report)
         else:
             run.count_report(context.pull.dataset)
             with context.step(Step.SUBMIT):
                 report = await run.submitter.submit_report(context.pull, attempt=attempt)
+            self._ordered_s = run.clock.monotonic()
             self._ordered(*self.progress.ordered, report)
             with anyio.CancelScope(shield=True):  # a created report is always in the ledger
                 await context.note(ReportFacts(report.report_id, report.query_id, report.name, report.created_at))
@@ -188,7 +189,7 @@ class PullRunner:
         return part
 
     async def _converted_as_requested(self, kept: KeptPart) -> ConvertedPull | None:
-        part, private = kept.part, self._run.private
+        part, private = kept.part, self._run.folder.private
         if kept.is_as_requested and await anyio.to_thread.run_sync(files_exist, part, private):
             return part
         if self.context.pull.window is not None and await anyio.to_thread.run_sync(is_stored, part, private):
@@ -199,7 +200,10 @@ class PullRunner:
     async def _poll(self, report: Report, *, may_be_replaced: bool) -> Execution:
         with self.context.step(Step.POLL):
             execution = await self._run.poller.wait_for_completion(
-                report, usual_s=self._run.usual_s.get(self.context.pull.dataset), may_be_replaced=may_be_replaced
+                report,
+                age_s=self._run.clock.monotonic() - self._ordered_s,
+                usual_s=self._run.usual_s.get(self.context.pull.dataset),
+                may_be_replaced=may_be_replaced,
             )
         self._reached(execution)
         await self.context.note(ExecutionFacts.of(execution, report_id=report.report_id))

@@ -7,16 +7,16 @@ The fault matrix as data: each fault, and how an export under it should end.
 
 from __future__ import annotations
 
-from bulkpull.simulator.fault_matrix import access, files, reports
+from bulkpull.simulator.fault_matrix import access_faults, file_faults, report_faults
 from bulkpull.simulator.fault_matrix.row import BYSTANDERS, HIT, QUICK, FaultRow, fails, here, small, survives
 from bulkpull.simulator.faults import Fault
 
 _REPORT = "POST ScheduledReport"
 
 FAULT_TABLE: tuple[FaultRow, ...] = (
-    *access.ROWS,
-    *reports.ROWS,
-    *files.ROWS,
+    *access_faults.ROWS,
+    *report_faults.ROWS,
+    *file_faults.ROWS,
     FaultRow(
         id="100",
         title="our report cannot be deleted after publishing",

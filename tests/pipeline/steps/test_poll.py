@@ -144,6 +144,7 @@ async def wait_for(
     schedule: PollSchedule | None = None,
     recorded: list[Event] | None = None,
     usual_s: Mapping[str, float] | None = None,
+    age_s: float = 0.0,
     may_be_replaced: bool = False,
     form: PollForm = PollForm.ALL_STATUSES,
     remember: Callable[[PollForm], Awaitable[None]] | None = None,
@@ -165,7 +166,9 @@ async def wait_for(
         try:
             known_s = (usual_s or {}).get(awaited_report.report_id)
             outcomes.append(
-                await poller.wait_for_completion(awaited_report, usual_s=known_s, may_be_replaced=may_be_replaced)
+                await poller.wait_for_completion(
+                    awaited_report, age_s=age_s, usual_s=known_s, may_be_replaced=may_be_replaced
+                )
             )
         except BulkpullError as error:
             outcomes.append(error)
@@ -301,6 +304,33 @@ async def test_the_first_look_comes_when_earlier_runs_say_that_the_report_is_due
 
 
 @pytest.mark.behaviour(119)
+@pytest.mark.parametrize(("age_s", "looked_at_s"), [(100.0, 140.0), (240.0, 0.0), (900.0, 0.0)])
+async def test_the_usual_time_of_a_report_counts_from_its_order_also_in_a_later_run(
+    age_s: float, looked_at_s: float
+) -> None:
+    service = FakeService(InstantClock(), lambda *_: [READY])
+
+    await wait_for(service, report(), age_s=age_s, usual_s={"r1": 240.0}, random=lambda: 0.0)
+
+    assert (len(service.asked), service.clock.now_s) == (1, looked_at_s)
+
+
+@pytest.mark.behaviour(119)
+async def test_an_adopted_report_that_is_not_ready_costs_one_look_at_once_and_then_a_thirtieth_of_its_age() -> None:
+    looks: list[float] = []
+
+    def answer(now: float, *_: object) -> list[Execution]:
+        looks.append(now)
+        return [READY] if now > 100 else []
+
+    await wait_for(FakeService(InstantClock(), answer), report(), age_s=1_200.0, random=lambda: 0.5)
+
+    assert looks[0] == 0
+    assert looks[1] == pytest.approx(1_200 / 30)
+    assert len(looks) == 4
+
+
+@pytest.mark.behaviour(119)
 async def test_one_report_that_is_usually_slow_delays_no_look_at_another() -> None:
     service = FakeService(
         InstantClock(),
@@ -335,8 +365,8 @@ def test_looks_are_spread_over_half_an_interval_either_way(draw: float) -> None:
     assert schedule.next_look_s(300, usual_s=None, draw=draw) == pytest.approx(10 * (0.5 + draw))
 
 
-@pytest.mark.parametrize(("usual_s", "spread_s"), [(60, 2), (150, 5), (3_000, 5)])
-def test_the_first_look_comes_within_a_thirtieth_after_the_usual_time(usual_s: float, spread_s: float) -> None:
+@pytest.mark.parametrize(("usual_s", "spread_s"), [(60, 0.2), (600, 2), (3_000, 5)])
+def test_the_first_look_comes_within_a_three_hundredth_after_the_usual_time(usual_s: float, spread_s: float) -> None:
     looks = [PollSchedule().next_look_s(40, usual_s=usual_s, draw=draw) for draw in (0.0, 0.999)]
 
     assert looks == [pytest.approx(usual_s - 40), pytest.approx(usual_s - 40 + spread_s, rel=0.01)]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from support import examples
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.convert import convert
+from bulkpull.conversion.convert_file import convert
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, WindowBounds
 from bulkpull.errors import TimeNotReadable, WindowNotHonoured
 from bulkpull.model import DownloadedFile, Execution, OfferedDataset, Pull, Window

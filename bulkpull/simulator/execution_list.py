@@ -13,8 +13,8 @@ from bulkpull.simulator.entities import StoredExecution, StoredReport, wire_exec
 from bulkpull.simulator.error_replies import Refusal
 from bulkpull.simulator.faults import Fault, FaultBox
 from bulkpull.simulator.report_store import ReportStore
+from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
-from bulkpull.simulator.validation import Fields
 
 _STATUSES = ("Pending", "Running", "Paused", "Completed")
 # Behaviour 111.

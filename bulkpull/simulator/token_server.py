@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bulkpull.simulator import client_assertion, error_replies
-from bulkpull.simulator.device_code import GRANT as DEVICE_GRANT
-from bulkpull.simulator.device_code import DeviceCodeStore
 from bulkpull.simulator.error_replies import TokenRefused
 from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.issued_device_codes import GRANT as DEVICE_GRANT
+from bulkpull.simulator.issued_device_codes import DeviceCodeStore
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 
 API = "https://api.partnercenter.microsoft.com"

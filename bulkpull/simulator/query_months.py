@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 
-from bulkpull.simulator.datasets import Table
+from bulkpull.simulator.listed_datasets import Table
 
 _SPAN = re.compile(r"LAST_(?:(?P<count>\d+)_)?(?P<unit>DAY|MONTH|YEAR)S?")
 _DAYS_OF_MONTH = 30

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from bulkpull.checks.result import CheckResult, CheckStatus, exit_code_of, problem_from
 from bulkpull.cli.console import data_console, print_table
-from bulkpull.cli.errors import name_settings_file
+from bulkpull.cli.error_output import name_settings_file
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import SettingsError
 from bulkpull.formatting import plural

@@ -1,4 +1,8 @@
-"""The API's rate limit, one state per tenant: a number of calls per window, then 429 until the window ends."""
+"""
+The API's rate limit: a number of calls per window, then 429 until the window ends.
+
+Apart from `api_server`, because every tenant has a state of its own.
+"""
 
 from __future__ import annotations
 

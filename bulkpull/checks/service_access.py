@@ -182,7 +182,7 @@ def _tell_allowance(allowance: AllowanceState) -> CheckResult:
 
 def _tell_offer(offered: Sequence[OfferedDataset]) -> CheckResult:
     catalog = load_catalog()
-    names = {known.name if (known := catalog.find(dataset.name)) else dataset.name for dataset in offered}
+    names = {catalog.canonical(dataset.name) for dataset in offered}
     twenty = [dataset.name for dataset in catalog.standard]
     missing = [name for name in twenty if name not in names]
     there = len(twenty) - len(missing)

@@ -64,7 +64,7 @@ def convert(order: ConversionRequest, *, read_bytes: int = READ_BYTES) -> Conver
         path.unlink(missing_ok=True)  # left behind by a child that died
         for _ in range(_PASSES):
             with ExitStack() as stack:
-                reading = _Reading(order, read_bytes=read_bytes, known=known)
+                reading = _FilePass(order, read_bytes=read_bytes, known=known)
                 raw = stack.enter_context(prefetch(reading.batches(), depth=_BATCHES_AHEAD))
                 frames = stack.enter_context(prefetch(reading.frames(raw), depth=_FRAMES_AHEAD))
                 file = _write(frames, known=known, path=path, metadata=order.metadata)
@@ -150,7 +150,7 @@ def _write(
     return file
 
 
-class _Reading:
+class _FilePass:
     """One pass over the file: opened and its header read on creation."""
 
     def __init__(self, order: ConversionRequest, *, read_bytes: int, known: _Known) -> None:

@@ -1,0 +1,62 @@
+"""The command as it was given, and the commands that follow from it; they can be pasted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bulkpull import platforms
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """
+    The command as it was given, as far as the next one needs it.
+
+    Attributes:
+        output: As the user wrote it, so that it can be pasted.
+        command: `export` or `nightly`.
+        options: The options that define the request (time, metrics), as given.
+    """
+
+    output: Path
+    config: Path | None = None
+    demo: bool = False
+    command: str = "export"
+    options: tuple[str, ...] = ()
+
+    def export(self, names: Sequence[str] = ()) -> str:
+        """The command that exports `names` into the same folder."""
+        return self._command_line(self.command, *names, *self.options, demo=self.demo)
+
+    def resume(self, run_id: str) -> str:
+        """The command that carries a run on."""
+        return self._command_line("runs", "resume", run_id)
+
+    def _command_line(self, *words: str, demo: bool = False) -> str:
+        words = (invocation_path("bulkpull"), *words, "--output", str(self.output))
+        if demo:
+            words = (*words, "--demo")
+        if self.config is not None:
+            words = (*words, "--config", str(self.config))
+        return platforms.current().join_command(words)
+
+    def read(self, dataset: str) -> str:
+        """The command that reads a published dataset with polars."""
+        # JSON's strings are Python's as well, and their double quotes need no quoting within the shell's single ones.
+        where, what = json.dumps(str(self.output)), json.dumps(dataset)
+        program = f"import bulkpull; print(bulkpull.scan({where}, {what}).head().collect())"
+        return platforms.current().join_command([invocation_path("python"), "-c", program])
+
+
+def invocation_path(program: str) -> str:
+    """How to call a program of this installation from here: by name where the PATH leads to it, else by its path."""
+    ours = Path(sys.executable).with_name(program + platforms.current().program_suffix)
+    found = shutil.which(program)
+    if found is not None and Path(found).absolute() == ours:
+        return program
+    return str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours)
