@@ -61,6 +61,11 @@ def first_refusal(error: ValidationError, fields: dict[str, FieldInfo]) -> Refus
     return RefusedValue(name, kind, f"it must be {allowed}, not `{given}`", hint)
 
 
+def unknown_names(error: ValidationError) -> list[str]:
+    """The given names that no field of the model has."""
+    return [str(entry["loc"][0]) for entry in error.errors(include_url=False) if entry["type"] == "extra_forbidden"]
+
+
 def _allowed(types: list[Any], words: list[str], bounds: dict[str, float]) -> str:
     """What a field takes, in words; empty where its values are not to be quoted."""
     if words:

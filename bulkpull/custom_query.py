@@ -16,11 +16,11 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from bulkpull.allowed_values import first_refusal
+from bulkpull.allowed_values import RefusedValue, first_refusal, unknown_names
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.query import Name, Statement, normalise, parse, parse_conditions, parse_names, parse_orderings
-from bulkpull.suggestions import did_you_mean
+from bulkpull.suggestions import nearest, suggest
 
 # It becomes a folder's name and a part of a report's name.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
@@ -191,15 +191,29 @@ def _read(key: str, read: Callable[[str], T], text: str | None) -> T | None:
 
 def _explain(error: ValidationError) -> SettingsError:
     """Which key is wrong, and what is allowed."""
+    unknown = unknown_names(error)
     refusal = first_refusal(error, Selection.model_fields)
     key = refusal.name
+    if unknown:
+        near = dict.fromkeys(nearest(name, Selection.model_fields) for name in unknown)
+        meant = " and ".join(f"`{name}`" for name in near if name)
+        hint = f"{suggest(meant)} " if meant else ""
+        words = " and ".join(f"`{name}`" for name in unknown)
+        besides = "" if key in unknown else f", and {_refusal_in_words(refusal)}"
+        return SettingsError(
+            f"unknown {'key' if len(unknown) == 1 else 'keys'} {words}{besides}",
+            fix=f"{hint}allowed are: {', '.join(Selection.model_fields)}",
+        )
     if not key:
         return SettingsError(refusal.why)
-    if refusal.kind == "extra_forbidden":
-        hint = did_you_mean(key, Selection.model_fields, quote="`")
-        allowed = f"allowed are: {', '.join(Selection.model_fields)}"
-        return SettingsError(f"unknown key `{key}`", fix=f"{hint} {allowed}" if hint else allowed)
     if refusal.kind == "missing":
         return SettingsError(f"`{key}` is missing", fix="each query needs a name under which it is published")
-    fix = f"{refusal.hint} correct it and run the command again" if refusal.hint else None
+    fix = f"{refusal.hint} correct it and try again" if refusal.hint else None
     return SettingsError(f"`{key}` is not valid", why=refusal.why, fix=fix)
+
+
+def _refusal_in_words(refusal: RefusedValue) -> str:
+    """What else is wrong beside an unknown key."""
+    if refusal.kind == "missing":
+        return f"`{refusal.name}` is missing"
+    return f"`{refusal.name}` is not valid ({refusal.why})" if refusal.name else refusal.why

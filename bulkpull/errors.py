@@ -149,7 +149,7 @@ class SettingsError(BulkpullError):
     """A setting, an option or a dataset name is wrong; nothing was started."""
 
     cause = "a name or a value was mistyped, or a file does not exist"
-    remedy = "correct it and run the command again; `bulkpull doctor` shows every setting and where it comes from"
+    remedy = "correct it and try again; `bulkpull doctor` shows every setting and where it comes from"
     exit_code = 2
 
     def within(self, place: str) -> Self:

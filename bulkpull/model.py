@@ -56,9 +56,7 @@ class Pull:
 
     Attributes:
         dataset: The canonical name: the catalog's, whatever the user or the service wrote.
-        offered: The dataset as the service lists it.
         columns: What the query selects, in its order: columns, then metrics.
-        query_text: The query.
         window: Days beyond what TIMESPAN can say; `None` for the query's own span.
         timespan: The TIMESPAN in the query text; `None` where the dataset has none.
         wider_timespan: A wider one that the dataset offers, to be told in the summary.

@@ -11,13 +11,12 @@ import anyio.to_thread
 import pytest
 
 
-async def _convert_here(order: Any, *, threads: int | None) -> Any:
+async def _convert_here(order: Any, **_: object) -> Any:
     """What a child process does with an order, in a worker thread."""
     from bulkpull.conversion.convert_file import convert  # noqa: PLC0415 - most tests convert nothing
     from bulkpull.conversion.messages import ConversionRequest  # noqa: PLC0415 - as before
     from bulkpull.conversion.write_table import widen_file  # noqa: PLC0415 - as before
 
-    del threads
     work = convert if isinstance(order, ConversionRequest) else widen_file
     return await anyio.to_thread.run_sync(work, order)
 

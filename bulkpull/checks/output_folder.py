@@ -26,7 +26,7 @@ from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.lock import find_writer
 from bulkpull.output.owner import check_owner
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import open_store
 
 # The service's own number, where it limits one-off reports at all (behaviour 85).
 _ONE_OFF_REPORTS = 5
@@ -76,7 +76,7 @@ def _check_output(settings: Settings) -> CheckResult:
                 file.flush()
                 platforms.current().sync_file(file.fileno())
                 sync_folder(Path(trial))
-            check_owner(LocalStore(output), settings.account)
+            check_owner(open_store(output), settings.account)
     except BulkpullError as error:
         return problem_from("output", error)
     message = "can be written" if output == place else "does not exist yet and can be created"
@@ -105,7 +105,7 @@ def _check_room(settings: Settings) -> CheckResult:
     """By the rule that an export applies: of what is published, and before the first export of the twenty."""
     output = settings.output
     try:
-        datasets = list(Current.load(LocalStore(output)).datasets)
+        datasets = list(Current.load(open_store(output)).datasets)
     except BulkpullError as error:
         return problem_from("disk", error)
     except OSError:

@@ -35,7 +35,6 @@ class Kind:
     Queries or reports.
 
     Attributes:
-        one, many: What they are called.
         id_key: The key of the id in their JSON values.
         delete: The call; it raises `NotFound` where there is nothing of that id.
     """

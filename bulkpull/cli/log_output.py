@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import structlog
 
 from bulkpull.cli.error_output import is_coloured
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.event_types import Event, Level, RunStarted
-from bulkpull.observability.log_lines import Entry, event_entry, json_line, make_entry
+from bulkpull.observability.log_lines import line_logger, log_event, to_json
 from bulkpull.redact import redact
-
-if TYPE_CHECKING:
-    from structlog.dev import ConsoleRenderer
 
 Write = Callable[[str], None]
 _LEVELS = {name: getattr(logging, name.upper()) for name in LogLevel}
@@ -43,38 +41,21 @@ class LogListener:
         default: LogLevel = LogLevel.INFO,
         silent: tuple[type[Event], ...] = (),
     ) -> None:
-        self._write, self._least = write, _LEVELS[common.level(default)]
+        self._log = _logger(common, write=write, level=_LEVELS[common.level(default)])
         self._silent = silent
         self._is_json = common.logs_json
-        self._run: dict[str, Any] = {}
 
     def __call__(self, event: Event) -> None:
         """Listen to one event."""
         if event.level == Level.TRACE or isinstance(event, self._silent):
             return
         if self._is_json and isinstance(event, RunStarted):
-            self._run = {"run_id": event.run_id}
-        if event.level >= self._least:
-            self._write(self._line(event_entry(event, **self._run)))
+            self._log = self._log.bind(run_id=event.run_id)
+        log_event(self._log, event)
 
     def pass_on(self, record: logging.LogRecord) -> None:
         """Write what a library logged."""
-        if record.levelno >= self._least:
-            facts = {**self._run, "logger": record.name, "message": record.getMessage()}
-            self._write(self._line(make_entry("library.logged", facts, level=record.levelno)))
-
-    def _line(self, entry: Entry) -> str:
-        if self._is_json:
-            # No second look at the finished line: taking something out of JSON text could cut a string in two.
-            return json_line(entry)
-        time_of_day = f"{entry['timestamp'][11:19]}Z"
-        return redact(self._renderer(None, "", entry | {"timestamp": time_of_day}))
-
-    @cached_property
-    def _renderer(self) -> ConsoleRenderer:
-        from structlog.dev import ConsoleRenderer
-
-        return ConsoleRenderer(colors=is_coloured(), pad_event_to=22, sort_keys=False)
+        self._log.log(record.levelno, "library.logged", logger=record.name, message=record.getMessage())
 
 
 def write_line(line: str) -> None:
@@ -107,3 +88,20 @@ class _Handler(logging.Handler):
             self._listener.pass_on(record)
         except Exception:  # noqa: BLE001 - a log line that cannot be written must not harm the run
             self.handleError(record)
+
+
+def _logger(common: CommonOptions, *, write: Write, level: int) -> structlog.typing.FilteringBoundLogger:
+    if common.logs_json:
+        # No second look at the finished line: taking something out of JSON text could cut a string in two.
+        return line_logger(write, level=level, finish=[to_json])
+    render = structlog.dev.ConsoleRenderer(colors=is_coloured(), pad_event_to=22, sort_keys=False)
+    return line_logger(write, level=level, finish=[_with_time_of_day, render, _redacted])
+
+
+def _with_time_of_day(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    entry["timestamp"] = f"{entry['timestamp'][11:19]}Z"
+    return entry
+
+
+def _redacted(_: Any, __: str, line: Any) -> str:
+    return redact(str(line))

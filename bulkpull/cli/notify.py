@@ -67,16 +67,16 @@ async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, Bulk
 
     from bulkpull.cli.log_output import LogListener, write_line
     from bulkpull.observability.notifications import post, run_command
-    from bulkpull.output.layout import Layout
-    from bulkpull.output.store import LocalStore
+    from bulkpull.output.store import INSIDE, open_store
 
     clock = SystemClock()
     events = Events(LogListener(common, write=write_line, default=LogLevel.WARNING))
     manifest = sample_manifest(now=clock.now(), api_base_url=settings.api_base_url)
     found: dict[str, BulkpullError | None] = {}
     with tempfile.TemporaryDirectory(prefix="bulkpull-notice-") as folder:
-        await anyio.to_thread.run_sync(manifest.save, LocalStore(Path(folder)))
-        path = Layout(Path(folder)).manifest(manifest.run_id)
+        store = open_store(Path(folder))
+        await anyio.to_thread.run_sync(manifest.save, store)
+        path = Path(store.place(INSIDE.manifest(manifest.run_id)))
         ways: dict[str, Callable[[], Awaitable[None]]] = {}
         if settings.notify_command is not None:
             ways["notify_command"] = partial(

@@ -22,7 +22,7 @@ from bulkpull.output.ledger import Ledger, RunEntry, read_facts
 from bulkpull.output.ledger_facts import ScheduledReportFacts
 from bulkpull.output.owner import check_owner
 from bulkpull.output.run_history import ask_ledger
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import open_store
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
 from bulkpull.pipeline.request import ExportRequest
@@ -38,7 +38,7 @@ def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, comm
         SettingsError: The output folder belongs to another account, so its runs do not say which reports are needed.
         LedgerError: The local runs cannot be read, so it is unknown which reports are still needed.
     """
-    check_owner(LocalStore(settings.output.absolute()), settings.account)
+    check_owner(open_store(settings.output.absolute()), settings.account)
     runs = ask_ledger(settings.output, Ledger.runs) or []
 
     async def fetch(client: InsightsClient) -> tuple[list[Report], datetime]:
@@ -59,7 +59,7 @@ def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> in
         LedgerError: The ledger cannot be read, so it is unknown which reports belong to the folder.
         BulkpullError: The service does not list the reports; nothing is deleted on a guess.
     """
-    check_owner(LocalStore(settings.output.absolute()), settings.account)
+    check_owner(open_store(settings.output.absolute()), settings.account)
     memories, used = ask_ledger(settings.output, reports_of_last_night) or ({}, set())
     listed = call_service(InsightsClient.list_reports, settings=settings, common=common)
     if listed is None:

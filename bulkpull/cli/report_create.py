@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from bulkpull.catalog import load_catalog
 from bulkpull.cli.batch import QUERIES
 from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import print_note
@@ -24,6 +23,7 @@ from bulkpull.insights.report_orders import ReportChange, ReportOrder
 from bulkpull.insights.validation import LONGEST_TEXT, earliest_start
 from bulkpull.model import OfferedDataset, Pull, Query, Report, Window
 from bulkpull.pipeline.plan import make_plan
+from bulkpull.pipeline.plan_options import PlanOptions
 from bulkpull.pipeline.steps.naming import DESCRIPTION, is_ours, query_name
 from bulkpull.query import normalise
 from bulkpull.query.drift import find_query_drift
@@ -201,14 +201,8 @@ def _datasets_of_query(query_text: str, offered: Sequence[OfferedDataset]) -> li
 
 
 def _pull(dataset: str, offered: Sequence[OfferedDataset], *, settings: Settings, window: Window | None) -> Pull:
-    plan = make_plan(
-        [dataset],
-        offered=offered,
-        catalog=load_catalog(),
-        timespan=settings.timespan,
-        window=window,
-        metrics=settings.metrics,
-    )
+    options = PlanOptions(timespan=settings.timespan, window=window, metrics=settings.metrics)
+    plan = make_plan([dataset], offered=offered, options=options)
     if not plan.pulls:
         missing = plan.unavailable[0]
         raise SettingsError(missing.reason) if missing.failed else NotOffered(missing.reason)

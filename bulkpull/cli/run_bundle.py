@@ -30,9 +30,8 @@ from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.observability.support_bundle import Bundle, files_of
 from bulkpull.output.atomic_files import disk_errors
-from bulkpull.output.layout import Layout
 from bulkpull.output.run_history import ask_ledger, known_runs, load_manifest, resolve_run_id
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import INSIDE, open_store
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 _SURROUNDINGS = ("LANG", "LC_ALL", "TZ", "TERM", "NO_COLOR", "PYTHONUTF8")
@@ -80,13 +79,13 @@ def _zip(path: Path, files: Mapping[str, str]) -> None:
 
 
 def _log(folder: Path, run_id: str) -> list[str]:
-    with suppress(OSError):
-        return Layout(folder).log(run_id).read_text(encoding="utf-8", errors="replace").splitlines()
+    with suppress(OSError), open_store(folder).open(INSIDE.log(run_id)) as log:
+        return log.read().decode("utf-8", errors="replace").splitlines()
     return []
 
 
 def _manifest(folder: Path, run_id: str) -> dict[str, Any] | None:
-    manifest = load_manifest(LocalStore(folder), run_id)
+    manifest = load_manifest(open_store(folder), run_id)
     return manifest.as_dict() if manifest else None
 
 

@@ -19,7 +19,7 @@ from bulkpull.output.ledger import Ledger, RunEnding, RunEntry, StepEntry, read_
 from bulkpull.output.ledger_facts import PublicationFacts
 from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.output.run_history import ask_ledger, known_runs, load_manifest, resolve_run_id
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import open_store
 from bulkpull.pipeline.resume import INTERRUPTED
 from bulkpull.redact import printable
 
@@ -50,7 +50,7 @@ def show_run(run: str | None, *, folder: Path, as_json: bool, verbose: bool = Fa
         verbose: Show every step of a run over many datasets too; without it such a run fits on a screen.
     """
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
-    manifest = load_manifest(LocalStore(folder), run_id)
+    manifest = load_manifest(open_store(folder), run_id)
     facts = LedgerFacts()
     # A run with a manifest can be shown without the ledger.
     with suppress(*(LedgerError,) if manifest else ()):

@@ -34,7 +34,7 @@ from bulkpull.event_types import (
 from bulkpull.events import Listener
 from bulkpull.observability.failures import failure_groups
 from bulkpull.output.run_history import last_durations
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import open_store
 from bulkpull.pipeline.run import Run
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def listeners(
         if has_display(common, console):
             from bulkpull.cli.live_display import Display
 
-            usual = last_durations(LocalStore(output)) if output else {}
+            usual = last_durations(open_store(output)) if output else {}
             display = stack.enter_context(Display(console(), usual=usual))
             log = LogListener(common, write=display.print_above, default=LogLevel.WARNING, silent=_ON_DISPLAY)
             targets: tuple[Listener, ...] = (display, log)

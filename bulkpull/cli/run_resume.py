@@ -19,7 +19,7 @@ from bulkpull.events import Events
 from bulkpull.formatting import join_some
 from bulkpull.output.ledger import Ledger, RunEntry
 from bulkpull.output.run_history import ask_ledger, load_manifest
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import open_store
 from bulkpull.pipeline.resume import choose_run, resumed_request
 from bulkpull.pipeline.run import Run
 
@@ -61,7 +61,7 @@ def publish_held(run_id: str, dataset: str | None, *, output: Path | None, commo
     """
     folder = load_settings(common, output=output).output
     run = choose_run(run_id, runs=ask_ledger(folder, Ledger.runs) or [], output=folder)
-    manifest = load_manifest(LocalStore(folder), run.run_id)
+    manifest = load_manifest(open_store(folder), run.run_id)
     held = [record.dataset for record in manifest.datasets if record.held_back] if manifest else []
     wanted = load_catalog().canonical(dataset or "")
     chosen = [name for name in held if dataset is None or name.casefold() == wanted.casefold()]
@@ -86,7 +86,7 @@ def _options_to_repeat(run: RunEntry, settings: Settings) -> tuple[str, ...]:
 
 
 def _show_ended(run: RunEntry, settings: Settings, invocation: Invocation, *, common: CommonOptions) -> int:
-    manifest = load_manifest(LocalStore(settings.output), run.run_id)
+    manifest = load_manifest(open_store(settings.output), run.run_id)
     if manifest is None:
         raise SettingsError(
             f"run {run.run_id} is complete, and its manifest is gone", fix="`bulkpull status` shows what is published"

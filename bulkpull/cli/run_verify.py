@@ -13,7 +13,7 @@ from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.output.run_history import known_runs, published_by, resolve_run_id
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import open_store
 from bulkpull.output.verify import Findings, Verifier
 from bulkpull.redact import printable
 
@@ -23,14 +23,9 @@ DAMAGED = 3
 def verify_output(
     run: str | None, *, quick: bool, folder: Path, queries: Collection[str], common: CommonOptions
 ) -> int:
-    """
-    Print what is wrong; returns the exit status: 3 when something is.
-
-    Args:
-        queries: Names of the custom queries in the settings, for the commands that are handed out.
-    """
+    """Print what is wrong; returns the exit status: 3 when something is."""
     verifier = Verifier(
-        LocalStore(folder), quick=quick, ask_ledger=partial(published_by, folder), queries=queries, config=common.config
+        open_store(folder), quick=quick, ask_ledger=partial(published_by, folder), queries=queries, config=common.config
     )
     if run is None:
         findings = verifier.verify_all()

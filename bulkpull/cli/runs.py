@@ -22,6 +22,7 @@ from bulkpull.errors import SettingsError
 from bulkpull.foreign_text import escaped_json
 from bulkpull.formatting import format_clock
 from bulkpull.output.atomic_files import disk_errors, to_disk_error
+from bulkpull.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -174,15 +175,17 @@ def forget(
     import anyio  # slow to load, as all of these
 
     from bulkpull.output.current import Current
-    from bulkpull.output.store import INSIDE, LocalStore
+    from bulkpull.output.store import INSIDE, open_store
 
     folder = load_settings(common, output=output).output.absolute()
-    store = LocalStore(folder)
+    store = open_store(folder)
     now = datetime.now(UTC)
     wanted = load_catalog().canonical(dataset)
     if wanted.casefold() not in {name.casefold() for name in Current.load(store).datasets}:
         there = ", ".join(sorted(Current.load(store).datasets)) or "nothing"
-        raise SettingsError(f"{wanted} is not current in {folder}", fix=f"current there: {there}")
+        hint = did_you_mean(wanted, Current.load(store).datasets)
+        there = f"{hint} current there: {there}" if hint else f"current there: {there}"
+        raise SettingsError(f"{wanted} is not current in {folder}", fix=there)
 
     async def remove() -> str:
         async with store.lock(since=now):
@@ -252,13 +255,14 @@ def verify(
 
 def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
     """Print the log of the newest run, or of the one whose id begins with `run`; with `as_json` as one object."""
-    from bulkpull.output.layout import Layout  # slow to load, as all of these
-    from bulkpull.output.run_history import known_runs, resolve_run_id
+    from bulkpull.output.run_history import known_runs, resolve_run_id  # slow to load, as the next
+    from bulkpull.output.store import INSIDE, open_store
 
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
-    path = Layout(folder).log(run_id)
+    store, name = open_store(folder), INSIDE.log(run_id)
     try:
-        with path.open(encoding="utf-8", errors="replace") as lines:
+        with store.open(name) as log:
+            lines = (line.decode("utf-8", errors="replace") for line in log)
             if not as_json:
                 for line in lines:
                     print_data(escaped_json(line))
@@ -271,7 +275,7 @@ def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
             fix=f"see what is known about it: bulkpull runs show {run_id}",
         ) from None
     except OSError as trouble:
-        raise to_disk_error(trouble, path) from trouble
+        raise to_disk_error(trouble, Path(store.place(name))) from trouble
     print_json({"version": 1, "run_id": run_id, "log": [entry for entry in entries if entry is not None]})
 
 

@@ -21,7 +21,7 @@ from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import UNFINISHED, failed_datasets, failure_groups, status_for_people
 from bulkpull.observability.run_notes import run_notes
 from bulkpull.output.manifest import DatasetRecord, Manifest, Totals, is_lost
-from bulkpull.output.store import INSIDE, LocalStore
+from bulkpull.output.store import INSIDE, open_store
 
 _STYLES = {"complete": "green", "skipped": "dim", "unavailable": "yellow", "failed": "bold red", UNFINISHED: "yellow"}
 _MOST_NAMED = 3
@@ -128,7 +128,7 @@ def _metrics(records: Sequence[DatasetRecord]) -> str:
 
 def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
     """Where things are, and the next commands."""
-    store = LocalStore(invocation.output)
+    store = open_store(invocation.output)
     complete = [record.dataset for record in manifest.datasets if record.files]
     lost = [record.dataset for record in failed_datasets(manifest)]
     ways: list[tuple[str, str]] = []

@@ -93,7 +93,7 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
     trusted = {user_id, 0}
     if status.st_uid not in trusted or path.lstat().st_uid not in trusted:
         why = f"it belongs to user id {status.st_uid}, and this is user id {user_id}"
-        fix = f"if you trust it, pass it explicitly: --config {path}"
+        fix = f"if you trust it, pass it explicitly: `--config {path}`"
     elif status.st_mode & stat.S_IWOTH:
         why, fix = "every user may write to it", f"remove that permission: chmod o-w {path}"
     else:
@@ -101,12 +101,21 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
     raise SettingsError(f"settings file ./{path} is not read", why=why, fix=fix)
 
 
-def unknown_settings(names: Sequence[str], *, where: str, known: Collection[str]) -> SettingsError:
-    """One error for all names of a source that are no settings: the nearest of each, then all that there are."""
+def unknown_settings(
+    names: Sequence[str], *, where: str, known: Collection[str], lists_allowed: bool = True
+) -> SettingsError:
+    """
+    One error for all names of a source that are no settings: the nearest of each, then all that there are.
+
+    Args:
+        lists_allowed: Name all settings even where each of the names is like one of them.
+    """
     near = [nearest(name, known) for name in names]
     meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
     hint = f"{suggest(meant)} " if meant else ""
     fix = f"{hint}allowed are: {', '.join(sorted(known))}"
+    if all(near) and not lists_allowed:
+        fix = f"{hint}`bulkpull doctor` shows every setting"
     if len(names) == 1:
         return SettingsError(f"{where}: unknown setting `{names[0]}`", fix=fix)
     listed = ", ".join(f"`{name}`" for name in names)
@@ -122,12 +131,11 @@ def origin_of(name: str, *, options: Collection[str], file: SettingsFile) -> Ori
     return "file" if name in file.content else "default"
 
 
-def describe_origin(name: str, *, options: Collection[str] = ()) -> str:
-    """The same in words, for the file in use."""
+def describe_origin(name: str) -> str:
+    """Where a setting that no option gave comes from, in words, for the file in use."""
     file = in_use.get()
     return {
-        "option": "options",
         "environment": f"environment variable {ENV_PREFIX}{name.upper()}",
         "file": f"settings file {file.path}",
         "default": "settings",
-    }[origin_of(name, options=options, file=file)]
+    }[origin_of(name, options=(), file=file)]

@@ -1,17 +1,24 @@
 """
-The HTML report of a run: the values of its page (pure); `html_page` lays them out.
+The HTML report of a run: one self-contained file, `report.html.j2` filled with values (pure).
 
-The outcome is at the top, failures come before successes, and every chart is repeated in words.
+The outcome is at the top, failures come before successes, and every chart is repeated in words. The template escapes
+every text, and what steers a terminal or could be a secret is taken out of it before.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
+from typing import Any
 from urllib.parse import urlsplit
 
-from markupsafe import Markup
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from bulkpull import platforms
 from bulkpull.formatting import format_duration, format_size, plural
@@ -22,12 +29,12 @@ from bulkpull.observability.failures import (
     group_by_reason,
     status_for_people,
 )
-from bulkpull.observability.html_page import NO_VALUE, Calls, DatasetRow, Failure, Page
-from bulkpull.observability.html_timeline import PHASE_LABELS, draw_timeline
+from bulkpull.observability.html_timeline import BOX, PHASE_LABELS, draw_timeline
 from bulkpull.observability.run_notes import run_notes
 from bulkpull.observability.run_summary import RunSummary, Severity, run_outcome
 from bulkpull.output.layout import LOG, MANIFEST
-from bulkpull.output.manifest import DatasetRecord, Drift, Manifest, Totals
+from bulkpull.output.manifest import DatasetRecord, Drift, Totals
+from bulkpull.redact import plain
 
 _SIGNS = {Severity.GOOD: "✓", Severity.QUIET: "→", Severity.MIXED: "!", Severity.BAD: "✕"}
 _STATUSES = {
@@ -38,6 +45,32 @@ _STATUSES = {
     UNFINISHED: (Severity.MIXED, "…"),
 }
 _MOST_REASONS = 6
+_NONE = "–"
+# Where a name such as `AzureUsage` may be broken.
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What failed for one reason, and the command that tries it again."""
+
+    datasets: Sequence[str]
+    what: str
+    why: str | None
+    fix: str | None
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRow:
+    """A row of the table of datasets; `cells` are numbers as text, by column."""
+
+    dataset: str
+    status: str
+    tone: Severity
+    sign: str
+    cells: dict[str, str]
+    notes: Sequence[str]
 
 
 def render_report(account: RunSummary) -> str:
@@ -50,33 +83,72 @@ def render_report(account: RunSummary) -> str:
     manifest, timings = account.manifest, account.timings
     outcome = run_outcome(manifest)
     moved = [record.dataset for record in manifest.datasets if timings.of(record.dataset)]
-    return Page(
-        style=Markup(files("bulkpull.observability").joinpath("report.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
-        run_id=manifest.run_id,
-        word=outcome.word,
-        tone=outcome.tone,
-        sign=_SIGNS[outcome.tone],
-        sentence=outcome.sentence,
+    calls = {
+        "sentences": _call_sentences(account),
+        "by_endpoint": sorted(manifest.requests.by_endpoint.items(), key=lambda item: -item[1]),
+        "retries": _retry_lines(timings.retries),
+    }
+    return _template().render(
+        style=Markup(_resource("report.css")),  # noqa: S704 - a file of ours
+        manifest=manifest,
+        outcome=outcome,
+        outcome_sign=_SIGNS[outcome.tone],
         slowest=_slowest(account),
         facts=_facts(account),
         failures=[_failure(group, account) for group in failure_groups(manifest)],
         timeline=draw_timeline(timings, moved) if moved else None,
+        box=BOX,
         datasets=[_dataset_row(record, account) for record in sorted(manifest.datasets, key=_rank)],
+        none_sign=_NONE,
         notes=run_notes(manifest, with_skipped=False),
-        calls=Calls(
-            _call_sentences(account),
-            by_endpoint=sorted(manifest.requests.by_endpoint.items(), key=lambda item: -item[1]),
-            retries=_retry_lines(timings.retries),
-        ),
-        end=_end(manifest),
-        beside=(MANIFEST, LOG),
-    ).render()
+        calls=calls,
+        ended=_moment(manifest.finished_at),
+        host=urlsplit(manifest.api_base_url).hostname or "the service",
+        manifest_name=MANIFEST,
+        log_name=LOG,
+    )
 
 
-def _end(manifest: Manifest) -> str:
-    host = urlsplit(manifest.api_base_url).hostname or "the service"
-    writer = f"{manifest.tool.name} {manifest.tool.version}"
-    return f"Ended {_moment(manifest.finished_at)} UTC, asked {host}, written by {writer}."
+@cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        finalize=_safe_text,
+    )
+    environment.filters |= {"prose": prose, "breakable": breakable}
+    environment.globals |= {"zip": zip, "numbers": _number_columns}
+    return environment.from_string(_resource("report.html.j2"))
+
+
+def _resource(name: str) -> str:
+    return files("bulkpull.observability").joinpath(name).read_text(encoding="utf-8")
+
+
+def _safe_text(value: Any) -> Any:
+    """A value as it is written: what is HTML already stays, any other text loses secrets and control characters."""
+    return value if isinstance(value, Markup) else plain(str(value))
+
+
+def _number_columns(names: Iterable[str]) -> list[tuple[str, bool]]:
+    return [(name, True) for name in names]
+
+
+def prose(text: str) -> Markup:
+    """A sentence as HTML, in which what stands between backticks is code."""
+    pieces = [escape(plain(piece)) for piece in text.split("`")]
+    if len(pieces) % 2 == 0:  # one backtick has no partner
+        return escape(plain(text))
+    marked = (Markup("<code>{}</code>").format(piece) if number % 2 else piece for number, piece in enumerate(pieces))
+    return Markup("").join(marked)
+
+
+def breakable(name: str) -> Markup:
+    """A dataset's name as HTML, which may be broken between its words where the page is narrow."""
+    return Markup("<wbr>").join(escape(plain(piece)) for piece in _HUMP.split(name))
 
 
 def _slowest(account: RunSummary) -> str | None:
@@ -132,10 +204,10 @@ def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
     has_data = record.is_current
     took_s = record.seconds.total
     cells = {
-        "Rows": f"{record.rows:,}" if has_data else NO_VALUE,
+        "Rows": f"{record.rows:,}" if has_data else _NONE,
         "Change": _change(record, account.rows_before.get(record.dataset)),
-        account.manifest.file_format: format_size(record.stored_bytes) if has_data else NO_VALUE,
-        "Took": format_duration(took_s) if took_s else NO_VALUE,
+        account.manifest.file_format: format_size(record.stored_bytes) if has_data else _NONE,
+        "Took": format_duration(took_s) if took_s else _NONE,
     }
     return DatasetRow(record.dataset, status, tone, sign, cells, _dataset_notes(record, account))
 
@@ -144,7 +216,7 @@ def _change(record: DatasetRecord, before: int | None) -> str:
     if record.status == "skipped":
         return "none"
     if record.status != "complete":
-        return NO_VALUE
+        return _NONE
     if before is None:
         return "first"
     if before == record.rows:

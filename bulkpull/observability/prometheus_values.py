@@ -13,7 +13,7 @@ from bulkpull.output.atomic_files import write_atomically
 from bulkpull.output.current import Current
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import load_manifest, run_start_time
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import OutputStore, open_store
 
 
 def write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
@@ -51,14 +51,14 @@ def _remember(path: Path, folder: Path) -> EarlierMetrics:
         before = read_metrics(path.read_text(encoding="utf-8"), output=str(folder))
     current = Current()
     with suppress(OSError, DiskTrouble):
-        current = Current.load(LocalStore(folder))
-    success = {name: _made_at(LocalStore(folder), snapshot.run_id) for name, snapshot in current.datasets.items()}
+        current = Current.load(open_store(folder))
+    success = {name: _made_at(open_store(folder), snapshot.run_id) for name, snapshot in current.datasets.items()}
     for name, at in before.dataset_success.items():
         success[name] = max(at, success.get(name, at))
     rows = {name: snapshot.rows for name, snapshot in current.datasets.items()}
     return EarlierMetrics(before.run_success, success, rows)
 
 
-def _made_at(store: LocalStore, run_id: str) -> float:
+def _made_at(store: OutputStore, run_id: str) -> float:
     made = load_manifest(store, run_id)
     return (made.finished_at if made else run_start_time(run_id)).timestamp()

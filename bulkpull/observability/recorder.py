@@ -30,10 +30,9 @@ from bulkpull.observability.run_summary import RunSummary
 from bulkpull.observability.telemetry import telemetry_for
 from bulkpull.observability.timings import RunTimings, timings_from_log
 from bulkpull.output.atomic_files import to_disk_error
-from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import manifests, run_ids
-from bulkpull.output.store import INSIDE, LocalStore, OutputStore
+from bulkpull.output.store import INSIDE, OutputStore, open_store
 
 if TYPE_CHECKING:
     from bulkpull.observability.telemetry.spans import Telemetry
@@ -54,7 +53,7 @@ class RunRecorder:
         self._metrics_file = settings.metrics_file.absolute() if settings.metrics_file else None
         self._settings = settings
         self._output = settings.output.absolute()
-        self._store = LocalStore(self._output)
+        self._store = open_store(self._output)
         self._events = events
         self._clock = clock
         self._run_id = ""
@@ -93,10 +92,8 @@ class RunRecorder:
 
     async def complete(self, manifest: Manifest) -> None:
         """Leave the run's page and its numbers; the manifest is written already, and the end of the run is told."""
-        layout = Layout(self._output)
-        page = layout.report(manifest.run_id)
-        await self._write_artifact(layout.runs, partial(tidy, self._store))
-        await self._write_artifact(page, partial(self._write_page, manifest))
+        await self._write_artifact(self._place(INSIDE.runs), partial(tidy, self._store))
+        await self._write_artifact(self._place(INSIDE.report(manifest.run_id)), partial(self._write_page, manifest))
         self._manifest = manifest
         if (path := self._metrics_file) is not None:
             async with self._metrics_turn:
@@ -133,13 +130,17 @@ class RunRecorder:
         with anyio.move_on_after(within_s, shield=True) as patience:
             await send_notices(
                 self._manifest,
-                path=Layout(self._output).manifest(self._run_id),
+                path=self._place(INSIDE.manifest(self._run_id)),
                 settings=self._settings,
                 events=self._events,
                 clock=self._clock,
             )
         if patience.cancelled_caught:
             self._events.emit(NoticeLost(reason=f"not all notifications were sent within {within_s:g} s"))
+
+    def _place(self, name: Path) -> Path:
+        """Where a person finds a file of the output, for messages and for the command that is told of the end."""
+        return Path(self._store.place(name))
 
     async def _write_artifact(self, path: Path, write: Callable[[], None]) -> None:
         try:
@@ -158,7 +159,7 @@ class RunRecorder:
                 await anyio.to_thread.run_sync(self._telemetry.close)
             trouble = await anyio.to_thread.run_sync(self._log.close)
         if trouble is not None:
-            log = Layout(self._output).log(self._run_id)
+            log = self._place(INSIDE.log(self._run_id))
             self._warn_missing(log, to_disk_error(trouble, log).reason)
 
     def _note_telemetry(self, event: Event) -> None:

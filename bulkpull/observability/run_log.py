@@ -24,7 +24,7 @@ from typing import Any
 
 from bulkpull import platforms
 from bulkpull.event_types import Event, Level, restore_event
-from bulkpull.observability.log_lines import Entry, event_entry, json_line
+from bulkpull.observability.log_lines import Entry, as_entry, line_logger, log_event, to_json
 from bulkpull.output.layout import Layout
 
 # A nightly run of twenty datasets logs a hundred kilobytes. Logs of many retries are cut here, calls first.
@@ -47,6 +47,7 @@ class RunLog:
         self._output = output
         self._most_bytes = most_bytes
         self._entries: SimpleQueue[Entry | None] = SimpleQueue()
+        self._log = line_logger(self._entries.put, level=Level.DEBUG, finish=[as_entry])
         self._writer = threading.Thread(target=self._work, name="bulkpull run log", daemon=True)
         self._trouble: OSError | None = None
         self._file: FileIO | None = None
@@ -59,8 +60,7 @@ class RunLog:
 
     def tell(self, event: Event, *, run_id: str, at: datetime) -> None:
         """Write down an event that happened at `at`; returns at once."""
-        if event.level >= Level.DEBUG:
-            self._entries.put(event_entry(event, run_id=run_id, at=at))
+        log_event(self._log, event, run_id=run_id, at=at)
 
     def close(self) -> OSError | None:
         """End the file and make it durable; returns why it is not whole, if it is not."""
@@ -166,7 +166,7 @@ def _open_log(path: Path) -> FileIO:
 
 
 def _line(entry: Entry) -> bytes:
-    return json_line(entry).encode("utf-8", "replace") + b"\n"
+    return str(to_json(None, "", entry)).encode("utf-8", "replace") + b"\n"
 
 
 def _mend(file: FileIO) -> int:

@@ -15,9 +15,8 @@ from bulkpull.conversion import CONVERSIONS_AT_ONCE
 from bulkpull.errors import DiskTrouble
 from bulkpull.formatting import format_size
 from bulkpull.output.atomic_files import RESERVE_BYTES
-from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.run_history import manifests
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import open_store
 
 ASSUMED_BYTES = 1_000_000
 """What a dataset that was never exported counts with: so much to download, and so much Parquet."""
@@ -137,18 +136,14 @@ def needed_bytes(sizes: Sequence[ExpectedSize], *, keep_raw: bool, at_once: int)
 def expected_sizes(output: Path, datasets: Iterable[str]) -> list[ExpectedSize]:
     """The size of each dataset's last snapshot; an assumed size for datasets without a manifest."""
     sizes = {dataset: ExpectedSize(dataset) for dataset in datasets}
-    for manifest in manifests(LocalStore(output)):
+    for manifest in manifests(open_store(output)):
         for dataset, record in manifest.published.items():
             known = sizes.get(dataset)
             if known is not None and not known.is_known:
-                sizes[dataset] = _as_exported(record)
+                sizes[dataset] = ExpectedSize(dataset, record.downloaded_bytes, record.stored_bytes, is_known=True)
         if all(size.is_known for size in sizes.values()):
             break
     return list(sizes.values())
-
-
-def _as_exported(record: DatasetRecord) -> ExpectedSize:
-    return ExpectedSize(record.dataset, record.downloaded_bytes, record.stored_bytes, is_known=True)
 
 
 async def check_room(folder: Path, *, needed_bytes: int) -> None:

@@ -23,7 +23,7 @@ from bulkpull.output.layout import RUN_ID, Layout
 from bulkpull.output.ledger import Ledger, opened_ledger, read_facts
 from bulkpull.output.ledger_facts import PublicationFacts
 from bulkpull.output.manifest import DatasetRecord, Manifest
-from bulkpull.output.store import INSIDE, LocalStore, OutputStore
+from bulkpull.output.store import INSIDE, OutputStore, open_store
 
 T = TypeVar("T")
 
@@ -39,6 +39,22 @@ def run_ids(store: OutputStore) -> list[str]:
     """The runs with a folder, newest first; other names are ignored."""
     names = store.list_names(INSIDE.runs)
     return sorted((name for name in names if RUN_ID.fullmatch(name)), reverse=True)
+
+
+def is_output(store: OutputStore) -> bool:
+    """Whether a run has ever written to it."""
+    ours = (INSIDE.current, INSIDE.private, INSIDE.datasets)
+    return any(store.exists(name) for name in ours) or bool(run_ids(store))
+
+
+def nothing_published(folder: Path) -> str:
+    """One sentence that tells an output without data from another folder, and from a mistyped name."""
+    why = ""
+    if not folder.is_dir():
+        why = ": there is no such folder"
+    elif not is_output(open_store(folder)):
+        why = ": no run has written to this folder"
+    return f"nothing is published in {folder.absolute()} yet{why}"
 
 
 def load_manifest(store: OutputStore, run_id: str) -> Manifest | None:
@@ -127,7 +143,7 @@ def ask_ledger(folder: Path, question: Callable[[Ledger], Awaitable[T]]) -> T | 
 
 def known_runs(folder: Path) -> list[str]:
     """The ids of all runs that the ledger or a folder in `runs/` knows, newest first."""
-    known = set(run_ids(LocalStore(folder)))
+    known = set(run_ids(open_store(folder)))
     with suppress(LedgerError):
         known.update(run.run_id for run in ask_ledger(folder, Ledger.runs) or ())
     return sorted(known, reverse=True)

@@ -135,9 +135,6 @@ class LocalStore:
     A folder on this machine; what its methods do is said by the protocol.
 
     No link within it is followed; the private folder itself may be one.
-
-    Args:
-        root: The output folder.
     """
 
     root: Path
@@ -276,3 +273,8 @@ class LocalStore:
     def _status(self, name: Path) -> os.stat_result:
         root, path = self._rooted(name)
         return status_beneath(root, path.relative_to(root).as_posix())
+
+
+def open_store(output: Path) -> OutputStore:
+    """The store of the output that the settings name: where a place that is no local folder would be chosen."""
+    return LocalStore(output)

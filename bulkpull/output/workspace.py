@@ -38,6 +38,11 @@ class OutputFolder:
     damaged: Mapping[str, str]
     runs: tuple[str, ...]
 
+    @property
+    def private(self) -> Path:
+        """The private folder within the output folder."""
+        return Layout(self.output).private
+
 
 def read_folder(output: Path, store: OutputStore, *, run_id: str = "") -> OutputFolder:
     """The state of the folder as `open_folder` finds it for the run `run_id`, with reads only."""

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,11 +18,11 @@ from bulkpull.event_types import MetricsRefused, ReportDeleted
 from bulkpull.events import Events, about
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Report
-from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.ledger_facts import StepFacts
-from bulkpull.output.manifest import DatasetRecord
+from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.publication.publish import Publisher
+from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.reusable_work import Reusable
 from bulkpull.pipeline.steps.in_flight import ReportsInFlight
 from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
@@ -47,8 +46,7 @@ class RunContext:
     Services and state shared by all pulls of a run.
 
     Attributes:
-        staging: The run's own folder, on the file system of `output`.
-        published: The record of each dataset's current snapshot.
+        request: `nightly`: data that are published already make no new snapshot.
         reusable: Reports and files of earlier runs that this run may use.
         background: Work that goes on after a pull has ended; the run waits for it.
         tidying: Deletions that nothing waits for; those that are not done at the end are left to the next run.
@@ -64,12 +62,11 @@ class RunContext:
     clock: Clock
     events: Events
     settings: Settings
+    request: ExportRequest
     catalog: Catalog
     ledger: Ledger
-    output: Path
-    staging: Path
+    folder: OutputFolder
     run_id: str
-    published: Mapping[str, DatasetRecord]
     reusable: Reusable
     submitter: Submitter
     poller: Poller
@@ -84,11 +81,6 @@ class RunContext:
     published_anyway: Collection[str] | None = ()
     undeleted: list[UndeletedReport] = field(default_factory=list)
     _ordered: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def private(self) -> Path:
-        """The private folder within the output folder."""
-        return Layout(self.output).private
 
     def require_reports(self, dataset: str, number: int) -> None:
         """

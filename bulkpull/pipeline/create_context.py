@@ -8,16 +8,11 @@ from datetime import timedelta
 import anyio
 from anyio.abc import TaskGroup
 
-from bulkpull.account import Account
 from bulkpull.catalog import load_catalog
-from bulkpull.clock import Clock
-from bulkpull.config.settings import Settings
-from bulkpull.events import Events
 from bulkpull.insights.connect import Connection
-from bulkpull.output.ledger import Ledger
 from bulkpull.output.ledger_facts import ReportFacts
-from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext, UndeletedReport
+from bulkpull.pipeline.open_run import OpenedRun
 from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.reusable_work import Reusable
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, form_recorder, load_form
@@ -30,31 +25,22 @@ from bulkpull.pipeline.steps.submit import Submitter
 
 
 async def create_context(
-    *,
-    run_id: str,
-    settings: Settings,
+    run: OpenedRun,
     connection: Connection,
-    ledger: Ledger,
-    folder: OutputFolder,
+    *,
+    publisher: Publisher,
     conversions: int,
     reusable: Reusable,
-    clock: Clock,
-    events: Events,
-    background: TaskGroup,
-    tidying: TaskGroup,
     usual_s: Mapping[str, float],
     random: Callable[[], float],
-    account: Account,
-    check_lock: Callable[[], None],
     published_anyway: Collection[str] | None,
     undeleted: list[UndeletedReport],
+    background: TaskGroup,
+    tidying: TaskGroup,
 ) -> RunContext:
     """Create the context of one run."""
+    settings, events, clock, folder = run.settings, run.events, run.clock, run.folder
     in_flight = ReportsInFlight(events, limit=settings.reports_in_flight or UNLEARNT)
-    poller = await _poller(
-        settings, connection, ledger=ledger, run_id=run_id, clock=clock, events=events, random=random,
-        on_queued=in_flight.queued,
-    )  # fmt: skip
     return RunContext(
         client=connection.client,
         http=connection.http,
@@ -62,33 +48,24 @@ async def create_context(
         clock=clock,
         events=events,
         settings=settings,
+        request=run.request,
         catalog=load_catalog(),
-        ledger=ledger,
-        output=folder.output,
-        staging=folder.staging,
-        run_id=run_id,
-        published=folder.published,
+        ledger=run.ledger,
+        folder=folder,
+        run_id=run.run_id,
         reusable=reusable,
         submitter=Submitter(
             client=connection.client,
             queries=StoredQueries(connection.client, clock, events),
-            quota=await _quota(settings, ledger=ledger, clock=clock, events=events),
+            quota=await _quota(run),
             clock=clock,
             events=events,
-            run_id=run_id,
+            run_id=run.run_id,
             in_flight=in_flight,
             weights={name: snapshot.rows for name, snapshot in folder.current.datasets.items()},
         ),
-        poller=poller,
-        publisher=Publisher(
-            store=folder.store,
-            run_id=run_id,
-            retain_runs=settings.retain_runs,
-            clock=clock,
-            events=events,
-            account=account,
-            check_lock=check_lock,
-        ),
+        poller=await _poller(run, connection, random=random, on_queued=in_flight.queued),
+        publisher=publisher,
         background=background,
         tidying=tidying,
         usual_s=usual_s,
@@ -100,33 +77,23 @@ async def create_context(
     )
 
 
-async def _quota(settings: Settings, *, ledger: Ledger, clock: Clock, events: Events) -> OneOffQuota:
+async def _quota(run: OpenedRun) -> OneOffQuota:
     """The quota of one-off reports, with the reports that earlier runs created within its window."""
-    window_s, now = settings.one_off_quota_window_seconds, clock.now()
-    made = await ledger.moments(ReportFacts, since=now - timedelta(seconds=window_s))
-    ages_s = [(now - moment).total_seconds() for moment in made]
-    return OneOffQuota(
-        window_s=window_s, clock=clock, events=events, created_at=[clock.monotonic() - age_s for age_s in ages_s]
-    )
+    window_s, now, now_s = run.settings.one_off_quota_window_seconds, run.clock.now(), run.clock.monotonic()
+    made = await run.ledger.moments(ReportFacts, since=now - timedelta(seconds=window_s))
+    created_at = [now_s - (now - moment).total_seconds() for moment in made]
+    return OneOffQuota(window_s, clock=run.clock, events=run.events, created_at=created_at)
 
 
 async def _poller(
-    settings: Settings,
-    connection: Connection,
-    *,
-    ledger: Ledger,
-    run_id: str,
-    clock: Clock,
-    events: Events,
-    random: Callable[[], float],
-    on_queued: Callable[[int], None],
+    run: OpenedRun, connection: Connection, *, random: Callable[[], float], on_queued: Callable[[int], None]
 ) -> Poller:
     """The poller, with the form of look-up that earlier runs fell back to."""
     lookup = ExecutionLookup(
         connection.client,
-        events=events,
-        form=await load_form(ledger, now=clock.now()),
-        remember=form_recorder(ledger, run_id=run_id, clock=clock),
+        events=run.events,
+        form=await load_form(run.ledger, now=run.clock.now()),
+        remember=form_recorder(run.ledger, run_id=run.run_id, clock=run.clock),
     )
 
     def count_retry() -> None:
@@ -135,19 +102,15 @@ async def _poller(
     return Poller(
         client=connection.client,
         lookup=lookup,
-        clock=clock,
-        events=events,
-        schedule=_schedule(settings),
+        clock=run.clock,
+        events=run.events,
+        schedule=PollSchedule(
+            initial_s=run.settings.poll_initial_seconds,
+            longest_s=run.settings.poll_max_seconds,
+            deadline_s=run.settings.report_timeout_seconds,
+        ),
         spacing_s=lambda: connection.client.pacer.look_spacing_s,
         random=random,
         on_queued=on_queued,
         on_retry=count_retry,
-    )
-
-
-def _schedule(settings: Settings) -> PollSchedule:
-    return PollSchedule(
-        initial_s=settings.poll_initial_seconds,
-        longest_s=settings.poll_max_seconds,
-        deadline_s=settings.report_timeout_seconds,
     )

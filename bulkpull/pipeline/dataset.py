@@ -38,7 +38,7 @@ from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import may_delete_report
-from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds, window_days
+from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds
 from bulkpull.pipeline.publication.publish import Staged, stage_files
 from bulkpull.pipeline.publication.publish_checks import (
     check_publishable,
@@ -74,8 +74,6 @@ class DatasetExport:
         describe: Makes the manifest record of an outcome, which the ledger keeps of a published snapshot.
         named: The user named it, so that it is not exported whole where its window cannot be applied.
         query_id: The stored query behind `execution`, if it is known.
-        only_new_data: Data that are published already make no new snapshot.
-        reset_types: Columns take the types that today's values allow; types of earlier snapshots are ignored.
     """
 
     pull: Pull
@@ -84,8 +82,6 @@ class DatasetExport:
     named: bool = False
     query_id: str | None = None
     execution: Execution | None = None
-    only_new_data: bool = False
-    reset_types: bool = False
     _baseline: DatasetRecord | None = None
     _fetches: list[DatasetFetch] = field(default_factory=list)
     _parts: Sequence[ConvertedPull] = ()
@@ -117,7 +113,7 @@ class DatasetExport:
 
         Raises:
             BulkpullError: The first error that no retry could fix. Nothing half-written is visible.
-            Unchanged: With `only_new_data`: the data are those of the current snapshot.
+            Unchanged: In a nightly run: the data are those of the current snapshot.
         """
         await self._find_baseline()
         try:
@@ -144,13 +140,14 @@ class DatasetExport:
             raise
 
     def _begin_fetch(self) -> DatasetFetch:
-        published = self._published
+        request, published = self.context.request, self._published
+        is_known = request.nightly and self._is_same_question
         fetch = DatasetFetch(
             self.pull,
             self.context,
             execution=self.execution,
-            typed_before=None if self.reset_types else self._baseline,
-            known_md5=published.stored_md5 if published and self.only_new_data and self._is_same_question else None,
+            typed_before=None if request.reset_types else self._baseline,
+            known_md5=published.stored_md5 if published and is_known else None,
         )
         self._fetches.append(fetch)
         return fetch
@@ -248,7 +245,7 @@ class DatasetExport:
         found = self.outcome
         current = self._published if self._is_same_question else None
         is_same = current is not None and current.content_hash == snapshot.content_hash
-        if self.only_new_data and is_same:
+        if self.context.request.nightly and is_same:
             raise Unchanged(f"execution {found.ids.execution_id} has data that are already published")
         self._drift = drift = find_schema_drift(
             published_types(baseline),
@@ -256,7 +253,7 @@ class DatasetExport:
             empty=empty_columns(baseline),
             unrequested=parts[0].table.extra_columns,
         )
-        if self.reset_types:
+        if self.context.request.reset_types:
             self._drift = drift = drift.model_copy(update={"retyped": []})  # what the user requested
         if drift and settings.on_drift != "allow":
             context.events.emit(DriftFound(**drift.model_dump()))
@@ -296,7 +293,7 @@ class DatasetExport:
     def _describe_snapshot(self, parts: Sequence[ConvertedPull]) -> SnapshotFacts:
         snapshot = describe_snapshot(
             parts,
-            earlier=None if self.reset_types else self._baseline,
+            earlier=None if self.context.request.reset_types else self._baseline,
             has_window=self.pull.window is not None,
             vanished=self._fetches[-1].vanished,
         )
@@ -312,21 +309,21 @@ class DatasetExport:
         return Staged(
             dataset=self.pull.dataset,
             folder=folder,
-            files=await stage_files(parts, folder, private=context.private, run_id=context.run_id),
+            files=await stage_files(parts, folder, private=context.folder.private, run_id=context.run_id),
             rows=sum(part.table.rows for part in parts),
             query=self.pull.query_text,
             question=self._question,
-            window=window_days(self.pull),
+            window=self.pull.window,
             raw=[part.stored.path for part in parts if not part.is_published] if context.settings.keep_raw else [],
         )
 
     @property
     def _folder(self) -> Path:
-        return self.context.staging / self.pull.dataset
+        return self.context.folder.staging / self.pull.dataset
 
     def _clear_folders(self) -> None:
         """Remove the folders of the run and of its windows, because their data are published."""
-        private = self.context.private
+        private = self.context.folder.private
         remove_beneath(self._folder, root=private)
         for part in self._parts:
             if part.pull.window is not None:
@@ -364,7 +361,7 @@ class DatasetExport:
 
     @property
     def _published(self) -> DatasetRecord | None:
-        return self.context.published.get(self.pull.dataset)
+        return self.context.folder.published.get(self.pull.dataset)
 
     @property
     def _question(self) -> Question:

@@ -12,7 +12,7 @@ import anyio.to_thread
 from bulkpull.catalog import load_catalog
 from bulkpull.model import Pull, Report
 from bulkpull.output.integrity import size_of
-from bulkpull.output.layout import RUN_ID, Layout
+from bulkpull.output.layout import RUN_ID
 from bulkpull.output.ledger import Ledger, NotedFacts, published_datasets, read_facts
 from bulkpull.output.ledger_facts import (
     ConversionFacts,
@@ -26,7 +26,7 @@ from bulkpull.output.manifest import DatasetRecord, PartRecord
 from bulkpull.output.no_follow import size_beneath
 from bulkpull.output.store import OutputStore
 from bulkpull.output.workspace import OutputFolder
-from bulkpull.pipeline.resume import EarlierRuns
+from bulkpull.pipeline.open_run import OpenedRun
 from bulkpull.pipeline.reusable_work import (
     FRESH,
     KEPT,
@@ -77,24 +77,17 @@ class ReusableWork:
     orphans: Sequence[Report]
 
 
-async def find_reusable(
-    listed: Sequence[Report] | None,
-    *,
-    ledger: Ledger,
-    run_id: str,
-    pulls: Iterable[Pull],
-    earlier: EarlierRuns,
-    folder: OutputFolder,
-    now: datetime,
-) -> ReusableWork:
+async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequence[Report] | None) -> ReusableWork:
     """
     Find the reports and files of earlier runs that this run can use, and the reports to delete.
+
+    Runs with a folder in the output folder are ours, even if the ledger no longer has them.
 
     Args:
         listed: All reports that the service lists; `None` if the list is unknown. Then reports of the ledger are used
             and none is deleted.
-        folder: Runs with a folder in it are ours, even if the ledger no longer has them.
     """
+    ledger, run_id, earlier, folder, now = run.ledger, run.run_id, run.earlier, run.folder, run.clock.now()
     done = await _published_before(ledger, run_id=run_id, folder=folder) if earlier.carried_on else {}
     splits = frozenset(entry.facts.mark for entry in await ledger.noted(SplitFacts, since=now - KEPT))
     in_windows = await _requested_in_windows(ledger, since=now - FRESH)
@@ -112,8 +105,8 @@ async def find_reusable(
     reports = await _ordered_reports(ledger) if listed is None else listed
     named = {name.run_id for report in reports if (name := parse_report_name(report.name)) and name.run_id}
     noted = await ledger.runs()
-    keeping = {run.run_id for run in noted if run.request.get("keep_reports")}
-    known = {run.run_id for run in noted} | {name for name in folder.runs if RUN_ID.fullmatch(name)}
+    keeping = {entry.run_id for entry in noted if entry.request.get("keep_reports")}
+    known = {entry.run_id for entry in noted} | {name for name in folder.runs if RUN_ID.fullmatch(name)}
     runs = [
         KnownRun(
             known_id,
@@ -140,7 +133,7 @@ async def find_reusable(
         if end is not None and may_reuse(end, kept_at=entry.at, now=now):
             kept.append(entry)
     kept += read_facts(ConversionFacts, await ledger.steps(run_id))
-    kept = await anyio.to_thread.run_sync(_still_there, kept, Layout(folder.output).private)
+    kept = await anyio.to_thread.run_sync(_still_there, kept, folder.private)
     converted = {entry.facts.mark or "": entry.facts for entry in kept if not _is_outdated(entry, answered)}
     there = {
         pull_fingerprint(pull)

@@ -16,6 +16,7 @@ from bulkpull.errors import AuthError, NotFound
 from bulkpull.model import OfferedDataset
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.plan import Plan, Unavailable
+from bulkpull.pipeline.plan_options import PlanOptions
 
 _ROLE = (
     "check that `api_base_url` is right, and that the user is of the right partner account and still has the role "
@@ -34,27 +35,26 @@ def published_datasets(published: Mapping[str, DatasetRecord], *, catalog: Catal
 
 
 def check_offer(
-    plan: Plan, *, offered: Collection[OfferedDataset], published: frozenset[str], catalog: Catalog, everything: bool
+    plan: Plan, *, offered: Collection[OfferedDataset], published: frozenset[str], options: PlanOptions
 ) -> Plan:
     """
     The plan, with datasets that are no longer listed as failed.
 
     Args:
-        offered: What the service lists.
         published: As `published_datasets` gives it.
-        everything: All that is listed is wanted, and so is what was listed once.
+        options: With `everything`, what was listed once is wanted as well.
 
     Returns:
         The same plan but for `unavailable`. A published dataset that is gone is `failed`; so is every dataset when
         nothing at all is on offer, or nothing of the usual datasets. When all that was published is gone the error is
         an `AuthError`.
     """
-    on_offer = {catalog.canonical(dataset.name) for dataset in offered if dataset.columns}
+    on_offer = {options.catalog.canonical(dataset.name) for dataset in offered if dataset.columns}
     gone = published - on_offer
     is_access_lost = bool(published) and gone == published
     is_nothing_there = not any(pull.source is None for pull in plan.pulls)
     planned = {pull.dataset for pull in plan.pulls} | {one.dataset for one in plan.unavailable}
-    forgotten = sorted(gone - planned) if everything else []
+    forgotten = sorted(gone - planned) if options.everything else []
     missing = [*plan.unavailable, *(Unavailable(dataset, "", named=False) for dataset in forgotten)]
 
     def as_failed(one: Unavailable) -> Unavailable:

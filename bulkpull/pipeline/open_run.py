@@ -18,7 +18,7 @@ from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.cleanup import clean_up
 from bulkpull.output.current import Current
 from bulkpull.output.ledger import Ledger
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import OutputStore
 from bulkpull.output.workspace import OutputFolder, open_folder
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.resume import ABANDONED, EarlierRuns, find_resumable
@@ -27,25 +27,33 @@ from bulkpull.pipeline.resume import ABANDONED, EarlierRuns, find_resumable
 @dataclass(frozen=True, slots=True)
 class OpenedRun:
     """
-    A run that may begin.
+    A run that may begin, and what it works with.
 
     Attributes:
+        run_id: Empty where the run is only planned.
         request: Of a resumed run with the window as it was then, since its reports were ordered for it.
+        started_at: When it began, also where it is resumed now.
     """
 
     run_id: str
     request: ExportRequest
+    started_at: datetime
     earlier: EarlierRuns
     folder: OutputFolder
-    notes: tuple[str, ...]
+    ledger: Ledger
+    settings: Settings
+    events: Events
+    clock: Clock
+    notes: tuple[str, ...] = ()
 
 
 async def open_run(
     request: ExportRequest,
     *,
     ledger: Ledger,
-    store: LocalStore,
+    store: OutputStore,
     resume: str | None,
+    started_at: datetime,
     settings: Settings,
     events: Events,
     clock: Clock,
@@ -55,11 +63,15 @@ async def open_run(
 
     Finishes the clean-up of earlier runs, and deletes old snapshots before the free disk space is checked.
 
+    Args:
+        resume: The run that the user wants to resume.
+        started_at: When this command began.
+
     Raises:
         DiskTrouble, LedgerError: The output folder cannot be used.
     """
-    now = clock.now()
-    with disk_errors(store.root):
+    now, output = clock.now(), settings.output.absolute()
+    with disk_errors(output):
         current = await anyio.to_thread.run_sync(Current.load, store)
     earlier = find_resumable(
         await ledger.runs(),
@@ -72,15 +84,16 @@ async def open_run(
         await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=now)
     run_id, resumed = new_run_id(now), earlier.carried_on
     if resumed is not None:
-        run_id, request = resumed.run_id, request.continued_from(resumed.request)
+        run_id, started_at = resumed.run_id, resumed.started_at
+        request = request.continued_from(resumed.request)
         await ledger.resume_run(run_id, at=now)
     notes: list[str] = []
     if ledger.set_aside is not None:
         events.emit(LedgerSetAside(path=str(ledger.set_aside.path), reason=ledger.set_aside.why))
         notes.append(ledger.set_aside.sentence)
     taken_over = earlier.taken_over.run_id if earlier.taken_over else None
-    with disk_errors(store.root):
-        prepare = partial(open_folder, store.root, store, run_id=run_id, alive=earlier.alive, taken_over=taken_over)
+    with disk_errors(output):
+        prepare = partial(open_folder, output, store, run_id=run_id, alive=earlier.alive, taken_over=taken_over)
         folder = await anyio.to_thread.run_sync(prepare)
     events.emit(RunStarted(run_id=run_id, resumed=resumed is not None))
     for run in earlier.closed:
@@ -89,7 +102,8 @@ async def open_run(
         with about(dataset):
             events.emit(SnapshotDamaged(reason=damage))
     await _clean_up_first(folder, settings=settings, events=events, now=clock.now())
-    return OpenedRun(run_id, request, earlier, folder, (*notes, *_notes(earlier)))
+    notes += _notes(earlier)
+    return OpenedRun(run_id, request, started_at, earlier, folder, ledger, settings, events, clock, tuple(notes))
 
 
 def _notes(earlier: EarlierRuns) -> list[str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bulkpull.catalog import Catalog
-from bulkpull.clock import iso_utc
 from bulkpull.errors import AccessDenied, AuthError, BulkpullError, HeldBack, Unchanged
 from bulkpull.model import Pull
 from bulkpull.output.manifest import (
@@ -81,8 +80,6 @@ class DatasetOutcome:
     What has become of one dataset.
 
     Attributes:
-        pull: As planned.
-        named: Whether the user named it.
         due_at: When an execution of its scheduled report was due that has not come.
         next_due_at: When the next execution of its scheduled report is due.
         export: `None` where nothing was fetched or ordered.
@@ -123,7 +120,7 @@ class DatasetOutcome:
 def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
     """The manifest record of an outcome; `failed` without a reason while the dataset is pending."""
     export = outcome.export or ExportOutcome(outcome.pull)
-    fields = {
+    values = {
         "dataset": outcome.pull.dataset,
         "wider_timespan": outcome.pull.wider_timespan,
         "source": outcome.pull.source,
@@ -142,15 +139,15 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
         **_snapshot_fields(export),
     }
     if outcome.generated_at is not None:
-        fields["generated_at"] = outcome.generated_at
+        values["generated_at"] = outcome.generated_at
     notes = [*outcome.pull.notes, *outcome.notes, *export.notes]
     ending = _ending(outcome, is_published=export.is_published, notes=notes)
     if ending["status"] == "skipped" and outcome.held_by is not None:
         publish = f"`bulkpull runs publish {outcome.held_by} {outcome.pull.dataset}` publishes them"
         notes.append(f"run {outcome.held_by} fetched newer data and held them back: {publish}")
     if ending["status"] == "skipped" and outcome.current is not None:
-        fields |= _current_fields(outcome, fields)
-    return DatasetRecord.model_validate({**fields, **ending, "notes": notes})
+        values |= _current_fields(outcome, values)
+    return DatasetRecord.model_validate({**values, **ending, "notes": notes})
 
 
 def _query_fields(pull: Pull) -> dict[str, Any]:
@@ -161,35 +158,22 @@ def _query_fields(pull: Pull) -> dict[str, Any]:
         "question": question.as_dict(),
         "question_sha256": question.sha256,
         "timespan": question.span,
-        "window": window_days(pull),
+        "window": pull.window,
         "metrics": list(pull.metrics),
         "metrics_left_out": list(pull.metrics_left_out),
     }
 
 
-def window_days(pull: Pull) -> dict[str, str] | None:
-    """The window of a snapshot for readers, also of a growing one, whose question has an open end."""
-    if pull.keeps_history and pull.window is not None:
-        return {"start": iso_utc(pull.window.start), "end": iso_utc(pull.window.end)}
-    return question_of(pull).window_as_dict
-
-
 def _snapshot_fields(export: ExportOutcome) -> dict[str, Any]:
-    snapshot = export.snapshot
-    if snapshot is None:
+    """The facts about the snapshot, under their own names; its rows only once it is published."""
+    if export.snapshot is None:
         return {}
-    return {
-        "columns": list(snapshot.columns),
-        "earlier_types": snapshot.earlier_types,
-        "earlier_formats": snapshot.earlier_formats,
-        "downloaded_bytes": snapshot.downloaded_bytes,
-        "content_hash": snapshot.content_hash,
-        "vouched_by": list(snapshot.vouched_by),
-        "stored_md5": snapshot.stored_md5,
-        "generated_at": snapshot.generated_at,
-        "unbelieved_at": snapshot.unbelieved_at,
-        "parts": list(snapshot.parts),
-    } | ({"files": list(export.files), "rows": snapshot.rows} if export.files is not None else {})
+    facts = {fact.name: getattr(export.snapshot, fact.name) for fact in fields(export.snapshot)}
+    del facts["notes"]  # the export has them among its own
+    if export.files is None:
+        del facts["rows"]
+        return facts
+    return facts | {"files": export.files}
 
 
 def _current_fields(outcome: DatasetOutcome, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from types import MappingProxyType
 
 from bulkpull.catalog import Catalog
 from bulkpull.custom_query import Selection
 from bulkpull.errors import BulkpullError, SettingsError
-from bulkpull.metric_selection import MetricsChoice, select_metrics
-from bulkpull.model import OfferedDataset, Pull, Window
+from bulkpull.metric_selection import select_metrics
+from bulkpull.model import OfferedDataset, Pull
 from bulkpull.pipeline.plan_custom_query import NotListed, odd_column_note, odd_metric_note, select_pull
 from bulkpull.pipeline.plan_names import NAME_SHOWN, by_canonical_name, not_offered_reason, requested_datasets
-from bulkpull.pipeline.steps.metric_refusals import MetricRefusals, without_refused
+from bulkpull.pipeline.plan_options import PlanOptions
+from bulkpull.pipeline.steps.metric_refusals import without_refused
 from bulkpull.pipeline.windows.time_column import window_instead_of, with_usable_window
 from bulkpull.query.render import can_stand_in_query, unique_names
 from bulkpull.timespans import check_timespan, choose_timespan
@@ -60,77 +59,33 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def make_plan(
-    names: Sequence[str],
-    *,
-    offered: Sequence[OfferedDataset],
-    catalog: Catalog,
-    queries: Sequence[str] = (),
-    timespan: str | None = None,
-    window: Window | None = None,
-    everything: bool = False,
-    selections: Sequence[Selection] = (),
-    only_selections: bool = False,
-    system_texts: Mapping[str, str] | None = None,
-    metrics: MetricsChoice = "amounts",
-    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
-    history_starts: Mapping[str, datetime] = MappingProxyType({}),
-    now: datetime | None = None,
-) -> Plan:
+def make_plan(names: Sequence[str], *, offered: Sequence[OfferedDataset], options: PlanOptions) -> Plan:
     """
     Decide what to pull.
 
     Args:
         names: Datasets by name or alias, in any case; empty for the twenty of the catalog.
-        offered: What the service lists.
-        queries: The named queries of the settings, one of which a misspelled name may mean.
-        timespan: A TIMESPAN name, `widest`, or `None` for the widest up to the catalog's default.
-        window: Days to ask for beyond what a TIMESPAN can say.
-        everything: All that the service lists, beyond the twenty.
-        selections: Custom queries, published under their own names.
-        only_selections: Nothing but them.
-        system_texts: The text of each system query that a selection names, by its id.
-        metrics: Which metrics a full export selects.
-        refusals: Recent refusals of metrics: their datasets are requested without these metrics.
-        history_starts: Where the published histories begin, by the names of their selections.
-        now: End of the window of a history that is requested without a window.
 
     Raises:
         SettingsError: A name or a time span is known neither to the catalog nor to the service; or only selections are
             wanted and none of them can be pulled. A selection that is wrong harms no other pull.
     """
-    listed, notes = by_canonical_name(offered, catalog=catalog)
+    listed, notes = by_canonical_name(offered, catalog=options.catalog)
     if listed:
-        check_timespan(timespan, ranges=[dataset.date_ranges for dataset in offered], documented=catalog.timespans)
-    datasets = (
-        []
-        if only_selections
-        else requested_datasets(names, listed=listed, catalog=catalog, queries=queries, everything=everything)
-    )
+        ranges = [dataset.date_ranges for dataset in offered]
+        check_timespan(options.timespan, ranges=ranges, documented=options.catalog.timespans)
     pulls: list[Pull] = []
     unavailable: list[Unavailable] = []
-    options = _PlanOptions(catalog=catalog, timespan=timespan, window=window, metrics=metrics, refusals=refusals)
-    for dataset in datasets:
+    for dataset in [] if options.only_selections else requested_datasets(names, listed=listed, options=options):
         planned = _plan_dataset(dataset, listed, options=options, named=bool(names))
         if isinstance(planned, Pull):
             pulls.append(planned)
         else:
             unavailable.append(planned)
-    for selection in selections:
+    for selection in options.selections:
         try:
-            pull = select_pull(
-                selection,
-                named=only_selections or bool(names),
-                listed=listed,
-                catalog=catalog,
-                timespan=timespan,
-                window=window,
-                system_text=(system_texts or {}).get(selection.system_query or ""),
-                metrics=metrics,
-                refusals=refusals,
-                history_start=history_starts.get(selection.name),
-                now=now,
-            )
+            named = options.only_selections or bool(names)
+            pull = select_pull(selection, listed=listed, options=options, named=named)
         except SettingsError as error:
             reason, failed = error.within(selection.name).reason, not isinstance(error, NotListed)
             unavailable.append(
@@ -139,7 +94,7 @@ def make_plan(
         else:
             pulls.append(pull)
     wrong = [entry.error for entry in unavailable if entry.error and entry.failed]
-    if only_selections and wrong and not pulls:
+    if options.only_selections and wrong and not pulls:
         raise wrong[0]
     return Plan(tuple(pulls), tuple(unavailable), notes)
 
@@ -164,9 +119,8 @@ def check_selections(selections: Iterable[Selection], *, catalog: Catalog, times
     ]
     own = [selection for selection in selections if selection.system_query is None]
     for selection in own:
-        make_plan(
-            (), offered=documented, catalog=catalog, timespan=timespan, selections=[selection], only_selections=True
-        )
+        options = PlanOptions(catalog=catalog, timespan=timespan, selections=[selection], only_selections=True)
+        make_plan((), offered=documented, options=options)
 
 
 def query_text(dataset: str, columns: Sequence[str], *, timespan: str | None) -> str:
@@ -175,19 +129,8 @@ def query_text(dataset: str, columns: Sequence[str], *, timespan: str | None) ->
     return f"{text} TIMESPAN {timespan}" if timespan else text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PlanOptions:
-    """Options for all whole datasets; the attributes are those of `make_plan`."""
-
-    catalog: Catalog
-    timespan: str | None
-    window: Window | None
-    metrics: MetricsChoice
-    refusals: MetricRefusals
-
-
 def _plan_dataset(
-    dataset: str, listed: Mapping[str, OfferedDataset], *, options: _PlanOptions, named: bool
+    dataset: str, listed: Mapping[str, OfferedDataset], *, options: PlanOptions, named: bool
 ) -> Pull | Unavailable:
     offered = listed.get(dataset)
     if offered is None:
@@ -206,7 +149,7 @@ def _plan_dataset(
         return Unavailable(dataset, error.reason, named=named, failed=True)
 
 
-def _pull(dataset: str, offered: OfferedDataset, *, options: _PlanOptions) -> Pull:
+def _pull(dataset: str, offered: OfferedDataset, *, options: PlanOptions) -> Pull:
     listed = unique_names(offered.columns)
     columns = tuple(filter(can_stand_in_query, listed))
     if not columns or not can_stand_in_query(offered.name):

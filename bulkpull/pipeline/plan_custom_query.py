@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 
 from bulkpull.catalog import Catalog
 from bulkpull.custom_query import Selection
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.formatting import join_some
-from bulkpull.metric_selection import MetricChoice, MetricsChoice, select_metrics
+from bulkpull.metric_selection import MetricChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
-from bulkpull.pipeline.steps.metric_refusals import MetricRefusals, without_refused
+from bulkpull.pipeline.plan_options import PlanOptions
+from bulkpull.pipeline.steps.metric_refusals import without_refused
 from bulkpull.pipeline.windows.date_windows import first_listed_month
 from bulkpull.pipeline.windows.time_column import window_instead_of, with_usable_window
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
@@ -35,29 +35,13 @@ class NotListed(SettingsError):
 
 
 def select_pull(
-    selection: Selection,
-    *,
-    listed: Mapping[str, OfferedDataset],
-    catalog: Catalog,
-    timespan: str | None,
-    window: Window | None,
-    system_text: str | None = None,
-    named: bool = True,
-    metrics: MetricsChoice = "amounts",
-    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
-    history_start: datetime | None = None,
-    now: datetime | None = None,
+    selection: Selection, *, listed: Mapping[str, OfferedDataset], options: PlanOptions, named: bool
 ) -> Pull:
     """
     The pull of a selection.
 
     Args:
-        timespan: For a selection of a dataset that names no time span itself: a TIMESPAN name, `widest`, or `None`.
         named: The user named it; it is not one of all.
-        system_text: The text of the system query that it names; `None` when the service stores none under that id.
-        metrics: Which metrics a selection of a dataset has besides every column, where it names neither.
-        history_start: Where the published history of this name begins; `None` where there is none.
-        now: End of the window of a history that is requested without a window; `None` leaves it open.
 
     Raises:
         NotListed: The service does not list the dataset for this account.
@@ -68,8 +52,10 @@ def select_pull(
         raise SettingsError(
             f"the service lists a dataset named {selection.name}", fix="choose another name for the query"
         )
+    catalog, window, now = options.catalog, options.window, options.now
     if selection.system_query is not None:
-        statement = _system_statement(selection.system_query, system_text, listed=listed)
+        text = options.system_texts.get(selection.system_query)
+        statement = _system_statement(selection.system_query, text, listed=listed)
     else:
         described = selection.statement()
         assert described is not None
@@ -81,12 +67,12 @@ def select_pull(
     choice = None
     if selection.dataset is not None:
         if not statement.names:
-            choice = select_metrics(offered, known=catalog.find(source), choice=metrics)
+            choice = select_metrics(offered, known=catalog.find(source), choice=options.metrics)
             statement, notes = _with_every_column(statement, offered, choice)
         # As for a whole dataset: where a window is ignored, a short span would hide that.
-        span_asked = timespan if window is None else None
-        if window is not None and timespan is not None and statement.timespan is None:
-            notes = [*notes, window_instead_of(timespan)]
+        span_asked = options.timespan if window is None else None
+        if window is not None and options.timespan is not None and statement.timespan is None:
+            notes = [*notes, window_instead_of(options.timespan)]
         statement, wider = _with_timespan(statement, offered, catalog=catalog, timespan=span_asked)
     if selection.system_query is not None:
         notes = _refuse_drift(statement, offered, source=source)
@@ -96,7 +82,8 @@ def select_pull(
     depends_on_all = bool(said.distinct or said.orderings or said.limit)
     keeps_history = selection.keep == "append"
     if keeps_history and window is None and now is not None:
-        window = Window(history_start or first_listed_month(offered.date_ranges, now=now), now)
+        start = options.history_starts.get(selection.name) or first_listed_month(offered.date_ranges, now=now)
+        window = Window(start, now)
     pull = Pull(
         dataset=selection.name,
         offered=offered,
@@ -108,7 +95,7 @@ def select_pull(
         source=source,
         metrics=checked.metrics,
         metrics_left_out=choice.left_out if choice else (),
-        metrics_choice=None if choice is None else metrics,
+        metrics_choice=None if choice is None else options.metrics,
         # Beside all columns, the time column among them, metrics add up over windows (behaviour 163).
         indivisible=depends_on_all or (choice is None and bool(checked.metrics)),
         notes=(*notes, *checked.warnings),
@@ -120,7 +107,7 @@ def select_pull(
             why="its rows depend on all other rows of the window",
             fix="leave out metrics beside some columns, DISTINCT, ORDER and LIMIT",
         )
-    return without_refused(with_usable_window(pull, catalog=catalog, named=named), refusals)
+    return without_refused(with_usable_window(pull, catalog=catalog, named=named), options.refusals)
 
 
 def odd_column_note(name: str) -> str:

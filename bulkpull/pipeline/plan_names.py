@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from bulkpull.catalog import Catalog, CatalogDataset
 from bulkpull.errors import SettingsError
 from bulkpull.model import OfferedDataset
+from bulkpull.pipeline.plan_options import PlanOptions
 from bulkpull.redact import printable
 from bulkpull.suggestions import did_you_mean, nearest_names
 
@@ -52,12 +53,7 @@ def by_canonical_name(
 
 
 def requested_datasets(
-    names: Sequence[str],
-    *,
-    listed: dict[str, OfferedDataset],
-    catalog: Catalog,
-    queries: Sequence[str],
-    everything: bool,
+    names: Sequence[str], *, listed: Mapping[str, OfferedDataset], options: PlanOptions
 ) -> list[str]:
     """
     The canonical names of the datasets that are requested, each once; the twenty of the catalog where none is named.
@@ -65,22 +61,28 @@ def requested_datasets(
     Raises:
         SettingsError: A name is known neither to the catalog nor to the service.
     """
+    catalog = options.catalog
     if not names:
         standard = [dataset.name for dataset in catalog.standard]
-        return standard + [name for name in listed if everything and name not in standard]
+        return standard + [name for name in listed if options.everything and name not in standard]
     folded = {name.casefold(): name for name in listed}
     requested: list[str] = []
     for name in names:
         known = catalog.find(name)
         canonical = known.name if known else folded.get(name.strip().casefold())
         if canonical is None:
-            raise _unknown(name, known=[*(dataset.name for dataset in catalog.datasets), *listed, *queries])
+            known_names = [*(dataset.name for dataset in catalog.datasets), *listed, *options.queries]
+            raise _unknown(name, known=known_names)
         if canonical not in requested:
             requested.append(canonical)
     return requested
 
 
 def _unknown(name: str, *, known: Sequence[str]) -> SettingsError:
+    if "," in name:
+        return SettingsError(
+            f"unknown dataset {name.strip()!r}", why="no name has a comma", fix="give each name by itself"
+        )
     hint = did_you_mean(name, known)
     return SettingsError(
         f"unknown dataset {name.strip()!r}",

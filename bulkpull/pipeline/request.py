@@ -20,6 +20,7 @@ from bulkpull.model import OfferedDataset, Window
 from bulkpull.pipeline.offer_check import check_offer
 from bulkpull.pipeline.plan import Plan, check_selections, make_plan
 from bulkpull.pipeline.plan_names import check_names
+from bulkpull.pipeline.plan_options import PlanOptions
 from bulkpull.pipeline.steps.metric_refusals import MetricRefusals
 
 
@@ -156,10 +157,7 @@ def plan_request(
     Raises:
         SettingsError: As `make_plan`.
     """
-    plan = make_plan(
-        request.datasets,
-        offered=offer.datasets,
-        catalog=load_catalog(),
+    options = PlanOptions(
         queries=[query.name for query in settings.queries],
         timespan=settings.timespan,
         window=request.window,
@@ -172,9 +170,8 @@ def plan_request(
         history_starts=history_starts,
         now=now,
     )
-    plan = check_offer(
-        plan, offered=offer.datasets, published=published, catalog=load_catalog(), everything=request.everything
-    )
+    plan = make_plan(request.datasets, offered=offer.datasets, options=options)
+    plan = check_offer(plan, offered=offer.datasets, published=published, options=options)
     return replace(plan, notes=(*offer.notes, *plan.notes))
 
 

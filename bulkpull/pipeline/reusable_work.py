@@ -34,7 +34,6 @@ class Reusable:
 
     Attributes:
         reports: The latest attempt last.
-        converted: The latest conversion.
         splits: Windows that were requested in halves, because their reports failed.
         in_windows: Whole pulls that were requested in windows, of which some are here, with the reason.
     """

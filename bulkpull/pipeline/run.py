@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -31,7 +30,6 @@ from bulkpull.event_types import (
     RunFinished,
 )
 from bulkpull.events import Events, about
-from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection, connected
 from bulkpull.model import Pull
 from bulkpull.observability.recorder import RunRecorder, recorded_run
@@ -39,21 +37,22 @@ from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.disk_space import find_too_large
 from bulkpull.output.layout import RAW, Layout
-from bulkpull.output.ledger import Ledger, opened_ledger
+from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, whole_second
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.run_history import held_back_by
-from bulkpull.output.store import INSIDE, LocalStore, OutputStore
-from bulkpull.output.workspace import OutputFolder, find_blocked
+from bulkpull.output.store import INSIDE, OutputStore, open_store
+from bulkpull.output.workspace import find_blocked
 from bulkpull.pipeline.create_context import create_context
 from bulkpull.pipeline.nightly.decision import Action, Decision
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN
-from bulkpull.pipeline.open_run import open_run
+from bulkpull.pipeline.open_run import OpenedRun, open_run
 from bulkpull.pipeline.outcome import DatasetOutcome, unavailable_record, with_notes
 from bulkpull.pipeline.plan import Plan
+from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.request import ExportRequest, ServiceOffer, check_offline, load_offer, plan_request
 from bulkpull.pipeline.resource_limits import fit_to_machine, is_overdue
-from bulkpull.pipeline.resume import ABANDONED, INTERRUPTED, SUBMITTED, EarlierRuns
+from bulkpull.pipeline.resume import ABANDONED, INTERRUPTED, SUBMITTED
 from bulkpull.pipeline.run_cleanup import (
     clean_up_last,
     clear_staging,
@@ -94,10 +93,8 @@ class Run:
     account: Account | None = None
     published_anyway: Collection[str] | None = ()
     manifest: Manifest | None = None
-    run_id: str = ""
     _results: RunResults = field(default_factory=RunResults)
-    _earlier: EarlierRuns = field(default_factory=EarlierRuns)
-    _started_at: datetime = field(init=False)
+    _opened: OpenedRun = field(init=False, repr=False)
     _is_begun: bool = False
     _check_lock: Callable[[], None] = lambda: None
     _offer: ServiceOffer | None = None
@@ -119,7 +116,7 @@ class Run:
         """
         await anyio.to_thread.run_sync(self.settings.check_output)
         output = self.settings.output.absolute()
-        store = LocalStore(output)
+        store = open_store(output)
         with disk_errors(output):
             await anyio.to_thread.run_sync(check_owner, store, self._account)
         if self.credential is None:
@@ -131,56 +128,59 @@ class Run:
                 self._offer = await load_offer(self.request, connection.client)
                 plan_request(self.request, self._offer, settings=self.settings, now=self.clock.now())
             began_s = self.clock.monotonic()
-            self._started_at = whole_second(self.clock.now())
+            started_at = whole_second(self.clock.now())
             # Outermost, so that notifications are sent after the lock is released.
             self._recorder = await stack.enter_async_context(
                 recorded_run(self.settings, events=self.events, clock=self.clock)
             )
-            self._check_lock = await stack.enter_async_context(store.lock(since=self._started_at))
+            self._check_lock = await stack.enter_async_context(store.lock(since=started_at))
             ledger = await stack.enter_async_context(opened_ledger(Layout(output).private, clock=self.clock))
-            return await self._export_locked(ledger, connection, store=store, began_s=began_s)
+            self._opened = await open_run(
+                self.request,
+                ledger=ledger,
+                store=store,
+                resume=self.resume,
+                started_at=started_at,
+                settings=self.settings,
+                events=self.events,
+                clock=self.clock,
+            )
+            return await self._export_locked(connection, began_s=began_s)
 
-    async def _export_locked(
-        self, ledger: Ledger, connection: Connection | None, *, store: LocalStore, began_s: float
-    ) -> Manifest:
+    async def _export_locked(self, connection: Connection | None, *, began_s: float) -> Manifest:
         """Export in a locked output folder."""
-        opened = await open_run(
-            self.request,
-            ledger=ledger,
-            store=store,
-            resume=self.resume,
-            settings=self.settings,
-            events=self.events,
-            clock=self.clock,
-        )
-        self.request, self.run_id, self._earlier, folder = opened.request, opened.run_id, opened.earlier, opened.folder
-        self._results.notes += opened.notes
-        if (resumed := opened.earlier.carried_on) is not None:
-            self._started_at, self._is_begun = resumed.started_at, True
+        self._results.notes += self._opened.notes
+        self._is_begun = self._opened.earlier.carried_on is not None
         self.settings, conversions = await fit_to_machine(self.settings, events=self.events)
+        self._opened = opened = replace(self._opened, settings=self.settings)
         try:
             async with nullcontext(connection) if connection else self._connect() as connected_now:
-                work = partial(self._work, connected_now, ledger=ledger, folder=folder, conversions=conversions)
+                work = partial(self._work, connected_now, conversions=conversions)
                 limit_s = self.settings.run_timeout_seconds
                 left_s = None if limit_s is None else began_s + limit_s - self.clock.monotonic()
                 if await is_overdue(work, limit_s=left_s, clock=self.clock):
-                    await self._begin(ledger)
-                    self._results.end_overdue(limit_s=limit_s or 0.0, request=self.request)
-            manifest = await self._finish(store, ledger)
+                    await self._begin()
+                    self._results.end_overdue(limit_s=limit_s or 0.0, request=opened.request)
+            manifest = await self._finish()
         except anyio.get_cancelled_exc_class():
             if self._is_begun:
                 with anyio.move_on_after(_CLOSING_S, shield=True):
-                    await self._finish(store, ledger, interrupted=True)
+                    await self._finish(interrupted=True)
             raise  # downloads stay: the same command resumes them
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(clear_staging, folder)
+                await anyio.to_thread.run_sync(clear_staging, opened.folder)
             raise
         if not self._results.is_to_be_resumed:
-            await anyio.to_thread.run_sync(keep_downloads, folder, manifest.datasets)
-            await anyio.to_thread.run_sync(clear_staging, folder)
-        await clean_up_last(folder, ledger, settings=self.settings, events=self.events, clock=self.clock)
+            await anyio.to_thread.run_sync(keep_downloads, opened.folder, manifest.datasets)
+            await anyio.to_thread.run_sync(clear_staging, opened.folder)
+        await clean_up_last(opened)
         return manifest
+
+    @property
+    def run_id(self) -> str:
+        """Its id, once the output folder is locked."""
+        return self._opened.run_id
 
     @property
     def _needs_service_list(self) -> bool:
@@ -213,39 +213,29 @@ class Run:
         with disk_errors(str(store)):
             self._results.notes += await anyio.to_thread.run_sync(claim_folder, store, owner)
 
-    async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
+    async def _work(self, connection: Connection, *, conversions: int) -> None:
+        opened, ledger, folder = self._opened, self._opened.ledger, self._opened.folder
         self._requests = connection.http.tally.as_dict
         try:
-            plan = await self._plan(connection.client, ledger=ledger, folder=folder)
-            decided = await decide_run(
-                plan.pulls,
-                client=connection.client,
-                ledger=ledger,
-                folder=folder,
-                run_id=self.run_id,
-                earlier=self._earlier,
-                is_nightly=self.request.nightly,
-                settings=self.settings,
-                events=self.events,
-                clock=self.clock,
-            )
+            plan = await plan_in_folder(opened, self._offer or await load_offer(opened.request, connection.client))
+            decided = await decide_run(opened, plan.pulls, client=connection.client)
             if plan.pulls:  # a mistyped address that offers nothing must not take the folder
                 await self._claim(folder.store)
         except SettingsError:
             raise
         except BulkpullError as error:
-            await self._begin(ledger)
-            self._results.fail_all(error, self.request)
+            await self._begin()
+            self._results.fail_all(error, opened.request)
             return
         if decided.found.listed is None:
             self._results.notes.append(LIST_UNKNOWN)
         fetched = [pull for pull in plan.pulls if self._will_convert(decided.decisions[pull.dataset])]
-        self._results.refused = await self._find_refused(plan, fetched, folder)
-        await self._begin(ledger)
+        self._results.refused = await self._find_refused(plan, fetched)
+        await self._begin()
         if decided.poll_form is not None:
-            await form_recorder(ledger, run_id=self.run_id, clock=self.clock)(decided.poll_form)
+            await form_recorder(ledger, run_id=opened.run_id, clock=self.clock)(decided.poll_form)
         self._report_plan(plan)
-        await self._put_pending(plan, decided.found.done, folder=folder)
+        await self._put_pending(plan, decided.found.done)
         left = [pull for pull in plan.pulls if pull.dataset not in decided.found.done]
         if left and all(pull.dataset in self._results.refused for pull in left):
             for pull in left:
@@ -255,19 +245,21 @@ class Run:
         usual_s = await load_usual_durations(ledger, now=self.clock.now())
         create = partial(
             create_context,
-            run_id=self.run_id,
-            settings=self.settings,
-            connection=connection,
-            ledger=ledger,
-            folder=folder,
+            opened,
+            connection,
+            publisher=Publisher(
+                store=folder.store,
+                run_id=opened.run_id,
+                retain_runs=self.settings.retain_runs,
+                clock=self.clock,
+                events=self.events,
+                account=self._account,
+                check_lock=self._check_lock,
+            ),
             conversions=conversions,
             reusable=decided.found.reusable,
-            clock=self.clock,
-            events=self.events,
             usual_s=usual_s,
             random=self.random,
-            account=self._account,
-            check_lock=self._check_lock,
             published_anyway=self.published_anyway,
             undeleted=self._results.undeleted,
         )
@@ -276,26 +268,13 @@ class Run:
             slowest_first(left, usual_s=usual_s, rows=rows),
             create,
             decided=decided,
-            request=self.request,
             results=self._results,
             conversions_ahead=len(fetched),
         )
 
-    async def _plan(self, client: InsightsClient, *, ledger: Ledger, folder: OutputFolder) -> Plan:
-        return await plan_in_folder(
-            self.request,
-            self._offer or await load_offer(self.request, client),
-            ledger=ledger,
-            folder=folder,
-            settings=self.settings,
-            started_at=self._started_at,  # of the resumed run, if there is one
-            now=self.clock.now(),
-        )
-
-    async def _find_refused(
-        self, plan: Plan, fetched: Sequence[Pull], folder: OutputFolder
-    ) -> Mapping[str, DiskTrouble]:
+    async def _find_refused(self, plan: Plan, fetched: Sequence[Pull]) -> Mapping[str, DiskTrouble]:
         """The datasets that cannot be written: they are too large for the disk, or something is in their place."""
+        folder = self._opened.folder
         not_begun = await anyio.to_thread.run_sync(datasets_not_begun, fetched, folder)
         too_large = await find_too_large(folder.output, not_begun, settings=self.settings)
         names = [pull.dataset for pull in plan.pulls]
@@ -313,9 +292,9 @@ class Run:
                 for note in pull.notes:
                     self.events.emit(PlanNoted(reason=note))
 
-    async def _put_pending(self, plan: Plan, done: Mapping[str, DatasetRecord], *, folder: OutputFolder) -> None:
+    async def _put_pending(self, plan: Plan, done: Mapping[str, DatasetRecord]) -> None:
         """Begin with every dataset: unavailable, published already by this run, or pending."""
-        others = self._earlier.alive - {self.run_id}
+        folder, others = self._opened.folder, self._opened.earlier.alive - {self._opened.run_id}
         held = await anyio.to_thread.run_sync(held_back_by, folder.store, others, folder.current)
         for missing in plan.unavailable:
             self._results.put(unavailable_record(missing))
@@ -329,7 +308,7 @@ class Run:
             self._results.put(DatasetOutcome(pull, named=named, notes=notes, held_by=held.get(pull.dataset)))
 
     async def _with_raw_note(self, record: DatasetRecord, store: OutputStore) -> DatasetRecord:
-        raw = INSIDE.snapshot(record.dataset, self.run_id, kind=RAW)
+        raw = INSIDE.snapshot(record.dataset, self._opened.run_id, kind=RAW)
         if not self.settings.keep_raw or await anyio.to_thread.run_sync(store.exists, raw):
             return record
         return with_notes(record, ["its downloaded bytes were not kept, because it was published without `keep_raw`"])
@@ -337,22 +316,21 @@ class Run:
     def _will_convert(self, decision: Decision) -> bool:
         return not self.request.submit_only and decision.action is not Action.SKIP
 
-    async def _begin(self, ledger: Ledger) -> None:
-        if not self._is_begun:
-            window_end = iso_utc(self.request.window.end) if self.request.window else None
-            request = self.request.as_key(self.settings) | {
-                "window_end": window_end,
-                "account": self._account.as_dict(),
-            }
-            await ledger.begin_run(self.run_id, request=request, at=self._started_at)
-            self._is_begun = True
-            if (earlier := self._earlier.taken_over) is not None:
-                await ledger.end_run(
-                    earlier.run_id, status=ABANDONED, summary=earlier.summary or {}, at=self.clock.now()
-                )
+    async def _begin(self) -> None:
+        if self._is_begun:
+            return
+        opened, ledger, window = self._opened, self._opened.ledger, self._opened.request.window
+        request = opened.request.as_key(self.settings) | {
+            "window_end": iso_utc(window.end) if window else None,
+            "account": self._account.as_dict(),
+        }
+        await ledger.begin_run(opened.run_id, request=request, at=opened.started_at)
+        self._is_begun = True
+        if (earlier := opened.earlier.taken_over) is not None:
+            await ledger.end_run(earlier.run_id, status=ABANDONED, summary=earlier.summary or {}, at=self.clock.now())
 
-    async def _finish(self, store: OutputStore, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
-        results = self._results
+    async def _finish(self, *, interrupted: bool = False) -> Manifest:
+        opened, results, store = self._opened, self._results, self._opened.folder.store
         if await anyio.to_thread.run_sync(is_without_links, store):
             results.notes.append("`latest/` is not created, because this file system has no links: read `current.json`")
         is_to_be_resumed = results.is_to_be_resumed
@@ -360,9 +338,9 @@ class Run:
         submitted = self.request.submit_only and status != "failed"
         now, counts = self.clock.now(), results.count(records)
         manifest = Manifest(
-            run_id=self.run_id,
+            run_id=opened.run_id,
             status=status,
-            started_at=self._started_at,
+            started_at=opened.started_at,
             finished_at=now,
             tool=Tool(version=__version__),
             api_base_url=self.settings.api_base_url,
@@ -383,9 +361,9 @@ class Run:
             ending = SUBMITTED
         self.manifest = manifest  # only after it is saved
         try:
-            await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
+            await opened.ledger.end_run(opened.run_id, status=ending, summary=counts, at=now)
         except (LedgerError, DiskTrouble) as trouble:  # the next run counts this one as unfinished
             self.events.emit(CleanupPostponed(step="ledger", reason=trouble.message))
-        self.events.emit(RunFinished(run_id=self.run_id, status=ending, datasets=counts))
+        self.events.emit(RunFinished(run_id=opened.run_id, status=ending, datasets=counts))
         await self._recorder.complete(manifest)
         return manifest

@@ -10,15 +10,10 @@ from functools import partial
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from bulkpull.clock import Clock
-from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError
 from bulkpull.event_types import CleanupPostponed
-from bulkpull.events import Events
 from bulkpull.model import Pull, Report
 from bulkpull.output.atomic_files import makedirs_durable
-from bulkpull.output.layout import Layout
-from bulkpull.output.ledger import Ledger
 from bulkpull.output.ledger_facts import ReportFacts, ScheduledReportFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
@@ -26,6 +21,7 @@ from bulkpull.output.retention import retire_runs
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import is_worth_resuming
+from bulkpull.pipeline.open_run import OpenedRun
 from bulkpull.pipeline.reusable_work import KEPT, PARTS
 
 # How long deletions may go on once all datasets are done.
@@ -34,7 +30,7 @@ _TIDYING_S = 10.0
 
 def datasets_not_begun(pulls: Iterable[Pull], folder: OutputFolder) -> list[str]:
     """The datasets without parts from an interrupted run; others need no further disk space."""
-    private = Layout(folder.output).private
+    private = folder.private
     places = (folder.staging, private / PARTS)
     return [
         pull.dataset for pull in pulls if not any(names_beneath(place / pull.dataset, root=private) for place in places)
@@ -43,7 +39,7 @@ def datasets_not_begun(pulls: Iterable[Pull], folder: OutputFolder) -> list[str]
 
 def clear_staging(folder: OutputFolder) -> None:
     """Remove the run's own folder of unfinished files."""
-    remove_beneath(folder.staging, root=Layout(folder.output).private)
+    remove_beneath(folder.staging, root=folder.private)
 
 
 def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> None:
@@ -52,7 +48,7 @@ def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> No
 
     The next run takes up such a report, and carries on with its file where this run stopped.
     """
-    private = Layout(folder.output).private
+    private = folder.private
     for record in records:
         if not is_worth_resuming(record.error):
             continue
@@ -64,20 +60,19 @@ def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> No
                 rename_beneath(staged / fingerprint, kept / fingerprint, root=private)
 
 
-async def clean_up_last(
-    folder: OutputFolder, ledger: Ledger, *, settings: Settings, events: Events, clock: Clock
-) -> None:
+async def clean_up_last(run: OpenedRun) -> None:
     """Retention after the manifest is saved; errors are logged, and the next run tries again."""
-    await anyio.to_thread.run_sync(partial(clear_old_parts, folder, now=clock.now()))
+    now = run.clock.now()
+    await anyio.to_thread.run_sync(partial(clear_old_parts, run.folder, now=now))
     try:
-        await retire_runs(folder.store, ledger, retain=settings.retain_runs, now=clock.now())
+        await retire_runs(run.folder.store, run.ledger, retain=run.settings.retain_runs, now=now)
     except (LedgerError, DiskTrouble) as trouble:
-        events.emit(CleanupPostponed(step="retention", reason=trouble.message))
+        run.events.emit(CleanupPostponed(step="retention", reason=trouble.message))
 
 
 def clear_old_parts(folder: OutputFolder, *, now: datetime) -> None:
     """Remove downloads and windows of datasets that no run has completed in some days."""
-    private, oldest_s = Layout(folder.output).private, (now - KEPT).timestamp()
+    private, oldest_s = folder.private, (now - KEPT).timestamp()
     with suppress(OSError):
         for dataset in names_beneath(private / PARTS, root=private):
             for fingerprint in names_beneath(private / PARTS / dataset, root=private):

@@ -36,7 +36,6 @@ class RunResults:
 
     Attributes:
         notes: About the run as a whole, each one sentence.
-        refused: Datasets that cannot be written, with the error of each.
     """
 
     notes: list[str] = field(default_factory=list)
@@ -114,7 +113,6 @@ async def run_datasets(
     create_context: Callable[..., Awaitable[RunContext]],
     *,
     decided: RunDecisions,
-    request: ExportRequest,
     results: RunResults,
     conversions_ahead: int,
 ) -> None:
@@ -145,14 +143,12 @@ async def run_datasets(
                 )
                 for pull in pulls:
                     decision = decided.decisions[pull.dataset]
-                    working.start_soon(
-                        partial(_run_dataset, decision, context, maker, request=request, results=results)
-                    )
+                    working.start_soon(partial(_run_dataset, decision, context, maker, results=results))
                 delete_unneeded_reports(context, decided.found.done, orphans=decided.found.orphans)
                 if decided.unused:
                     context.events.emit(ReportsUnused(reports=[report.report_id for _, report in decided.unused]))
                     results.notes.append(unused_note(decided.unused))
-                if not request.submit_only:
+                if not context.request.submit_only:
                     tidying.start_soon(delete_outdated_queries, context, {pull.dataset for pull in pulls})
             limit_tidying(context, watching)
         watching.cancel_scope.cancel()
@@ -164,25 +160,12 @@ def _load_export() -> None:
 
 
 async def _run_dataset(
-    decision: Decision,
-    context: RunContext,
-    maker: ScheduledReportMaker,
-    *,
-    request: ExportRequest,
-    results: RunResults,
+    decision: Decision, context: RunContext, maker: ScheduledReportMaker, *, results: RunResults
 ) -> None:
     """Export one dataset; an error becomes part of its outcome and is not raised."""
     dataset = decision.pull.dataset
     error: Exception | None = None
-    executor = DecisionExecutor(
-        decision,
-        results.outcome(dataset),
-        context,
-        maker,
-        only_new_data=request.nightly,
-        reset_types=request.reset_types,
-        submit_only=request.submit_only,
-    )
+    executor = DecisionExecutor(decision, results.outcome(dataset), context, maker)
     with about(dataset):
         try:
             if (refused := results.refused.get(dataset)) is not None:

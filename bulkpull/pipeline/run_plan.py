@@ -16,11 +16,12 @@ from bulkpull.insights.connect import connected
 from bulkpull.model import Pull
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
-from bulkpull.output.store import LocalStore
-from bulkpull.output.workspace import OutputFolder, read_folder
+from bulkpull.output.store import open_store
+from bulkpull.output.workspace import read_folder
 from bulkpull.pipeline.earlier_work import ReusableWork
 from bulkpull.pipeline.nightly.decision import Action, Decision
 from bulkpull.pipeline.nightly.scheduled_report_rules import first_start, next_due
+from bulkpull.pipeline.open_run import OpenedRun
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.request import ExportRequest, check_offline, load_offer
 from bulkpull.pipeline.resume import find_resumable
@@ -35,8 +36,6 @@ class RunPlan:
     What a run would do.
 
     Attributes:
-        plan: The pulls, and what is unavailable.
-        decisions: By dataset, what the run would do for it, and why.
         reports: By dataset, how many one-off reports it would order where none of them fails.
         resumes: The id of the interrupted run that it would resume; `None` for a new run.
         next_due_at: By dataset, when the next execution of its scheduled report is due, also of one to be created.
@@ -67,7 +66,7 @@ async def plan_run(
         opened_ledger(Layout(output).private, read_only=True) as ledger,
         connected(settings=settings, events=events, clock=clock) as connection,
     ):
-        folder = await anyio.to_thread.run_sync(read_folder, output, LocalStore(output))
+        folder = await anyio.to_thread.run_sync(read_folder, output, open_store(output))
         earlier = find_resumable(
             await ledger.runs(),
             key=request.as_key(settings),
@@ -75,33 +74,24 @@ async def plan_run(
             published=folder.current.run_ids,
         )
         resumed = earlier.carried_on
-        request = request.continued_from(resumed.request) if resumed else request
-        plan = await plan_in_folder(
-            request,
-            await load_offer(request, connection.client),
-            ledger=ledger,
-            folder=folder,
-            settings=settings,
-            started_at=resumed.started_at if resumed else now,
-            now=now,
-        )
-        decided = await decide_run(
-            plan.pulls,
-            client=connection.client,
-            ledger=ledger,
-            folder=folder,
+        run = OpenedRun(
             run_id=resumed.run_id if resumed else "",
+            request=request.continued_from(resumed.request) if resumed else request,
+            started_at=resumed.started_at if resumed else now,
             earlier=earlier,
-            is_nightly=request.nightly,
+            folder=folder,
+            ledger=ledger,
             settings=settings,
             events=events,
             clock=clock,
         )
+        plan = await plan_in_folder(run, await load_offer(run.request, connection.client))
+        decided = await decide_run(run, plan.pulls, client=connection.client)
         service_now = connection.client.service_time()
     reports: dict[str, int] = {}
     for pull in plan.pulls:
         if decided.decisions[pull.dataset].action in (Action.ORDER_REPORT, Action.COLLECT_REPORT):
-            windows = _windows(pull, decided.found, folder, settings)
+            windows = _windows(pull, decided.found, run)
             reports[pull.dataset] = sum(not decided.found.reusable.has(pull_fingerprint(window)) for window in windows)
     return RunPlan(
         plan,
@@ -125,14 +115,14 @@ def _next_executions(decisions: Mapping[str, Decision], *, now: datetime, lead_h
     return found
 
 
-def _windows(pull: Pull, found: ReusableWork, folder: OutputFolder, settings: Settings) -> Sequence[Pull]:
+def _windows(pull: Pull, found: ReusableWork, run: OpenedRun) -> Sequence[Pull]:
     """The windows of a pull that are fetched, without those that a history keeps as published."""
     windows = [part for part in found.parts[pull] if part is not pull] or [pull]
     if not pull.keeps_history:
         return windows
-    published = folder.published.get(pull.dataset)
+    published, restated_months = run.folder.published.get(pull.dataset), run.settings.history_restated_months
     try:
-        growth = plan_growth(pull, published, output=folder.output, restated_months=settings.history_restated_months)
+        growth = plan_growth(pull, published, output=run.folder.output, restated_months=restated_months)
     except HeldBack:
         return []  # the run orders nothing, and says why
     return [part for part in windows if part.window and part.window.end > growth.covered_until]

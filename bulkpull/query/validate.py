@@ -130,7 +130,8 @@ class _Check:
         why = None
         hint = None
         if documented is not None:
-            today = next((alias for alias in self._spellings(documented) if alias.casefold() in self.columns), None)
+            spellings = (documented.name, *documented.aliases)
+            today = next((alias for alias in spellings if alias.casefold() in self.columns), None)
             why = "it is documented, but the service does not list it today"
             hint = f"it is listed as {today}" if today else None
         hint = hint or did_you_mean(name.text, (*self.dataset.columns, *self.dataset.metrics))
@@ -212,10 +213,6 @@ class _Check:
 
     def _documented(self, name: str) -> CatalogColumn | None:
         return self.known.column(name) if self.known else None
-
-    @staticmethod
-    def _spellings(column: CatalogColumn) -> tuple[str, ...]:
-        return (column.name, *column.aliases)
 
     @property
     def _label(self) -> str:

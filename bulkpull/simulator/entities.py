@@ -32,7 +32,6 @@ class StoredExecution:
     One execution of a report.
 
     Attributes:
-        started_at: When it was queued.
         latency_s: How long it takes, without the time in which its report is paused.
         plight: The fault that befell it at birth.
         reads: How often it was read in its plight.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -60,21 +61,12 @@ class ReportStore:
         self._check_quota(one_off=order.execute_now)
         report = StoredReport(
             report_id=str(uuid4()),
-            name=order.name,
-            description=order.description,
             query_id=query.query_id,
             query_text=query.text,
             parsed=parsed,
             user=self._scenario.username,
             created_at=now,
-            execute_now=order.execute_now,
-            start_at=order.start_at or now,
-            window=order.window,
-            interval_h=order.interval_h,
-            count=order.count,
-            format=order.format,
-            callback_url=order.callback_url,
-            callback_method=order.callback_method,
+            **asdict(order) | {"start_at": order.start_at or now},
         )
         self.stored[report.report_id] = report
         self.created[report.dataset] += 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +11,7 @@ import anyio.to_thread
 
 from bulkpull.simulator.api_replies import envelope
 from bulkpull.simulator.faults import FaultBox
-from bulkpull.simulator.report_data import Extract, sample
+from bulkpull.simulator.report_data import sample
 from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.service import Service, ServiceResult
 
@@ -169,12 +168,9 @@ async def perform(route: Route, body: Mapping[str, Any], service: Service, *, co
     call = _Request(Fields(body), Fields(route.params), route.subject or "", correlation_id)
     if route.verb == "testQueryResult":
         # The one call that makes rows, which takes a moment.
-        return ServiceResult(await anyio.to_thread.run_sync(partial(_rows, service.test_query(call.params), service)))
+        extract = service.test_query(call.params)
+        return ServiceResult(await anyio.to_thread.run_sync(sample, extract, service.scenario))
     return _METHODS[route.method, route.verb](service, call)
-
-
-def _rows(extract: Extract, service: Service) -> list[dict[str, Any]]:
-    return sample(extract, service.scenario)
 
 
 def paged(

@@ -139,15 +139,8 @@ class Service:
         start, end = times
         if start is not None and end is not None and end <= start:
             raise bad_request(error_replies.END_BEFORE_START)
-        now = self._clock.now()
-        if start is None and end is None:
-            months = months_of_span(parsed.table, parsed.timespan, now=now)
-        else:
-            months = months_between(parsed.table, start=start, end=end, now=now, inclusive=self.scenario.inclusive_end)
         most = min(TEST_ROWS, parsed.limit or TEST_ROWS)
-        extract = self._extract(parsed, months=months, at=now, tsv=False, limit=most)
-        days = days_between(start, end, now=now, inclusive=self.scenario.inclusive_end)
-        return replace(extract, window=days if months is not None else None)
+        return self._extract(parsed, at=self._clock.now(), start=start, end=end, limit=most)
 
     def create_report(self, body: Fields, *, correlation_id: str) -> ServiceResult:
         report = self.report_store.create(body, correlation_id=correlation_id)
@@ -206,16 +199,9 @@ class Service:
         amounts = [metric for metric in table.metrics if metric.kind == "amount"]
         names = columns or tuple(column.name for column in (*table.columns, *amounts))
         text = f"SELECT {', '.join(names)} FROM {table.listed_name}"  # noqa: S608 - the service's own language, not SQL
+        start, end = window or (None, None)
         parsed, at = self.query_store.parse(text), at or self._clock.now()
-        months = (
-            months_of_span(table, None, now=at)
-            if window is None
-            else months_between(table, start=window[0], end=window[1], now=at)
-        )
-        extract = self._extract(parsed, months=months, at=at, tsv=False)
-        if window is None or months is None:
-            return extract
-        return replace(extract, window=days_between(*window, now=at, inclusive=False))
+        return self._extract(parsed, at=at, start=start, end=end, inclusive=False)
 
     def _pairs(self) -> Iterator[tuple[StoredExecution, StoredReport]]:
         for report in self.reports.values():
@@ -223,24 +209,15 @@ class Service:
                 yield execution, report
 
     def _extract_of(self, report: StoredReport, execution: StoredExecution) -> Extract:
-        table, at = report.parsed.table, execution.started_at
-        manner = self.scenario.windows
+        parsed, at, manner = report.parsed, execution.started_at, self.scenario.windows
         start, end = (None, None) if manner == "ignored" else report.window
         if manner == "rounded":
             start, end = whole_months(start, end)
-        if (start, end) == (None, None):
-            months = months_of_span(table, report.parsed.timespan, now=at)
-        else:
-            months = months_between(table, start=start, end=end, now=at, inclusive=self.scenario.inclusive_end)
-        make = self.scenario.contents.get(table.name)
-        content = make(start, end, at) if make is not None else None
+        make = self.scenario.contents.get(parsed.table.name)
         tsv = report.format == "tsv"
-        extract = self._extract(report.parsed, months=months, at=at, tsv=tsv, limit=report.parsed.limit)
-        window = days_between(start, end, now=at, inclusive=self.scenario.inclusive_end)
         return replace(
-            extract,
-            content=content,
-            window=window if months is not None else None,
+            self._extract(parsed, at=at, start=start, end=end, tsv=tsv, limit=parsed.limit),
+            content=make(start, end, at) if make is not None else None,
             provenance=self._provenance_of(report, at) if self.scenario.provenance else None,
         )
 
@@ -257,8 +234,23 @@ class Service:
         return json.dumps(facts, sort_keys=True)
 
     def _extract(
-        self, parsed: ParsedQuery, *, months: tuple[Any, ...] | None, at: datetime, tsv: bool, limit: int | None = None
+        self,
+        parsed: ParsedQuery,
+        *,
+        at: datetime,
+        start: datetime | None,
+        end: datetime | None,
+        inclusive: bool | None = None,
+        tsv: bool = False,
+        limit: int | None = None,
     ) -> Extract:
+        """What a query brings at a moment: of the window, where it has a start or an end, else of its own span."""
+        inclusive = self.scenario.inclusive_end if inclusive is None else inclusive
+        if start is None and end is None:
+            months = months_of_span(parsed.table, parsed.timespan, now=at)
+        else:
+            months = months_between(parsed.table, start=start, end=end, now=at, inclusive=inclusive)
+        days = days_between(start, end, now=at, inclusive=inclusive)
         viewer = self.scenario.role == "viewer"
         return Extract(
             table=parsed.table,
@@ -268,6 +260,7 @@ class Service:
             distinct=parsed.distinct,
             limit=limit,
             months=months,
+            window=days if months is not None else None,
             edition=edition_at(parsed.table, at) if self.scenario.refreshes else 0,
             tsv=tsv or self.scenario.tsv,
             seed=self.scenario.seed,

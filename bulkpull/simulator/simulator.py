@@ -40,7 +40,6 @@ class Simulator:
     token to the wrong one is found out. All that a client needs stands in `environment`.
 
     Args:
-        scenario: What kind of service it is.
         clock: Its time; the machine's own by default.
         host: Address to listen on; loopback only.
         port, blob_port: 0 takes free ones.

@@ -49,7 +49,6 @@ class AllowanceState:
     The state of the allowance; times are monotonic seconds.
 
     Attributes:
-        window_s: Length of the service's window, seconds.
         taught_s: The longest window that a Retry-After has shown; 0 as long as none has.
         limit: Calls per window, as reported last; `None` until the service reports it.
         remaining: Calls left when the last reply was sent; `None` until the service reports it.

@@ -8,6 +8,7 @@ import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import SMALL, Command, Serve
@@ -15,7 +16,7 @@ from command_line import SMALL, Command, Serve
 from bulkpull.cli import simulator_server as simulate
 from bulkpull.cli.run_readiness import AwaitedReport, awaited_reports
 from bulkpull.event_types import RunStarted
-from bulkpull.observability.log_lines import event_entry
+from bulkpull.observability.log_lines import as_entry, line_logger, log_event
 from bulkpull.output.ledger import StepEntry
 from bulkpull.simulator import FAULT_TABLE, FaultRow
 
@@ -117,7 +118,9 @@ def test_every_log_writes_times_alike(command: Command) -> None:
     form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
     assert re.fullmatch(form, json.loads(outcome.err.splitlines()[-1])["timestamp"])
     event = RunStarted(run_id="r")
-    assert re.fullmatch(form, event_entry(event, run_id="r")["timestamp"])
+    entries: list[Any] = []
+    log_event(line_logger(entries.append, level=0, finish=[as_entry]), event, run_id="r")
+    assert re.fullmatch(form, entries[0]["timestamp"])
 
 
 def test_a_run_logs_its_times_alike(command: Command, serve: Serve) -> None:

@@ -16,11 +16,11 @@ import pytest
 from document import document
 from stage import Asker, Stage, asking, checked, token_form
 
-from bulkpull.catalog import load_catalog
 from bulkpull.errors import AuthError, RequestRejected, ServiceTrouble, SettingsError
 from bulkpull.insights.requests import PREVIEW_PATIENCE_S
 from bulkpull.model import ExecutionStatus, Window
 from bulkpull.pipeline.plan import make_plan
+from bulkpull.pipeline.plan_options import PlanOptions
 from bulkpull.simulator import ColumnDrift, Fault
 from bulkpull.transport.http import Request
 
@@ -276,7 +276,7 @@ async def test_step_1_knows_what_is_absent_and_what_goes_by_another_name(monkeyp
     alias = {"ResellerPerformance": "CloudProductsResellerPerformance"}
     there = ("DynamicsUsage", "ResellerPerformance")
     async with checked(monkeypatch, datasets=there, dataset_names=alias) as stage:
-        plan = make_plan([], offered=await stage.client.get_datasets(), catalog=load_catalog())
+        plan = make_plan([], offered=await stage.client.get_datasets(), options=PlanOptions())
 
     assert {pull.dataset for pull in plan.pulls} == set(there)
     assert len(plan.unavailable) == 18

@@ -60,8 +60,8 @@ NAMED = (
     Change("restarts of a transfer are not counted", "self._restarts += 1", "self._restarts += 0", _TRANSFER),
     Change(
         "unchanged data make a new snapshot",
-        "if self.only_new_data and is_same:",
-        "if self.only_new_data and not is_same and is_same:",
+        "if self.context.request.nightly and is_same:",
+        "if self.context.request.nightly and not is_same and is_same:",
         _RUNS,
     ),
     Change(

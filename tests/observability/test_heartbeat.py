@@ -19,7 +19,7 @@ from bulkpull.cli.log_output import LogListener
 from bulkpull.cli.options import CommonOptions, LogFormat
 from bulkpull.errors import ExecutionOverdue
 from bulkpull.event_types import Event, restore_event
-from bulkpull.observability.log_lines import event_entry
+from bulkpull.observability.log_lines import as_entry, line_logger, log_event
 from bulkpull.observability.progress import INTERVAL_S, Progress
 from bulkpull.observability.prometheus import read_metrics, render_progress
 from bulkpull.simulator import Fault, Scenario, Simulator
@@ -201,7 +201,7 @@ def test_every_log_writes_times_with_the_same_precision(capsys: pytest.CaptureFi
     LogListener(CommonOptions(log_format=LogFormat.JSON), write=lines.append)(event("run.started", run_id="r"))
     write_json_line("run.stopping", level="warning")
     entries: list[dict[str, Any]] = [json.loads(lines[0]), json.loads(capsys.readouterr().err)]
-    entries.append(event_entry(event("run.started"), run_id="r", at=NOW))
+    log_event(line_logger(entries.append, level=0, finish=[as_entry]), event("run.started"), run_id="r", at=NOW)
 
     for entry in entries:
         moment = datetime.fromisoformat(entry["timestamp"])

@@ -15,8 +15,7 @@ from support import EventRecorder
 
 from bulkpull.errors import BulkpullError, HeldBack
 from bulkpull.events import Event
-from bulkpull.observability.html_elements import breakable, prose
-from bulkpull.observability.html_report import render_report
+from bulkpull.observability.html_report import breakable, prose, render_report
 from bulkpull.observability.html_timeline import ticks
 from bulkpull.observability.recorder import rows_before, tidy
 from bulkpull.observability.run_summary import run_outcome

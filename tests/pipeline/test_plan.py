@@ -11,6 +11,7 @@ from bulkpull.errors import SettingsError
 from bulkpull.model import OfferedDataset, Window
 from bulkpull.pipeline.plan import Plan, make_plan, query_text
 from bulkpull.pipeline.plan_names import check_names
+from bulkpull.pipeline.plan_options import PlanOptions
 from bulkpull.timespans import choose_timespan
 
 RANGES = ("LAST_MONTH", "LAST_3_MONTHS", "LAST_6_MONTHS", "LAST_1_YEAR", "LIFETIME")
@@ -22,7 +23,7 @@ def offered(name: str, *columns: str, ranges: tuple[str, ...] = RANGES) -> Offer
 
 
 def plan(*names: str, on_offer: list[OfferedDataset], **options: object) -> Plan:
-    return make_plan(names, offered=on_offer, catalog=CATALOG, **options)  # type: ignore[arg-type]
+    return make_plan(names, offered=on_offer, options=PlanOptions(**options))  # type: ignore[arg-type]
 
 
 ALL_TWENTY = [offered(dataset.name) for dataset in CATALOG.standard]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from bulkpull.catalog import load_catalog
 from bulkpull.config.settings import Settings
 from bulkpull.custom_query import Selection
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.model import OfferedDataset, Window
 from bulkpull.pipeline.plan import Plan, make_plan
+from bulkpull.pipeline.plan_options import PlanOptions
 from bulkpull.pipeline.request import ExportRequest, create_request
 
 AZURE = OfferedDataset(
@@ -27,7 +27,7 @@ PROFILE = OfferedDataset("Profile", ("MpnId", "City"))
 
 def plan(*selections: Selection, on_offer: tuple[OfferedDataset, ...] = (AZURE, PROFILE), **options: Any) -> Plan:
     given: dict[str, Any] = {"only_selections": True} | options
-    return make_plan((), offered=on_offer, catalog=load_catalog(), selections=selections, **given)
+    return make_plan((), offered=on_offer, options=PlanOptions(selections=selections, **given))
 
 
 def of_azure(**parts: Any) -> Selection:
@@ -219,7 +219,7 @@ def test_names_are_those_of_datasets_and_of_queries_alike(
 
 def test_a_misspelled_query_is_refused_with_the_nearest() -> None:
     with pytest.raises(SettingsError, match="did you mean big-azure"):
-        make_plan(("big-azre",), offered=(AZURE,), catalog=load_catalog(), queries=("big-azure",))
+        make_plan(("big-azre",), offered=(AZURE,), options=PlanOptions(queries=("big-azure",)))
 
 
 @pytest.mark.parametrize(

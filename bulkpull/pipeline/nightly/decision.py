@@ -69,7 +69,6 @@ class ScheduleDecision:
         is_own: This folder made that report.
         lead_h: How many hours before the nightly hour it runs; `None` where that is not known.
         replaced: Reports of this folder that are of no use any more.
-        replace_reason: Why it is replaced, in a few words.
         may_order: Scheduled reports may be made and deleted; not where the service does not tell which there are.
     """
 
@@ -102,7 +101,6 @@ class Decision:
 
     Attributes:
         pull: The pull; with `execution`, it has the query of the scheduled report that made it.
-        reason: Why, in words for the manifest.
         execution: With `TAKE_EXECUTION`: a completed one of a scheduled report.
         schedule: For a nightly run; `None` without scheduled reports (a window cannot have one: behaviour 83).
         missed: The report of which an execution was due and has not come, and when it was due.

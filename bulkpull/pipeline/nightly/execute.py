@@ -34,21 +34,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class DecisionExecutor:
-    """
-    Executes the decision for one dataset.
-
-    Args:
-        only_new_data: Data that are published already make no new snapshot.
-        submit_only: Orders reports for a later run to collect, and fetches nothing now.
-    """
+    """Executes the decision for one dataset."""
 
     decision: Decision
     planned: DatasetOutcome
     context: RunContext
     maker: ScheduledReportMaker
-    only_new_data: bool = False
-    reset_types: bool = False
-    submit_only: bool = False
     _export: DatasetExport | None = None
     _state: DatasetOutcome = field(init=False)
 
@@ -58,7 +49,7 @@ class DecisionExecutor:
             notes=(*self.planned.notes, *self.decision.notes),
             decision=self.decision.as_record(),
             due_at=self.decision.due_at,
-            current=self.context.published.get(self._dataset),
+            current=self.context.folder.published.get(self._dataset),
         )
 
     @property
@@ -105,7 +96,7 @@ class DecisionExecutor:
         if decision.action is Action.SKIP:
             self._state = replace(self._state, skipped=decision.reason)
             return
-        if execution is not None and self.submit_only:
+        if execution is not None and self.context.request.submit_only:
             reason = f"execution {execution.execution_id} is ready; `bulkpull runs resume` collects it"
             self._state = replace(self._state, skipped=reason)
             return
@@ -118,10 +109,8 @@ class DecisionExecutor:
             named=self.planned.is_required,
             query_id=_query_of(decision),
             execution=execution,
-            only_new_data=self.only_new_data,
-            reset_types=self.reset_types,
         )
-        if self.submit_only:
+        if self.context.request.submit_only:
             await self._submit(self._export)
             return
         try:
@@ -233,7 +222,7 @@ class DecisionExecutor:
             self._add_note(f"its scheduled report is replaced: {schedule.replace_reason}")
 
     async def _delete_replaced(self, decision: Decision, schedule: ScheduleDecision, *, is_served: bool) -> None:
-        if self.submit_only and decision.execution is not None:
+        if self.context.request.submit_only and decision.execution is not None:
             return  # the execution that the resumed run collects would be gone with its report (97, case N19)
         # Where its deletion makes room for the next one, it is tried again after a 429.
         delete = partial(self.context.delete_report, dataset=self._dataset, optional=is_served)

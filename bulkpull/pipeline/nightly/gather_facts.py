@@ -14,14 +14,13 @@ from bulkpull.errors import ReportingError, RequestRejected, TransferError
 from bulkpull.model import Execution, ExecutionStatus, Pull, Report
 from bulkpull.output.ledger import NotedFacts
 from bulkpull.output.ledger_facts import UnchangedFacts
-from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.snapshots import find_last_answer
-from bulkpull.output.store import OutputStore
+from bulkpull.output.workspace import OutputFolder
+from bulkpull.pipeline.earlier_work import ReusableWork
 from bulkpull.pipeline.nightly.decision import DatasetFacts, Decision, Seen
 from bulkpull.pipeline.nightly.decision_rules import decide
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.nightly.scheduled_report_rules import Schedule, find_candidates, is_late
-from bulkpull.pipeline.reusable_work import Reusable
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.question import question_of
@@ -35,26 +34,19 @@ def schedule_of(settings: Settings, *, now: datetime) -> Schedule:
 
 
 async def decide_all(
-    parts: Mapping[Pull, Sequence[Pull]],
+    work: ReusableWork,
     *,
-    store: OutputStore,
-    published: Mapping[str, DatasetRecord],
-    damaged: Container[str],
+    folder: OutputFolder,
     memories: Mapping[str, ReportMemory],
     unchanged: Iterable[NotedFacts[UnchangedFacts]],
-    reports: Sequence[Report] | None,
     lookup: ExecutionLookup,
     schedule: Schedule | None,
-    done: Container[str] = (),
-    reusable: Reusable | None = None,
 ) -> dict[str, Decision]:
     """
     Decide for each dataset, by its name; nothing is created or changed.
 
     Args:
-        parts: The pulls, each with the windows in which it may be requested.
-        damaged: Datasets whose published files are not whole any more; they count as not published.
-        reports: All reports that the service lists; `None` where the list is unknown.
+        folder: Datasets whose published files are damaged count as not published.
         lookup: Asks for the completed executions. A report that the service refuses by itself counts as one that did
             not run.
         schedule: The times of a nightly run, which reads the executions of all scheduled reports; `None` for an export.
@@ -62,25 +54,26 @@ async def decide_all(
     Raises:
         BulkpullError: The service could not be asked.
     """
-    reusable, later = reusable or Reusable(), {entry.dataset: entry.facts for entry in unchanged}
-    known = {pull: memories.get(pull.dataset) or ReportMemory() for pull in parts}
-    found = {pull: _reports_of(pull, reports, memory) for pull, memory in known.items() if schedule and not pull.window}
+    reusable, later = work.reusable, {entry.dataset: entry.facts for entry in unchanged}
+    known = {pull: memories.get(pull.dataset) or ReportMemory() for pull in work.parts}
+    plain = {pull: memory for pull, memory in known.items() if schedule and not pull.window}
+    found = {pull: _reports_of(pull, work.listed, memory) for pull, memory in plain.items()}
     scheduled = [report for of_one in found.values() for report in of_one]
     executions, refused = await _latest_executions(scheduled, lookup=lookup)
     late = [report for report in scheduled if schedule and is_late(report, executions, now=schedule.now)]
     late = [report for report in late if report.report_id not in refused]  # a second refusal tells nothing new
     begun = await _begun_executions(late, lookup=lookup) if late else {}
     decisions: dict[str, Decision] = {}
-    for pull, windows in parts.items():
+    for pull, windows in work.parts.items():
         fingerprints = [pull_fingerprint(window) for window in windows]
-        current, last_answer = None if pull.dataset in damaged else published.get(pull.dataset), None
+        current, last_answer = None if pull.dataset in folder.damaged else folder.published.get(pull.dataset), None
         if schedule and current and current.question_sha256 != question_of(pull).sha256:
-            find = partial(find_last_answer, store, pull.dataset, question_of(pull).sha256)
+            find = partial(find_last_answer, folder.store, pull.dataset, question_of(pull).sha256)
             last_answer = await anyio.to_thread.run_sync(find)
         facts = DatasetFacts(
             published=current,
             last_answer=last_answer,
-            is_done=pull.dataset in done,
+            is_done=pull.dataset in work.done,
             collectable=tuple(
                 report.report_id for fingerprint in fingerprints for report in reusable.reports.get(fingerprint, [])
             ),
@@ -89,7 +82,7 @@ async def decide_all(
             else 0,
             unchanged=_unchanged(pull, later.get(pull.dataset)),
             memory=known[pull],
-            scheduled=None if reports is None else found.get(pull, ()),
+            scheduled=None if work.listed is None else found.get(pull, ()),
             executions=executions,
             begun=begun,
         )

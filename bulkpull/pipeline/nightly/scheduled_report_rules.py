@@ -50,7 +50,6 @@ def find_candidates(pull: Pull, reports: Iterable[Report], memory: ReportMemory)
     The scheduled reports that may serve a pull, the newest first.
 
     Args:
-        reports: All that the service lists.
         memory: The ledger's: reports that this output folder has made or adopted, and names of those that it ordered
             without getting an answer. Reports of the same query count as well, whoever made them; another query of
             the same dataset may serve another output folder.

@@ -68,12 +68,7 @@ class MetricRefusals:
 
     @classmethod
     def read(cls, entries: Iterable[NotedFacts[RefusedMetricsFacts]], *, now: datetime) -> Self:
-        """
-        Read them off the ledger; those older than `RETRY_AFTER` do not count.
-
-        Args:
-            now: Aware.
-        """
+        """Read them off the ledger; those older than `RETRY_AFTER` do not count."""
         recent = [entry for entry in entries if now - entry.at < RETRY_AFTER]
         return cls(
             tuple(MetricRefusal(entry.dataset, entry.facts.metrics, entry.facts.reason, entry.at) for entry in recent)

@@ -1,4 +1,9 @@
-"""Elapsed seconds of each step of a dataset, whose windows take their steps side by side."""
+"""
+Elapsed seconds of each step of a dataset, whose windows take their steps side by side.
+
+Measured where a step is taken, not read from `PullStates`: the events behind it do not say to which of several windows
+an execution belongs, and a listener that fails may not change the manifest.
+"""
 
 from __future__ import annotations
 

@@ -85,15 +85,12 @@ class Submitter:
         query = await self.queries.find(pull)
         if query is None:
             # One query per text, also if several windows and datasets need it at once.
-            async with self._creation_lock(pull):
+            async with self._making.setdefault(normalise(pull.query_text), anyio.Lock()):
                 query = await self.queries.find_stored(pull)
                 if query is None:
                     async with self._pair():
                         return await self._order_on(await self.queries.make(pull), pull, order)
         return await self._order_on(query, pull, order)
-
-    def _creation_lock(self, pull: Pull) -> anyio.Lock:
-        return self._making.setdefault(normalise(pull.query_text), anyio.Lock())
 
     async def _order_on(self, query: Query, pull: Pull, order: Callable[[Query], Awaitable[Report]]) -> Report:
         try:

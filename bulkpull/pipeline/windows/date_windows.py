@@ -50,20 +50,25 @@ def split_by_month(
 
     Args:
         has_time_column: Whether the dataset has a column that a window cuts along; without one it stays whole.
-        history_start: How far back the dataset reaches, as far as the service lists it. How far it really does is not
-            documented (behaviour 84), so all before that is one window more.
+        history_start: As for `split_months`.
     """
     if not has_time_column or window.end - window.start <= LONG:
         return (window,)
-    if history_start is not None and window.start < history_start < window.end:
-        return Window(window.start, history_start), *split_months(Window(history_start, window.end))
-    return split_months(window)
+    return split_months(window, history_start=history_start)
 
 
-def split_months(window: Window) -> tuple[Window, ...]:
-    """The months of `window`, the first and the last perhaps cut."""
+def split_months(window: Window, *, history_start: datetime | None = None) -> tuple[Window, ...]:
+    """
+    The months of `window`, the first and the last perhaps cut.
+
+    Args:
+        history_start: How far back the dataset reaches, as far as the service lists it. How far it really does is not
+            documented (behaviour 84), so all before that is one window more.
+    """
     edges = [window.start]
-    while (month := _next_month(edges[-1])) < window.end:
+    if history_start is not None and window.start < history_start < window.end:
+        edges.append(history_start)
+    while (month := next_month(edges[-1])) < window.end:
         edges.append(month)
     edges.append(window.end)
     return tuple(Window(start, end) for start, end in pairwise(edges))
@@ -72,12 +77,12 @@ def split_months(window: Window) -> tuple[Window, ...]:
 def history_start(ranges: Sequence[str], *, now: datetime) -> datetime | None:
     """The month with which a dataset's data begin, as far as the service lists it; `None` for not at all."""
     days = _widest_days(ranges)
-    return None if days is None else _first_of_month(now.astimezone(UTC) - timedelta(days=days) - _MARGIN)
+    return None if days is None else first_of_month(now.astimezone(UTC) - timedelta(days=days) - _MARGIN)
 
 
 def first_listed_month(ranges: Sequence[str], *, now: datetime) -> datetime:
     """The month with which a dataset's data begin; where the service lists no span, the one that a long span begins."""
-    return history_start(ranges, now=now) or _first_of_month(now.astimezone(UTC) - LONG)
+    return history_start(ranges, now=now) or first_of_month(now.astimezone(UTC) - LONG)
 
 
 def window_of_span(span: str | None, *, now: datetime) -> Window | None:
@@ -103,7 +108,7 @@ def restated_from(ranges: Sequence[str], *, months: int | None, now: datetime) -
         months: How many months before the present one; `None` leaves that to the spans.
     """
     days = (_widest_days(ranges) or LONG.days) if months is None else months * _DAYS_OF_A_MONTH
-    return _first_of_month(now.astimezone(UTC) - timedelta(days=days))
+    return first_of_month(now.astimezone(UTC) - timedelta(days=days))
 
 
 def split_in_half(window: Window) -> tuple[Window, Window] | None:
@@ -114,7 +119,7 @@ def split_in_half(window: Window) -> tuple[Window, Window] | None:
         `None` for a day or less: there is nothing smaller to ask for.
     """
     middle = window.start + (window.end - window.start) / 2
-    edges = _edges(window, step=_next_month) or _edges(window, step=_next_day)
+    edges = _edges(window, step=next_month) or _edges(window, step=_next_day)
     if not edges or window.end - window.start <= _DAY:
         return None
     cut = min(edges, key=lambda edge: abs(edge - middle))
@@ -136,12 +141,14 @@ def _widest_days(ranges: Sequence[str]) -> float | None:
     return max((days for days in known if days is not None and days < _ENDLESS_DAYS), default=None)
 
 
-def _first_of_month(moment: datetime) -> datetime:
+def first_of_month(moment: datetime) -> datetime:
+    """The beginning of its month."""
     return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
-def _next_month(moment: datetime) -> datetime:
-    return _first_of_month(_first_of_month(moment) + timedelta(days=32))
+def next_month(moment: datetime) -> datetime:
+    """The beginning of the month after its month."""
+    return first_of_month(first_of_month(moment) + timedelta(days=32))
 
 
 def _next_day(moment: datetime) -> datetime:
@@ -158,10 +165,8 @@ def split_pull(pull: Pull, *, catalog: Catalog, now: datetime) -> list[Pull]:
     if pull.window is None:
         return [pull]
     begins = history_start(pull.offered.date_ranges, now=now)
-    if pull.keeps_history and (begins is None or begins <= pull.window.start or begins >= pull.window.end):
-        windows = split_months(pull.window)
-    elif pull.keeps_history and begins is not None:
-        windows = Window(pull.window.start, begins), *split_months(Window(begins, pull.window.end))
+    if pull.keeps_history:
+        windows = split_months(pull.window, history_start=begins)
     else:
         windows = split_by_month(pull.window, has_time_column=is_divisible(pull, catalog), history_start=begins)
     return [replace(pull, window=window, keeps_history=False) for window in windows]

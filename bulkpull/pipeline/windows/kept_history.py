@@ -21,7 +21,7 @@ from bulkpull.model import DownloadedFile, Execution, Pull, Window
 from bulkpull.output.layout import run_of_snapshot
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn, PublishedFile
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
-from bulkpull.pipeline.windows.date_windows import open_since, restated_from
+from bulkpull.pipeline.windows.date_windows import first_of_month, open_since, restated_from
 from bulkpull.pipeline.windows.window_check import describe_window
 
 
@@ -31,7 +31,6 @@ class Growth:
     Which windows of a growing snapshot are kept, and which are fetched.
 
     Attributes:
-        published: Its windows as they are published.
         kept: Those of them that stay, the oldest first.
         covered_until: Start of the windows that are requested again.
     """
@@ -112,7 +111,7 @@ def keep_before(
         if window.start != reached or window.end > restated_from:
             break
         reached = window.end
-        if reached == reached.replace(day=1, hour=0, minute=0, second=0, microsecond=0):
+        if reached == first_of_month(reached):
             # Only whole months: one that was read before its end is read again.
             kept, covered_until = number, reached
     return list(parts[:kept]), covered_until

@@ -17,8 +17,8 @@ from bulkpull.conversion.messages import WindowBounds, WindowRows
 from bulkpull.errors import TimeNotReadable, WindowNotHonoured
 from bulkpull.model import Window
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
+from bulkpull.pipeline.windows.date_windows import first_of_month, next_month
 
-_MONTH_AND_A_BIT = timedelta(days=32)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -166,9 +166,8 @@ def _moment(moment: datetime) -> str:
 
 
 def _months_around(window: Window) -> tuple[datetime, datetime]:
-    first = window.start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    last = window.end.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return first, last if last == window.end else (last + _MONTH_AND_A_BIT).replace(day=1)
+    last = first_of_month(window.end)
+    return first_of_month(window.start), last if last == window.end else next_month(last)
 
 
 def _made_at(part: ConvertedPull) -> datetime:

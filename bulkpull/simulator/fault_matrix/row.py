@@ -28,7 +28,6 @@ class FaultRow:
 
     Attributes:
         id: Number of the matrix, with a letter for a variant.
-        scenario: The service, with its faults armed.
         expected: The status of the dataset `HIT`; `None` when the run ends before there is one.
         exit_codes: What the command may end with.
         settings: Client settings of this row, on top of `QUICK`, by their documented names.

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bulkpull.catalog import load_catalog
 from bulkpull.custom_query import Selection
 from bulkpull.errors import (
     AccessDenied,
@@ -22,6 +21,7 @@ from bulkpull.model import OfferedDataset, Pull
 from bulkpull.output.ledger import NotedFacts, StepEntry, read_facts
 from bulkpull.output.ledger_facts import RefusedMetricsFacts
 from bulkpull.pipeline.plan import make_plan
+from bulkpull.pipeline.plan_options import PlanOptions
 from bulkpull.pipeline.steps.metric_refusals import (
     RETRY_AFTER,
     MetricRefusal,
@@ -40,14 +40,8 @@ SEATS = OfferedDataset("SeatsSubscriptionsAndRevenue", ("Month",), ("AvailableSe
 
 def plan(*offered: OfferedDataset, refusals: MetricRefusals | None = None, **options: object) -> list[Pull]:
     names = [] if options.get("only_selections") else [item.name for item in offered]
-    made = make_plan(
-        names,
-        offered=offered,
-        catalog=load_catalog(),
-        refusals=refusals or MetricRefusals(),
-        **options,  # type: ignore[arg-type]
-    )
-    return list(made.pulls)
+    chosen = PlanOptions(refusals=refusals or MetricRefusals(), **options)  # type: ignore[arg-type]
+    return list(make_plan(names, offered=offered, options=chosen).pulls)
 
 
 def step(pull: Pull, *, age: timedelta, metrics: list[str] | None = None) -> NotedFacts[RefusedMetricsFacts]:
