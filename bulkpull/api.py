@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from datetime import date
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bulkpull.errors import SettingsError
 from bulkpull.events import Listener
@@ -40,7 +40,11 @@ async def export(
     settings: Settings | None = None,
     since: date | str | None = None,
     until: date | str | None = None,
+    timespan: str | None = None,
+    metrics: Literal["amounts", "all", "none"] | None = None,
     everything: bool = False,
+    submit_only: bool = False,
+    keep_raw: bool | None = None,
     reset_types: bool = False,
     listeners: Listener | Iterable[Listener] | None = (),
     credential: AzureCredential | None = None,
@@ -60,7 +64,11 @@ async def export(
         since: First day to export, UTC, instead of the query's own span: a date, a datetime that is midnight UTC, or an
             ISO 8601 text.
         until: Day after the last one; default: now.
+        timespan: The name of a time span, such as `"LAST_MONTH"`, or `"widest"`; beats `settings.timespan`.
+        metrics: Metrics after the columns; beats `settings.metrics`.
         everything: All that the service lists, beyond the twenty.
+        submit_only: Order the reports and return; `resume` collects them later.
+        keep_raw: Keep the downloaded bytes beside the Parquet; beats `settings.keep_raw`.
         reset_types: Let the columns of `datasets` take their narrowest types again, whatever earlier snapshots had: the
             way back for a column that became text.
         listeners: Plain functions, called with each `Event` of the run. One that raises harms nothing: it hears no
@@ -87,7 +95,11 @@ async def export(
             settings=settings,
             since=since,
             until=until,
+            timespan=timespan,
+            metrics=metrics,
             everything=everything,
+            submit_only=submit_only,
+            keep_raw=keep_raw,
             reset_types=reset_types,
             listeners=listeners,
             credential=credential,
@@ -100,14 +112,21 @@ async def nightly(
     output: str | Path | None = None,
     datasets: str | Iterable[str] | None = (),
     settings: Settings | None = None,
+    since: date | str | None = None,
+    until: date | str | None = None,
+    timespan: str | None = None,
+    metrics: Literal["amounts", "all", "none"] | None = None,
     everything: bool = False,
+    submit_only: bool = False,
+    keep_raw: bool | None = None,
     listeners: Listener | Iterable[Listener] | None = (),
     credential: AzureCredential | None = None,
 ) -> Manifest:
     """
     Export what is new since the last run, with scheduled reports on the service, as `bulkpull nightly` does.
 
-    Arguments, result and errors are those of `export`. What is not new is `skipped` in the manifest.
+    Arguments, result and errors are those of `export`. What is not new is `skipped` in the manifest. With `since`,
+    one-off reports for those days are ordered instead.
     """
     runner = await _load("bulkpull.api_runs")
     with python_words():
@@ -116,9 +135,13 @@ async def nightly(
             datasets=datasets,
             queries=(),
             settings=settings,
-            since=None,
-            until=None,
+            since=since,
+            until=until,
+            timespan=timespan,
+            metrics=metrics,
             everything=everything,
+            submit_only=submit_only,
+            keep_raw=keep_raw,
             listeners=listeners,
             credential=credential,
             nightly=True,
@@ -188,20 +211,25 @@ async def connect(
             yield client
 
 
-async def status(output: str | Path) -> Sequence[Freshness]:
+async def status(output: str | Path, *, datasets: str | Iterable[str] | None = None) -> Sequence[Freshness]:
     """
     How old the published data are, one entry a dataset that is published or that the newest run was asked for.
 
     Args:
         output: An output folder of `export`. It is only read.
+        datasets: Names or aliases, in any case, or names of custom exports: an entry for each of them.
+
+    Returns:
+        Entries whose `state` tells whether a dataset is late. While the first run of a folder is under way, there are
+        none.
 
     Raises:
-        SettingsError: `output` is no folder, or is not there.
+        SettingsError: `output` is no folder, is not there, or no run has written to it; or a name is unknown.
         DiskTrouble: `current.json` is damaged.
     """
     reading = await _load("bulkpull.read_output")
     with python_words():
-        found: Sequence[Freshness] = await asyncio.to_thread(reading.status, output)
+        found: Sequence[Freshness] = await asyncio.to_thread(reading.status, output, datasets=datasets)
     return found
 
 
@@ -215,10 +243,10 @@ async def verify(output: str | Path, *, run: str | None = None, quick: bool = Fa
         quick: Look at names and sizes only.
 
     Returns:
-        What was looked at, and `troubles`: empty where all is well.
+        What was looked at, and `troubles`: empty where all is well. That nothing is published yet is one of them.
 
     Raises:
-        SettingsError: `output` is no folder or is not there, or there is no such run.
+        SettingsError: `output` is no folder, is not there, or no run has written to it; or there is no such run.
     """
     reading = await _load("bulkpull.read_output")
     with python_words():
@@ -239,8 +267,8 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
             the values of all, else text as in the report's file, and is null where a snapshot has no such column.
 
     Raises:
-        SettingsError: `output` is no folder, or nothing of that name is published there, or not by that run; the
-            message names what is.
+        SettingsError: `output` is no folder, or no run has written to it, or nothing of that name is published there,
+            or not by that run; the message names what is.
         DiskTrouble: A file of the snapshot is missing, or is none of the folder's own.
     """
     with python_words():

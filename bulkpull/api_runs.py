@@ -6,24 +6,26 @@ Loaded by `bulkpull.api` when it is first needed, outside of the caller's event 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
+from functools import partial
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
+from bulkpull.arguments import as_tuple, check_text, checked_names, wrong_type
 from bulkpull.auth.azure_identity import AzureCredential
 from bulkpull.clock import SystemClock
 from bulkpull.config.settings import Settings
-from bulkpull.config.types import check_output
 from bulkpull.custom_query import Selection, read_selections
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.events import Events, Listener
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import connected
+from bulkpull.metric_selection import MetricsChoice
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import ask_ledger, load_manifest
@@ -42,23 +44,26 @@ async def run_export(
     settings: Settings | None,
     since: date | str | None,
     until: date | str | None,
+    timespan: str | None,
+    metrics: MetricsChoice | None,
     everything: bool,
+    submit_only: bool,
+    keep_raw: bool | None,
     listeners: Listener | Iterable[Listener] | None,
     credential: AzureCredential | None,
     nightly: bool = False,
     reset_types: bool = False,
 ) -> Manifest:
     """Carry out `bulkpull.export` or `bulkpull.nightly`; arguments and errors as there."""
-    settings = await anyio.to_thread.run_sync(settings_for, output, settings)
+    names = checked_names(datasets)
     events = Events(*checked_listeners(listeners))
-    names = _names(datasets)
+    replaced = {"timespan": timespan, "metrics": metrics, "keep_raw": keep_raw}
+    settings = await anyio.to_thread.run_sync(partial(settings_for, output, settings, **replaced))
     if reset_types and not names:
         raise SettingsError(
             "`reset_types` was given, and `datasets` names none", fix="name the datasets whose columns became text"
         )
-    chosen = (
-        (queries,) if isinstance(queries, Selection) else _as_tuple(queries, name="queries", of="Selection objects")
-    )
+    chosen = (queries,) if isinstance(queries, Selection) else as_tuple(queries, name="queries", of="Selection objects")
     request = create_request(
         names,
         settings=settings,
@@ -67,6 +72,7 @@ async def run_export(
         open_ended=until is None,
         everything=everything,
         nightly=nightly,
+        submit_only=submit_only,
         reset_types=reset_types,
     )
     return await _execute(Run(request, settings, events, credential=credential))
@@ -81,6 +87,7 @@ async def resume_run(
     credential: AzureCredential | None,
 ) -> Manifest:
     """Carry out `bulkpull.resume`; arguments and errors as there."""
+    check_text(run, name="run", wanted="the id of a run", fix="give the id as text, or leave it out")
     settings = await anyio.to_thread.run_sync(settings_for, output, settings)
     events = Events(*checked_listeners(listeners))
     runs = await anyio.to_thread.run_sync(ask_ledger, settings.output, Ledger.runs) or []
@@ -118,29 +125,30 @@ async def _execute(run: Run) -> Manifest:
     return manifest
 
 
-def settings_for(output: str | Path | None, settings: Settings | None) -> Settings:
+def settings_for(output: str | Path | None, settings: Settings | None, **replaced: Any) -> Settings:
     """
     The settings of a call: those given, else those of the environment and of `./bulkpull.toml`, as a command has them;
-    with the output folder of the call.
+    with the output folder of the call, and with what else the call replaces, where it is not `None`.
 
     Raises:
-        SettingsError: They are no `Settings`, the file cannot be read or is wrong, or `output` names no folder.
+        SettingsError: They are no `Settings`, the file cannot be read or is wrong, or an argument is.
     """
+    replaced = {"output": None if output is None else _output_of(output), **replaced}
     if settings is None:
-        return Settings.load(output=None if output is None else _output_of(output))
+        return Settings.load_for_command(**replaced)
     if not isinstance(settings, Settings):
-        raise _wrong_type(
+        raise wrong_type(
             "settings", settings, wanted="Settings", fix="build them by name: settings=bulkpull.Settings(tenant_id=…)"
         )
-    return settings if output is None else settings.model_copy(update={"output": _output_of(output)})
+    return settings.replacing(**replaced)
 
 
 def checked_listeners(given: Listener | Iterable[Listener] | None) -> tuple[Listener, ...]:
     """The listeners of a call; one alone may stand without a list."""
-    listeners = (given,) if callable(given) else _as_tuple(given, name="listeners", of="functions")
+    listeners = (given,) if callable(given) else as_tuple(given, name="listeners", of="functions")
     for listener in listeners:
         if not callable(listener):
-            raise _wrong_type(
+            raise wrong_type(
                 "listeners", listener, wanted="functions", fix="give functions that take one bulkpull.Event"
             )
         if iscoroutinefunction(listener) or iscoroutinefunction(getattr(listener, "__call__", None)):  # noqa: B004 - its kind is asked
@@ -152,32 +160,9 @@ def checked_listeners(given: Listener | Iterable[Listener] | None) -> tuple[List
     return listeners
 
 
-def _names(given: str | Iterable[str] | None) -> tuple[str, ...]:
-    names: tuple[Any, ...] = (given,) if isinstance(given, str) else _as_tuple(given, name="datasets", of="names")
-    for name in names:
-        if not isinstance(name, str):
-            raise _wrong_type("datasets", name, wanted="names", fix='give names: datasets=["AzureUsage"]')
-    return names
-
-
-def _as_tuple(given: Any, *, name: str, of: str) -> tuple[Any, ...]:
-    if given is None:
-        return ()
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        raise _wrong_type(name, given, wanted=of, fix=f"give a list of {of}")
-    return tuple(given)
-
-
 def _output_of(given: str | Path) -> Path:
     if not isinstance(given, str | Path):
-        raise _wrong_type("output", given, wanted="a path", fix='name a folder: output="bulkpull-data"')
+        raise wrong_type("output", given, wanted="a path", fix='name a folder: output="bulkpull-data"')
     if not str(given).strip():
         raise SettingsError("`output` names no folder", fix='name it, or leave it out: output="bulkpull-data"')
-    try:
-        return check_output(Path(given))
-    except ValueError as refused:
-        raise SettingsError("`output` is not valid", why=str(refused)) from None
-
-
-def _wrong_type(name: str, given: object, *, wanted: str, fix: str) -> SettingsError:
-    return SettingsError(f"`{name}` takes {wanted}", why=f"it has a value of type {type(given).__name__}", fix=fix)
+    return Path(given)

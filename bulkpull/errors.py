@@ -162,7 +162,7 @@ class SettingsError(BulkpullError):
     """
 
     cause = "a name or a value was mistyped, or a file does not exist"
-    remedy = "correct it and run the command again; `bulkpull doctor` shows every setting and where it comes from"
+    remedy = "correct it and try again; `bulkpull doctor` shows every setting and where it comes from"
     exit_code = 2
 
     def __init__(

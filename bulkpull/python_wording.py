@@ -1,5 +1,5 @@
 """
-The words of an error for callers of the Python API: arguments and settings in place of a command's options.
+The words of an error for callers of the Python API: arguments, settings and calls in place of options and commands.
 Apart from `api`, which holds nothing but the functions that a user calls.
 
 Most messages are written once, for both; `--output` in them is the argument `output` of a function.
@@ -13,10 +13,23 @@ from contextlib import contextmanager
 
 from bulkpull.errors import BulkpullError
 
-# What stands in backticks is a command, or a name already.
-_COMMAND_OR_OPTION = re.compile(r"`[^`]*`|(?P<aside> \(or --[a-z-]+\))|--(?P<name>[a-z][a-z-]*)(?: (?P<value>\d\S*))?")
-# Options whose argument has another name: `--as` names a custom export, `--config` is read by `Settings.load`.
-_ARGUMENTS = {"as": "name"}
+# Options whose argument has another name: `--as` names a custom export, `--all` is a word of Python.
+_ARGUMENTS = {"as": "name", "all": "everything"}
+# Phrases about commands, the longer ones first.
+_PHRASES = {
+    "; `bulkpull export --demo` needs none": "",
+    "run again with `--log-level debug` and report it": "report it with the run's log",
+    "`bulkpull queries list --system`": "`client.get_queries(include_system=True)`",
+    "run the same command again": "make the same call again",
+    "run the command again": "make the call again",
+}
+_NAME = r"--(?P<{}>[a-z][a-z-]*)"
+_OPTION = re.compile(
+    r"(?P<aside> \(or --[a-z-]+\))"
+    rf"|`{_NAME.format('quoted')}(?: (?P<quoted_value>[^`]+))?`"
+    r"|`[^`]*`"  # a command, or a name already
+    rf"|{_NAME.format('name')}(?: (?P<value>\d\S*|[A-Z][A-Z0-9_]+))?"
+)
 
 
 def in_python_words(text: str) -> str:
@@ -25,12 +38,14 @@ def in_python_words(text: str) -> str:
     def replaced(found: re.Match[str]) -> str:
         if found["aside"]:
             return ""
-        if not (option := found["name"]):
+        if not (option := found["name"] or found["quoted"]):
             return found[0]
-        argument = _ARGUMENTS.get(option, option.replace("-", "_"))
-        return f'`{argument}="{found["value"]}"`' if found["value"] else f"`{argument}`"
+        argument, value = _ARGUMENTS.get(option, option.replace("-", "_")), found["value"] or found["quoted_value"]
+        return f'`{argument}="{value}"`' if value else f"`{argument}`"
 
-    return _COMMAND_OR_OPTION.sub(replaced, text)
+    for phrase, words in _PHRASES.items():
+        text = text.replace(phrase, words)
+    return _OPTION.sub(replaced, text)
 
 
 @contextmanager

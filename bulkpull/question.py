@@ -56,11 +56,6 @@ class Question:
         """One hash over all of it, 64 hexadecimal digits."""
         return _sha256(self)
 
-    @property
-    def window_as_dict(self) -> dict[str, str] | None:
-        """The window as the manifest tells it."""
-        return {"start": self.window[0], "end": self.window[1]} if self.window else None
-
     def as_dict(self) -> dict[str, Any]:
         """The question as JSON values."""
         return asdict(self)

@@ -8,14 +8,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bulkpull.arguments import as_tuple, check_text, checked_names, wrong_type
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.freshness import Freshness, find_freshness
 from bulkpull.output.integrity import location_problem
-from bulkpull.output.run_history import NO_EXPORT_FIX, known_runs, missing_export, published_by, resolve_run_id
+from bulkpull.output.run_history import (
+    NO_EXPORT_FIX,
+    known_runs,
+    missing_export,
+    nothing_published,
+    published_by,
+    resolve_run_id,
+)
 from bulkpull.output.store import OutputStore, open_store
 from bulkpull.output.verify import Findings, Verifier
+from bulkpull.pipeline.plan_names import check_names
+from bulkpull.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,18 +35,26 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
     """What `bulkpull.scan` gives; arguments and errors as there."""
     folder = check_folder(output)
     if not isinstance(dataset, str):
-        raise SettingsError("`dataset` takes a name", why=f"it is of type {type(dataset).__name__}")
+        raise wrong_type("dataset", dataset, wanted="a name", fix='name one: bulkpull.scan("data", "AzureUsage")')
+    chosen = (runs,) if isinstance(runs, str) else as_tuple(runs, name="runs", of="ids of runs")
+    for run in chosen:
+        check_text(run, name="runs", wanted="ids of runs", fix='give ids, or "all"')
     store = open_store(folder)
     published = Current.load(store).datasets
-    known = load_catalog().find(dataset)
-    name = known.name if known else {name.casefold(): name for name in published}.get(dataset.casefold(), dataset)
+    catalog = load_catalog()
+    wanted = catalog.canonical(dataset)
+    name = {name.casefold(): name for name in published}.get(wanted.casefold(), wanted)
     if name not in published:
-        there = ", ".join(sorted(published)) or "nothing yet"
-        raise SettingsError(f"no snapshot of {name!r} in {folder.absolute()}", fix=f"published there: {there}")
+        if not published:
+            raise SettingsError(nothing_published(folder), fix="wait until its first run has published something")
+        others = [] if catalog.find(name) else [dataset.name for dataset in catalog.datasets]
+        hint = did_you_mean(name, published) or did_you_mean(name, others)
+        there = f"published there: {', '.join(sorted(published))}"
+        raise SettingsError(f"no snapshot of {name!r} in {folder.absolute()}", fix=f"{hint} {there}" if hint else there)
     if runs is not None:
         from bulkpull.output.scan import scan_runs  # noqa: PLC0415 - it imports polars
 
-        return scan_runs(store, name, runs=[runs] if isinstance(runs, str) else list(runs))
+        return scan_runs(store, name, runs=chosen)
     from bulkpull.output.scan import scan_files  # noqa: PLC0415 - it imports polars, half a second
 
     _check_whole(store, name, published[name])
@@ -67,14 +85,44 @@ def _check_whole(store: OutputStore, name: str, snapshot: CurrentSnapshot) -> No
             )
 
 
-def status(output: str | Path) -> Sequence[Freshness]:
-    """What `bulkpull.status` gives; errors as there."""
-    return find_freshness(open_store(check_folder(output)), now=datetime.now(UTC))
+def status(output: str | Path, *, datasets: str | Iterable[str] | None = None) -> Sequence[Freshness]:
+    """What `bulkpull.status` gives; arguments and errors as there."""
+    names = checked_names(datasets)
+    found = find_freshness(open_store(check_folder(output)), now=datetime.now(UTC))
+    return choose_freshness(names, found) if names else found
+
+
+def choose_freshness(
+    names: Sequence[str], found: Sequence[Freshness], *, queries: Sequence[str] = ()
+) -> list[Freshness]:
+    """
+    The entries of the named datasets, also of those that were never published (pure).
+
+    Args:
+        queries: Names of the custom queries in the settings.
+
+    Raises:
+        SettingsError: A name is none of a dataset, of a custom query or of what is published.
+    """
+    folded = {query.casefold(): query for query in queries}
+    by_name = {freshness.dataset.casefold(): freshness for freshness in found}
+    catalog = load_catalog()
+    chosen: dict[str, Freshness] = {}
+    for name in names:
+        known = catalog.canonical(name)
+        canonical = folded.get(known.casefold(), known)
+        freshness = by_name.get(canonical.casefold())
+        if freshness is None:
+            check_names((name,), catalog=catalog, queries=[*queries, *by_name])
+            freshness = Freshness(canonical)
+        chosen[freshness.dataset] = freshness
+    return list(chosen.values())
 
 
 def verify(output: str | Path, *, run: str | None = None, quick: bool = False) -> Findings:
     """What `bulkpull.verify` gives; arguments and errors as there. Runs outside of an event loop."""
     folder = check_folder(output)
+    check_text(run, name="run", wanted="the id of a run", fix="give the id as text, or leave it out")
     verifier = Verifier(open_store(folder), quick=quick, ask_ledger=partial(published_by, folder))
     if run is None:
         return verifier.verify_all()
@@ -83,10 +131,10 @@ def verify(output: str | Path, *, run: str | None = None, quick: bool = False) -
 
 def check_folder(output: object) -> Path:
     """
-    The output folder that a caller names.
+    The output folder that a caller names; its first run may be under way.
 
     Raises:
-        SettingsError: There is no such folder, nothing was exported into it, it is a file, or no path at all.
+        SettingsError: There is no such folder, it is a file, no run has written to it, or it is no path at all.
     """
     if not isinstance(output, str | Path) or not str(output).strip():
         raise SettingsError("`output` names no folder", fix="name the folder of an export")

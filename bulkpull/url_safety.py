@@ -16,12 +16,12 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from bulkpull.errors import UnsafeAddress
 
 # Characters that two parsers of addresses may read differently; none occurs in a well-formed one.
-_AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
+AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def _parts(url: str, *, what: str) -> SplitResult:
-    if _AMBIGUOUS.search(url):
+    if AMBIGUOUS.search(url):
         raise UnsafeAddress(f"{what} is not used", why="it contains blanks, control characters or a backslash")
     try:
         parts = urlsplit(url)

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from bulkpull.errors import SettingsError
 from bulkpull.model import Window
+from bulkpull.timespans import span_days
 
 _FIX = "give a day, such as date(2026, 1, 31) or '2026-01-31', or a datetime at midnight UTC"
 FIRST_YEAR = 2000
@@ -83,4 +84,5 @@ def _parse(text: str, *, name: str) -> date:
             return read(text.strip())
         except ValueError:
             continue
-    raise SettingsError(f"`{name}` is no day", why=f"{text!r} is not ISO 8601", fix=_FIX)
+    fix = f"give a time span by its name: --timespan {text.strip().upper()}" if span_days(text) is not None else _FIX
+    raise SettingsError(f"`{name}` is no day", why=f"{text!r} is not ISO 8601", fix=fix)

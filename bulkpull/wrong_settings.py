@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bulkpull.errors import SettingsError
 from bulkpull.suggestions import nearest, suggest
@@ -27,6 +27,7 @@ class WrongSetting:
             names it.
         hint: What was probably meant, as a question.
         is_unknown: There is no setting of that name.
+        lists_allowed: All settings are named, also where the nearest one says enough.
         fix: A next step of its own.
         error: The error by which it was found, where there was one.
     """
@@ -36,6 +37,7 @@ class WrongSetting:
     why: str | None = None
     hint: str | None = None
     is_unknown: bool = False
+    lists_allowed: bool = True
     fix: str | None = None
     error: SettingsError | None = None
 
@@ -45,17 +47,22 @@ class WrongSetting:
         return cls("", error.what, why=error.why, error=error)
 
 
-def unknown_names(names: Sequence[str], *, where: str, known: Collection[str]) -> list[WrongSetting]:
+def unknown_names(
+    names: Sequence[str], *, where: str, known: Collection[str], lists_allowed: bool = True
+) -> list[WrongSetting]:
     """One fault for all names of a source that are no settings; none without names."""
     if not names:
         return []
     near = [nearest(name, known) for name in names]
     meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
     hint = suggest(meant) if meant else None
+    lists_allowed = lists_allowed or not all(near)
     if len(names) == 1:
-        return [WrongSetting(where, f"unknown setting `{names[0]}`", hint=hint, is_unknown=True)]
-    listed = ", ".join(f"`{name}`" for name in names)
-    return [WrongSetting(where, f"unknown settings {listed}", hint=hint, is_unknown=True)]
+        fault = WrongSetting(where, f"unknown setting `{names[0]}`", hint=hint, is_unknown=True)
+    else:
+        listed = ", ".join(f"`{name}`" for name in names)
+        fault = WrongSetting(where, f"unknown settings {listed}", hint=hint, is_unknown=True)
+    return [replace(fault, lists_allowed=lists_allowed)]
 
 
 def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) -> SettingsError:
@@ -66,8 +73,10 @@ def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) ->
     settings comes last, where a name is unknown.
     """
     hints = list(dict.fromkeys(fault.hint for fault in faults if fault.hint))
-    is_unknown = any(fault.is_unknown for fault in faults)
-    last = f"allowed are: {', '.join(sorted(known))}" if is_unknown else SettingsError.remedy
+    unknown = [fault for fault in faults if fault.is_unknown]
+    last = "`bulkpull doctor` shows every setting" if unknown else SettingsError.remedy
+    if any(fault.lists_allowed for fault in unknown):
+        last = f"allowed are: {', '.join(sorted(known))}"
     if len(faults) == 1:
         (fault,) = faults
         if fault.error is not None:

@@ -66,7 +66,7 @@ MESSAGES = runpy.run_path(str(DOCS / "messages_page.py"))
 def test_messages_are_found_by_their_words_with_the_next_step_of_their_own() -> None:
     page: str = MESSAGES["messages_page"]()
 
-    assert "- **the output folder … cannot be used**: name a folder by --output, or correct the setting\n" in page
+    assert "- **the output folder … cannot be used**: set `output` to a folder\n" in page
     assert "- **…: unknown setting `…`**\n" in page
     assert page.count("\n- **") > 200
     for kind in re.findall(r"^## (\w+)$", page, flags=re.MULTILINE):

@@ -142,9 +142,7 @@ def test_a_dataset_has_one_canonical_name(name: str, canonical: str) -> None:
 
 ASK_THE_CATALOG_THEMSELVES = {
     "catalog.py": "it holds the table",
-    "cli/status.py": "an unknown name may be one of a custom query",
     "pipeline/plan_names.py": "an unknown name is an error there, and a listed one keeps its blanks",
-    "read_output.py": "an unknown name may be one of what is published",
 }
 
 

@@ -57,10 +57,7 @@ def test_two_windows_and_two_spans_are_different_questions_and_a_window_has_no_s
 
     assert len({whole.sha256, january.sha256, february.sha256}) == 3
     assert (whole.span, whole.window) == ("LAST_MONTH", None)
-    assert (january.span, january.window_as_dict) == (
-        None,
-        {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"},
-    )
+    assert (january.span, january.window) == (None, ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"))
 
 
 def test_the_columns_of_a_whole_dataset_change_by_themselves_and_the_choice_of_metrics_does_not() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,85 @@ def test_no_setting_is_explained_in_the_words_of_the_library(name: str) -> None:
     assert all(f"`{name}`" in reason and "nput should" not in reason for reason in reasons), reasons
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("tenant_id", "a b", "one of its domains"),
+        ("tenant_id", "https://contoso.example", "one of its domains"),
+        ("client_id", "<client id>", "application (client) id"),
+        ("api_base_url", "https://contoso .example/x", "without blanks"),
+        ("api_base_url", "https://contoso.example:99999/x", "its host or its port"),
+        ("api_base_url", "https://[::1/x", "its host or its port"),
+        ("api_base_url", "https://contoso.example/x?y=1", "names of operations are appended"),
+        ("token_url", "https://contoso.example/{tenant}/token", "the placeholder {tenant_id} and no other"),
+        ("notify_url", "https://[::1/x", "its host or its port"),
+        ("resource", "https://contoso .example", "must not have blanks"),
+        ("storage_hosts", "storage.example, https://contoso.example", "without https://, port and path"),
+        ("storage_hosts", "storage.example:443", "without https://, port and path"),
+        ("token_cache", "~nobody-of-this-name/tokens", "no home folder"),
+        ("output", "az://container/folder", "to folders, not to addresses"),
+        ("output", Path("abfss://container/folder"), "to folders, not to addresses"),
+        ("output", "data\0", "a NUL character"),
+        ("metrics_file", "data\0", "a NUL character"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_where_it_is_given_by_the_name_of_its_setting(
+    name: str, value: object, words: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"^`{name}` is not valid: .*{re.escape(words)}"):
+        Settings(**{name: value})
+
+
+def test_an_output_that_is_a_file_is_refused_where_it_is_given(tmp_path: Path) -> None:
+    file = tmp_path / "part.parquet"
+    file.touch()
+
+    with pytest.raises(SettingsError, match="is a file; set `output` to a folder"):
+        Settings(output=file)
+    with pytest.raises(SettingsError, match="is a file; set `output` to a folder"):
+        Settings().replacing(output=file)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"tenant_id": "common", "client_id": "00000000-0000-0000-0000-000000000000"},
+        {"tenant_id": "contoso.onmicrosoft.com", "token_url": "https://login.example/{tenant_id}/token?p=sign-in"},
+        {"storage_hosts": "storage.example, 10.0.0.7, ::1", "notify_url": "https://hook.example/x?sig=1"},
+        {"token_cache": "off", "output": "C:/data"},
+    ],
+)
+def test_values_that_work_are_taken(given: dict[str, str]) -> None:
+    Settings(**given)
+
+
+def test_unknown_keyword_arguments_are_all_named_with_the_nearest_settings() -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings(tenantid="t", clientid="c")
+    with pytest.raises(SettingsError, match=r"2 things are wrong: Settings.*`tenantid`.*`grant` is not valid"):
+        Settings(tenantid="t", grant="pasword")
+    with pytest.raises(SettingsError, match="unknown setting `nonsense`; allowed are: api_base_url"):
+        Settings(nonsense=1)
+
+    assert str(refused.value) == (
+        "Settings(…): unknown settings `tenantid`, `clientid`; did you mean `tenant_id` and `client_id`? "
+        "`bulkpull doctor` shows every setting"
+    )
+
+
+def test_settings_that_replace_others_are_checked_and_secrets_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(**COMPLETE, retain_runs=3)
+    monkeypatch.setenv("BULKPULL_RETAIN_RUNS", "none")  # beaten by the keyword argument then, and now
+
+    replaced = settings.replacing(timespan="last_month", metrics=None)
+
+    assert (replaced.timespan, replaced.metrics, replaced.retain_runs) == ("LAST_MONTH", "amounts", 3)
+    assert replaced.client_secret == settings.client_secret
+    assert settings.replacing(timespan=None) is settings
+    with pytest.raises(SettingsError, match="`timespan` is not valid"):
+        settings.replacing(timespan="last month")
+
+
 def test_a_wrong_variable_is_named_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BULKPULL_REQUEST_BURST", "none")
 
@@ -354,8 +434,10 @@ def test_a_file_in_the_present_folder_of_another_user_is_refused(
 
     with pytest.raises(SettingsError, match="belongs to user id") as refused:
         Settings.load()
+    with pytest.raises(SettingsError, match=r"`--config bulkpull\.toml`"):
+        Settings.load_for_command()
 
-    assert "--config bulkpull.toml" in refused.value.reason
+    assert '`config="bulkpull.toml"`' in refused.value.reason
     assert Settings.load(file).retain_runs == 3
 
 

@@ -27,7 +27,7 @@ def load_settings(common: CommonOptions, *, output: Path | None = None) -> Setti
     """The settings of a command that has no demo."""
     from bulkpull.config.settings import Settings  # slow to load
 
-    return Settings.load(common.config, output=output)
+    return Settings.load_for_command(common.config, output=output)
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def command_settings(common: CommonOptions, *, demo: bool, latency: bool = True,
     """
     from bulkpull.config.settings import Settings  # slow to load
 
-    settings = Settings.load(common.config, demo=demo, **given)
+    settings = Settings.load_for_command(common.config, demo=demo, **given)
     if not demo:
         yield settings
         return

@@ -81,7 +81,7 @@ def describe_settings(
     given = {name: value for name, value in given.items() if value is not None}
     came_from: dict[str, str] = dict(origins(config, options=given))
     if demo:
-        plain = Settings.load(config, demo=True, **given)
+        plain = Settings.load_for_command(config, demo=True, **given)
         came_from |= {name: _DEMO for name in came_from if getattr(settings, name) != getattr(plain, name)}
     return [
         {"name": name, "value": _shown(getattr(settings, name)), "origin": came_from[name]}

@@ -22,6 +22,7 @@ from bulkpull.errors import SettingsError
 from bulkpull.foreign_text import escaped_json
 from bulkpull.formatting import format_clock
 from bulkpull.output.atomic_files import disk_errors, to_disk_error
+from bulkpull.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -182,10 +183,12 @@ def forget(
     now = datetime.now(UTC)
     wanted = load_catalog().canonical(dataset)
     if wanted.casefold() not in {name.casefold() for name in Current.load(store).datasets}:
-        there = ", ".join(sorted(Current.load(store).datasets))
-        if not there:
+        published = Current.load(store).datasets
+        if not published:
             raise no_export(folder, otherwise=f"nothing is published in {folder} yet")
-        raise SettingsError(f"{wanted} is not current in {folder}", fix=f"current there: {there}")
+        there = f"current there: {', '.join(sorted(published))}"
+        hint = did_you_mean(wanted, published)
+        raise SettingsError(f"{wanted} is not current in {folder}", fix=f"{hint} {there}" if hint else there)
 
     async def remove() -> str:
         async with store.lock(since=now):

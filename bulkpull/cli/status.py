@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bulkpull import platforms
-from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.command_settings import load_settings
@@ -62,15 +61,17 @@ def status(
 
     A run that finds no new data still counts as a check. Reads the output folder only; needs no credentials.
     """
-    from bulkpull.output.freshness import find_freshness  # slow to load
+    from bulkpull.output.freshness import find_freshness  # slow to load, as all of these
+    from bulkpull.output.run_history import nothing_published
     from bulkpull.output.store import open_store
+    from bulkpull.read_output import choose_freshness
 
     settings = load_settings(common, output=output)
     folder = settings.output
     now = datetime.now(UTC)
     found = find_freshness(open_store(folder), now=now)
     queries = [query.name for query in settings.queries]
-    chosen = _pick(datasets, found, queries=queries) if datasets else found
+    chosen = choose_freshness(datasets, found, queries=queries) if datasets else found
     # A custom query is expected in every nightly run only if the settings name it.
     expected = [dataset for dataset in chosen if datasets or dataset.source is None or dataset.dataset in queries]
     states = {
@@ -96,7 +97,7 @@ def status(
         print_table(_table(chosen, states, now=now))
         _note_shrunk(chosen, common=common)
     if nothing and not max_age:
-        print_message(_nothing_in(folder))
+        print_message(nothing_published(folder))
     if is_fresh:
         return 0
     _report_late(folder, late, now=now, nothing=nothing, common=common)
@@ -112,34 +113,16 @@ def _note_shrunk(chosen: Sequence[Freshness], *, common: CommonOptions) -> None:
             print_note(f"{dataset.dataset}: {describe_shrink(dataset.rows, before=dataset.rows_before)}", common)
 
 
-def _pick(names: Sequence[str], found: Sequence[Freshness], *, queries: Sequence[str]) -> list[Freshness]:
-    from bulkpull.output.freshness import Freshness  # slow to load, as the next
-    from bulkpull.pipeline.plan_names import check_names
-
-    folded = {query.casefold(): query for query in queries}
-    by_name = {freshness.dataset.casefold(): freshness for freshness in found}
-    catalog = load_catalog()
-    picked: dict[str, Freshness] = {}
-    for name in names:
-        known = catalog.find(name)
-        canonical = known.name if known else folded.get(name.strip().casefold(), name.strip())
-        freshness = by_name.get(canonical.casefold())
-        if freshness is None:
-            check_names((name,), catalog=catalog, queries=queries)
-            freshness = Freshness(canonical)
-        picked[freshness.dataset] = freshness
-    return list(picked.values())
-
-
 def _report_late(
     folder: Path, late: Sequence[Freshness], *, now: datetime, nothing: bool, common: CommonOptions
 ) -> None:
-    from bulkpull.output.run_history import NO_EXPORT_FIX, missing_export  # slow to load
+    from bulkpull.output.run_history import NO_EXPORT_FIX, missing_export, nothing_published  # slow to load
 
     listing = platforms.current().join_command(["bulkpull", "runs", "list", "--output", str(folder)])
     fix = f"see `{listing}`, and check that the job still starts the export"
     if nothing:
-        write_error(common, _nothing_in(folder), fix=NO_EXPORT_FIX if missing_export(folder) else fix, exit_code=LATE)
+        fix = NO_EXPORT_FIX if missing_export(folder) else fix
+        write_error(common, nothing_published(folder), fix=fix, exit_code=LATE)
         return
     if len(late) > _MOST_NAMED:
         names = join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
@@ -154,12 +137,6 @@ def _report_late(
         fix=fix,
         exit_code=LATE,
     )
-
-
-def _nothing_in(folder: Path) -> str:
-    from bulkpull.output.run_history import missing_export  # slow to load
-
-    return missing_export(folder) or f"nothing is published in {folder.absolute()} yet"
 
 
 def _last_look(freshness: Freshness, now: datetime) -> str:

@@ -95,7 +95,7 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
     trusted = {user_id, 0}
     if status.st_uid not in trusted or path.lstat().st_uid not in trusted:
         why = f"it belongs to user id {status.st_uid}, and this is user id {user_id}"
-        fix = f"if you trust it, pass it explicitly: --config {path}"
+        fix = f"if you trust it, pass it explicitly: `--config {path}`"
     elif status.st_mode & stat.S_IWOTH:
         why, fix = "every user may write to it", f"remove that permission: chmod o-w {path}"
     else:
@@ -112,12 +112,11 @@ def origin_of(name: str, *, options: Collection[str], file: SettingsFile) -> Ori
     return "file" if name in file.content else "default"
 
 
-def describe_origin(name: str, *, options: Collection[str] = ()) -> str:
-    """The same in words, for the file in use."""
+def describe_origin(name: str) -> str:
+    """Where a setting that no option gave comes from, in words, for the file in use."""
     file = in_use.get()
     return {
-        "option": "options",
         "environment": f"environment variable {ENV_PREFIX}{name.upper()}",
         "file": file.place,
         "default": "settings",
-    }[origin_of(name, options=options, file=file)]
+    }[origin_of(name, options=(), file=file)]

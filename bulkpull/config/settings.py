@@ -34,20 +34,27 @@ from bulkpull.config.file import (
 )
 from bulkpull.config.secrets import read_secret_file
 from bulkpull.config.types import (
-    Address,
+    CacheFolder,
+    Client,
     Command,
     FilePath,
+    Hosts,
     OutputPath,
     Positive,
     PositiveInt,
+    RootAddress,
     Secret,
+    Tenant,
     Text,
+    TokenAddress,
+    Word,
     check_setting_address,
     expanded,
 )
 from bulkpull.custom_query import Selection, read_selections
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.metric_selection import MetricsChoice
+from bulkpull.python_wording import python_words
 from bulkpull.redact import register_secret
 from bulkpull.secret_sources import FORMS, FROM_COMMAND, SECRETS, given_twice, origins_of_secrets, without_outranked
 from bulkpull.timespans import WIDEST, is_span_name
@@ -72,19 +79,19 @@ class Settings(BaseSettings):
         env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
     )
 
-    api_base_url: Address = Field(
+    api_base_url: RootAddress = Field(
         "https://api.partnercenter.microsoft.com/insights/v1/mpn", description="root of the Insights API"
     )
-    token_url: Address = Field(
+    token_url: TokenAddress = Field(
         "https://login.microsoftonline.com/{tenant_id}/oauth2/token",
         description="token endpoint; {tenant_id} is filled in",
     )
-    resource: Text = Field(
+    resource: Word = Field(
         "https://api.partnercenter.microsoft.com", description="resource requested from the token endpoint"
     )
     ca_file: FilePath | None = Field(None, description="extra PEM bundle to trust")
-    tenant_id: Text | None = Field(None, description="the directory (tenant) of the application")
-    client_id: Text | None = Field(None, description="the application")
+    tenant_id: Tenant | None = Field(None, description="the directory (tenant) of the application")
+    client_id: Client | None = Field(None, description="the application")
     client_secret: Secret | None = Field(None, description="the application's secret")
     client_secret_file: Path | None = Field(None, description="file that holds `client_secret`")
     client_secret_command: Command | None = Field(
@@ -107,7 +114,7 @@ class Settings(BaseSettings):
         None, description="program, run without a shell, that writes `refresh_token`"
     )
     grant: Grant | None = Field(None, description="how to sign in (`azure`: as this machine); chosen from what is set")
-    token_cache: Text | None = Field(
+    token_cache: CacheFolder | None = Field(
         None, description="folder that keeps rotated refresh tokens; default: one of the user's own; `off` for none"
     )
     encrypt_token_cache: bool = Field(
@@ -154,7 +161,7 @@ class Settings(BaseSettings):
         1_000.0, description="least average rate of a download over a minute; below it the connection is renewed"
     )
     run_timeout_seconds: Positive | None = Field(None, description="the run ends after this time, and can be resumed")
-    storage_hosts: Text | None = Field(
+    storage_hosts: Hosts | None = Field(
         None, description="hosts on this machine or in a private network that links may name, separated by commas"
     )
     timespan: Text | None = Field(
@@ -200,6 +207,7 @@ class Settings(BaseSettings):
             faults.append(WrongSetting.of_error(error))
         if faults:
             raise settings_error(faults, known=Settings.model_fields)
+        self.check_output()
 
     @classmethod
     def unknown_settings(cls) -> list[WrongSetting]:
@@ -227,21 +235,41 @@ class Settings(BaseSettings):
         The settings of a command: `options` that are not `None`, the environment, the file, the defaults.
 
         Args:
-            config: The file that `--config` names; without it `./bulkpull.toml` is read when it exists.
+            config: The settings file; without it `./bulkpull.toml` is read when it exists.
             demo: Take no address and no credential from anywhere; `for_simulator` adds the simulator's.
 
         Raises:
-            SettingsError: The file cannot be read, names an unknown setting, or a value is wrong; or `output` is no
-                folder.
+            SettingsError: The file cannot be read, names an unknown setting, or a value is wrong.
         """
+        with python_words():
+            return cls.load_for_command(config, demo=demo, **options)
+
+    @classmethod
+    def load_for_command(cls, config: str | Path | None = None, *, demo: bool = False, **options: Any) -> Self:
+        """As `load`, with errors that name a command's options."""
         token = in_use.set(read_settings_file(Path(config) if config is not None else None))
         try:
             given = {name: value for name, value in options.items() if value is not None}
-            settings = cls(**((_unpointed() if demo else {}) | given))
+            return cls(**((_unpointed() if demo else {}) | given))
         finally:
             in_use.reset(token)
-        settings.check_output()
-        return settings
+
+    def replacing(self, **options: Any) -> Self:
+        """
+        The same settings with some replaced, as the options of a command replace those of the file.
+
+        Args:
+            options: Settings by name; those that are `None` stay as they are.
+
+        Raises:
+            SettingsError: A value is wrong.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        if not given:
+            return self
+        kept = {name: getattr(self, name) for name in self.model_fields_set}
+        checked = type(self)(**(kept | _unpointed() | given))  # reads no secret again
+        return self.model_copy(update={name: getattr(checked, name) for name in given})
 
     def check_output(self) -> None:
         """Refuse an output folder that is, or lies beneath, something else than a folder."""
@@ -254,7 +282,7 @@ class Settings(BaseSettings):
                     raise SettingsError(
                         f"the output folder {self.output} cannot be used",
                         why=f"{path} is a file" if path.is_file() else f"{path} is no folder",
-                        fix="name a folder by --output, or correct the setting",
+                        fix="set `output` to a folder",
                     )
             except OSError:  # what may not be looked at is told by whoever has to use it
                 return
@@ -299,7 +327,7 @@ class Settings(BaseSettings):
     @classmethod
     def _read_queries(cls, given: object) -> tuple[Selection, ...]:
         where = in_use.get().place if given is in_use.get().content.get("queries") else "settings"
-        if isinstance(given, str):  # from the environment
+        if isinstance(given, str) and given == _from_environment(["queries"]).get("queries"):
             where = f"environment variable {ENV_PREFIX}QUERIES"
             try:
                 given = json.loads(given)
@@ -352,10 +380,7 @@ class Settings(BaseSettings):
             return folder if folder.is_absolute() else None  # a user without a home: "~" stayed as it is
         if self.token_cache.casefold() == NO_CACHE:
             return None
-        try:
-            return expanded(Path(self.token_cache)).absolute()
-        except ValueError as refused:
-            raise SettingsError(f"`token_cache` cannot be used: {refused}", fix="name it by its whole path") from None
+        return expanded(Path(self.token_cache)).absolute()
 
     @property
     def near_hosts(self) -> tuple[str, ...]:
@@ -488,13 +513,15 @@ def _unpointed() -> dict[str, Any]:
 
 def _explain(error: ValidationError, *, options: Mapping[str, Any]) -> list[WrongSetting]:
     """Say of each wrong setting where it came from and what is allowed."""
-    faults: list[WrongSetting] = []
-    for refusal in refusals(error, Settings.model_fields):
+    found, known = refusals(error, Settings.model_fields), Settings.model_fields
+    # Only keyword arguments: file and environment are looked through before.
+    unknown = [refusal.name for refusal in found if refusal.kind == "extra_forbidden"]
+    faults = unknown_names(unknown, where="Settings(…)", known=known, lists_allowed=False)
+    for refusal in found:
         if isinstance(refusal.cause, RefusedSetting):
             faults.append(WrongSetting.of_error(refusal.cause.error))
-        elif refusal.kind == "extra_forbidden":
-            faults += unknown_names([refusal.name], where="settings", known=Settings.model_fields)
-        else:
-            where = describe_origin(refusal.name, options=options)
+        elif refusal.kind != "extra_forbidden":
+            # A keyword argument, or an option of a command, is named by what it sets.
+            where = "" if refusal.name in options else describe_origin(refusal.name)
             faults.append(WrongSetting(where, f"`{refusal.name}` is not valid", why=refusal.why, hint=refusal.hint))
     return faults

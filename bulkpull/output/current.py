@@ -9,7 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 
 from bulkpull.errors import DiskTrouble
 from bulkpull.output.atomic_files import json_text
-from bulkpull.output.manifest import Moment, MomentIfAny, Record
+from bulkpull.output.manifest import Moment, MomentIfAny, Record, RecordedWindow
 from bulkpull.output.no_follow import NotBeneath, inner_parts
 from bulkpull.output.store import INSIDE, OutputStore
 
@@ -30,7 +30,7 @@ class CurrentSnapshot(Record):
     question_sha256: str | None = None
     query: str | None = None
     timespan: str | None = None
-    window: dict[str, str] | None = None
+    window: RecordedWindow = None
     published_at: MomentIfAny = None
     replaced: dict[str, Moment] = Field(default_factory=dict)
 

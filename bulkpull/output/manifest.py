@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -28,6 +29,7 @@ from pydantic_core import from_json
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.file_formats import format_names
 from bulkpull.errors import AuthError, BulkpullError
+from bulkpull.model import Window
 from bulkpull.output.atomic_files import json_text, json_values
 from bulkpull.output.store import INSIDE, OutputStore
 
@@ -54,6 +56,24 @@ def _unless_odd(value: Any, validate: ValidatorFunctionWrapHandler) -> datetime 
 
 MomentIfAny = Annotated[Moment | None, WrapValidator(_unless_odd)]
 """A moment; `None` where there is none, or none that can be read."""
+
+
+def _read_window(value: Any) -> Window | None:
+    if isinstance(value, Window):
+        return Window(whole_second(value.start), whole_second(value.end))
+    try:
+        start, end = (datetime.fromisoformat(value[side]) for side in ("start", "end"))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return Window(whole_second(start), whole_second(end)) if start.tzinfo and end.tzinfo else None
+
+
+def _window_values(window: Window | None) -> dict[str, str] | None:
+    return {"start": iso_utc(window.start), "end": iso_utc(window.end)} if window else None
+
+
+RecordedWindow = Annotated[Window | None, PlainValidator(_read_window), PlainSerializer(_window_values)]
+"""A window of whole seconds; `None` where there is none, or none that can be read. In JSON `{"start": …, "end": …}`."""
 
 
 class Record(BaseModel):
@@ -184,11 +204,11 @@ class DatasetRecord(Record):
     that earlier snapshots had: one that comes back takes up its type again. `metrics` are those that
     the query selects after the columns, `metrics_left_out` the listed ones that it does not. `question` is what the
     data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window` tell the same for
-    readers. A skipped dataset has those of the snapshot that stays current. `due_at` is when the last execution of its
-    scheduled report was due, where nothing has come of it yet, and `next_due_at` when the next one is. `rows_before`
-    are the rows of the snapshot before, where this one has fewer by more than `note_shrink`. `vouched_by` names what
-    tells that the files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two
-    equal readings does.
+    readers. The end of a window without a given end is the moment of the request. A skipped dataset has those of the
+    snapshot that stays current. `due_at` is when the last execution of its scheduled report was due, where nothing has
+    come of it yet, and `next_due_at` when the next one is. `rows_before` are the rows of the snapshot before, where
+    this one has fewer by more than `note_shrink`. `vouched_by` names what tells that the files are whole and unchanged:
+    `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two equal readings does.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -220,7 +240,7 @@ class DatasetRecord(Record):
     decision: DecisionRecord | None = None
     timespan: str | None = None
     wider_timespan: str | None = None
-    window: dict[str, str] | None = None
+    window: RecordedWindow = None
     content_hash: str | None = None
     vouched_by: list[str] = Field(default_factory=list)
     stored_md5: str | None = None

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, time
 
+from bulkpull.clock import iso_utc
 from bulkpull.errors import QueryError
 from bulkpull.output.current import CurrentSnapshot
 from bulkpull.query import Statement, parse
@@ -51,7 +52,8 @@ def _metrics(chosen: object) -> Iterator[str]:
 def _span(snapshot: CurrentSnapshot) -> Iterator[str]:
     """The options for the requested time."""
     question = snapshot.question or {}
-    start, end = question.get("window") or ((snapshot.window or {}).get("start"), (snapshot.window or {}).get("end"))
+    recorded = (iso_utc(snapshot.window.start), iso_utc(snapshot.window.end)) if snapshot.window else (None, None)
+    start, end = question.get("window") or recorded
     if start is None:
         if span := snapshot.timespan or question.get("span"):
             yield from ("--timespan", str(span))

@@ -42,6 +42,12 @@ def run_ids(store: OutputStore) -> list[str]:
     return sorted((name for name in names if RUN_ID.fullmatch(name)), reverse=True)
 
 
+def is_output(store: OutputStore) -> bool:
+    """Whether a run has ever written to it."""
+    ours = (INSIDE.current, INSIDE.private, INSIDE.datasets)
+    return any(store.exists(name) for name in ours) or bool(run_ids(store))
+
+
 def load_manifest(store: OutputStore, run_id: str) -> Manifest | None:
     """The manifest of a run; `None` when there is none, or none that can be read."""
     try:
@@ -96,20 +102,18 @@ NO_EXPORT_FIX = (
 
 
 def missing_export(folder: Path) -> str | None:
-    """Why `folder` holds no export, in one sentence for all commands; `None` where a run has begun there."""
+    """Why `folder` holds no export, in one sentence for all commands; `None` where a run has written to it."""
     place = folder.absolute()
     if not os.path.lexists(folder):
         return f"there is no folder {place}"
     if not folder.is_dir():
         return f"{place} is no output folder: it is a file"
-    layout = Layout(folder)
-    try:
-        names = {path.name for path in folder.iterdir()}
-    except OSError:
-        return None  # whoever reads it says why that fails
-    if names & {layout.current.name, layout.runs.name, layout.private.name}:
-        return None
-    return f"nothing was exported into {place} yet: it {'holds other files' if names else 'is empty'}"
+    return None if is_output(open_store(folder)) else f"nothing is published in {place} yet: no run has written to it"
+
+
+def nothing_published(folder: Path) -> str:
+    """One sentence that tells an output without data from another folder, and from a mistyped name."""
+    return missing_export(folder) or f"nothing is published in {folder.absolute()} yet"
 
 
 def no_export(folder: Path, *, otherwise: str) -> SettingsError:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bulkpull.clock import iso_utc
 from bulkpull.conversion.file_formats import format_of
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.manifest import DatasetRecord, PublishedColumn, PublishedFile
@@ -54,7 +55,7 @@ def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = Non
         return record.model_copy(update={name: getattr(snapshot, name) for name in names})
     if record.source is not None or record.query is None:
         return record
-    window = (record.window["start"], record.window["end"]) if record.window else None
+    window = (iso_utc(record.window.start), iso_utc(record.window.end)) if record.window else None
     metrics = "amounts" if record.metrics else "none"
     question = whole_question(record.dataset, record.query, metrics=metrics, span=record.timespan, window=window)
     if question is None:

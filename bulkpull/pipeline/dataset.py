@@ -38,7 +38,7 @@ from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import may_delete_report
-from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds, window_days
+from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds
 from bulkpull.pipeline.publication.publish import Staged, stage_files
 from bulkpull.pipeline.publication.publish_checks import (
     check_publishable,
@@ -309,21 +309,21 @@ class DatasetExport:
         return Staged(
             dataset=self.pull.dataset,
             folder=folder,
-            files=await stage_files(parts, folder, private=context.private, run_id=context.run_id),
+            files=await stage_files(parts, folder, private=context.folder.private, run_id=context.run_id),
             rows=sum(part.table.rows for part in parts),
             query=self.pull.query_text,
             question=self._question,
-            window=window_days(self.pull),
+            window=self.pull.window,
             raw=[part.stored.path for part in parts if not part.is_published] if context.settings.keep_raw else [],
         )
 
     @property
     def _folder(self) -> Path:
-        return self.context.staging / self.pull.dataset
+        return self.context.folder.staging / self.pull.dataset
 
     def _clear_folders(self) -> None:
         """Remove the folders of the run and of its windows, because their data are published."""
-        private = self.context.private
+        private = self.context.folder.private
         remove_beneath(self._folder, root=private)
         for part in self._parts:
             if part.pull.window is not None:
@@ -361,7 +361,7 @@ class DatasetExport:
 
     @property
     def _published(self) -> DatasetRecord | None:
-        return self.context.published.get(self.pull.dataset)
+        return self.context.folder.published.get(self.pull.dataset)
 
     @property
     def _question(self) -> Question:

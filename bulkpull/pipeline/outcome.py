@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bulkpull.catalog import Catalog
-from bulkpull.clock import iso_utc
 from bulkpull.errors import AccessDenied, AuthError, BulkpullError, HeldBack, Unchanged
 from bulkpull.model import Pull
 from bulkpull.output.manifest import (
@@ -159,17 +158,10 @@ def _query_fields(pull: Pull) -> dict[str, Any]:
         "question": question.as_dict(),
         "question_sha256": question.sha256,
         "timespan": question.span,
-        "window": window_days(pull),
+        "window": pull.window,
         "metrics": list(pull.metrics),
         "metrics_left_out": list(pull.metrics_left_out),
     }
-
-
-def window_days(pull: Pull) -> dict[str, str] | None:
-    """The window of a snapshot for readers, also of a growing one, whose question has an open end."""
-    if pull.keeps_history and pull.window is not None:
-        return {"start": iso_utc(pull.window.start), "end": iso_utc(pull.window.end)}
-    return question_of(pull).window_as_dict
 
 
 def _snapshot_fields(export: ExportOutcome) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,12 @@ async def test_a_program_that_changes_its_folder_moves_neither_output_nor_metric
         ({"output": 3}, "`output` takes a path: it has a value of type int"),
         ({"output": " "}, "`output` names no folder"),
         ({"since": "yesterday"}, "`since` is no day"),
+        ({"since": "LAST_MONTH"}, 'give a time span by its name: `timespan="LAST_MONTH"`'),
+        ({"timespan": "last month"}, "`timespan` is not valid"),
+        ({"metrics": "some"}, "`metrics` is not valid: it must be amounts, all or none"),
+        ({"output": "az://container/folder"}, "`output` is not valid: this version writes to folders"),
+        ({"datasets": "AzureUsage, Profile"}, 'no name has a comma; give a list: datasets=["AzureUsage", "Profile"]'),
+        ({"datasets": ["AzureUsage,Profile"]}, 'give a list: datasets=["AzureUsage", "Profile"]'),
     ],
 )
 async def test_an_argument_of_another_kind_is_refused_by_its_name(arguments: dict[str, Any], words: str) -> None:
@@ -181,6 +188,103 @@ def test_a_folder_that_is_not_there_is_named_by_its_whole_path(tmp_path: Path, m
         with pytest.raises(bulkpull.SettingsError, match=f"there is no folder {tmp_path / 'typo'}"):
             read()
     assert not (tmp_path / "typo").exists()
+
+
+READERS: list[Callable[[Path], object]] = [
+    lambda folder: bulkpull.scan(folder, "Profile"),
+    bulkpull.sync.status,
+    bulkpull.sync.verify,
+    bulkpull.connect_sql,
+]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_folder_that_no_run_has_written_to_is_no_output(read: Callable[[Path], object], tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").touch()
+
+    with pytest.raises(
+        bulkpull.SettingsError, match=r"no run has written to it; check the name given by `output`"
+    ) as refused:
+        read(tmp_path)
+
+    assert refused.value.what.startswith(f"nothing is published in {tmp_path} yet")
+
+
+def test_an_output_whose_first_run_has_published_nothing_yet_is_told_from_other_folders(tmp_path: Path) -> None:
+    (tmp_path / ".bulkpull").mkdir()
+
+    assert bulkpull.sync.status(tmp_path) == []
+    (trouble,) = bulkpull.sync.verify(tmp_path).troubles
+    assert trouble.what == f"nothing is published in {tmp_path} yet"
+    for read in (lambda: bulkpull.scan(tmp_path, "Profile"), lambda: bulkpull.connect_sql(tmp_path)):
+        with pytest.raises(bulkpull.SettingsError, match=f"nothing is published in {tmp_path} yet; "):
+            read()
+
+
+async def test_a_name_that_is_like_a_published_one_is_suggested(tmp_path: Path) -> None:
+    async with small() as simulator:
+        await bulkpull.export(datasets="OfficeUsage", settings=settings_for(simulator, tmp_path))
+
+    with pytest.raises(bulkpull.SettingsError, match=r"did you mean OfficeUsage\? published there: OfficeUsage"):
+        bulkpull.scan(tmp_path, "OfficeUsge")
+    with pytest.raises(bulkpull.SettingsError, match=r"did you mean AzureUsage\? published there: OfficeUsage"):
+        bulkpull.scan(tmp_path, "AzureUsge")
+    with pytest.raises(bulkpull.SettingsError, match=r"no snapshot of 'Profile' .*; published there: OfficeUsage"):
+        bulkpull.scan(tmp_path, "Profile")
+    named = await bulkpull.status(tmp_path, datasets=["profile", "officeusage"])
+    assert [(freshness.dataset, freshness.rows) for freshness in named] == [("Profile", None), ("OfficeUsage", 5)]
+    with pytest.raises(bulkpull.SettingsError, match=r"unknown dataset 'Profle'.*did you mean Profile\?"):
+        await bulkpull.status(tmp_path, datasets="Profle")
+
+
+NO_TEXT: Any = 3
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda folder: bulkpull.sync.resume(NO_TEXT, output=folder), "`run` takes the id of a run: .* of type int"),
+        (lambda folder: bulkpull.sync.verify(folder, run=NO_TEXT), "`run` takes the id of a run: .* of type int"),
+        (lambda folder: bulkpull.sync.status(folder, datasets=NO_TEXT), "`datasets` takes names: .* of type int"),
+        (lambda folder: bulkpull.scan(folder, NO_TEXT), "`dataset` takes a name: .* of type int"),
+        (lambda folder: bulkpull.scan(folder, "Profile", runs=NO_TEXT), "`runs` takes ids of runs: .* of type int"),
+        (lambda folder: bulkpull.scan(folder, "Profile", runs=[NO_TEXT]), "`runs` takes ids of runs: .* of type int"),
+    ],
+)
+def test_an_argument_of_a_reader_of_another_kind_is_refused_by_its_name(
+    call: Callable[[Path], object], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / ".bulkpull").mkdir()
+
+    with pytest.raises(bulkpull.SettingsError, match=words):
+        call(tmp_path)
+
+
+async def test_arguments_of_a_call_beat_its_settings(tmp_path: Path) -> None:
+    async with small() as simulator:
+        settings = settings_for(simulator, tmp_path).replacing(timespan="LAST_3_MONTHS", metrics="all")
+        manifest = await bulkpull.export(
+            datasets="OfficeUsage", settings=settings, timespan="last_month", metrics="none", keep_raw=True
+        )
+        night = await bulkpull.nightly(
+            datasets="OfficeUsage", settings=settings, since="2026-09-01", until="2026-10-01"
+        )
+
+    (record,), (windowed,) = manifest.datasets, night.datasets
+    assert (record.timespan, record.metrics, record.window) == ("LAST_MONTH", [], None)
+    assert list((tmp_path / "raw" / "OfficeUsage").iterdir())
+    assert windowed.window == bulkpull.Window(datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC))
+    assert night.as_dict()["datasets"][0]["window"] == {"start": "2026-09-01T00:00:00Z", "end": "2026-10-01T00:00:00Z"}
+
+
+async def test_a_run_that_only_submits_is_collected_by_resume(tmp_path: Path) -> None:
+    async with small() as simulator:
+        settings = settings_for(simulator, tmp_path)
+        submitted = await bulkpull.export(datasets="Profile", settings=settings, submit_only=True)
+        collected = await bulkpull.resume(settings=settings)
+
+    assert (submitted.submitted, submitted.datasets[0].status) == (True, "skipped")
+    assert (collected.run_id, collected.datasets[0].status) == (submitted.run_id, "complete")
 
 
 def test_an_error_of_the_python_api_names_arguments_and_no_options(tmp_path: Path) -> None:

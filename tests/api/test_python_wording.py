@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,17 +24,32 @@ ARGUMENTS = {
 }
 
 
-def texts() -> list[str]:
-    """What is written of options outside of the command line: the parts of errors that hold one."""
+# What no error says: notes of the manifest, and a line of `bulkpull doctor`, which name commands.
+OF_COMMANDS = ("`bulkpull reports delete --unused` shows", "`python -m pip install --upgrade --force-reinstall")
+OF_A_TERMINAL = re.compile(rf"{OPTION.pattern}|command again|(?<!own )\boptions?\b|the command line|this command")
+
+
+def whole_text(node: ast.AST) -> str | None:
+    """The words of a string, with a sign where a value stands."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join((whole_text(part) or "") if isinstance(part, ast.Constant) else "…" for part in node.values)
+    return None
+
+
+@cache
+def messages() -> list[str]:
+    """All that is written for people outside of the command line: strings of several words that are no docstrings."""
     found: list[str] = []
-    for path in PACKAGE.rglob("*.py"):
+    for path in sorted(PACKAGE.rglob("*.py")):
         if path.relative_to(PACKAGE).parts[0] in ("cli", "simulator"):
             continue
-        tree = list(nodes(path, holding="--"))
-        docstrings = {id(node.value) for node in tree if isinstance(node, ast.Expr)}
-        for node in tree:
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
-                found += [node.value] if OPTION.search(node.value) else []
+        tree = list(nodes(path, holding=OF_A_TERMINAL.pattern))
+        skipped = {id(node.value) for node in tree if isinstance(node, ast.Expr)}
+        skipped |= {id(part) for node in tree if isinstance(node, ast.JoinedStr) for part in node.values}
+        texts = (whole_text(node) for node in tree if id(node) not in skipped)
+        found += [text for text in texts if text and " " in text.strip()]
     return found
 
 
@@ -47,20 +63,37 @@ def texts() -> list[str]:
         ("run `bulkpull runs list --output data`", "run `bulkpull runs list --output data`"),
         ("another name by --as", "another name by `name`"),
         ("nothing -- at all", "nothing -- at all"),
+        ("because `--since` and --until take its place", "because `since` and `until` take its place"),
+        ("a wider one: `--timespan widest`", 'a wider one: `timespan="widest"`'),
+        ("by its name: --timespan LAST_MONTH", 'by its name: `timespan="LAST_MONTH"`'),
+        ("`--as NAME` publishes it, --all brings more", '`name="NAME"` publishes it, `everything` brings more'),
+        ("wait, then run the same command again", "wait, then make the same call again"),
+        ("set BULKPULL_GRANT; `bulkpull export --demo` needs none", "set BULKPULL_GRANT"),
     ],
 )
 def test_options_become_arguments_and_commands_stay(text: str, words: str) -> None:
     assert in_python_words(text) == words
 
 
-def test_every_option_that_an_error_names_has_an_argument_or_a_setting() -> None:
-    assert len(texts()) > 20
-    for text in texts():
-        words = re.sub(r"`bulkpull [^`]*`|`--[^`]*`|`python [^`]*`", "", in_python_words(text))
-        assert not OPTION.search(words), text
-        for option in re.findall(r"(?<![`\w-])--([a-z-]+)", text):
-            argument = re.search(rf"`{option.replace('-', '_')}\b", words)
-            assert argument is None or argument[0].strip("`") in ARGUMENTS, text
+def test_no_message_names_options_or_a_command_that_was_run() -> None:
+    found = [text for text in messages() if not any(words in text for words in OF_COMMANDS)]
+    assert len(found) > 200
+    assert sum(bool(OF_A_TERMINAL.search(text)) for text in found) > 50
+
+    assert [text for text in found if OF_A_TERMINAL.search(in_python_words(text))] == []
+
+
+def test_every_option_that_a_message_names_has_an_argument_or_a_setting() -> None:
+    options = {option for text in messages() for option in re.findall(r"(?<![\w-])--([a-z][a-z-]*)", text)}
+    for text in OF_COMMANDS:
+        options -= set(re.findall(r"--([a-z][a-z-]*)", text))
+    # Left out: those of the commands that `python_wording` replaces as a whole.
+    arguments = {
+        in_python_words(f"--{option}").strip("`") for option in options - {"demo", "system", "log-level", "yes"}
+    }
+
+    assert len(arguments) > 5
+    assert arguments <= ARGUMENTS
 
 
 def test_all_parts_of_an_error_are_reworded_and_its_kind_stays() -> None:

@@ -175,7 +175,8 @@ def test_a_folder_without_data_and_a_damaged_snapshot_are_told(output: Path, tmp
     assert f"there is no folder {tmp_path / 'none'}" in run(tmp_path / "none", "SELECT 1").stderr
     (tmp_path / "empty").mkdir()
     assert (
-        f"nothing was exported into {tmp_path / 'empty'} yet: it is empty" in run(tmp_path / "empty", "SELECT 1").stderr
+        f"nothing is published in {tmp_path / 'empty'} yet: no run has written to it"
+        in run(tmp_path / "empty", "SELECT 1").stderr
     )
     next((output / "datasets" / "Profile").rglob("*.parquet")).unlink()
 

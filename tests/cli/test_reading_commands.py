@@ -298,8 +298,8 @@ def test_every_command_describes_a_folder_without_an_export_in_the_same_words(
 
     sentence = {
         "absent": f"there is no folder {folder}",
-        "empty": f"nothing was exported into {folder} yet: it is empty",
-        "foreign": f"nothing was exported into {folder} yet: it holds other files",
+        "empty": f"nothing is published in {folder} yet: no run has written to it",
+        "foreign": f"nothing is published in {folder} yet: no run has written to it",
     }[kind]
     assert sentence in outcome.out + outcome.err
     if outcome.code == 2:

@@ -95,13 +95,13 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
     records = [manifest.datasets[0] for manifest in manifests]
     assert [(record.status, record.reason) for record in records] == [("complete", None)] * 12
     record = records[-1]
-    until = datetime.fromisoformat(record.window["end"]).date() if record.window else date.max
+    until = record.window.end.date() if record.window else date.max
     months = [name for day, name in truth.rows if day and date(2024, 1, 1) <= day <= until]
     assert len(months) >= 23
     assert rows_of(tmp_path) == sorted(last_reading[name] for name in months)
     assert ordered <= 12 * 5
     assert record.window is not None
-    assert record.window["start"] == "2024-01-01T00:00:00Z"
+    assert record.window.start == datetime(2024, 1, 1, tzinfo=UTC)
     assert [f"{part.start:%Y-%m}" for part in record.parts] == [name.partition("/")[0] for name in months]
 
 
@@ -150,7 +150,7 @@ async def test_a_night_grows_the_history_of_the_settings_from_where_it_began(tmp
 
     assert [(night.datasets[0].status, night.datasets[0].reason) for night in nights] == [("complete", None)] * 3
     record = nights[-1].datasets[0]
-    assert record.window == {"start": "2025-10-01T00:00:00Z", "end": "2026-06-21T00:00:00Z"}
+    assert record.window == Window(datetime(2025, 10, 1, tzinfo=UTC), datetime(2026, 6, 21, tzinfo=UTC))
     assert rows_of(tmp_path) == [name for _, name in of_months("2025-10-01", 9, rows_each=1)]
     assert [part.run_id is not None for part in record.parts] == [True] * 5 + [False] * 2
 
@@ -164,7 +164,7 @@ async def test_a_history_that_nobody_began_begins_with_what_the_dataset_lists(tm
     (record,) = manifest.datasets
     assert record.status == "complete", record.reason
     assert record.window is not None
-    assert record.window["start"] == "2026-01-01T00:00:00Z"
+    assert record.window.start == datetime(2026, 1, 1, tzinfo=UTC)
     assert rows_of(tmp_path) == ["2026-01/0", "2026-02/0", "2026-03/0"]
 
 

@@ -205,7 +205,9 @@ async def test_a_window_without_an_end_is_carried_on_with_the_end_that_it_began_
 
         manifest = await Run(requests[1], settings, Events()).export()
 
-        assert manifest.datasets[0].window == {"start": "2026-08-01T00:00:00Z", "end": "2026-11-23T02:00:00Z"}
+        assert manifest.datasets[0].window == Window(
+            datetime(2026, 8, 1, tzinfo=UTC), datetime(2026, 11, 23, 2, tzinfo=UTC)
+        )
         assert dict(simulator.service.created_reports) == {"MSLearn": 1}
 
 

@@ -211,10 +211,9 @@ async def test_a_window_is_asked_for_by_the_report_and_told_in_the_manifest(tmp_
         asked += [call for call in simulator.calls if call.method == "POST" and call.endpoint == "ScheduledReport"]
 
     reported = {record.dataset: record.window for record in manifest.datasets}
-    assert reported == {
-        "OfficeUsage": {"start": "2026-05-01T00:00:00Z", "end": "2026-06-01T00:00:00Z"},
-        "Profile": None,
-    }
+    assert reported == {"OfficeUsage": window, "Profile": None}
+    written = {record["dataset"]: record["window"] for record in manifest.as_dict()["datasets"]}
+    assert written["OfficeUsage"] == {"start": "2026-05-01T00:00:00Z", "end": "2026-06-01T00:00:00Z"}
     refused = next(record for record in manifest.datasets if record.dataset == "Profile")
     assert (refused.status, "no time axis" in str(refused.reason)) == ("failed", True)
     assert len(asked) == 1

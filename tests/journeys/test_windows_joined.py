@@ -113,7 +113,7 @@ async def test_a_plain_export_whose_report_fails_twice_comes_in_windows_and_says
         (record,) = manifest.datasets
         assert record.status == "complete", record.reason
         assert record.window is not None
-        start, end = (datetime.fromisoformat(record.window[side]) for side in ("start", "end"))
+        start, end = record.window.start, record.window.end
         content = await simulator.csv(DATASET, window=(start, end))
         assert simulator.service.created_reports[DATASET] == 2 + len(record.parts)
         assert simulator.service.reports == {}
@@ -177,7 +177,7 @@ async def test_a_run_killed_in_the_windows_of_a_failed_report_is_carried_on_in_t
         assert left > 0
         assert record.status == "complete", record.reason
         assert record.window is not None
-        start, end = (datetime.fromisoformat(record.window[side]) for side in ("start", "end"))
+        start, end = record.window.start, record.window.end
         content = await simulator.csv(DATASET, window=(start, end))
         assert simulator.service.created_reports[DATASET] == 2 + len(record.parts)
         assert simulator.service.reports == {}

@@ -65,7 +65,9 @@ def test_a_query_of_the_settings_is_named() -> None:
 
 @pytest.mark.case("W11")
 def test_a_snapshot_of_an_earlier_version_keeps_its_span() -> None:
-    current = CurrentSnapshot(run_id="run", rows=1, files=[], window={"start": START, "end": END})
+    current = CurrentSnapshot.model_validate(
+        {"run_id": "run", "rows": 1, "files": [], "window": {"start": START, "end": END}}
+    )
 
     assert export_words("AzureUsage", current) == [
         *("export", "AzureUsage", "--since", "2025-03-01", "--until", "2025-06-01")

@@ -38,7 +38,6 @@ from trials.kill_switch import kill_switch
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.report_cleanup import reports_of_last_night
 from bulkpull.cli.runs import forget
-from bulkpull.clock import iso_utc
 from bulkpull.custom_query import Selection
 from bulkpull.errors import AccessDenied, SettingsError
 from bulkpull.events import Event, Events
@@ -434,8 +433,8 @@ def check_answers(manifest: Manifest, *, timespan: str | None, window: Window | 
         if record.status not in ("complete", "skipped"):
             continue
         assert record.question is not None
-        start = record.window and record.window["start"]
-        assert start == (iso_utc(window.start) if window else None)
+        start = record.window and record.window.start
+        assert start == (window.start if window else None)
         assert record.timespan in (None, None if window else timespan or "LAST_6_MONTHS")
         assert [" ".join(condition).upper() for condition in record.question["filter"]] == (
             [where.replace("'", "").upper()] if where else []

@@ -22,6 +22,7 @@ from bulkpull.account import Account
 from bulkpull.clock import Clock
 from bulkpull.event_types import CleanupPostponed, SnapshotPublished
 from bulkpull.events import Events
+from bulkpull.model import Window
 from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
 from bulkpull.output.current import Current, CurrentSnapshot
@@ -43,7 +44,7 @@ class Staged:
     Attributes:
         folder: Holds the Parquet files and nothing else, on the file system of the output folder.
         raw: The files as downloaded, to be kept beside it; empty when they are not kept.
-        window: Its window, if the question has an open end.
+        window: Its window; the question of a growing one has an open end.
     """
 
     dataset: str
@@ -53,7 +54,7 @@ class Staged:
     query: str
     question: Question
     raw: Sequence[Path] = ()
-    window: dict[str, str] | None = None
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class Publisher:
             question_sha256=staged.question.sha256,
             query=staged.query,
             timespan=staged.question.span,
-            window=staged.window or staged.question.window_as_dict,
+            window=staged.window,
             published_at=now,
             replaced=self._replaced(staged.dataset, named, at=now),
         )

@@ -10,7 +10,6 @@ from bulkpull.formatting import join_some
 from bulkpull.insights.error_mapping import WITHHELD
 from bulkpull.model import Pull
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedColumn
-from bulkpull.pipeline.outcome import window_days
 from bulkpull.question import question_of
 
 
@@ -132,7 +131,7 @@ def _first_sums(pull: Pull, rows: int, before: DatasetRecord) -> str | None:
     """Why the first snapshot with metrics has fewer rows than the one before it (behaviour 163)."""
     if before.metrics or not pull.metrics or rows >= before.rows:
         return None
-    if (before.timespan, before.window) != (question_of(pull).span, window_days(pull)):
+    if (before.timespan, before.window) != (question_of(pull).span, pull.window):
         return None
     return (
         f"{rows:,} rows where the snapshot before, without metrics, had {before.rows:,}: rows that are alike in every "

@@ -1,0 +1,57 @@
+"""Checks of arguments that functions of the Python API have in common; each error names the argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bulkpull.errors import SettingsError
+
+
+def checked_names(given: object) -> tuple[str, ...]:
+    """
+    The names that the argument `datasets` gives; one may stand without a list.
+
+    Raises:
+        SettingsError: It is no name and no list of names, or one text holds several.
+    """
+    names: tuple[Any, ...] = (given,) if isinstance(given, str) else as_tuple(given, name="datasets", of="names")
+    for name in names:
+        if not isinstance(name, str):
+            raise wrong_type("datasets", name, wanted="names", fix='give names: datasets=["AzureUsage"]')
+        if "," in name:
+            parts = ", ".join(f'"{part.strip()}"' for part in name.split(",") if part.strip())
+            raise SettingsError(
+                f"`datasets` has the name {name!r}", why="no name has a comma", fix=f"give a list: datasets=[{parts}]"
+            )
+    return names
+
+
+def as_tuple(given: object, *, name: str, of: str) -> tuple[Any, ...]:
+    """
+    A list that an argument gives; `None` stands for an empty one.
+
+    Raises:
+        SettingsError: It is no list, but a text, a mapping or something else.
+    """
+    if given is None:
+        return ()
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise wrong_type(name, given, wanted=of, fix=f"give a list of {of}")
+    return tuple(given)
+
+
+def check_text(given: object, *, name: str, wanted: str, fix: str) -> None:
+    """
+    Refuse an argument that is neither text nor `None`.
+
+    Raises:
+        SettingsError: It has a value of another type.
+    """
+    if given is not None and not isinstance(given, str):
+        raise wrong_type(name, given, wanted=wanted, fix=fix)
+
+
+def wrong_type(name: str, given: object, *, wanted: str, fix: str) -> SettingsError:
+    """The error about an argument that has a value of another type."""
+    return SettingsError(f"`{name}` takes {wanted}", why=f"it has a value of type {type(given).__name__}", fix=fix)
