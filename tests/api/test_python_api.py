@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import inspect
 import random
@@ -44,6 +45,18 @@ def test_every_public_name_is_listed_and_can_be_had() -> None:
     assert [name for name in dir(bulkpull) if not name.startswith("_")] == sorted({*bulkpull.__all__} - {"__version__"})
     for name in bulkpull.__all__:
         assert getattr(bulkpull, name) is not None
+
+
+def test_type_checkers_are_told_the_same_names_from_the_same_modules() -> None:
+    tree = ast.parse(Path(bulkpull.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    declared = {
+        name.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for name in node.names
+    }
+    loaded = vars(bulkpull)["_ELSEWHERE"]
+
+    assert declared == loaded | {"sync": "bulkpull"}
+    assert sorted({*declared, "__version__"}) == sorted(bulkpull.__all__)
 
 
 @pytest.mark.parametrize("name", ["connect", "connect_sql", "export", "nightly", "resume", "scan", "status", "verify"])
