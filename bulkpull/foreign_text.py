@@ -14,14 +14,15 @@ from typing import Any
 LONGEST_NAME = 4_096
 """The most characters of one name or id that is kept; the service's own are shorter than 300."""
 
-_BLANKS = re.compile("[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]")
-_BLANKS_BUT_LINES = re.compile("[\v\f\x1c-\x1f\x85\u2028\u2029]|\r(?!\n)")
+# Texts, which `re` compiles when the first odd text comes: most processes meet none.
+_BLANKS = "[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]"
+_BLANKS_BUT_LINES = "[\v\f\x1c-\x1f\x85\u2028\u2029]|\r(?!\n)"
 # A byte that was no UTF-8, as Python carries it along (PEP 383): reason phrases and headers are Latin-1 by tradition.
-_STRAY_BYTE = re.compile("[\udc80-\udcff]")
-_HIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_STRAY_BYTE = "[\udc80-\udcff]"
+_HIDDEN = "[\x00-\x08\x0e-\x1b\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 _LAST_LATIN_1 = 0xFF
 # JSON escapes what lies below U+0020 by itself.
-_HIDDEN_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_HIDDEN_IN_JSON = "[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 def visible(text: str, *, lines: bool = False) -> str:
@@ -36,9 +37,9 @@ def visible(text: str, *, lines: bool = False) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    text = _STRAY_BYTE.sub(lambda found: chr(ord(found[0]) - 0xDC00), text)
-    text = (_BLANKS_BUT_LINES if lines else _BLANKS).sub(" ", text)
-    return _HIDDEN.sub(_spelled_out, text)
+    text = re.sub(_STRAY_BYTE, lambda found: chr(ord(found[0]) - 0xDC00), text)
+    text = re.sub(_BLANKS_BUT_LINES if lines else _BLANKS, " ", text)
+    return re.sub(_HIDDEN, _spelled_out, text)
 
 
 def _spelled_out(found: re.Match[str]) -> str:
@@ -75,4 +76,6 @@ def escaped_json(text: str) -> str:
 
     It reads as the same values. Tabs and line breaks of the layout stay.
     """
-    return _HIDDEN_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return re.sub(_HIDDEN_IN_JSON, lambda found: f"\\u{ord(found[0]):04x}", text)

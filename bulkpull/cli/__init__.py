@@ -58,8 +58,7 @@ _MODULES = {"nightly": "export"}
 """Commands that stand in the module of another one."""
 
 _FEWEST_FILES, _ENOUGH_FILES = 32, 256
-# More than a night without news makes.
-_OBJECTS_UNTIL_COLLECTED = 150_000
+_OBJECTS_UNTIL_COLLECTED = 50_000
 # What the option parser puts before some of its reasons.
 _PREFIX = "Value error, "
 _DATE_FORMAT = ("does not match the formats '%Y-%m-%d'.", "is not a date such as 2026-01-31")

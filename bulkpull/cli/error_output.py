@@ -7,7 +7,6 @@ No traceback is shown, except at debug level; secrets are removed from every lin
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -182,6 +181,8 @@ def write_json_line(event: str, *, level: str, **facts: Any) -> None:
         name: redact(value) if isinstance(value, str) else value for name, value in facts.items() if value is not None
     }
     line = {"timestamp": stamp_of(datetime.now(UTC)), "level": level, "event": event} | given
+    import json  # as in `print_json`
+
     sys.stderr.write(json.dumps(line) + "\n")
     sys.stderr.flush()
 

@@ -7,7 +7,6 @@ Data goes to standard output, everything else to standard error.
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
 from typing import Any, TextIO, cast
@@ -89,7 +88,9 @@ def print_data(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Write one JSON value to standard output; where the locale is not UTF-8, in ASCII."""
-    from bulkpull.output.atomic_files import json_text  # slow to load
+    import json  # slow to load, as the next
+
+    from bulkpull.output.atomic_files import json_text
 
     _written["objects"] += 1
     is_utf8 = (sys.stdout.encoding or "").casefold().replace("-", "") == "utf8"

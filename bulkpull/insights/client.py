@@ -317,9 +317,8 @@ class InsightsClient:
         A list that is null is unknown, not empty (`ListUnknown`).
 
         Args:
-            tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
-            whole: Fail where an entry cannot be read: for who concludes something from what is not listed.
-            retry: Whether failures are repeated here.
+            tidying: As for `delete_query`.
+            whole, retry: As for `get_queries`.
 
         Source: Get Scheduled Reports API; behaviours 28 and 92.
         """
@@ -390,8 +389,7 @@ class InsightsClient:
         Delete a report, its execution records and its stored files (behaviour 97): fetch the file first.
 
         Args:
-            optional: A later run can do it as well: it is not tried again after a 429, and no other call waits for it.
-            tidying: Nobody waits for it: it goes only while nobody else needs the allowance; optional as well.
+            optional, tidying: As for `delete_query`.
 
         Raises:
             NotFound: There is none; after a doubtful answer that counts as done.

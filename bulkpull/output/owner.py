@@ -54,9 +54,15 @@ def load_owner(store: OutputStore) -> Owner | None:
             why="it is damaged, so the owner of the data in the folder is unknown",
             fix="restore it, or choose another folder with --output",
         ) from None
+    account = _account_in_pointer(store)
+    return Owner(account) if account else None
+
+
+def _account_in_pointer(store: OutputStore) -> Account | None:
+    """The account that `current.json` names; `None` where it names none that can be read."""
     account_facts = Current.load(store).account
     with suppress(KeyError, TypeError, AttributeError):
-        return Owner(Account.from_dict(account_facts)) if account_facts else None
+        return Account.from_dict(account_facts) if account_facts else None
     return None
 
 
@@ -71,7 +77,8 @@ def check_owner(store: OutputStore, account: Account) -> None:
         DiskTrouble: What the folder says of its account cannot be read.
     """
     owner = load_owner(store)
-    if owner is not None and (other := _other_in_pointer(store, owner)) is not None:
+    other = _account_in_pointer(store) if owner else None
+    if owner is not None and other is not None and other != owner.account:
         raise SettingsError(
             f"{store} holds the data of two accounts: {owner.account}, and {CURRENT} names those of {other}",
             why="folders were merged",
@@ -123,15 +130,6 @@ def _read_account(store: OutputStore, run_id: str, _version: str) -> tuple[Accou
         return None, normalise_root(content["api_base_url"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None, None
-
-
-def _other_in_pointer(store: OutputStore, owner: Owner) -> Account | None:
-    """The account that `current.json` names, where it is another one than the folder's."""
-    account_facts = Current.load(store).account
-    with suppress(KeyError, TypeError, AttributeError):
-        account = Account.from_dict(account_facts) if account_facts else owner.account
-        return None if account == owner.account else account
-    return None
 
 
 def claim_folder(store: OutputStore, owner: Owner) -> list[str]:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,10 +18,9 @@ from bulkpull.event_types import MetricsRefused, ReportDeleted
 from bulkpull.events import Events, about
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Report
-from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.ledger_facts import StepFacts
-from bulkpull.output.manifest import DatasetRecord
+from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.reusable_work import Reusable
@@ -49,7 +47,6 @@ class RunContext:
 
     Attributes:
         request: `nightly`: data that are published already make no new snapshot.
-        staging: The run's own folder, on the file system of `output`.
         reusable: Reports and files of earlier runs that this run may use.
         background: Work that goes on after a pull has ended; the run waits for it.
         tidying: Deletions that nothing waits for; those that are not done at the end are left to the next run.
@@ -68,10 +65,8 @@ class RunContext:
     request: ExportRequest
     catalog: Catalog
     ledger: Ledger
-    output: Path
-    staging: Path
+    folder: OutputFolder
     run_id: str
-    published: Mapping[str, DatasetRecord]
     reusable: Reusable
     submitter: Submitter
     poller: Poller
@@ -86,11 +81,6 @@ class RunContext:
     published_anyway: Collection[str] | None = ()
     undeleted: list[UndeletedReport] = field(default_factory=list)
     _ordered: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def private(self) -> Path:
-        """The private folder within the output folder."""
-        return Layout(self.output).private
 
     def require_reports(self, dataset: str, number: int) -> None:
         """

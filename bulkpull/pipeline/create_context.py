@@ -51,10 +51,8 @@ async def create_context(
         request=run.request,
         catalog=load_catalog(),
         ledger=run.ledger,
-        output=folder.output,
-        staging=folder.staging,
+        folder=folder,
         run_id=run.run_id,
-        published=folder.published,
         reusable=reusable,
         submitter=Submitter(
             client=connection.client,

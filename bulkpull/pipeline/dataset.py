@@ -309,7 +309,7 @@ class DatasetExport:
         return Staged(
             dataset=self.pull.dataset,
             folder=folder,
-            files=await stage_files(parts, folder, private=context.private, run_id=context.run_id),
+            files=await stage_files(parts, folder, private=context.folder.private, run_id=context.run_id),
             rows=sum(part.table.rows for part in parts),
             query=self.pull.query_text,
             question=self._question,
@@ -319,11 +319,11 @@ class DatasetExport:
 
     @property
     def _folder(self) -> Path:
-        return self.context.staging / self.pull.dataset
+        return self.context.folder.staging / self.pull.dataset
 
     def _clear_folders(self) -> None:
         """Remove the folders of the run and of its windows, because their data are published."""
-        private = self.context.private
+        private = self.context.folder.private
         remove_beneath(self._folder, root=private)
         for part in self._parts:
             if part.pull.window is not None:
@@ -361,7 +361,7 @@ class DatasetExport:
 
     @property
     def _published(self) -> DatasetRecord | None:
-        return self.context.published.get(self.pull.dataset)
+        return self.context.folder.published.get(self.pull.dataset)
 
     @property
     def _question(self) -> Question:

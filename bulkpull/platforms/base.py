@@ -7,8 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from socket import socket
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:  # a tenth of the time of `--help` is modules that it does not need
+    from socket import socket
 
 
 class Platform(ABC):

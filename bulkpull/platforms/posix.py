@@ -10,11 +10,13 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from socket import socket
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bulkpull.platforms import command_guard
 from bulkpull.platforms.base import Platform
+
+if TYPE_CHECKING:
+    from socket import socket
 
 # What a file system says that has no such operation; EBADF is how some network file systems refuse to sync a folder.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
@@ -156,6 +158,8 @@ class Posix(Platform):
         return None
 
     def open_channel(self, name: str, read_share: Callable[[], bytes]) -> socket:  # noqa: ARG002 - as above
+        from socket import socket  # noqa: PLC0415 - slow to load, and only a conversion needs it
+
         channel = socket(fileno=int(name))
         channel.set_inheritable(False)
         return channel

@@ -49,7 +49,7 @@ class DecisionExecutor:
             notes=(*self.planned.notes, *self.decision.notes),
             decision=self.decision.as_record(),
             due_at=self.decision.due_at,
-            current=self.context.published.get(self._dataset),
+            current=self.context.folder.published.get(self._dataset),
         )
 
     @property

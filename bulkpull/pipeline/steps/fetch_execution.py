@@ -40,8 +40,8 @@ async def fetch_execution(
         with disk_errors(folder):
             # The first try continues the download of an earlier run; a damaged file is not continued.
             if fetch == 1:
-                await anyio.to_thread.run_sync(restore_download, folder, context.kept_folder, run.private)
-            prepare = partial(prepare_folder, folder, run.private, keep_download=fetch == 1)
+                await anyio.to_thread.run_sync(restore_download, folder, context.kept_folder, run.folder.private)
+            prepare = partial(prepare_folder, folder, run.folder.private, keep_download=fetch == 1)
             await anyio.to_thread.run_sync(prepare)
         stored = await _download(context, execution, folder / "report", report=report, known_md5=known_md5)
         try:
@@ -49,7 +49,7 @@ async def fetch_execution(
         except (FileDamaged, NotTheReport) as error:
             if isinstance(error, NotTheReport) or fetch == _FETCHES:
                 # An unusable download: no later run continues it.
-                await anyio.to_thread.run_sync(partial(remove_beneath, folder, root=run.private))
+                await anyio.to_thread.run_sync(partial(remove_beneath, folder, root=run.folder.private))
                 raise
             run.http.tally.retried += 1
             run.events.emit(DownloadResumed(offset_bytes=0, reason=error.message))
@@ -69,7 +69,7 @@ async def convert_stored(
     run, into = context.run, context.folder / _CONVERTED
     began_s = run.clock.monotonic()
     with disk_errors(into):
-        await anyio.to_thread.run_sync(empty_folder, into, run.private)
+        await anyio.to_thread.run_sync(empty_folder, into, run.folder.private)
     with context.step(Step.CONVERT):
         convert = convert_report(
             stored.path,

@@ -189,7 +189,7 @@ class PullRunner:
         return part
 
     async def _converted_as_requested(self, kept: KeptPart) -> ConvertedPull | None:
-        part, private = kept.part, self._run.private
+        part, private = kept.part, self._run.folder.private
         if kept.is_as_requested and await anyio.to_thread.run_sync(files_exist, part, private):
             return part
         if self.context.pull.window is not None and await anyio.to_thread.run_sync(is_stored, part, private):

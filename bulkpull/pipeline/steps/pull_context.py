@@ -56,12 +56,12 @@ class PullContext:
         """The folder for its files."""
         if self.pull.window is not None:
             return self.kept_folder
-        return self.run.staging / self.pull.dataset / self.fingerprint
+        return self.run.folder.staging / self.pull.dataset / self.fingerprint
 
     @property
     def kept_folder(self) -> Path:
         """The folder for kept windows, and for downloads that a temporary error interrupted."""
-        return self.run.private / PARTS / self.pull.dataset / self.fingerprint
+        return self.run.folder.private / PARTS / self.pull.dataset / self.fingerprint
 
     @property
     def part(self) -> str | None:

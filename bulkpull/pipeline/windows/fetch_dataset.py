@@ -132,11 +132,11 @@ class DatasetFetch:
     async def _grow(self, window: Window) -> list[ConvertedPull]:
         """Keep published windows that the service no longer restates, and fetch all later ones again."""
         assert self._windows is not None
-        published = self.context.published.get(self.pull.dataset)
+        published = self.context.folder.published.get(self.pull.dataset)
         growth = plan_growth(
             self.pull,
             published,
-            output=self.context.output,
+            output=self.context.folder.output,
             restated_months=self.context.settings.history_restated_months,
         )
         self._windows.whole = Window(growth.covered_until, window.end)
@@ -152,9 +152,9 @@ class DatasetFetch:
         """A part whose file has the columns and types of its description; `before` describes the file as it is now."""
         if list(file_types(before).items()) == list(file_types(part).items()):
             return part
-        folder = self.context.staging / self.pull.dataset / "widened" / pull_fingerprint(part.pull)
+        folder = self.context.folder.staging / self.pull.dataset / "widened" / pull_fingerprint(part.pull)
         with disk_errors(folder):
-            await anyio.to_thread.run_sync(partial(makedirs_durable, folder, root=self.context.private))
+            await anyio.to_thread.run_sync(partial(makedirs_durable, folder, root=self.context.folder.private))
         file = await widen_file(
             part.table.files[0].path, into=folder, types=file_types(part), limiter=self.context.conversions
         )

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from bulkpull.conversion.messages import WindowBounds
-from bulkpull.errors import TimeNotReadable, WindowNotHonoured
+from bulkpull.errors import WindowNotHonoured
 from bulkpull.formatting import plural
 from bulkpull.model import Window
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
@@ -150,6 +150,3 @@ class WindowAgreement:
             self.notes.append(f"{plural(undated, 'row')} without {self.column}{again}: kept, each once")
         if len(parts) and not sum(part.table.rows for part in parts):
             self.notes.append(f"no row lies within the window {describe_window(self.whole)}")
-
-
-__all__ = ["HoldsWhole", "TimeNotReadable", "WindowAgreement"]
