@@ -21,7 +21,7 @@ from bulkpull.clock import own_random
 from bulkpull.event_types import OtherEvent
 from bulkpull.events import Event, Events
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool
-from bulkpull.simulator import Scenario, Simulator
+from bulkpull.simulator import Fault, Scenario, Simulator
 
 QUICK: dict[str, Any] = {"requests_per_second": 500, "request_burst": 100, "poll_initial_seconds": 0.05}
 
@@ -317,6 +317,18 @@ async def test_a_client_says_that_its_block_is_over(tmp_path: Path) -> None:
             bulkpull.BulkpullError, match="the connection is closed: it is open only within its `async with`"
         ):
             await client.get_datasets()
+
+
+async def test_an_error_that_is_caught_within_a_connection_names_no_command_that_was_run(tmp_path: Path) -> None:
+    async with small() as simulator:
+        simulator.arm(Fault("html_body", endpoint="ScheduledDataset", times=None))
+        settings = settings_for(simulator, tmp_path).replacing(request_attempts=1)
+        async with bulkpull.connect(settings) as client:
+            with pytest.raises(bulkpull.ReportingError) as raised:
+                await client.get_datasets()
+
+    assert isinstance(client, bulkpull.InsightsClient)
+    assert "then make the same call again" in str(raised.value)
 
 
 @pytest.mark.case("L11")
