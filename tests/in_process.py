@@ -25,10 +25,17 @@ async def _no_spares(*_: object, **__: object) -> None:
     await anyio.sleep_forever()
 
 
+def convert_in_threads(patched: pytest.MonkeyPatch) -> None:
+    """Let runs of this process convert in a thread of its own; programs that it starts do not."""
+    from bulkpull.pipeline.steps import convert  # noqa: PLC0415 - not by collecting alone
+
+    patched.setattr(convert, "_in_child", _convert_here)
+    patched.setattr(convert, "warm_up", _no_spares)
+
+
 @contextmanager
 def without_child_processes() -> Iterator[None]:
     """Within the block a run of this process converts in a thread of its own; programs that it starts do not."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("bulkpull.pipeline.steps.convert._in_child", _convert_here)
-        patched.setattr("bulkpull.pipeline.steps.convert.warm_up", _no_spares)
+        convert_in_threads(patched)
         yield
