@@ -19,7 +19,7 @@ import pytest
 import trustme
 import warm_programs
 from hypothesis import settings
-from in_process import without_child_processes
+from in_process import convert_in_threads
 
 # No test may fail because the machine is busy. TRIALS=all gives every property Hypothesis's own number of examples.
 settings.register_profile("few", deadline=None, max_examples=30)
@@ -135,18 +135,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_user_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The per-user folder, where the token cache lies unless it is told otherwise; nobody made it yet."""
+def _surroundings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """
+    What every test has, in one fixture, because each costs time in thousands of tests.
+
+    A per-user folder, where the token cache lies unless another place is set; nobody made it yet. And exports of this
+    process convert in a thread, unless the test is about the children (`child_processes`).
+    """
     home: Path = tmp_path_factory.getbasetemp() / f"user-{next(_numbers)}"
-    for name in ("XDG_DATA_HOME", "LOCALAPPDATA"):
-        monkeypatch.setenv(name, str(home))
-
-
-@pytest.fixture(autouse=True)
-def _conversion_without_child_processes(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Exports of this process convert in a thread, unless the test is about the children (`child_processes`)."""
-    if request.node.get_closest_marker("child_processes"):
-        yield
-        return
-    with without_child_processes():
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("XDG_DATA_HOME", "LOCALAPPDATA"):
+            patched.setenv(name, str(home))
+        if not request.node.get_closest_marker("child_processes"):
+            convert_in_threads(patched)
         yield

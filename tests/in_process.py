@@ -11,13 +11,12 @@ import anyio.to_thread
 import pytest
 
 
-async def _convert_here(order: Any, *, threads: int | None) -> Any:
+async def _convert_here(order: Any, **_: object) -> Any:
     """What a child process does with an order, in a worker thread."""
     from bulkpull.conversion.convert_file import convert  # noqa: PLC0415 - most tests convert nothing
     from bulkpull.conversion.messages import ConversionRequest  # noqa: PLC0415 - as before
     from bulkpull.conversion.write_table import widen_file  # noqa: PLC0415 - as before
 
-    del threads
     work = convert if isinstance(order, ConversionRequest) else widen_file
     return await anyio.to_thread.run_sync(work, order)
 
@@ -26,10 +25,17 @@ async def _no_spares(*_: object, **__: object) -> None:
     await anyio.sleep_forever()
 
 
+def convert_in_threads(patched: pytest.MonkeyPatch) -> None:
+    """Let runs of this process convert in a thread of its own; programs that it starts do not."""
+    from bulkpull.pipeline.steps import convert  # noqa: PLC0415 - not by collecting alone
+
+    patched.setattr(convert, "_in_child", _convert_here)
+    patched.setattr(convert, "warm_up", _no_spares)
+
+
 @contextmanager
 def without_child_processes() -> Iterator[None]:
     """Within the block a run of this process converts in a thread of its own; programs that it starts do not."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("bulkpull.pipeline.steps.convert._in_child", _convert_here)
-        patched.setattr("bulkpull.pipeline.steps.convert.warm_up", _no_spares)
+        convert_in_threads(patched)
         yield

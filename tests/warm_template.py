@@ -134,9 +134,7 @@ def main() -> None:
     gc.freeze()
     send(connection, b"ready")
     order, files = serve(connection)
-    converts = order.module != CONVERSION and order.words[:1] in (("export",), ("nightly",), ("runs",))
-    # Tests that start a session kill the program together with its children, and look at these.
-    if converts and not order.own_session:
+    if order.module != CONVERSION and order.words[:1] in (("export",), ("nightly",), ("runs",)):
         order, files = serve_conversions(order, files)
     become(order, files)
     if order.module == CONVERSION:

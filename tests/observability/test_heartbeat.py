@@ -189,7 +189,7 @@ async def test_a_fault_in_a_run_comes_out_as_itself_beside_the_progress(tmp_path
     async with Simulator(Scenario(rows=10, faults=(stuck,)), clock=clock) as simulator:
         done = await export(
             simulator, tmp_path, "Profile", clock=clock, listeners=[listen], report_attempts=1,
-            report_timeout_seconds=600,
+            report_timeout_seconds=600, poll_max_seconds=60,
         )  # fmt: skip
 
     assert done.status == "failed"

@@ -16,6 +16,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+from warm_programs import WARM
 
 from bulkpull.simulator import Simulator
 
@@ -46,15 +47,20 @@ class Ending:
 async def start(
     simulator: Simulator, output: Path, *datasets: str, script: Path | None = None, **environment: str
 ) -> anyio.abc.Process:
-    """Start `bulkpull export --json`, or `script` in its place, in a session of its own."""
+    """Start `bulkpull export --json`, or `script` in its place, in a session of its own; warm, where starts are."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BULKPULL_")}
-    program = [str(script)] if script else ["-m", "bulkpull"]
+    program = ["-c", warm_script(script)] if script else ["-m", "bulkpull"]
     return await anyio.open_process(
         [sys.executable, *program, "export", *datasets, "--output", str(output), "--json"],
         env=kept | QUICK | simulator.environment | environment,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def warm_script(script: Path) -> str:
+    """A program that is this script, and may be started warm."""
+    return f"{WARM}import runpy\nrunpy.run_path({str(script)!r}, run_name='__main__')\n"
 
 
 async def finish(process: anyio.abc.Process) -> Ending:

@@ -25,7 +25,7 @@ import polars as pl
 import pytest
 from support import THOROUGH
 from trials.onlooker import digest_of
-from trials.programs import Ending, check_agreement, finish, kill, orders, runs_in, start
+from trials.programs import Ending, check_agreement, finish, kill, orders, runs_in, start, warm_script
 from trials.readers import check_tidiness
 
 from bulkpull.simulator import Scenario, Simulator
@@ -47,8 +47,9 @@ async def watched(output: Path, log: Path) -> AsyncIterator[None]:
     """Somebody reads in another process while the block lasts."""
     with log.open("wb") as reported:
         reader = await anyio.open_process(
-            [sys.executable, str(ONLOOKER), str(output)], stdin=subprocess.PIPE, stdout=reported, stderr=subprocess.PIPE
-        )
+            [sys.executable, "-c", warm_script(ONLOOKER), str(output)],
+            stdin=subprocess.PIPE, stdout=reported, stderr=subprocess.PIPE,
+        )  # fmt: skip
         try:
             yield
         finally:

@@ -35,13 +35,16 @@ STILL_S = 900.0
 _WORKING_S = 0.05
 _READ_BYTES = 64 << 10
 # Batch after batch takes the same memory: giving it back to the system between them costs a tenth of the processor
-# time. The names are those of glibc, and of jemalloc as polars builds it; elsewhere they say nothing.
+# time. What polars has not used for three seconds goes back at once, not only when the system is short of memory:
+# otherwise a child that converts one file after another keeps 100 MB more. The names are those of glibc, and of
+# jemalloc as polars builds it; elsewhere they say nothing.
 _KEPT_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # more is not allowed
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-    "_RJEM_MALLOC_CONF": "background_thread:false,dirty_decay_ms:10000,muzzy_decay_ms:-1,narenas:1",
+    "_RJEM_MALLOC_CONF": "background_thread:false,dirty_decay_ms:3000,muzzy_decay_ms:0,narenas:1",
 }
-# One thread decompresses and checks, and the others wait for it: more of them gain nothing, and each costs 15 MB.
+# One thread decompresses and checks, and the others wait for it: more of them gain nothing, and each costs 15 MB. So do
+# more threads than cores over all children.
 _MOST_THREADS = 4
 # numpy's linear algebra, which is not used here, would start a thread for every core.
 _NO_BLAS_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
@@ -59,11 +62,13 @@ class Converter:
 
     Attributes:
         is_spare: It was started before there was an order for it.
+        has_grown: It converted a large file and keeps some of the memory.
     """
 
     process: Process
     channel: socket.socket
     is_spare: bool = False
+    has_grown: bool = False
     _arrived: bytearray = field(default_factory=bytearray)
     _last_words: bytearray = field(default_factory=bytearray)
 
@@ -174,12 +179,13 @@ class Converter:
         return _died_error(await self.process.wait(), bytes(self._last_words))
 
 
-async def start(environment: Mapping[str, str], *, threads: int | None = None) -> Converter:
+async def start(environment: Mapping[str, str], *, threads: int | None = None, at_once: int = 1) -> Converter:
     """
     Start a child.
 
     Args:
-        threads: How many threads polars may use; `None`: one for each core, four at most.
+        threads: How many threads polars may use; `None`: its share of the cores, four at most.
+        at_once: How many children may work at the same time.
 
     Raises:
         ConverterDied: The system allows no further process.
@@ -188,8 +194,7 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None) -
     defaults = dict(_NO_BLAS_THREADS)
     if threads is None:
         defaults |= _KEPT_MEMORY
-        if (os.cpu_count() or 1) > _MOST_THREADS:
-            defaults["POLARS_MAX_THREADS"] = str(_MOST_THREADS)
+        defaults["POLARS_MAX_THREADS"] = str(max(1, min(_MOST_THREADS, (os.cpu_count() or 1) // at_once)))
     given = {**defaults, **environment}
     given["PYTHONPATH"] = os.pathsep.join(filter(None, (_PACKAGE_ROOT, given.get("PYTHONPATH"))))
     if threads is not None:

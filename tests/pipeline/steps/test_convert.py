@@ -42,8 +42,8 @@ class Children:
         self.batch_bytes: list[int] = []
         start, ask = converting._start, converting._ask
 
-        async def noted_start(*, threads: int | None = None) -> Converter:
-            self.started.append(await start(threads=threads))
+        async def noted_start(limiter: anyio.CapacityLimiter, *, threads: int | None = None) -> Converter:
+            self.started.append(await start(limiter, threads=threads))
             return self.started[-1]
 
         async def noted_ask(child: Converter, order: ConversionRequest) -> bytes | None:
@@ -301,9 +301,12 @@ async def test_secrets_of_the_environment_do_not_reach_the_child(
     assert "a canary" not in seen[0].values()
 
 
-@pytest.mark.parametrize(("threads", "keeps_memory"), [(None, True), (1, False)])
+@pytest.mark.parametrize(
+    ("cores", "at_once", "threads", "given"),
+    [(64, 1, None, "4"), (4, 2, None, "2"), (2, 8, None, "1"), (64, 1, 1, "1")],
+)
 async def test_a_child_gets_settings_that_save_work_and_memory_and_the_users_own_settings_win(
-    threads: int | None, keeps_memory: bool, monkeypatch: pytest.MonkeyPatch
+    cores: int, at_once: int, threads: int | None, given: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, str]] = []
 
@@ -312,14 +315,14 @@ async def test_a_child_gets_settings_that_save_work_and_memory_and_the_users_own
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(anyio, "open_process", noted)
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
     for environment in ({}, {"MALLOC_TRIM_THRESHOLD_": "1"}):
         with pytest.raises(ConverterDied):
-            await converter_process.start(environment, threads=threads)
+            await converter_process.start(environment, threads=threads, at_once=at_once)
 
-    assert ("_RJEM_MALLOC_CONF" in seen[0]) is keeps_memory
+    assert ("_RJEM_MALLOC_CONF" in seen[0]) is (threads is None)
     assert seen[1]["MALLOC_TRIM_THRESHOLD_"] == "1"
-    assert seen[0]["POLARS_MAX_THREADS"] == ("4" if threads is None else "1")
+    assert seen[0]["POLARS_MAX_THREADS"] == given
 
 
 async def test_small_files_share_a_warm_child_and_none_is_left(
@@ -378,7 +381,7 @@ async def test_a_large_file_waits_for_no_other_nor_does_one_behind_many_or_a_slo
 async def test_no_more_children_are_started_ahead_than_files_are_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Converter] = []
 
-    async def start() -> Converter:
+    async def start(_: anyio.CapacityLimiter) -> Converter:
         started.append(create_autospec(Converter, instance=True))
         return started[-1]
 
@@ -408,6 +411,28 @@ async def test_a_child_that_grew_is_not_used_again(
 
     assert len(children.started) == 2
     assert children.alive == 0
+
+
+async def test_a_child_that_grew_converts_the_files_that_wait_for_it_and_no_later_one(
+    stored: Path, tmp_path: Path, children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converting, "_SMALL_BYTES", 1)
+    monkeypatch.setattr(converting, "_QUICK_BYTES", 1)  # no turns: each waits for the limiter
+    limiter, alive = anyio.CapacityLimiter(1), list[int]()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(warm_up, limiter, most=1))
+        while not children.started:
+            await anyio.lowlevel.checkpoint()
+        async with anyio.create_task_group() as group:
+            for number in range(3):
+                folder = tmp_path / str(number)
+                folder.mkdir()
+                group.start_soon(partial(convert, stored, folder, limiter=limiter))
+        alive.append(children.alive)
+        tasks.cancel_scope.cancel()
+
+    assert (len(children.started), len(children.batch_bytes)) == (1, 3)
+    assert alive == [0]
 
 
 async def test_no_child_stays_when_two_runs_of_one_process_end_one_after_the_other(
@@ -476,8 +501,8 @@ async def test_a_child_that_is_stopped_is_given_up(
     monkeypatch.setattr(converter_process, "SILENCE_S", 0.05)
     start = converting._start
 
-    async def start_stopped(*, threads: int | None = None) -> Converter:
-        child = await start(threads=threads)
+    async def start_stopped(limiter: anyio.CapacityLimiter, *, threads: int | None = None) -> Converter:
+        child = await start(limiter, threads=threads)
         os.kill(child.pid, signal.SIGSTOP)
         return child
 
