@@ -21,6 +21,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.query import Name, Statement, normalise, parse, parse_conditions, parse_names, parse_orderings
 from bulkpull.suggestions import nearest, suggest
+from bulkpull.timespans import is_span_name
 
 # It becomes a folder's name and a part of a report's name.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
@@ -93,6 +94,8 @@ class Selection(BaseModel):
     @field_validator("timespan", mode="after")
     @classmethod
     def _known_timespan(cls, timespan: str | None) -> str | None:
+        if timespan and not is_span_name(timespan):
+            raise ValueError("write it as the service does, such as LAST_3_MONTHS")
         return timespan.upper() if timespan else None
 
     @model_validator(mode="after")

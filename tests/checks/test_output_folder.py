@@ -79,8 +79,10 @@ async def test_an_existing_folder_is_written_to_for_trial_and_left_as_it_was(tmp
 
 @pytest.mark.parametrize("below", [".", "data"])
 async def test_a_file_in_the_way_of_the_folder_is_trouble(tmp_path: Path, below: str) -> None:
+    """Settings refuse a file as the folder; here it comes into the way after they were made."""
+    settings = Settings(output=tmp_path / "taken" / below)
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
-    found = await look(tmp_path / "taken" / below)
+    found = {finding.check: finding for finding in await check_output_folder(settings, clock=FakeClock())}
 
     assert found["output"].verdict is CheckStatus.TROUBLE
     assert "not a folder" in found["output"].message
