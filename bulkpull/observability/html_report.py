@@ -90,7 +90,7 @@ def render_report(account: RunSummary) -> str:
         "by_endpoint": sorted(manifest.requests.by_endpoint.items(), key=lambda item: -item[1]),
         "retries": _retry_lines(timings.retries),
     }
-    return _template().render(
+    return load_template().render(
         style=Markup(_resource("report.css")),  # noqa: S704 - a file of ours
         manifest=manifest,
         outcome=outcome,
@@ -112,7 +112,8 @@ def render_report(account: RunSummary) -> str:
 
 
 @cache
-def _template() -> Template:
+def load_template() -> Template:
+    """The template of the page, compiled."""
     environment = Environment(
         autoescape=True,
         trim_blocks=True,
