@@ -23,6 +23,7 @@ from markupsafe import Markup, escape
 from bulkpull import platforms
 from bulkpull.formatting import format_duration, format_size, plural
 from bulkpull.observability.failures import (
+    SUBMITTED,
     UNFINISHED,
     FailureGroup,
     failure_groups,
@@ -43,6 +44,7 @@ _STATUSES = {
     "unavailable": (Severity.MIXED, "–"),
     "failed": (Severity.BAD, "✕"),
     UNFINISHED: (Severity.MIXED, "…"),
+    SUBMITTED: (Severity.QUIET, "…"),
 }
 _MOST_REASONS = 6
 _NONE = "–"
@@ -200,7 +202,8 @@ def _rank(record: DatasetRecord) -> int:
 
 
 def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
-    status = status_for_people(record, interrupted=account.manifest.interrupted)
+    manifest = account.manifest
+    status = status_for_people(record, interrupted=manifest.interrupted, submitted=manifest.submitted)
     tone, sign = _STATUSES[status]
     has_data = record.is_current
     took_s = record.seconds.total

@@ -216,7 +216,7 @@ def test_a_folder_that_no_run_has_written_to_is_no_output(read: Callable[[Path],
     (tmp_path / "holiday.jpg").touch()
 
     with pytest.raises(
-        bulkpull.SettingsError, match=r"no run has written to this folder; name .* with `output`"
+        bulkpull.SettingsError, match=r"no run has written to it; check the name given by `output`"
     ) as refused:
         read(tmp_path)
 
@@ -228,7 +228,7 @@ def test_an_output_whose_first_run_has_published_nothing_yet_is_told_from_other_
 
     assert bulkpull.sync.status(tmp_path) == []
     (trouble,) = bulkpull.sync.verify(tmp_path).troubles
-    assert trouble.what == f"nothing is published in {tmp_path}"
+    assert trouble.what == f"nothing is published in {tmp_path} yet"
     for read in (lambda: bulkpull.scan(tmp_path, "Profile"), lambda: bulkpull.connect_sql(tmp_path)):
         with pytest.raises(bulkpull.SettingsError, match=f"nothing is published in {tmp_path} yet; "):
             read()

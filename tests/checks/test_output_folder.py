@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import socket
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -96,6 +98,22 @@ async def test_a_folder_without_permission_is_trouble(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
     assert "no permission" in found["output"].message
+
+
+@pytest.mark.fault(8)
+async def test_free_room_is_not_called_fine_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", refuse)
+    found = await look(tmp_path)
+
+    assert found["output"].verdict is CheckStatus.TROUBLE
+    assert "its disk is mounted read-only" in found["output"].message
+    assert found["disk"].verdict is CheckStatus.UNCHECKED
+    assert found["disk"].message.startswith("the output folder cannot be written; ")
 
 
 @pytest.mark.case("O5")
