@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from bulkpull.redact import printable
 from bulkpull.suggestions import did_you_mean
@@ -29,26 +30,36 @@ _ENDLESS = 10**15
 @dataclass(frozen=True, slots=True)
 class RefusedValue:
     """
-    The first value that a model refused.
+    A value that a model refused.
 
     Attributes:
         name: The field; empty where the model as a whole was refused.
         why: What is allowed, and what was given where that may be shown.
         hint: The allowed word that was probably meant, as a question; `None` when none is near.
+        cause: The exception of a validator of ours, where one refused it.
     """
 
     name: str
     kind: str
     why: str
     hint: str | None = None
+    cause: Exception | None = None
 
 
-def first_refusal(error: ValidationError, fields: dict[str, FieldInfo]) -> RefusedValue:
-    """What is wrong with the first refused value of a model with `fields`."""
-    first = error.errors(include_url=False)[0]
-    name, kind = str(first["loc"][0]) if first["loc"] else "", first["type"]
+def refusals(error: ValidationError, fields: dict[str, FieldInfo]) -> list[RefusedValue]:
+    """What is wrong with each refused value of a model with `fields`, once a value."""
+    found: dict[str, RefusedValue] = {}
+    for details in error.errors(include_url=False):
+        refusal = _refusal(details, fields)
+        found.setdefault(refusal.name, refusal)
+    return list(found.values())
+
+
+def _refusal(details: ErrorDetails, fields: dict[str, FieldInfo]) -> RefusedValue:
+    name, kind = str(details["loc"][0]) if details["loc"] else "", details["type"]
     if kind == "value_error" or name not in fields:
-        return RefusedValue(name, kind, first["msg"].removeprefix(_OWN_WORDS))
+        cause = details.get("ctx", {}).get("error")
+        return RefusedValue(name, kind, details["msg"].removeprefix(_OWN_WORDS), cause=cause)
     if kind == "missing":
         return RefusedValue(name, kind, "it is missing")
     types, bounds = _types_and_bounds(fields[name])
@@ -56,14 +67,9 @@ def first_refusal(error: ValidationError, fields: dict[str, FieldInfo]) -> Refus
     allowed = _allowed(types, words, bounds)
     if not allowed:
         return RefusedValue(name, kind, "it must be text")
-    given = printable(str(first["input"]), most=_LONGEST_QUOTE)
+    given = printable(str(details["input"]), most=_LONGEST_QUOTE)
     hint = did_you_mean(given, words, quote="`")
     return RefusedValue(name, kind, f"it must be {allowed}, not `{given}`", hint)
-
-
-def unknown_names(error: ValidationError) -> list[str]:
-    """The given names that no field of the model has."""
-    return [str(entry["loc"][0]) for entry in error.errors(include_url=False) if entry["type"] == "extra_forbidden"]
 
 
 def _allowed(types: list[Any], words: list[str], bounds: dict[str, float]) -> str:

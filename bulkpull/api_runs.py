@@ -6,11 +6,11 @@ Loaded by `bulkpull.api` when it is first needed, outside of the caller's event 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
-from functools import partial
-from inspect import iscoroutinefunction
+from functools import partial, wraps
+from inspect import getmembers, iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from bulkpull.output.store import open_store
 from bulkpull.pipeline.request import create_request
 from bulkpull.pipeline.resume import choose_run, resumed_request
 from bulkpull.pipeline.run import Run
+from bulkpull.python_wording import python_words
 from bulkpull.window_bounds import window_of
 
 
@@ -101,6 +102,24 @@ async def resume_run(
     return await _execute(Run(request, settings, events, credential=credential, resume=entry.run_id))
 
 
+class PythonClient(InsightsClient):
+    """The client that a user holds: its errors name arguments, also where they are caught within the block."""
+
+
+def _in_python_words(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @wraps(method)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        with python_words():
+            return await method(*args, **kwargs)
+
+    return call
+
+
+for _name, _method in getmembers(InsightsClient, iscoroutinefunction):
+    if not _name.startswith("_"):
+        setattr(PythonClient, _name, _in_python_words(_method))
+
+
 @asynccontextmanager
 async def connection(
     settings: Settings | None,
@@ -111,7 +130,9 @@ async def connection(
     """What `bulkpull.connect` gives; arguments and errors as there."""
     events = Events(*checked_listeners(listeners))
     settings = await anyio.to_thread.run_sync(settings_for, None, settings)
-    async with connected(settings=settings, events=events, clock=SystemClock(), credential=credential) as connection:
+    async with connected(
+        settings=settings, events=events, clock=SystemClock(), credential=credential, client_type=PythonClient
+    ) as connection:
         yield connection.client
     events.raise_faults()
 

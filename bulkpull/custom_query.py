@@ -16,11 +16,13 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from bulkpull.allowed_values import RefusedValue, first_refusal, unknown_names
+from bulkpull.allowed_values import RefusedValue, refusals
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.query import Name, Statement, normalise, parse, parse_conditions, parse_names, parse_orderings
-from bulkpull.suggestions import nearest, suggest
+from bulkpull.suggestions import did_you_mean
+from bulkpull.timespans import is_span_name
+from bulkpull.wrong_settings import WrongSetting, settings_error
 
 # It becomes a folder's name and a part of a report's name.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
@@ -93,6 +95,8 @@ class Selection(BaseModel):
     @field_validator("timespan", mode="after")
     @classmethod
     def _known_timespan(cls, timespan: str | None) -> str | None:
+        if timespan and not is_span_name(timespan):
+            raise ValueError("write it as the service does, such as LAST_3_MONTHS")
         return timespan.upper() if timespan else None
 
     @model_validator(mode="after")
@@ -190,30 +194,18 @@ def _read(key: str, read: Callable[[str], T], text: str | None) -> T | None:
 
 
 def _explain(error: ValidationError) -> SettingsError:
-    """Which key is wrong, and what is allowed."""
-    unknown = unknown_names(error)
-    refusal = first_refusal(error, Selection.model_fields)
+    """Which keys are wrong, and what is allowed."""
+    faults = [_fault(refusal) for refusal in refusals(error, Selection.model_fields)]
+    return settings_error(faults, known=Selection.model_fields)
+
+
+def _fault(refusal: RefusedValue) -> WrongSetting:
     key = refusal.name
-    if unknown:
-        near = dict.fromkeys(nearest(name, Selection.model_fields) for name in unknown)
-        meant = " and ".join(f"`{name}`" for name in near if name)
-        hint = f"{suggest(meant)} " if meant else ""
-        words = " and ".join(f"`{name}`" for name in unknown)
-        besides = "" if key in unknown else f", and {_refusal_in_words(refusal)}"
-        return SettingsError(
-            f"unknown {'key' if len(unknown) == 1 else 'keys'} {words}{besides}",
-            fix=f"{hint}allowed are: {', '.join(Selection.model_fields)}",
-        )
     if not key:
-        return SettingsError(refusal.why)
+        return WrongSetting("", refusal.why)
+    if refusal.kind == "extra_forbidden":
+        hint = did_you_mean(key, Selection.model_fields, quote="`")
+        return WrongSetting("", f"unknown key `{key}`", hint=hint, is_unknown=True)
     if refusal.kind == "missing":
-        return SettingsError(f"`{key}` is missing", fix="each query needs a name under which it is published")
-    fix = f"{refusal.hint} correct it and try again" if refusal.hint else None
-    return SettingsError(f"`{key}` is not valid", why=refusal.why, fix=fix)
-
-
-def _refusal_in_words(refusal: RefusedValue) -> str:
-    """What else is wrong beside an unknown key."""
-    if refusal.kind == "missing":
-        return f"`{refusal.name}` is missing"
-    return f"`{refusal.name}` is not valid ({refusal.why})" if refusal.name else refusal.why
+        return WrongSetting("", f"`{key}` is missing", fix="each query needs a name under which it is published")
+    return WrongSetting("", f"`{key}` is not valid", why=refusal.why, hint=refusal.hint)

@@ -53,6 +53,7 @@ Catch the base class to print one message::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from enum import StrEnum
 from typing import ClassVar, Self
@@ -62,6 +63,8 @@ from bulkpull.redact import printable, redact
 
 # How much of a long query is shown around the place at fault, characters.
 _EXCERPT_BEFORE, _EXCERPT_WIDTH = 50, 90
+# Of a message of five lines, beside what happened and the next step.
+_MOST_LINES = 3
 
 
 class Step(StrEnum):
@@ -96,6 +99,11 @@ class BulkpullError(Exception):
     """The default for `fix`."""
     was_repeated: bool = False
     """All allowed retries were made, so no layer above retries."""
+
+    @property
+    def why_lines(self) -> list[str]:
+        """The cause as a person reads it: one line, or at most three where several things are wrong."""
+        return [self.why] if self.why else []
 
     @property
     def excerpt(self) -> str | None:
@@ -146,11 +154,28 @@ class _WithPause(BulkpullError):
 
 
 class SettingsError(BulkpullError):
-    """A setting, an option or a dataset name is wrong; nothing was started."""
+    """
+    A setting, an option or a dataset name is wrong; nothing was started.
+
+    Args:
+        why_lines: What is wrong, where that are several things; `why` has them all in one line.
+    """
 
     cause = "a name or a value was mistyped, or a file does not exist"
     remedy = "correct it and try again; `bulkpull doctor` shows every setting and where it comes from"
     exit_code = 2
+
+    def __init__(
+        self, what: str, *, why: str | None = None, fix: str | None = None, why_lines: Sequence[str] = ()
+    ) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self._why_lines = [printable(line) for line in why_lines]
+
+    @property
+    def why_lines(self) -> list[str]:
+        lines = self._why_lines or super().why_lines
+        hidden = len(lines) - _MOST_LINES
+        return [*lines[: _MOST_LINES - 1], f"{lines[_MOST_LINES - 1]}; and {hidden} more"] if hidden > 0 else lines
 
     def within(self, place: str) -> Self:
         """The same error, with the file, table or key in which it was found."""

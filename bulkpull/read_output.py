@@ -14,7 +14,14 @@ from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.freshness import Freshness, find_freshness
 from bulkpull.output.integrity import location_problem
-from bulkpull.output.run_history import is_output, known_runs, nothing_published, published_by, resolve_run_id
+from bulkpull.output.run_history import (
+    NO_EXPORT_FIX,
+    known_runs,
+    missing_export,
+    nothing_published,
+    published_by,
+    resolve_run_id,
+)
 from bulkpull.output.store import OutputStore, open_store
 from bulkpull.output.verify import Findings, Verifier
 from bulkpull.pipeline.plan_names import check_names
@@ -132,19 +139,6 @@ def check_folder(output: object) -> Path:
     if not isinstance(output, str | Path) or not str(output).strip():
         raise SettingsError("`output` names no folder", fix="name the folder of an export")
     folder = Path(output).expanduser()
-    if not folder.exists():
-        raise SettingsError(
-            f"there is no folder {folder.absolute()}",
-            fix="check the name, or export into it first; a relative name is looked for in the present folder",
-        )
-    if not folder.is_dir():
-        raise SettingsError(
-            f"{folder.absolute()} is no output folder",
-            why="it is a file",
-            fix="name the folder that `current.json` lies in; a single file is read by polars itself",
-        )
-    if not is_output(open_store(folder)):
-        raise SettingsError(
-            nothing_published(folder), fix="name the folder of an export with --output, or export into it first"
-        )
+    if (missing := missing_export(folder)) is not None:
+        raise SettingsError(missing, fix=NO_EXPORT_FIX)
     return folder

@@ -25,6 +25,7 @@ _FIELD_VALUE = re.compile(
     ( [^\s"'&<>,;]+ )"""
 )
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
+_SHORTEST_BEARER = len("bearer") + 8
 _BEARER = re.compile(r"(?i)(bearer\s+)[a-z0-9._~+/=-]{8,}")
 # What a JWT can be a part of. Which part, `_without_jwt` finds by steps that go forward only: one pattern for it would
 # begin again at every `eyJ` of a long text (case C14).
@@ -81,8 +82,11 @@ def redact(text: str) -> str:
     for value in _values:
         if value in text:
             text = text.replace(value, STARS)
-    text = _FIELD_VALUE.sub(rf"\1{STARS}", text)
-    text = _BEARER.sub(rf"\1{STARS}", text)
+    # Most texts are names and numbers: what neither pattern can be in is not searched.
+    if "=" in text or ":" in text or "%" in text:
+        text = _FIELD_VALUE.sub(rf"\1{STARS}", text)
+    if len(text) > _SHORTEST_BEARER and "bearer" in text.lower():
+        text = _BEARER.sub(rf"\1{STARS}", text)
     return _JWT_LETTERS.sub(_without_jwt, text) if _JWT_HEAD in text else text
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bulkpull.errors import DiskTrouble, SettingsError
-from bulkpull.output.run_history import nothing_published
+from bulkpull.output.run_history import NO_EXPORT_FIX, nothing_published
 from bulkpull.output.views import views_of
 from bulkpull.read_output import check_folder, current_snapshots
 
@@ -32,7 +32,7 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
     folder = check_folder(output).absolute()
     published = current_snapshots(folder)
     if not published:
-        raise SettingsError(nothing_published(folder), fix="name the folder of an export with --output")
+        raise SettingsError(nothing_published(folder), fix=NO_EXPORT_FIX)
     connection = duckdb.connect(
         config={
             # Nothing is fetched from anywhere: what reads Parquet and JSON is built in.

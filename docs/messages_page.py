@@ -44,6 +44,8 @@ def messages(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
             continue
         kind = node.func.id if isinstance(node.func, ast.Name) else ""
         what = _text(node.args[0])
+        if kind == "WrongSetting" and len(node.args) > 1:  # a part of a SettingsError: where, and what is wrong
+            kind, what = "SettingsError", f"{_GAP}: {_text(node.args[1])}"
         if kind in kinds() and sum(letter.isalpha() for letter in what) >= _FEWEST_LETTERS:
             fixes = [_text(keyword.value) for keyword in node.keywords if keyword.arg == "fix"]
             yield kind, what, fixes[0] if fixes else ""

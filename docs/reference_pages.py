@@ -21,7 +21,7 @@ from bulkpull.config.settings import Settings
 
 FOLDER = Path(__file__).parent
 MOST_COLUMNS = 110
-_QUOTED = re.compile(r"(?<=: )'([^']*)'")  # an annotation that is not evaluated
+_QUOTED = re.compile(r"""(?<=: )(?P<mark>['"])(.*?)(?P=mark)""")  # an annotation that is not evaluated
 _LONG_NAMES = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Z])")  # the modules before the names of classes
 SETTINGS_HEAD = """\
 # Settings and exit statuses
@@ -179,7 +179,7 @@ def _signature(name: str, function: Any) -> str:
     result = f" -> {str(signature.return_annotation).strip(chr(39))}"
     if inspect.isasyncgenfunction(inspect.unwrap(function)):  # a block, not a loop
         begin, result = f"async with {name}", " as client"
-    parameters = [_QUOTED.sub(r"\1", str(parameter)) for parameter in signature.parameters.values()]
+    parameters = [_QUOTED.sub(r"\2", str(parameter)) for parameter in signature.parameters.values()]
     is_keyword = [kind.kind is inspect.Parameter.KEYWORD_ONLY for kind in signature.parameters.values()]
     if any(is_keyword):
         parameters.insert(is_keyword.index(True), "*")

@@ -228,14 +228,14 @@ WAITS = (
         "a place among the reports in flight",
         "until one of ours is made, each of which has `report_timeout_seconds`",
         "`ReportsInFlight`",
-        "ordered then",
+        "created then",
     ),
     Wait(
         "pipeline/steps/report_quota.py",
         "room in the quota of one-off reports",
         "`one_off_quota_window_seconds` for each refusal",
         "`OneOffQuota`",
-        "ordered then",
+        "created then",
     ),
     Wait(
         "pipeline/steps/convert.py",

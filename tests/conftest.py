@@ -21,6 +21,8 @@ import warm_programs
 from hypothesis import settings
 from in_process import convert_in_threads
 
+from bulkpull import redact
+
 # No test may fail because the machine is busy. TRIALS=all gives every property Hypothesis's own number of examples.
 settings.register_profile("few", deadline=None, max_examples=30)
 settings.register_profile("all", deadline=None)
@@ -140,7 +142,8 @@ def _surroundings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     What every test has, in one fixture, because each costs time in thousands of tests.
 
     A per-user folder, where the token cache lies unless another place is set; nobody made it yet. And exports of this
-    process convert in a thread, unless the test is about the children (`child_processes`).
+    process convert in a thread, unless the test is about the children (`child_processes`). Secrets of a test are
+    forgotten after it: each text that is logged is compared with all of them.
     """
     home: Path = tmp_path_factory.getbasetemp() / f"user-{next(_numbers)}"
     with pytest.MonkeyPatch.context() as patched:
@@ -148,4 +151,6 @@ def _surroundings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
             patched.setenv(name, str(home))
         if not request.node.get_closest_marker("child_processes"):
             convert_in_threads(patched)
+        known = list(redact._values)
         yield
+        redact._values[:] = known

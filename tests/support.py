@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import unicodedata
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path
 from ssl import SSLContext, SSLError
 from typing import Any, Self
 from unittest.mock import Mock
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from aioresponses import CallbackResult, aioresponses
@@ -152,17 +154,25 @@ def _all_wait(loop: asyncio.AbstractEventLoop) -> bool:
     return all(waiter is not None and not waiter.done() for waiter in waiters)
 
 
+# The workers of anyio and the idle ones among them, by their loop: asking anyio each time would be most of a look.
+_thread_pools: WeakKeyDictionary[Any, tuple[set[Any], deque[Any]]] = WeakKeyDictionary()
+
+
 def _threads_work(loop: asyncio.AbstractEventLoop) -> bool:
     executor: Any = getattr(loop, "_default_executor", None)
     if executor is not None and (
         executor._work_queue.qsize() or len(executor._threads) > executor._idle_semaphore._value
     ):
         return True
-    try:
-        workers = anyio_internals._threadpool_workers.get()
-        return len(workers) > len(anyio_internals._threadpool_idle_workers.get())
-    except LookupError:
-        return False
+    pools = _thread_pools.get(loop)
+    if pools is None:
+        try:
+            pools = anyio_internals._threadpool_workers.get(), anyio_internals._threadpool_idle_workers.get()
+        except LookupError:  # no thread was asked for yet
+            return False
+        _thread_pools[loop] = pools
+    workers, idle = pools
+    return len(workers) > len(idle)
 
 
 def _children_work(loop: asyncio.AbstractEventLoop) -> bool:

@@ -77,10 +77,14 @@ def test_the_settings_file_names_queries_in_three_ways() -> None:
         ("name = 'x'\ndataset = 'a'\nlimit = 0", "`limit` is not valid"),
         ("name = 'x'\ndataset = 'a'\nlimit = '3'", "`limit` is not valid"),
         ("name = 'x'\ndataset = 'a'\nselct = 'b'", "unknown key `selct`; did you mean `select`?"),
-        ("nam = 'x'\ndataset = 'a'", "unknown key `nam`, and `name` is missing; did you mean `name`?"),
+        (
+            "nam = 'x'\ndataset = 'a'",
+            "2 things are wrong: `name` is missing; unknown key `nam` (did you mean `name`?)",
+        ),
+        ("name = 'x'\ndataset = 'a'\ntimespan = 'last month'", "`timespan` is not valid: write it as the service does"),
         (
             "name = 'x'\ndataset = 'a'\nselct = 'b'\nwher = 'c'\nlimit = 0",
-            "unknown keys `selct` and `wher`, and `limit` is not valid",
+            "3 things are wrong: `limit` is not valid",
         ),
         ("name = 'x'\ndataset = ''", "`dataset` is not valid: is empty"),
         ("dataset = 'a'", "`name` is missing"),

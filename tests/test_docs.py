@@ -126,6 +126,38 @@ def carry_out(command: list[str], environment: dict[str, str], folder: Path) -> 
     assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(sys.platform == "win32", reason="the lines are for a shell")
+def test_a_cron_night_can_be_rehearsed_against_the_simulator_as_the_guide_says(
+    service: dict[str, str], tmp_path: Path
+) -> None:
+    text = (ROOT / "docs" / "nightly.md").read_text(encoding="utf-8").partition("## Rehearse")[2].partition("\n## ")[0]
+    (_, start), (_, nights) = _BLOCK.findall(text)
+    environment = {name: value for name, value in service.items() if not name.startswith("BULKPULL_")}
+    words = shlex.split(start.partition(" > ")[0].replace("8080", "0"))
+    # Two datasets of the twenty make the same night; both lines of the guide are carried out with them.
+    nights = nights.replace("bulkpull nightly", "bulkpull nightly Profile OfficeUsage")
+    with (
+        (tmp_path / "simulator.env").open("wb") as settings,
+        subprocess.Popen(words, env=environment, cwd=tmp_path, stdout=settings, stderr=subprocess.PIPE) as simulator,  # noqa: S603 - the guide's own command
+    ):
+        try:
+            assert simulator.stderr is not None
+            assert simulator.stderr.readline().startswith(b"serving ")
+            carry_out(["bash", "-e", "-c", nights], environment, tmp_path)
+        finally:
+            simulator.terminate()
+        assert simulator.wait() is not None
+    again = next(line for line in nights.splitlines() if line.startswith("env -i"))
+    ended = subprocess.run(["bash", "-c", again], env=environment, cwd=tmp_path, capture_output=True, check=False)  # noqa: S603, S607 - the same
+
+    lines = [json.loads(line) for line in (tmp_path / "night.jsonl").read_text(encoding="utf-8").splitlines()]
+    statuses = [line["datasets"] for line in lines if line["event"] == "run.finished"]
+    assert statuses[:2] == [{"complete": 2}, {"skipped": 2}]
+    assert ended.returncode == 3
+    assert len((tmp_path / "rehearsal" / "current.json").read_text(encoding="utf-8")) > 0
+
+
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "sh"], ids=lambda b: f"{b.page} {b.text[:30]!r}")
 def test_commands_that_need_what_is_not_there_are_spelled_right(block: Block) -> None:
     for line in block.commands:

@@ -15,7 +15,7 @@ GROUND = {
     "window_bounds", "errors", "event_types", "events", "foreign_text", "formatting", "account", "metric_selection",
     "model",
     "platforms", "python_wording", "query", "question", "redact", "secret_sources", "suggestions", "timespans",
-    "url_safety",
+    "url_safety", "wrong_settings",
 }  # fmt: skip
 FILES_AND_NET = GROUND | {"transport", "output", "conversion"}
 MAY_IMPORT = {
@@ -50,6 +50,7 @@ PURE = (
     "pipeline/publication/publish_checks.py",
     "pipeline/publication/snapshot_facts.py",
     "window_bounds.py",
+    "wrong_settings.py",
     "metric_selection.py",
     "secret_sources.py",
     "timespans.py",

@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from bulkpull.auth.sign_in import choose_grant
+from bulkpull.cli.error_output import print_error
+from bulkpull.cli.options import CommonOptions
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.redact import redact
 
 CONFIGS = sorted((Path(__file__).parent.parent / "config").glob("*.toml"))
+ID = "00000000-0000-4000-8000-0000000000aa"
 COMPLETE = {"tenant_id": "t", "client_id": "c", "client_secret": "application-secret"}
 
 
@@ -128,6 +132,48 @@ def test_what_is_wrong_in_the_file_is_named_with_the_key_the_file_and_what_is_al
     assert "Input should" not in str(refused.value)
 
 
+def test_all_that_is_wrong_in_file_and_environment_is_one_message_of_five_lines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(
+        tmp_path / "x.toml",
+        "outptu = 'x'\nretain_runs = 0\non_drift = 'wran'\n[[queries]]\nname = 'q'\ndataset = 'AzureUsage'\n"
+        "limit = 0\nkeep = 'apend'",
+    )
+    monkeypatch.setenv("BULKPULL_REQUEST_BURST", "none")
+
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(file)
+    error = refused.value
+    print_error(error, CommonOptions())
+    shown = capsys.readouterr().err.splitlines()
+
+    assert error.what == "5 things are wrong"
+    for words in (
+        f"settings file {file}: unknown setting `outptu` (did you mean `output`?)",
+        f"settings file {file}: `retain_runs` is not valid: it must be a whole number of at least 1, not `0`",
+        "`on_drift` is not valid: it must be allow, warn or fail, not `wran` (did you mean `warn`?)",
+        "2 things are wrong: `limit` is not valid",
+        "environment variable BULKPULL_REQUEST_BURST: `request_burst` is not valid",
+    ):
+        assert words in (error.why or "")
+    assert (error.fix or "").startswith("allowed are: api_base_url")
+    assert len(shown) == 5
+    assert shown[0] == "error: 5 things are wrong"
+    assert shown[3].endswith("; and 2 more")
+
+
+def test_two_wrong_values_of_one_file_name_the_file_once(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.toml", "retain_runs = 0\nnote_shrink = 2")
+
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(file)
+
+    assert refused.value.what == f"settings file {file}: 2 things are wrong"
+    assert {line.partition(" ")[0] for line in refused.value.why_lines} == {"`note_shrink`", "`retain_runs`"}
+    assert refused.value.fix == SettingsError.remedy
+
+
 @pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - {"queries"}))
 def test_no_setting_is_explained_in_the_words_of_the_library(name: str) -> None:
     reasons = []
@@ -195,7 +241,9 @@ def test_values_that_work_are_taken(given: dict[str, str]) -> None:
 
 def test_unknown_keyword_arguments_are_all_named_with_the_nearest_settings() -> None:
     with pytest.raises(SettingsError) as refused:
-        Settings(tenantid="t", clientid="c", grant="pasword")
+        Settings(tenantid="t", clientid="c")
+    with pytest.raises(SettingsError, match=r"2 things are wrong: Settings.*`tenantid`.*`grant` is not valid"):
+        Settings(tenantid="t", grant="pasword")
     with pytest.raises(SettingsError, match="unknown setting `nonsense`; allowed are: api_base_url"):
         Settings(nonsense=1)
 
@@ -279,6 +327,29 @@ def test_missing_credentials_are_all_named_with_their_variables(given: dict[str,
 
     for name in missing:
         assert f"BULKPULL_{name.upper()}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"tenant_id": ID},
+        {"tenant_id": ID, "client_id": ID},
+        {"tenant_id": ID, "client_id": ID, "username": "someone@contoso.example", "grant": "refresh_token"},
+        {"tenant_id": ID, "username": "someone@contoso.example"},
+    ],
+)
+async def test_missing_credentials_take_five_lines_of_a_terminal_at_most(
+    given: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("bulkpull.cli.error_output.terminal_width", lambda: 80)
+    with pytest.raises(AuthError) as refused:
+        await choose_grant(Settings(**given, token_cache=str(tmp_path)))
+    print_error(refused.value, CommonOptions())
+
+    shown = capsys.readouterr().err.splitlines()
+    assert len(shown) <= 5, shown
+    assert all(len(line) <= 80 for line in shown)
 
 
 def test_the_tenant_is_filled_into_the_token_address() -> None:

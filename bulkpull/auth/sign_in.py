@@ -112,8 +112,9 @@ async def _choose(settings: Settings, *, seed: str | None) -> tuple[str, TokenCa
             found_there = f"the token cache has only a sign-in {' and one '.join(map(str, others))}"
             step = f"{' or '.join(other.step for other in others)}; or "
         else:
-            found_there = f"the token cache {cache.folder} holds no sign-in for them"
-        why = f"{missing.why}; {found_there}"
+            found_there = "the token cache holds no sign-in for them"
+        is_named = settings.tenant_id and settings.client_id
+        why = f"`refresh_token` is not set, and {found_there}" if is_named else f"{missing.why}; {found_there}"
         raise AuthError(missing.what, why=why, fix=f"{step}{missing.fix}") from None
     return grant, cache, entry
 

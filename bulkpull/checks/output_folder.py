@@ -6,6 +6,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from anyio.to_thread import run_sync
 
 from bulkpull import platforms
 from bulkpull.catalog import load_catalog
-from bulkpull.checks.result import CheckResult, fine, problem, problem_from, unchecked
+from bulkpull.checks.result import CheckResult, CheckStatus, fine, problem, problem_from, unchecked
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError
@@ -48,21 +49,24 @@ async def check_output_folder(settings: Settings, *, clock: Clock) -> list[Check
             known, quota = problem_from("ledger", error), unchecked("quota", "the ledger cannot be read")
     else:
         known, quota = _tell_runs([]), _tell_quota([], window_s=quota_window_s)
+    unwritable = await run_sync(_find_obstacle, output)
+    room = await run_sync(_check_room, settings)
+    if unwritable is not None and room.verdict is CheckStatus.OK:
+        # Free bytes are of no use to a folder that cannot be written.
+        room = replace(unchecked("disk", f"the output folder cannot be written; {room.message}"), facts=room.facts)
     return [
-        await run_sync(_check_output, settings),
+        await run_sync(_check_output, settings, unwritable),
         await run_sync(_check_links, output),
-        await run_sync(_check_room, settings),
+        room,
         await run_sync(_check_lock, private),
         known,
         quota,
     ]
 
 
-def _check_output(settings: Settings) -> CheckResult:
-    """Whether an export could write there, and whether the data there are of the account that the settings name."""
-    output = settings.output
+def _find_obstacle(output: Path) -> BulkpullError | None:
+    """Why an export could not write there; `None` where it could."""
     output, place = output.absolute(), _nearest(output)
-    facts = {"path": str(output), "exists": output == place}
     try:
         with disk_errors(output):
             if not place.is_dir():
@@ -76,11 +80,24 @@ def _check_output(settings: Settings) -> CheckResult:
                 file.flush()
                 platforms.current().sync_file(file.fileno())
                 sync_folder(Path(trial))
+    except BulkpullError as error:
+        return error
+    return None
+
+
+def _check_output(settings: Settings, unwritable: BulkpullError | None) -> CheckResult:
+    """Whether an export could write there, and whether the data there are of the account that the settings name."""
+    output = settings.output.absolute()
+    exists = output == _nearest(output)
+    try:
+        with disk_errors(output):
+            if unwritable is not None:
+                raise unwritable
             check_owner(open_store(output), settings.account)
     except BulkpullError as error:
         return problem_from("output", error)
-    message = "can be written" if output == place else "does not exist yet and can be created"
-    return fine("output", f"{output} {message}", facts=facts)
+    message = "can be written" if exists else "does not exist yet and can be created"
+    return fine("output", f"{output} {message}", facts={"path": str(output), "exists": exists})
 
 
 def _check_links(output: Path) -> CheckResult:

@@ -54,7 +54,7 @@ async def check_service(settings: Settings, *, clock: Clock, can_sign_in: bool =
             api, date = await _reach(
                 "service", f"{settings.api_base_url}/ScheduledDataset", http=http, endpoint="the service"
             )
-            token_host, _ = await _reach("token host", settings.token_address, http=http, endpoint="token")
+            token_host, _ = await _reach("sign-in host", settings.token_address, http=http, endpoint="token")
     except BulkpullError as error:  # the certificates of `ca_file`
         found.append(problem_from("service", error))
         return [*found, *(unchecked(name, "the service is not reached") for name in _AFTER_REACH)]
@@ -65,7 +65,7 @@ async def check_service(settings: Settings, *, clock: Clock, can_sign_in: bool =
 
 
 _ACCOUNT_CHECKS = ("sign-in", "mfa", "role", "datasets", "allowance")
-_AFTER_REACH = ("token host", "clock", *_ACCOUNT_CHECKS)
+_AFTER_REACH = ("sign-in host", "clock", *_ACCOUNT_CHECKS)
 
 
 async def _reach(check: str, url: str, *, http: Http, endpoint: str) -> tuple[CheckResult, datetime | None]:

@@ -22,7 +22,7 @@ _SIGNS = {CheckStatus.OK: "✓", CheckStatus.TROUBLE: "✗", CheckStatus.UNCHECK
 _ASCII_SIGNS = {CheckStatus.OK: "+", CheckStatus.TROUBLE: "x", CheckStatus.UNCHECKED: "-"}
 _STYLES = {CheckStatus.OK: "green", CheckStatus.TROUBLE: "bold red", CheckStatus.UNCHECKED: "yellow"}
 # Sign and verdict, then the check's name.
-_WIDTHS = (11, 11)
+_WIDTHS = (11, 12)
 
 
 class CheckList:

@@ -31,13 +31,8 @@ def load_settings(common: CommonOptions, *, output: Path | None = None) -> Setti
 
 
 @contextmanager
-def command_settings(common: CommonOptions, *, demo: bool, latency: bool = True, **given: Any) -> Iterator[Settings]:
-    """
-    The settings of a command; with `demo` a simulator is served while the block lasts.
-
-    Args:
-        latency: Whether the simulator's reports take their time.
-    """
+def command_settings(common: CommonOptions, *, demo: bool, **given: Any) -> Iterator[Settings]:
+    """The settings of a command; with `demo` a simulator is served while the block lasts."""
     from bulkpull.config.settings import Settings  # slow to load
 
     settings = Settings.load_for_command(common.config, demo=demo, **given)
@@ -48,7 +43,7 @@ def command_settings(common: CommonOptions, *, demo: bool, latency: bool = True,
 
     from bulkpull.simulator import Scenario, Simulator  # the same
 
-    scenario = Scenario(rows=_DEMO_ROWS, latency_s=_DEMO_LATENCY_S if latency else (0.0, 0.0))
+    scenario = Scenario(rows=_DEMO_ROWS, latency_s=_DEMO_LATENCY_S)
     # Its own thread and event loop, so that the service answers while the run is busy.
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(Simulator(scenario)) as simulator:
         settings = settings.for_simulator(simulator.environment)

@@ -1,6 +1,5 @@
 """
-How a command reports an error: what, why and fix in at most three lines, and the exit status.
-Two more lines point at a fault in a query.
+How a command reports an error: what, why and fix in at most five lines, and the exit status.
 
 No traceback is shown, except at debug level; secrets are removed from every line.
 """
@@ -11,7 +10,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +38,7 @@ class Ending:
 
     Attributes:
         exit_code: The contract's exit status (section 3).
+        why_lines: The cause as it is shown, where several things are wrong; `why` has it in one line.
         excerpt: Lines that point at the place of a fault in a query.
         details: A traceback, for debug level only.
     """
@@ -49,6 +49,7 @@ class Ending:
     fix: str | None = None
     excerpt: str | None = None
     details: str | None = None
+    why_lines: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object that takes the manifest's place (contract, section 4)."""
@@ -114,7 +115,7 @@ def print_error(error: BaseException, common: CommonOptions) -> Ending:
     details = "".join(traceback.format_exception(error)) if common.log_level is LogLevel.DEBUG else None
     if isinstance(error, BulkpullError):
         fix = name_settings_file(error.fix, common.config) if error.fix else None
-        ending = Ending(error.what, error.exit_code, error.why, fix, error.excerpt, details)
+        ending = Ending(error.what, error.exit_code, error.why, fix, error.excerpt, details, error.why_lines)
     else:
         fault = BulkpullError(
             f"unexpected fault ({type(error).__name__})",
@@ -130,6 +131,7 @@ def print_error(error: BaseException, common: CommonOptions) -> Ending:
         exit_code=ending.exit_code,
         details=ending.details,
         excerpt=ending.excerpt,
+        why_lines=ending.why_lines,
     )
     return ending
 
@@ -143,8 +145,9 @@ def write_error(
     exit_code: int | None = None,
     details: str | None = None,
     excerpt: str | None = None,
+    why_lines: Sequence[str] = (),
 ) -> None:
-    """Write one message in at most three lines, which a terminal gets wrapped to its width, or as one JSON object."""
+    """Write one message in at most five lines, which a terminal gets wrapped to its width, or as one JSON object."""
     if common.logs_json:
         write_json_line(
             "command.failed",
@@ -162,8 +165,7 @@ def write_error(
     lines = [visible(details.rstrip(), lines=True)] if details else []
     lines.append(wrapped(f"error: {visible(what)}", width).replace("error:", f"{red}error:{plain}", 1))
     lines += [f"       {visible(line)}" for line in excerpt.split("\n")] if excerpt else []
-    if why:
-        lines.append(wrapped(f"       {visible(why)}", width))
+    lines += [wrapped(f"       {visible(line)}", width) for line in why_lines or ([why] if why else [])]
     if fix:
         lines.append(wrapped(f"fix:   {visible(fix)}", width))
     sys.stderr.write(redact("\n".join(lines)) + "\n")

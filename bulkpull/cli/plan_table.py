@@ -14,6 +14,7 @@ from bulkpull.cli.json_output import format_time
 from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import print_data, print_json
+from bulkpull.cli.summary import describe_metrics
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError
@@ -72,8 +73,9 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
         print_table(_table(rows))
         too_many = too_many_reports(rows, most=settings.reports_per_dataset)
         _print_metrics_and_reasons(rows)
-        resumed = [f"it resumes run {run_plan.resumes}"] if run_plan.resumes else []
-        for note in (*resumed, *plan.notes, estimate.sentence, *schedule_notes(rows), *too_many):
+        first = [f"it resumes run {run_plan.resumes}"] if run_plan.resumes else []
+        first += [estimate.obstacle] if estimate.obstacle else []
+        for note in (*first, *plan.notes, estimate.sentence, *schedule_notes(rows), *too_many):
             print_message(f"note:  {note}")
         for row in rows:
             if row["source"] and row["query"]:
@@ -192,10 +194,10 @@ def _print_metrics_and_reasons(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what is too long for a column of the table: what each action means, the metrics, and each reason once."""
     actions = dict.fromkeys(_SHOWN[row["action"]] for row in rows)
     print_data(f"actions: {'; '.join(f'{word} = {meaning}' for word, meaning in actions)}")
-    metrics = [f"{row['dataset']}: {', '.join(row['metrics'])}" for row in rows if row["metrics"]]
+    metrics = describe_metrics({row["dataset"]: row["metrics"] for row in rows})
     given = ((row["dataset"], row["reason"]) for row in rows if row["reason"])
     reasons = group_by_reason(given, may_differ="moments")
     if metrics:
-        print_data(visible(f"metrics: {'; '.join(metrics)}"))
+        print_data(visible(f"metrics: {metrics}"))
     for datasets, reason in reasons:
         print_data(visible(f"reason:  {join_some(datasets)}: {reason}"))

@@ -21,7 +21,7 @@ from bulkpull.model import Report
 from bulkpull.output.ledger import Ledger, RunEntry, read_facts
 from bulkpull.output.ledger_facts import ScheduledReportFacts
 from bulkpull.output.owner import check_owner
-from bulkpull.output.run_history import ask_ledger
+from bulkpull.output.run_history import ask_ledger, missing_export
 from bulkpull.output.store import open_store
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
@@ -65,7 +65,10 @@ def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> in
     if listed is None:
         raise ReportingError(LIST_UNKNOWN, fix="restore the role that may list reports, then try again")
     unused = [report for _, report in unused_reports(listed, memories, used=used)]
-    return _delete_or_show(unused, if_none="no unused reports", yes=yes, settings=settings, common=common)
+    if_none = "no unused reports"
+    if missing := missing_export(settings.output):  # a mistyped folder has none either
+        if_none = f"{if_none}: {missing}"
+    return _delete_or_show(unused, if_none=if_none, yes=yes, settings=settings, common=common)
 
 
 def _delete_or_show(

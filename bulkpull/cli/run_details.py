@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bulkpull.catalog import load_catalog
 from bulkpull.cli.json_output import format_time
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
@@ -24,6 +25,8 @@ from bulkpull.pipeline.resume import INTERRUPTED
 from bulkpull.redact import printable
 
 _IDS = ("query_id", "report_id", "execution_id")
+_HASHES = ("mark", "question_sha256", "query_digest")
+"""Facts that only programs compare; --json has them."""
 _INDENT = "  "
 _LEAST_SHOWN_S = 0.05
 # Steps of one dataset that are shown one by one; more belong to many windows.
@@ -87,6 +90,7 @@ def describe(run_id: str, facts: LedgerFacts, manifest: Manifest | None) -> dict
     finished_at = endings[-1].at if endings else None if entry or not manifest else manifest.finished_at
     return {
         "run_id": run_id,
+        "command": entry.command if entry else None,
         "status": _status(facts, manifest),
         "started_at": format_time(started_at),
         "finished_at": format_time(finished_at),
@@ -96,7 +100,14 @@ def describe(run_id: str, facts: LedgerFacts, manifest: Manifest | None) -> dict
         "requests": manifest.requests.model_dump(mode="json") if manifest else None,
         "notes": list(manifest.notes) if manifest else [],
         "datasets": [
-            _pull(name, records.get(name), by_dataset.get(name, []), since=started_at, is_interrupted=is_interrupted)
+            _pull(
+                name,
+                records.get(name),
+                by_dataset.get(name, []),
+                since=started_at,
+                is_interrupted=is_interrupted,
+                is_submitted=manifest is not None and manifest.submitted,
+            )
             for name in dict.fromkeys([*records, *by_dataset])
         ],
     }
@@ -118,6 +129,7 @@ def _pull(
     *,
     since: datetime | None,
     is_interrupted: bool,
+    is_submitted: bool,
 ) -> dict[str, Any]:
     if record is None and (published := read_facts(PublicationFacts, steps)):
         record = published[-1].facts.record  # of a killed run
@@ -128,7 +140,9 @@ def _pull(
     times = [since, *(step.at for step in steps)]
     return {
         "dataset": dataset,
-        "status": status_for_people(record, interrupted=is_interrupted) if record else UNFINISHED,
+        "status": status_for_people(record, interrupted=is_interrupted, submitted=is_submitted)
+        if record
+        else UNFINISHED,
         "reason": record.reason if record else None,
         "rows": record.rows if record and record.files else None,
         "bytes": record.stored_bytes if record and record.files else None,
@@ -157,12 +171,17 @@ def _took(details: Mapping[str, Any]) -> str:
 
 def run_lines(details: Mapping[str, Any]) -> list[str]:
     """A run in full; of a dataset in many windows, each kind of step once."""
-    lines = [f"run       {details['run_id']}", f"status    {details['status']}"]
+    lines = [f"run       {details['run_id']}", *([f"command   {details['command']}"] if details["command"] else [])]
+    lines.append(f"status    {details['status']}")
     lines.append(f"began     {details['started_at']}{_took(details)}")
     lines += [f"resumed   {moment}" for moment in details["resumed_at"]]
     lines += [f"ended     {ending['at']}, {ending['status']}" for ending in details["endings"]]
     if details["request"] is not None:
         request = {name: value for name, value in details["request"].items() if value not in (None, False, [], "")}
+        request.pop("nightly", None)  # the command says it
+        if names := request.get("datasets"):
+            known = {name: load_catalog().find(name) for name in names}
+            request["datasets"] = [dataset.name if dataset else name for name, dataset in known.items()]
         lines.append(f"request   {_facts(request)}")
     if requests := details["requests"]:
         by_endpoint = ", ".join(f"{name} {number}" for name, number in requests["by_endpoint"].items())
@@ -179,7 +198,7 @@ def run_lines(details: Mapping[str, Any]) -> list[str]:
 def _short_lines(details: Mapping[str, Any]) -> list[str]:
     """A run over twenty datasets within 24 lines of 80 characters, unless something failed."""
     began = f"began {details['started_at']}{_took(details)}"
-    lines = [f"run  {details['run_id']}  {details['status']}", began]
+    lines = ["  ".join(filter(None, ("run", details["run_id"], details["command"], details["status"]))), began]
     if requests := details["requests"]:
         counts = f"{requests['throttled']} throttled, {requests['retried']} retried"
         lines.append(f"{plural(requests['total'], 'call')}, {counts}")
@@ -205,7 +224,7 @@ def _lines_of_pull(pull: Mapping[str, Any], *, day: str) -> list[str]:
         after = "" if step["after_seconds"] is None else f"+{format_clock(step['after_seconds'])}"
         name = step["step"]
         # Nested values are shown with --json only.
-        shown = {name: value for name, value in step["facts"].items() if name not in _IDS}
+        shown = {name: value for name, value in step["facts"].items() if name not in (*_IDS, *_HASHES)}
         facts = _facts({name: value for name, value in shown.items() if not isinstance(value, dict | list)})
         lines.append(f"{at:<9} {after:<7} {name:<9} {facts}")
     lines += [f"{'reason':<9} {pull['reason']}"] if pull["reason"] else []

@@ -39,9 +39,8 @@ def resume_run(
     settings = load_settings(common, output=output)
     runs = ask_ledger(settings.output, Ledger.runs) or []
     run = choose_run(run_id, runs=runs, output=settings.output)
-    command = "nightly" if run.request.get("nightly") else "export"
     options = _options_to_repeat(run, settings)
-    invocation = Invocation(output=settings.output, config=common.config, command=command, options=options)
+    invocation = Invocation(output=settings.output, config=common.config, command=run.command, options=options)
     if run.status == "complete":
         return _show_ended(run, settings, invocation, common=common)
     request, settings = resumed_request(run, settings=settings)

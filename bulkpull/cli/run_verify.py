@@ -12,9 +12,10 @@ from bulkpull.cli.error_output import write_error
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.formatting import format_size, join_some, plural
-from bulkpull.output.run_history import known_runs, published_by, resolve_run_id
+from bulkpull.output.layout import CURRENT
+from bulkpull.output.run_history import NO_EXPORT_FIX, known_runs, missing_export, published_by, resolve_run_id
 from bulkpull.output.store import open_store
-from bulkpull.output.verify import Findings, Verifier
+from bulkpull.output.verify import Findings, Trouble, Verifier
 from bulkpull.redact import printable
 
 DAMAGED = 3
@@ -27,7 +28,9 @@ def verify_output(
     verifier = Verifier(
         open_store(folder), quick=quick, ask_ledger=partial(published_by, folder), queries=queries, config=common.config
     )
-    if run is None:
+    if run is None and (missing := missing_export(folder)) is not None:
+        findings = Findings([Trouble(CURRENT, what=missing, fix=NO_EXPORT_FIX)])
+    elif run is None:
         findings = verifier.verify_all()
     else:
         run = resolve_run_id(run, known=known_runs(folder), output=folder)

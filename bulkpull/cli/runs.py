@@ -49,7 +49,7 @@ def list_runs(
 ) -> None:
     """Show the runs of an output folder, newest first; changes nothing. With --json it shows all of them."""
     from bulkpull.output.ledger import Ledger  # slow to load, as the next
-    from bulkpull.output.run_history import ask_ledger
+    from bulkpull.output.run_history import ask_ledger, missing_export
 
     folder = load_settings(common, output=output).output
     runs = ask_ledger(folder, Ledger.runs) or []
@@ -61,7 +61,7 @@ def list_runs(
         if len(shown) < len(runs):
             print_message(f"the newest {len(shown)} of {len(runs):,} runs; --all shows every one")
     else:
-        print_message(f"no runs yet in {folder.absolute()}")
+        print_message(missing_export(folder) or f"there are no runs in {folder.absolute()}")
 
 
 @command(
@@ -175,6 +175,7 @@ def forget(
     import anyio  # slow to load, as all of these
 
     from bulkpull.output.current import Current
+    from bulkpull.output.run_history import no_export
     from bulkpull.output.store import INSIDE, open_store
 
     folder = load_settings(common, output=output).output.absolute()
@@ -182,10 +183,12 @@ def forget(
     now = datetime.now(UTC)
     wanted = load_catalog().canonical(dataset)
     if wanted.casefold() not in {name.casefold() for name in Current.load(store).datasets}:
-        there = ", ".join(sorted(Current.load(store).datasets)) or "nothing"
-        hint = did_you_mean(wanted, Current.load(store).datasets)
-        there = f"{hint} current there: {there}" if hint else f"current there: {there}"
-        raise SettingsError(f"{wanted} is not current in {folder}", fix=there)
+        published = Current.load(store).datasets
+        if not published:
+            raise no_export(folder, otherwise=f"nothing is published in {folder} yet")
+        there = f"current there: {', '.join(sorted(published))}"
+        hint = did_you_mean(wanted, published)
+        raise SettingsError(f"{wanted} is not current in {folder}", fix=f"{hint} {there}" if hint else there)
 
     async def remove() -> str:
         async with store.lock(since=now):
@@ -289,6 +292,7 @@ def _entry(line: str) -> object | None:
 def _run_values(run: RunEntry) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
+        "command": run.command,
         "status": run.status or "unfinished",
         "started_at": iso_utc(run.started_at),
         "finished_at": iso_utc(run.ended_at) if run.ended_at else None,
@@ -298,9 +302,10 @@ def _run_values(run: RunEntry) -> dict[str, Any]:
 
 
 def _table(runs: list[RunEntry]) -> Table:
-    table = new_table("run", "started", "took", "status", "datasets", right=["took"], fold=["datasets"])
+    table = new_table("run", "command", "took", "status", "datasets", right=["took"], fold=["datasets"])
     for run in runs:
-        table.add_row(run.run_id, iso_utc(run.started_at), _took(run), run.status or "unfinished", _counts(run.summary))
+        # The id begins with the moment of the start.
+        table.add_row(run.run_id, run.command, _took(run), run.status or "unfinished", _counts(run.summary))
     return table
 
 

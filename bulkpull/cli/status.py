@@ -116,11 +116,12 @@ def _note_shrunk(chosen: Sequence[Freshness], *, common: CommonOptions) -> None:
 def _report_late(
     folder: Path, late: Sequence[Freshness], *, now: datetime, nothing: bool, common: CommonOptions
 ) -> None:
-    from bulkpull.output.run_history import nothing_published  # slow to load
+    from bulkpull.output.run_history import NO_EXPORT_FIX, missing_export, nothing_published  # slow to load
 
     listing = platforms.current().join_command(["bulkpull", "runs", "list", "--output", str(folder)])
     fix = f"see `{listing}`, and check that the job still starts the export"
     if nothing:
+        fix = NO_EXPORT_FIX if missing_export(folder) else fix
         write_error(common, nothing_published(folder), fix=fix, exit_code=LATE)
         return
     if len(late) > _MOST_NAMED:

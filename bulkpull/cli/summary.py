@@ -6,7 +6,7 @@ One reason is written once, however many datasets it hit: an outage is one sente
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,14 +18,22 @@ from bulkpull.cli.error_output import name_settings_file
 from bulkpull.cli.invocation import Invocation, invocation_path
 from bulkpull.conversion import file_formats
 from bulkpull.formatting import format_size, join_some, plural
-from bulkpull.observability.failures import UNFINISHED, failed_datasets, failure_groups, status_for_people
+from bulkpull.observability.failures import SUBMITTED, UNFINISHED, failed_datasets, failure_groups, status_for_people
 from bulkpull.observability.run_notes import run_notes
-from bulkpull.output.manifest import DatasetRecord, Manifest, Totals, is_lost
+from bulkpull.output.manifest import Manifest, Totals, is_lost
 from bulkpull.output.store import INSIDE, open_store
 
-_STYLES = {"complete": "green", "skipped": "dim", "unavailable": "yellow", "failed": "bold red", UNFINISHED: "yellow"}
+_STYLES = {
+    "complete": "green",
+    "skipped": "dim",
+    "unavailable": "yellow",
+    "failed": "bold red",
+    UNFINISHED: "yellow",
+    SUBMITTED: "cyan",
+}
 _MOST_NAMED = 3
 _METRICS_SHOWN = 9
+"""More metrics than these are counted, not named."""
 
 
 def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
@@ -35,7 +43,7 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
     elif manifest.datasets and not _has_one_reason(manifest):
         console.print(_table(manifest))
         console.print(_totals(manifest), style="bold", soft_wrap=True)
-    if metrics := _metrics(manifest.datasets):
+    if metrics := describe_metrics({record.dataset: record.metrics for record in manifest.datasets if record.files}):
         print_line("metrics: ", metrics, style="bold", console=console)
     print_failures(manifest, console, config=invocation.config)
     # That all were submitted stands above, and each has a report of its own.
@@ -83,7 +91,7 @@ def _table(manifest: Manifest) -> Table:
     table = new_table("dataset", "status", *numbers, right=numbers, fold=["dataset"])
     table.columns[0].max_width = DATASET_WIDTH
     for record in manifest.datasets:
-        status = status_for_people(record, interrupted=manifest.interrupted)
+        status = status_for_people(record, interrupted=manifest.interrupted, submitted=manifest.submitted)
         has_data = bool(record.files)
         seconds = record.seconds.total
         table.add_row(
@@ -116,14 +124,17 @@ def _totals(manifest: Manifest) -> str:
     )
 
 
-def _metrics(records: Sequence[DatasetRecord]) -> str:
-    """The metrics that are published beside the columns, by dataset; empty where there are none."""
-    metrics = [
-        f"{record.dataset}: {join_some(record.metrics, most=_METRICS_SHOWN)}"
-        for record in records
-        if record.files and record.metrics
-    ]
-    return "; ".join(metrics)
+def describe_metrics(metrics: Mapping[str, Sequence[str]]) -> str:
+    """
+    The metrics beside the columns of each dataset, or how many there are where a line does not hold them; empty where
+    there are none.
+    """
+    chosen = {dataset: names for dataset, names in metrics.items() if names}
+    total = sum(len(names) for names in chosen.values())
+    if total <= _METRICS_SHOWN:
+        return "; ".join(f"{dataset}: {', '.join(names)}" for dataset, names in chosen.items())
+    counts = join_some([f"{dataset} {len(names)}" for dataset, names in chosen.items()])
+    return f"{total} metrics beside the columns: {counts}; `bulkpull datasets NAME` names them"
 
 
 def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from bulkpull import platforms
 from bulkpull.errors import SettingsError
-from bulkpull.suggestions import nearest, suggest
+from bulkpull.wrong_settings import WrongSetting, unknown_names
 
 ENV_PREFIX = "BULKPULL_"
 DEFAULT_FILE = Path("bulkpull.toml")
@@ -27,6 +27,11 @@ class SettingsFile:
     path: Path
     content: dict[str, Any]
 
+    @property
+    def place(self) -> str:
+        """The file in words."""
+        return f"settings file {self.path}"
+
 
 # Of a run's end, told to the command that `notify_command` runs, which may call this program again.
 _FOR_NOTIFICATIONS = frozenset({"run_id", "status", "exit_code"})
@@ -35,7 +40,7 @@ NO_FILE = SettingsFile(DEFAULT_FILE, {})
 in_use: ContextVar[SettingsFile] = ContextVar("settings file", default=NO_FILE)
 
 
-def read_settings_file(config: Path | None, *, known: Collection[str]) -> SettingsFile:
+def read_settings_file(config: Path | None) -> SettingsFile:
     """
     Read the file that `--config` names; without it `./bulkpull.toml`, if there is one.
 
@@ -43,7 +48,7 @@ def read_settings_file(config: Path | None, *, known: Collection[str]) -> Settin
     name another token address, and commands to run. Who names a file by `--config` vouches for it.
 
     Raises:
-        SettingsError: The file cannot be read, is somebody else's, is not valid TOML, or names an unknown setting.
+        SettingsError: The file cannot be read, is somebody else's, or is not valid TOML.
     """
     path = config if config is not None else DEFAULT_FILE
     if config is None and not path.is_file():
@@ -61,18 +66,16 @@ def read_settings_file(config: Path | None, *, known: Collection[str]) -> Settin
         raise SettingsError(f"settings file {path} cannot be read", why=trouble.strerror) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
         raise SettingsError(f"settings file {path} is not valid TOML", why=str(trouble)) from None
-    if unknown := [name for name in content if name not in known]:
-        raise unknown_settings(unknown, where=f"settings file {path}", known=known)
     return SettingsFile(path, content)
 
 
-def refuse_unknown_variables(environment: Mapping[str, str], *, known: Collection[str]) -> None:
-    """
-    Refuse a variable `BULKPULL_…` that is no setting, as an unknown key of the file is; an empty one is not set.
+def unknown_keys(file: SettingsFile, *, known: Collection[str]) -> list[WrongSetting]:
+    """The keys of the file that are no settings, as one fault."""
+    return unknown_names([name for name in file.content if name not in known], where=file.place, known=known)
 
-    Raises:
-        SettingsError: It names every such variable and the nearest settings.
-    """
+
+def unknown_variables(environment: Mapping[str, str], *, known: Collection[str]) -> list[WrongSetting]:
+    """The variables `BULKPULL_…` that are no settings, as one fault; an empty one is not set."""
     names = {
         variable: variable.upper().removeprefix(ENV_PREFIX).lower()
         for variable, value in environment.items()
@@ -80,9 +83,8 @@ def refuse_unknown_variables(environment: Mapping[str, str], *, known: Collectio
     }
     allowed = _FOR_NOTIFICATIONS.union(known)
     unknown = {variable: name for variable, name in names.items() if name not in allowed}
-    if unknown:
-        where = "environment variable" if len(unknown) == 1 else "environment variables"
-        raise unknown_settings(list(unknown.values()), where=f"{where} {', '.join(unknown)}", known=known)
+    word = "environment variable" if len(unknown) == 1 else "environment variables"
+    return unknown_names(list(unknown.values()), where=f"{word} {', '.join(unknown)}", known=known)
 
 
 def _refuse_foreign(path: Path, status: os.stat_result) -> None:
@@ -101,27 +103,6 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
     raise SettingsError(f"settings file ./{path} is not read", why=why, fix=fix)
 
 
-def unknown_settings(
-    names: Sequence[str], *, where: str, known: Collection[str], lists_allowed: bool = True
-) -> SettingsError:
-    """
-    One error for all names of a source that are no settings: the nearest of each, then all that there are.
-
-    Args:
-        lists_allowed: Name all settings even where each of the names is like one of them.
-    """
-    near = [nearest(name, known) for name in names]
-    meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
-    hint = f"{suggest(meant)} " if meant else ""
-    fix = f"{hint}allowed are: {', '.join(sorted(known))}"
-    if all(near) and not lists_allowed:
-        fix = f"{hint}`bulkpull doctor` shows every setting"
-    if len(names) == 1:
-        return SettingsError(f"{where}: unknown setting `{names[0]}`", fix=fix)
-    listed = ", ".join(f"`{name}`" for name in names)
-    return SettingsError(f"{where}: unknown settings {listed}", fix=fix)
-
-
 def origin_of(name: str, *, options: Collection[str], file: SettingsFile) -> Origin:
     """Where a setting comes from, by the order of precedence."""
     if name in options:
@@ -136,6 +117,6 @@ def describe_origin(name: str) -> str:
     file = in_use.get()
     return {
         "environment": f"environment variable {ENV_PREFIX}{name.upper()}",
-        "file": f"settings file {file.path}",
+        "file": file.place,
         "default": "settings",
     }[origin_of(name, options=(), file=file)]

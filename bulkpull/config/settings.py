@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bulkpull.account import Account
-from bulkpull.allowed_values import first_refusal, unknown_names
+from bulkpull.allowed_values import refusals
 from bulkpull.config.file import (
     DEFAULT_FILE,
     ENV_PREFIX,
@@ -29,8 +29,8 @@ from bulkpull.config.file import (
     in_use,
     origin_of,
     read_settings_file,
-    refuse_unknown_variables,
-    unknown_settings,
+    unknown_keys,
+    unknown_variables,
 )
 from bulkpull.config.secrets import read_secret_file
 from bulkpull.config.types import (
@@ -58,6 +58,7 @@ from bulkpull.python_wording import python_words
 from bulkpull.redact import register_secret
 from bulkpull.secret_sources import FORMS, FROM_COMMAND, SECRETS, given_twice, origins_of_secrets, without_outranked
 from bulkpull.timespans import WIDEST, is_span_name
+from bulkpull.wrong_settings import RefusedSetting, WrongSetting, settings_error, unknown_names
 
 __all__ = ["DEFAULT_FILE", "ENV_PREFIX", "NO_CACHE", "SECRETS", "WIDEST", "Grant", "Origin", "Settings", "origins"]
 
@@ -197,22 +198,22 @@ class Settings(BaseSettings):
     )
 
     def __init__(self, **options: Any) -> None:
-        self.check_variables()
+        faults = self.unknown_settings()
         try:
             super().__init__(**options)
         except ValidationError as error:
-            raise _explain(error, options=options) from None
+            faults += _explain(error, options=options)
+        except SettingsError as error:
+            faults.append(WrongSetting.of_error(error))
+        if faults:
+            raise settings_error(faults, known=Settings.model_fields)
         self.check_output()
 
     @classmethod
-    def check_variables(cls) -> None:
-        """
-        Refuse variables of the environment that are no settings.
-
-        Raises:
-            SettingsError: It names them and the nearest settings.
-        """
-        refuse_unknown_variables(os.environ, known=cls.model_fields)
+    def unknown_settings(cls) -> list[WrongSetting]:
+        """What the file and the environment name and is no setting."""
+        known = cls.model_fields
+        return [*unknown_keys(in_use.get(), known=known), *unknown_variables(os.environ, known=known)]
 
     @classmethod
     def settings_customise_sources(
@@ -246,7 +247,7 @@ class Settings(BaseSettings):
     @classmethod
     def load_for_command(cls, config: str | Path | None = None, *, demo: bool = False, **options: Any) -> Self:
         """As `load`, with errors that name a command's options."""
-        token = in_use.set(read_settings_file(Path(config) if config is not None else None, known=cls.model_fields))
+        token = in_use.set(read_settings_file(Path(config) if config is not None else None))
         try:
             given = {name: value for name, value in options.items() if value is not None}
             return cls(**((_unpointed() if demo else {}) | given))
@@ -325,14 +326,17 @@ class Settings(BaseSettings):
     @field_validator("queries", mode="before")
     @classmethod
     def _read_queries(cls, given: object) -> tuple[Selection, ...]:
-        where = f"settings file {in_use.get().path}" if given is in_use.get().content.get("queries") else "settings"
+        where = in_use.get().place if given is in_use.get().content.get("queries") else "settings"
         if isinstance(given, str) and given == _from_environment(["queries"]).get("queries"):
             where = f"environment variable {ENV_PREFIX}QUERIES"
             try:
                 given = json.loads(given)
             except ValueError as trouble:
-                raise SettingsError(f"{where} is not valid JSON", why=str(trouble)) from None
-        return read_selections(given, where=where)
+                raise RefusedSetting(SettingsError(f"{where} is not valid JSON", why=str(trouble))) from None
+        try:
+            return read_selections(given, where=where)
+        except SettingsError as error:
+            raise RefusedSetting(error) from None
 
     @field_validator("programme", mode="after")
     @classmethod
@@ -419,16 +423,22 @@ class Settings(BaseSettings):
 
     def _credentials_missing(self, grant: Grant, missing: Sequence[str]) -> AuthError:
         who = [f"{word} {value}" for word, value in self.identity.items() if value]
-        needed = [f"`{name}`" for name in missing]
-        fix = f"set {', '.join(f'{ENV_PREFIX}{name.upper()}' for name in missing)}"
+        why = f"the {grant} grant needs {', '.join(f'`{name}`' for name in missing)}"
+        fix = f"set {', '.join(_variable(name) for name in missing)}"
         if grant == "refresh_token" and grant in missing:  # `auth login` takes the place of the secrets
-            application = [f"`{name}`" for name in missing if name not in SECRETS]
-            first = f"set {' and '.join(application)}, then sign" if application else "sign"
-            fix = f"{first} in once by `bulkpull auth login`, or {fix}"
-            needed = [*application, "a stored sign-in or `refresh_token`"]
+            application = [name for name in missing if name not in SECRETS]
+            secrets = [name for name in missing if name in SECRETS]
+            if application:
+                why = f"it needs {', '.join(f'`{name}`' for name in application)}, a stored sign-in or `refresh_token`"
+                first = f"set {' and '.join(map(_variable, application))}, then run `bulkpull auth login`"
+                fix = f"{first}, or set {' and '.join(map(_variable, secrets))} too"
+            else:
+                why = "no sign-in is stored for them, and `refresh_token` is not set"
+                its_secret = " and its secret" if "client_secret" in missing else ""
+                fix = f"run `bulkpull auth login`, or set {_variable('refresh_token')}{its_secret}"
         return AuthError(
             f"credentials are missing for {', '.join(who) or 'an account that no setting names'}",
-            why=f"the {grant} grant needs {', '.join(needed)}",
+            why=why,
             fix=fix if who else f"{fix}; `bulkpull export --demo` needs none",  # whoever has set nothing yet is new
         )
 
@@ -451,6 +461,10 @@ NEEDED_SETTINGS: dict[Grant, tuple[str, ...]] = {
 """By way to sign in, the settings that it needs; the secret that only it sends stands last."""
 
 
+def _variable(name: str) -> str:
+    return f"{ENV_PREFIX}{name.upper()}"
+
+
 class _Below(PydanticBaseSettingsSource):
     """A lower-priority source, without secrets that a higher one provides in any form."""
 
@@ -462,7 +476,8 @@ class _Below(PydanticBaseSettingsSource):
         return self._given.get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        return without_outranked(dict(self._given), higher=self.current_state)
+        known = {name: value for name, value in self._given.items() if name in self.settings_cls.model_fields}
+        return without_outranked(known, higher=self.current_state)
 
 
 def _from_environment(names: Collection[str]) -> dict[str, str]:
@@ -483,9 +498,9 @@ def origins(config: Path | None = None, *, options: Collection[str] = ()) -> dic
     Where `Settings.load` takes each setting from.
 
     Raises:
-        SettingsError: The file cannot be read, or names an unknown setting.
+        SettingsError: The file cannot be read.
     """
-    file = read_settings_file(config, known=Settings.model_fields)
+    file = read_settings_file(config)
     found = {name: origin_of(name, options=options, file=file) for name in Settings.model_fields}
     return found | cast("dict[str, Origin]", origins_of_secrets(found, ranks=get_args(Origin)))
 
@@ -496,13 +511,17 @@ def _unpointed() -> dict[str, Any]:
     return {name: Settings.model_fields[name].default for name in names}
 
 
-def _explain(error: ValidationError, *, options: Mapping[str, Any]) -> SettingsError:
-    """Say which setting is wrong, where it came from and what is allowed."""
-    unknown = unknown_names(error)
-    if unknown:  # keyword arguments: the file and the environment are checked before
-        return unknown_settings(unknown, where="Settings(…)", known=Settings.model_fields, lists_allowed=False)
-    refusal = first_refusal(error, Settings.model_fields)
-    # A keyword argument, or an option of a command, is named by what it sets.
-    where = "" if refusal.name in options else f"{describe_origin(refusal.name)}: "
-    fix = f"{refusal.hint} {SettingsError.remedy}" if refusal.hint else None
-    return SettingsError(f"{where}`{refusal.name}` is not valid", why=refusal.why, fix=fix)
+def _explain(error: ValidationError, *, options: Mapping[str, Any]) -> list[WrongSetting]:
+    """Say of each wrong setting where it came from and what is allowed."""
+    found, known = refusals(error, Settings.model_fields), Settings.model_fields
+    # Only keyword arguments: file and environment are looked through before.
+    unknown = [refusal.name for refusal in found if refusal.kind == "extra_forbidden"]
+    faults = unknown_names(unknown, where="Settings(…)", known=known, lists_allowed=False)
+    for refusal in found:
+        if isinstance(refusal.cause, RefusedSetting):
+            faults.append(WrongSetting.of_error(refusal.cause.error))
+        elif refusal.kind != "extra_forbidden":
+            # A keyword argument, or an option of a command, is named by what it sets.
+            where = "" if refusal.name in options else describe_origin(refusal.name)
+            faults.append(WrongSetting(where, f"`{refusal.name}` is not valid", why=refusal.why, hint=refusal.hint))
+    return faults

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from bulkpull.config.settings import ENV_PREFIX, Settings
+from bulkpull.wrong_settings import WrongSetting
 
 Values = Mapping[str, Any]
 
@@ -108,8 +109,9 @@ class _WithoutEnvironment(Settings):
     """The settings that a file alone makes: what is wrong in the environment is no fault of the file."""
 
     @classmethod
-    def check_variables(cls) -> None:
-        """Refuse none: the environment is not read."""
+    def unknown_settings(cls) -> list[WrongSetting]:
+        """None: neither a file nor the environment is read."""
+        return []
 
     @classmethod
     def settings_customise_sources(

@@ -71,6 +71,8 @@ def formats_of(value: str, declared: ColumnType) -> tuple[Format, ...]:
 
 def first_false(fits: pl.Series, text: pl.Series) -> int | None:
     """The index of the first value, empty ones aside, that does not fit; `None` when all do."""
+    if fits.null_count() == text.null_count() and fits.sum() == text.len() - text.null_count():
+        return None  # the usual case, without filling in what is null, which takes half a millisecond
     odd = ~fits.fill_null(value=False) & text.is_not_null()
     return odd.arg_max() if odd.any() else None
 

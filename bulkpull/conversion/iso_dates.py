@@ -51,22 +51,24 @@ class IsoFormat:
 
     def read(self, text: pl.Series) -> pl.Series | int:
         """The dates, null where the text is; or the index of the first text that is not of this format."""
-        is_null = text.is_null()
-        odd = text.str.len_bytes() != len(self.form)
-        if odd.any():
+        has_value = text.is_not_null().to_numpy() if text.null_count() else None
+        present = text if has_value is None else text.drop_nulls()
+        letters = present.cast(pl.Binary).bin.reinterpret(dtype=pl.Array(pl.UInt8, len(self.form)))
+        if letters.null_count():  # what has another length
+            odd = text.str.len_bytes() != len(self.form)
             stop = int(odd.fill_null(value=False).arg_max() or 0)
             before = text.head(stop)
             typed = self.read(before) if before.null_count() < stop else before
             return stop if isinstance(typed, pl.Series) else typed
-        filled = text.fill_null(strategy="forward").fill_null(strategy="backward") if is_null.any() else text
-        width = pl.Array(pl.UInt8, len(self.form))
-        letters = np.ascontiguousarray(filled.cast(pl.Binary).bin.reinterpret(dtype=width).to_numpy().T)
-        ticks, fits = self._ticks(letters)
+        ticks, fits = self._ticks(np.ascontiguousarray(letters.to_numpy().T))
         if not fits.all():
-            fits |= is_null.to_numpy()  # what fills its place was found wrong in a place of its own
-            return int(fits.argmin())
-        typed = pl.Series(text.name, ticks).cast(self.dtype)
-        return typed.set(is_null, None) if is_null.any() else typed
+            wrong = int(fits.argmin())
+            return wrong if has_value is None else int(np.flatnonzero(has_value)[wrong])
+        if has_value is None:
+            return pl.Series(text.name, ticks).cast(self.dtype)
+        spread = np.zeros(has_value.size, ticks.dtype)
+        spread[has_value] = ticks
+        return pl.Series(text.name, spread).set(pl.Series(~has_value), None).cast(self.dtype)
 
     def _ticks(self, letters: NDArray[np.uint8]) -> tuple[NDArray[np.int32] | NDArray[np.int64], NDArray[np.bool_]]:
         """Days or microseconds since 1970, and where the letters do fit; `letters` holds a row for each place."""

@@ -311,7 +311,7 @@ def _fraction_digits(text: pl.Series) -> int | None:
         `None` where a value has another character or is so long that reading it could round it. The bound is exact if
         all values have as many digits there. It holds if each can be read as a number, which has one point at most.
     """
-    values = text.drop_nulls()
+    values = text.drop_nulls() if text.null_count() else text
     lengths = values.str.len_bytes()
     if int(lengths.max() or 0) > _WIDEST.scale + 1:  # type: ignore[arg-type]  # lengths are whole numbers
         return None

@@ -36,6 +36,7 @@ async def connected(
     clock: Clock,
     random: Callable[[], float] | None = None,
     credential: AzureCredential | None = None,
+    client_type: type[InsightsClient] = InsightsClient,
 ) -> AsyncIterator[Connection]:
     """
     A connection to the service that the settings name, closed at the end of the block. Nothing is sent to it yet.
@@ -43,6 +44,7 @@ async def connected(
     Args:
         random: Gives numbers in [0, 1) that spread waits; without it, a source of our own.
         credential: Gives tokens in place of what the settings say about signing in; it stays open.
+        client_type: The class of the client.
 
     Raises:
         AuthError: A credential that the grant needs is missing, or a vault does not give it.
@@ -88,7 +90,7 @@ async def connected(
         else:
             assert credential is not None
             auth = CredentialTokens(credential, resource=settings.resource, clock=clock, events=events)
-        client = InsightsClient(
+        client = client_type(
             http=http,
             auth=auth,
             pacer=RateLimiter(

@@ -15,11 +15,15 @@ from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 
 # Ids, counts and times differ from dataset to dataset within one and the same reason.
-_VARYING = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|\d[\d.,]*")
+_ID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_VARYING = re.compile(rf"{_ID}|\d[\d.,]*")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_MOMENT_OR_ID = re.compile(rf"{_MOMENT.pattern}|{_ID}")
 _UNKNOWN = "no reason known"
 UNFINISHED = "unfinished"
 """The status of a dataset whose run goes on or was interrupted."""
+SUBMITTED = "submitted"
+"""The status of a dataset whose report was created and is not collected yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,16 @@ def failed_datasets(manifest: Manifest) -> list[DatasetRecord]:
     ]
 
 
-def status_for_people(record: DatasetRecord, *, interrupted: bool) -> str:
-    """The record's status; `UNFINISHED` for what the interruption of its run ended: the same command resumes it."""
-    is_unfinished = interrupted and record.status == "failed" and record.error is None
-    return UNFINISHED if is_unfinished else record.status
+def status_for_people(record: DatasetRecord, *, interrupted: bool, submitted: bool = False) -> str:
+    """
+    The record's status; `UNFINISHED` for what the interruption of its run ended: the same command resumes it.
+
+    Of a run that only `submitted` its reports, `SUBMITTED` for what `runs resume` collects.
+    """
+    if interrupted and record.status == "failed" and record.error is None:
+        return UNFINISHED
+    is_awaited = record.decision is not None and record.decision.action != "skip"
+    return SUBMITTED if submitted and record.status == "skipped" and is_awaited else record.status
 
 
 def group_by_reason(
@@ -91,9 +101,9 @@ def group_by_reason(
     Args:
         reasons: Dataset and its reason, which may begin with the dataset's name.
         may_differ: In what reasons of one group may differ: ids and numbers, where the first stands for all; moments
-            alone, of which the earliest and the latest are shown; or nothing.
+            and ids alone, of which the earliest and the latest, or the first and a number, are shown; or nothing.
     """
-    varying = {"numbers": _VARYING, "moments": _MOMENT, "nothing": None}[may_differ]
+    varying = {"numbers": _VARYING, "moments": _MOMENT_OR_ID, "nothing": None}[may_differ]
     groups: dict[str, tuple[list[str], list[str]]] = {}
     for dataset, reason in reasons:
         bare = reason.removeprefix(f"{dataset}: ")
@@ -107,12 +117,16 @@ def group_by_reason(
 
 
 def _spanned(reasons: Sequence[str]) -> str:
-    """Reasons that differ in their moments alone, as one: from the earliest to the latest of each."""
-    moments = [_MOMENT.findall(reason) for reason in reasons]
-    spans = iter([(min(of_place), max(of_place)) for of_place in zip(*moments, strict=True)])
+    """Reasons that differ in moments and ids alone, as one: each moment as a span, and of several ids the first."""
+    found = [_MOMENT_OR_ID.findall(reason) for reason in reasons]
+    alike = iter([list(dict.fromkeys(of_place)) for of_place in zip(*found, strict=True)])
 
     def shown(_: re.Match[str]) -> str:
-        first, last = next(spans)
-        return first if first == last else f"{first} to {last}"
+        values: list[str] = next(alike)
+        if len(values) == 1:
+            return values[0]
+        if _MOMENT.fullmatch(values[0]):
+            return f"{min(values)} to {max(values)}"
+        return f"{values[0]} and {len(values) - 1} more"
 
-    return _MOMENT.sub(shown, reasons[0])
+    return _MOMENT_OR_ID.sub(shown, reasons[0])

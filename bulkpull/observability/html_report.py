@@ -23,6 +23,7 @@ from markupsafe import Markup, escape
 from bulkpull import platforms
 from bulkpull.formatting import format_duration, format_size, plural
 from bulkpull.observability.failures import (
+    SUBMITTED,
     UNFINISHED,
     FailureGroup,
     failure_groups,
@@ -43,6 +44,7 @@ _STATUSES = {
     "unavailable": (Severity.MIXED, "–"),
     "failed": (Severity.BAD, "✕"),
     UNFINISHED: (Severity.MIXED, "…"),
+    SUBMITTED: (Severity.QUIET, "…"),
 }
 _MOST_REASONS = 6
 _NONE = "–"
@@ -88,7 +90,7 @@ def render_report(account: RunSummary) -> str:
         "by_endpoint": sorted(manifest.requests.by_endpoint.items(), key=lambda item: -item[1]),
         "retries": _retry_lines(timings.retries),
     }
-    return _template().render(
+    return load_template().render(
         style=Markup(_resource("report.css")),  # noqa: S704 - a file of ours
         manifest=manifest,
         outcome=outcome,
@@ -110,7 +112,8 @@ def render_report(account: RunSummary) -> str:
 
 
 @cache
-def _template() -> Template:
+def load_template() -> Template:
+    """The template of the page, compiled."""
     environment = Environment(
         autoescape=True,
         trim_blocks=True,
@@ -199,7 +202,8 @@ def _rank(record: DatasetRecord) -> int:
 
 
 def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
-    status = status_for_people(record, interrupted=account.manifest.interrupted)
+    manifest = account.manifest
+    status = status_for_people(record, interrupted=manifest.interrupted, submitted=manifest.submitted)
     tone, sign = _STATUSES[status]
     has_data = record.is_current
     took_s = record.seconds.total

@@ -152,7 +152,7 @@ async def post(settings: Settings, manifest: Manifest, *, events: Events, clock:
     if reply.status not in _GOOD:
         raise BulkpullError(
             f"{request.label} answered {reply.status} {reply.reason}".rstrip(),
-            fix="check the address, and that it accepts a POST of JSON",
+            fix="check `notify_url`, and that it accepts a POST of JSON",
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -20,9 +20,8 @@ import anyio.to_thread
 
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
-from bulkpull.event_types import AccountLacking, Event, Level, NoticeLost, RunStarted
+from bulkpull.event_types import AccountLacking, Event, Level, NoticeLost, ReportCreated, RunStarted
 from bulkpull.events import Events
-from bulkpull.observability.html_report import render_report
 from bulkpull.observability.notifications import send_notices
 from bulkpull.observability.progress import INTERVAL_S, Progress
 from bulkpull.observability.run_log import RunLog, parse_entry
@@ -62,6 +61,7 @@ class RunRecorder:
         self._began_s = clock.monotonic()
         self._progress = Progress(began_s=self._began_s)
         self._is_resumed = False
+        self._is_ordered = anyio.Event()
         self._manifest: Manifest | None = None
         self._metrics_turn = anyio.Lock()
         self._is_shown_running = False
@@ -72,6 +72,8 @@ class RunRecorder:
         if isinstance(event, RunStarted):
             self._run_id, self._is_resumed = event.run_id, event.resumed
             self._began_s = self._clock.monotonic()
+        elif isinstance(event, ReportCreated):
+            self._is_ordered.set()
         if self._run_id:
             self._log.tell(event, run_id=self._run_id, at=self._clock.now())
             self._timings.record(event, at_s=self._clock.monotonic() - self._began_s)
@@ -107,6 +109,12 @@ class RunRecorder:
                 return
             self._events.emit(self._progress.as_event(now_s=self._clock.monotonic()))
             await self._renew_metrics(is_running=True)
+
+    async def prepare_page(self) -> None:
+        """Load what makes the page while the service makes a report: a tenth of a second that the run's end saves."""
+        await self._is_ordered.wait()
+        with suppress(Exception):  # it comes again when the page is written, which tells of it
+            await anyio.to_thread.run_sync(_load_page)
 
     async def _renew_metrics(self, *, is_running: bool) -> None:
         if (path := self._metrics_file) is None:
@@ -172,6 +180,8 @@ class RunRecorder:
             self._events.emit(AccountLacking(part="telemetry", reason=f"{type(fault).__name__}: {fault}"))
 
     def _write_page(self, manifest: Manifest) -> None:
+        from bulkpull.observability.html_report import render_report  # noqa: PLC0415 - see `prepare_page`
+
         timings = self._timings
         earlier = timings_from_log(_earlier_sessions(self._store, self._run_id)) if self._is_resumed else None
         account = RunSummary(
@@ -196,6 +206,12 @@ def _write_progress(path: Path, progress: Progress, *, output: Path, now: dateti
     from bulkpull.observability.prometheus_values import write_progress  # noqa: PLC0415 - slow, and few runs need it
 
     write_progress(path, progress, output=output, now=now, is_running=is_running)
+
+
+def _load_page() -> None:
+    from bulkpull.observability.html_report import load_template  # noqa: PLC0415 - see `prepare_page`
+
+    load_template()
 
 
 def tidy(store: OutputStore, *, kept: int = _KEPT_ACCOUNTS) -> None:
@@ -247,6 +263,7 @@ async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> A
             try:
                 async with anyio.create_task_group() as beside:
                     beside.start_soon(keeper.report_progress)
+                    beside.start_soon(keeper.prepare_page)
                     try:
                         yield keeper
                     except Exception as error:  # noqa: BLE001 - raised below: out of the group it would be a group

@@ -164,19 +164,16 @@ def json_values(value: Any, *, indent: int | None = None) -> str:
         return to_json(writable(value), indent=indent).decode()
 
 
-def load_json(path: Path, *, root: Path | None = None) -> Any | None:
+def load_json(path: Path) -> Any | None:
     """
     The JSON in `path`; `None` when there is no such file.
-
-    Args:
-        root: The folder from which on no link is followed; without it, the one that holds the file.
 
     Raises:
         ValueError: It is no JSON, or larger than any file of ours.
         NotBeneath: It is no regular file, or reached by a link.
         OSError: It cannot be read.
     """
-    content = read_whole(path, root=root or path.parent)
+    content = read_whole(path, root=path.parent)
     return None if content is None else json.loads(content.decode("utf-8"))
 
 

@@ -61,6 +61,11 @@ class RunEntry:
     summary: Mapping[str, Any] | None = None
     active_at: datetime | None = None
 
+    @property
+    def command(self) -> str:
+        """The command that began it."""
+        return "nightly" if self.request.get("nightly") else "export"
+
 
 @dataclass(frozen=True, slots=True)
 class StepEntry:

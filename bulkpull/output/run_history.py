@@ -7,6 +7,7 @@ It locks, creates and changes nothing, so it can run beside an export; what rete
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -45,16 +46,6 @@ def is_output(store: OutputStore) -> bool:
     """Whether a run has ever written to it."""
     ours = (INSIDE.current, INSIDE.private, INSIDE.datasets)
     return any(store.exists(name) for name in ours) or bool(run_ids(store))
-
-
-def nothing_published(folder: Path) -> str:
-    """One sentence that tells an output without data from another folder, and from a mistyped name."""
-    why = ""
-    if not folder.is_dir():
-        why = ": there is no such folder"
-    elif not is_output(open_store(folder)):
-        why = ": no run has written to this folder"
-    return f"nothing is published in {folder.absolute()} yet{why}"
 
 
 def load_manifest(store: OutputStore, run_id: str) -> Manifest | None:
@@ -104,17 +95,41 @@ def held_back_by(store: OutputStore, run_ids: Iterable[str], current: Current) -
     return held
 
 
+NO_EXPORT_FIX = (
+    "check the name given by --output (a relative one is looked for in the present folder), or export into it"
+)
+"""The next step where a folder holds no export."""
+
+
+def missing_export(folder: Path) -> str | None:
+    """Why `folder` holds no export, in one sentence for all commands; `None` where a run has written to it."""
+    place = folder.absolute()
+    if not os.path.lexists(folder):
+        return f"there is no folder {place}"
+    if not folder.is_dir():
+        return f"{place} is no output folder: it is a file"
+    return None if is_output(open_store(folder)) else f"nothing is published in {place} yet: no run has written to it"
+
+
+def nothing_published(folder: Path) -> str:
+    """One sentence that tells an output without data from another folder, and from a mistyped name."""
+    return missing_export(folder) or f"nothing is published in {folder.absolute()} yet"
+
+
+def no_export(folder: Path, *, otherwise: str) -> SettingsError:
+    """The error for a folder without an export; it says `otherwise` where a run has begun there."""
+    return SettingsError(missing_export(folder) or otherwise, fix=NO_EXPORT_FIX)
+
+
 def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | str) -> str:
     """
-    The run for an id or the beginning of one (pure).
+    The run for an id or the beginning of one.
 
     Raises:
         SettingsError: There is none, or more than one; the message names what there is.
     """
     if not known:
-        raise SettingsError(
-            f"there are no runs in {Path(output).absolute()}", fix="choose the folder of an export with --output"
-        )
+        raise no_export(Path(output), otherwise=f"there are no runs in {Path(output).absolute()}")
     if asked is None:
         return known[0]
     found = [run_id for run_id in known if run_id.startswith(asked.strip())]

@@ -24,7 +24,7 @@ from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, latest_target
 from bulkpull.output.manifest import DatasetRecord, PublishedFile
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.rerun_command import export_words
-from bulkpull.output.run_history import load_manifest, run_ids
+from bulkpull.output.run_history import NO_EXPORT_FIX, load_manifest, run_ids
 from bulkpull.output.store import INSIDE, OutputStore
 
 # Longer than a run takes from moving the pointer to moving the link.
@@ -131,7 +131,7 @@ class Verifier:
         counts = {dataset: sum(bool(RUN_ID.search(name)) for name in found) for dataset, found in names.items()}
         orphans = {dataset: count for dataset, count in counts.items() if count}
         if not orphans:
-            self._add_problem(CURRENT, what=f"nothing is published in {store}", fix="run `bulkpull export` into it")
+            self._add_problem(CURRENT, what=f"nothing is published in {store} yet", fix=NO_EXPORT_FIX)
             return
         state = "names no dataset" if store.exists(INSIDE.current) else "is gone"
         snapshots = plural(sum(orphans.values()), "snapshot")

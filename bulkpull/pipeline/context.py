@@ -105,7 +105,7 @@ class RunContext:
         """
         if self._ordered[dataset] >= self.settings.reports_per_dataset:
             many = f"{self._ordered[dataset]:,}"
-            raise TooManyReports(f"{dataset}: {many} reports were ordered, as many as `reports_per_dataset` allows")
+            raise TooManyReports(f"{dataset}: {many} reports were created, as many as `reports_per_dataset` allows")
         self._ordered[dataset] += 1
 
     async def note(self, dataset: str, facts: StepFacts) -> None:

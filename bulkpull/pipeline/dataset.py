@@ -201,7 +201,7 @@ class DatasetExport:
             await self.context.note(whole.dataset, InWindowsFacts(pull_fingerprint(whole), failed=True))
             raise failure from None
         note = (
-            f"asked for in windows of {describe_window(window)}, because one report for all failed: {failure.message}"
+            f"requested in windows of {describe_window(window)}, because one report for all failed: {failure.message}"
         )
         self._notes += [note, *fetch.notes]
         return parts
@@ -351,7 +351,7 @@ class DatasetExport:
         verb, them = ("stays", "it") if len(ids) == 1 else ("stay", "them")
         self._notes.append(
             f"{many} {join_some(ids, most=_IDS_SHOWN)} {verb} on the service: the same command uses {them} within a "
-            "day, and orders nothing twice"
+            "day, and creates nothing twice"
         )
 
     def _own_reports(self) -> list[Report]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,12 +34,14 @@ class ExportEstimate:
         reports: How many it orders where none of them fails, by dataset.
         usual_s: How long a report of these datasets took in earlier runs, by dataset, seconds.
         in_flight: How many reports are requested at once.
+        unwritable: The folder that a run could not write to: the output, or the nearest one above it that exists.
     """
 
     reports: Mapping[str, int]
     usual_s: Mapping[str, float]
     in_flight: int
     room: RoomEstimate
+    unwritable: Path | None = None
 
     @property
     def total_reports(self) -> int:
@@ -70,7 +73,18 @@ class ExportEstimate:
             quota = f", where the service allows {_ONE_OFFS_AN_HOUR} one-off reports an hour about {self.quota_hours} h"
         needed, free = format_size(self.room.needed_bytes), format_size(self.room.free_bytes)
         created = f"{plural(self.total_reports, 'one-off report')} {'is' if self.total_reports == 1 else 'are'} created"
-        return f"{created}; {time}{quota}; about {needed} on the disk, {free} are free"
+        free = f"{free} are free" if self.unwritable is None else f"and {self.unwritable} cannot be written"
+        return f"{created}; {time}{quota}; about {needed} on the disk, {free}"
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why a run would end before it begins; `None` where nothing is in its way."""
+        if self.unwritable is None:
+            return None
+        return (
+            f"{self.unwritable} cannot be written, so a run would end at once: no permission, or its disk is mounted "
+            "read-only; `bulkpull doctor` says which"
+        )
 
     def as_values(self) -> dict[str, Any]:
         """The same as JSON values; times in seconds and hours, room in bytes."""
@@ -80,6 +94,7 @@ class ExportEstimate:
             "quota_hours": self.quota_hours,
             "needed_bytes": self.room.needed_bytes,
             "free_bytes": self.room.free_bytes,
+            "can_write": self.unwritable is None,
         }
 
 
@@ -93,6 +108,8 @@ async def estimate_export(reports: Mapping[str, int], *, settings: Settings, now
         usual_s=await _read_usual_durations(output, now=now),
         in_flight=settings.reports_in_flight or UNLEARNT,
         room=room,
+        # Asked, not tried: a plan changes nothing.
+        unwritable=None if os.access(place, os.W_OK | os.X_OK) else place,
     )
 
 

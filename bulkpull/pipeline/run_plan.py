@@ -8,7 +8,7 @@ from datetime import datetime
 
 import anyio.to_thread
 
-from bulkpull.clock import Clock, SystemClock
+from bulkpull.clock import SystemClock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import HeldBack
 from bulkpull.events import Events
@@ -48,9 +48,7 @@ class RunPlan:
     next_due_at: Mapping[str, datetime] = field(default_factory=dict)
 
 
-async def plan_run(
-    request: ExportRequest, *, settings: Settings, events: Events, clock: Clock | None = None
-) -> RunPlan:
+async def plan_run(request: ExportRequest, *, settings: Settings, events: Events) -> RunPlan:
     """
     Plan an export or a nightly run; it decides as the run itself does.
 
@@ -59,7 +57,7 @@ async def plan_run(
         AuthError, ReportingError, TransferError: The service could not be asked.
         DiskTrouble, LedgerError: The output folder cannot be read.
     """
-    clock = clock or SystemClock()
+    clock = SystemClock()
     await check_offline(request, settings=settings)
     output, now = settings.output.absolute(), clock.now()
     async with (

@@ -111,11 +111,12 @@ def _guids(draws: Keys) -> pl.Series:
 
 @cache
 def _guid_parts() -> tuple[pl.Series, pl.Series, pl.Series]:
-    noise = [int(word) for word in mix(np.arange(_PARTS, dtype=np.uint64))]
+    digits = mix(np.arange(_PARTS, dtype=np.uint64)).astype(">u8").tobytes().hex().upper()
+    words = pl.Series([digits[first : first + 16] for first in range(0, len(digits), 16)]).str
     return (
-        pl.Series([f"{word & 0xFFFFFFFF:08X}-{word >> 48:04X}" for word in noise]),
-        pl.Series([f"-4{word & 0xFFF:03X}-8{(word >> 12) & 0xFFF:03X}-" for word in noise]),
-        pl.Series([f"{word >> 16:012X}" for word in noise]),
+        words.slice(8) + "-" + words.slice(0, 4),
+        "-4" + words.slice(13) + "-8" + words.slice(10, 3) + "-",
+        words.slice(0, 12),
     )
 
 
@@ -131,9 +132,7 @@ def _wholes(limit: int) -> pl.Series:
     # Squaring the draw makes small amounts common and large ones rare, as in real revenue.
     amounts = ((noise >> np.uint64(40)).astype(np.float64) / 2**24) ** 3 * limit
     credits_ = (noise & np.uint64(15)) == 0
-    return pl.Series(
-        [f"-{whole:.0f}" if credit else f"{whole:.0f}" for whole, credit in zip(amounts, credits_, strict=True)]
-    )
+    return pl.Series(np.where(credits_, "-", "")) + pl.Series(np.rint(amounts).astype(np.int64)).cast(pl.String)
 
 
 @cache

@@ -29,7 +29,7 @@ with certificates_read_late():
 # Gateways add long policies and many headers of their own; a head beyond this is none that anybody means (case C23).
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 1_000
-_PROXY_FIX = "check the address and the credentials in HTTPS_PROXY"
+_PROXY_FIX = "check host, port and credentials of the proxy in HTTPS_PROXY"
 _HEAD_FIX = (
     "look for a proxy or gateway that adds headers; the request was not retried, because the result would be the same"
 )
@@ -40,10 +40,10 @@ _CONNECT_FIX = (
 _TLS_FIX = "add the authority's certificate by `ca_file`, and check whether a proxy opens the connection"
 
 _OLD_TLS = "the server offers only TLS 1.0 or 1.1, and 1.2 is the oldest safe version"
-_OLD_TLS_FIX = "check the address and the proxy; the operator of the server must enable TLS 1.2 or 1.3"
+_OLD_TLS_FIX = "check {address} and the proxy (HTTPS_PROXY); the operator of the server must enable TLS 1.2 or 1.3"
 
 _NO_TLS = "the server answers without TLS"
-_NO_TLS_FIX = "check scheme and port of the address, and of HTTPS_PROXY: https needs a port that speaks TLS"
+_NO_TLS_FIX = "check scheme and port of {address}, and of HTTPS_PROXY: https needs a port that speaks TLS"
 
 
 class AnswerOverdue(AnswerLost):
@@ -151,9 +151,11 @@ def translate(error: BaseException, *, label: str, address: str = "the address")
         return NotConnected(f"{label}: no connection", why="the server closed the connection during the TLS handshake")
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         if _has_tls_reason(error, _OLD_TLS_REASONS):
-            return TlsRefused(f"{label}: the TLS handshake failed", why=_OLD_TLS, fix=_OLD_TLS_FIX)
+            fix = _OLD_TLS_FIX.format(address=address)
+            return TlsRefused(f"{label}: the TLS handshake failed", why=_OLD_TLS, fix=fix)
         if _has_tls_reason(error, _NO_TLS_REASONS):
-            return TlsRefused(f"{label}: the TLS handshake failed", why=_NO_TLS, fix=_NO_TLS_FIX)
+            fix = _NO_TLS_FIX.format(address=address)
+            return TlsRefused(f"{label}: the TLS handshake failed", why=_NO_TLS, fix=fix)
     meaning = next(meaning for meaning in _MEANINGS if isinstance(error, meaning.of))
     why = meaning.why(error) if callable(meaning.why) else meaning.why
     return meaning.kind(f"{label}: {meaning.what}", why=why, fix=meaning.fix and meaning.fix.format(address=address))

@@ -48,7 +48,7 @@ LONGEST_HOLD_S = 0.03
 """How long what has come may wait for more, seconds: on a slow line a buffer takes longer, which no kill must cost."""
 
 
-_ADDRESS_NAMES = {"token": "`token_url`", "notify_url": "`notify_url`", "blob": "the address"}
+_ADDRESS_NAMES = {"token": "`token_url`", "notify_url": "`notify_url`", "blob": "the download link"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Request:
 
     @property
     def address_name(self) -> str:
-        """The setting that holds the address; of a download, whose address the service gave, just what it is."""
+        """The setting that holds the address; of a download, whose address the service gave, what it is."""
         return _ADDRESS_NAMES.get(self.endpoint, "`api_base_url`")
 
 

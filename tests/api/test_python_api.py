@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import inspect
 import random
@@ -20,7 +21,7 @@ from bulkpull.clock import own_random
 from bulkpull.event_types import OtherEvent
 from bulkpull.events import Event, Events
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool
-from bulkpull.simulator import Scenario, Simulator
+from bulkpull.simulator import Fault, Scenario, Simulator
 
 QUICK: dict[str, Any] = {"requests_per_second": 500, "request_burst": 100, "poll_initial_seconds": 0.05}
 
@@ -44,6 +45,18 @@ def test_every_public_name_is_listed_and_can_be_had() -> None:
     assert [name for name in dir(bulkpull) if not name.startswith("_")] == sorted({*bulkpull.__all__} - {"__version__"})
     for name in bulkpull.__all__:
         assert getattr(bulkpull, name) is not None
+
+
+def test_type_checkers_are_told_the_same_names_from_the_same_modules() -> None:
+    tree = ast.parse(Path(bulkpull.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    declared = {
+        name.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for name in node.names
+    }
+    loaded = vars(bulkpull)["_ELSEWHERE"]
+
+    assert declared == loaded | {"sync": "bulkpull"}
+    assert sorted({*declared, "__version__"}) == sorted(bulkpull.__all__)
 
 
 @pytest.mark.parametrize("name", ["connect", "connect_sql", "export", "nightly", "resume", "scan", "status", "verify"])
@@ -203,7 +216,7 @@ def test_a_folder_that_no_run_has_written_to_is_no_output(read: Callable[[Path],
     (tmp_path / "holiday.jpg").touch()
 
     with pytest.raises(
-        bulkpull.SettingsError, match=r"no run has written to this folder; name .* with `output`"
+        bulkpull.SettingsError, match=r"no run has written to it; check the name given by `output`"
     ) as refused:
         read(tmp_path)
 
@@ -215,7 +228,7 @@ def test_an_output_whose_first_run_has_published_nothing_yet_is_told_from_other_
 
     assert bulkpull.sync.status(tmp_path) == []
     (trouble,) = bulkpull.sync.verify(tmp_path).troubles
-    assert trouble.what == f"nothing is published in {tmp_path}"
+    assert trouble.what == f"nothing is published in {tmp_path} yet"
     for read in (lambda: bulkpull.scan(tmp_path, "Profile"), lambda: bulkpull.connect_sql(tmp_path)):
         with pytest.raises(bulkpull.SettingsError, match=f"nothing is published in {tmp_path} yet; "):
             read()
@@ -304,6 +317,18 @@ async def test_a_client_says_that_its_block_is_over(tmp_path: Path) -> None:
             bulkpull.BulkpullError, match="the connection is closed: it is open only within its `async with`"
         ):
             await client.get_datasets()
+
+
+async def test_an_error_that_is_caught_within_a_connection_names_no_command_that_was_run(tmp_path: Path) -> None:
+    async with small() as simulator:
+        simulator.arm(Fault("html_body", endpoint="ScheduledDataset", times=None))
+        settings = settings_for(simulator, tmp_path).replacing(request_attempts=1)
+        async with bulkpull.connect(settings) as client:
+            with pytest.raises(bulkpull.ReportingError) as raised:
+                await client.get_datasets()
+
+    assert isinstance(client, bulkpull.InsightsClient)
+    assert "then make the same call again" in str(raised.value)
 
 
 @pytest.mark.case("L11")

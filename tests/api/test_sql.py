@@ -174,7 +174,10 @@ def test_what_does_not_read_is_refused_in_a_sentence(query: str, words: str, for
 def test_a_folder_without_data_and_a_damaged_snapshot_are_told(output: Path, tmp_path: Path) -> None:
     assert f"there is no folder {tmp_path / 'none'}" in run(tmp_path / "none", "SELECT 1").stderr
     (tmp_path / "empty").mkdir()
-    assert "nothing is published" in run(tmp_path / "empty", "SELECT 1").stderr
+    assert (
+        f"nothing is published in {tmp_path / 'empty'} yet: no run has written to it"
+        in run(tmp_path / "empty", "SELECT 1").stderr
+    )
     next((output / "datasets" / "Profile").rglob("*.parquet")).unlink()
 
     with pytest.raises(BulkpullError, match=r"the snapshot of Profile .* is no longer complete"):

@@ -226,7 +226,7 @@ async def test_a_sign_in_without_the_username_that_is_set_now_is_named(tmp_path:
     assert refused.value.what == "credentials are missing for tenant t, client c, user other@contoso.example"
     assert "the token cache has only a sign-in of" in (refused.value.why or "")
     assert (refused.value.why or "").endswith("made without `username`")
-    assert (refused.value.fix or "").startswith("unset `username` to use that sign-in; or sign in once by")
+    assert (refused.value.fix or "").startswith("unset `username` to use that sign-in; or run `bulkpull auth login`")
 
 
 async def test_without_the_username_that_a_sign_in_was_made_with_that_username_is_the_step(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ async def test_without_the_username_that_a_sign_in_was_made_with_that_username_i
     with pytest.raises(AuthError) as refused:
         await choose_grant(settings)
 
-    assert (refused.value.fix or "").startswith("set `username` to user@contoso.example; or sign in once")
+    assert (refused.value.fix or "").startswith("set `username` to user@contoso.example; or run `bulkpull auth login`")
 
 
 async def test_a_cache_that_cannot_be_read_is_named_where_it_is_all_there_is(tmp_path: Path) -> None:

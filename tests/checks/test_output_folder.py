@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import socket
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -79,8 +81,10 @@ async def test_an_existing_folder_is_written_to_for_trial_and_left_as_it_was(tmp
 
 @pytest.mark.parametrize("below", [".", "data"])
 async def test_a_file_in_the_way_of_the_folder_is_trouble(tmp_path: Path, below: str) -> None:
+    """Settings refuse a file as the folder; here it comes into the way after they were made."""
+    settings = Settings(output=tmp_path / "taken" / below)
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
-    found = await look(tmp_path / "taken" / below)
+    found = {finding.check: finding for finding in await check_output_folder(settings, clock=FakeClock())}
 
     assert found["output"].verdict is CheckStatus.TROUBLE
     assert "not a folder" in found["output"].message
@@ -94,6 +98,22 @@ async def test_a_folder_without_permission_is_trouble(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
     assert "no permission" in found["output"].message
+
+
+@pytest.mark.fault(8)
+async def test_free_room_is_not_called_fine_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", refuse)
+    found = await look(tmp_path)
+
+    assert found["output"].verdict is CheckStatus.TROUBLE
+    assert "its disk is mounted read-only" in found["output"].message
+    assert found["disk"].verdict is CheckStatus.UNCHECKED
+    assert found["disk"].message.startswith("the output folder cannot be written; ")
 
 
 @pytest.mark.case("O5")

@@ -45,7 +45,7 @@ async def test_a_good_account_passes_every_step_with_reads_only() -> None:
     found = await look()
 
     assert set(verdicts(found).values()) == {CheckStatus.OK}
-    assert list(found) == ["service", "token host", "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
+    assert list(found) == ["service", "sign-in host", "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
     assert found["datasets"].facts["offered"] == ["OfficeUsage", "Profile"]
     assert "2 of the 20" in found["datasets"].message
     assert "AzureUsage" in found["datasets"].message
@@ -126,7 +126,7 @@ async def test_a_service_out_of_order_is_trouble_wherever_it_shows() -> None:
     found = await look(Fault("http_status", endpoint="GET ScheduledDataset", times=None, args={"status": 503}))
 
     assert "503" in found["service"].message
-    assert found["token host"].verdict is found["sign-in"].verdict is CheckStatus.OK
+    assert found["sign-in host"].verdict is found["sign-in"].verdict is CheckStatus.OK
     assert (found["datasets"].verdict, found["datasets"].exit_code) == (CheckStatus.TROUBLE, 1)
 
 
@@ -134,7 +134,7 @@ async def test_a_service_that_cannot_be_reached_is_named_with_a_next_step() -> N
     settings = Settings(api_base_url="http://127.0.0.1:9/x", token_url="http://127.0.0.1:9/{tenant_id}/t")
     found = {finding.check: finding for finding in await check_service(settings, clock=SystemClock())}
 
-    assert found["service"].verdict is found["token host"].verdict is CheckStatus.TROUBLE
+    assert found["service"].verdict is found["sign-in host"].verdict is CheckStatus.TROUBLE
     assert "127.0.0.1:9" in found["service"].message
     assert "HTTPS_PROXY" in (found["service"].fix or "")
     assert found["clock"].verdict is CheckStatus.UNCHECKED

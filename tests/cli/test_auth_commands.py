@@ -38,7 +38,7 @@ def test_good_credentials_are_told_step_by_step(serve: Serve, command: Command) 
 
     assert outcome.code == 0
     names = [line.split()[2] for line in outcome.out.splitlines() if line.startswith("✓")]
-    first = ["credentials", "files", "token", "proxy", "service", "token"]
+    first = ["credentials", "files", "token", "proxy", "service", "sign-in"]
     assert names == [*first, "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
     assert "signs in by the password of user@contoso.example" in outcome.out
     assert "client_secret: BULKPULL_CLIENT_SECRET" in " ".join(outcome.out.split())
@@ -96,9 +96,11 @@ def test_without_credentials_the_missing_ones_are_named(person: Simulator, comma
         f"credentials are missing for tenant {person.scenario.tenant_id}, client {person.scenario.client_id}:" in shown
     )
     assert "BULKPULL_REFRESH_TOKEN" in shown
-    assert "sign in once by `bulkpull auth login`" in shown
-    assert "sign in once by `bulkpull auth login --config n.toml`" in " ".join(with_file.err.split())
-    assert "needs a stored sign-in or `refresh_token`" in " ".join(with_file.err.split())
+    assert "run `bulkpull auth login`" in shown
+    assert "run `bulkpull auth login --config n.toml`" in " ".join(with_file.err.split())
+    assert "`refresh_token` is not set, and the token cache holds no sign-in for them" in " ".join(
+        with_file.err.split()
+    )
     assert shown.count("fix:") == 1
     assert not [call for call in person.calls if call.endpoint == "token" and call.method == "POST"]
 

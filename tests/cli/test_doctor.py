@@ -24,7 +24,7 @@ def test_a_good_account_is_told_line_by_line_in_80_columns(command: Command, ser
     checks = [line.split()[2] for line in lines if line.startswith("✓ ok ")]
     assert checks[:5] == ["versions", "settings", "credentials", "files", "token"]
     assert checks[5:11] == ["output", "links", "disk", "lock", "ledger", "quota"]
-    assert checks[11:] == ["proxy", "service", "token", "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
+    assert checks[11:] == ["proxy", "service", "sign-in", "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
     assert "signs in by the password of user@contoso.example" in " ".join(outcome.out.split())
     assert lines[-1] == "all checks passed"
     assert max(map(len, lines)) <= 80
@@ -40,8 +40,8 @@ def test_each_trouble_has_words_and_a_next_step(
     outcome = command("doctor")
 
     assert outcome.code == 4
-    assert "✗ problem   credentials" in outcome.out
-    assert "– unchecked sign-in     credentials are missing" in outcome.out
+    assert "✗ problem   credentials " in outcome.out
+    assert "– unchecked sign-in      credentials are missing" in outcome.out
     assert "fix:" in outcome.out
     assert outcome.out.splitlines()[-1] == "1 problem"
 

@@ -115,7 +115,7 @@ def test_what_a_run_lost_is_tried_again(command: Command, serve: Serve) -> None:
 
 def test_a_run_that_does_not_exist_is_told_what_there_is(command: Command, serve: Serve) -> None:
     serve(SMALL)
-    assert "no runs" in command("runs", "resume").err
+    assert "there is no folder" in command("runs", "resume").err
     command("export", "Profile", "--quiet")
     outcome = command("runs", "resume", "1999")
 
@@ -144,3 +144,38 @@ def test_a_first_night_after_an_export_asks_for_no_data_that_cannot_have_changed
     (record,) = outcome.json()["datasets"]
     assert (record["status"], record["reason"][:23]) == ("skipped", "no execution newer than")
     assert [report.status for report in simulator.service.reports.values()] == ["Active"]
+
+
+def test_a_submitted_run_says_so_for_each_dataset_and_which_command_began_it(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    submitted = command("export", "Profile", "MSLearn", "--submit-only")
+    shown = command("runs", "show", "--verbose")
+    values = command("runs", "show", "--json").json()
+    command("runs", "resume", "--quiet")
+    command("nightly", "Profile", "--quiet")
+    listed = command("runs", "list")
+    night = command("runs", "show")
+
+    assert {dataset["status"] for dataset in values["datasets"]} == {"submitted"}
+    assert values["command"] == "export"
+    assert "Profile  submitted" in shown.out
+    assert "skipped" not in shown.out
+    assert [line.split()[:2] for line in submitted.err.splitlines() if line.startswith(("Profile", "MSLearn"))] == [
+        ["Profile", "submitted"],
+        ["MSLearn", "submitted"],
+    ]
+    assert "request   datasets MSLearn, Profile" in shown.out  # as they are spelled elsewhere
+    assert "question_sha256" not in shown.out
+    assert " mark " not in shown.out
+    assert [line.split()[1] for line in listed.out.splitlines()] == ["command", "nightly", "export"]
+    assert "command   nightly" in night.out
+
+
+def test_the_plan_after_a_submission_has_one_reason_for_all_datasets(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    assert command("export", "Profile", "OfficeUsage", "--submit-only", "--quiet").code == 0
+    plan = command("export", "Profile", "OfficeUsage", "--plan")
+
+    (reason,) = [line for line in plan.out.splitlines() if line.startswith("reason:")]
+    assert "Profile, OfficeUsage: an export was asked for; report " in reason
+    assert "and 1 more of an earlier run answer the same question" in reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,19 @@ def test_a_plan_tells_the_decision_that_the_run_then_makes(
     assert {decision["action"] for decision in decisions.values()} == actions
     for row in rows.values():
         assert row["decision"]["reason"] in row["reason"]
+
+
+def test_a_plan_says_that_the_output_cannot_be_written_in_place_of_free_room(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator = serve(SMALL)
+    monkeypatch.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)  # a disk that is mounted read-only
+    plan = planned(command, simulator, "export", *DATASETS)
+    shown = " ".join(command("export", *DATASETS, "--plan").err.split())
+
+    assert plan["estimate"]["can_write"] is False
+    assert f"note: {Path.cwd()} cannot be written, so a run would end at once: no permission" in shown
+    assert "are free" not in shown
 
 
 def test_a_plan_names_the_run_that_it_resumes_and_what_that_run_left(command: Command, serve: Serve) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import anyio
 import pytest
 from command_line import OFFERED, SMALL, Command, Serve, small
 
+import bulkpull
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.preview import columns_that_fit
 from bulkpull.output.ledger import opened_ledger
@@ -226,7 +228,7 @@ def test_a_preview_that_takes_too_long_is_no_failure(command: Command, serve: Se
 def test_there_are_no_runs_before_the_first_and_looking_makes_no_folder(command: Command) -> None:
     outcome = command("runs", "list", "--output", "data")
     assert (outcome.code, outcome.out) == (0, "")
-    assert outcome.err == f"no runs yet in {Path('data').absolute()}\n"
+    assert outcome.err == f"there is no folder {Path('data').absolute()}\n"
     assert command("runs", "list", "--output", "data", "--json").json()["runs"] == []
     assert not Path("data").exists()
 
@@ -260,3 +262,48 @@ def test_runs_are_listed_newest_first_with_their_outcome(command: Command, serve
     table = command("runs", "list", "--output", "data")
     assert table.out.index(second) < table.out.index(first)
     assert max(map(len, table.out.splitlines())) <= 80
+
+
+READERS = (
+    "status",
+    "status --max-age 36h",
+    "runs list",
+    "runs show",
+    "runs show 2026",
+    "runs show --log",
+    "runs show --bundle",
+    "runs resume",
+    "runs publish 2026",
+    "runs look",
+    "runs verify",
+    "runs verify 2026",
+    "runs forget Profile",
+    'sql "SHOW TABLES"',
+    "reports delete --unused",
+)
+
+
+@pytest.mark.parametrize("words", READERS)
+@pytest.mark.parametrize("kind", ["absent", "empty", "foreign"])
+def test_every_command_describes_a_folder_without_an_export_in_the_same_words(
+    command: Command, serve: Serve, words: str, kind: str
+) -> None:
+    serve(SMALL)
+    folder = Path("data").absolute()
+    if kind != "absent":
+        folder.mkdir()
+    if kind == "foreign":
+        (folder / "notes.txt").touch()
+    outcome = command(*shlex.split(words), "--output", "data")
+
+    sentence = {
+        "absent": f"there is no folder {folder}",
+        "empty": f"nothing is published in {folder} yet: no run has written to it",
+        "foreign": f"nothing is published in {folder} yet: no run has written to it",
+    }[kind]
+    assert sentence in outcome.out + outcome.err
+    if outcome.code == 2:
+        assert "fix:   check the name given by --output" in outcome.err
+    for read in (lambda: bulkpull.scan("data", "Profile"), lambda: bulkpull.sync.status("data")):
+        with pytest.raises(bulkpull.SettingsError, match=sentence):
+            read()

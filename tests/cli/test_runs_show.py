@@ -108,11 +108,11 @@ def test_people_see_the_same_line_by_line(command: Command) -> None:
         "took 1:30",
         f"resumed   {at(60)}",
         "interrupted",
-        "datasets profile",
+        "datasets Profile",
         "calls     3",
     ):
         assert words in reported
-    lines = reported[reported.index("Profile") :].splitlines()
+    lines = reported[reported.index("\nProfile") + 1 :].splitlines()
     assert lines[0] == "Profile  complete, 2 rows, " + lines[0].rpartition(", ")[2]
     assert "  query     q-1" in lines
     assert any("+1:18" in line and "published" in line for line in lines)
@@ -185,7 +185,7 @@ def test_a_folder_without_runs_says_so(command: Command) -> None:
     outcome = command("runs", "show", "--output", "data")
 
     assert (outcome.code, outcome.out) == (2, "")
-    assert f"there are no runs in {Path('data').absolute()}" in outcome.err
+    assert f"there is no folder {Path('data').absolute()}" in outcome.err
     assert not OUT.exists()
 
 

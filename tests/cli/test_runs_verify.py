@@ -178,7 +178,7 @@ def test_a_damaged_account_is_told_and_nothing_else_goes_wrong(command: Command,
 def test_where_nothing_is_published_there_is_nothing_that_could_be_well(command: Command) -> None:
     (trouble,) = troubles(command)
 
-    assert "nothing is published" in trouble["what"]
+    assert trouble["what"] == f"there is no folder {OUT.absolute()}"
     assert not OUT.exists()
     assert command("runs", "verify", "2026", "--output", "data").code == 2
 

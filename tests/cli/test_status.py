@@ -159,8 +159,8 @@ def test_where_nothing_was_ever_published_one_sentence_says_so_and_no_folder_is_
     outcome = command("status", "--output", "data", "--max-age", "36h")
 
     assert (outcome.code, outcome.out) == (3, "")
-    assert outcome.err.startswith(f"error: nothing is published in {OUT.absolute()} yet")
-    sentence = f"nothing is published in {OUT.absolute()} yet: there is no such folder\n"
+    assert outcome.err.startswith(f"error: there is no folder {OUT.absolute()}\n")
+    sentence = f"there is no folder {OUT.absolute()}\n"
     for arguments in ((), ("--json",)):
         outcome = command("status", "--output", "data", *arguments)
         assert (outcome.code, outcome.err) == (0, sentence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -83,8 +83,14 @@ def _holds_killed(error: BaseException) -> bool:
 
 
 def settings_for(simulator: Simulator, output: Path, **changes: Any) -> Settings:
-    """Settings that point at the simulator and do not dawdle."""
-    return Settings(**(QUICK | {"output": output} | changes)).for_simulator(simulator.environment)
+    """Settings that point at the simulator, with as many looks at a report as its time asks for."""
+    latency_s = simulator.scenario.latency_s
+    longest_s = max(latency_s.values() if isinstance(latency_s, Mapping) else latency_s)
+    looks = {
+        "poll_initial_seconds": max(QUICK["poll_initial_seconds"], longest_s / 20),
+        "poll_max_seconds": max(QUICK["poll_max_seconds"], longest_s / 10),
+    }
+    return Settings(**(QUICK | looks | {"output": output} | changes)).for_simulator(simulator.environment)
 
 
 async def export(

@@ -27,7 +27,7 @@ from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
 from bulkpull.simulator.entities import StoredReport
 
 DATASET = "OfficeUsage"
-PATIENT: dict[str, Any] = {"poll_initial_seconds": 5.0, "poll_max_seconds": 60.0, "report_timeout_seconds": 10_800.0}
+PATIENT: dict[str, Any] = {"report_timeout_seconds": 10_800.0}
 SERVICE: dict[str, Any] = {"datasets": (DATASET, "Profile"), "rows": 12, "refreshes": True, "latency_s": (60.0, 600.0)}
 
 LISTS = [

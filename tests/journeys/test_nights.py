@@ -37,7 +37,7 @@ from bulkpull.simulator.request_validation import Fields
 
 pytestmark = pytest.mark.timeout(600)
 FEW = ("Profile", "OfficeUsage", "AzureUsage", "CLASAzurePropensity")  # refreshed every 1, 3, 4 and 7 days
-PATIENT: dict[str, Any] = {"poll_initial_seconds": 5.0, "poll_max_seconds": 60.0, "report_timeout_seconds": 10_800.0}
+PATIENT: dict[str, Any] = {"report_timeout_seconds": 10_800.0}
 DAY = timedelta(days=1)
 ACTIVE_REPORTS = 50  # that an account may have (behaviour 86)
 

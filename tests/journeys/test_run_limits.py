@@ -40,7 +40,8 @@ async def test_a_run_whose_time_is_over_keeps_what_it_has_and_is_carried_on(
     clock = FakeClock(busy=watch_conversions(monkeypatch))
     stuck = Fault("execution_stuck", dataset="OfficeUsage", times=1)
     async with Simulator(scenario(stuck), clock=clock) as simulator:
-        changes = {**QUICK, "report_timeout_seconds": 50_000.0, "poll_max_seconds": 60.0}
+        looks = {"poll_initial_seconds": 5.0, "poll_max_seconds": 60.0}
+        changes = {**QUICK, **looks, "report_timeout_seconds": 50_000.0}
         first = await export(simulator, tmp_path, clock=clock, run_timeout_seconds=1_000.0, **changes)
 
         assert first.exit_code == 3

@@ -94,6 +94,15 @@ def test_reasons_that_differ_in_their_moments_show_the_earliest_and_the_latest()
     ]
 
 
+def test_reasons_that_differ_in_their_ids_show_the_first_and_how_many_more() -> None:
+    ids = [f"0000000{number}-0000-4000-8000-000000000000" for number in range(3)]
+    reasons = [(f"D{number}", f"report {ids[number]} of an earlier run answers") for number in range(3)]
+
+    assert group_by_reason(reasons, may_differ="moments") == [
+        (["D0", "D1", "D2"], f"report {ids[0]} and 2 more of an earlier run answers")
+    ]
+
+
 @pytest.mark.fault(8)
 def test_a_disk_that_is_mounted_read_only_is_not_taken_for_a_missing_permission() -> None:
     trouble = to_disk_error(OSError(errno.EROFS, "Read-only file system"), Path("/out"))

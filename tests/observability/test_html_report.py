@@ -347,15 +347,17 @@ async def test_a_page_that_cannot_be_written_is_a_warning_and_harms_nothing(tmp_
     assert [warning["part"] for warning in recorded.of("account.lacking")] == ["report.html"]
 
 
+@pytest.mark.parametrize("function", ["render_report", "load_template"])
 async def test_a_fault_of_ours_in_the_page_is_a_warning_and_harms_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where it is loaded ahead, while the service makes the reports."""
     recorded = EventRecorder()
 
-    def break_down(_: object) -> str:
+    def break_down(*_: object) -> str:
         raise ValueError("the floor gave way")
 
-    monkeypatch.setattr("bulkpull.observability.recorder.render_report", break_down)
+    monkeypatch.setattr(f"bulkpull.observability.html_report.{function}", break_down)
     async with Simulator(Scenario(rows=10)) as simulator:
         done = await export(simulator, tmp_path, "Profile", listeners=[recorded.events.append])
 

@@ -21,6 +21,7 @@ def test_reports_in_flight_divide_the_time_that_the_slowest_dataset_takes() -> N
         "quota_hours": 4,
         "needed_bytes": 1_200_000,
         "free_bytes": 40_000_000_000,
+        "can_write": True,
     }
     assert "23 one-off reports are created; by earlier runs they take about 6 min" in estimate.sentence
     assert "5 one-off reports an hour about 4 h" in estimate.sentence

@@ -136,7 +136,7 @@ async def test_a_host_without_ranges_gets_one_request_after_a_trial(tmp_path: Pa
 @pytest.mark.behaviour(131)
 @pytest.mark.fault(55)
 async def test_a_file_that_is_replaced_during_its_segments_is_started_over(tmp_path: Path) -> None:
-    other = bytes(reversed(LARGE))
+    other = LARGE[::-1]
 
     def replace_it(number: int, _: ByteRange | None) -> Mishap:
         if number == 2:

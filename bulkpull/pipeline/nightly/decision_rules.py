@@ -34,7 +34,7 @@ from bulkpull.pipeline.nightly.scheduled_report_rules import (
 from bulkpull.question import question_of
 
 _HALF_A_DAY = timedelta(hours=12)
-_UNKNOWN_LIST = "the service does not tell which reports there are, so no scheduled report was made or replaced"
+_UNKNOWN_LIST = "the service does not tell which reports there are, so no scheduled report was created or replaced"
 
 
 def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None) -> Decision:
@@ -62,7 +62,7 @@ def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None)
         decision = _with_missed_execution(replace(decision, notes=notes), facts, schedule=schedule)
     if decision.action is Action.SKIP and facts.scheduled == () and noted:
         why = "its scheduled report is gone"
-        note = f"{why}; a one-off report is asked for, and another one is made"
+        note = f"{why}; a one-off report and another scheduled one are created"
         decision = replace(decision, action=Action.ORDER_REPORT, reason=why, notes=(*decision.notes, note))
     elif not facts.scheduled:
         decision = order_if_due(decision, now=schedule.now)
@@ -92,7 +92,7 @@ def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decisi
         return Decision(pull, Action.ORDER_REPORT, why)
     seen = _seen(published, facts.unchanged, now=now)
     seen_at = max((data.generated_at for data in seen if data.generated_at), default=None)
-    kept = "its newest windows are asked for again when the service has refreshed the data"
+    kept = "its newest windows are requested again when the service has refreshed the data"
     kept = f"{kept}; they are of {iso_utc(seen_at)}" if seen_at else kept
     return order_if_due(Decision(pull, Action.SKIP, kept, seen_at=seen_at), now=now)
 
@@ -207,7 +207,7 @@ def _with_missed_execution(decision: Decision, facts: DatasetFacts, *, schedule:
     why = f"the execution due at {iso_utc(due_at)} has not come ({state})"
     note = why
     if decision.action is not Action.TAKE_EXECUTION:
-        note = f"{why}; a one-off report is asked for instead"
+        note = f"{why}; a one-off report is created instead"
         decision = replace(decision, action=Action.ORDER_REPORT, reason=why)
     decision = replace(decision, missed=(report, due_at), notes=(*decision.notes, note))
     if has_failed and report.report_id not in facts.memory.missed:

@@ -29,7 +29,7 @@ from bulkpull.pipeline.steps.submit import Submitter
 
 LIST_UNKNOWN = (
     "the service does not tell which reports there are (the role may not list them); what is in the ledger counts, and "
-    "nothing was made or deleted on a guess"
+    "nothing was created or deleted on a guess"
 )
 
 

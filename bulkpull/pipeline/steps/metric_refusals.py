@@ -56,7 +56,7 @@ class MetricRefusal:
         again = self.refused_at + RETRY_AFTER
         return (
             f"exported without {missing}: the service refused the query with these metrics on "
-            f"{self.refused_at:%Y-%m-%d} ({self.reason}); they are asked for again from {again:%Y-%m-%d} on"
+            f"{self.refused_at:%Y-%m-%d} ({self.reason}); they are requested again from {again:%Y-%m-%d} on"
         )
 
 

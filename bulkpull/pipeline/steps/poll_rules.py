@@ -173,7 +173,7 @@ def execution_failed(execution: Execution, why: str) -> ExecutionFailed:
 def state_unknown(watch: ReportWatch, age_s: float, *, trouble: str) -> ServiceTrouble:
     """The state of the report is unknown, so it is neither deleted nor ordered again (case C11)."""
     return ServiceTrouble(
-        f"whether report {watch.report.report_id} is ready could not be asked, {age_s:,.0f} s after its order",
+        f"whether report {watch.report.report_id} is ready could not be asked, {age_s:,.0f} s after it was created",
         why=f"the last poll failed: {trouble}",
         fix="run the same command again later: it takes up the report, which stays on the service",
     )

@@ -187,7 +187,7 @@ class DatasetFetch:
         (pull, error), *others = self._splits
         assert pull.window is not None
         more = f" (and {plural(len(others), 'other window')})" if others else ""
-        self.notes.append(f"{describe_window(pull.window)}{more} was asked for in halves: {error.message}")
+        self.notes.append(f"{describe_window(pull.window)}{more} was requested in halves: {error.message}")
 
     def _window_agreement(self) -> WindowAgreement | None:
         column = time_column_of(self.pull, self.context.catalog)

@@ -1,0 +1,96 @@
+"""Wrong settings of all sources as one error: names that are no settings, and values that are not allowed (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from bulkpull.errors import SettingsError
+from bulkpull.suggestions import nearest, suggest
+
+
+class RefusedSetting(ValueError):
+    """A setting is wrong, for reasons that its own error gives; raised by a validator, so that others still run."""
+
+    def __init__(self, error: SettingsError) -> None:
+        self.error = error
+        super().__init__(error.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class WrongSetting:
+    """
+    One fault of the settings.
+
+    Attributes:
+        where: The source: `settings file x.toml`, `environment variable BULKPULL_X`, `options`; empty where `what`
+            names it.
+        hint: What was probably meant, as a question.
+        is_unknown: There is no setting of that name.
+        lists_allowed: All settings are named, also where the nearest one says enough.
+        fix: A next step of its own.
+        error: The error by which it was found, where there was one.
+    """
+
+    where: str
+    what: str
+    why: str | None = None
+    hint: str | None = None
+    is_unknown: bool = False
+    lists_allowed: bool = True
+    fix: str | None = None
+    error: SettingsError | None = None
+
+    @classmethod
+    def of_error(cls, error: SettingsError) -> WrongSetting:
+        """A fault that was found as an error."""
+        return cls("", error.what, why=error.why, error=error)
+
+
+def unknown_names(
+    names: Sequence[str], *, where: str, known: Collection[str], lists_allowed: bool = True
+) -> list[WrongSetting]:
+    """One fault for all names of a source that are no settings; none without names."""
+    if not names:
+        return []
+    near = [nearest(name, known) for name in names]
+    meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
+    hint = suggest(meant) if meant else None
+    lists_allowed = lists_allowed or not all(near)
+    if len(names) == 1:
+        fault = WrongSetting(where, f"unknown setting `{names[0]}`", hint=hint, is_unknown=True)
+    else:
+        listed = ", ".join(f"`{name}`" for name in names)
+        fault = WrongSetting(where, f"unknown settings {listed}", hint=hint, is_unknown=True)
+    return [replace(fault, lists_allowed=lists_allowed)]
+
+
+def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) -> SettingsError:
+    """
+    One error for all faults, which are one or more.
+
+    Its `why` has one line for each of several. The next step begins with what was probably meant; the list of all
+    settings comes last, where a name is unknown.
+    """
+    hints = list(dict.fromkeys(fault.hint for fault in faults if fault.hint))
+    unknown = [fault for fault in faults if fault.is_unknown]
+    last = "`bulkpull doctor` shows every setting" if unknown else SettingsError.remedy
+    if any(fault.lists_allowed for fault in unknown):
+        last = f"allowed are: {', '.join(sorted(known))}"
+    if len(faults) == 1:
+        (fault,) = faults
+        if fault.error is not None:
+            return fault.error
+        what = f"{fault.where}: {fault.what}" if fault.where else fault.what
+        return SettingsError(what, why=fault.why, fix=fault.fix or " ".join((*hints, last)))
+    sources = {fault.where for fault in faults}
+    where = sources.pop() if len(sources) == 1 else ""
+    lines = [
+        (f"{fault.where}: " if fault.where and not where else "")
+        + (f"{fault.what}: {fault.why}" if fault.why else fault.what)
+        + (f" ({fault.hint})" if fault.hint else "")
+        for fault in faults
+    ]
+    number = f"{len(faults)} things are wrong"
+    what = f"{where}: {number}" if where else number
+    return SettingsError(what, why="; ".join(lines), fix=last, why_lines=lines)
