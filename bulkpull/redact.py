@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from bulkpull.foreign_text import visible
+from bulkpull.untrusted_text import visible
 
 STARS = "***"
 # Shorter values (a one-letter password) would blank out innocent text everywhere.

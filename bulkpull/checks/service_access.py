@@ -23,10 +23,10 @@ from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import connected
 from bulkpull.model import OfferedDataset
-from bulkpull.transport.allowance import AllowanceState
 from bulkpull.transport.http import Http, Request, Timeouts
 from bulkpull.transport.proxies import Proxies
 from bulkpull.transport.rate_limit import parse_http_date
+from bulkpull.transport.reported_rate_limit import AllowanceState
 
 # Tokens and secure links are judged by the clock; five minutes are what the identity platform bears.
 _MOST_SKEW_S = 300.0

@@ -26,7 +26,7 @@ from bulkpull.cli.error_output import INTERRUPTED, USAGE, Ending, print_ending, 
 from bulkpull.cli.options import CommonOptions, examples
 from bulkpull.cli.stdio import count_json_objects, make_stdio_safe
 from bulkpull.errors import BulkpullError, SettingsError
-from bulkpull.foreign_text import visible
+from bulkpull.untrusted_text import visible
 
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Export": {

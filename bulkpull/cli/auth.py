@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bulkpull._version import __version__
 from bulkpull.cli import options
 from bulkpull.cli.check_list import CheckList
-from bulkpull.cli.command import LOCAL, command, new_app
+from bulkpull.cli.command_decorator import LOCAL, command, new_app
 from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import print_message
 from bulkpull.cli.error_output import INTERRUPTED, write_error

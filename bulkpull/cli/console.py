@@ -16,8 +16,8 @@ from rich.text import Text
 from bulkpull.cli.error_output import wrapped, write_json_line
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data
-from bulkpull.foreign_text import visible
 from bulkpull.redact import printable
+from bulkpull.untrusted_text import visible
 
 # A table that is piped onward is not cut to anybody's terminal: one row, one line.
 PIPED_WIDTH = 100_000

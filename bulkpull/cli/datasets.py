@@ -9,7 +9,7 @@ import typer
 
 from bulkpull.catalog import Catalog, CatalogDataset, duplicate_flag, load_catalog
 from bulkpull.cli import options
-from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.console import LONGEST_QUERY, new_table, print_grid, print_message, print_table
 from bulkpull.cli.options import CommonOptions

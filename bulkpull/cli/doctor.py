@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bulkpull.checks.result import CheckResult, fine, unchecked
 from bulkpull.cli import options
 from bulkpull.cli.check_list import CheckList, setting_lines
-from bulkpull.cli.command import LOCAL, command, new_app
+from bulkpull.cli.command_decorator import LOCAL, command, new_app
 from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.options import CommonOptions
 from bulkpull.clock import SystemClock

@@ -23,8 +23,8 @@ from bulkpull import platforms
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import count_json_objects, print_json
 from bulkpull.errors import BulkpullError
-from bulkpull.foreign_text import visible
 from bulkpull.redact import redact
+from bulkpull.untrusted_text import visible
 
 INTERRUPTED = 130
 USAGE = 2

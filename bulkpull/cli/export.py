@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bulkpull.cli import options as shared
-from bulkpull.cli.command import QUIET_RUN, command, new_app
+from bulkpull.cli.command_decorator import QUIET_RUN, command, new_app
 from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.options import CommonOptions
 from bulkpull.clock import iso_utc

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.console import print_message
 from bulkpull.cli.options import CommonOptions
 from bulkpull.errors import SettingsError

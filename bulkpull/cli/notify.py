@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bulkpull._version import __version__
-from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.error_output import write_error
 from bulkpull.cli.options import CommonOptions, LogLevel

@@ -19,13 +19,13 @@ from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError
 from bulkpull.events import Events
-from bulkpull.foreign_text import visible
 from bulkpull.formatting import join_some, plural
 from bulkpull.observability.failures import group_by_reason
 from bulkpull.pipeline.nightly.decision import Action, Decision
 from bulkpull.pipeline.plan_estimate import ExportEstimate, estimate_export
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run_plan import RunPlan, plan_run
+from bulkpull.untrusted_text import visible
 
 _COMPLETE, _LOST = 0, 3
 _ACTIONS = {

@@ -19,7 +19,7 @@ from rich.text import Text
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.batch import QUERIES
-from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.console import PIPED_WIDTH, data_console, print_message, print_note, print_table
 from bulkpull.cli.options import CommonOptions

@@ -12,7 +12,7 @@ import typer
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.batch import QUERIES, delete_named, find_named
-from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import new_table, print_grid, print_message, print_note, print_table
 from bulkpull.cli.json_output import has_name, query_values

@@ -10,7 +10,7 @@ import typer
 
 from bulkpull.cli import options
 from bulkpull.cli.batch import REPORTS, delete_named, find_named, for_each
-from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_grid, print_message, print_table
 from bulkpull.cli.json_output import has_name, report_values

@@ -12,17 +12,17 @@ import typer
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
-from bulkpull.cli.command import LOCAL, QUIET_RUN, command, new_app
+from bulkpull.cli.command_decorator import LOCAL, QUIET_RUN, command, new_app
 from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
-from bulkpull.foreign_text import escaped_json
 from bulkpull.formatting import format_clock
 from bulkpull.output.atomic_files import disk_errors, to_disk_error
 from bulkpull.suggestions import did_you_mean
+from bulkpull.untrusted_text import escaped_json
 
 if TYPE_CHECKING:
     from rich.table import Table

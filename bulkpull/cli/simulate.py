@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from bulkpull.cli import options
-from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.options import CommonOptions
 
 app = new_app()

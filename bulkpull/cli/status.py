@@ -11,7 +11,7 @@ import typer
 
 from bulkpull import platforms
 from bulkpull.cli import options
-from bulkpull.cli.command import command, new_app
+from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
 from bulkpull.cli.error_output import write_error

@@ -12,7 +12,7 @@ import sys
 from typing import Any, TextIO, cast
 
 from bulkpull.errors import DiskTrouble
-from bulkpull.foreign_text import escaped_json
+from bulkpull.untrusted_text import escaped_json
 
 _written = {"objects": 0}
 

@@ -33,10 +33,10 @@ from bulkpull.formatting import plural
 from bulkpull.insights.error_mapping import TokenRejected, raise_for_error
 from bulkpull.insights.requests import Call, next_address
 from bulkpull.insights.responses import Envelope, read_envelope
-from bulkpull.transport.allowance import AllowanceHeaders
 from bulkpull.transport.http import Http, Reply, Request, Timeouts
 from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.rate_limit import parse_http_date, parse_retry_after
+from bulkpull.transport.reported_rate_limit import AllowanceHeaders
 from bulkpull.transport.retry import Retrier
 from bulkpull.url_safety import check_address, origin, same_origin
 

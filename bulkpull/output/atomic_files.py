@@ -20,8 +20,8 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from bulkpull import platforms
 from bulkpull.errors import DiskTrouble
-from bulkpull.foreign_text import writable
-from bulkpull.output.no_follow import NotBeneath, names_beneath, open_beneath, refuse_links, remove_beneath
+from bulkpull.output.symlink_safety import NotBeneath, names_beneath, open_beneath, refuse_links, remove_beneath
+from bulkpull.untrusted_text import writable
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _ASIDE = re.compile(r"\.(?P<name>.+)\.\d+\.new")

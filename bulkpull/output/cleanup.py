@@ -18,10 +18,10 @@ from bulkpull.conversion import file_formats
 from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.layout import LATEST, latest_target
-from bulkpull.output.no_follow import NotBeneath
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.retention import retire_snapshots
 from bulkpull.output.store import INSIDE, OutputStore
+from bulkpull.output.symlink_safety import NotBeneath
 from bulkpull.output.views import MARK, script_of
 
 _RUN_COLUMN_LINES = """

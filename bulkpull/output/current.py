@@ -10,8 +10,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 from bulkpull.errors import DiskTrouble
 from bulkpull.output.atomic_files import json_text
 from bulkpull.output.manifest import Moment, MomentIfAny, Record, RecordedWindow
-from bulkpull.output.no_follow import NotBeneath, inner_parts
 from bulkpull.output.store import INSIDE, OutputStore
+from bulkpull.output.symlink_safety import NotBeneath, inner_parts
 
 
 class CurrentSnapshot(Record):

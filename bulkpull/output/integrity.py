@@ -12,9 +12,9 @@ from pathlib import Path
 
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.manifest import DatasetRecord, Manifest, PublishedFile
-from bulkpull.output.no_follow import NotBeneath
 from bulkpull.output.run_history import load_manifest
 from bulkpull.output.store import OutputStore
+from bulkpull.output.symlink_safety import NotBeneath
 
 
 def damaged_snapshots(store: OutputStore, current: Current) -> dict[str, str]:

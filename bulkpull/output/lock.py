@@ -28,7 +28,7 @@ from bulkpull.clock import iso_utc
 from bulkpull.errors import DiskTrouble, OutputLocked
 from bulkpull.output.atomic_files import disk_errors, load_json, makedirs_durable, remove_stale_temp_files, write_json
 from bulkpull.output.layout import CURRENT, MANIFEST, README, REPORT, WRITER, Layout, lock_file, writer_file
-from bulkpull.output.no_follow import names_beneath
+from bulkpull.output.symlink_safety import names_beneath
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 # Who has just taken the lock needs a moment to say so.

@@ -11,7 +11,7 @@ from bulkpull.errors import QueryError
 from bulkpull.output.current import CurrentSnapshot
 from bulkpull.query import Statement, parse
 from bulkpull.query.render import render_conditions, render_orderings
-from bulkpull.question import EVERY, OPEN
+from bulkpull.snapshot_question import EVERY, OPEN
 
 _DEFAULT_METRICS = f"{EVERY}amounts"
 

@@ -15,7 +15,7 @@ from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.manifest import DatasetRecord, PublishedColumn, PublishedFile
 from bulkpull.output.run_history import manifests
 from bulkpull.output.store import INSIDE, OutputStore
-from bulkpull.question import whole_question
+from bulkpull.snapshot_question import whole_question
 
 
 def load_published(store: OutputStore, current: Current) -> dict[str, DatasetRecord]:

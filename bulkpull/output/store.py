@@ -29,7 +29,7 @@ from bulkpull.output.atomic_files import (
 )
 from bulkpull.output.layout import RUN_ID, Layout, snapshot_name
 from bulkpull.output.lock import locked
-from bulkpull.output.no_follow import (
+from bulkpull.output.symlink_safety import (
     NotBeneath,
     inner_parts,
     names_beneath,

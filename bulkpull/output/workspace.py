@@ -12,9 +12,9 @@ from bulkpull.output.current import Current
 from bulkpull.output.integrity import damaged_snapshots
 from bulkpull.output.layout import DATASETS, RAW, RUN_ID, Layout
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.snapshots import load_published
 from bulkpull.output.store import INSIDE, OutputStore
+from bulkpull.output.symlink_safety import names_beneath, remove_beneath, rename_beneath
 
 
 @dataclass(frozen=True, slots=True)

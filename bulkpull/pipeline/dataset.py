@@ -34,8 +34,8 @@ from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.cleanup import Undone
 from bulkpull.output.ledger_facts import InWindowsFacts, PublicationFacts
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedFile
-from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.snapshots import find_last_answer
+from bulkpull.output.symlink_safety import remove_beneath
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import may_delete_report
 from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds
@@ -59,7 +59,7 @@ from bulkpull.pipeline.windows.date_windows import is_divisible, window_of_span
 from bulkpull.pipeline.windows.fetch_dataset import DatasetFetch
 from bulkpull.pipeline.windows.time_column import why_no_window
 from bulkpull.pipeline.windows.window_check import describe_window
-from bulkpull.question import Question, question_of
+from bulkpull.snapshot_question import Question, question_of
 
 _IDS_SHOWN = 3
 T = TypeVar("T")

@@ -23,8 +23,8 @@ from bulkpull.output.ledger_facts import (
     SplitFacts,
 )
 from bulkpull.output.manifest import DatasetRecord, PartRecord
-from bulkpull.output.no_follow import size_beneath
 from bulkpull.output.store import OutputStore
+from bulkpull.output.symlink_safety import size_beneath
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.open_run import OpenedRun
 from bulkpull.pipeline.reusable_work import (
@@ -38,7 +38,7 @@ from bulkpull.pipeline.reusable_work import (
 )
 from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import split_pull, with_halves
-from bulkpull.question import question_of
+from bulkpull.snapshot_question import question_of
 
 _Converted = NotedFacts[ConversionFacts]
 

@@ -21,7 +21,7 @@ from bulkpull.output.manifest import (
     status_of,
 )
 from bulkpull.pipeline.plan import Unavailable
-from bulkpull.question import question_of
+from bulkpull.snapshot_question import question_of
 
 if TYPE_CHECKING:  # a run without news needs neither it nor what converts files
     from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts

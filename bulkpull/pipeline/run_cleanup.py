@@ -16,8 +16,8 @@ from bulkpull.model import Pull, Report
 from bulkpull.output.atomic_files import makedirs_durable
 from bulkpull.output.ledger_facts import ReportFacts, ScheduledReportFacts
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.retention import retire_runs
+from bulkpull.output.symlink_safety import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import is_worth_resuming

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bulkpull.foreign_text import LONGEST_NAME, visible
 from bulkpull.redact import printable
+from bulkpull.untrusted_text import LONGEST_NAME, visible
 
 _SHOWN_CHARACTERS = 200
 # Enough for any secret in front of the cut, and a page of HTML.

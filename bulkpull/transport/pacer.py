@@ -24,7 +24,17 @@ from bulkpull.clock import Clock, sleep_unless
 from bulkpull.errors import Throttled
 from bulkpull.event_types import AllowanceAwaited, AllowanceTold, Level, PaceChanged
 from bulkpull.events import Events
-from bulkpull.transport.allowance import (
+from bulkpull.transport.rate_limit import (
+    UNNAMED_PAUSE_S,
+    after_429,
+    after_call,
+    after_success,
+    initial_state,
+    spread,
+    wait_before_call,
+    with_burst,
+)
+from bulkpull.transport.reported_rate_limit import (
     WINDOW_S,
     AllowanceHeaders,
     AllowanceState,
@@ -35,16 +45,6 @@ from bulkpull.transport.allowance import (
     calls_left,
     read_allowance,
     wait_for_allowance,
-)
-from bulkpull.transport.rate_limit import (
-    UNNAMED_PAUSE_S,
-    after_429,
-    after_call,
-    after_success,
-    initial_state,
-    spread,
-    wait_before_call,
-    with_burst,
 )
 
 # A wait smaller than what a clock can resolve would be waited again and again.

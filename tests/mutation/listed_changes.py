@@ -137,7 +137,7 @@ FURTHER = (
 )
 """Changes beyond those, for what other cases ask for."""
 
-_ALLOWANCE = ("tests/transport/test_allowance.py",)
+_ALLOWANCE = ("tests/transport/test_reported_rate_limit.py",)
 _PACE = ("tests/transport/test_rate_limit.py",)
 _RETRY = ("tests/transport/test_retry.py",)
 _HTTP = ("tests/transport/test_http.py",)
@@ -168,7 +168,7 @@ _READER = (
 )
 _HEADER = ("tests/conversion/test_header.py",)
 _NARROW = ("tests/conversion/test_type_inference.py", "tests/conversion/test_round_trip.py")
-_NO_FOLLOW = ("tests/output/test_no_follow.py",)
+_NO_FOLLOW = ("tests/output/test_symlink_safety.py",)
 
 BY_LAYER = (
     # transport
@@ -718,7 +718,7 @@ BY_LAYER = (
         "a secret is cut before it is redacted",
         "    text = redact(text[:examined])\n",
         "    text = redact(text[:most])\n",
-        ("tests/test_redact_properties.py", "tests/test_foreign_text.py"),
+        ("tests/test_redact_properties.py", "tests/test_untrusted_text.py"),
     ),
 )
 """Small changes of the dangerous kind (a comparison, a swallowed error, a sync that is missing), by layer."""

@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 from bulkpull.errors import OutputLocked
-from bulkpull.output.no_follow import inner_parts
+from bulkpull.output.symlink_safety import inner_parts
 
 
 class MemoryStore:

@@ -18,7 +18,7 @@ from bulkpull.output.manifest import PublishedFile
 from bulkpull.output.store import LocalStore, OutputStore
 from bulkpull.output.verify import Verifier
 from bulkpull.pipeline.publication.publish import Published, Publisher, Staged
-from bulkpull.question import Question
+from bulkpull.snapshot_question import Question
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
 OLD, NEW = run_id_of(NOW - timedelta(days=3)), run_id_of(NOW)

@@ -24,7 +24,7 @@ from bulkpull.output.snapshots import load_published
 from bulkpull.output.store import INSIDE
 from bulkpull.output.verify import Verifier
 from bulkpull.pipeline.publication.publish import Publisher, Staged
-from bulkpull.question import Question
+from bulkpull.snapshot_question import Question
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
 ACCOUNT = Account("https://x", "mpn", "contoso.example")

@@ -11,8 +11,8 @@ from memory_store import MemoryStore
 
 from bulkpull.errors import OutputLocked
 from bulkpull.output.layout import Layout, latest_target
-from bulkpull.output.no_follow import NotBeneath
 from bulkpull.output.store import INSIDE, LocalStore, OutputStore
+from bulkpull.output.symlink_safety import NotBeneath
 
 RUN, OTHER_RUN = "20261123T020000Z-aaaaaa", "20261124T020000Z-bbbbbb"
 SNAPSHOT = INSIDE.snapshot("Profile", RUN)

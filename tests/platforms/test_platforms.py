@@ -44,7 +44,7 @@ def on_windows(monkeypatch: pytest.MonkeyPatch) -> Windows:
     monkeypatch.delattr(signal, "SIGKILL")
     here = Windows()
     monkeypatch.setattr("bulkpull.platforms.current", lambda: here)
-    monkeypatch.setattr("bulkpull.output.no_follow._HAS_HANDLES", False)
+    monkeypatch.setattr("bulkpull.output.symlink_safety._HAS_HANDLES", False)
     return here
 
 
@@ -315,7 +315,7 @@ def test_a_variable_is_set_in_the_words_of_the_shell() -> None:
 def test_calls_that_a_system_lacks_are_made_in_the_platform_modules_only() -> None:
     package = Path(platforms.__file__).parent.parent
     # It asks for each capability of its own, and has a second way without them.
-    allowed = {package / "output" / "no_follow.py"}
+    allowed = {package / "output" / "symlink_safety.py"}
     not_portable = {f"os.{name}" for name in NOT_ON_WINDOWS} | {
         "os.kill", "os.name", "os.symlink", "os.fchmod", "os.set_blocking", "sys.platform", "signal.SIGKILL",
         "signal.SIGTERM", "os.fsync", "os.sync",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import AbstractAsyncContextManager
+from functools import cache
 from pathlib import Path
 
 import anyio
@@ -17,7 +18,11 @@ from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transport import buffered_body
 from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
 
-BODY = np.random.default_rng(2).bytes(64 << 20)
+
+@cache
+def body() -> bytes:
+    """The file, made when a test first needs it: every process imports this module."""
+    return np.random.default_rng(2).bytes(64 << 20)
 
 
 def over_tls(*cuts: int) -> AbstractAsyncContextManager[StorageHost]:
@@ -26,7 +31,7 @@ def over_tls(*cuts: int) -> AbstractAsyncContextManager[StorageHost]:
     def course(number: int, _: ByteRange | None) -> Mishap:
         return Mishap(cut_after=cuts[number]) if number < len(cuts) else GOOD
 
-    return serving(StorageHost(BODY, md5=False, course=course), certificate=CERTIFICATE)
+    return serving(StorageHost(body(), md5=False, course=course), certificate=CERTIFICATE)
 
 
 @pytest.fixture(autouse=True)
@@ -51,8 +56,8 @@ async def test_a_file_is_fetched_by_a_thread(tmp_path: Path, taps: list[Threaded
     async with over_tls() as host:
         stored = await host.fetch(tmp_path / "report", segments=1)
 
-    assert stored.path.read_bytes() == BODY
-    assert (len(taps), len(host.asked), host.sent_bytes) == (1, 1, len(BODY))
+    assert stored.path.read_bytes() == body()
+    assert (len(taps), len(host.asked), host.sent_bytes) == (1, 1, len(body()))
 
 
 @pytest.mark.fault(59)
@@ -62,9 +67,9 @@ async def test_cuts_at_any_byte_cost_none_twice(tmp_path: Path, taps: list[Threa
     async with over_tls(*(die.randrange(1, 24 << 20) for _ in range(4))) as host:
         stored = await host.fetch(tmp_path / "report", segments=1)
 
-    assert stored.path.read_bytes() == BODY
+    assert stored.path.read_bytes() == body()
     assert taps
-    assert host.sent_bytes == len(BODY)
+    assert host.sent_bytes == len(body())
 
 
 async def test_a_stop_at_any_moment_leaves_what_the_next_process_goes_on_with(
@@ -98,7 +103,7 @@ async def test_a_stop_at_any_moment_leaves_what_the_next_process_goes_on_with(
         await host.fetch(into, segments=1)
         asked = host.asked[before:]
 
-    assert into.read_bytes() == BODY
+    assert into.read_bytes() == body()
     assert taps
     assert None not in asked
-    assert sum(stretch.size_bytes for stretch in asked if stretch) <= len(BODY) - poured_bytes < len(BODY)
+    assert sum(stretch.size_bytes for stretch in asked if stretch) <= len(body()) - poured_bytes < len(body())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import anyio
@@ -22,10 +22,15 @@ from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.transfer import Transfer
 
 SMALL = random.Random(1).randbytes(300_000)  # noqa: S311 - the same bytes each time
-LARGE = random.Random(2).randbytes(40 << 20)  # noqa: S311 - the same
 SLOW_S = 1 / 32  # a connection that gives 4 MiB/s
 
 quickly = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@cache
+def large() -> bytes:
+    """Bytes for several streams, made when a test first needs them: every process imports this module."""
+    return random.Random(2).randbytes(40 << 20)  # noqa: S311 - the same bytes each time
 
 
 def once(mishaps: Iterator[Mishap], _number: int, _asked: ByteRange | None) -> Mishap:
@@ -75,21 +80,21 @@ async def test_a_small_file_costs_one_request(tmp_path: Path) -> None:
 
 
 async def test_a_large_file_on_slow_connections_comes_in_several_ranges_at_once(tmp_path: Path) -> None:
-    async with serving(StorageHost(LARGE, pace_s=SLOW_S)) as host:
+    async with serving(StorageHost(large(), pace_s=SLOW_S)) as host:
         stored = await host.fetch(tmp_path / "report")
 
-    assert stored.size_bytes == len(LARGE)
-    assert (tmp_path / "report").read_bytes() == LARGE
+    assert stored.size_bytes == len(large())
+    assert (tmp_path / "report").read_bytes() == large()
     assert len(host.asked) > 1
     assert all(b"If-Match: " in head for head in host.server.requests[1:])
-    assert host.sent_bytes <= 1.1 * len(LARGE)
+    assert host.sent_bytes <= 1.1 * len(large())
 
 
 @pytest.mark.parametrize(("segments", "size"), [(1, 40 << 20), (4, 15 << 20)])
 async def test_one_segment_or_a_file_that_is_not_large_means_one_stream(
     tmp_path: Path, segments: int, size: int
 ) -> None:
-    async with serving(StorageHost(LARGE[:size], pace_s=SLOW_S)) as host:
+    async with serving(StorageHost(large()[:size], pace_s=SLOW_S)) as host:
         await host.fetch(tmp_path / "report", segments=segments)
 
     assert host.asked == [None]
@@ -101,11 +106,11 @@ async def test_a_refused_segment_leaves_the_file_to_one_stream_and_costs_no_try(
     def refuse_segments(_: int, asked: ByteRange | None) -> Mishap:
         return Mishap(status=status) if asked and asked.start else GOOD
 
-    async with serving(StorageHost(LARGE, pace_s=SLOW_S, course=refuse_segments)) as host:
+    async with serving(StorageHost(large(), pace_s=SLOW_S, course=refuse_segments)) as host:
         await host.fetch(tmp_path / "report")
 
-    assert (tmp_path / "report").read_bytes() == LARGE
-    assert host.sent_bytes <= 1.1 * len(LARGE)
+    assert (tmp_path / "report").read_bytes() == large()
+    assert host.sent_bytes <= 1.1 * len(large())
     assert 2 <= len(host.asked) <= 4
     assert host.parts.recorded.of("call.retried") == []
 
@@ -124,26 +129,26 @@ async def test_ranges_that_are_refused_for_good_leave_the_file_to_one_request(tm
 
 @pytest.mark.fault(63)
 async def test_a_host_without_ranges_gets_one_request_after_a_trial(tmp_path: Path) -> None:
-    async with serving(StorageHost(LARGE, pace_s=SLOW_S, ranges=False)) as host:
+    async with serving(StorageHost(large(), pace_s=SLOW_S, ranges=False)) as host:
         await host.fetch(tmp_path / "report")
 
-    assert (tmp_path / "report").read_bytes() == LARGE
+    assert (tmp_path / "report").read_bytes() == large()
     assert host.asked[0] is None
     assert 2 <= len(host.asked) <= 4  # the one that serves, and each further stream once
-    assert host.sent_bytes <= 1.1 * len(LARGE)
+    assert host.sent_bytes <= 1.1 * len(large())
 
 
 @pytest.mark.behaviour(131)
 @pytest.mark.fault(55)
 async def test_a_file_that_is_replaced_during_its_segments_is_started_over(tmp_path: Path) -> None:
-    other = LARGE[::-1]
+    other = large()[::-1]
 
     def replace_it(number: int, _: ByteRange | None) -> Mishap:
         if number == 2:
             host.body, host.etag = other, '"0xOther"'
         return GOOD
 
-    async with serving(StorageHost(LARGE, pace_s=SLOW_S, course=replace_it)) as host:
+    async with serving(StorageHost(large(), pace_s=SLOW_S, course=replace_it)) as host:
         stored = await host.fetch(tmp_path / "report")
 
     assert stored.etag == '"0xOther"'
@@ -160,11 +165,11 @@ async def test_connections_cut_after_every_megabyte_and_links_of_a_second_cost_n
         is_old = now_s - born.setdefault(link, now_s) > 1.0
         return Mishap(status="403 Forbidden") if is_old else Mishap(cut_after=1 << 20)
 
-    async with serving(StorageHost(LARGE, pace_s=SLOW_S, course=course)) as host:
+    async with serving(StorageHost(large(), pace_s=SLOW_S, course=course)) as host:
         await host.fetch(tmp_path / "report")
 
-    assert (tmp_path / "report").read_bytes() == LARGE
-    assert host.sent_bytes <= 1.1 * len(LARGE)
+    assert (tmp_path / "report").read_bytes() == large()
+    assert host.sent_bytes <= 1.1 * len(large())
     assert host.relinked > 1
 
 
@@ -176,17 +181,17 @@ async def test_a_file_whose_process_is_killed_again_and_again_crosses_the_wire_o
 ) -> None:
     into = tmp_path / "report"
     # Slow enough that what four streams bring between two journal entries is small beside the file.
-    async with serving(StorageHost(LARGE, pace_s=4 * SLOW_S)) as host:
-        moments = [part * len(LARGE) // 5 for part in range(1, 5)]
+    async with serving(StorageHost(large(), pace_s=4 * SLOW_S)) as host:
+        moments = [part * len(large()) // 5 for part in range(1, 5)]
         for moment in moments:
             await kill_when(host, into, done_bytes=moment, segments=segments)
             assert not into.exists()
         await host.fetch(into, segments=segments)
         taken_up = [fact["offset_bytes"] for fact in host.parts.recorded.of("download.resumed")]
 
-    assert into.read_bytes() == LARGE
+    assert into.read_bytes() == large()
     lost = sum(moment - int(str(offset)) for moment, offset in zip(moments, taken_up, strict=True))
-    assert lost <= 0.1 * len(LARGE)
+    assert lost <= 0.1 * len(large())
 
 
 @pytest.mark.usefixtures("killed")
@@ -197,7 +202,7 @@ async def test_the_journal_of_any_moment_is_honoured(tmp_path: Path, data: st.Da
     into = tmp_path / "report"
     part, journal = into.with_name("report.part"), into.with_name("report.journal")
     into.unlink(missing_ok=True)
-    body = LARGE[: 4 << 20]
+    body = large()[: 4 << 20]
     async with serving(StorageHost(body, pace_s=0.1)) as host:
         await kill_when(host, into, done_bytes=data.draw(st.integers(1, len(body) - 1)))
         lines = journal.read_bytes().splitlines(keepends=True)
@@ -256,14 +261,14 @@ async def test_any_sequence_of_cuts_expiries_and_kills_yields_the_same_bytes(
 @pytest.mark.usefixtures("killed")
 async def test_a_finished_file_is_not_fetched_again_beyond_what_was_not_durable(tmp_path: Path) -> None:
     into = tmp_path / "report"
-    async with serving(StorageHost(LARGE, pace_s=SLOW_S)) as host:
+    async with serving(StorageHost(large(), pace_s=SLOW_S)) as host:
         await host.fetch(into, segments=1)
         sent_bytes = host.sent_bytes
         stored = await host.fetch(into, segments=1)
 
-        assert stored.size_bytes == len(LARGE)
-        assert into.read_bytes() == LARGE
-        assert host.sent_bytes - sent_bytes <= 0.1 * len(LARGE)
+        assert stored.size_bytes == len(large())
+        assert into.read_bytes() == large()
+        assert host.sent_bytes - sent_bytes <= 0.1 * len(large())
 
 
 @pytest.mark.usefixtures("killed")
@@ -367,7 +372,7 @@ async def test_a_disk_without_room_is_told_before_it_is_full(
         return usage
 
     monkeypatch.setattr("bulkpull.output.disk_space.shutil.disk_usage", look)
-    async with serving(StorageHost(LARGE, pace_s=SLOW_S)) as host:
+    async with serving(StorageHost(large(), pace_s=SLOW_S)) as host:
         error = await fetched(host, tmp_path / "report")
 
     assert isinstance(error, DiskTrouble)
@@ -394,10 +399,10 @@ async def test_bytes_that_changed_on_the_way_of_a_segment_are_found_by_the_md5(t
     def spoil(number: int, _: ByteRange | None) -> Mishap:
         return Mishap(spoils=number == 1)
 
-    async with serving(StorageHost(LARGE, pace_s=SLOW_S, course=spoil)) as host:
+    async with serving(StorageHost(large(), pace_s=SLOW_S, course=spoil)) as host:
         await host.fetch(tmp_path / "report")
 
-    assert (tmp_path / "report").read_bytes() == LARGE
+    assert (tmp_path / "report").read_bytes() == large()
     assert host.asked.count(None) == 2
     assert "MD5" in str(host.parts.recorded.of("download.resumed")[-1]["reason"])
 

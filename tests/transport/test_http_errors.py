@@ -128,7 +128,7 @@ def test_a_refused_connection_is_called_so_in_the_systems_plain_words() -> None:
     [
         ("token", "`token_url`"),
         ("notify_url", "`notify_url`"),
-        ("blob", "the address"),
+        ("blob", "the download link"),
         ("ScheduledReport", "`api_base_url`"),
         ("the service", "`api_base_url`"),
     ],

@@ -31,7 +31,7 @@ from bulkpull.pipeline.nightly.scheduled_report_rules import (
     last_due,
     unusable_reason,
 )
-from bulkpull.question import question_of
+from bulkpull.snapshot_question import question_of
 
 _HALF_A_DAY = timedelta(hours=12)
 _UNKNOWN_LIST = "the service does not tell which reports there are, so no scheduled report was created or replaced"

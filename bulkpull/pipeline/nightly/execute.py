@@ -26,7 +26,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
 from bulkpull.pipeline.outcome import DatasetOutcome, ExportOutcome, dataset_record
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import query_digest, standing_name
-from bulkpull.question import question_of
+from bulkpull.snapshot_question import question_of
 
 if TYPE_CHECKING:
     from bulkpull.pipeline.dataset import DatasetExport

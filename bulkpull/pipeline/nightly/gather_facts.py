@@ -23,7 +23,7 @@ from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.nightly.scheduled_report_rules import Schedule, find_candidates, is_late
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup
 from bulkpull.pipeline.steps.naming import pull_fingerprint
-from bulkpull.question import question_of
+from bulkpull.snapshot_question import question_of
 
 _UNFINISHED = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED)
 

@@ -18,7 +18,7 @@ from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.query import normalise, parse
 from bulkpull.query.render import unique_names
-from bulkpull.question import question_of, question_of_text
+from bulkpull.snapshot_question import question_of, question_of_text
 
 # The service wants four hours (behaviour 81); clocks differ, and the call takes its time.
 _EARLIEST = timedelta(hours=4, minutes=15)

@@ -28,9 +28,9 @@ from bulkpull.output.cleanup import Undone, clean_up
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.layout import RAW, run_of_snapshot
 from bulkpull.output.manifest import PublishedFile, whole_second
-from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.store import INSIDE, OutputStore
-from bulkpull.question import Question
+from bulkpull.output.symlink_safety import remove_beneath
+from bulkpull.snapshot_question import Question
 
 if TYPE_CHECKING:  # a run without news does not load what converts files
     from bulkpull.pipeline.steps.converted_pull import ConvertedPull

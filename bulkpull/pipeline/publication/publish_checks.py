@@ -10,7 +10,7 @@ from bulkpull.formatting import join_some
 from bulkpull.insights.error_mapping import WITHHELD
 from bulkpull.model import Pull
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedColumn
-from bulkpull.question import question_of
+from bulkpull.snapshot_question import question_of
 
 
 def find_schema_drift(

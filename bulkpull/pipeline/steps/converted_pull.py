@@ -14,7 +14,7 @@ from pathlib import Path
 from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBounds
 from bulkpull.model import DownloadedFile, Execution, Pull, Report
 from bulkpull.output.ledger_facts import ConversionFacts
-from bulkpull.output.no_follow import size_beneath
+from bulkpull.output.symlink_safety import size_beneath
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from bulkpull.event_types import ConversionCompleted, DownloadResumed
 from bulkpull.model import DownloadedFile, Execution, Report, SecureLink
 from bulkpull.output.atomic_files import disk_errors, makedirs_durable
 from bulkpull.output.ledger_facts import DownloadFacts
-from bulkpull.output.no_follow import names_beneath, refuse_links, remove_beneath, rename_beneath
+from bulkpull.output.symlink_safety import names_beneath, refuse_links, remove_beneath, rename_beneath
 from bulkpull.pipeline.steps.convert import convert_report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull, conversion_facts
 from bulkpull.pipeline.steps.download import download_report

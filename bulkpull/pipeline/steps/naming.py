@@ -21,7 +21,7 @@ from bulkpull.model import Pull, Query
 from bulkpull.output.layout import RUN_ID
 from bulkpull.output.run_history import run_start_time
 from bulkpull.query import normalise
-from bulkpull.question import question_of
+from bulkpull.snapshot_question import question_of
 
 OWN_PREFIX = "bulkpull"
 DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"

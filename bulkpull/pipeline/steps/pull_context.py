@@ -21,7 +21,7 @@ from bulkpull.pipeline.reusable_work import PARTS
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.step_times import StepTimer
 from bulkpull.query import normalise
-from bulkpull.question import Question
+from bulkpull.snapshot_question import Question
 
 
 @dataclass(slots=True)

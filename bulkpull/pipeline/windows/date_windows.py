@@ -17,7 +17,7 @@ from bulkpull.model import Pull, Window
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.windows.time_column import time_column_of
-from bulkpull.question import OPEN
+from bulkpull.snapshot_question import OPEN
 from bulkpull.timespans import SERVICE_SPAN, span_days
 
 # The service makes six months in one report by itself (behaviour 61); longer spans are requested month by month.

@@ -40,7 +40,7 @@ from bulkpull.pipeline.windows.time_column import time_column_of
 from bulkpull.pipeline.windows.window_check import HoldsWhole, describe_window
 from bulkpull.pipeline.windows.window_merge import WindowAgreement
 from bulkpull.pipeline.windows.window_pulls import WindowPulls, may_need_less
-from bulkpull.question import question_of
+from bulkpull.snapshot_question import question_of
 
 
 @dataclass(slots=True)

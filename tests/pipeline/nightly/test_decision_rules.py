@@ -18,7 +18,7 @@ from bulkpull.pipeline.nightly.decision_rules import decide, order_if_due
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory, read_memory
 from bulkpull.pipeline.nightly.scheduled_report_rules import Schedule, find_candidates, first_start, recurrence_h
 from bulkpull.pipeline.steps.naming import query_digest, report_name, standing_name
-from bulkpull.question import question_of
+from bulkpull.snapshot_question import question_of
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 TONIGHT = Schedule(NOW, lead_h=4.0, grace=timedelta(hours=3))

@@ -19,7 +19,7 @@ from bulkpull.output.manifest import Drift, PublishedColumn, PublishedFile
 from bulkpull.output.store import LocalStore, OutputStore
 from bulkpull.pipeline.publication.publish import Publisher, Staged
 from bulkpull.pipeline.publication.publish_checks import check_publishable, find_schema_drift
-from bulkpull.question import Question
+from bulkpull.snapshot_question import Question
 
 RUN_1, RUN_2 = "20260101T010000Z-aaaaaa", "20260102T010000Z-bbbbbb"
 

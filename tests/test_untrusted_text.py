@@ -12,10 +12,10 @@ from support import can_act
 
 from bulkpull import redact
 from bulkpull.errors import BulkpullError
-from bulkpull.foreign_text import escaped_json, visible, writable
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool
 from bulkpull.redact import printable, register_secret
 from bulkpull.transport.json_fields import json_object, shown, text
+from bulkpull.untrusted_text import escaped_json, visible, writable
 
 ANY_TEXT = st.text(st.characters(codec=None))
 HOSTILE = "\x1b]0;title\x07 \x9b31m \u202eevil\u2066 \u2028 \u200f \x7f \x00 \ud800"

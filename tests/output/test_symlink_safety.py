@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from bulkpull.output import no_follow
-from bulkpull.output.no_follow import (
+from bulkpull.output import symlink_safety
+from bulkpull.output.symlink_safety import (
     NotBeneath,
     inner_parts,
     names_beneath,
@@ -30,7 +30,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes need
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """With handles of folders, and as on systems that have none."""
     if request.param == "paths":
-        monkeypatch.setattr(no_follow, "_HAS_HANDLES", False)
+        monkeypatch.setattr(symlink_safety, "_HAS_HANDLES", False)
     return str(request.param)
 
 
@@ -194,5 +194,5 @@ def test_a_link_that_is_planted_after_the_look_is_not_followed(tmp_path: Path, m
     looked = regular.stat()
     monkeypatch.setattr(os, "stat", lambda *_, **__: looked)
 
-    with pytest.raises(OSError), no_follow.open_beneath(tmp_path, "planted"):  # noqa: PT011 - the system's words differ
+    with pytest.raises(OSError), symlink_safety.open_beneath(tmp_path, "planted"):  # noqa: PT011 - the system's words differ
         pass

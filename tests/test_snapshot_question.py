@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bulkpull.model import OfferedDataset, Pull, Window
-from bulkpull.question import EVERY, Question, question_of, question_of_text, whole_question
+from bulkpull.snapshot_question import EVERY, Question, question_of, question_of_text, whole_question
 
 AZURE = OfferedDataset("azureUsage", ("MpnId", "Month"), metrics=("ACR",))
 WHOLE = Pull(

@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import EventRecorder, FakeClock
 
-from bulkpull.transport.allowance import (
+from bulkpull.transport.pacer import RateLimiter, Urgency
+from bulkpull.transport.reported_rate_limit import (
     AllowanceHeaders,
     AllowanceState,
     after_answer,
@@ -24,7 +25,6 @@ from bulkpull.transport.allowance import (
     read_allowance,
     wait_for_allowance,
 )
-from bulkpull.transport.pacer import RateLimiter, Urgency
 
 pytestmark = pytest.mark.behaviour(172)
 
