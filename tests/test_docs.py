@@ -52,7 +52,7 @@ class Block:
 
 
 BLOCKS = [Block(page.name, *found) for page in PAGES for found in _BLOCK.findall(page.read_text(encoding="utf-8"))]
-STARTED = "how-it-works.md"
+STARTED = "alerting.md"
 RUN = [name for name in dict.fromkeys(block.page for block in BLOCKS) if name != "errors.md"]
 
 
