@@ -6,10 +6,10 @@ import ast
 import re
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
+from source_code import ROOT, nodes, sources, text_of
 
 from bulkpull.auth.grants import DEVICE_CODE, REFUSED
 from bulkpull.auth.grants import Grant as TokenGrant
@@ -25,16 +25,13 @@ from bulkpull.observability import pull_states, timings
 from bulkpull.output.manifest import DatasetRecord, Seconds, Totals
 from bulkpull.sql import FORMATS
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "bulkpull"
-OURS = [path for path in sorted(PACKAGE.rglob("*.py")) if "simulator" not in path.parts]
+OURS = [path for path in sources("bulkpull") if "simulator" not in path.parts]
 
 
 def modules_with(pattern: str) -> set[str]:
     """The modules of ours whose source holds the pattern."""
-    return {
-        path.relative_to(PACKAGE).as_posix() for path in OURS if re.search(pattern, path.read_text(encoding="utf-8"))
-    }
+    return {path.relative_to(PACKAGE).as_posix() for path in OURS if re.search(pattern, text_of(path))}
 
 
 def words_in(node: ast.AST) -> Iterator[str]:
@@ -52,7 +49,7 @@ def modules_that_list(*words: str) -> set[str]:
     return {
         path.relative_to(PACKAGE).as_posix()
         for path in OURS
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path, holding=re.escape(words[0]))
         if set(words) <= set(words_in(node))
     }
 
@@ -95,7 +92,7 @@ def test_the_names_of_time_spans_are_spelled_in_one_module_and_in_the_catalog() 
     spelled = {
         path.relative_to(PACKAGE).as_posix()
         for path in OURS
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path, holding="LAST_|LIFETIME")
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
         and re.fullmatch(r"LAST_\w+|LIFETIME", node.value)

@@ -12,7 +12,8 @@ import os
 import re
 import sys
 from collections import UserDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -118,6 +119,12 @@ def root(
     """Export a Microsoft partner's analytics from the Partner Center Insights API to Parquet."""
 
 
+@cache
+def _program() -> Callable[..., Any]:
+    """The commands as the option parser has them: building them takes longer than many a command, and is done once."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command; returns the contract's exit status (section 3)."""
     as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
@@ -126,7 +133,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         with report_errors(CommonOptions(as_json=as_json)):
             check_given(sys.argv[1:] if arguments is None else arguments)
             _check_open_files()
-            return int(app(arguments, prog_name="bulkpull", standalone_mode=False) or 0)
+            return int(_program()(arguments, prog_name="bulkpull", standalone_mode=False) or 0)
     except typer.TyperException as misuse:
         ending = _print_usage_error(misuse)
         if as_json and count_json_objects() == before:

@@ -215,7 +215,7 @@ def test_no_secret_and_no_signed_link_reaches_a_stream_or_a_file(command: Comman
     signatures: list[str] = []
     for format_ in ("json", "console"):
         outcome = command("export", "--keep-raw", "--log-level", "debug", "--log-format", format_, "--json")
-        assert outcome.code == 0
+        assert outcome.code == 0, outcome.out
         files = [path.read_bytes() for path in Path("bulkpull-data").rglob("*") if path.is_file()]
         written = (outcome.out + outcome.err).encode() + b"".join(files)
         for canary in CANARIES.values():

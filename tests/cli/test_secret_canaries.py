@@ -121,8 +121,9 @@ class Trial:
             places["standard error"] += outcome.err.encode()
         for file in self.folder.rglob("*"):
             places[str(file)] = file.read_bytes() if file.is_file() else b""
+        secrets = {secret: secret.encode() for secret in self.secrets()}
         for place, content in places.items():
-            found = [secret for secret in self.secrets() if secret.encode() in content or secret in place]
+            found = [secret for secret, encoded in secrets.items() if encoded in content or secret in place]
             assert not found, f"{place} holds {found[0]}"
             assert b"cAnArY" not in content, f"{place} holds a part of a secret"
             assert not re.search(rb"(?i)bearer [a-z0-9]|sig(=|%3d)(?!\*\*\*)\w", content), place
