@@ -49,6 +49,19 @@ class Account:
         }
         return [name for name, (mine, theirs) in pairs.items() if mine != theirs]
 
+    def describe_difference(self, other: Account) -> str | None:
+        """The one setting in which this account, of a folder, differs from a run's; `None` where several do."""
+        differing = self.differing_settings(other)
+        if len(differing) != 1:
+            return None
+        attribute, kind = {
+            "tenant_id": ("tenant", "another tenant at the same address"),
+            "api_base_url": ("api_root", "the same tenant at another address"),
+            "programme": ("programme", "the same tenant in another programme"),
+        }[differing[0]]
+        there, here = (getattr(account, attribute) or "(not set)" for account in (self, other))
+        return f"{kind}: `{differing[0]}` {there} there, {here} in this run"
+
     def __str__(self) -> str:
         return f"tenant {self.tenant or '(not set)'} at {self.api_root}, programme {self.programme}"
 

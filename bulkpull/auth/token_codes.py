@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from bulkpull.transport.http_messages import AnswerKind
 
@@ -17,10 +18,7 @@ _SECURE_MODEL = (
     "(Secure Application Model, grant `refresh_token`)"
 )
 SIGN_IN = f"only a person can help: {_SECURE_MODEL}"
-SIGN_IN_AGAIN = (
-    "sign in again: `bulkpull auth login`; if that is refused too, look the code up at "
-    "https://login.microsoftonline.com/error"
-)
+SIGN_IN_AGAIN = "sign in again: `bulkpull auth login`"
 """The step for a refresh token of the token cache, whatever the directory refuses it for."""
 LOOP_PAUSE_S = 120.0
 """How long a client that was stopped for asking in a loop (AADSTS50196) keeps quiet, seconds."""
@@ -164,10 +162,16 @@ TOKEN_ERRORS: Mapping[str, TokenCode] = {
 }
 """The word in `error` → what it means where no AADSTS code is known. `invalid_grant` alone says too little."""
 
-UNKNOWN_STEP = (
-    "look the code up at https://login.microsoftonline.com/error, and quote trace id and correlation id to "
-    "Microsoft's support; " + _CREDENTIALS
-)
+UNKNOWN_STEP = _CREDENTIALS
+LOOK_UP = "look the code up at https://login.microsoftonline.com/error"
+"""A step for a refusal by Microsoft's directory; another one's codes are not explained there."""
+_MICROSOFT_DOMAINS = ("microsoftonline.com", "microsoftonline.us", "microsoftonline.cn", "windows.net", "microsoft.com")
+
+
+def is_microsoft(token_url: str) -> bool:
+    """Whether Microsoft issues the tokens of an address, so that its page explains the codes."""
+    host = urlsplit(token_url).hostname or ""
+    return any(host == domain or host.endswith(f".{domain}") for domain in _MICROSOFT_DOMAINS)
 
 
 def find_token_code(code: int | None, error: str) -> TokenCode | None:

@@ -240,6 +240,7 @@ class TokenEndpoint:
             retry_after_s=retry_after_s,
             headers=reply.headers,
             is_stored=self._is_public and grant is Grant.REFRESH_TOKEN,
+            token_url=self._token_url,
         )
         raw = json_object(reply.body) or {}
         value = _token_in(raw, "access_token")

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bulkpull.auth.grants import REFUSED
-from bulkpull.auth.token_codes import SIGN_IN_AGAIN, TOKEN_CODES, UNKNOWN_STEP, find_token_code
+from bulkpull.auth.token_codes import LOOK_UP, SIGN_IN_AGAIN, TOKEN_CODES, UNKNOWN_STEP, find_token_code, is_microsoft
 from bulkpull.errors import AuthError, ServiceTrouble, Throttled, UnexpectedReply
 from bulkpull.redact import printable
 from bulkpull.transport.http_messages import AnswerKind, request_id_in
@@ -40,6 +40,7 @@ def judge_token_reply(
     retry_after_s: float | None,
     headers: Mapping[str, str] = MappingProxyType({}),
     is_stored: bool = False,
+    token_url: str | None = None,
 ) -> None:
     """
     Raise what the answer means if it is no success.
@@ -47,6 +48,7 @@ def judge_token_reply(
     Args:
         headers: Of the reply; their request id stands in where the body names no trace id.
         is_stored: The refresh token is one that `bulkpull auth login` stored; it is sent without a client secret.
+        token_url: The endpoint; the page that explains codes is named if it is Microsoft's, or is not given.
 
     Raises:
         AuthError: The credentials are refused; asking again cannot help.
@@ -79,7 +81,7 @@ def judge_token_reply(
     if raw is None or "error" not in raw:
         why = f"{status} {shown(body)}".strip() + ids
         raise UnexpectedReply("the reply is not from a token endpoint", why=why, fix="check `token_url`")
-    refused = token_error(raw, code=code, grant=grant, headers=headers, is_stored=is_stored)
+    refused = token_error(raw, code=code, grant=grant, headers=headers, is_stored=is_stored, token_url=token_url)
     raise refused if known is not None else UnknownRefusal(refused)
 
 
@@ -99,22 +101,32 @@ def token_error(
     grant: str,
     headers: Mapping[str, str] = MappingProxyType({}),
     is_stored: bool = False,
+    token_url: str | None = None,
 ) -> AuthError:
     """
     The sentence for a refusal: in our words where a table knows it, else quoted; with the ids for support.
 
     Args:
         is_stored: As for `judge_token_reply`: another sign-in helps, and a client secret does not.
+        token_url: As for `judge_token_reply`.
     """
     label, ids = _label(raw, code=code), _ids_of(raw) or request_id_in(headers)
-    what = "the stored sign-in is refused" if is_stored else REFUSED[grant]
+    what = "the stored sign-in is not accepted any more" if is_stored else REFUSED[grant]
     known = find_token_code(code, _error_word(raw))
+    has_page = token_url is None or is_microsoft(token_url)
+    again = f"{SIGN_IN_AGAIN}; if that is refused too, {LOOK_UP}" if has_page else SIGN_IN_AGAIN
     if known is not None and known.kind is AnswerKind.FINAL:
-        is_replaced = is_stored and any(word in known.step for word in ("`client_secret`", "`bulkpull auth login`"))
-        return AuthError(what, why=f"{known.cause} ({label}{ids})", fix=SIGN_IN_AGAIN if is_replaced else known.step)
+        concerns_secret = "`client_secret`" in known.step
+        if is_stored and (concerns_secret or "`bulkpull auth login`" in known.step):
+            # No secret is sent with it, so a cause that names the secret points the wrong way.
+            why = f"{label}{ids}" if concerns_secret else f"{known.cause} ({label}{ids})"
+            return AuthError(what, why=why, fix=again)
+        return AuthError(what, why=f"{known.cause} ({label}{ids})", fix=known.step)
+    support = f"{LOOK_UP}, and quote trace id and correlation id to Microsoft's support; "
+    unknown_step = f"{support}{UNKNOWN_STEP}" if has_page else UNKNOWN_STEP
     quoted = first_sentence(text(raw.get("error_description")) or "")
     description = f"{label}: {quoted}" if quoted and label not in quoted else quoted or label
-    return AuthError(what, why=f"{description}{ids}", fix=SIGN_IN_AGAIN if is_stored else UNKNOWN_STEP)
+    return AuthError(what, why=f"{description}{ids}", fix=again if is_stored else unknown_step)
 
 
 def _error_word(raw: Mapping[str, Any]) -> str:

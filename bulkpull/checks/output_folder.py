@@ -14,12 +14,12 @@ from anyio.to_thread import run_sync
 
 from bulkpull import platforms
 from bulkpull.catalog import load_catalog
-from bulkpull.checks.result import CheckResult, CheckStatus, fine, problem, problem_from, unchecked
+from bulkpull.checks.result import CheckResult, fine, problem, problem_from, unchecked
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.formatting import format_size, plural
-from bulkpull.output.atomic_files import RESERVE_BYTES, disk_errors, has_links, sync_folder
+from bulkpull.output.atomic_files import NO_ROOM, RESERVE_BYTES, disk_errors, has_links, sync_folder
 from bulkpull.output.current import Current
 from bulkpull.output.disk_space import FIX, describe_basis, estimate_room
 from bulkpull.output.layout import Layout
@@ -51,8 +51,8 @@ async def check_output_folder(settings: Settings, *, clock: Clock) -> list[Check
         known, quota = _tell_runs([]), _tell_quota([], window_s=quota_window_s)
     unwritable = await run_sync(_find_obstacle, output)
     room = await run_sync(_check_room, settings)
-    if unwritable is not None and room.verdict is CheckStatus.OK:
-        # Free bytes are of no use to a folder that cannot be written.
+    if unwritable is not None and not _is_for_lack_of_room(unwritable):
+        # Free bytes are of no use to a folder that cannot be written, and /proc and its like have none.
         room = replace(unchecked("disk", f"the output folder cannot be written; {room.message}"), facts=room.facts)
     return [
         await run_sync(_check_output, settings, unwritable),
@@ -62,6 +62,10 @@ async def check_output_folder(settings: Settings, *, clock: Clock) -> list[Check
         known,
         quota,
     ]
+
+
+def _is_for_lack_of_room(unwritable: BulkpullError) -> bool:
+    return getattr(unwritable.__cause__, "errno", None) in NO_ROOM
 
 
 def _find_obstacle(output: Path) -> BulkpullError | None:
@@ -92,12 +96,21 @@ def _check_output(settings: Settings, unwritable: BulkpullError | None) -> Check
     try:
         with disk_errors(output):
             if unwritable is not None:
-                raise unwritable
+                return _tell_obstacle(unwritable)
             check_owner(open_store(output), settings.account)
     except BulkpullError as error:
         return problem_from("output", error)
     message = "can be written" if exists else "does not exist yet and can be created"
     return fine("output", f"{output} {message}", facts={"path": str(output), "exists": exists})
+
+
+def _tell_obstacle(unwritable: BulkpullError) -> CheckResult:
+    """The obstacle, with a folder that can be written as its fix where another folder helps."""
+    found = problem_from("output", unwritable)
+    usual = Path(Settings.model_fields["output"].default).absolute()
+    example = f", such as {usual}" if _find_obstacle(usual) is None else ""
+    step = f"set `output` (or --output) to a folder that can be written{example}"
+    return replace(found, fix=(found.fix or "").replace("choose another folder with --output", step))
 
 
 def _check_links(output: Path) -> CheckResult:

@@ -85,7 +85,13 @@ def check_owner(store: OutputStore, account: Account) -> None:
             fix=f"restore {CURRENT} and move what is not this account's to another folder; no report was created",
         )
     if owner is not None and owner.account != account:
-        raise _other_account(store, str(owner.account), account, differing=owner.account.differing_settings(account))
+        raise _other_account(
+            store,
+            str(owner.account),
+            account,
+            differing=owner.account.differing_settings(account),
+            difference=owner.account.describe_difference(account),
+        )
     if owner is None and (root := _root_of_earlier_version(store)) and not _may_be_same(root, account.api_root):
         raise _other_account(store, f"the service at {root}", account, differing=["api_base_url"])
 
@@ -181,11 +187,13 @@ def _is_local(address: str) -> bool:
     return False
 
 
-def _other_account(store: OutputStore, there: str, account: Account, *, differing: Sequence[str]) -> SettingsError:
+def _other_account(
+    store: OutputStore, there: str, account: Account, *, differing: Sequence[str], difference: str | None = None
+) -> SettingsError:
     settings = " and ".join(f"`{name}`" for name in differing)
     return SettingsError(
-        f"{store} holds the data of another account: {there}",
-        why=f"this run is for {account}",
+        f"{store} holds the data of another account: {difference or there}",
+        why=None if difference else f"this run is for {account}",
         fix=("" if account == DEMO else f"check {settings}, or ")
         + "choose another folder with --output; no report was created",
     )

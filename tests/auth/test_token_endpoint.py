@@ -638,3 +638,28 @@ def test_every_answer_of_the_endpoint_has_a_meaning(
     else:
         with pytest.raises(kind):
             judged()
+
+
+@pytest.mark.behaviour(17)
+@pytest.mark.parametrize(
+    ("token_url", "has_page"),
+    [
+        ("https://login.microsoftonline.com/t/oauth2/token", True),
+        ("https://login.partner.microsoftonline.cn/t/oauth2/token", True),
+        ("https://login.microsoftonline.com.contoso.example/token", False),
+        ("http://127.0.0.1:8080/t/oauth2/token", False),
+    ],
+)
+@pytest.mark.parametrize("code", [7000218, 999999])
+def test_a_refused_stored_sign_in_names_the_code_and_no_secret(code: int, token_url: str, has_page: bool) -> None:
+    body = json.dumps({"error": "invalid_client", "error_codes": [code], "error_description": f"AADSTS{code}: no."})
+
+    with pytest.raises((AuthError, UnknownRefusal)) as refused:
+        judge_token_reply(
+            401, body.encode(), grant="refresh_token", retry_after_s=None, is_stored=True, token_url=token_url
+        )
+
+    assert refused.value.message.startswith(f"the stored sign-in is not accepted any more: AADSTS{code}")
+    assert "secret" not in refused.value.reason
+    assert "sign in again: `bulkpull auth login`" in refused.value.reason
+    assert ("login.microsoftonline.com/error" in refused.value.reason) == has_page

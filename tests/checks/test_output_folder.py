@@ -10,16 +10,16 @@ import socket
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from support import START, FakeClock
 
 from bulkpull.checks.output_folder import check_output_folder
-from bulkpull.checks.result import CheckResult, CheckStatus
+from bulkpull.checks.result import CheckResult, CheckStatus, problem_from
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
-from bulkpull.errors import SettingsError
+from bulkpull.errors import BulkpullError, SettingsError
 from bulkpull.output.atomic_files import RESERVE_BYTES
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.ledger import opened_ledger
@@ -114,6 +114,45 @@ async def test_free_room_is_not_called_fine_where_nothing_can_be_written(
     assert "its disk is mounted read-only" in found["output"].message
     assert found["disk"].verdict is CheckStatus.UNCHECKED
     assert found["disk"].message.startswith("the output folder cannot be written; ")
+
+
+@pytest.mark.fault(8)
+async def test_a_folder_that_cannot_be_created_leads_to_one_that_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below /proc no folder can be made, and it has no free bytes: one problem, whose fix is not the doctor."""
+    (tmp_path / "kernel").mkdir()
+    monkeypatch.chdir(tmp_path)
+    create = tempfile.TemporaryDirectory
+
+    def refuse_there(**options: Any) -> tempfile.TemporaryDirectory[str]:
+        if options["dir"] == tmp_path / "kernel":
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return create(**options)
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", refuse_there)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 0))
+    found = await look(tmp_path / "kernel" / "out")
+
+    usual = tmp_path / "bulkpull-data"
+    assert found["output"].fix == f"set `output` (or --output) to a folder that can be written, such as {usual}"
+    assert found["disk"].verdict is CheckStatus.UNCHECKED
+    assert list(tmp_path.iterdir()) == [tmp_path / "kernel"]
+
+
+def _subclasses(kind: type[BulkpullError]) -> list[type[BulkpullError]]:
+    return [kind, *(found for subclass in kind.__subclasses__() for found in _subclasses(subclass))]
+
+
+def test_no_check_of_the_doctor_sends_to_the_doctor() -> None:
+    remedies = [kind.remedy for kind in _subclasses(BulkpullError) if "`bulkpull doctor`" in kind.remedy]
+    unknown = "`bulkpull doctor` shows every setting"
+    remedies += [unknown, f"did you mean `output`? {unknown}", "check `api_base_url` (`bulkpull doctor`); ask again"]
+
+    fixes = [problem_from("x", BulkpullError("it failed", fix=remedy)).fix for remedy in remedies]
+
+    assert remedies
+    assert [fix for fix in fixes if not fix or "doctor" in fix] == []
 
 
 @pytest.mark.case("O5")

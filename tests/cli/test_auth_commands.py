@@ -271,7 +271,8 @@ def test_a_stored_sign_in_that_is_refused_leads_to_another_sign_in_with_the_same
 
     for shown in (outcomes[0].err, outcomes[1].out, export.err):
         words = " ".join(shown.split())
-        assert "the stored sign-in is refused" in words
+        assert "the stored sign-in is not accepted any more" in words
         assert "sign in again: `bulkpull auth login --config n.toml`" in words
-        assert "`client_secret`" not in words.partition("the stored sign-in is refused")[2]
+        assert "login.microsoftonline.com/error" not in words
+        assert "`client_secret`" not in words.partition("the stored sign-in is not accepted any more")[2]
     assert {outcome.code for outcome in (*outcomes, export)} == {4}

@@ -74,10 +74,15 @@ async def test_a_run_at_another_address_is_refused(tmp_path: Path) -> None:
 async def test_a_refusal_names_the_settings_that_differ_because_one_may_be_mistyped(tmp_path: Path) -> None:
     async with Simulator(SMALL) as first, Simulator(SMALL) as second:
         await run(first, tmp_path / "out", "Profile")
-        with pytest.raises(SettingsError, match="check `tenant_id`, or choose"):
+        with pytest.raises(SettingsError, match="check `tenant_id`, or choose") as other_tenant:
             await run(first, tmp_path / "out", "Profile", tenant_id=FABRIKAM)
-        with pytest.raises(SettingsError, match="check `api_base_url`, or choose"):
+        with pytest.raises(SettingsError, match="check `api_base_url`, or choose") as other_address:
             await run(second, tmp_path / "out", "Profile")
+        there, here = (settings_for(service, tmp_path).account.api_root for service in (first, second))
+    tenants = f"`tenant_id` {SMALL.tenant_id} there, {FABRIKAM} in this run"
+    assert other_tenant.value.what.endswith(f"another tenant at the same address: {tenants}")
+    addresses = f"`api_base_url` {there} there, {here} in this run"
+    assert other_address.value.what.endswith(f"the same tenant at another address: {addresses}")
 
 
 @pytest.mark.case("N1")
