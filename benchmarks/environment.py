@@ -130,8 +130,12 @@ def code_digest() -> str:
 
 
 def commit() -> str:
-    """What was measured, and whether it was changed since."""
-    reported = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, check=False, capture_output=True, text=True
-    )
+    """The commit that was measured; `-dirty` where what does the measured work differs from it, results aside."""
+    patterns = [f":(glob){pattern}" for pattern in _MEASURED]
+    name, changes = _git("rev-parse", "--short", "HEAD"), _git("status", "--porcelain", "--", *patterns)
+    return f"{name}-dirty" if changes else name
+
+
+def _git(*words: str) -> str:
+    reported = subprocess.run(["git", *words], cwd=ROOT, check=False, capture_output=True, text=True)
     return reported.stdout.strip()

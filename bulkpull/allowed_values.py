@@ -63,13 +63,22 @@ def _refusal(details: ErrorDetails, fields: dict[str, FieldInfo]) -> RefusedValu
     if kind == "missing":
         return RefusedValue(name, kind, "it is missing")
     types, bounds = _types_and_bounds(fields[name])
-    words = [word for annotation in types if get_origin(annotation) is Literal for word in get_args(annotation)]
+    words = _words(types)
     allowed = _allowed(types, words, bounds)
     if not allowed:
         return RefusedValue(name, kind, "it must be text")
     given = printable(str(details["input"]), most=_LONGEST_QUOTE)
     hint = did_you_mean(given, words, quote="`")
     return RefusedValue(name, kind, f"it must be {allowed}, not `{given}`", hint)
+
+
+def allowed_words(field: FieldInfo) -> list[str]:
+    """The words of which a field takes one; empty where it takes anything else."""
+    return _words(list(_parts(field.annotation)))
+
+
+def _words(types: list[Any]) -> list[str]:
+    return [word for annotation in types if get_origin(annotation) is Literal for word in get_args(annotation)]
 
 
 def _allowed(types: list[Any], words: list[str], bounds: dict[str, float]) -> str:

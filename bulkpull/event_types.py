@@ -195,7 +195,7 @@ class RunStarted(Event):
 
 @event("run.finished")
 class RunFinished(Event):
-    """A run ends, in any way; `datasets` counts them by status."""
+    """A run ends, in any way; `datasets` counts them by status, of which `unfinished` is what an interruption ended."""
 
     run_id: str
     status: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _STEP = 1000.0
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -58,3 +60,8 @@ def format_duration(length_s: float) -> str:
         return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
     hours, minutes = divmod(round(length_s / _MINUTE), _MINUTE)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def format_counts(counts: Mapping[str, object]) -> str:
+    """Counts by name, as `18 unfinished, 2 complete` (pure)."""
+    return ", ".join(f"{number} {name}" for name, number in counts.items())

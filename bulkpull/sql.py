@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bulkpull.errors import DiskTrouble, SettingsError
+from bulkpull.extras import install_command
 from bulkpull.output.run_history import NO_EXPORT_FIX, nothing_published
 from bulkpull.output.views import views_of
 from bulkpull.read_output import check_folder, current_snapshots
@@ -27,7 +28,7 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
         import duckdb  # noqa: PLC0415 - an extra
     except ImportError:
         raise SettingsError(
-            "SQL needs DuckDB", why="the extra `sql` is not installed", fix="pip install 'bulkpull[sql]'"
+            "SQL needs DuckDB", why="the library duckdb is not installed", fix=install_command("sql")
         ) from None
     folder = check_folder(output).absolute()
     published = current_snapshots(folder)

@@ -18,6 +18,7 @@ import typer
 import bulkpull
 from bulkpull.cli import app
 from bulkpull.config.settings import Settings
+from bulkpull.config.template import meaning
 
 FOLDER = Path(__file__).parent
 MOST_COLUMNS = 110
@@ -75,7 +76,7 @@ def settings_table() -> str:
     rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         value = str(field.default).lower() if isinstance(field.default, bool) else field.default
-        rows.append(f"| `{name}` | {'none' if value in (None, ()) else f'`{value}`'} | {field.description} |")
+        rows.append(f"| `{name}` | {'none' if value in (None, ()) else f'`{value}`'} | {meaning(field)} |")
     return "\n".join(rows)
 
 

@@ -12,8 +12,8 @@ from source_code import imports, nodes, sources, text_of
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
     "_version", "allowed_values", "arguments", "catalog", "child_process", "clock", "config", "custom_query",
-    "window_bounds", "errors", "event_types", "events", "untrusted_text", "formatting", "account", "metric_selection",
-    "model",
+    "window_bounds", "errors", "event_types", "events", "extras", "untrusted_text", "formatting", "account",
+    "metric_selection", "model",
     "platforms", "python_wording", "query", "redact", "secret_sources", "snapshot_question", "suggestions", "timespans",
     "url_safety", "wrong_settings",
 }  # fmt: skip

@@ -11,6 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from source_code import ROOT, files_of_tests, nodes, sources
 
+from bulkpull.extras import EXTRAS
+
 # Versions with known faults: oversized lines in aiohttp's parser, and advisories of the two others.
 FAULTY = {"aiohttp": "3.14.0", "cryptography": "44.0.0", "pyjwt": "2.10.0"}
 _CLOCKS = {"time", "monotonic", "perf_counter", "process_time"}
@@ -22,6 +24,13 @@ def requirements() -> Iterator[Requirement]:
     lists += project["dependency-groups"].values()
     for line in (line for item in lists for line in item if isinstance(line, str)):
         yield Requirement(line)
+
+
+def test_the_command_that_installs_an_extra_names_what_the_project_requires() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    required = {extra: tuple(lines) for extra, lines in project["optional-dependencies"].items() if lines}
+
+    assert required == EXTRAS
 
 
 @pytest.mark.case("C42")

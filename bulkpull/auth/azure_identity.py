@@ -24,6 +24,7 @@ from bulkpull.config.secrets import VaultReference
 from bulkpull.errors import AuthError, BulkpullError, NotConnected, SettingsError
 from bulkpull.event_types import TokenRenewed
 from bulkpull.events import Events
+from bulkpull.extras import install_command
 from bulkpull.redact import register_secret
 
 # Errors of azure-core that say nothing about the credentials, by name: the library is an extra.
@@ -123,7 +124,7 @@ async def default_credential() -> AsyncIterator[AzureCredential]:
         from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - an extra, and slow to load
     except ImportError:
         raise SettingsError(
-            "`grant` is azure", why="the libraries for Azure are not installed", fix="pip install 'bulkpull[azure]'"
+            "`grant` is azure", why="the libraries for Azure are not installed", fix=install_command("azure")
         ) from None
     async with DefaultAzureCredential() as credential:
         yield credential
@@ -166,7 +167,7 @@ async def fetch_secret(reference: VaultReference, *, setting: str) -> str:
         from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415 - the same
     except ImportError:
         raise SettingsError(
-            what, why="the libraries for Azure are not installed", fix="pip install 'bulkpull[azure]'"
+            what, why="the libraries for Azure are not installed", fix=install_command("azure")
         ) from None
     refused: Exception
     try:

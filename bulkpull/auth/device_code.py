@@ -28,6 +28,8 @@ from bulkpull.transport.http_messages import request_id_in
 from bulkpull.transport.json_fields import json_object
 
 _TOKEN_PATH = re.compile(r"/oauth2(?:/v2\.0)?/token/?\Z")
+# What MSAL reads of the directory's description of itself, whatever else is in it.
+_DISCOVERED = frozenset({"authorization_endpoint", "token_endpoint"})
 _PENDING = frozenset({"authorization_pending", "slow_down"})
 # What a person did not do, or does not want; these have no AADSTS code that is documented for this purpose.
 _ENDINGS: Mapping[str, str] = {
@@ -129,12 +131,10 @@ def _application(settings: Settings, *, http: Http) -> Any:
         ) from None
     address = settings.token_address
     if _TOKEN_PATH.search(address) is None:
-        raise SettingsError(
-            "`token_url` cannot be used for sign-in",
-            why="its path does not end in /oauth2/token or /oauth2/v2.0/token",
-            fix="set it to the identity platform's token endpoint",
-        )
+        raise _unusable("its path does not end in /oauth2/token or /oauth2/v2.0/token")
     authority = _TOKEN_PATH.sub("", address)
+    if not urlsplit(authority).path.strip("/"):
+        raise _unusable("its path has no tenant before /oauth2")
     carrier = _Carrier(http, scheme=urlsplit(authority).scheme)
     return PublicClientApplication(
         settings.client_id,
@@ -142,6 +142,12 @@ def _application(settings: Settings, *, http: Http) -> Any:
         http_client=carrier,
         # It would ask a server of the public cloud whether to trust the address that a person has set on purpose.
         instance_discovery=False,
+    )
+
+
+def _unusable(why: str) -> SettingsError:
+    return SettingsError(
+        "`token_url` cannot be used for sign-in", why=why, fix="set it to the identity platform's token endpoint"
     )
 
 
@@ -191,6 +197,8 @@ class _Carrier:
         text = reply.body.decode("utf-8", "replace")
         if method == "GET":  # what the directory says of itself; MSAL has no words of use for a refusal
             judge_token_reply(reply.status, reply.body, grant=DEVICE_CODE, retry_after_s=None, headers=reply.headers)
+            if not (json_object(reply.body) or {}).keys() >= _DISCOVERED:
+                raise _unusable("what answers there does not describe a directory (OpenID configuration)")
             return _Answer(reply, self.as_msal_likes_it(text))
         # Raised before MSAL sees it, which would keep the answer and give it again for a while.
         busy = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status == HTTPStatus.TOO_MANY_REQUESTS

@@ -154,8 +154,12 @@ def _cache_of(settings: Settings, *, demo: bool) -> TokenCache | None:
 
     missing = [name for name in ("tenant_id", "client_id") if not getattr(settings, name)]
     if missing:
+        keys = " and ".join(f"`{name}`" for name in missing)
         variables = " and ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
-        raise AuthError(f"the sign-in endpoint is unknown: {', '.join(missing)} not set", fix=f"set {variables}")
+        raise AuthError(
+            f"the sign-in endpoint is unknown: {', '.join(missing)} not set",
+            fix=f"set {keys} in the settings file, or {variables}",
+        )
     cache = open_token_cache(settings)
     if cache is None and not demo:
         raise SettingsError("the token cache is switched off", why="`token_cache` is off", fix="unset it")

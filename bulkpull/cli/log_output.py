@@ -18,6 +18,7 @@ import structlog
 from bulkpull.cli.error_output import is_coloured
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.event_types import Event, Level, RunStarted
+from bulkpull.formatting import format_counts
 from bulkpull.observability.log_lines import line_logger, log_event, to_json
 from bulkpull.redact import redact
 
@@ -95,11 +96,14 @@ def _logger(common: CommonOptions, *, write: Write, level: int) -> structlog.typ
         # No second look at the finished line: taking something out of JSON text could cut a string in two.
         return line_logger(write, level=level, finish=[to_json])
     render = structlog.dev.ConsoleRenderer(colors=is_coloured(), pad_event_to=22, sort_keys=False)
-    return line_logger(write, level=level, finish=[_with_time_of_day, render, _redacted])
+    return line_logger(write, level=level, finish=[_as_people_read_it, render, _redacted])
 
 
-def _with_time_of_day(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _as_people_read_it(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The time of day in place of the timestamp, and counts as `18 unfinished, 2 complete`."""
     entry["timestamp"] = f"{entry['timestamp'][11:19]}Z"
+    counts = {name: format_counts(value) for name, value in entry.items() if isinstance(value, dict)}
+    entry.update(counts)
     return entry
 
 

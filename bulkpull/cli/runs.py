@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +18,7 @@ from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
-from bulkpull.formatting import format_clock
+from bulkpull.formatting import format_clock, format_counts
 from bulkpull.output.atomic_files import disk_errors, to_disk_error
 from bulkpull.suggestions import did_you_mean
 from bulkpull.untrusted_text import escaped_json
@@ -305,13 +304,9 @@ def _table(runs: list[RunEntry]) -> Table:
     table = new_table("run", "command", "took", "status", "datasets", right=["took"], fold=["datasets"])
     for run in runs:
         # The id begins with the moment of the start.
-        table.add_row(run.run_id, run.command, _took(run), run.status or "unfinished", _counts(run.summary))
+        table.add_row(run.run_id, run.command, _took(run), run.status or "unfinished", format_counts(run.summary or {}))
     return table
 
 
 def _took(run: RunEntry) -> str:
     return "" if run.ended_at is None else format_clock((run.ended_at - run.started_at).total_seconds())
-
-
-def _counts(summary: Mapping[str, Any] | None) -> str:
-    return ", ".join(f"{number} {status}" for status, number in (summary or {}).items())

@@ -14,8 +14,10 @@ from textwrap import wrap
 from typing import Any, get_args
 
 from pydantic import SecretStr
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from bulkpull.allowed_values import allowed_words
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.wrong_settings import WrongSetting
 
@@ -184,11 +186,18 @@ def _sections() -> Iterator[tuple[str, list[str]]]:
 
 def _lines_of(name: str, values: Values) -> list[str]:
     field = Settings.model_fields[name]
-    about = wrap(field.description or "", _WIDTH, initial_indent="# ", subsequent_indent="# ")
+    about = wrap(meaning(field), _WIDTH, initial_indent="# ", subsequent_indent="# ")
     if name in values:
         return [*about, f"{name} = {_toml(values[name])}"]
     shown = _EXAMPLES.get(name, "…") if field.default in (None, ()) else field.default
     return [*about, f"# {name} = {_toml(shown)}"]
+
+
+def meaning(field: FieldInfo) -> str:
+    """What a setting means, with the words that it takes where its description does not have them all."""
+    words = [f"`{word}`" for word in allowed_words(field)]
+    description = field.description or ""
+    return description if all(word in description for word in words) else f"{description}; one of {', '.join(words)}"
 
 
 def _toml(value: Any) -> str:

@@ -318,7 +318,8 @@ class InsightsClient:
 
         Args:
             tidying: As for `delete_query`.
-            whole, retry: As for `get_queries`.
+            whole: As for `get_queries`.
+            retry: As for `get_queries`.
 
         Source: Get Scheduled Reports API; behaviours 28 and 92.
         """
@@ -389,7 +390,8 @@ class InsightsClient:
         Delete a report, its execution records and its stored files (behaviour 97): fetch the file first.
 
         Args:
-            optional, tidying: As for `delete_query`.
+            optional: As for `delete_query`.
+            tidying: As for `delete_query`.
 
         Raises:
             NotFound: There is none; after a doubtful answer that counts as done.

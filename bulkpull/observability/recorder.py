@@ -22,6 +22,7 @@ from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.event_types import AccountLacking, Event, Level, NoticeLost, ReportCreated, RunStarted
 from bulkpull.events import Events
+from bulkpull.extras import install_command
 from bulkpull.observability.notifications import send_notices
 from bulkpull.observability.progress import INTERVAL_S, Progress
 from bulkpull.observability.run_log import RunLog, parse_entry
@@ -86,7 +87,7 @@ class RunRecorder:
         try:
             self._telemetry = await anyio.to_thread.run_sync(telemetry_for, os.environ)
         except ImportError as missing:
-            fix = "install the extra: pip install 'bulkpull[otel]', or set OTEL_SDK_DISABLED=true"
+            fix = f"install it: {install_command('otel')}, or set OTEL_SDK_DISABLED=true"
             # No warning: the variables may stand there for every program of the machine.
             self._events.emit(AccountLacking(part="telemetry", reason=f"{missing}; {fix}", level=Level.INFO))
         except Exception as fault:  # noqa: BLE001 - a variable of the environment that the SDK does not understand

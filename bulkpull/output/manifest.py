@@ -331,7 +331,7 @@ class Manifest(Record):
         statuses = Counter(record.status for record in self.datasets)
         description = ", ".join(f"{number} {status}" for status, number in statuses.items()) or "no datasets"
         rows = Totals.of(self.published.values()).rows
-        return f"<Manifest {self.run_id} {self.status}: {description}; {rows:,} rows>"
+        return f"<Manifest {self.run_id} {self.status}: {description}; {rows:,} rows published>"
 
     __str__ = __repr__
 

@@ -336,7 +336,7 @@ class Run:
         is_to_be_resumed = results.is_to_be_resumed
         records, status = results.finish()
         submitted = self.request.submit_only and status != "failed"
-        now, counts = self.clock.now(), results.count(records)
+        now, counts = self.clock.now(), results.count(records, interrupted=interrupted)
         manifest = Manifest(
             run_id=opened.run_id,
             status=status,

@@ -15,6 +15,7 @@ from bulkpull.errors import BulkpullError, ConverterDied, DiskTrouble, HeldBack,
 from bulkpull.event_types import PullFinished, ReportsUnused
 from bulkpull.events import Level, about
 from bulkpull.model import Pull
+from bulkpull.observability.failures import SUBMITTED, status_for_people
 from bulkpull.output.manifest import DatasetRecord, RunStatus
 from bulkpull.pipeline.context import RunContext, UndeletedReport
 from bulkpull.pipeline.nightly.decision import Action, Decision
@@ -98,10 +99,17 @@ class RunResults:
             for dataset in self._datasets
         )
 
-    def count(self, records: list[DatasetRecord]) -> dict[str, int]:
-        """How many datasets ended with which status; those whose reports were only ordered are `submitted`."""
+    def count(self, records: list[DatasetRecord], *, interrupted: bool) -> dict[str, int]:
+        """
+        How many datasets ended with which status, as people read it.
+
+        Those whose reports were only ordered are `submitted`; those that an interruption ended are `unfinished`.
+        """
         return dict(
-            Counter("submitted" if self.is_submitted(record.dataset) else str(record.status) for record in records)
+            Counter(
+                SUBMITTED if self.is_submitted(record.dataset) else status_for_people(record, interrupted=interrupted)
+                for record in records
+            )
         )
 
 

@@ -88,7 +88,7 @@ def test_a_manifest_shows_itself_in_a_line() -> None:
         datasets=records,
     )
 
-    assert repr(manifest) == "<Manifest 20261123T020000Z-abcdef partial: 1 complete, 1 failed; 1,200 rows>"
+    assert repr(manifest) == "<Manifest 20261123T020000Z-abcdef partial: 1 complete, 1 failed; 1,200 rows published>"
     assert [repr(record) for record in records] == [
         "<DatasetRecord Profile complete: 1,200 rows>",
         "<DatasetRecord X failed: no room>",

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 import bulkpull
 from bulkpull.cli import app
 from bulkpull.errors import BulkpullError
+from bulkpull.extras import install_command
 from bulkpull.output.cleanup import clean_up, readme, write_views
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.store import LocalStore
@@ -184,10 +185,15 @@ def test_a_folder_without_data_and_a_damaged_snapshot_are_told(output: Path, tmp
         bulkpull.connect_sql(output)
 
 
-def test_without_the_extra_the_command_says_what_to_install(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_duckdb_the_command_and_the_function_say_how_to_install_it_here(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
 
     done = run(output, "SELECT 1")
 
     assert done.exit_code == 2
-    assert "pip install 'bulkpull[sql]'" in " ".join(done.stderr.split())
+    assert '-m pip install "duckdb>=1.4"' in " ".join(done.stderr.split())
+    with pytest.raises(BulkpullError) as raised:
+        bulkpull.connect_sql(output)
+    assert install_command("sql") in " ".join(str(raised.value).split())

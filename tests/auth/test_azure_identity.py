@@ -229,6 +229,6 @@ async def test_the_grant_azure_takes_the_machines_own_credential_and_closes_it(
 async def test_the_grant_azure_without_the_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "azure.identity.aio", None)
 
-    with pytest.raises(SettingsError, match=r"pip install 'bulkpull\[azure\]'"):
+    with pytest.raises(SettingsError, match=r'-m pip install "azure-identity>=1.25" "azure-keyvault-secrets>=4.9"'):
         async with connected(settings=Settings(grant="azure"), events=EventRecorder().hub, clock=FakeClock()):
             pass

@@ -15,10 +15,11 @@ from support import EventRecorder, FakeClock
 
 from bulkpull.auth.device_code import DeviceCode, SignedIn, sign_in_by_device_code
 from bulkpull.config.settings import Settings
-from bulkpull.errors import AuthError, SettingsError, TlsRefused
+from bulkpull.errors import AuthError, BulkpullError, SettingsError, TlsRefused
 from bulkpull.redact import redact
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import Http
+from bulkpull.transport.http_messages import Reply
 
 
 @dataclass
@@ -137,7 +138,25 @@ async def test_an_unknown_tenant_is_named_before_a_code_is_shown(tmp_path: Path)
     assert rig.shown == []
 
 
-async def test_a_token_url_of_another_kind_is_not_guessed_from(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", ["/adfs/token", "/oauth2/token", "//oauth2/v2.0/token"], ids=["another kind", "no tenant", "empty tenant"]
+)
+async def test_a_token_url_of_another_kind_is_not_guessed_from(tmp_path: Path, path: str) -> None:
     async with directory(tmp_path) as rig:
         with pytest.raises(SettingsError, match="`token_url`"):
-            await rig.sign_in(token_url="https://127.0.0.1/adfs/token")
+            await rig.sign_in(token_url=f"https://127.0.0.1{path}")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"token_endpoint": "https://127.0.0.1/token"}'])
+async def test_a_server_that_describes_no_directory_is_not_signed_in_at(
+    tmp_path: Path, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def other_server(_: Http, __: object) -> Reply:
+        return Reply(200, {}, body, "https://127.0.0.1/")
+
+    async with directory(tmp_path) as rig:
+        monkeypatch.setattr(Http, "send", other_server)
+        with pytest.raises(BulkpullError, match="token"):
+            await rig.sign_in()
+
+    assert rig.shown == []

@@ -271,7 +271,7 @@ async def test_a_reference_to_a_vault_without_the_libraries_says_what_to_install
         tenant_id="t", client_id="c", client_secret="@keyvault:https://contoso.vault.azure.net/secrets/name"
     )
 
-    with pytest.raises(SettingsError, match=r"secret name of https://contoso.*pip install 'bulkpull\[azure\]'"):
+    with pytest.raises(SettingsError, match=r'secret name of https://contoso.*-m pip install "azure-identity>='):
         await prepare_sign_in(settings, events=EventRecorder().hub, clock=FakeClock())
 
 

@@ -194,7 +194,7 @@ def test_a_sign_in_beats_the_token_that_was_set_before_it_and_not_the_one_that_i
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
-        ({"BULKPULL_TENANT_ID": None}, 4, "set BULKPULL_TENANT_ID"),
+        ({"BULKPULL_TENANT_ID": None}, 4, "set `tenant_id` in the settings file, or BULKPULL_TENANT_ID"),
         ({"BULKPULL_TOKEN_CACHE": "off"}, 2, "`token_cache` is off"),
         ({"BULKPULL_TOKEN_CACHE": "bulkpull-data/tokens"}, 2, "lies in the output folder"),
     ],

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from command_line import Command, start_program
 
+from bulkpull.allowed_values import allowed_words
 from bulkpull.config.settings import Settings
 from bulkpull.config.template import PURPOSES, USES, secrets, settings_text
 
@@ -134,6 +135,16 @@ def test_a_guid_and_a_domain_name_are_tenant_ids(command: Command, tenant: str) 
 @pytest.mark.parametrize("use", READY)
 def test_the_uses_are_those_of_the_ready_files(use: str) -> None:
     assert tomllib.loads((CONFIG / READY[use]).read_text(encoding="utf-8")) == USES[use]
+
+
+def test_the_file_shows_every_word_that_a_setting_takes() -> None:
+    lines = settings_text({}, use="standard").splitlines()
+
+    assert "# columns differ from the published snapshot; one of `allow`, `warn`, `fail`" in lines
+    for name, field in Settings.model_fields.items():
+        place = next((place for place, line in enumerate(lines) if line.startswith(f"# {name} = ")), None)
+        if place is not None:
+            assert all(f"`{word}`" in " ".join(lines[max(0, place - 2) : place]) for word in allowed_words(field)), name
 
 
 def test_a_slip_in_the_environment_does_not_keep_the_file_from_being_written(

@@ -51,6 +51,13 @@ def test_on_the_console_a_line_begins_with_time_level_and_event() -> None:
     assert "\x1b" not in line
 
 
+def test_on_the_console_counts_are_words_and_in_json_an_object() -> None:
+    ended = _event("run.finished", run_id="r", status="interrupted", datasets={"complete": 2, "unfinished": 18})
+    (line,), (as_json,) = _lines(ended, common=CommonOptions()), _lines(ended)
+    assert "datasets='2 complete, 18 unfinished'" in line
+    assert json.loads(as_json)["datasets"] == {"complete": 2, "unfinished": 18}
+
+
 def test_progress_of_a_transfer_is_never_logged() -> None:
     trace = _event("download.progressed", Level.TRACE, "Profile", done_bytes=1)
     assert _lines(trace, common=CommonOptions(log_level=LogLevel.DEBUG)) == []

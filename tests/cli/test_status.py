@@ -155,17 +155,29 @@ def test_a_query_of_the_settings_that_was_never_published_is_known_by_name(comma
     assert "big (never published)" in outcome.err
 
 
-def test_where_nothing_was_ever_published_one_sentence_says_so_and_no_folder_is_made(command: Command) -> None:
+def test_a_folder_that_does_not_exist_is_wrong_usage_and_late_for_a_check_by_age(command: Command) -> None:
     outcome = command("status", "--output", "data", "--max-age", "36h")
 
     assert (outcome.code, outcome.out) == (3, "")
     assert outcome.err.startswith(f"error: there is no folder {OUT.absolute()}\n")
-    sentence = f"there is no folder {OUT.absolute()}\n"
-    for arguments in ((), ("--json",)):
-        outcome = command("status", "--output", "data", *arguments)
-        assert (outcome.code, outcome.err) == (0, sentence)
-    assert outcome.json()["datasets"] == []
+    outcome = command("status", "--output", "data")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(
+        f"error: there is no folder {OUT.absolute()}\nfix:   check the name given by --output"
+    )
+    assert command("status", "--output", "data", "--json").json()["exit"] == 2
     assert not OUT.exists()
+
+
+def test_an_output_whose_runs_published_nothing_is_no_error_without_an_age(command: Command) -> None:
+    (OUT / "runs").mkdir(parents=True)
+    (OUT / ".bulkpull").mkdir()
+
+    outcome = command("status", "--output", "data")
+
+    assert (outcome.code, outcome.err) == (0, f"nothing is published in {OUT.absolute()} yet\n")
+    assert command("status", "--output", "data", "--json").json()["datasets"] == []
+    assert command("status", "--output", "data", "--max-age", "36h").code == 3
 
 
 def test_looking_changes_nothing_and_a_damaged_manifest_is_passed_over(command: Command) -> None:

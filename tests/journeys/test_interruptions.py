@@ -79,11 +79,14 @@ async def test_the_same_command_carries_on_wherever_it_was_cut_off(moment: str, 
 async def test_an_interrupted_run_leaves_a_manifest_that_says_so(tmp_path: Path) -> None:
     async with Simulator(Scenario(rows=50, latency_s=(30.0, 30.0))) as simulator:
         scope = anyio.CancelScope()
-        run = Run(
-            ExportRequest(("Profile",)),
-            settings_for(simulator, tmp_path),
-            Events(lambda event: scope.cancel() if event.name == "report.created" else None),
-        )
+        events: list[Event] = []
+
+        def listen(event: Event) -> None:
+            events.append(event)
+            if event.name == "report.created":
+                scope.cancel()
+
+        run = Run(ExportRequest(("Profile",)), settings_for(simulator, tmp_path), Events(listen))
         with scope:
             await run.export()
 
@@ -92,7 +95,9 @@ async def test_an_interrupted_run_leaves_a_manifest_that_says_so(tmp_path: Path)
     assert "run the same command again" in (run.manifest.datasets[0].reason or "")
     assert json.loads((tmp_path / "runs" / run.run_id / "manifest.json").read_text())["status"] == "failed"
     async with opened_ledger(tmp_path / ".bulkpull", read_only=True) as ledger:
-        assert [entry.status for entry in await ledger.runs()] == ["interrupted"]
+        runs = await ledger.runs()
+    assert [(entry.status, entry.summary) for entry in runs] == [("interrupted", {"unfinished": 1})]
+    assert [event.facts["datasets"] for event in events if event.name == "run.finished"] == [{"unfinished": 1}]
 
 
 def command(simulator: Simulator, output: Path, *datasets: str) -> tuple[list[str], dict[str, str]]:

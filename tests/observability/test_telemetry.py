@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from support import EventRecorder
 
 from bulkpull.event_types import CallSent, Event
+from bulkpull.extras import install_command
 from bulkpull.observability.telemetry import is_asked_for
 from bulkpull.observability.telemetry.providers import Providers
 from bulkpull.observability.telemetry.spans import Telemetry
@@ -229,7 +230,7 @@ async def test_an_exporter_that_is_not_there_is_told_with_the_remedy_and_harms_n
     assert done.exit_code == 0
     (lacking,) = recorded.of("account.lacking")
     assert words in str(lacking["reason"])
-    assert "bulkpull[otel]" in str(lacking["reason"])
+    assert install_command("otel") in str(lacking["reason"])
 
 
 async def test_a_fault_in_telemetry_ends_the_telemetry_and_not_the_run(
