@@ -67,7 +67,7 @@ async def export(
         timespan: The name of a time span, such as `"LAST_MONTH"`, or `"widest"`; beats `settings.timespan`.
         metrics: Metrics after the columns; beats `settings.metrics`.
         everything: All that the service lists, beyond the twenty.
-        submit_only: Order the reports and return; `resume` collects them later.
+        submit_only: Create the reports and return; `resume` collects them later.
         keep_raw: Keep the downloaded bytes beside the Parquet; beats `settings.keep_raw`.
         reset_types: Let the columns of `datasets` take their narrowest types again, whatever earlier snapshots had: the
             way back for a column that became text.
@@ -126,7 +126,7 @@ async def nightly(
     Export what is new since the last run, with scheduled reports on the service, as `bulkpull nightly` does.
 
     Arguments, result and errors are those of `export`. What is not new is `skipped` in the manifest. With `since`,
-    one-off reports for those days are ordered instead.
+    one-off reports for those days are created instead.
     """
     runner = await _load("bulkpull.api_runs")
     with python_words():

@@ -15,9 +15,8 @@ from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.freshness import Freshness, find_freshness
 from bulkpull.output.integrity import location_problem
 from bulkpull.output.run_history import (
-    NO_EXPORT_FIX,
+    check_export,
     known_runs,
-    missing_export,
     nothing_published,
     published_by,
     resolve_run_id,
@@ -139,6 +138,5 @@ def check_folder(output: object) -> Path:
     if not isinstance(output, str | Path) or not str(output).strip():
         raise SettingsError("`output` names no folder", fix="name the folder of an export")
     folder = Path(output).expanduser()
-    if (missing := missing_export(folder)) is not None:
-        raise SettingsError(missing, fix=NO_EXPORT_FIX)
+    check_export(folder)
     return folder

@@ -16,6 +16,7 @@ from bulkpull.clock import iso_utc
 from bulkpull.errors import QueryError
 from bulkpull.model import DEFAULT_FORMAT, Pull, Window
 from bulkpull.query import Condition, Ordering, Statement, odd_names, parse
+from bulkpull.window_bounds import window_texts
 
 EVERY = "*"
 """Stands for every column that the service lists at the time: such columns change by themselves."""
@@ -71,7 +72,7 @@ def question_of(pull: Pull) -> Question:
     """The question that a pull asks."""
     statement = _read(pull.query_text, pull)
     if statement is None:  # of a name that no parser takes: the text itself is the question
-        return Question(pull.dataset, pull.reads, (pull.query_text,), window=_as_texts(pull.window))
+        return Question(pull.dataset, pull.reads, (pull.query_text,), window=window_texts(pull.window))
     return _question(pull, statement)
 
 
@@ -124,7 +125,7 @@ def _question(pull: Pull, statement: Statement, *, window: Window | None = None)
         limit=statement.limit,
         distinct=statement.distinct,
         span=None if asked else span,
-        window=(iso_utc(asked.start), OPEN) if asked and pull.keeps_history else _as_texts(asked),
+        window=(iso_utc(asked.start), OPEN) if asked and pull.keeps_history else window_texts(asked),
     )
 
 
@@ -138,10 +139,6 @@ def _statement(query_text: str, names: frozenset[str]) -> Statement | None:
         return parse(query_text, names=names)
     except QueryError:
         return None
-
-
-def _as_texts(window: Window | None) -> tuple[str, str] | None:
-    return (iso_utc(window.start), iso_utc(window.end)) if window else None
 
 
 def _condition(condition: Condition) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.extras import install_command
-from bulkpull.output.run_history import NO_EXPORT_FIX, nothing_published
+from bulkpull.output.run_history import no_export
 from bulkpull.output.views import views_of
 from bulkpull.read_output import check_folder, current_snapshots
 
@@ -33,7 +33,7 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
     folder = check_folder(output).absolute()
     published = current_snapshots(folder)
     if not published:
-        raise SettingsError(nothing_published(folder), fix=NO_EXPORT_FIX)
+        raise no_export(folder)
     connection = duckdb.connect(
         config={
             # Nothing is fetched from anywhere: what reads Parquet and JSON is built in.

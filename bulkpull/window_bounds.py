@@ -1,9 +1,10 @@
-"""Parses the start and end of a window from dates, datetimes or ISO texts (pure)."""
+"""Parses the start and end of a window from dates, datetimes or ISO texts, and writes them as ISO texts (pure)."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 
+from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.model import Window
 from bulkpull.timespans import span_days
@@ -34,6 +35,16 @@ def day_of(given: object, *, name: str) -> date:
     if isinstance(value, date):
         return value
     raise SettingsError(f"`{name}` is no day", why=f"it is of type {type(given).__name__}", fix=_FIX)
+
+
+def window_texts(window: Window | None) -> tuple[str, str] | None:
+    """Start and end as the contract writes times; `None` where there is no window."""
+    return (iso_utc(window.start), iso_utc(window.end)) if window else None
+
+
+def window_values(window: Window | None) -> dict[str, str] | None:
+    """The window as a JSON object; `None` where there is none."""
+    return {"start": iso_utc(window.start), "end": iso_utc(window.end)} if window else None
 
 
 def window_of(since: date | str | None, until: date | str | None, *, now: datetime) -> Window | None:

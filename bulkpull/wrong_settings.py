@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bulkpull.errors import SettingsError
 from bulkpull.suggestions import nearest, suggest
@@ -56,13 +56,9 @@ def unknown_names(
     near = [nearest(name, known) for name in names]
     meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
     hint = suggest(meant) if meant else None
-    lists_allowed = lists_allowed or not all(near)
-    if len(names) == 1:
-        fault = WrongSetting(where, f"unknown setting `{names[0]}`", hint=hint, is_unknown=True)
-    else:
-        listed = ", ".join(f"`{name}`" for name in names)
-        fault = WrongSetting(where, f"unknown settings {listed}", hint=hint, is_unknown=True)
-    return [replace(fault, lists_allowed=lists_allowed)]
+    word = "unknown setting" if len(names) == 1 else "unknown settings"
+    what = f"{word} {', '.join(f'`{name}`' for name in names)}"
+    return [WrongSetting(where, what, hint=hint, is_unknown=True, lists_allowed=lists_allowed or not all(near))]
 
 
 def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) -> SettingsError:

@@ -13,8 +13,9 @@ from bulkpull import platforms
 from bulkpull.auth import open_token_cache
 from bulkpull.auth.sign_in import choose_grant, describe_sign_in
 from bulkpull.checks.result import CheckResult, fine, problem, problem_from
+from bulkpull.config.file import variable_of
 from bulkpull.config.secrets import is_readable_by_all, vault_reference
-from bulkpull.config.settings import ENV_PREFIX, Settings
+from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.formatting import plural
 from bulkpull.secret_sources import FROM_COMMAND, SECRETS
@@ -82,7 +83,7 @@ def _place(settings: Settings, name: str, *, origins: Mapping[str, str], config:
         if reference := vault_reference(getattr(settings, name).get_secret_value()):
             return f"{reference.vault_url}, secret {reference.name}"
     if where == "environment":
-        return f"{ENV_PREFIX}{name.upper()}"
+        return variable_of(name)
     return f"the settings file {config}" if where == "file" else where
 
 

@@ -19,7 +19,7 @@ from bulkpull.clock import Clock, iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.formatting import format_size, plural
-from bulkpull.output.atomic_files import NO_ROOM, RESERVE_BYTES, disk_errors, has_links, sync_folder
+from bulkpull.output.atomic_files import RESERVE_BYTES, disk_errors, has_links, sync_folder
 from bulkpull.output.current import Current
 from bulkpull.output.disk_space import FIX, describe_basis, estimate_room
 from bulkpull.output.layout import Layout
@@ -65,7 +65,7 @@ async def check_output_folder(settings: Settings, *, clock: Clock) -> list[Check
 
 
 def _is_for_lack_of_room(unwritable: BulkpullError) -> bool:
-    return getattr(unwritable.__cause__, "errno", None) in NO_ROOM
+    return getattr(unwritable.__cause__, "errno", None) in platforms.NO_ROOM
 
 
 def _find_obstacle(output: Path) -> BulkpullError | None:

@@ -150,12 +150,12 @@ def logout(*, common: CommonOptions) -> None:
 
 def _cache_of(settings: Settings, *, demo: bool) -> TokenCache | None:
     from bulkpull.auth import open_token_cache
-    from bulkpull.config.settings import ENV_PREFIX
+    from bulkpull.config.file import variable_of
 
     missing = [name for name in ("tenant_id", "client_id") if not getattr(settings, name)]
     if missing:
         keys = " and ".join(f"`{name}`" for name in missing)
-        variables = " and ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
+        variables = " and ".join(map(variable_of, missing))
         raise AuthError(
             f"the sign-in endpoint is unknown: {', '.join(missing)} not set",
             fix=f"set {keys} in the settings file, or {variables}",

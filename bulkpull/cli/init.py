@@ -112,12 +112,13 @@ def _ask(words: str, *, default: str, allowed: tuple[str, ...] = ()) -> str:
 
 def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> None:
     from bulkpull.cli.invocation import invocation_path  # slow to load, as the next
-    from bulkpull.config.settings import ENV_PREFIX, NEEDED_SETTINGS
+    from bulkpull.config.file import variable_of
+    from bulkpull.config.settings import NEEDED_SETTINGS
     from bulkpull.secret_sources import FAMILIES, FORMS
 
     print_message(f"written: {file}")
-    given = {name: os.environ.get(f"{ENV_PREFIX}{name.upper()}") or str(value) for name, value in values.items()}
-    winning = [f"{ENV_PREFIX}{name.upper()}" for name, value in values.items() if given[name] != str(value)]
+    given = {name: os.environ.get(variable_of(name)) or str(value) for name, value in values.items()}
+    winning = [variable_of(name) for name, value in values.items() if given[name] != str(value)]
     if winning:
         print_message(f"note:    from the environment, in place of the file's value: {', '.join(winning)}")
     program = invocation_path("bulkpull")
@@ -125,7 +126,7 @@ def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> 
     if use == _MEASURING:
         print_message(f"next:    {program} export --demo{option} --quiet --json")
         return
-    variables = {name: f"{ENV_PREFIX}{name.upper()}" for name in ("tenant_id", "client_id", "grant", *FORMS)}
+    variables = {name: variable_of(name) for name in ("tenant_id", "client_id", "grant", *FORMS)}
     from_environment = {name: value for name, variable in variables.items() if (value := os.environ.get(variable))}
     missing = [f"`{name}`" for name in ("tenant_id", "client_id") if name not in {*values, *from_environment}]
     if missing:

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from bulkpull.clock import iso_utc
-from bulkpull.model import Execution, Query, Report, Window
+from bulkpull.model import Execution, Query, Report
 from bulkpull.redact import redact
+from bulkpull.window_bounds import window_values
 
 
 def format_time(moment: datetime | None) -> str | None:
@@ -48,14 +49,10 @@ def report_values(report: Report) -> dict[str, Any]:
         "recurrence_hours": report.recurrence_h,
         "recurrence_count": report.recurrence_count,
         "format": report.format,
-        "window": _window_values(report.window),
+        "window": window_values(report.window),
         "callback_url": redact(report.callback_url) if report.callback_url else None,
         "callback_method": report.callback_method,
     }
-
-
-def _window_values(window: Window | None) -> dict[str, str] | None:
-    return {"start": iso_utc(window.start), "end": iso_utc(window.end)} if window else None
 
 
 def has_name(name: str, wanted: str) -> bool:

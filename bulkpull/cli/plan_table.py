@@ -15,7 +15,6 @@ from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.cli.summary import describe_metrics
-from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError
 from bulkpull.events import Events
@@ -26,6 +25,7 @@ from bulkpull.pipeline.plan_estimate import ExportEstimate, estimate_export
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run_plan import RunPlan, plan_run
 from bulkpull.untrusted_text import visible
+from bulkpull.window_bounds import window_values
 
 _COMPLETE, _LOST = 0, 3
 _ACTIONS = {
@@ -99,7 +99,7 @@ def plan_as_rows(run_plan: RunPlan) -> list[dict[str, Any]]:
             "metrics_left_out": list(pull.metrics_left_out),
             "timespan": pull.timespan,
             "wider_timespan": pull.wider_timespan,
-            "window": {"start": iso_utc(pull.window.start), "end": iso_utc(pull.window.end)} if pull.window else None,
+            "window": window_values(pull.window),
             "reports": run_plan.reports.get(pull.dataset, 0),
             "notes": list(pull.notes),
         }

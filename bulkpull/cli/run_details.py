@@ -180,8 +180,7 @@ def run_lines(details: Mapping[str, Any]) -> list[str]:
         request = {name: value for name, value in details["request"].items() if value not in (None, False, [], "")}
         request.pop("nightly", None)  # the command says it
         if names := request.get("datasets"):
-            known = {name: load_catalog().find(name) for name in names}
-            request["datasets"] = [dataset.name if dataset else name for name, dataset in known.items()]
+            request["datasets"] = [load_catalog().canonical(name) for name in names]
         lines.append(f"request   {_facts(request)}")
     if requests := details["requests"]:
         by_endpoint = ", ".join(f"{name} {number}" for name, number in requests["by_endpoint"].items())

@@ -1,24 +1,25 @@
 """
 A run under a live display or a log, and its end for people or as JSON.
 
-Rich, and what draws with it, is loaded when something is drawn: a quiet night prints nothing but its manifest.
+The live display is loaded where there is one: a night has none.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+
+from bulkpull.cli.console import error_console
 from bulkpull.cli.error_output import INTERRUPTED, write_json_line
 from bulkpull.cli.invocation import Invocation
 from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.signals import run_interruptibly
 from bulkpull.cli.stdio import print_json
+from bulkpull.cli.summary import print_failures, print_interruption, print_summary
 from bulkpull.event_types import (
     AllowanceAwaited,
     CallRetried,
@@ -33,14 +34,10 @@ from bulkpull.event_types import (
 )
 from bulkpull.events import Listener
 from bulkpull.observability.failures import failure_groups
+from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import last_durations
 from bulkpull.output.store import open_store
 from bulkpull.pipeline.run import Run
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from bulkpull.output.manifest import Manifest
 
 # Events that the display or the summary shows.
 _ON_DISPLAY = (
@@ -58,7 +55,7 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
     Raises:
         BulkpullError: Nothing could be done at all.
     """
-    console = cache(_error_console)  # one: what is printed above a live display has to go through its console
+    console = error_console()  # one: what is printed above a live display has to go through its console
     with listeners(common, console, output=invocation.output) as listener:
         run = make(listener)
         try:
@@ -79,9 +76,7 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
 
 
 @contextmanager
-def listeners(
-    common: CommonOptions, console: Callable[[], Console], *, output: Path | None = None
-) -> Iterator[Listener]:
+def listeners(common: CommonOptions, console: Console, *, output: Path | None = None) -> Iterator[Listener]:
     """
     A listener for the run: the live display on a terminal, with warnings above it, or the log.
 
@@ -90,10 +85,10 @@ def listeners(
     """
     with ExitStack() as stack:
         if has_display(common, console):
-            from bulkpull.cli.live_display import Display
+            from bulkpull.cli.live_display import Display  # slow to load
 
             usual = last_durations(open_store(output)) if output else {}
-            display = stack.enter_context(Display(console(), usual=usual))
+            display = stack.enter_context(Display(console, usual=usual))
             log = LogListener(common, write=display.print_above, default=LogLevel.WARNING, silent=_ON_DISPLAY)
             targets: tuple[Listener, ...] = (display, log)
         else:
@@ -108,23 +103,17 @@ def listeners(
         yield listen
 
 
-def has_display(common: CommonOptions, console: Callable[[], Console]) -> bool:
+def has_display(common: CommonOptions, console: Console) -> bool:
     """Whether to draw: on a terminal, without --log-format json and --quiet."""
     wants_lines = common.quiet or common.logs_json or common.log_level in (LogLevel.DEBUG, LogLevel.INFO)
-    return not wants_lines and sys.stderr.isatty() and not console().is_dumb_terminal
+    return not wants_lines and console.file.isatty() and not console.is_dumb_terminal
 
 
-def _error_console() -> Console:
-    from bulkpull.cli.console import error_console
-
-    return error_console()
-
-
-def _print_stopping(common: CommonOptions, console: Callable[[], Console]) -> None:
+def _print_stopping(common: CommonOptions, console: Console) -> None:
     if common.logs_json:
         write_json_line("run.stopping", level="warning")
     else:
-        console().print("stopping; press again to stop at once", soft_wrap=True)
+        console.print("stopping; press again to stop at once", soft_wrap=True)
 
 
 def _print_manifest(run: Run, *, common: CommonOptions) -> None:
@@ -132,27 +121,18 @@ def _print_manifest(run: Run, *, common: CommonOptions) -> None:
         print_json(run.manifest.as_dict())
 
 
-def _print_end(
-    run: Run, common: CommonOptions, console: Callable[[], Console], *, invocation: Invocation, interrupted: bool
-) -> None:
+def _print_end(run: Run, common: CommonOptions, console: Console, *, invocation: Invocation, interrupted: bool) -> None:
     manifest = run.manifest
     if common.logs_json:
         if manifest is not None and not interrupted:
             _write_failures(manifest)
         return
     if manifest is not None and common.quiet and not interrupted:
-        if failure_groups(manifest):
-            from bulkpull.cli.summary import print_failures
-
-            print_failures(manifest, console(), config=invocation.config)
+        print_failures(manifest, console, config=invocation.config)
     elif manifest is not None and not common.quiet:
-        from bulkpull.cli.summary import print_summary
-
-        print_summary(manifest, console(), invocation=invocation)
+        print_summary(manifest, console, invocation=invocation)
     if interrupted:
-        from bulkpull.cli.summary import print_interruption
-
-        print_interruption(console(), resume=invocation.resume(manifest.run_id) if manifest else None)
+        print_interruption(console, resume=invocation.resume(manifest.run_id) if manifest else None)
 
 
 def _write_failures(manifest: Manifest) -> None:

@@ -181,10 +181,10 @@ def forget(
     store = open_store(folder)
     now = datetime.now(UTC)
     wanted = load_catalog().canonical(dataset)
-    if wanted.casefold() not in {name.casefold() for name in Current.load(store).datasets}:
-        published = Current.load(store).datasets
+    published = Current.load(store).datasets
+    if wanted.casefold() not in {name.casefold() for name in published}:
         if not published:
-            raise no_export(folder, otherwise=f"nothing is published in {folder} yet")
+            raise no_export(folder)
         there = f"current there: {', '.join(sorted(published))}"
         hint = did_you_mean(wanted, published)
         raise SettingsError(f"{wanted} is not current in {folder}", fix=f"{hint} {there}" if hint else there)

@@ -13,7 +13,7 @@ from bulkpull import platforms
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.signals import run_interruptibly
 from bulkpull.cli.stdio import print_data, print_json
-from bulkpull.config.settings import ENV_PREFIX
+from bulkpull.config.file import variable_of
 from bulkpull.errors import SettingsError
 from bulkpull.simulator import FAULT_TABLE, STORIES, Fault, FaultRow, Scenario, Simulator
 from bulkpull.simulator.fault_matrix import HIT, QUICK
@@ -70,7 +70,7 @@ def serve(staging: Staging, *, port: int, blob_port: int, as_json: bool) -> None
 
     async def serving() -> None:
         async with Simulator(staging.scenario, port=port, blob_port=blob_port) as simulator:
-            own = {f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in staging.settings.items()}
+            own = {variable_of(name): str(value) for name, value in staging.settings.items()}
             environment = simulator.environment | own
             if as_json:
                 print_json({"version": 1, "environment": environment, "blob_url": simulator.blob_url})

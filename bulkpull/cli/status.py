@@ -19,7 +19,6 @@ from bulkpull.cli.json_output import format_time
 from bulkpull.cli.options import CommonOptions, read_span
 from bulkpull.cli.stdio import print_json
 from bulkpull.clock import iso_utc
-from bulkpull.errors import SettingsError
 from bulkpull.formatting import format_age, join_some, plural
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def status(
     A run that finds no new data still counts as a check. Reads the output folder only; needs no credentials.
     """
     from bulkpull.output.freshness import find_freshness  # slow to load, as all of these
-    from bulkpull.output.run_history import NO_EXPORT_FIX, missing_export, nothing_published
+    from bulkpull.output.run_history import check_export, nothing_published
     from bulkpull.output.store import open_store
     from bulkpull.read_output import choose_freshness
 
@@ -73,8 +72,8 @@ def status(
     found = find_freshness(open_store(folder), now=now)
     queries = [query.name for query in settings.queries]
     chosen = choose_freshness(datasets, found, queries=queries) if datasets else found
-    if not max_age and (missing := missing_export(folder)) is not None:
-        raise SettingsError(missing, fix=NO_EXPORT_FIX)  # with --max-age it is status 3, as for a job that never ran
+    if not max_age:  # with it, a folder without an export is status 3, as for a job that never ran
+        check_export(folder)
     # A custom query is expected in every nightly run only if the settings name it.
     expected = [dataset for dataset in chosen if datasets or dataset.source is None or dataset.dataset in queries]
     states = {

@@ -103,11 +103,16 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
     raise SettingsError(f"settings file ./{path} is not read", why=why, fix=fix)
 
 
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"{ENV_PREFIX}{name.upper()}"
+
+
 def origin_of(name: str, *, options: Collection[str], file: SettingsFile) -> Origin:
     """Where a setting comes from, by the order of precedence."""
     if name in options:
         return "option"
-    if os.environ.get(ENV_PREFIX + name.upper(), "").rstrip("\r\n"):
+    if os.environ.get(variable_of(name), "").rstrip("\r\n"):
         return "environment"
     return "file" if name in file.content else "default"
 
@@ -116,7 +121,7 @@ def describe_origin(name: str) -> str:
     """Where a setting that no option gave comes from, in words, for the file in use."""
     file = in_use.get()
     return {
-        "environment": f"environment variable {ENV_PREFIX}{name.upper()}",
+        "environment": f"environment variable {variable_of(name)}",
         "file": file.place,
         "default": "settings",
     }[origin_of(name, options=(), file=file)]

@@ -31,6 +31,7 @@ from bulkpull.config.file import (
     read_settings_file,
     unknown_keys,
     unknown_variables,
+    variable_of,
 )
 from bulkpull.config.secrets import read_secret_file
 from bulkpull.config.types import (
@@ -328,7 +329,7 @@ class Settings(BaseSettings):
     def _read_queries(cls, given: object) -> tuple[Selection, ...]:
         where = in_use.get().place if given is in_use.get().content.get("queries") else "settings"
         if isinstance(given, str) and given == _from_environment(["queries"]).get("queries"):
-            where = f"environment variable {ENV_PREFIX}QUERIES"
+            where = f"environment variable {variable_of('queries')}"
             try:
                 given = json.loads(given)
             except ValueError as trouble:
@@ -424,18 +425,18 @@ class Settings(BaseSettings):
     def _credentials_missing(self, grant: Grant, missing: Sequence[str]) -> AuthError:
         who = [f"{word} {value}" for word, value in self.identity.items() if value]
         why = f"the {grant} grant needs {', '.join(f'`{name}`' for name in missing)}"
-        fix = f"set {', '.join(_variable(name) for name in missing)}"
+        fix = f"set {', '.join(variable_of(name) for name in missing)}"
         if grant == "refresh_token" and grant in missing:  # `auth login` takes the place of the secrets
             application = [name for name in missing if name not in SECRETS]
             secrets = [name for name in missing if name in SECRETS]
             if application:
                 why = f"it needs {', '.join(f'`{name}`' for name in application)}, a stored sign-in or `refresh_token`"
-                first = f"set {' and '.join(map(_variable, application))}, then run `bulkpull auth login`"
-                fix = f"{first}, or set {' and '.join(map(_variable, secrets))} too"
+                first = f"set {' and '.join(map(variable_of, application))}, then run `bulkpull auth login`"
+                fix = f"{first}, or set {' and '.join(map(variable_of, secrets))} too"
             else:
                 why = "no sign-in is stored for them, and `refresh_token` is not set"
                 its_secret = " and its secret" if "client_secret" in missing else ""
-                fix = f"run `bulkpull auth login`, or set {_variable('refresh_token')}{its_secret}"
+                fix = f"run `bulkpull auth login`, or set {variable_of('refresh_token')}{its_secret}"
         return AuthError(
             f"credentials are missing for {', '.join(who) or 'an account that no setting names'}",
             why=why,
@@ -459,10 +460,6 @@ NEEDED_SETTINGS: dict[Grant, tuple[str, ...]] = {
     "azure": (),  # whoever this machine is to Azure
 }
 """By way to sign in, the settings that it needs; the secret that only it sends stands last."""
-
-
-def _variable(name: str) -> str:
-    return f"{ENV_PREFIX}{name.upper()}"
 
 
 class _Below(PydanticBaseSettingsSource):
@@ -489,7 +486,7 @@ def _from_environment(names: Collection[str]) -> dict[str, str]:
     """
     # A file of variables with the line ends of Windows leaves a CR behind every value.
     variables = {name.upper(): value.rstrip("\r\n") for name, value in os.environ.items()}
-    given = {name: variables.get(f"{ENV_PREFIX}{name.upper()}") for name in names}
+    given = {name: variables.get(variable_of(name)) for name in names}
     return {name: value for name, value in given.items() if value}
 
 

@@ -18,7 +18,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from bulkpull.allowed_values import allowed_words
-from bulkpull.config.settings import ENV_PREFIX, Settings
+from bulkpull.config.file import variable_of
+from bulkpull.config.settings import Settings
 from bulkpull.wrong_settings import WrongSetting
 
 Values = Mapping[str, Any]
@@ -145,7 +146,7 @@ def settings_text(values: Values, *, use: str) -> str:
         "# which override this file. Lines that begin with # show the defaults, or an example.",
         "#",
         "# Do not put secrets here. Put them into the environment:",
-        *(f"#   {ENV_PREFIX}{name.upper()}" for name in secrets()),
+        *(f"#   {variable_of(name)}" for name in secrets()),
     ]
     for title, names in _sections():
         lines += ["", f"# --- {title} ---", ""]

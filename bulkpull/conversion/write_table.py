@@ -27,7 +27,6 @@ _READ_BYTES = 1 << 20
 _WIDENED_ROW_GROUP_ROWS = 65_536
 _LOOK_UP_S = 0.1
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _DISK = {
     errno.EACCES: "permission is denied",
     errno.EPERM: "permission is denied",
@@ -162,7 +161,7 @@ def conversion_disk_error(error: BaseException, *, folder: Path) -> DiskTrouble 
     number = error.errno if isinstance(error, OSError) else None
     if number is None and (found := _OS_ERROR.search(str(error))):
         number = int(found[1])
-    if number in _NO_ROOM:
+    if number in platforms.NO_ROOM:
         return DiskTrouble(
             f"no space left on the disk of {platforms.mount_point(folder)}",
             why=f"while converting in {folder}",

@@ -23,7 +23,6 @@ from bulkpull.errors import DiskTrouble
 from bulkpull.output.symlink_safety import NotBeneath, names_beneath, open_beneath, refuse_links, remove_beneath
 from bulkpull.untrusted_text import writable
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _ASIDE = re.compile(r"\.(?P<name>.+)\.\d+\.new")
 # What a file system says that has no such operation.
 _NOT_IMPLEMENTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -62,7 +61,7 @@ def to_disk_error(trouble: OSError, path: Path | str) -> DiskTrouble:
             why=trouble.strerror,
             fix="replace it by a folder or file of its own (a mount can lead to another disk), then run it again",
         )
-    if trouble.errno in NO_ROOM:
+    if trouble.errno in platforms.NO_ROOM:
         return DiskTrouble(
             f"no space left on the disk of {platforms.mount_point(Path(path))}",
             why=f"while writing {path}",

@@ -29,9 +29,11 @@ from pydantic_core import from_json
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.file_formats import format_names
 from bulkpull.errors import AuthError, BulkpullError
+from bulkpull.formatting import format_counts
 from bulkpull.model import Window
 from bulkpull.output.atomic_files import json_text, json_values
 from bulkpull.output.store import INSIDE, OutputStore
+from bulkpull.window_bounds import window_values
 
 DatasetStatus = Literal["complete", "skipped", "unavailable", "failed"]
 RunStatus = Literal["complete", "partial", "failed"]
@@ -68,11 +70,7 @@ def _read_window(value: Any) -> Window | None:
     return Window(whole_second(start), whole_second(end)) if start.tzinfo and end.tzinfo else None
 
 
-def _window_values(window: Window | None) -> dict[str, str] | None:
-    return {"start": iso_utc(window.start), "end": iso_utc(window.end)} if window else None
-
-
-RecordedWindow = Annotated[Window | None, PlainValidator(_read_window), PlainSerializer(_window_values)]
+RecordedWindow = Annotated[Window | None, PlainValidator(_read_window), PlainSerializer(window_values)]
 """A window of whole seconds; `None` where there is none, or none that can be read. In JSON `{"start": …, "end": …}`."""
 
 
@@ -328,8 +326,8 @@ class Manifest(Record):
     interrupted: bool = Field(default=False, exclude=True)
 
     def __repr__(self) -> str:
-        statuses = Counter(record.status for record in self.datasets)
-        description = ", ".join(f"{number} {status}" for status, number in statuses.items()) or "no datasets"
+        statuses = Counter[str](record.status for record in self.datasets)
+        description = format_counts(statuses) or "no datasets"
         rows = Totals.of(self.published.values()).rows
         return f"<Manifest {self.run_id} {self.status}: {description}; {rows:,} rows published>"
 

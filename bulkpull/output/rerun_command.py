@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, time
 
-from bulkpull.clock import iso_utc
 from bulkpull.errors import QueryError
 from bulkpull.output.current import CurrentSnapshot
 from bulkpull.query import Statement, parse
 from bulkpull.query.render import render_conditions, render_orderings
 from bulkpull.snapshot_question import EVERY, OPEN
+from bulkpull.window_bounds import window_texts
 
 _DEFAULT_METRICS = f"{EVERY}amounts"
 
@@ -52,8 +52,7 @@ def _metrics(chosen: object) -> Iterator[str]:
 def _span(snapshot: CurrentSnapshot) -> Iterator[str]:
     """The options for the requested time."""
     question = snapshot.question or {}
-    recorded = (iso_utc(snapshot.window.start), iso_utc(snapshot.window.end)) if snapshot.window else (None, None)
-    start, end = question.get("window") or recorded
+    start, end = question.get("window") or window_texts(snapshot.window) or (None, None)
     if start is None:
         if span := snapshot.timespan or question.get("span"):
             yield from ("--timespan", str(span))

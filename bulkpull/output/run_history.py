@@ -116,9 +116,20 @@ def nothing_published(folder: Path) -> str:
     return missing_export(folder) or f"nothing is published in {folder.absolute()} yet"
 
 
-def no_export(folder: Path, *, otherwise: str) -> SettingsError:
-    """The error for a folder without an export; it says `otherwise` where a run has begun there."""
-    return SettingsError(missing_export(folder) or otherwise, fix=NO_EXPORT_FIX)
+def no_export(folder: Path, *, otherwise: str | None = None) -> SettingsError:
+    """The error for a folder without an export, or one in which nothing is published: it may say `otherwise`."""
+    return SettingsError(missing_export(folder) or otherwise or nothing_published(folder), fix=NO_EXPORT_FIX)
+
+
+def check_export(folder: Path) -> None:
+    """
+    Refuse a folder without an export; its first run may be under way.
+
+    Raises:
+        SettingsError: There is no such folder, it is a file, or no run has written to it.
+    """
+    if missing_export(folder) is not None:
+        raise no_export(folder)
 
 
 def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | str) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bulkpull.clock import iso_utc
 from bulkpull.conversion.file_formats import format_of
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.manifest import DatasetRecord, PublishedColumn, PublishedFile
 from bulkpull.output.run_history import manifests
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.snapshot_question import whole_question
+from bulkpull.window_bounds import window_texts
 
 
 def load_published(store: OutputStore, current: Current) -> dict[str, DatasetRecord]:
@@ -55,7 +55,7 @@ def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = Non
         return record.model_copy(update={name: getattr(snapshot, name) for name in names})
     if record.source is not None or record.query is None:
         return record
-    window = (iso_utc(record.window.start), iso_utc(record.window.end)) if record.window else None
+    window = window_texts(record.window)
     metrics = "amounts" if record.metrics else "none"
     question = whole_question(record.dataset, record.query, metrics=metrics, span=record.timespan, window=window)
     if question is None:

@@ -7,6 +7,7 @@ implementations on one machine. No real run on Windows has been done yet; the re
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from functools import cache
@@ -14,7 +15,11 @@ from pathlib import Path
 
 from bulkpull.platforms.base import Platform
 
-__all__ = ["Platform", "choose_platform", "current", "mount_point"]
+__all__ = ["NO_ROOM", "Platform", "choose_platform", "current", "mount_point"]
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Numbers of an `OSError` that mean a full disk, or a quota that is used up."""
 
 
 def choose_platform(name: str) -> Platform:

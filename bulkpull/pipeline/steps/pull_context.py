@@ -22,6 +22,7 @@ from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.step_times import StepTimer
 from bulkpull.query import normalise
 from bulkpull.snapshot_question import Question
+from bulkpull.window_bounds import window_texts
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class PullContext:
     def part(self) -> str | None:
         """Which of several windows of its dataset it is, by its first day."""
         window = self.pull.window
-        if window is None or self.question.window == (iso_utc(window.start), iso_utc(window.end)):
+        if window is None or self.question.window == window_texts(window):
             return None
         return f"{window.start:%Y-%m-%d}"
 
