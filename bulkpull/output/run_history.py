@@ -168,11 +168,17 @@ def ask_ledger(folder: Path, question: Callable[[Ledger], Awaitable[T]]) -> T | 
 
 
 def known_runs(folder: Path) -> list[str]:
-    """The ids of all runs that the ledger or a folder in `runs/` knows, newest first."""
-    known = set(run_ids(open_store(folder)))
+    """
+    The ids of all runs that the ledger or a folder in `runs/` knows, newest first.
+
+    An id begins with the second in which its run began; of two runs of one second, the ledger says which came later.
+    """
+    listed: list[str] = []
     with suppress(LedgerError):
-        known.update(run.run_id for run in ask_ledger(folder, Ledger.runs) or ())
-    return sorted(known, reverse=True)
+        listed = [run.run_id for run in ask_ledger(folder, Ledger.runs) or ()]
+    order = {run_id: number for number, run_id in enumerate(reversed(listed))}
+    known = {*run_ids(open_store(folder)), *listed}
+    return sorted(known, key=lambda run_id: (run_id.partition("-")[0], order.get(run_id, -1), run_id), reverse=True)
 
 
 def published_by(folder: Path, run_id: str) -> dict[str, DatasetRecord] | None:
