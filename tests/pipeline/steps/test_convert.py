@@ -57,6 +57,11 @@ class Children:
     def alive(self) -> int:
         return sum(child.returncode is None for child in self.started)
 
+    async def have_started(self) -> None:
+        """Return once there is a child."""
+        while not self.started:
+            await anyio.lowlevel.checkpoint()
+
 
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch) -> Children:
@@ -96,6 +101,15 @@ async def convert(
         max_unpacked_bytes=limit,
         limiter=limiter or anyio.CapacityLimiter(1),
     )
+
+
+async def convert_at_once(source: Path, into: Path, *, number: int, limiter: anyio.CapacityLimiter) -> None:
+    """Convert the same file so many times, each into a folder of its own below `into`."""
+    async with anyio.create_task_group() as conversions:
+        for place in range(number):
+            folder = into / str(place)
+            folder.mkdir()
+            conversions.start_soon(partial(convert, source, folder, limiter=limiter))
 
 
 async def open_by_child(slow: Path) -> int:
@@ -275,8 +289,7 @@ async def test_a_child_is_out_of_reach_of_the_terminals_ctrl_c(stored: Path, int
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(partial(warm_up, anyio.CapacityLimiter(1), most=9))
         await anyio.wait_all_tasks_blocked()
-        while not children.started:
-            await anyio.lowlevel.checkpoint()
+        await children.have_started()
 
         assert os.getsid(children.started[0].pid) != os.getsid(0)
 
@@ -330,8 +343,7 @@ async def test_small_files_share_a_warm_child_and_none_is_left(
 ) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(partial(warm_up, anyio.CapacityLimiter(1), most=9))
-        while not children.started:
-            await anyio.lowlevel.checkpoint()
+        await children.have_started()
         for number in range(3):
             folder = tmp_path / str(number)
             folder.mkdir()
@@ -348,13 +360,8 @@ async def test_small_files_that_come_at_once_take_turns_in_one_child(
     limiter = anyio.CapacityLimiter(2)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(partial(warm_up, limiter, most=1))
-        while not children.started:
-            await anyio.lowlevel.checkpoint()
-        async with anyio.create_task_group() as group:
-            for number in range(4):
-                folder = tmp_path / str(number)
-                folder.mkdir()
-                group.start_soon(partial(convert, stored, folder, limiter=limiter))
+        await children.have_started()
+        await convert_at_once(stored, tmp_path, number=4, limiter=limiter)
         tasks.cancel_scope.cancel()
 
     assert (len(children.started), len(children.batch_bytes)) == (1, 4)
@@ -401,8 +408,7 @@ async def test_a_child_that_grew_is_not_used_again(
     monkeypatch.setattr(converting, "_SMALL_BYTES", 1)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(partial(warm_up, anyio.CapacityLimiter(1), most=9))
-        while not children.started:
-            await anyio.lowlevel.checkpoint()
+        await children.have_started()
         for number in range(2):
             folder = tmp_path / str(number)
             folder.mkdir()
@@ -421,13 +427,8 @@ async def test_a_child_that_grew_converts_the_files_that_wait_for_it_and_no_late
     limiter, alive = anyio.CapacityLimiter(1), list[int]()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(partial(warm_up, limiter, most=1))
-        while not children.started:
-            await anyio.lowlevel.checkpoint()
-        async with anyio.create_task_group() as group:
-            for number in range(3):
-                folder = tmp_path / str(number)
-                folder.mkdir()
-                group.start_soon(partial(convert, stored, folder, limiter=limiter))
+        await children.have_started()
+        await convert_at_once(stored, tmp_path, number=3, limiter=limiter)
         alive.append(children.alive)
         tasks.cancel_scope.cancel()
 
@@ -454,8 +455,7 @@ async def test_no_child_stays_when_two_runs_of_one_process_end_one_after_the_oth
 async def test_a_spare_child_that_died_while_idle_does_no_harm(stored: Path, into: Path, children: Children) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(partial(warm_up, anyio.CapacityLimiter(1), most=9))
-        while not children.started:
-            await anyio.lowlevel.checkpoint()
+        await children.have_started()
         children.started[0].kill()
         await children.started[0].wait()
 
