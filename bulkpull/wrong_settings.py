@@ -56,9 +56,15 @@ def unknown_names(
     near = [nearest(name, known) for name in names]
     meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
     hint = suggest(meant) if meant else None
-    word = "unknown setting" if len(names) == 1 else "unknown settings"
-    what = f"{word} {', '.join(f'`{name}`' for name in names)}"
-    return [WrongSetting(where, what, hint=hint, is_unknown=True, lists_allowed=lists_allowed or not all(near))]
+    lists_allowed = lists_allowed or not all(near)
+    if len(names) == 1:
+        return [
+            WrongSetting(
+                where, f"unknown setting `{names[0]}`", hint=hint, is_unknown=True, lists_allowed=lists_allowed
+            )
+        ]
+    listed = ", ".join(f"`{name}`" for name in names)
+    return [WrongSetting(where, f"unknown settings {listed}", hint=hint, is_unknown=True, lists_allowed=lists_allowed)]
 
 
 def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) -> SettingsError:
