@@ -35,8 +35,11 @@ from bulkpull.conversion.window_filter import WindowCut
 from bulkpull.conversion.write_table import conversion_disk_error, write_table
 
 # A row group is buffered while it is encoded: by bytes, because reports have from 5 to 10,000 columns.
-_ROW_GROUP_BYTES = 32 * 1024 * 1024
+# It is what a process holds most of: half as much makes files of many columns 5 % larger.
+_ROW_GROUP_BYTES = 48 * 1024 * 1024
 _ROW_GROUP_ROWS = (128, 262_144)
+# polars keeps a reference of so many bytes for each text, also an empty one, and its `estimated_size` leaves it out.
+_TEXT_REFERENCE_BYTES = 16
 # How many times larger than planned a row group may grow because later rows are longer than the first ones.
 _ROW_GROUP_SLACK = 4
 # The encoder works in bursts, a row group at a time: what is ready meanwhile keeps the other stages from waiting.
@@ -100,7 +103,7 @@ class _Known:
     def look_at(self, frame: pl.DataFrame) -> None:
         """Learn the size of its rows: from the first frame, and wherever a row group would outgrow its bytes."""
         self._rows += frame.height
-        self._bytes += int(frame.estimated_size())
+        self._bytes += memory_bytes(frame)
         outgrown = self._bytes > _ROW_GROUP_SLACK * _ROW_GROUP_BYTES
         if outgrown or not self.row_group_rows:
             least, most = _ROW_GROUP_ROWS
@@ -113,6 +116,12 @@ class _Known:
         """Decide what only the whole file tells."""
         for column in self.columns.values():
             column.finalize()
+
+
+def memory_bytes(frame: pl.DataFrame) -> int:
+    """What a frame takes of memory, in bytes: its values, and the references to its texts."""
+    texts = frame.height * sum(dtype == pl.String for dtype in frame.dtypes)
+    return int(frame.estimated_size()) + texts * _TEXT_REFERENCE_BYTES
 
 
 def _write(

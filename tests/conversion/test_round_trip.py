@@ -372,6 +372,17 @@ def test_a_row_much_larger_than_a_batch_is_kept() -> None:
 
 
 @pytest.mark.fault(91)
+def test_the_memory_of_a_frame_counts_a_reference_for_each_text_also_for_empty_ones() -> None:
+    """Reports have many columns that are empty in most rows: their references take more than their values."""
+    rows = 1_000
+    texts_alone = pl.DataFrame({name: [None] * rows for name in "ab"}, schema={"a": pl.String, "b": pl.String})
+    numbers_alone = pl.DataFrame({"n": range(rows)}, schema={"n": pl.Int64})
+
+    assert converting.memory_bytes(texts_alone) - texts_alone.estimated_size() == 2 * 16 * rows
+    assert converting.memory_bytes(numbers_alone) == numbers_alone.estimated_size() == 8 * rows
+
+
+@pytest.mark.fault(91)
 def test_row_groups_get_fewer_rows_when_later_rows_turn_out_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row group is held in memory while it is written, so what bounds it are bytes and not rows."""
     monkeypatch.setattr(converting, "_ROW_GROUP_BYTES", 1_000_000)

@@ -334,6 +334,7 @@ async def test_a_child_gets_settings_that_save_work_and_memory_and_the_users_own
             await converter_process.start(environment, threads=threads, at_once=at_once)
 
     assert ("_RJEM_MALLOC_CONF" in seen[0]) is (threads is None)
+    assert seen[0]["MALLOC_ARENA_MAX"] == "1"
     assert seen[1]["MALLOC_TRIM_THRESHOLD_"] == "1"
     assert seen[0]["POLARS_MAX_THREADS"] == given
 
