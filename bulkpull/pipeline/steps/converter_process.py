@@ -35,13 +35,13 @@ STILL_S = 900.0
 _WORKING_S = 0.05
 _READ_BYTES = 64 << 10
 # Batch after batch takes the same memory: giving it back to the system between them costs a tenth of the processor
-# time. What polars has not used for a second goes back at once, not only when the system is short of memory:
+# time. What polars has not used for three seconds goes back at once, not only when the system is short of memory:
 # otherwise a child that converts one file after another keeps 100 MB more. The names are those of glibc, and of
 # jemalloc as polars builds it; elsewhere they say nothing.
 _KEPT_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # more is not allowed
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-    "_RJEM_MALLOC_CONF": "background_thread:false,dirty_decay_ms:1000,muzzy_decay_ms:0,narenas:1",
+    "_RJEM_MALLOC_CONF": "background_thread:false,dirty_decay_ms:3000,muzzy_decay_ms:0,narenas:1",
 }
 # One thread decompresses and checks, and the others wait for it: more of them gain nothing, and each costs 15 MB. So do
 # more threads than cores over all children.
