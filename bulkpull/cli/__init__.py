@@ -154,9 +154,19 @@ def main() -> None:
     make_stdio_safe()
     # Tokens and passwords are in this process's memory, and others may read a core file, or it is sent somewhere.
     platforms.current().forbid_core_dumps()
-    # Until a command listens for signals itself, being asked to end is the same as Ctrl-C.
-    platforms.current().treat_termination_as_interrupt()
-    status = run()
+    try:
+        with report_errors(CommonOptions(as_json="--json" in sys.argv[1:])):
+            # Until a command listens for signals itself, being asked to end is the same as Ctrl-C.
+            platforms.current().treat_termination_as_interrupt()
+        status = run()
+    except typer.Exit as end:
+        status = end.exit_code
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    platforms.current().ignore_stop_requests()
+    # An interruption within `exec` of a text, such as in the making of a dataclass, makes Python end itself by SIGINT
+    # instead of this status, although it was caught: the next `exec` takes that back.
+    exec("")  # noqa: S102 - see above
     gc.freeze()  # the process ends: nothing is looked through once more
     sys.exit(status)
 
