@@ -63,7 +63,7 @@ async def export(output: Path) -> dict[str, Any]:
         agents.add(request.headers["User-Agent"])
         return await handle(host, request)
 
-    ApiHost.handle = note_agent  # type: ignore[method-assign]
+    ApiHost.handle = note_agent  # type: ignore[method-assign, assignment]
     fault = Fault("planned_maintenance", endpoint="ScheduledDataset")
     async with Simulator(Scenario(rows=40, datasets=(DATASET,), faults=(fault,)), clock=clock) as simulator:
         settings = settings_for(simulator, output)
