@@ -13,10 +13,8 @@ from bulkpull.cli.invocation import Invocation
 from bulkpull.clock import iso_utc
 from bulkpull.errors import LedgerError
 from bulkpull.formatting import plural
-from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger, RunEntry, published_datasets
-from bulkpull.output.lock import find_writer
-from bulkpull.output.run_history import ask_ledger
+from bulkpull.output.run_history import ask_ledger, is_being_written
 from bulkpull.pipeline.resume import INTERRUPTED, SUBMITTED, is_unfinished, is_young
 
 _HOW_IT_ENDED = {INTERRUPTED: "was interrupted", SUBMITTED: "has submitted its reports and not collected them"}
@@ -80,7 +78,7 @@ def find_unfinished_run(folder: Path, *, config: Path | None, now: datetime) -> 
     found = None
     with suppress(LedgerError):
         found = ask_ledger(folder, ask)
-    if found is None or find_writer(Layout(folder).private) is not None:
+    if found is None or is_being_written(folder):
         return None
     run, datasets = found
     resume = Invocation(output=folder, config=config).resume(run.run_id) if is_young(run, now=now) else None
