@@ -57,7 +57,7 @@ class Ending:
         return {"version": 1, "status": "failed", "error": error, "exit": self.exit_code}
 
 
-# What an export resumes is said by the export: other commands have nothing to resume.
+# An export says itself what it resumes; other commands have nothing to resume.
 _INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command again")
 
 

@@ -79,7 +79,7 @@ async def ledger_facts(ledger: Ledger, run_id: str) -> LedgerFacts:
 
 
 def describe(run_id: str, facts: LedgerFacts, manifest: Manifest | None) -> dict[str, Any]:
-    """A run as JSON values (pure). A dataset stands where the manifest has it, or where its first step stands."""
+    """A run as JSON values (pure). Datasets are in the manifest's order, others in the order of their first steps."""
     entry, endings = facts.entry, facts.endings
     by_dataset: dict[str, list[StepEntry]] = {}
     for step in facts.steps:

@@ -184,7 +184,7 @@ def _table(chosen: Sequence[Freshness], states: dict[str, State], *, now: dateti
 
 
 def _data_time(freshness: Freshness) -> datetime | None:
-    """The moment that the data speaks of, as well as it is known."""
+    """The time that the data describes, as far as it is known."""
     return freshness.generated_at or freshness.published_at
 
 

@@ -48,7 +48,7 @@ _SHARE = {
 _RETRY_ENDS_WITHIN_S = 180.0
 _TROUBLE_SHOWN_S = 30.0
 _FIRST_REFUSAL = 400
-# A rate is that of the last seconds, and no rate is told before there are enough of them.
+# The rate over the last seconds; no rate is shown before there are enough of them.
 _RATE_OVER_S, _RATE_AFTER_S = 5.0, 1.0
 
 
@@ -73,7 +73,7 @@ class DatasetProgress:
         return 1.0 if self.status else _SHARE[self.doing]
 
     def arrived(self, done_bytes: int, *, now_s: float) -> None:
-        """So many bytes are on the disk now; the same or fewer than before after a fresh start."""
+        """Note how many bytes are on the disk; after a restart of the download, as many as before or fewer."""
         if done_bytes < self.done_bytes:
             self._marks.clear()
         self.done_bytes = done_bytes
@@ -148,7 +148,7 @@ class Progress:
     _troubles: dict[tuple[str, str | None], _Trouble] = field(default_factory=dict)
 
     def note(self, event: Event, *, now_s: float) -> None:
-        """Take in one event."""
+        """Update the state by one event."""
         match event:
             case PlanMade():
                 self.total = event.pulls
@@ -176,7 +176,7 @@ class Progress:
         """
         How far the run is, in a line: datasets by state, and for each step those that are in it.
 
-        A log without new lines does not tell a run that waits for the service from one that hangs.
+        Without new lines in a log, a waiting run looks like one that hangs.
         """
         done, failed, total = self.counts()
         states: dict[str, Any] = {
@@ -216,7 +216,7 @@ class Progress:
         """
         Seconds to the end of the run, if all datasets take as long as the last time.
 
-        `None` where that cannot be said honestly: one of them was never exported, or the quota holds the run up.
+        `None` if there is no basis for it: one of them was never exported, or the run waits for a quota.
         """
         if self._quota_until_s is not None and self._quota_until_s > now_s:
             return None
@@ -230,7 +230,7 @@ class Progress:
         return sum(line.done_bytes for line in self.lines.values())
 
     def hindrances(self, *, now_s: float) -> list[str]:
-        """What slows the run down at this moment, one sentence each."""
+        """The reasons why the run is slow at this moment, one sentence each."""
         hindrances: list[str] = []
         if self._quota_until_s is not None and self._quota_until_s > now_s:
             wait_min = (self._quota_until_s - now_s) / 60

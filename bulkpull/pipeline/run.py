@@ -223,7 +223,7 @@ class Run:
         try:
             plan = await plan_in_folder(opened, self._offer or await load_offer(opened.request, connection.client))
             decided = await decide_run(opened, plan.pulls, client=connection.client)
-            if plan.pulls:  # a mistyped address that offers nothing must not take the folder
+            if plan.pulls:  # a mistyped address that offers nothing must not claim the folder
                 await self._claim(folder.store)
         except SettingsError:
             raise

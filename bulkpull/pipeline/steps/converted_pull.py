@@ -139,7 +139,7 @@ def vouched_for_all(parts: Sequence[ConvertedPull]) -> list[str]:
 
 
 def content_notes(parts: Sequence[ConvertedPull]) -> Iterator[str]:
-    """A sentence for each thing that a person may have to look at (C40)."""
+    """A sentence for each oddity that a person may have to check (C40)."""
     doubtful = sum(vouched_by(part) == [_READINGS] for part in parts)
     if doubtful:
         yield (

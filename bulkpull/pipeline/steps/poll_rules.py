@@ -20,9 +20,9 @@ from bulkpull.model import Execution, ExecutionStatus, Report
 # An interval of a thirtieth of the age sees a report on average 1.7 % of its time too late. That takes 75 polls in the
 # first half hour, then one each minute; one poll covers all reports.
 _SHARE_OF_AGE = 1 / 30
-# The first look comes right after the usual time: what it is late counts in full where one report ends the run.
+# The first look comes right after the usual time: if one report ends the run, its delay delays the run.
 _SHARE_OF_USUAL = 1 / 300
-# A report that takes so many times as long as earlier ones of its dataset is ordered again; at least half an hour.
+# A report that takes this many times as long as earlier ones of its dataset is ordered again; at least half an hour.
 _TIMES_USUAL = 8.0
 _SHORTEST_DEADLINE_S = 1_800.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -133,7 +133,7 @@ class ReportWatch:
         usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
         deadline_from_s: As `usual_s`, where the deadline may follow from it.
         without_link: In how many polls its execution was completed and had no link.
-        resumed, checked, warned: What is done once only.
+        resumed, checked, warned: Whether that was done, since each is done only once.
     """
 
     report: Report

@@ -54,7 +54,7 @@ class WindowAgreement:
 
     def check(self, part: ConvertedPull) -> None:
         """
-        Look at a part as soon as it has arrived.
+        Check a part as soon as it has arrived.
 
         Raises:
             HoldsWhole: It holds the whole window, although a smaller one was requested.
