@@ -15,6 +15,7 @@ from typing import Any
 from bulkpull.event_types import (
     AllowanceAwaited,
     CallRetried,
+    CallSent,
     ConversionCompleted,
     DownloadCompleted,
     DownloadProgressed,
@@ -25,7 +26,7 @@ from bulkpull.event_types import (
     QuotaReached,
     RunProgressed,
 )
-from bulkpull.formatting import join_some
+from bulkpull.formatting import join_some, plural
 from bulkpull.observability.pull_states import PullState, PullStates
 
 INTERVAL_S = 60.0
@@ -43,7 +44,10 @@ _SHARE = {
     PullState.CONVERTING: 0.8,
     PullState.PUBLISHING: 0.95,
 }
+# A retry that is under way has this long to be answered or to fail again; no call of the API takes longer.
+_RETRY_ENDS_WITHIN_S = 180.0
 _TROUBLE_SHOWN_S = 30.0
+_FIRST_REFUSAL = 400
 # The rate over the last seconds; no rate is shown before there are enough of them.
 _RATE_OVER_S, _RATE_AFTER_S = 5.0, 1.0
 
@@ -96,6 +100,33 @@ class DatasetProgress:
         return (self.ended_s if self.ended_s is not None else now_s) - self.began_s
 
 
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """A call that failed and is retried; moments are those of `Progress`."""
+
+    failure: CallRetried
+    at_s: float
+
+    def lasts(self, now_s: float) -> bool:
+        """Whether the retry is still to come or under way; without a wait, whether it failed a short time ago."""
+        wait_s = self.failure.wait_s
+        shown_s = _TROUBLE_SHOWN_S if wait_s is None else wait_s + _RETRY_ENDS_WITHIN_S
+        return now_s - self.at_s < shown_s
+
+    def describe(self, now_s: float) -> str | None:
+        """What fails since when, when it is tried next, and when it is given up; times of day are UTC."""
+        failure = self.failure
+        if failure.wait_s is None or failure.since is None:
+            return None
+        wait_s = self.at_s + failure.wait_s - now_s
+        parts = [f"next try in {wait_s:,.0f} s" if wait_s >= 1 else "trying again now"]
+        if failure.until is not None:
+            parts.append(f"given up at {failure.until[11:16]} UTC")
+        elif failure.attempts is not None:
+            parts.append(f"{failure.attempt} of {failure.attempts} tries failed")
+        return f"{failure.endpoint}: no success since {failure.since[11:16]} UTC, {', '.join(parts)}"
+
+
 @dataclass(slots=True)
 class Progress:
     """
@@ -114,7 +145,7 @@ class Progress:
     _slowed_to: float | None = None
     _quota_until_s: float | None = None
     _allowance_until_s: float | None = None
-    _trouble: tuple[float, str] | None = None
+    _troubles: dict[tuple[str, str | None], _Trouble] = field(default_factory=dict)
 
     def note(self, event: Event, *, now_s: float) -> None:
         """Update the state by one event."""
@@ -129,7 +160,9 @@ class Progress:
                 self._allowance_until_s = now_s + event.wait_s
             case CallRetried():
                 self.repeated += 1
-                self._trouble = now_s, event.reason
+                self._troubles[event.endpoint, event.dataset] = _Trouble(event, now_s)
+            case CallSent() if event.status < _FIRST_REFUSAL:
+                self._troubles.pop((event.endpoint, event.dataset), None)
         self._states.note(event, at_s=now_s)
         if event.dataset is not None:
             line = self.lines.get(event.dataset)
@@ -207,8 +240,13 @@ class Progress:
             hindrances.append(f"waiting for the service's allowance of calls: the next one in {wait_s:,.0f} s")
         if self._slowed_to is not None:
             hindrances.append(f"the service throttled calls: {self._slowed_to:.3g} a second")
-        if self._trouble is not None and now_s - self._trouble[0] < _TROUBLE_SHOWN_S:
-            hindrances.append(f"{self.repeated} calls retried, the last because: {self._trouble[1]}")
+        troubles = [trouble for trouble in self._troubles.values() if trouble.lasts(now_s)]
+        if troubles:
+            oldest = min(troubles, key=lambda trouble: trouble.failure.since or "")
+            last = max(troubles, key=lambda trouble: trouble.at_s)
+            described = oldest.describe(now_s)
+            hindrances += [] if described is None else [described]
+            hindrances.append(f"{plural(self.repeated, 'call')} retried, the last because: {last.failure.reason}")
         return hindrances
 
 
