@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class DecisionExecutor:
-    """Executes the decision for one dataset."""
-
     decision: Decision
     planned: DatasetOutcome
     context: RunContext
