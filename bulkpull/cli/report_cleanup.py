@@ -32,7 +32,7 @@ from bulkpull.pipeline.steps.naming import parse_report_name
 
 def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, common: CommonOptions) -> int:
     """
-    Delete the one-off reports of exports that nobody waits for any more; without `yes`, only show them.
+    Delete one-off reports of exports that no run waits for; without `yes`, only show them.
 
     Raises:
         SettingsError: The output folder belongs to another account, so its runs do not say which reports are needed.

@@ -42,7 +42,7 @@ class RunDecisions:
     Attributes:
         decisions: By dataset.
         unused: Scheduled reports of this folder that this run does not use, each with its dataset.
-        poll_form: The form of look-up that the service turned out to want; `None` where the first one served.
+        poll_form: The look-up form that the service turned out to accept; `None` if it accepted the first one.
     """
 
     found: ReusableWork
