@@ -193,6 +193,22 @@ async def test_the_first_night_asks_for_data_at_once_and_later_ones_create_nothi
     assert {manifest.exit_code for manifest in later} == {0}
 
 
+@pytest.mark.behaviour(153)
+async def test_ids_that_listings_spell_in_another_case_are_those_of_our_reports(tmp_path: Path) -> None:
+    async with nights_of(tmp_path, FEW[:2], id_casing="mixed") as nights:
+        await nights.night()
+        made = nights.objects()
+        later = await nights.nights(3)
+        service = nights.simulator.service
+
+        assert nights.objects() == made
+        assert service.created_reports == Counter(dict.fromkeys(FEW[:2], 2))
+        assert service.created_queries == Counter(dict.fromkeys(FEW[:2], 1))
+    assert {manifest.exit_code for manifest in later} == {0}
+    ids = [record.report_id for manifest in later for record in manifest.datasets]
+    assert ids == [report_id and report_id.lower() for report_id in ids]  # as they were first spelled
+
+
 async def test_a_night_with_nothing_new_costs_three_calls_and_says_why(tmp_path: Path) -> None:
     async with nights_of(tmp_path, FEW) as nights:
         await nights.nights(2)

@@ -1,7 +1,7 @@
 """
 Executes the decision for one dataset.
 
-First the data, then the scheduled report, so that the data of an unusable report are safe before it is deleted.
+The data come first, then the scheduled report: the data of an unusable report are safe before it is deleted.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class DecisionExecutor:
 
     @property
     def outcome(self) -> DatasetOutcome:
-        """What has become of the dataset so far; also where it failed or was interrupted."""
+        """The outcome of the dataset so far; also if it failed or was interrupted."""
         return replace(self._state, export=self._export.outcome if self._export else None)
 
     async def execute(self) -> None:
@@ -223,7 +223,7 @@ class DecisionExecutor:
 
     async def _delete_replaced(self, decision: Decision, schedule: ScheduleDecision, *, is_served: bool) -> None:
         if self.context.request.submit_only and decision.execution is not None:
-            return  # the execution that the resumed run collects would be gone with its report (97, case N19)
+            return  # deleting the report would delete the execution that the resumed run collects (97, case N19)
         # Where its deletion makes room for the next one, it is tried again after a 429.
         delete = partial(self.context.delete_report, dataset=self._dataset, optional=is_served)
         async with anyio.create_task_group() as group:
