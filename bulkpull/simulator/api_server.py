@@ -158,6 +158,8 @@ class ApiHost:
 
     def _shaped(self, body: dict[str, Any], route: Route, call: LoggedRequest) -> Response:
         """The envelope in the scenario's casing, or as a fault leaves it."""
+        if self._scenario.id_casing == "mixed" and call.method == "GET" and route.verb != "testQueryResult":
+            body = api_replies.upper_ids(body)
         shaped = body
         if self._scenario.key_casing == "pascal":
             shaped = api_replies.pascal(body, records_too=route.verb != "testQueryResult")
