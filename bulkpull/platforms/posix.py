@@ -23,8 +23,6 @@ _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, 
 
 
 class Posix(Platform):
-    """As `Platform`."""
-
     program_suffix: ClassVar[str] = ""
     has_atomic_links: ClassVar[bool] = True
     renames_open_files: ClassVar[bool] = True
