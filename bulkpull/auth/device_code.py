@@ -179,7 +179,6 @@ class _Carrier:
         return self._send("POST", url, params=params, headers=headers, form=data)
 
     def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> _Answer:
-        """As MSAL asks for it."""
         return self._send("GET", url, params=params, headers=headers, form=None)
 
     def close(self) -> None:

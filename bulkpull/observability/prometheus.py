@@ -80,7 +80,7 @@ def render_progress(before: str, progress: Progress, *, output: str, now: dateti
 def _of_progress(progress: Progress, *, output: str, now: datetime, is_running: bool) -> Iterator[Metric]:
     in_progress, renewed_at, datasets, downloaded = _PROGRESS
     yield _gauge(in_progress, "Whether a run is in progress.", output, [({}, float(is_running))])
-    yield _gauge(renewed_at, "When the run in progress last told how far it is.", output, [({}, now.timestamp())])
+    yield _gauge(renewed_at, "When the run in progress last reported its progress.", output, [({}, now.timestamp())])
     if not is_running:
         return
     done, failed, total = progress.counts()
@@ -173,7 +173,7 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
     yield gauge("downloaded_bytes", "Bytes downloaded in the last run.", by_dataset(downloaded))
     yield gauge(
         "status",
-        "What became of the dataset in the last run: 1 for its status.",
+        "How the dataset ended in the last run: 1 for its status.",
         [
             ({"dataset": record.dataset} | labels, value)
             for record in records

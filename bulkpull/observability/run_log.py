@@ -55,7 +55,6 @@ class RunLog:
         self._last: Entry | None = None
 
     def start(self) -> None:
-        """Start writing."""
         self._writer.start()
 
     def tell(self, event: Event, *, run_id: str, at: datetime) -> None:

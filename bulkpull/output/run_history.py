@@ -108,7 +108,7 @@ def missing_export(folder: Path) -> str | None:
     if not os.path.lexists(folder):
         return f"there is no folder {place}"
     if not folder.is_dir():
-        return f"{place} is no output folder: it is a file"
+        return f"{place} is not an output folder: it is a file"
     return None if is_output(open_store(folder)) else f"nothing is published in {place} yet: no run has written to it"
 
 

@@ -143,8 +143,8 @@ def content_notes(parts: Sequence[ConvertedPull]) -> Iterator[str]:
     doubtful = sum(vouched_by(part) == [_READINGS] for part in parts)
     if doubtful:
         yield (
-            f"nothing but two equal readings vouches for {_files(doubtful, parts)}: the storage host told neither "
-            "length nor MD5, and gzip was not used"
+            f"only two equal downloads show that nothing is missing from {_files(doubtful, parts)}: the storage host "
+            "sent neither length nor MD5, and gzip was not used"
         )
     if open_ended := sum(part.table.ends_open for part in parts):
         yield f"{_files(open_ended, parts)} ended without a line end: its last value may be cut"

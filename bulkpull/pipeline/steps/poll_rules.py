@@ -173,20 +173,20 @@ def execution_failed(execution: Execution, why: str) -> ExecutionFailed:
 def state_unknown(watch: ReportWatch, age_s: float, *, trouble: str) -> ServiceTrouble:
     """The state of the report is unknown, so it is neither deleted nor ordered again (case C11)."""
     return ServiceTrouble(
-        f"whether report {watch.report.report_id} is ready could not be asked, {age_s:,.0f} s after it was created",
+        f"the service could not be asked whether report {watch.report.report_id} is ready, {age_s:,.0f} s after it was "
+        "created",
         why=f"the last poll failed: {trouble}",
-        fix="run the same command again later: it takes up the report, which stays on the service",
+        fix="run the same command again later: it continues with the report, which stays on the service",
     )
 
 
 def report_overdue(watch: ReportWatch, age_s: float, *, is_learnt: bool) -> ExecutionOverdue:
     """The deadline passed; with `is_learnt`, one that follows from earlier runs."""
     seen = f"its last status was {watch.status}" if watch.status else "the service never showed an execution"
-    began = "after it was begun" if watch.running_since_s is not None else "without being begun"
+    waited = f"{age_s:,.0f} s"
+    late = f" {waited} after it was begun" if watch.running_since_s is not None else f": not begun within {waited}"
     longer = "raise `report_timeout_seconds` if reports of this size need longer, or run the export again later"
     if is_learnt:
         seen += f"; earlier reports of this dataset took {watch.deadline_from_s:,.0f} s"
         longer = "run the export again later"
-    return ExecutionOverdue(
-        f"report {watch.report.report_id} was not completed {age_s:,.0f} s {began}", why=seen, fix=longer
-    )
+    return ExecutionOverdue(f"report {watch.report.report_id} was not completed{late}", why=seen, fix=longer)
