@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -134,10 +136,15 @@ async def test_large_facts_that_nobody_reads_any_more_go_and_their_steps_stay(tm
     async with opened_ledger(tmp_path) as ledger:
         assert ledger.set_aside is None, "the digest of the row is renewed"
         noted = [entry.facts for entry in await ledger.noted(ReportFacts)]
-        asked: list[object] = []
-        await ledger.drop_facts(ReportFacts, ("name",), is_over=lambda facts: bool(asked.append(facts["report_id"])))
+        looked_at: list[str] = []
+
+        def look(facts: Mapping[str, Any]) -> bool:
+            looked_at.append(facts["report_id"])
+            return False
+
+        await ledger.drop_facts(ReportFacts, ("name",), is_over=look)
     assert noted == [ReportFacts("over"), ReportFacts("needed", "q", "name")]
-    assert asked == ["needed"], "what was dropped is not looked at again"
+    assert looked_at == ["needed"], "what was dropped is not looked at again"
 
 
 async def test_the_values_of_a_fact_are_told_once_for_each_dataset(tmp_path: Path) -> None:
