@@ -163,6 +163,39 @@ def test_all_that_is_wrong_in_file_and_environment_is_one_message_of_five_lines(
     assert shown[3].endswith("; and 2 more")
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("requests_per_secnd = 3", "did you mean `requests_per_second`?"),
+        ("retian_runs = 3\noutptu = 'x'", "did you mean `retain_runs` and `output`?"),
+        ("nonsense = 3", "57 settings are allowed, the nearest are"),
+    ],
+)
+def test_on_a_terminal_an_unknown_setting_takes_five_lines_and_says_first_what_was_meant(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    meant: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path("bulkpull.toml"), text)
+    with pytest.raises(SettingsError) as refused:
+        Settings.load()
+
+    for columns in (80, 120):
+        monkeypatch.setattr("bulkpull.cli.error_output.terminal_width", lambda width=columns: width)
+        ending = print_error(refused.value, CommonOptions())
+
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) <= 5
+        assert max(map(len, lines)) <= columns
+        fix = " ".join(" ".join(lines).partition("fix:")[2].split())
+        assert fix.startswith(meant)
+        assert "`bulkpull init`" in fix
+        assert set(Settings.model_fields) <= set(re.findall(r"\w+", ending.fix or "")), "as JSON all are named"
+
+
 def test_two_wrong_values_of_one_file_name_the_file_once(tmp_path: Path) -> None:
     file = write(tmp_path / "x.toml", "retain_runs = 0\nnote_shrink = 2")
 

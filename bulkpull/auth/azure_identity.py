@@ -36,9 +36,7 @@ class AzureToken(Protocol):
     """A token as azure-core gives it; `expires_on` in seconds since 1970."""
 
     @property
-    def token(self) -> str:
-        """The token itself."""
-        ...
+    def token(self) -> str: ...
 
     @property
     def expires_on(self) -> int:
@@ -49,9 +47,7 @@ class AzureToken(Protocol):
 class AzureCredential(Protocol):
     """The part of azure-core's `AsyncTokenCredential` that is used here."""
 
-    async def get_token(self, *scopes: str, **options: Any) -> AzureToken:
-        """A token for the scopes."""
-        ...
+    async def get_token(self, *scopes: str, **options: Any) -> AzureToken: ...
 
 
 class CredentialTokens:
@@ -84,7 +80,6 @@ class CredentialTokens:
         return await self._renewed(instead_of=token)
 
     async def renew(self, rejected: AccessToken) -> AccessToken:
-        """As `TokenSource.renew`. Raises as `get_token`."""
         return await self._renewed(instead_of=rejected)
 
     async def _renewed(self, *, instead_of: AccessToken | None) -> AccessToken:

@@ -81,7 +81,6 @@ def token_fingerprint(refresh_token: str) -> str:
 
 
 def parse_token_entry(text: str) -> TokenEntry:
-    """The entry in `text`."""
     try:
         return TokenEntry.model_validate_json(text)
     except ValidationError:

@@ -52,8 +52,6 @@ class AccessToken:
 
 
 class TokenSource(Protocol):
-    """A source of access tokens."""
-
     async def get_token(self) -> AccessToken:
         """A token that is good for now."""
         ...
@@ -155,7 +153,6 @@ class TokenEndpoint:
             raise
 
     async def renew(self, rejected: AccessToken) -> AccessToken:
-        """As `TokenSource.renew`. Raises as `get_token`."""
         return await self._renewed(instead_of=rejected)
 
     async def _renewed(self, *, instead_of: AccessToken | None) -> AccessToken:

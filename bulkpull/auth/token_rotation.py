@@ -28,9 +28,7 @@ class KeptToken(Protocol):
     """A refresh token that was kept."""
 
     @property
-    def refresh_token(self) -> str:
-        """The token itself."""
-        ...
+    def refresh_token(self) -> str: ...
 
     @property
     def public(self) -> bool:

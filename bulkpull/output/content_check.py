@@ -27,7 +27,7 @@ def content_problem(file: PublishedFile, store: OutputStore, *, dataset: str, ru
         return "its content has changed: the SHA-256 differs from the published one"
     rows, what = inspect_file(store, Path(file.path), dataset=dataset, run_id=run_id)
     if what is None and rows != file.rows:
-        return f"it has {rows:,} rows, and the manifest tells {file.rows:,}"
+        return f"it has {rows:,} rows, and the manifest says {file.rows:,}"
     return what
 
 

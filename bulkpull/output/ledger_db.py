@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bulkpull import platforms
 from bulkpull.errors import BulkpullError, LedgerError
-from bulkpull.output.atomic_files import sync_folder, to_disk_error
+from bulkpull.output.atomic_files import makedirs_durable, sync_folder, to_disk_error
 
 MIGRATIONS = (
     # 1: runs, how they ended, and what their pulls reached
@@ -146,6 +146,8 @@ def open_to_write(path: Path, *, stamp: str) -> tuple[sqlite3.Connection, SetAsi
     """
     with ledger_errors(path):
         try:
+            # The lock of a store elsewhere does not create the local folder.
+            makedirs_durable(path.parent)
             return _open_with_either_journal(path), None
         except _Damaged as damaged:
             set_aside = _move_aside(path, stamp=stamp, why=str(damaged))

@@ -194,7 +194,7 @@ class Verifier:
                 if fault:
                     yield Trouble(path, what=fault, fix=fix, **where)
         if not self.quick and found != snapshot.rows:
-            what = f"{dataset}: it tells {snapshot.rows:,} rows, and the files have {found:,}"
+            what = f"{dataset}: it says {snapshot.rows:,} rows, and the files have {found:,}"
             yield Trouble(CURRENT, what=what, fix=fix, **where)
 
     def _problems_of(self, record: DatasetRecord, run_id: str, *, fix: str) -> Iterator[Trouble]:

@@ -34,8 +34,6 @@ def _stop_signals() -> list[signal.Signals]:
 
 
 class Posix(Platform):
-    """As `Platform`."""
-
     program_suffix: ClassVar[str] = ""
     has_atomic_links: ClassVar[bool] = True
     renames_open_files: ClassVar[bool] = True

@@ -34,8 +34,6 @@ _FIRST_NTSTATUS = 0xC000_0000
 
 
 class Windows(Platform):
-    """As `Platform`."""
-
     program_suffix: ClassVar[str] = ".exe"
     has_atomic_links: ClassVar[bool] = False
     renames_open_files: ClassVar[bool] = False

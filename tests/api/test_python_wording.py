@@ -24,8 +24,8 @@ ARGUMENTS = {
 }
 
 
-# What no error says: notes of the manifest, and a line of `bulkpull doctor`, which name commands.
-OF_COMMANDS = ("`bulkpull reports delete --unused` shows", "`python -m pip install --upgrade --force-reinstall")
+# What no error says: a note of the manifest, which names a command.
+OF_COMMANDS = ("`bulkpull reports delete --unused` shows",)
 OF_A_TERMINAL = re.compile(rf"{OPTION.pattern}|command again|(?<!own )\boptions?\b|the command line|this command")
 
 

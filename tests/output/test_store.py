@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from memory_store import MemoryStore
+from moved_store import MovedStore
 from support import peak_memory
 
 from bulkpull.errors import OutputLocked
@@ -18,7 +19,19 @@ from bulkpull.output.symlink_safety import NotBeneath
 
 RUN, OTHER_RUN = "20261123T020000Z-aaaaaa", "20261124T020000Z-bbbbbb"
 SNAPSHOT = INSIDE.snapshot("Profile", RUN)
-STORES: dict[str, Callable[[Path], OutputStore]] = {"local folder": LocalStore, "memory": lambda _: MemoryStore()}
+
+
+def moved_store(tmp_path: Path) -> OutputStore:
+    """A store whose folder is another one than the output."""
+    (tmp_path / "elsewhere").mkdir()
+    return MovedStore(tmp_path)
+
+
+STORES: dict[str, Callable[[Path], OutputStore]] = {
+    "local folder": LocalStore,
+    "memory": lambda _: MemoryStore(),
+    "another folder": moved_store,
+}
 
 
 @pytest.fixture(params=STORES)

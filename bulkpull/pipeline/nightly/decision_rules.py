@@ -98,7 +98,7 @@ def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decisi
 
 
 def _or_collect(decision: Decision, facts: DatasetFacts) -> Decision:
-    """The decision, where an order is not needed because reports or windows of an earlier run are there."""
+    """The decision, with reports or windows of an earlier run in place of a new report."""
     if decision.action is not Action.ORDER_REPORT or not (facts.collectable or facts.kept_windows):
         return decision
     found = [f"report {join_some(list(facts.collectable))}"] if facts.collectable else []
@@ -118,7 +118,7 @@ def _decide_by_executions(
     seen = _seen(facts.last_answer if is_another else published, facts.unchanged, now=now)
     seen_at = max((data.generated_at for data in seen if data.generated_at), default=None)
     decision = Decision(pull, Action.ORDER_REPORT, "", schedule=choice, seen_at=seen_at)
-    # Where another question was published since, the answer before is as good again, and an older one is not (N18).
+    # If another question was published since then, its last answer may be published again, but no older one (N18).
     is_known = is_another and latest is not None and latest.execution_id in {data.execution_id for data in seen}
     if latest is not None and (is_known or all(_is_newer(latest, data) for data in seen)):
         made_by = next(report for report in reports if report.report_id == latest.report_id)
