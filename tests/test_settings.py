@@ -168,7 +168,7 @@ def test_all_that_is_wrong_in_file_and_environment_is_one_message_of_five_lines(
     [
         ("requests_per_secnd = 3", "did you mean `requests_per_second`?"),
         ("retian_runs = 3\noutptu = 'x'", "did you mean `retain_runs` and `output`?"),
-        ("nonsense = 3", "57 settings are allowed, the nearest are"),
+        ("nonsense = 3", "allowed are 57 settings, such as `"),
     ],
 )
 def test_on_a_terminal_an_unknown_setting_takes_five_lines_and_says_first_what_was_meant(

@@ -25,7 +25,7 @@ from bulkpull.errors import AuthError, BulkpullError, NotConnected, SettingsErro
 from bulkpull.event_types import TokenRenewed
 from bulkpull.events import Events
 from bulkpull.extras import install_command
-from bulkpull.redact import register_secret
+from bulkpull.redact import register_secret, register_token
 
 # Errors of azure-core that do not concern the credentials, by name: the library is an extra.
 _UNREACHED = frozenset({"ServiceRequestError", "ServiceResponseError"})
@@ -92,7 +92,7 @@ class CredentialTokens:
         given = await self._ask()
         if isinstance(given, BulkpullError):
             raise given  # here, so that not even `__context__` holds the library's error
-        register_secret(given.token)
+        register_token(given.token)
         life_s = life_of(given.expires_on - self._clock.now().timestamp())
         now = self._clock.monotonic()
         self._renew_from = now + life_s - margin_of(life_s)

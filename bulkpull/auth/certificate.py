@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from bulkpull.clock import Clock
 from bulkpull.errors import SettingsError
-from bulkpull.redact import register_secret
+from bulkpull.redact import register_token
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -54,7 +54,7 @@ class Certificate:
             "exp": now + LIVES_S,
         }
         signed = jwt.encode(claims, self._key, algorithm="PS256", headers={"x5t#S256": self.thumbprint})
-        register_secret(signed)
+        register_token(signed)
         return signed
 
 

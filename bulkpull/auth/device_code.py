@@ -23,7 +23,7 @@ from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, ServiceTrouble, SettingsError, TransferError
 from bulkpull.extras import library_command
-from bulkpull.redact import printable, register_secret
+from bulkpull.redact import printable, register_token
 from bulkpull.transport.http import Http, Reply, Request
 from bulkpull.transport.http_messages import request_id_in
 from bulkpull.transport.json_fields import json_object
@@ -75,7 +75,7 @@ async def sign_in_by_device_code(
     flow: dict[str, Any] = await to_thread.run_sync(partial(application.initiate_device_flow, scopes=[scope]))
     if "user_code" not in flow:
         raise _refusal(flow, settings)
-    register_secret(str(flow["device_code"]))
+    register_token(str(flow["device_code"]))
     lives_s = float(flow["expires_in"])
     show(DeviceCode(printable(str(flow["verification_uri"])), printable(str(flow["user_code"])), lives_s))
     deadline = clock.monotonic() + lives_s
@@ -110,7 +110,7 @@ def _read(result: Mapping[str, Any], settings: Settings) -> SignedIn:
         raise _refusal(result, settings)
     refresh_token = result.get("refresh_token")
     for name in ("access_token", "refresh_token", "id_token"):
-        register_secret(str(result.get(name) or ""))
+        register_token(str(result.get(name) or ""))
     if not isinstance(refresh_token, str) or not refresh_token:
         raise AuthError(
             "the sign-in returned no refresh token",

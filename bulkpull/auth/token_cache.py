@@ -27,7 +27,7 @@ from bulkpull import platforms
 from bulkpull.auth.token_stores import PrivateFile, Store, system_store
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
-from bulkpull.redact import register_secret
+from bulkpull.redact import register_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class TokenCache:
 
     def _read(self, text: str) -> TokenEntry:
         entry = parse_token_entry(text)
-        register_secret(entry.refresh_token)
+        register_token(entry.refresh_token)
         return entry
 
     def _make_folder(self) -> None:

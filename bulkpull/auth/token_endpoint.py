@@ -22,7 +22,7 @@ from bulkpull.clock import Clock
 from bulkpull.errors import AuthError, BulkpullError, UnexpectedReply
 from bulkpull.event_types import TokenRenewed, TokenUnusable
 from bulkpull.events import Events
-from bulkpull.redact import register_secret
+from bulkpull.redact import register_secret, register_token
 from bulkpull.transport.http import Http, Reply, Request
 from bulkpull.transport.http_messages import UNKNOWN_TRIES, request_id_in
 from bulkpull.transport.json_fields import json_object
@@ -244,7 +244,7 @@ class TokenEndpoint:
         if value is None:
             ids = request_id_in(reply.headers).removeprefix(", ") or None
             raise UnexpectedReply("the token endpoint's reply holds no token", why=ids, fix="check `token_url`")
-        register_secret(value)
+        register_token(value)
         if not _TOKEN.fullmatch(value):
             raise UnexpectedReply(
                 "the token endpoint's token cannot be sent",
@@ -256,7 +256,7 @@ class TokenEndpoint:
     async def _keep(self, refresh_token: str | None) -> None:
         if refresh_token is None or refresh_token == self._refresh_token or self._grant is Grant.CLIENT_CREDENTIALS:
             return
-        register_secret(refresh_token)
+        register_token(refresh_token)
         if not _TOKEN.fullmatch(refresh_token):
             # Only it is lost: the access token is good, and the refresh token before stays in use.
             self._events.emit(TokenUnusable(reason="the new refresh token holds characters that no form carries"))

@@ -187,12 +187,12 @@ def read_whole(path: Path, *, root: Path) -> bytes | None:
     """
     try:
         with open_beneath(root, path.relative_to(root).as_posix()) as file:
-            content = file.read(_MOST_JSON_BYTES + 1)
+            size_bytes = os.fstat(file.fileno()).st_size
+            if size_bytes > _MOST_JSON_BYTES:
+                raise ValueError(f"it is larger than {_MOST_JSON_BYTES:,} bytes")
+            return file.read(size_bytes)  # so much memory is taken before the first byte is read
     except FileNotFoundError:
         return None
-    if len(content) > _MOST_JSON_BYTES:
-        raise ValueError(f"it is larger than {_MOST_JSON_BYTES:,} bytes")
-    return content
 
 
 def link_or_copy(source: Path, target: Path) -> None:

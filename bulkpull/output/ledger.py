@@ -1,5 +1,5 @@
 """
-The ledger: the steps that each pull of a run has completed; append-only.
+The ledger: the steps that each pull of a run has completed. Steps are only added, until `prune` and `drop_facts`.
 
 SQLite in `.bulkpull/`, one writer. The outcome of every step is committed before the next step begins, so an
 interrupted run can resume with the same query and report. It holds no secrets and no signed links. `ledger_db` opens
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -209,6 +209,52 @@ class Ledger:
 
         await self._change(work)
         return len(gone)
+
+    async def drop_facts(
+        self, kind: type[StepFacts], names: Sequence[str], *, is_over: Callable[[Mapping[str, Any]], bool]
+    ) -> int:
+        """
+        Remove large facts that no later run reads, so that a run in a folder of many runs costs what the first did.
+
+        The steps stay, with their other facts; `StepFacts.read` leaves them out if a fact without a default is gone.
+
+        Args:
+            names: The facts to remove. A step without the first of them is not looked at.
+            is_over: Whether they may go, by the facts of the step; called in a thread.
+
+        Returns:
+            From how many steps they were removed.
+        """
+        shortened: list[int] = []
+
+        def work() -> None:
+            with self._database:
+                found = self._database.execute(
+                    "SELECT number FROM step WHERE step = ? AND json_type(facts, ?) IS NOT NULL",
+                    (kind.step, f"$.{names[0]}"),
+                )
+                for (number,) in found.fetchall():  # one row in memory at a time: there may be thousands
+                    *values, text = self._database.execute(
+                        "SELECT run_id, dataset, step, at, facts FROM step WHERE number = ?", (number,)
+                    ).fetchone()
+                    facts = json.loads(text)
+                    if is_over(facts):
+                        rest = json_values({name: value for name, value in facts.items() if name not in names})
+                        self._database.execute(
+                            "UPDATE step SET facts = ?, digest = ? WHERE number = ?",
+                            (rest, ledger_digest((*values, rest)), number),
+                        )
+                        shortened.append(number)
+
+        await self._change(work)
+        return len(shortened)
+
+    async def distinct(self, kind: type[StepFacts], fact: str) -> set[tuple[str, str]]:
+        """The texts that one fact has in the steps of that kind, over all runs, each once, with its dataset."""
+        rows = await self._read(
+            "SELECT DISTINCT dataset, json_extract(facts, ?) FROM step WHERE step = ?", (f"$.{fact}", kind.step)
+        )
+        return {(dataset, value) for dataset, value in rows if value and isinstance(value, str)}
 
     async def noted(self, kind: type[FactsT_co], *, since: datetime | None = None) -> list[NotedFacts[FactsT_co]]:
         """The facts of every step of that kind, over all runs, from `since` on, the oldest first."""

@@ -230,19 +230,23 @@ def _check_tables(database: sqlite3.Connection, version: int) -> None:
 
 
 def _check_rows(database: sqlite3.Connection) -> None:
-    """Check the texts in every row, which SQLite itself does not check."""
+    """
+    Check the texts in every row, which SQLite itself does not check.
+
+    One row at a time: the ledger of many runs is larger than the memory that a run may take. A row whose digest is
+    right is what was written, so that only one without a digest is parsed.
+    """
     for table, (columns, as_json) in _TABLES.items():
         try:
-            rows = database.execute(f"SELECT {', '.join(columns)}, digest FROM {table}").fetchall()  # noqa: S608 - our names
+            for *values, digest in database.execute(f"SELECT {', '.join(columns)}, digest FROM {table}"):  # noqa: S608 - our names
+                if digest is not None and digest != ledger_digest(values):
+                    raise _Damaged(f"a row of its table `{table}` is not what was written")
+                if digest is None and as_json is not None and not _is_json_object(values[columns.index(as_json)]):
+                    raise _Damaged(f"a row of its table `{table}` holds no JSON object")
         except sqlite3.OperationalError as trouble:
             if _code(trouble) in (0, sqlite3.SQLITE_ERROR):  # text that is no UTF-8, or a table of another shape
                 raise _Damaged(str(trouble)) from trouble
             raise
-        for *values, digest in rows:
-            if digest is not None and digest != ledger_digest(values):
-                raise _Damaged(f"a row of its table `{table}` is not what was written")
-            if as_json is not None and not _is_json_object(values[columns.index(as_json)]):
-                raise _Damaged(f"a row of its table `{table}` holds no JSON object")
 
 
 def _is_json_object(text: str) -> bool:
