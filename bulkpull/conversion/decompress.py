@@ -28,7 +28,7 @@ _OTHERS = {
     b"\xfd7zXZ": "packed by xz",
     b"PAR1": "a Parquet file",
 }
-# A proxy may pack what was packed already (fault 67); more layers than that are nobody's report.
+# A proxy may compress a compressed file again (fault 67); more layers are not a report.
 _LAYERS = 2
 
 
@@ -117,7 +117,7 @@ def _gunzip(packed: Iterator[bytes]) -> Iterator[bytes]:
         while not inflater.eof:
             waiting = waiting or source.take_any()
             try:
-                # Also with nothing left to feed: what was read ahead may still be inside the inflater.
+                # Also at the end of the input: the inflater may still hold bytes that were read ahead.
                 piece = inflater.decompress(waiting, PIECE_BYTES)
             except isal_zlib.IsalError as error:  # type: ignore[misc]  # its stub calls the class an instance
                 raise _damaged(f"its packed data is broken ({error})") from None
@@ -156,7 +156,7 @@ class _Source:
         return taken
 
     def give_back(self, rest: bytes) -> None:
-        """Bytes that were taken and not needed."""
+        """Return bytes that were read and not needed."""
         self._waiting = rest + self._waiting
 
     def skip_past(self, byte: int) -> None:
