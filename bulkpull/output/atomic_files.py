@@ -33,6 +33,8 @@ _NO_HARD_LINKS = _NOT_IMPLEMENTED | {errno.EPERM, errno.EXDEV, errno.EMLINK}
 # A pointer or a manifest takes kilobytes; a larger file is not one of them.
 _MOST_JSON_BYTES = 256 << 20
 _NO_PERMISSION = {errno.EACCES, errno.EPERM}
+_NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}
+_WRONG_PLACE = {errno.EROFS, *_NO_PERMISSION, *_NO_FOLDER}
 
 
 RESERVE_BYTES = 4 << 20
@@ -54,7 +56,19 @@ def disk_errors(path: Path | str) -> Iterator[None]:
 
 
 def to_disk_error(trouble: OSError, path: Path | str) -> DiskTrouble:
-    """What the system refused, as an error that names the path and the next step."""
+    """
+    What the system refused, as an error that names the path and the next step.
+
+    Where the path itself can never be written, the setting `output` is wrong, and the exit status is 2 (contract,
+    section 3).
+    """
+    error = _describe(trouble, path)
+    if trouble.errno in _WRONG_PLACE:
+        error.exit_code = 2
+    return error
+
+
+def _describe(trouble: OSError, path: Path | str) -> DiskTrouble:
     if isinstance(trouble, NotBeneath):
         return DiskTrouble(
             f"{path} is not used",
@@ -78,7 +92,7 @@ def to_disk_error(trouble: OSError, path: Path | str) -> DiskTrouble:
             why=" for user id ".join(filter(None, (trouble.strerror, _user()))),
             fix="give this user write permission there, or choose another folder with --output",
         )
-    if trouble.errno in {errno.ENOTDIR, errno.EEXIST}:
+    if trouble.errno in _NO_FOLDER:
         return DiskTrouble(f"{path} is in the way: it is not a folder", fix="choose another folder with --output")
     return DiskTrouble(f"the disk refused an operation on {path}", why=trouble.strerror or str(trouble))
 

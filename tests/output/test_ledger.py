@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Mapping
@@ -190,6 +191,20 @@ async def test_a_second_run_is_told_who_holds_the_folder_and_a_killed_holder_fre
         await holder.wait()
     async with locked(private, since=AT):
         pass
+
+
+@pytest.mark.fault(5, 7)
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(errno.EROFS, 2), (errno.EACCES, 2), (errno.EPERM, 2), (errno.ENOTDIR, 2), (errno.ENOSPC, 1), (errno.EIO, 1)],
+)
+def test_an_output_that_can_never_be_written_is_a_wrong_setting_and_a_full_disk_is_none(
+    number: int, status: int, tmp_path: Path
+) -> None:
+    with pytest.raises(DiskTrouble) as reported, disk_errors(tmp_path):
+        raise OSError(number, "reported by the system")
+
+    assert reported.value.exit_code == status
 
 
 @pytest.mark.fault(5)
