@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bulkpull.account import Account
-from bulkpull.allowed_values import refusals
+from bulkpull.allowed_values import refusals, typed
 from bulkpull.config.file import (
     DEFAULT_FILE,
     ENV_PREFIX,
@@ -234,7 +234,9 @@ class Settings(BaseSettings):
         if not cls.reads_outside:
             return (init_settings,)
         variables = _Below(settings_cls, _from_environment(settings_cls.model_fields))
-        return init_settings, variables, _Below(settings_cls, in_use.get().content)
+        fields = settings_cls.model_fields
+        file = {name: typed(value, fields[name]) for name, value in in_use.get().content.items() if name in fields}
+        return init_settings, variables, _Below(settings_cls, file)
 
     @classmethod
     def load(cls, config: str | Path | None = None, *, demo: bool = False, **options: Any) -> Self:
