@@ -23,7 +23,7 @@ from bulkpull.errors import BulkpullError, LedgerError
 from bulkpull.output.atomic_files import makedirs_durable, sync_folder, to_disk_error
 
 MIGRATIONS = (
-    # 1: runs, how they ended, and what their pulls reached
+    # 1: runs, how they ended, and the steps of their pulls
     """
     CREATE TABLE run (
         run_id TEXT PRIMARY KEY, started_at TEXT NOT NULL, request TEXT NOT NULL
@@ -67,7 +67,7 @@ _DIGEST_DIGITS = 16
 BUSY_S = 10.0
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-# What SQLite says where a file cannot be mapped into shared memory, by its extended codes.
+# SQLite's extended result codes if a file cannot be mapped into shared memory.
 _NO_SHARED_MAPS = {
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_IOERR_SHMOPEN,
@@ -182,7 +182,7 @@ def _open_checked(path: Path, *, shared_maps: bool = True) -> sqlite3.Connection
     database = _connect(path, "mode=rwc")
     try:
         if not shared_maps:
-            # Whoever has the database to himself needs no index in shared memory; the lock of the folder says that we
+            # An exclusive user of a database needs no index in shared memory; the lock of the folder ensures that we
             # are its one writer. The rollback journal needs none either, and readers may look on between two commits.
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("PRAGMA journal_mode = DELETE")
@@ -222,7 +222,7 @@ def _open_checked(path: Path, *, shared_maps: bool = True) -> sqlite3.Connection
 
 
 def ledger_digest(values: Sequence[object]) -> str:
-    """A few digits that stand for what a row holds."""
+    """A short digest of the content of a row."""
     return hashlib.sha256("\0".join(map(str, values)).encode()).hexdigest()[:_DIGEST_DIGITS]
 
 
@@ -236,7 +236,7 @@ def _check_tables(database: sqlite3.Connection, version: int) -> None:
 
 def _check_rows(database: sqlite3.Connection) -> None:
     """
-    Look at the texts in every row, which SQLite itself takes as they are.
+    Check the texts in every row, which SQLite itself does not check.
 
     One row at a time: the ledger of many runs is larger than the memory that a run may take. A row whose digest is
     right is what was written, so that only one without a digest is parsed.

@@ -186,7 +186,7 @@ def _listed_table(name: str, *, edition: str, form: Form | None) -> Table:
     """The dataset as the edition lists it; cached, because each of many simulators in one process has all of them."""
     raw = next(raw for raw in _catalog()["datasets"] if raw["name"] == name)
     listing = _listing(raw, edition)
-    forms: dict[str, Form] = _FORMS.get(name, {}) if edition == "live" else {}
+    forms: Mapping[str, Form] = _FORMS.get(name, {}) if edition == "live" else {}
     if form is not None:
         forms = {"month": form, "date": form}
     columns = tuple(_column(column, form=forms.get(column["type"], "iso")) for column in listing["columns"])
