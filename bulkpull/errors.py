@@ -53,7 +53,7 @@ Catch the base class to print one message::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from enum import StrEnum
 from typing import ClassVar, Self
@@ -135,6 +135,13 @@ class BulkpullError(Exception):
         """What happened and why, without the next step: for problems that do not stop the run."""
         return self.what if not self.why else f"{self.what}: {self.why}"
 
+    def reword(self, words: Callable[[str], str]) -> None:
+        """Say all parts of the message in other words."""
+        self.what = words(self.what)
+        self.why = words(self.why) if self.why else None
+        self.fix = words(self.fix) if self.fix else None
+        self.args = (self.reason,)
+
     def __str__(self) -> str:
         return self.reason
 
@@ -191,6 +198,11 @@ class SettingsError(BulkpullError):
     @property
     def doctor_fix(self) -> str | None:
         return self.short_fix or super().doctor_fix
+
+    def reword(self, words: Callable[[str], str]) -> None:
+        super().reword(words)
+        self._why_lines = [words(line) for line in self._why_lines]
+        self.short_fix = words(self.short_fix) if self.short_fix else None
 
     @property
     def why_lines(self) -> list[str]:

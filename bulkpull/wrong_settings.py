@@ -66,7 +66,8 @@ def unknown_names(
     lists_allowed = lists_allowed or not all(likely)
     # So few of each that the message stays short; without a cutoff, since it is the shape of a name that helps.
     most = max(1, _MOST_NEAR // len(names))
-    near = [name for word in names for name in nearest_names(word, known, n=most, cutoff=0.0)][:_MOST_NEAR]
+    others = [name for name in known if name not in likely]
+    near = [name for word in names for name in nearest_names(word, others, n=most, cutoff=0.0)][:_MOST_NEAR]
     facts: dict[str, Any] = {"hint": hint, "near": near, "is_unknown": True, "lists_allowed": lists_allowed}
     if len(names) == 1:
         return [WrongSetting(where, f"unknown setting `{names[0]}`", **facts)]
@@ -91,7 +92,7 @@ def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) ->
         last = f"allowed are: {', '.join(sorted(known))}"
         if len(known) > _MOST_LISTED:
             near = ", ".join(dict.fromkeys(f"`{name}`" for fault in unknown for name in fault.near))
-            short = f"{len(known)} settings are allowed, the nearest are {near}; {_WHERE_ALL_ARE}"
+            short = f"allowed are {len(known)} settings, such as {near}; {_WHERE_ALL_ARE}"
     if len(faults) == 1:
         (fault,) = faults
         if fault.error is not None:

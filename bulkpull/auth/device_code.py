@@ -23,16 +23,16 @@ from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, ServiceTrouble, SettingsError, TransferError
 from bulkpull.extras import library_command
-from bulkpull.redact import printable, register_secret
+from bulkpull.redact import printable, register_token
 from bulkpull.transport.http import Http, Reply, Request
 from bulkpull.transport.http_messages import request_id_in
 from bulkpull.transport.json_fields import json_object
 
 _TOKEN_PATH = re.compile(r"/oauth2(?:/v2\.0)?/token/?\Z")
-# What MSAL reads of the directory's description of itself, whatever else is in it.
+# The fields of the directory's metadata that MSAL reads.
 _DISCOVERED = frozenset({"authorization_endpoint", "token_endpoint"})
 _PENDING = frozenset({"authorization_pending", "slow_down"})
-# What a person did not do, or does not want; these have no AADSTS code that is documented for this purpose.
+# Errors that the person causes; no AADSTS code is documented for them.
 _ENDINGS: Mapping[str, str] = {
     "authorization_declined": "the person declined the sign-in",
     "expired_token": "the code was not entered in time",
@@ -64,7 +64,7 @@ async def sign_in_by_device_code(
     Ask for a device code, show it, and wait until the person has signed in.
 
     Raises:
-        SettingsError: MSAL is not installed, or `token_url` is not one that it can make something of.
+        SettingsError: MSAL is not installed, or it cannot use `token_url`.
         AuthError: Tenant or client is missing, the directory refuses, or the person did not sign in.
         TransferError, ReportingError: The directory does not answer.
 
@@ -75,7 +75,7 @@ async def sign_in_by_device_code(
     flow: dict[str, Any] = await to_thread.run_sync(partial(application.initiate_device_flow, scopes=[scope]))
     if "user_code" not in flow:
         raise _refusal(flow, settings)
-    register_secret(str(flow["device_code"]))
+    register_token(str(flow["device_code"]))
     lives_s = float(flow["expires_in"])
     show(DeviceCode(printable(str(flow["verification_uri"])), printable(str(flow["user_code"])), lives_s))
     deadline = clock.monotonic() + lives_s
@@ -88,7 +88,7 @@ async def sign_in_by_device_code(
 
 
 async def _ask(application: Any, flow: dict[str, Any]) -> Mapping[str, Any] | None:
-    """One question whether the person has signed in; `None` for not yet, or when the answer was lost."""
+    """Ask once whether the person has signed in; `None` for not yet, or if the answer was lost."""
     flow.pop("latest_attempt_at", None)  # MSAL's own clock; the waiting is done here
     once = partial(application.acquire_token_by_device_flow, flow, exit_condition=lambda _: True)
     try:
@@ -110,7 +110,7 @@ def _read(result: Mapping[str, Any], settings: Settings) -> SignedIn:
         raise _refusal(result, settings)
     refresh_token = result.get("refresh_token")
     for name in ("access_token", "refresh_token", "id_token"):
-        register_secret(str(result.get(name) or ""))
+        register_token(str(result.get(name) or ""))
     if not isinstance(refresh_token, str) or not refresh_token:
         raise AuthError(
             "the sign-in returned no refresh token",
@@ -179,11 +179,10 @@ class _Carrier:
         return self._send("POST", url, params=params, headers=headers, form=data)
 
     def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> _Answer:
-        """As MSAL asks for it."""
         return self._send("GET", url, params=params, headers=headers, form=None)
 
     def close(self) -> None:
-        """Nothing of its own is open."""
+        """Nothing has to be closed."""
 
     def as_msal_likes_it(self, text: str) -> str:
         """The same text with addresses of our scheme as https."""

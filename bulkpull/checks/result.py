@@ -14,8 +14,6 @@ _WORST_FIRST = (SettingsError.exit_code, AuthError.exit_code, BulkpullError.exit
 
 
 class CheckStatus(StrEnum):
-    """The status of a check."""
-
     OK = "ok"
     TROUBLE = "trouble"
     UNCHECKED = "unchecked"
@@ -50,7 +48,6 @@ class CheckResult:
 
 
 def fine(check: str, message: str, *, facts: Mapping[str, Any] | None = None) -> CheckResult:
-    """A check that passed."""
     return CheckResult(check, CheckStatus.OK, message, facts=facts or {})
 
 
@@ -62,7 +59,6 @@ def problem(
     exit_code: int = BulkpullError.exit_code,
     facts: Mapping[str, Any] | None = None,
 ) -> CheckResult:
-    """A check that found a problem."""
     return CheckResult(check, CheckStatus.TROUBLE, message, fix, exit_code, facts or {})
 
 

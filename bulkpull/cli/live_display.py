@@ -70,7 +70,6 @@ class Display:
         self._live.stop()
 
     def __call__(self, event: Event) -> None:
-        """Listen to one event."""
         with self._turn:
             self._progress.note(event, now_s=self._monotonic())
 

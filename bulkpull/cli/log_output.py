@@ -47,7 +47,6 @@ class LogListener:
         self._is_json = common.logs_json
 
     def __call__(self, event: Event) -> None:
-        """Listen to one event."""
         if event.level == Level.TRACE or isinstance(event, self._silent):
             return
         if self._is_json and isinstance(event, RunStarted):

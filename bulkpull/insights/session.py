@@ -141,7 +141,6 @@ class ApiSession:
             return []
 
     async def delete(self, call: Call) -> None:
-        """Delete something."""
         request = self.request(call)
         doubtful = False
 

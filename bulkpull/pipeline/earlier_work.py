@@ -197,7 +197,6 @@ def _is_outdated(entry: _Converted, answered: Mapping[str, datetime]) -> bool:
 
 
 async def _ordered_reports(ledger: Ledger) -> list[Report]:
-    """The one-off reports in the ledger."""
     return [
         Report(facts.report_id, facts.name, facts.query_id, created_at=facts.created_at, execute_now=True)
         for facts in (entry.facts for entry in await ledger.noted(ReportFacts))

@@ -218,7 +218,6 @@ def _failure(dataset: str, error: Exception) -> dict[str, Any]:
 
 
 def unavailable_record(missing: Unavailable) -> DatasetRecord:
-    """The record of an unavailable dataset."""
     status: DatasetStatus = "failed" if missing.failed else "unavailable"
     return DatasetRecord(
         dataset=missing.dataset,

@@ -45,7 +45,6 @@ class ExportEstimate:
 
     @property
     def total_reports(self) -> int:
-        """The reports of all datasets."""
         return sum(self.reports.values())
 
     @property

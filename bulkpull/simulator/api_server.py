@@ -59,7 +59,6 @@ class ApiHost:
         next(iter(self._throttles.values())).count(calls)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request."""
         route = find_route(request.method, request.path, dict(request.query))
         call = self._note(request, route)
         raw = await request.read()

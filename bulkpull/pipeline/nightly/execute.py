@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from bulkpull.clock import iso_utc
-from bulkpull.errors import BulkpullError, QuotaExceeded, RequestRejected, Unchanged
+from bulkpull.errors import BulkpullError, FileGone, QuotaExceeded, RequestRejected, Unchanged
 from bulkpull.event_types import ExecutionMissed, ReportAdopted, ReportLacking
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts, UnchangedFacts
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class DecisionExecutor:
-    """Executes the decision for one dataset."""
-
     decision: Decision
     planned: DatasetOutcome
     context: RunContext
@@ -117,6 +115,17 @@ class DecisionExecutor:
             await self._export.run()
         except Unchanged as same:
             raise await self._remember_unchanged(self._export, same, execution) from same
+        except FileGone as gone:
+            if execution is None or decision.schedule is None:
+                raise
+            # The same execution would be taken, and its file missed, until the next one comes (behaviour 133).
+            self._add_note(f"{gone.what}: {gone.why}; a one-off report is created instead")
+            instead = replace(
+                decision, pull=decision.schedule.pull, action=Action.ORDER_REPORT, reason=gone.reason, execution=None
+            )
+            self._state = replace(self._state, decision=instead.as_record())
+            await self._fetch_data(instead)
+            return
         if execution is None:
             self._state = replace(self._state, due_at=None)  # the one-off report replaces it
 

@@ -36,7 +36,6 @@ class ReportMemory:
 
     @property
     def ids(self) -> set[str]:
-        """Ids of all of them."""
         return self.made | self.adopted
 
     def is_ours(self, report: Report) -> bool:
