@@ -27,7 +27,7 @@ from bulkpull.events import Events
 from bulkpull.extras import install_command
 from bulkpull.redact import register_secret, register_token
 
-# Errors of azure-core that say nothing about the credentials, by name: the library is an extra.
+# Errors of azure-core that do not concern the credentials, by name: the library is an extra.
 _UNREACHED = frozenset({"ServiceRequestError", "ServiceResponseError"})
 _JWT_PARTS = 3
 
@@ -91,7 +91,7 @@ class CredentialTokens:
     async def _fetch(self) -> AccessToken:
         given = await self._ask()
         if isinstance(given, BulkpullError):
-            raise given  # here, so that not even `__context__` holds what the library knows
+            raise given  # here, so that not even `__context__` holds the library's error
         register_token(given.token)
         life_s = life_of(given.expires_on - self._clock.now().timestamp())
         now = self._clock.monotonic()
@@ -114,7 +114,7 @@ class CredentialTokens:
 
 @asynccontextmanager
 async def default_credential() -> AsyncIterator[AzureCredential]:
-    """Whoever this machine is to Azure: environment, workload or managed identity, or `az login`."""
+    """The Azure identity of this machine: environment, workload or managed identity, or `az login`."""
     try:
         from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - an extra, and slow to load
     except ImportError:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 LIVES_S = 600
-# Clocks differ: a moment that is still to come at the other side would make the assertion invalid.
+# Clocks differ: a start in the other side's future would make the assertion invalid.
 _BACKDATED_S = 60
 # What lies between two marks holds no five dashes, so that a search never reads past the next mark (case C14).
 _PEM_BODY = rb"(?:[^-]|-(?!----))+"
@@ -40,7 +40,7 @@ class Certificate:
     _key: RSAPrivateKey = field(repr=False)
 
     def assertion(self, token_url: str, *, client_id: str, clock: Clock) -> str:
-        """What the application sends to `token_url` to prove itself; a secret as long as it is valid."""
+        """The signed assertion for `token_url`; a secret as long as it is valid."""
         import jwt  # noqa: PLC0415 - an extra, and slow to load
 
         now = int(clock.now().timestamp())

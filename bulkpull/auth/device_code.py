@@ -29,10 +29,10 @@ from bulkpull.transport.http_messages import request_id_in
 from bulkpull.transport.json_fields import json_object
 
 _TOKEN_PATH = re.compile(r"/oauth2(?:/v2\.0)?/token/?\Z")
-# What MSAL reads of the directory's description of itself, whatever else is in it.
+# The fields of the directory's metadata that MSAL reads.
 _DISCOVERED = frozenset({"authorization_endpoint", "token_endpoint"})
 _PENDING = frozenset({"authorization_pending", "slow_down"})
-# What a person did not do, or does not want; these have no AADSTS code that is documented for this purpose.
+# Errors that the person causes; no AADSTS code is documented for them.
 _ENDINGS: Mapping[str, str] = {
     "authorization_declined": "the person declined the sign-in",
     "expired_token": "the code was not entered in time",
@@ -64,7 +64,7 @@ async def sign_in_by_device_code(
     Ask for a device code, show it, and wait until the person has signed in.
 
     Raises:
-        SettingsError: MSAL is not installed, or `token_url` is not one that it can make something of.
+        SettingsError: MSAL is not installed, or it cannot use `token_url`.
         AuthError: Tenant or client is missing, the directory refuses, or the person did not sign in.
         TransferError, ReportingError: The directory does not answer.
 
@@ -88,7 +88,7 @@ async def sign_in_by_device_code(
 
 
 async def _ask(application: Any, flow: dict[str, Any]) -> Mapping[str, Any] | None:
-    """One question whether the person has signed in; `None` for not yet, or when the answer was lost."""
+    """Ask once whether the person has signed in; `None` for not yet, or if the answer was lost."""
     flow.pop("latest_attempt_at", None)  # MSAL's own clock; the waiting is done here
     once = partial(application.acquire_token_by_device_flow, flow, exit_condition=lambda _: True)
     try:
@@ -182,7 +182,7 @@ class _Carrier:
         return self._send("GET", url, params=params, headers=headers, form=None)
 
     def close(self) -> None:
-        """Nothing of its own is open."""
+        """Nothing has to be closed."""
 
     def as_msal_likes_it(self, text: str) -> str:
         """The same text with addresses of our scheme as https."""

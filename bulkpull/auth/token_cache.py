@@ -185,7 +185,7 @@ class TokenCache:
         except OSError:
             if store is self._file:
                 raise
-            store = self._file  # DPAPI and the keychain say only when they are used that they cannot be
+            store = self._file  # DPAPI and the keychain fail only when they are used
             store.save(text)
         if store is self._file and self._sealed.exists():
             self._sealed.unlink()

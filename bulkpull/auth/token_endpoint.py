@@ -32,7 +32,7 @@ from bulkpull.url_safety import check_address, origin
 
 __all__ = ["AccessToken", "Credentials", "Grant", "RefreshTokens", "TokenEndpoint", "TokenSource"]
 
-# A rotated refresh token is written down even when the run is being cancelled, but not for ever.
+# A rotated refresh token is stored even during a cancellation, but only for so long.
 _STORE_WITHIN_S = 10.0
 
 
@@ -120,7 +120,7 @@ class TokenEndpoint:
         self._resource = resource
         self._grant = grant
         self._credentials = credentials
-        # What the password grant brings along is not worth keeping: the password is at hand, and lasts longer.
+        # Refresh tokens of the password grant are not stored: the password is available and lasts longer.
         self._kept = kept if kept is not None and grant is Grant.REFRESH_TOKEN else InMemory()
         self._renewing = anyio.Lock()
         self._token: AccessToken | None = None

@@ -154,9 +154,19 @@ def main() -> None:
     make_stdio_safe()
     # This process's memory holds tokens and passwords, and a core file may be read by others or sent somewhere.
     platforms.current().forbid_core_dumps()
-    # Until a command handles signals itself, SIGTERM has the same effect as Ctrl-C.
-    platforms.current().treat_termination_as_interrupt()
-    status = run()
+    try:
+        with report_errors(CommonOptions(as_json="--json" in sys.argv[1:])):
+            # Until a command handles signals itself, SIGTERM has the same effect as Ctrl-C.
+            platforms.current().treat_termination_as_interrupt()
+        status = run()
+    except typer.Exit as end:
+        status = end.exit_code
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    platforms.current().ignore_stop_requests()
+    # An interruption within `exec` of a text, such as in the making of a dataclass, makes Python end itself by SIGINT
+    # instead of this status, although it was caught: the next `exec` takes that back.
+    exec("")  # noqa: S102 - see above
     gc.freeze()  # the process ends: no garbage has to be collected
     sys.exit(status)
 

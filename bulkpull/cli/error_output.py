@@ -26,7 +26,7 @@ from bulkpull.errors import BulkpullError, SettingsError
 from bulkpull.redact import redact
 from bulkpull.untrusted_text import visible
 
-INTERRUPTED = 130
+INTERRUPTED = platforms.INTERRUPTED
 USAGE = 2
 UNEXPECTED = 1
 

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bulkpull.account import Account
-from bulkpull.allowed_values import refusals
+from bulkpull.allowed_values import refusals, typed
 from bulkpull.config.file import (
     DEFAULT_FILE,
     ENV_PREFIX,
@@ -234,7 +234,9 @@ class Settings(BaseSettings):
         if not cls.reads_outside:
             return (init_settings,)
         variables = _Below(settings_cls, _from_environment(settings_cls.model_fields))
-        return init_settings, variables, _Below(settings_cls, in_use.get().content)
+        fields = settings_cls.model_fields
+        file = {name: typed(value, fields[name]) for name, value in in_use.get().content.items() if name in fields}
+        return init_settings, variables, _Below(settings_cls, file)
 
     @classmethod
     def load(cls, config: str | Path | None = None, *, demo: bool = False, **options: Any) -> Self:
@@ -279,7 +281,7 @@ class Settings(BaseSettings):
         return self.model_copy(update={name: getattr(checked, name) for name in given})
 
     def check_output(self) -> None:
-        """Refuse an output folder that is, or lies beneath, something else than a folder."""
+        """Refuse an output folder that is, or lies beneath, something other than a folder."""
         output = self.output.absolute()
         for path in (output, *output.parents):
             try:

@@ -303,7 +303,7 @@ class InsightsClient:
             if not name_is_unique:
                 self._events.emit(ReportDoubled(report_id=duplicate.report_id))
                 continue
-            with suppress(ReportingError, TransferError):  # not worth losing the dataset that it was made for
+            with suppress(ReportingError, TransferError):  # its failure must not fail the dataset
                 await self.delete_report(duplicate.report_id, optional=True)
                 self._events.emit(ReportDeleted(report_id=duplicate.report_id, level=Level.WARNING))
         return made.one

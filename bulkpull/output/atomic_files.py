@@ -24,13 +24,13 @@ from bulkpull.output.symlink_safety import NotBeneath, names_beneath, open_benea
 from bulkpull.untrusted_text import writable
 
 _ASIDE = re.compile(r"\.(?P<name>.+)\.\d+\.new")
-# What a file system says that has no such operation.
+# The errors of a file system without this operation.
 _NOT_IMPLEMENTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-# exFAT says EPERM, network shares ENOTSUP, and Windows EINVAL where the user lacks the privilege.
+# exFAT returns EPERM, network shares ENOTSUP, and Windows EINVAL if the user lacks the privilege.
 _NO_LINKS = _NOT_IMPLEMENTED | {errno.EPERM}
-# Windows tells it by EINVAL; some network and container file systems forbid the call instead.
+# Windows returns EINVAL; some network and container file systems forbid the call instead.
 _NO_HARD_LINKS = _NOT_IMPLEMENTED | {errno.EPERM, errno.EXDEV, errno.EMLINK}
-# A pointer or a manifest takes kilobytes; a larger file is neither.
+# A pointer or a manifest takes kilobytes; a larger file is not one of them.
 _MOST_JSON_BYTES = 256 << 20
 _NO_PERMISSION = {errno.EACCES, errno.EPERM}
 
@@ -127,7 +127,7 @@ def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         if private:
-            aside.unlink(missing_ok=True)  # a file that is there already would keep the mode that it has
+            aside.unlink(missing_ok=True)  # an existing file would keep its mode
         with open(aside, "w", encoding="utf-8", opener=_private if private else None) as file:
             file.write(text)
             file.flush()

@@ -1,7 +1,7 @@
 """
 Compares the content of a published file with the record of its publication.
 
-It imports polars, which `integrity`, loaded by every export, must not.
+It imports polars; `integrity`, which every export loads, must not.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ class Ledger:
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
     async def begin_run(self, run_id: str, *, request: Mapping[str, Any], at: datetime) -> None:
-        """Write down that a run begins."""
+        """Record that a run begins."""
         await self._write("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, iso_utc(at), json_values(request)))
 
     async def resume_run(self, run_id: str, *, at: datetime) -> None:
@@ -129,13 +129,13 @@ class Ledger:
         await self._write("INSERT INTO resumption VALUES (?, ?, ?)", (run_id, iso_utc(at)))
 
     async def end_run(self, run_id: str, *, status: str, summary: Mapping[str, Any], at: datetime) -> None:
-        """Write down how a run ended. A resumed run ends more than once; the last ending counts."""
+        """Record how a run ended. A resumed run ends more than once; the last ending counts."""
         await self._write(
             "INSERT INTO ending VALUES (?, ?, ?, ?, ?)", (run_id, iso_utc(at), status, json_values(summary))
         )
 
     async def note(self, run_id: str, *, dataset: str, facts: StepFacts, at: datetime) -> None:
-        """Write down the outcome of a step before the next one begins."""
+        """Record the outcome of a step before the next one begins."""
         await self._write(
             "INSERT INTO step (run_id, dataset, step, at, facts, digest) VALUES (?, ?, ?, ?, ?, ?)",
             (run_id, dataset, facts.step, iso_utc(at), json_values(facts.as_json())),
@@ -163,18 +163,18 @@ class Ledger:
         ]
 
     async def steps(self, run_id: str) -> list[StepEntry]:
-        """What the pulls of a run have reached, in the order in which they reached it."""
+        """The steps that the pulls of a run have completed, in their order."""
         return await self._steps("run_id = ?", run_id)
 
     async def endings(self, run_id: str) -> list[RunEnding]:
-        """How a run ended, each time that it did, the last one last."""
+        """The endings of a run, the last one last."""
         rows = await self._read(
             "SELECT ended_at, status, summary FROM ending WHERE run_id = ? ORDER BY rowid", (run_id,)
         )
         return [RunEnding(self._moment(at), status, self._loads(summary)) for at, status, summary in rows]
 
     async def resumptions(self, run_id: str) -> list[datetime]:
-        """When a run was taken up again; none is known from before the ledger kept count."""
+        """When a run was resumed; unknown for runs of versions that did not record it."""
         if await self._in_thread(lambda: version_of(self._database)) < _COUNTS_RESUMPTIONS:
             return []  # of an older version, and opened to be read only
         rows = await self._read("SELECT at FROM resumption WHERE run_id = ? ORDER BY rowid", (run_id,))
@@ -284,7 +284,7 @@ class Ledger:
         await self._change(work)
 
     async def _change(self, work: Callable[[], None]) -> None:
-        # Shielded: a step that has happened is written down even when the run is being stopped.
+        # Shielded: a completed step is recorded even while the run is being stopped.
         with anyio.CancelScope(shield=True):
             await self._in_thread(work)
 

@@ -28,7 +28,7 @@ from bulkpull.output.ledger_facts import ScheduledReportFacts
 from bulkpull.output.run_history import run_ids
 from bulkpull.output.store import INSIDE, OutputStore
 
-# A reader that opened a snapshot shortly before it was replaced is left the time to finish.
+# A reader that opened a snapshot shortly before it was replaced has time to finish.
 _A_DAY = timedelta(days=1)
 _FEWEST_RUNS = 30
 _REMEMBERED = timedelta(days=90)

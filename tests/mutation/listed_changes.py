@@ -354,8 +354,8 @@ BY_LAYER = (
     ),
     Change(
         "who joins a look-up late gets a listing from before",
-        "self._open = None  # who",
-        "self._open = mine  # who",
+        "self._open = None  # later",
+        "self._open = mine  # later",
         _CREATION,
     ),
     Change(
