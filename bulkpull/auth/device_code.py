@@ -64,7 +64,7 @@ async def sign_in_by_device_code(
     Ask for a device code, show it, and wait until the person has signed in.
 
     Raises:
-        SettingsError: MSAL is not installed, or `token_url` is not one that it can make something of.
+        SettingsError: MSAL is not installed, or it cannot use `token_url`.
         AuthError: Tenant or client is missing, the directory refuses, or the person did not sign in.
         TransferError, ReportingError: The directory does not answer.
 

@@ -281,7 +281,7 @@ class Settings(BaseSettings):
         return self.model_copy(update={name: getattr(checked, name) for name in given})
 
     def check_output(self) -> None:
-        """Refuse an output folder that is, or lies beneath, something else than a folder."""
+        """Refuse an output folder that is, or lies beneath, something other than a folder."""
         output = self.output.absolute()
         for path in (output, *output.parents):
             try:

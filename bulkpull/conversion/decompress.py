@@ -127,7 +127,7 @@ def _gunzip(packed: Iterator[bytes]) -> Iterator[bytes]:
             elif not waiting and not inflater.eof:
                 raise _cut()
             waiting = inflater.unconsumed_tail
-        source.give_back(inflater.unused_data)
+        source.put_back(inflater.unused_data)
         if source.take(8) != _TRAILER.pack(crc, size & 0xFFFFFFFF):
             raise _damaged("its packed data does not match its checksum or its length")
         if not source.skip_zeros():
@@ -155,7 +155,7 @@ class _Source:
         taken, self._waiting = self._waiting or next(self._pieces, b""), b""
         return taken
 
-    def give_back(self, rest: bytes) -> None:
+    def put_back(self, rest: bytes) -> None:
         """Return bytes that were read and not needed."""
         self._waiting = rest + self._waiting
 

@@ -76,7 +76,7 @@ class RunRecorder:
         elif isinstance(event, ReportCreated):
             self._is_ordered.set()
         if self._run_id:
-            self._log.tell(event, run_id=self._run_id, at=self._clock.now())
+            self._log.append(event, run_id=self._run_id, at=self._clock.now())
             self._timings.record(event, at_s=self._clock.monotonic() - self._began_s)
             self._progress.note(event, now_s=self._clock.monotonic())
             self._note_telemetry(event)

@@ -57,7 +57,7 @@ class RunLog:
     def start(self) -> None:
         self._writer.start()
 
-    def tell(self, event: Event, *, run_id: str, at: datetime) -> None:
+    def append(self, event: Event, *, run_id: str, at: datetime) -> None:
         """Queue an event that happened at `at`; returns at once."""
         log_event(self._log, event, run_id=run_id, at=at)
 

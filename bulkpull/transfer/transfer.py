@@ -137,7 +137,7 @@ class Transfer:
         """
         self._reset()
         if resume:
-            await self._take_up()
+            await self._resume_partial_file()
         while self._sharing.gaps:
             try:
                 await self._run_streams()
@@ -163,7 +163,7 @@ class Transfer:
         self._width = StreamCount(self.segments)
         self._progress, self._link_progress = TransferProgress(), TransferProgress()
 
-    async def _take_up(self) -> None:
+    async def _resume_partial_file(self) -> None:
         link = self.links.link
         version = await self.partial.resume(execution_id=self.execution_id, url=link.url)
         if version is None or version.size_bytes is None:

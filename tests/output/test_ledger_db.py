@@ -244,7 +244,9 @@ async def test_the_rows_of_a_large_ledger_are_checked_one_at_a_time(tmp_path: Pa
 
     with peak_memory() as peak:
         database, set_aside = ledger_db.open_to_write(tmp_path / "ledger.sqlite", stamp="20260101T000000Z")
-    database.close()
+    with closing(database):
+        (cache_size,) = database.execute("PRAGMA cache_size").fetchone()
 
     assert set_aside is None
+    assert cache_size == -256, "KiB that SQLite keeps, in a negative number"
     assert peak.size_bytes < 8 * row_bytes

@@ -203,7 +203,7 @@ def _with_missed_execution(decision: Decision, facts: DatasetFacts, *, schedule:
     if not has_failed and schedule.now - due_at < schedule.grace:
         still = f"; the one due at {iso_utc(due_at)} is still being made" if decision.action is Action.SKIP else ""
         return replace(decision, reason=decision.reason + still)
-    state = f"its status is {begun.status}" if begun else "it has not begun"
+    state = f"its status is {begun.status}" if begun else "none is pending or running"
     why = f"the execution due at {iso_utc(due_at)} has not come ({state})"
     note = why
     if decision.action is not Action.TAKE_EXECUTION:

@@ -100,7 +100,7 @@ async def download_report(
             version = await _fetch_checked(transfer, events=events)
             await partial.rename(into)
             if background is not None:
-                background.start_soon(_settle, partial)
+                background.start_soon(_make_durable, partial)
         except BaseException as error:
             is_passing = isinstance(error, BulkpullError) and partial.done_bytes and is_worth_resuming(error)
             if is_passing or isinstance(error, anyio.get_cancelled_exc_class()):
@@ -120,7 +120,7 @@ async def download_report(
     )
 
 
-async def _settle(partial: PartialFile) -> None:
+async def _make_durable(partial: PartialFile) -> None:
     """Make a finished file durable; if that fails, a later process may have to fetch it again."""
     with suppress(OSError):  # also when it was published, and is gone
         await partial.fsync()
