@@ -66,10 +66,12 @@ $(VENV)/.runtime: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --editable .
 	@touch $@
 
+# One resolution and one build for both: a first `make test` or `make check` does not install twice.
 # `pip install --group` came with pip 25.1, which the step above makes sure of.
-$(VENV)/.dev: pyproject.toml | $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --group dev --editable .
-	@touch $@
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "Installing bulkpull, its libraries and the tools of its tests into $(VENV) (once) ..."
+	$(BIN)/python -m pip install --group dev --editable .
+	@touch $(VENV)/.runtime $@
 
 $(VENV)/.docs: pyproject.toml | $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --group docs

@@ -7,6 +7,7 @@ secret, or an address that carries one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import NoneType
@@ -70,6 +71,30 @@ def _refusal(details: ErrorDetails, fields: dict[str, FieldInfo]) -> RefusedValu
     given = printable(str(details["input"]), most=_LONGEST_QUOTE)
     hint = did_you_mean(given, words, quote="`")
     return RefusedValue(name, kind, f"it must be {allowed}, not `{given}`", hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A value of another type than its field takes; no model converts it, and it reads as it stands in the file."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def typed(value: Any, field: FieldInfo) -> Any:
+    """
+    A value of a file that has types, for a field: `Unfit` where a model would convert it all the same, as a number
+    written as text, or a switch written as a number.
+    """
+    types, _ = _types_and_bounds(field)
+    is_switch = isinstance(value, bool)
+    if bool in types:
+        fits = is_switch or not isinstance(value, str | int | float)
+    else:
+        fits = _NUMBERS.keys().isdisjoint(types) or not (is_switch or isinstance(value, str))
+    return value if fits else Unfit(json.dumps(value, ensure_ascii=False))
 
 
 def allowed_words(field: FieldInfo) -> list[str]:

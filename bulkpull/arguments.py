@@ -22,7 +22,9 @@ def checked_names(given: object) -> tuple[str, ...]:
         if "," in name:
             parts = ", ".join(f'"{part.strip()}"' for part in name.split(",") if part.strip())
             raise SettingsError(
-                f"`datasets` has the name {name!r}", why="no name has a comma", fix=f"give a list: datasets=[{parts}]"
+                f"`datasets` has the name {name!r}",
+                why="a name cannot contain a comma",
+                fix=f"give a list: datasets=[{parts}]",
             )
     return names
 

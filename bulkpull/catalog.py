@@ -32,6 +32,16 @@ class ColumnType(StrEnum):
     BOOL = "bool"
     GUID = "guid"
 
+    @property
+    def is_number(self) -> bool:
+        """Whether its values are numbers, whole or not."""
+        return self in (ColumnType.INT, ColumnType.DECIMAL, ColumnType.NUMBER)
+
+    @property
+    def is_time(self) -> bool:
+        """Whether its values are months, days or moments."""
+        return self in (ColumnType.MONTH, ColumnType.DATE, ColumnType.DATETIME)
+
 
 class MetricKind(StrEnum):
     """What a metric adds to a query that selects every column (behaviour 162)."""

@@ -21,7 +21,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.query import Name, Statement, normalise, parse, parse_conditions, parse_names, parse_orderings
 from bulkpull.suggestions import did_you_mean
-from bulkpull.timespans import is_span_name
+from bulkpull.timespans import WIDEST, is_span_name
 from bulkpull.wrong_settings import WrongSetting, settings_error
 
 # It becomes a folder's name and a part of a report's name.
@@ -95,6 +95,10 @@ class Selection(BaseModel):
     @field_validator("timespan", mode="after")
     @classmethod
     def _known_timespan(cls, timespan: str | None) -> str | None:
+        if timespan and timespan.casefold() == WIDEST:
+            raise ValueError(
+                f"name one span, such as LAST_3_MONTHS; without it the setting `timespan` counts, which may be {WIDEST}"
+            )
         if timespan and not is_span_name(timespan):
             raise ValueError("write it as the service does, such as LAST_3_MONTHS")
         return timespan.upper() if timespan else None

@@ -53,7 +53,7 @@ Catch the base class to print one message::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from enum import StrEnum
 from typing import ClassVar, Self
@@ -97,6 +97,8 @@ class BulkpullError(Exception):
     """The usual cause, in a few words; for the page of errors."""
     remedy: ClassVar[str] = ""
     """The default for `fix`."""
+    doctor_remedy: ClassVar[str | None] = None
+    """What `bulkpull doctor` shows in place of a `remedy` that names it; `None` where `remedy` does not."""
     was_repeated: bool = False
     """All allowed retries were made, so no layer above retries."""
 
@@ -118,6 +120,12 @@ class BulkpullError(Exception):
         super().__init__(self.reason)
 
     @property
+    def doctor_fix(self) -> str | None:
+        """The next step as `bulkpull doctor` shows it, which sends nobody to `bulkpull doctor`."""
+        is_usual = self.doctor_remedy is not None and self.fix == printable(self.remedy)
+        return self.doctor_remedy if is_usual else self.fix
+
+    @property
     def reason(self) -> str:
         """One sentence that a person can act on."""
         return self.message if not self.fix else f"{self.message}; {self.fix}"
@@ -126,6 +134,13 @@ class BulkpullError(Exception):
     def message(self) -> str:
         """What happened and why, without the next step: for problems that do not stop the run."""
         return self.what if not self.why else f"{self.what}: {self.why}"
+
+    def reword(self, words: Callable[[str], str]) -> None:
+        """Say all parts of the message in other words."""
+        self.what = words(self.what)
+        self.why = words(self.why) if self.why else None
+        self.fix = words(self.fix) if self.fix else None
+        self.args = (self.reason,)
 
     def __str__(self) -> str:
         return self.reason
@@ -159,17 +174,35 @@ class SettingsError(BulkpullError):
 
     Args:
         why_lines: What is wrong, where that are several things; `why` has them all in one line.
+        short_fix: The next step where there is little room for a long `fix`: on a terminal, and in the doctor's list.
     """
 
     cause = "a name or a value was mistyped, or a file does not exist"
     remedy = "correct it and try again; `bulkpull doctor` shows every setting and where it comes from"
+    doctor_remedy = "correct it and try again"
     exit_code = 2
 
     def __init__(
-        self, what: str, *, why: str | None = None, fix: str | None = None, why_lines: Sequence[str] = ()
+        self,
+        what: str,
+        *,
+        why: str | None = None,
+        fix: str | None = None,
+        why_lines: Sequence[str] = (),
+        short_fix: str | None = None,
     ) -> None:
         super().__init__(what, why=why, fix=fix)
         self._why_lines = [printable(line) for line in why_lines]
+        self.short_fix = printable(short_fix) if short_fix else None
+
+    @property
+    def doctor_fix(self) -> str | None:
+        return self.short_fix or super().doctor_fix
+
+    def reword(self, words: Callable[[str], str]) -> None:
+        super().reword(words)
+        self._why_lines = [words(line) for line in self._why_lines]
+        self.short_fix = words(self.short_fix) if self.short_fix else None
 
     @property
     def why_lines(self) -> list[str]:
@@ -327,6 +360,7 @@ class UnexpectedReply(ReportingError):
 
     cause = "a proxy answers instead of the service, an address is wrong, or the service has changed"
     remedy = "check `api_base_url`, `token_url` and the proxy (`bulkpull doctor`), then run the same command again"
+    doctor_remedy = "check `api_base_url`, `token_url` and the proxy, then run the same command again"
 
 
 class ListUnknown(UnexpectedReply):
@@ -379,6 +413,7 @@ class TransferError(BulkpullError):
 
     cause = "the network, a proxy, or the remote host"
     remedy = "check the network with `bulkpull doctor`, then run the same command again"
+    doctor_remedy = "check the network, then run the same command again"
 
 
 class NotConnected(TransferError):
@@ -386,6 +421,7 @@ class NotConnected(TransferError):
 
     cause = "a name is not resolved, a port is closed, or a proxy is in the way"
     remedy = "check network, DNS and HTTPS_PROXY with `bulkpull doctor`, then run the same command again"
+    doctor_remedy = "check network, DNS and HTTPS_PROXY, then run the same command again"
 
 
 class AnswerLost(TransferError):
@@ -396,6 +432,7 @@ class AnswerLost(TransferError):
         "check the network with `bulkpull doctor`, then run the same command again: it checks what exists "
         "before it creates anything"
     )
+    doctor_remedy = "check the network, then run the same command again"
 
 
 class ProxyRefused(TransferError):
@@ -431,6 +468,7 @@ class LinkExpired(TransferError):
 
     cause = "the link was used after its expiry, or this machine's clock is wrong"
     remedy = "check the clock with `bulkpull doctor`, then run the same command again: it requests a fresh link"
+    doctor_remedy = "check the clock, then run the same command again: it requests a fresh link"
     restart_from = Step.POLL
 
 
@@ -539,6 +577,7 @@ class DiskTrouble(BulkpullError):
 
     cause = "no disk space, no permission, or another file with that name"
     remedy = "run `bulkpull doctor` to check folder and disk, or choose another folder with --output"
+    doctor_remedy = "choose another folder with --output"
 
 
 class LedgerError(BulkpullError):

@@ -526,11 +526,19 @@ class CallSent(Event):
 
 @event("call.retried", Level.WARNING)
 class CallRetried(Event):
-    """A call is sent again."""
+    """
+    A call failed and is sent again, in `wait_s` seconds.
+
+    `attempt` is the number of the try that failed, `attempts` how many there are. `since` is when it began to fail,
+    and `until` about when it is given up, where time decides that and not the number of tries; both are ISO 8601 UTC.
+    """
 
     endpoint: str
     attempt: int
+    attempts: int | None = None
     wait_s: float | None = None
+    since: str | None = None
+    until: str | None = None
     reason: str
 
 

@@ -1,9 +1,9 @@
-"""The libraries of the optional extras, and the command that installs them where this program runs."""
+"""The libraries of the optional extras, and the command that installs libraries where this program runs."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from bulkpull import platforms
 
@@ -21,6 +21,11 @@ def install_command(extra: str) -> str:
 
     It names the libraries, not `bulkpull[…]`, because a clone is not found on a package index.
     """
+    return library_command(EXTRAS[extra])
+
+
+def library_command(requirements: Iterable[str]) -> str:
+    """The command that installs libraries into the environment of this program; `polars>=1.30` asks for a version."""
     pip = platforms.current().join_command([sys.executable or "python", "-m", "pip", "install"])
     # Double quotes keep `>` from being a redirection in every system's shell.
-    return " ".join([pip, *(f'"{requirement}"' for requirement in EXTRAS[extra])])
+    return " ".join([pip, *(f'"{requirement}"' for requirement in requirements)])

@@ -3,7 +3,7 @@ Chooses the metrics that a full export selects after the columns (pure).
 
 The live service lists money and seats as metrics, not as columns, so an export of columns alone has neither (behaviour
 159). A metric is computed for every combination of the selected columns; with all columns selected the sums
-are kept, and rows that are alike in every column come as one (behaviours 63, 162 and 163).
+are kept, and rows that are equal in every column come as one (behaviours 63, 162 and 163).
 """
 
 from __future__ import annotations

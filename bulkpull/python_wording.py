@@ -54,8 +54,5 @@ def python_words() -> Iterator[None]:
     try:
         yield
     except BulkpullError as error:
-        error.what = in_python_words(error.what)
-        error.why = in_python_words(error.why) if error.why else None
-        error.fix = in_python_words(error.fix) if error.fix else None
-        error.args = (error.reason,)
+        error.reword(in_python_words)
         raise

@@ -8,6 +8,7 @@ Two rules: registered secret values are removed wherever they occur, and fields 
 from __future__ import annotations
 
 import re
+from threading import Lock
 from typing import Any
 
 from bulkpull.untrusted_text import visible
@@ -36,15 +37,43 @@ _SHORTEST_JWT_PART = 5
 _EXAMINED_CHARACTERS = 65_536
 _DROPPED_CHARACTERS = 8_192
 
+# Each sign-in brings new tokens. A process that signs in again and again for months keeps the newest of them: more than
+# can be valid, and few enough that every line of a log is searched quickly.
+_MOST_TOKENS = 200
+
 # Every form of every secret, the longest first: a secret may be a part of another.
 _values: list[str] = []
+# The forms of each secret that is kept as long as the process lasts, and of each token, the newest last.
+_lasting: dict[str, set[str]] = {}
+_tokens: dict[str, set[str]] = {}
+_registering = Lock()
 
 
 def register_secret(value: str) -> None:
     """Remove `value`, in every form in which it may be quoted, from every text redacted from now on in this process."""
     value = value.strip()
     if len(value) >= _SHORTEST_SECRET:
-        _values[:] = sorted({*_values, *_forms_of(value)}, key=len, reverse=True)
+        with _registering:
+            _lasting[value] = _forms_of(value)
+            _search_for({*_values, *_lasting[value]})
+
+
+def register_token(value: str) -> None:
+    """As `register_secret`, for what a sign-in sends or is given: only the newest two hundred are remembered."""
+    value = value.strip()
+    if len(value) >= _SHORTEST_SECRET:
+        with _registering:
+            _tokens.pop(value, None)
+            _tokens[value] = _forms_of(value)
+            if len(_tokens) <= _MOST_TOKENS:
+                _search_for({*_values, *_tokens[value]})
+                return
+            del _tokens[next(iter(_tokens))]
+            _search_for(set().union(*_lasting.values(), *_tokens.values()))
+
+
+def _search_for(forms: set[str]) -> None:
+    _values[:] = sorted(forms, key=len, reverse=True)
 
 
 def _forms_of(value: str) -> set[str]:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bulkpull.errors import SettingsError
-from bulkpull.suggestions import nearest, suggest
+from bulkpull.suggestions import nearest, nearest_names, suggest
+
+# Of the names that are allowed: more are not listed where there is little room, and so many of the nearest are.
+_MOST_LISTED, _MOST_NEAR = 15, 5
+_WHERE_ALL_ARE = "the file that `bulkpull init` writes explains them"
 
 
 class RefusedSetting(ValueError):
@@ -26,6 +31,7 @@ class WrongSetting:
         where: The source: `settings file x.toml`, `environment variable BULKPULL_X`, `options`; empty where `what`
             names it.
         hint: What was probably meant, as a question.
+        near: Names like the unknown ones, the nearest first.
         is_unknown: There is no setting of that name.
         lists_allowed: All settings are named, also where the nearest one says enough.
         fix: A next step of its own.
@@ -36,6 +42,7 @@ class WrongSetting:
     what: str
     why: str | None = None
     hint: str | None = None
+    near: Sequence[str] = ()
     is_unknown: bool = False
     lists_allowed: bool = True
     fix: str | None = None
@@ -53,18 +60,19 @@ def unknown_names(
     """One fault for all names of a source that are no settings; none without names."""
     if not names:
         return []
-    near = [nearest(name, known) for name in names]
-    meant = " and ".join(dict.fromkeys(f"`{name}`" for name in near if name))
+    likely = [nearest(name, known) for name in names]
+    meant = " and ".join(dict.fromkeys(f"`{name}`" for name in likely if name))
     hint = suggest(meant) if meant else None
-    lists_allowed = lists_allowed or not all(near)
+    lists_allowed = lists_allowed or not all(likely)
+    # So few of each that the message stays short; without a cutoff, since it is the shape of a name that helps.
+    most = max(1, _MOST_NEAR // len(names))
+    others = [name for name in known if name not in likely]
+    near = [name for word in names for name in nearest_names(word, others, n=most, cutoff=0.0)][:_MOST_NEAR]
+    facts: dict[str, Any] = {"hint": hint, "near": near, "is_unknown": True, "lists_allowed": lists_allowed}
     if len(names) == 1:
-        return [
-            WrongSetting(
-                where, f"unknown setting `{names[0]}`", hint=hint, is_unknown=True, lists_allowed=lists_allowed
-            )
-        ]
+        return [WrongSetting(where, f"unknown setting `{names[0]}`", **facts)]
     listed = ", ".join(f"`{name}`" for name in names)
-    return [WrongSetting(where, f"unknown settings {listed}", hint=hint, is_unknown=True, lists_allowed=lists_allowed)]
+    return [WrongSetting(where, f"unknown settings {listed}", **facts)]
 
 
 def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) -> SettingsError:
@@ -72,19 +80,26 @@ def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) ->
     One error for all faults, which are one or more.
 
     Its `why` has one line for each of several. The next step begins with what was probably meant; the list of all
-    settings comes last, where a name is unknown.
+    settings comes last, where a name is unknown. Where there is little room, the nearest names stand for the list.
     """
     hints = list(dict.fromkeys(fault.hint for fault in faults if fault.hint))
     unknown = [fault for fault in faults if fault.is_unknown]
-    last = "`bulkpull doctor` shows every setting" if unknown else SettingsError.remedy
+    last = SettingsError.doctor_remedy if hints else SettingsError.remedy
+    short = None
+    if unknown:
+        last = "`bulkpull doctor` shows every setting"
     if any(fault.lists_allowed for fault in unknown):
         last = f"allowed are: {', '.join(sorted(known))}"
+        if len(known) > _MOST_LISTED:
+            near = ", ".join(dict.fromkeys(f"`{name}`" for fault in unknown for name in fault.near))
+            short = f"allowed are {len(known)} settings, such as {near}; {_WHERE_ALL_ARE}"
     if len(faults) == 1:
         (fault,) = faults
         if fault.error is not None:
             return fault.error
         what = f"{fault.where}: {fault.what}" if fault.where else fault.what
-        return SettingsError(what, why=fault.why, fix=fault.fix or " ".join((*hints, last)))
+        short = " ".join((*hints, short)) if short else None
+        return SettingsError(what, why=fault.why, fix=fault.fix or " ".join((*hints, last)), short_fix=short)
     sources = {fault.where for fault in faults}
     where = sources.pop() if len(sources) == 1 else ""
     lines = [
@@ -95,4 +110,4 @@ def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) ->
     ]
     number = f"{len(faults)} things are wrong"
     what = f"{where}: {number}" if where else number
-    return SettingsError(what, why="; ".join(lines), fix=last, why_lines=lines)
+    return SettingsError(what, why="; ".join(lines), fix=last, why_lines=lines, short_fix=short)

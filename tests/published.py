@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import polars as pl
 
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.type_inference import type_name
 from bulkpull.output.atomic_files import replace_symlink
 from bulkpull.output.current import Current, CurrentSnapshot
+from bulkpull.output.layout import Layout
+from bulkpull.output.ledger import Ledger, opened_ledger
 from bulkpull.output.manifest import DatasetRecord, Manifest, PublishedColumn, PublishedFile, Requests, Tool, status_of
 from bulkpull.output.store import LocalStore
 
@@ -82,6 +85,18 @@ def write_manifest(
     )
     manifest.save(LocalStore(output))
     return manifest
+
+
+def write_ledger(output: Path, write: Callable[[Ledger], Awaitable[None]]) -> None:
+    """Let `write` fill the ledger of an output folder."""
+
+    async def work() -> None:
+        layout = Layout(output)
+        layout.private.mkdir(parents=True, exist_ok=True)
+        async with opened_ledger(layout.private) as ledger:
+            await write(ledger)
+
+    anyio.run(work)
 
 
 def files_under(folder: Path) -> Mapping[str, Sequence[Any]]:

@@ -7,10 +7,11 @@ import heapq
 import itertools
 import os
 import re
+import tracemalloc
 import unicodedata
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -342,3 +343,22 @@ def reply(status: str, body: bytes = b"", **headers: str) -> bytes:
     if "Content_Length" not in headers:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode() + body
+
+
+@dataclass(slots=True)
+class PeakMemory:
+    """The most memory that Python's own allocations took within a block (`peak_memory`), bytes; known at its end."""
+
+    size_bytes: int = 0
+
+
+@contextmanager
+def peak_memory() -> Iterator[PeakMemory]:
+    """Measure the most memory that is allocated at once within the block, beyond what is there before it."""
+    peak = PeakMemory()
+    tracemalloc.start()
+    try:
+        yield peak
+        _, peak.size_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()

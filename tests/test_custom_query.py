@@ -82,6 +82,7 @@ def test_the_settings_file_names_queries_in_three_ways() -> None:
             "2 things are wrong: `name` is missing; unknown key `nam` (did you mean `name`?)",
         ),
         ("name = 'x'\ndataset = 'a'\ntimespan = 'last month'", "`timespan` is not valid: write it as the service does"),
+        ("name = 'x'\ndataset = 'a'\ntimespan = 'Widest'", "`timespan` is not valid: name one span, such as"),
         (
             "name = 'x'\ndataset = 'a'\nselct = 'b'\nwher = 'c'\nlimit = 0",
             "3 things are wrong: `limit` is not valid",

@@ -19,7 +19,7 @@ from bulkpull.cli.log_output import LogListener
 from bulkpull.cli.options import CommonOptions, LogFormat, LogLevel
 from bulkpull.errors import BulkpullError
 from bulkpull.event_types import OtherEvent
-from bulkpull.redact import plain, printable, redact, register_secret
+from bulkpull.redact import plain, printable, redact, register_secret, register_token
 
 # Letters that passwords have and that addresses, JSON, HTML and terminals write otherwise.
 SECRETS = st.text(st.sampled_from("aZ9_-.~+/=&%\"'\\<>ü€ \t#?:;,{}[]"), min_size=8, max_size=40).map(
@@ -41,6 +41,8 @@ FORMS: dict[str, Callable[[str], str]] = {
 @pytest.fixture(autouse=True)
 def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_values", [])
+    monkeypatch.setattr(redaction, "_lasting", {})
+    monkeypatch.setattr(redaction, "_tokens", {})
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -113,3 +115,29 @@ def test_what_may_be_a_token_goes_wherever_its_field_is_named(between: str, valu
     assert value not in redact(f"refresh_token{between}{value} and more")
     assert "hunter" not in redact(f"password{between}hunter and more")
     assert "xyz" not in redact(f"client_secret{between}xyz")
+
+
+def test_of_many_tokens_the_newest_are_known_and_a_secret_of_the_settings_is_never_forgotten() -> None:
+    """Each run of a scheduler's process signs in anew; every line of a log is searched for all that is known."""
+    known: list[int] = []
+    register_secret("password-of-the-settings")
+    for number in range(3 * redaction._MOST_TOKENS):
+        register_token("password-of-the-settings")
+        register_token(f"opaque/token+{number:06}")
+        known.append(len(redaction._values))
+        assert redact(f"given opaque/token+{number:06}") == "given ***"
+
+    assert known[-1] == known[redaction._MOST_TOKENS]
+    newest = [f"opaque/token+{3 * redaction._MOST_TOKENS - age:06}" for age in range(1, redaction._MOST_TOKENS)]
+    assert {redact(token) for token in newest} == {"***"}
+    assert redact("opaque/token+000000") == "opaque/token+000000"
+    assert redact("password-of-the-settings") == "***"
+
+
+def test_a_token_that_is_also_in_the_settings_is_never_forgotten() -> None:
+    register_token("refresh/token+of+settings")
+    register_secret("refresh/token+of+settings")
+    for number in range(redaction._MOST_TOKENS + 1):
+        register_token(f"opaque/token+{number:06}")
+
+    assert redact("refresh/token+of+settings") == "***"

@@ -98,12 +98,17 @@ def test_blanks_around_a_value_are_dropped() -> None:
             ),
         ),
         ("retian_runs = 3\nnonsense = 3", ("did you mean `retain_runs`? allowed are: api_base_url",)),
-        ("retain_runs = 'many'", ("`retain_runs` is not valid", "a whole number of at least 1, not `many`")),
+        ("retain_runs = 'many'", ("`retain_runs` is not valid", 'a whole number of at least 1, not `"many"`')),
         ("retain_runs = 2.5", ("`retain_runs` is not valid", "a whole number of at least 1, not `2.5`")),
         ("retain_runs = 0", ("`retain_runs` is not valid", "a whole number of at least 1, not `0`")),
         ("reports_in_flight = -1", ("`reports_in_flight` is not valid", "a whole number of at least 1, not `-1`")),
         ("note_shrink = 2", ("`note_shrink` is not valid", "a number from 0 to 1, not `2`")),
-        ("keep_raw = 'perhaps'", ("`keep_raw` is not valid", "true or false, not `perhaps`")),
+        ("keep_raw = 'perhaps'", ("`keep_raw` is not valid", 'true or false, not `"perhaps"`')),
+        ("keep_raw = 'yes'", ("`keep_raw` is not valid", 'true or false, not `"yes"`')),
+        ("keep_raw = 1", ("`keep_raw` is not valid", "true or false, not `1`")),
+        ("request_burst = '3'", ("`request_burst` is not valid", 'of at least 1, not `"3"`')),
+        ("run_timeout_seconds = '60'", ("`run_timeout_seconds` is not valid", 'greater than 0, not `"60"`')),
+        ("poll_max_seconds = true", ("`poll_max_seconds` is not valid", "greater than 0, not `true`")),
         ("tenant_id = 7", ("`tenant_id` is not valid", "it must be text")),
         ("on_drift = 'panic'", ("`on_drift` is not valid", "allow, warn or fail, not `panic`")),
         ("on_drift = 'wran'", ("allow, warn or fail, not `wran`", "did you mean `warn`?")),
@@ -161,6 +166,39 @@ def test_all_that_is_wrong_in_file_and_environment_is_one_message_of_five_lines(
     assert len(shown) == 5
     assert shown[0] == "error: 5 things are wrong"
     assert shown[3].endswith("; and 2 more")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("requests_per_secnd = 3", "did you mean `requests_per_second`?"),
+        ("retian_runs = 3\noutptu = 'x'", "did you mean `retain_runs` and `output`?"),
+        ("nonsense = 3", "allowed are 57 settings, such as `"),
+    ],
+)
+def test_on_a_terminal_an_unknown_setting_takes_five_lines_and_says_first_what_was_meant(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    meant: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path("bulkpull.toml"), text)
+    with pytest.raises(SettingsError) as refused:
+        Settings.load()
+
+    for columns in (80, 120):
+        monkeypatch.setattr("bulkpull.cli.error_output.terminal_width", lambda width=columns: width)
+        ending = print_error(refused.value, CommonOptions())
+
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) <= 5
+        assert max(map(len, lines)) <= columns
+        fix = " ".join(" ".join(lines).partition("fix:")[2].split())
+        assert fix.startswith(meant)
+        assert "`bulkpull init`" in fix
+        assert set(Settings.model_fields) <= set(re.findall(r"\w+", ending.fix or "")), "as JSON all are named"
 
 
 def test_two_wrong_values_of_one_file_name_the_file_once(tmp_path: Path) -> None:

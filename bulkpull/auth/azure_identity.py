@@ -25,9 +25,9 @@ from bulkpull.errors import AuthError, BulkpullError, NotConnected, SettingsErro
 from bulkpull.event_types import TokenRenewed
 from bulkpull.events import Events
 from bulkpull.extras import install_command
-from bulkpull.redact import register_secret
+from bulkpull.redact import register_secret, register_token
 
-# Errors of azure-core that say nothing about the credentials, by name: the library is an extra.
+# Errors of azure-core that do not concern the credentials, by name: the library is an extra.
 _UNREACHED = frozenset({"ServiceRequestError", "ServiceResponseError"})
 _JWT_PARTS = 3
 
@@ -36,9 +36,7 @@ class AzureToken(Protocol):
     """A token as azure-core gives it; `expires_on` in seconds since 1970."""
 
     @property
-    def token(self) -> str:
-        """The token itself."""
-        ...
+    def token(self) -> str: ...
 
     @property
     def expires_on(self) -> int:
@@ -49,9 +47,7 @@ class AzureToken(Protocol):
 class AzureCredential(Protocol):
     """The part of azure-core's `AsyncTokenCredential` that is used here."""
 
-    async def get_token(self, *scopes: str, **options: Any) -> AzureToken:
-        """A token for the scopes."""
-        ...
+    async def get_token(self, *scopes: str, **options: Any) -> AzureToken: ...
 
 
 class CredentialTokens:
@@ -84,7 +80,6 @@ class CredentialTokens:
         return await self._renewed(instead_of=token)
 
     async def renew(self, rejected: AccessToken) -> AccessToken:
-        """As `TokenSource.renew`. Raises as `get_token`."""
         return await self._renewed(instead_of=rejected)
 
     async def _renewed(self, *, instead_of: AccessToken | None) -> AccessToken:
@@ -96,8 +91,8 @@ class CredentialTokens:
     async def _fetch(self) -> AccessToken:
         given = await self._ask()
         if isinstance(given, BulkpullError):
-            raise given  # here, so that not even `__context__` holds what the library knows
-        register_secret(given.token)
+            raise given  # here, so that not even `__context__` holds the library's error
+        register_token(given.token)
         life_s = life_of(given.expires_on - self._clock.now().timestamp())
         now = self._clock.monotonic()
         self._renew_from = now + life_s - margin_of(life_s)
@@ -119,7 +114,7 @@ class CredentialTokens:
 
 @asynccontextmanager
 async def default_credential() -> AsyncIterator[AzureCredential]:
-    """Whoever this machine is to Azure: environment, workload or managed identity, or `az login`."""
+    """The Azure identity of this machine: environment, workload or managed identity, or `az login`."""
     try:
         from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - an extra, and slow to load
     except ImportError:

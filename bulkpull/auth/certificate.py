@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 from bulkpull.clock import Clock
 from bulkpull.errors import SettingsError
-from bulkpull.redact import register_secret
+from bulkpull.redact import register_token
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 LIVES_S = 600
-# Clocks differ: a moment that is still to come at the other side would make the assertion invalid.
+# Clocks differ: a start in the other side's future would make the assertion invalid.
 _BACKDATED_S = 60
 # What lies between two marks holds no five dashes, so that a search never reads past the next mark (case C14).
 _PEM_BODY = rb"(?:[^-]|-(?!----))+"
@@ -40,7 +40,7 @@ class Certificate:
     _key: RSAPrivateKey = field(repr=False)
 
     def assertion(self, token_url: str, *, client_id: str, clock: Clock) -> str:
-        """What the application sends to `token_url` to prove itself; a secret as long as it is valid."""
+        """The signed assertion for `token_url`; a secret as long as it is valid."""
         import jwt  # noqa: PLC0415 - an extra, and slow to load
 
         now = int(clock.now().timestamp())
@@ -54,7 +54,7 @@ class Certificate:
             "exp": now + LIVES_S,
         }
         signed = jwt.encode(claims, self._key, algorithm="PS256", headers={"x5t#S256": self.thumbprint})
-        register_secret(signed)
+        register_token(signed)
         return signed
 
 

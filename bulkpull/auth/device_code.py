@@ -22,16 +22,17 @@ from bulkpull.auth.token_errors import aadsts_code, judge_token_reply, token_err
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, ServiceTrouble, SettingsError, TransferError
-from bulkpull.redact import printable, register_secret
+from bulkpull.extras import library_command
+from bulkpull.redact import printable, register_token
 from bulkpull.transport.http import Http, Reply, Request
 from bulkpull.transport.http_messages import request_id_in
 from bulkpull.transport.json_fields import json_object
 
 _TOKEN_PATH = re.compile(r"/oauth2(?:/v2\.0)?/token/?\Z")
-# What MSAL reads of the directory's description of itself, whatever else is in it.
+# The fields of the directory's metadata that MSAL reads.
 _DISCOVERED = frozenset({"authorization_endpoint", "token_endpoint"})
 _PENDING = frozenset({"authorization_pending", "slow_down"})
-# What a person did not do, or does not want; these have no AADSTS code that is documented for this purpose.
+# Errors that the person causes; no AADSTS code is documented for them.
 _ENDINGS: Mapping[str, str] = {
     "authorization_declined": "the person declined the sign-in",
     "expired_token": "the code was not entered in time",
@@ -63,7 +64,7 @@ async def sign_in_by_device_code(
     Ask for a device code, show it, and wait until the person has signed in.
 
     Raises:
-        SettingsError: MSAL is not installed, or `token_url` is not one that it can make something of.
+        SettingsError: MSAL is not installed, or it cannot use `token_url`.
         AuthError: Tenant or client is missing, the directory refuses, or the person did not sign in.
         TransferError, ReportingError: The directory does not answer.
 
@@ -73,8 +74,8 @@ async def sign_in_by_device_code(
     scope = f"{settings.resource.rstrip('/')}/user_impersonation"
     flow: dict[str, Any] = await to_thread.run_sync(partial(application.initiate_device_flow, scopes=[scope]))
     if "user_code" not in flow:
-        raise token_error(flow, code=aadsts_code(flow), grant=DEVICE_CODE)
-    register_secret(str(flow["device_code"]))
+        raise _refusal(flow, settings)
+    register_token(str(flow["device_code"]))
     lives_s = float(flow["expires_in"])
     show(DeviceCode(printable(str(flow["verification_uri"])), printable(str(flow["user_code"])), lives_s))
     deadline = clock.monotonic() + lives_s
@@ -82,12 +83,12 @@ async def sign_in_by_device_code(
         await clock.sleep(float(flow["interval"]))
         result = await _ask(application, flow)
         if result is not None:
-            return _read(result)
+            return _read(result, settings)
     raise _unfinished("expired_token")
 
 
 async def _ask(application: Any, flow: dict[str, Any]) -> Mapping[str, Any] | None:
-    """One question whether the person has signed in; `None` for not yet, or when the answer was lost."""
+    """Ask once whether the person has signed in; `None` for not yet, or if the answer was lost."""
     flow.pop("latest_attempt_at", None)  # MSAL's own clock; the waiting is done here
     once = partial(application.acquire_token_by_device_flow, flow, exit_condition=lambda _: True)
     try:
@@ -97,15 +98,19 @@ async def _ask(application: Any, flow: dict[str, Any]) -> Mapping[str, Any] | No
     return None if result.get("error") in _PENDING else result
 
 
-def _read(result: Mapping[str, Any]) -> SignedIn:
+def _refusal(reply: Mapping[str, Any], settings: Settings) -> AuthError:
+    return token_error(reply, code=aadsts_code(reply), grant=DEVICE_CODE, token_url=settings.token_address)
+
+
+def _read(result: Mapping[str, Any], settings: Settings) -> SignedIn:
     error = str(result.get("error", ""))
     if error in _ENDINGS:
         raise _unfinished(error)
     if error:
-        raise token_error(result, code=aadsts_code(result), grant=DEVICE_CODE)
+        raise _refusal(result, settings)
     refresh_token = result.get("refresh_token")
     for name in ("access_token", "refresh_token", "id_token"):
-        register_secret(str(result.get(name) or ""))
+        register_token(str(result.get(name) or ""))
     if not isinstance(refresh_token, str) or not refresh_token:
         raise AuthError(
             "the sign-in returned no refresh token",
@@ -127,7 +132,7 @@ def _application(settings: Settings, *, http: Http) -> Any:
         raise SettingsError(
             "sign-in needs the library MSAL",
             why="it is not installed",
-            fix="install bulkpull again: MSAL is one of its dependencies",
+            fix=f"install it: `{library_command(['msal', 'msal-extensions'])}`",
         ) from None
     address = settings.token_address
     if _TOKEN_PATH.search(address) is None:
@@ -135,7 +140,7 @@ def _application(settings: Settings, *, http: Http) -> Any:
     authority = _TOKEN_PATH.sub("", address)
     if not urlsplit(authority).path.strip("/"):
         raise _unusable("its path has no tenant before /oauth2")
-    carrier = _Carrier(http, scheme=urlsplit(authority).scheme)
+    carrier = _Carrier(http, token_url=address)
     return PublicClientApplication(
         settings.client_id,
         authority=carrier.as_msal_likes_it(authority),
@@ -166,19 +171,18 @@ class _Carrier:
     and in their own scheme on the wire.
     """
 
-    def __init__(self, http: Http, *, scheme: str) -> None:
-        self._http, self._scheme = http, scheme
+    def __init__(self, http: Http, *, token_url: str) -> None:
+        self._http, self._token_url, self._scheme = http, token_url, urlsplit(token_url).scheme
 
     def post(self, url: str, *, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> _Answer:
         """As MSAL asks for it; `data` is a form."""
         return self._send("POST", url, params=params, headers=headers, form=data)
 
     def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> _Answer:
-        """As MSAL asks for it."""
         return self._send("GET", url, params=params, headers=headers, form=None)
 
     def close(self) -> None:
-        """Nothing of its own is open."""
+        """Nothing has to be closed."""
 
     def as_msal_likes_it(self, text: str) -> str:
         """The same text with addresses of our scheme as https."""
@@ -196,7 +200,14 @@ class _Carrier:
         reply: Reply = from_thread.run(self._http.send, request)
         text = reply.body.decode("utf-8", "replace")
         if method == "GET":  # what the directory says of itself; MSAL has no words of use for a refusal
-            judge_token_reply(reply.status, reply.body, grant=DEVICE_CODE, retry_after_s=None, headers=reply.headers)
+            judge_token_reply(
+                reply.status,
+                reply.body,
+                grant=DEVICE_CODE,
+                retry_after_s=None,
+                headers=reply.headers,
+                token_url=self._token_url,
+            )
             if not (json_object(reply.body) or {}).keys() >= _DISCOVERED:
                 raise _unusable("what answers there does not describe a directory (OpenID configuration)")
             return _Answer(reply, self.as_msal_likes_it(text))

@@ -13,7 +13,7 @@ from enum import StrEnum
 from bulkpull.config.settings import NEEDED_SETTINGS
 from bulkpull.errors import SettingsError
 
-# Without a believable `expires_in` a token counts as this short-lived: often enough renewed, and no hot loop.
+# The assumed lifetime without a credible `expires_in`: short enough for renewal, and no busy loop.
 DEFAULT_LIFE_S = 300.0
 LONGEST_LIFE_S = 86_400.0
 MARGIN_S = 300.0

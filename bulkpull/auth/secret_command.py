@@ -13,7 +13,7 @@ from bulkpull.child_process import end_process, without_secrets
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.redact import register_secret
 
-# A person may have to confirm; whoever runs unattended must not wait for one for ever.
+# A person may have to confirm; an unattended run must not wait for that for ever.
 LONGEST_S = 30.0
 # Longer than any secret, token or key.
 _LONGEST_BYTES = 65_536

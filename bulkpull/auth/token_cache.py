@@ -27,7 +27,7 @@ from bulkpull import platforms
 from bulkpull.auth.token_stores import PrivateFile, Store, system_store
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
-from bulkpull.redact import register_secret
+from bulkpull.redact import register_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,6 @@ def token_fingerprint(refresh_token: str) -> str:
 
 
 def parse_token_entry(text: str) -> TokenEntry:
-    """The entry in `text`."""
     try:
         return TokenEntry.model_validate_json(text)
     except ValidationError:
@@ -186,7 +185,7 @@ class TokenCache:
         except OSError:
             if store is self._file:
                 raise
-            store = self._file  # DPAPI and the keychain say only when they are used that they cannot be
+            store = self._file  # DPAPI and the keychain fail only when they are used
             store.save(text)
         if store is self._file and self._sealed.exists():
             self._sealed.unlink()
@@ -220,7 +219,7 @@ class TokenCache:
 
     def _read(self, text: str) -> TokenEntry:
         entry = parse_token_entry(text)
-        register_secret(entry.refresh_token)
+        register_token(entry.refresh_token)
         return entry
 
     def _make_folder(self) -> None:

@@ -22,7 +22,7 @@ from bulkpull.clock import Clock
 from bulkpull.errors import AuthError, BulkpullError, UnexpectedReply
 from bulkpull.event_types import TokenRenewed, TokenUnusable
 from bulkpull.events import Events
-from bulkpull.redact import register_secret
+from bulkpull.redact import register_secret, register_token
 from bulkpull.transport.http import Http, Reply, Request
 from bulkpull.transport.http_messages import UNKNOWN_TRIES, request_id_in
 from bulkpull.transport.json_fields import json_object
@@ -32,7 +32,7 @@ from bulkpull.url_safety import check_address, origin
 
 __all__ = ["AccessToken", "Credentials", "Grant", "RefreshTokens", "TokenEndpoint", "TokenSource"]
 
-# A rotated refresh token is written down even when the run is being cancelled, but not for ever.
+# A rotated refresh token is stored even during a cancellation, but only for so long.
 _STORE_WITHIN_S = 10.0
 
 
@@ -52,8 +52,6 @@ class AccessToken:
 
 
 class TokenSource(Protocol):
-    """A source of access tokens."""
-
     async def get_token(self) -> AccessToken:
         """A token that is good for now."""
         ...
@@ -122,7 +120,7 @@ class TokenEndpoint:
         self._resource = resource
         self._grant = grant
         self._credentials = credentials
-        # What the password grant brings along is not worth keeping: the password is at hand, and lasts longer.
+        # Refresh tokens of the password grant are not stored: the password is available and lasts longer.
         self._kept = kept if kept is not None and grant is Grant.REFRESH_TOKEN else InMemory()
         self._renewing = anyio.Lock()
         self._token: AccessToken | None = None
@@ -155,7 +153,6 @@ class TokenEndpoint:
             raise
 
     async def renew(self, rejected: AccessToken) -> AccessToken:
-        """As `TokenSource.renew`. Raises as `get_token`."""
         return await self._renewed(instead_of=rejected)
 
     async def _renewed(self, *, instead_of: AccessToken | None) -> AccessToken:
@@ -247,7 +244,7 @@ class TokenEndpoint:
         if value is None:
             ids = request_id_in(reply.headers).removeprefix(", ") or None
             raise UnexpectedReply("the token endpoint's reply holds no token", why=ids, fix="check `token_url`")
-        register_secret(value)
+        register_token(value)
         if not _TOKEN.fullmatch(value):
             raise UnexpectedReply(
                 "the token endpoint's token cannot be sent",
@@ -259,7 +256,7 @@ class TokenEndpoint:
     async def _keep(self, refresh_token: str | None) -> None:
         if refresh_token is None or refresh_token == self._refresh_token or self._grant is Grant.CLIENT_CREDENTIALS:
             return
-        register_secret(refresh_token)
+        register_token(refresh_token)
         if not _TOKEN.fullmatch(refresh_token):
             # Only it is lost: the access token is good, and the refresh token before stays in use.
             self._events.emit(TokenUnusable(reason="the new refresh token holds characters that no form carries"))

@@ -19,7 +19,7 @@ from bulkpull.clock import Clock, iso_utc
 from bulkpull.event_types import Event, TokenCacheUnread, TokenNotKept
 from bulkpull.events import Events
 
-# Longer than a renewal with its repetitions takes; then it is better to redeem a token twice than to wait for nobody.
+# Longer than a renewal with its retries; after that, redeeming a token twice is better than waiting.
 LONGEST_TURN_S = 90.0
 _LOOK_EVERY_S = 0.1
 
@@ -28,9 +28,7 @@ class KeptToken(Protocol):
     """A refresh token that was kept."""
 
     @property
-    def refresh_token(self) -> str:
-        """The token itself."""
-        ...
+    def refresh_token(self) -> str: ...
 
     @property
     def public(self) -> bool:

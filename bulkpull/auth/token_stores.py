@@ -59,22 +59,18 @@ class PrivateFile:
 
     @property
     def description(self) -> str:
-        """As `Store.description`."""
         return f"unencrypted in {self._path}, which only this user may read"
 
     def load(self) -> str | None:
-        """As `Store.load`."""
         try:
             return self._path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
 
     def save(self, text: str) -> None:
-        """As `Store.save`."""
         write_atomically(self._path, text, private=True)
 
     def forget(self) -> bool:
-        """As `Store.forget`."""
         try:
             self._path.unlink()
         except FileNotFoundError:
@@ -93,17 +89,14 @@ class SystemStore:
 
     @property
     def description(self) -> str:
-        """As `Store.description`."""
         return f"encrypted by {_SYSTEMS.get(sys.platform, 'the operating system')}, as {self._path} marks"
 
     def load(self) -> str | None:
-        """As `Store.load`."""
         if not self._path.exists():
             return None
         return str(_asked(self._persistence.load)) or None
 
     def save(self, text: str) -> None:
-        """As `Store.save`."""
         _asked(self._persistence.save, text)
         descriptor = platforms.current().open_file(self._path, os.O_RDWR)
         try:

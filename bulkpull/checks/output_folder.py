@@ -52,7 +52,7 @@ async def check_output_folder(settings: Settings, *, clock: Clock) -> list[Check
     unwritable = await run_sync(_find_obstacle, output)
     room = await run_sync(_check_room, settings)
     if unwritable is not None and not _is_for_lack_of_room(unwritable):
-        # Free bytes are of no use to a folder that cannot be written, and /proc and its like have none.
+        # Free bytes do not matter in a folder that cannot be written, and /proc and similar have none.
         room = replace(unchecked("disk", f"the output folder cannot be written; {room.message}"), facts=room.facts)
     return [
         await run_sync(_check_output, settings, unwritable),
@@ -75,7 +75,7 @@ def _find_obstacle(output: Path) -> BulkpullError | None:
         with disk_errors(output):
             if not place.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            # Tried in either case: /proc and its like call themselves writable.
+            # Tried in either case: /proc and similar folders claim to be writable.
             with (
                 tempfile.TemporaryDirectory(dir=place, prefix=_TRIAL) as trial,
                 (Path(trial) / "file").open("wb") as file,

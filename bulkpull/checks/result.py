@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,16 +11,9 @@ from bulkpull.errors import AuthError, BulkpullError, SettingsError
 
 # Wrong settings hide everything else, and without credentials the service cannot be asked.
 _WORST_FIRST = (SettingsError.exit_code, AuthError.exit_code, BulkpullError.exit_code)
-# The other commands send to `bulkpull doctor`; a check of its own that did would send a person in a circle.
-_TO_DOCTOR = re.compile(
-    r"(?:; | |^)`bulkpull doctor` shows [^;]*| with `bulkpull doctor`| \(`bulkpull doctor`\)"
-    r"|run `bulkpull doctor` to [^,;]*, or "
-)
 
 
 class CheckStatus(StrEnum):
-    """The status of a check."""
-
     OK = "ok"
     TROUBLE = "trouble"
     UNCHECKED = "unchecked"
@@ -56,7 +48,6 @@ class CheckResult:
 
 
 def fine(check: str, message: str, *, facts: Mapping[str, Any] | None = None) -> CheckResult:
-    """A check that passed."""
     return CheckResult(check, CheckStatus.OK, message, facts=facts or {})
 
 
@@ -68,7 +59,6 @@ def problem(
     exit_code: int = BulkpullError.exit_code,
     facts: Mapping[str, Any] | None = None,
 ) -> CheckResult:
-    """A check that found a problem."""
     return CheckResult(check, CheckStatus.TROUBLE, message, fix, exit_code, facts or {})
 
 
@@ -79,8 +69,8 @@ def unchecked(check: str, why: str) -> CheckResult:
 
 def problem_from(check: str, error: BulkpullError, *, exit_code: int | None = None) -> CheckResult:
     """The check result for one of our errors, with its message and exit status; the fix does not name the doctor."""
-    fix = (_TO_DOCTOR.sub("", error.fix) or "correct it and try again") if error.fix else None
-    return problem(check, error.message, fix=fix, exit_code=error.exit_code if exit_code is None else exit_code)
+    exit_code = error.exit_code if exit_code is None else exit_code
+    return problem(check, error.message, fix=error.doctor_fix, exit_code=exit_code)
 
 
 def exit_code_of(findings: Iterable[CheckResult]) -> int:

@@ -132,12 +132,15 @@ def _judge(
     """Which of the steps an error ends."""
     if not any(isinstance(event, TokenRenewed) for event in events):
         return [problem_from("sign-in", error), *(unchecked(name, "not signed in") for name in _ACCOUNT_CHECKS[1:])]
-    first = [_signed_in(events), _tell_mfa(has_mfa)]
-    last = _tell_allowance(allowance)
+    silent = "the answer does not say"
+    mfa = unchecked("mfa", silent) if has_mfa is None else _tell_mfa(has_mfa)
+    first = [_signed_in(events), mfa]
+    is_limit_known = allowance.limit is not None or allowance.lowest is not None
+    last = _tell_allowance(allowance) if is_limit_known else unchecked("allowance", silent)
     if isinstance(error, NotFound):
         fix = f"check that `api_base_url` names the root of the Insights API; if it does, {_ROLE_FIX}"
-        nothing = problem("datasets", "the service offers no dataset to this account", fix=fix)
-        return [*first, fine("role", "the service answers this user"), nothing, last]
+        nothing = problem("datasets", "no list of datasets at this address (404)", fix=fix)
+        return [*first, unchecked("role", "a wrong address and an account without datasets look alike"), nothing, last]
     if isinstance(error, AuthError | AccessDenied):
         role = problem_from("role", error, exit_code=AuthError.exit_code)
         return [*first, role, unchecked("datasets", "the service does not answer this user"), last]

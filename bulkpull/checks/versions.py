@@ -9,28 +9,35 @@ from importlib import metadata
 
 from bulkpull._version import __version__
 from bulkpull.checks.result import CheckResult, fine, problem
+from bulkpull.extras import library_command
 
 _OLDEST_PYTHON = (3, 11)
 _REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)>=([\d.]+)$")
-_AGAIN = "install bulkpull again with its dependencies: `python -m pip install --upgrade --force-reinstall bulkpull`"
 
 
 def check_versions() -> CheckResult:
     """Python and every library, against the oldest version that will do."""
     versions = {"python": platform.python_version(), "bulkpull": __version__}
     lacking: list[str] = []
+    requirements: list[str] = []
     for name, oldest in required().items():
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             lacking.append(f"{name} is not installed")
+            requirements.append(f"{name}>={oldest}")
             continue
         if release(versions[name]) < release(oldest):
             lacking.append(f"{name} {versions[name]} is older than {oldest}")
+            requirements.append(f"{name}>={oldest}")
     if sys.version_info < _OLDEST_PYTHON:
-        lacking.append(f"Python {versions['python']} is older than {'.'.join(map(str, _OLDEST_PYTHON))}")
+        oldest = ".".join(map(str, _OLDEST_PYTHON))
+        lacking.append(f"Python {versions['python']} is older than {oldest}")
+        fix = f"install bulkpull with Python {oldest} or newer"
+        return problem("versions", ", ".join(lacking), fix=fix, facts=versions)
     if lacking:
-        return problem("versions", ", ".join(lacking), fix=_AGAIN, facts=versions)
+        fix = f"install what is lacking: `{library_command(requirements)}`"
+        return problem("versions", ", ".join(lacking), fix=fix, facts=versions)
     message = f"bulkpull {__version__}, Python {versions['python']} on {platform.system()} {platform.machine()}, "
     libraries = ", ".join(f"{name} {versions[name]}" for name in ("polars", "aiohttp", "pydantic"))
     return fine("versions", message + libraries, facts=versions)

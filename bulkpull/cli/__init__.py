@@ -121,7 +121,7 @@ def root(
 
 @cache
 def _program() -> Callable[..., Any]:
-    """The commands as the option parser has them: building them takes longer than many a command, and is done once."""
+    """The commands as the option parser has them, built once: that takes longer than some commands run."""
     return typer.main.get_command(app)
 
 
@@ -147,17 +147,27 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The program."""
-    # Loading modules makes many objects and no garbage: looking for some is a tenth of a short command's time.
+    # Loading modules makes many objects and no garbage; collecting it would be a tenth of a short command's time.
     gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
     # Looking for plugins of pydantic reads the metadata of every installed package.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     make_stdio_safe()
-    # Tokens and passwords are in this process's memory, and others may read a core file, or it is sent somewhere.
+    # This process's memory holds tokens and passwords, and a core file may be read by others or sent somewhere.
     platforms.current().forbid_core_dumps()
-    # Until a command listens for signals itself, being asked to end is the same as Ctrl-C.
-    platforms.current().treat_termination_as_interrupt()
-    status = run()
-    gc.freeze()  # the process ends: nothing is looked through once more
+    try:
+        with report_errors(CommonOptions(as_json="--json" in sys.argv[1:])):
+            # Until a command handles signals itself, SIGTERM has the same effect as Ctrl-C.
+            platforms.current().treat_termination_as_interrupt()
+        status = run()
+    except typer.Exit as end:
+        status = end.exit_code
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    platforms.current().ignore_stop_requests()
+    # An interruption within `exec` of a text, such as in the making of a dataclass, makes Python end itself by SIGINT
+    # instead of this status, although it was caught: the next `exec` takes that back.
+    exec("")  # noqa: S102 - see above
+    gc.freeze()  # the process ends: no garbage has to be collected
     sys.exit(status)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 app = new_app(
     "auth", about="Credentials: check, sign in, sign out.", example_lines=("bulkpull auth login", "bulkpull auth check")
 )
-# As long as a renewal takes, with some retries.
+# The time that a renewal takes, with some retries.
 _LOCK_WAIT_S = 30.0
 
 
@@ -176,7 +176,7 @@ def _show(code: DeviceCode) -> None:
 
 @contextmanager
 def _locked(cache: TokenCache) -> Iterator[None]:
-    """Keep runs from renewing the token meanwhile, which would put their own there; a run that hangs is ignored."""
+    """Keep runs from renewing the token meanwhile, which would store theirs instead; a run that hangs is ignored."""
     is_locked = cache.folder.exists() and cache.take_turn(patience_s=_LOCK_WAIT_S)
     try:
         yield
@@ -213,7 +213,7 @@ def _store_token(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) 
 
 
 def _hints(settings: Settings) -> list[str]:
-    """What a person may want to know next."""
+    """The next step after a sign-in."""
     hints = ["next: `bulkpull auth check`"]
     if settings.grant not in (None, "refresh_token"):
         hints.insert(0, f"`grant` is {settings.grant}: unset it, or runs will not use this sign-in")

@@ -1,4 +1,4 @@
-"""One action on several queries or reports, each on its own: a failure ends no other; deletions are confirmed."""
+"""One action on several queries or reports; a failure of one does not stop the others, and deletions are confirmed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Kind:
 
     Attributes:
         id_key: The key of the id in their JSON values.
-        delete: The call; it raises `NotFound` where there is nothing of that id.
+        delete: The call; it raises `NotFound` if nothing has that id.
     """
 
     one: str

@@ -15,6 +15,7 @@ from bulkpull.checks.result import CheckResult, CheckStatus, exit_code_of, probl
 from bulkpull.cli.console import data_console, print_table
 from bulkpull.cli.error_output import name_settings_file
 from bulkpull.cli.stdio import print_json
+from bulkpull.config.file import variable_of
 from bulkpull.errors import SettingsError
 from bulkpull.formatting import plural
 
@@ -87,7 +88,15 @@ class CheckList:
 def setting_lines(values: Sequence[Mapping[str, Any]]) -> list[str]:
     """The settings that were given, each with where it came from (pure)."""
     return [
-        f"{setting['name']} = {setting['value']} ({setting['origin']})"
+        f"{setting['name']} = {setting['value']} ({_origin_in_words(setting)})"
         for setting in values
         if setting["origin"] != "default"
     ]
+
+
+def _origin_in_words(setting: Mapping[str, Any]) -> str:
+    origin = str(setting["origin"])
+    if "overridden" not in setting:
+        return origin
+    source = f"environment variable {variable_of(setting['name'])}" if origin == "environment" else origin
+    return f"{source}, which goes before {setting['overridden']} in the file"

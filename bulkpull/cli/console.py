@@ -19,7 +19,7 @@ from bulkpull.cli.stdio import print_data
 from bulkpull.redact import printable
 from bulkpull.untrusted_text import visible
 
-# A table that is piped onward is not cut to anybody's terminal: one row, one line.
+# In a pipe a table is not cut to a terminal's width: one row, one line.
 PIPED_WIDTH = 100_000
 LONGEST_QUERY = 100_000
 DATASET_WIDTH = 31
@@ -28,7 +28,7 @@ _LEAST_LETTERS = 8
 
 class PlainConsole(Console):
     """
-    A console on which text of others cannot act: whatever command prints it, control characters and marks of writing
+    A console on which foreign text cannot act: whatever command prints it, control characters and marks of writing
     direction are spelled out. Colours come from styles alone.
     """
 
@@ -49,7 +49,7 @@ def error_console() -> Console:
 
 
 def data_console() -> Console:
-    """For tables, on standard output; as wide as they need where it is no terminal."""
+    """For tables, on standard output; in a pipe, as wide as they need."""
     piped = not sys.stdout.isatty() and not os.environ.get("COLUMNS")
     return PlainConsole(highlight=False, emoji=False, markup=False, width=PIPED_WIDTH if piped else None)
 
@@ -95,7 +95,7 @@ def new_table(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = ()
 def print_table(table: Table, console: Console | None = None) -> None:
     """Write a table to standard output, without the blanks that fill its rows up."""
     console = console or data_console()
-    # An id that is cut is of no use to anybody: the table is as wide as what must not be broken.
+    # A cut id is useless: the table is at least as wide as its columns that must not be wrapped.
     console.width = max(console.width, _least_width(table))
     with console.capture() as captured:
         console.print(table)

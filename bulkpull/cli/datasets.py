@@ -35,7 +35,7 @@ _LEGEND = (
     "refresh: how often the service renews it; repeat: the shortest interval of a scheduled report"
 )
 _SUMS = (
-    "The service sums a metric over all rows that are alike in every column, and sends them as one row: "
+    "The service sums a metric over all rows that are equal in every column, and sends them as one row: "
     "the sums are kept, the number of rows is not."
 )
 

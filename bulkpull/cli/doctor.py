@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 app = new_app()
 _DEMO = "demo"
+_BEFORE_THE_FILE = ("option", "environment")
+_OTHER_SECRET = "another secret"  # noqa: S105 - words, in place of the secret
 
 
 @command(
@@ -75,7 +77,14 @@ def doctor(*, demo: options.Demo = False, output: options.Output = None, common:
 def describe_settings(
     settings: Settings, *, config: Path | None, demo: bool, given: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Each setting as `name`, `value` and `origin`; of a secret only whether it is set."""
+    """
+    Each setting as `name`, `value` and `origin`; of a secret only whether it is set.
+
+    `overridden` is the file's value where option or environment set another one.
+    """
+    from pydantic import SecretStr
+
+    from bulkpull.config.file import differing_value, read_settings_file
     from bulkpull.config.settings import Settings, origins
 
     given = {name: value for name, value in given.items() if value is not None}
@@ -83,10 +92,17 @@ def describe_settings(
     if demo:
         plain = Settings.load_for_command(config, demo=True, **given)
         came_from |= {name: _DEMO for name in came_from if getattr(settings, name) != getattr(plain, name)}
-    return [
-        {"name": name, "value": _shown(getattr(settings, name)), "origin": came_from[name]}
-        for name in Settings.model_fields
-    ]
+    file = read_settings_file(config)
+    found: list[dict[str, Any]] = []
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        found.append({"name": name, "value": _shown(value), "origin": came_from[name]})
+        if came_from[name] in _BEFORE_THE_FILE:
+            in_use = value.get_secret_value() if isinstance(value, SecretStr) else value
+            written = differing_value(name, in_use, file=file)
+            if written is not None:
+                found[-1]["overridden"] = _OTHER_SECRET if isinstance(value, SecretStr) else str(written)
+    return found
 
 
 def _shown(value: Any) -> Any:
@@ -106,4 +122,8 @@ def _settings_result(values: Sequence[Mapping[str, Any]], *, config: Path | None
     read = f"settings file {file}" if file else f"no settings file (`bulkpull init` writes ./{DEFAULT_FILE})"
     given = sum(setting["origin"] != "default" for setting in values)
     number = f"{given} of {len(values)} are set" if given else f"all {len(values)} have their defaults"
-    return fine("settings", f"valid; {read}; {number}")
+    message = f"valid; {read}; {number}"
+    for origin, words in (("environment", "the environment goes"), ("option", "options go")):
+        names = [setting["name"] for setting in values if "overridden" in setting and setting["origin"] == origin]
+        message += f"; {words} before the file for {', '.join(names)}" if names else ""
+    return fine("settings", message)

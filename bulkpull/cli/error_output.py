@@ -22,11 +22,11 @@ import typer
 from bulkpull import platforms
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import count_json_objects, print_json
-from bulkpull.errors import BulkpullError
+from bulkpull.errors import BulkpullError, SettingsError
 from bulkpull.redact import redact
 from bulkpull.untrusted_text import visible
 
-INTERRUPTED = 130
+INTERRUPTED = platforms.INTERRUPTED
 USAGE = 2
 UNEXPECTED = 1
 
@@ -57,7 +57,7 @@ class Ending:
         return {"version": 1, "status": "failed", "error": error, "exit": self.exit_code}
 
 
-# What an export resumes is said by the export: other commands have nothing to resume.
+# An export says itself what it resumes; other commands have nothing to resume.
 _INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command again")
 
 
@@ -123,11 +123,13 @@ def print_error(error: BaseException, common: CommonOptions) -> Ending:
             fix="run again with `--log-level debug` and report what it shows",
         )
         ending = Ending(fault.what, UNEXPECTED, fault.why, fault.fix, details=details)
+    has_little_room = terminal_width() is not None and not common.logs_json
+    short_fix = error.short_fix if has_little_room and isinstance(error, SettingsError) else None
     write_error(
         common,
         ending.what,
         why=ending.why,
-        fix=ending.fix,
+        fix=short_fix or ending.fix,
         exit_code=ending.exit_code,
         details=ending.details,
         excerpt=ending.excerpt,

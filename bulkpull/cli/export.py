@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 app = new_app()
 
 _NO_LIMIT = 1_000_000
-# More than a night without news makes: looking for garbage among them would find none, in a twentieth of its time.
+# More objects than a nightly run without new data makes: collecting garbage would take a twentieth of its time.
 _OBJECTS_OF_A_NIGHT = 150_000
 _QUERY_OPTIONS = {
     "select": "--select",

@@ -22,6 +22,7 @@ app = new_app()
 
 _DEFAULT_USE = "standard"
 _MEASURING = "benchmark"
+_ADDRESSES = ("api_base_url", "token_url", "resource")
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _TENANT_ID = re.compile(rf"[0-9A-Fa-f]{{8}}(?:-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}}|{_LABEL}(?:\.{_LABEL})+")
 
@@ -119,8 +120,9 @@ def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> 
     print_message(f"written: {file}")
     given = {name: os.environ.get(variable_of(name)) or str(value) for name, value in values.items()}
     winning = [variable_of(name) for name, value in values.items() if given[name] != str(value)]
+    winning += [variable_of(name) for name in _ADDRESSES if name not in values and os.environ.get(variable_of(name))]
     if winning:
-        print_message(f"note:    from the environment, in place of the file's value: {', '.join(winning)}")
+        print_message(f"note:    the environment goes before this file: {', '.join(winning)}")
     program = invocation_path("bulkpull")
     option = "" if file == Path("bulkpull.toml") else f" --config {file}"
     if use == _MEASURING:

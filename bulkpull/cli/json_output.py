@@ -22,7 +22,6 @@ def format_time(moment: datetime | None) -> str | None:
 
 
 def query_values(query: Query) -> dict[str, Any]:
-    """A stored query."""
     return {
         "query_id": query.query_id,
         "name": query.name,

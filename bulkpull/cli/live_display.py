@@ -1,5 +1,5 @@
 """
-The live display: a line a dataset on standard error, redrawn in place, gone when the run ends.
+The live display: one line per dataset on standard error, redrawn in place and removed when the run ends.
 
 A listener of events. It fits into 80 columns and the height of the terminal: completed datasets are hidden first.
 """
@@ -36,7 +36,7 @@ class Display:
     Draws a run while the block lasts.
 
     Args:
-        usual: How long each dataset took the last time, seconds; without it no end is foretold.
+        usual: How long each dataset took the last time, seconds; without it no end is estimated.
     """
 
     def __init__(
@@ -70,7 +70,6 @@ class Display:
         self._live.stop()
 
     def __call__(self, event: Event) -> None:
-        """Listen to one event."""
         with self._turn:
             self._progress.note(event, now_s=self._monotonic())
 
@@ -118,7 +117,7 @@ def _header(progress: Progress, *, now_s: float) -> Table:
 
 def _table(lines: list[DatasetProgress], *, room: int, now_s: float) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
-    # Fixed widths, 79 in all: what grows while it is watched must not push the rest about.
+    # Fixed widths, 79 in all: growing numbers must not move the other columns.
     table.add_column(width=31, no_wrap=True, overflow="ellipsis")
     for width, justify in _COLUMNS:
         table.add_column(width=width, justify=justify, no_wrap=True, overflow="ellipsis")
@@ -138,7 +137,7 @@ def _table(lines: list[DatasetProgress], *, room: int, now_s: float) -> Table:
 
 
 def _lines_that_fit(lines: list[DatasetProgress], *, room: int) -> list[DatasetProgress]:
-    """As many lines as there is room for, in their order: those under way before the lost ones, the done ones last."""
+    """As many lines as fit, in their order: datasets in progress first, then failed ones, completed ones last."""
     by_interest = sorted(lines, key=lambda line: (line.status == "done", line.status is not None))
     shown = {line.dataset for line in by_interest[:room]}
     return [line for line in lines if line.dataset in shown]

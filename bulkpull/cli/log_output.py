@@ -2,7 +2,7 @@
 The log: each event of a run as one line on standard error, for people or as JSON.
 
 A listener of events; progress of transfers is never logged. Secrets are removed from every value, and on the console
-once more from the finished line. What libraries log (aiohttp, asyncio) takes the same way out.
+once more from the finished line. Log records of libraries (aiohttp, asyncio) are written in the same way.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LEVELS = {name: getattr(logging, name.upper()) for name in LogLevel}
 
 class LogListener:
     """
-    Writes events as log lines. In JSON `run_id` stands in every line; people see it at the run's beginning and end.
+    Writes events as log lines. In JSON every line has `run_id`, for people only the first and the last one of a run.
 
     Args:
         silent: Events that are shown elsewhere, for example by the display.
@@ -47,7 +47,6 @@ class LogListener:
         self._is_json = common.logs_json
 
     def __call__(self, event: Event) -> None:
-        """Listen to one event."""
         if event.level == Level.TRACE or isinstance(event, self._silent):
             return
         if self._is_json and isinstance(event, RunStarted):

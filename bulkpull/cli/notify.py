@@ -1,4 +1,4 @@
-"""`bulkpull notify`: tell a command and an address of a run's end."""
+"""`bulkpull notify`: test the notifications about a run's end."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class PreviewSubject:
     until: options.Until = None
 
     def check(self) -> None:
-        """Refuse what excludes each other."""
+        """Refuse options that exclude each other."""
         given = sum(source is not None for source in (self.dataset, self.query_id, self.query))
         if given != 1:
             raise SettingsError(

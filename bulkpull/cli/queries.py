@@ -184,7 +184,7 @@ def delete_queries(
 
 
 def check_query_name(name: str) -> None:
-    """Keep names apart: stored queries that bear this tool's mark are used and deleted by exports."""
+    """Refuse a name with this tool's prefix: exports use and delete such queries."""
     from bulkpull.pipeline.steps.naming import OWN_PREFIX
 
     if f"{name} ".casefold().startswith(f"{OWN_PREFIX} "):
@@ -196,7 +196,7 @@ def check_query_name(name: str) -> None:
 
 
 def with_drift(query: Query, offered: Sequence[OfferedDataset]) -> dict[str, Any]:
-    """A query as JSON values, with what has become of the columns that it selects (pure)."""
+    """A query as JSON values, with the selected columns that its dataset no longer has (pure)."""
     drift = find_query_drift(query.text, offered=offered)
     return query_values(query) | {
         "dataset": drift.dataset if drift else None,
@@ -207,7 +207,7 @@ def with_drift(query: Query, offered: Sequence[OfferedDataset]) -> dict[str, Any
 
 
 def describe_query_drift(drift: QueryDrift | None) -> str:
-    """What has become of a query, in a few words (pure)."""
+    """The state of a query, in a few words (pure)."""
     if drift is None:
         return "cannot be read"
     if not drift.offered:

@@ -32,7 +32,7 @@ from bulkpull.pipeline.steps.naming import parse_report_name
 
 def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, common: CommonOptions) -> int:
     """
-    Delete the one-off reports of exports that nobody waits for any more; without `yes`, only show them.
+    Delete one-off reports of exports that no run waits for; without `yes`, only show them.
 
     Raises:
         SettingsError: The output folder belongs to another account, so its runs do not say which reports are needed.
@@ -61,7 +61,13 @@ def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> in
     """
     check_owner(open_store(settings.output.absolute()), settings.account)
     memories, used = ask_ledger(settings.output, reports_of_last_night) or ({}, set())
-    listed = call_service(InsightsClient.list_reports, settings=settings, common=common)
+    known_ids = used.union(*(memory.ids for memory in memories.values()))
+
+    async def list_reports(client: InsightsClient) -> list[Report] | None:
+        client.add_known_ids(known_ids)
+        return await client.list_reports()
+
+    listed = call_service(list_reports, settings=settings, common=common)
     if listed is None:
         raise ReportingError(LIST_UNKNOWN, fix="restore the role that may list reports, then try again")
     unused = [report for _, report in unused_reports(listed, memories, used=used)]

@@ -79,7 +79,7 @@ class ReportSpec:
         return _in_utc(self.start)
 
     def check(self) -> None:
-        """Refuse what excludes each other, before anything is asked."""
+        """Refuse options that exclude each other, before the service is called."""
         if (self.query_id is None) == (self.dataset is None):
             raise SettingsError("a report has one query", fix="give either --query-id ID or --dataset NAME")
         if self.at_once == (self.every is not None):
@@ -117,14 +117,14 @@ class ReportUpdate:
         return _in_utc(self.start)
 
     def check(self) -> None:
-        """Refuse a change of nothing."""
+        """Refuse an update without any change."""
         if all(getattr(self, option.name) is None for option in fields(self)):
             raise SettingsError("nothing to change was given", fix="see `bulkpull reports update --help`")
         _check_name(self.name)
 
 
 def _check_name(name: str | None) -> None:
-    """Keep names apart: what bears this tool's mark is cleaned up by it."""
+    """Refuse a name with this tool's prefix: exports delete such reports."""
     from bulkpull.pipeline.steps.naming import OWN_PREFIX  # slow to load
 
     if name is not None and name.strip().casefold().startswith(f"{OWN_PREFIX}_"):

@@ -79,7 +79,7 @@ async def ledger_facts(ledger: Ledger, run_id: str) -> LedgerFacts:
 
 
 def describe(run_id: str, facts: LedgerFacts, manifest: Manifest | None) -> dict[str, Any]:
-    """A run as JSON values (pure). A dataset stands where the manifest has it, or where its first step stands."""
+    """A run as JSON values (pure). Datasets are in the manifest's order, others in the order of their first steps."""
     entry, endings = facts.entry, facts.endings
     by_dataset: dict[str, list[StepEntry]] = {}
     for step in facts.steps:
@@ -98,6 +98,8 @@ def describe(run_id: str, facts: LedgerFacts, manifest: Manifest | None) -> dict
         "endings": [{"at": iso_utc(ending.at), "status": ending.status} for ending in endings],
         "request": dict(entry.request) if entry else None,
         "requests": manifest.requests.model_dump(mode="json") if manifest else None,
+        "parts": 1 + len(facts.resumptions),
+        "parts_without_count": max(0, 1 + len(facts.resumptions) - len(endings)) if entry else 0,
         "notes": list(manifest.notes) if manifest else [],
         "datasets": [
             _pull(
@@ -169,6 +171,16 @@ def _took(details: Mapping[str, Any]) -> str:
     return f", took {format_clock(took.total_seconds())}"
 
 
+def _retries_and_parts(details: Mapping[str, Any]) -> str:
+    """What follows the number of calls: retries, and of a resumed run how many of its parts are counted."""
+    requests, parts, lacking = details["requests"], details["parts"], details["parts_without_count"]
+    counts = f"{requests['throttled']} throttled, {requests['retried']} retried"
+    if parts == 1:
+        return counts
+    counted = f"{parts - lacking} of its {parts} parts" if lacking else f"all {parts} parts"
+    return f"{counts}, in {counted}"
+
+
 def run_lines(details: Mapping[str, Any]) -> list[str]:
     """A run in full; of a dataset in many windows, each kind of step once."""
     lines = [f"run       {details['run_id']}", *([f"command   {details['command']}"] if details["command"] else [])]
@@ -187,7 +199,7 @@ def run_lines(details: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"calls     {requests['total']} ({by_endpoint})" if by_endpoint else f"calls     {requests['total']}"
         )
-        lines[-1] += f", {requests['throttled']} throttled, {requests['retried']} retried"
+        lines[-1] += f", {_retries_and_parts(details)}"
     lines += [f"note      {note}" for note in details["notes"]]
     for pull in details["datasets"]:
         lines += ["", *_lines_of_pull(pull, day=str(details["started_at"])[:10])]
@@ -199,8 +211,7 @@ def _short_lines(details: Mapping[str, Any]) -> list[str]:
     began = f"began {details['started_at']}{_took(details)}"
     lines = ["  ".join(filter(None, ("run", details["run_id"], details["command"], details["status"]))), began]
     if requests := details["requests"]:
-        counts = f"{requests['throttled']} throttled, {requests['retried']} retried"
-        lines.append(f"{plural(requests['total'], 'call')}, {counts}")
+        lines.append(f"{plural(requests['total'], 'call')}, {_retries_and_parts(details)}")
     for pull in details["datasets"]:
         rows, size = ("", "") if pull["rows"] is None else (f"{pull['rows']:,} rows", format_size(pull["bytes"]))
         lines.append(f"{pull['dataset']:<33}{pull['status']:<12}{rows:>18}{size:>10}".rstrip())

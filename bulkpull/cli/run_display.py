@@ -1,7 +1,7 @@
 """
 A run under a live display or a log, and its end for people or as JSON.
 
-The live display is loaded where there is one: a night has none.
+The live display is loaded only on a terminal.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
     Raises:
         BulkpullError: Nothing could be done at all.
     """
-    console = error_console()  # one: what is printed above a live display has to go through its console
+    console = error_console()  # one console: text above a live display has to be printed through it
     with listeners(common, console, output=invocation.output) as listener:
         run = make(listener)
         try:

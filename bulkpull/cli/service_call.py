@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A person waits for the answer: a call is tried for seconds, where a run tries for a minute.
+# A person waits for the answer: a call is tried for seconds, while a run tries for a minute.
 _TRIES = 4
 
 

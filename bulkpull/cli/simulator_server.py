@@ -44,7 +44,7 @@ def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str
     Args:
         given: Parameters of `Scenario` by name; these beat what a row of the fault matrix brings.
         latency: `3` or `1..10`, seconds.
-        faults: Rows of the matrix by id, each with its service, or faults by name, each to strike once.
+        faults: Rows of the matrix by id, each with its service, or faults by name, each applied once.
     """
     parameters: dict[str, Any] = {}
     armed: list[Fault] = []

@@ -59,9 +59,11 @@ def status(
     """
     Show how old the data of each dataset is, and when it was last checked; of all, or those named as DATASET.
 
-    A run that finds no new data still counts as a check. Reads the output folder only; needs no credentials.
+    A run that finds no new data still counts as a check. A run that was interrupted is named, with the command that
+    continues it. Reads the output folder only; needs no credentials.
     """
-    from bulkpull.output.freshness import find_freshness  # slow to load, as all of these
+    from bulkpull.cli.unfinished_run import find_unfinished_run  # slow to load, as all of these
+    from bulkpull.output.freshness import find_freshness
     from bulkpull.output.run_history import check_export, nothing_published
     from bulkpull.output.store import open_store
     from bulkpull.read_output import choose_freshness
@@ -82,6 +84,7 @@ def status(
     # A named dataset is included even if the service does not offer it.
     bad_states = ("late", "missing", "unavailable") if datasets else ("late", "missing")
     late = [dataset for dataset in expected if states[dataset.dataset] in bad_states] if max_age else []
+    unfinished = find_unfinished_run(folder, config=common.config, now=now)
     nothing = not any(dataset.run_id for dataset in found)
     is_fresh = not late and not (max_age and nothing)
     if common.as_json:
@@ -92,6 +95,7 @@ def status(
                 "now": iso_utc(now),
                 "max_age_seconds": max_age.total_seconds() if max_age else None,
                 "ok": is_fresh,
+                "unfinished_run": unfinished.as_values() if unfinished else None,
                 "datasets": [_as_values(dataset, states[dataset.dataset], now=now) for dataset in chosen],
             }
         )
@@ -100,6 +104,8 @@ def status(
         _note_shrunk(chosen, common=common)
     if nothing and not max_age:
         print_message(nothing_published(folder))
+    if unfinished and not common.as_json:
+        print_note(unfinished.describe(), common)
     if is_fresh:
         return 0
     _report_late(folder, late, now=now, nothing=nothing, common=common)
@@ -178,7 +184,7 @@ def _table(chosen: Sequence[Freshness], states: dict[str, State], *, now: dateti
 
 
 def _data_time(freshness: Freshness) -> datetime | None:
-    """The moment that the data speaks of, as well as it is known."""
+    """The time that the data describes, as far as it is known."""
     return freshness.generated_at or freshness.published_at
 
 

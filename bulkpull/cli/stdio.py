@@ -1,5 +1,5 @@
 """
-The program's two streams, made so that a reader who goes away ends nothing: `bulkpull … | head` is no fault.
+The program's two streams, which tolerate a reader that goes away: `bulkpull … | head` is not an error.
 
 Data goes to standard output, everything else to standard error.
 """
@@ -30,7 +30,7 @@ class SafeStream:
         self._ignored = ignored
 
     def write(self, text: str) -> int:
-        """Write as the stream does; after a loss, nowhere."""
+        """Write as the stream does; discard the text once its reader has gone."""
         try:
             return self._stream.write(text)
         except self._ignored:

@@ -46,7 +46,7 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
     if metrics := describe_metrics({record.dataset: record.metrics for record in manifest.datasets if record.files}):
         print_line("metrics: ", metrics, style="bold", console=console)
     print_failures(manifest, console, config=invocation.config)
-    # That all were submitted stands above, and each has a report of its own.
+    # The line above says that all were submitted, and each has a report of its own.
     with_skipped = not (manifest.submitted and len(manifest.datasets) > _MOST_NAMED)
     notes = run_notes(manifest, with_skipped=with_skipped, most_misfits=_MOST_NAMED)
     for note in notes:
@@ -56,7 +56,7 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
 
 
 def _has_one_reason(manifest: Manifest) -> bool:
-    """Whether one reason kept every dataset of a larger run from being exported: then a table says nothing more."""
+    """Whether every dataset of a larger run failed for one reason: then a table would add nothing."""
     groups = failure_groups(manifest)
     offered = [record for record in manifest.datasets if record.status != "unavailable" or is_lost(record)]
     return len(groups) == 1 and len(groups[0].datasets) == len(offered) > _MOST_NAMED
@@ -105,7 +105,7 @@ def _table(manifest: Manifest) -> Table:
 
 
 def _submitted(manifest: Manifest) -> str:
-    """What a run has done that only ordered reports: a table has no rows and no sizes to show."""
+    """The result of a run that only ordered reports: there are no rows or sizes for a table."""
     ordered = sum(record.status == "skipped" for record in manifest.datasets)
     calls = plural(manifest.requests.total, "call")
     return f"reports created for {ordered} of {plural(len(manifest.datasets), 'dataset')}, {calls}"

@@ -117,6 +117,17 @@ def origin_of(name: str, *, options: Collection[str], file: SettingsFile) -> Ori
     return "file" if name in file.content else "default"
 
 
+def differing_value(name: str, value: object, *, file: SettingsFile) -> object | None:
+    """
+    What the file says of a setting that an option or the environment sets to another value; `None` for the same.
+
+    Args:
+        value: The value in use.
+    """
+    written = file.content.get(name)
+    return None if written is None or str(written).strip().casefold() == str(value).casefold() else written
+
+
 def describe_origin(name: str) -> str:
     """Where a setting that no option gave comes from, in words, for the file in use."""
     file = in_use.get()

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bulkpull.account import Account
-from bulkpull.allowed_values import refusals
+from bulkpull.allowed_values import refusals, typed
 from bulkpull.config.file import (
     DEFAULT_FILE,
     ENV_PREFIX,
@@ -76,6 +76,8 @@ class Settings(BaseSettings):
         SettingsError: A value is wrong or a name is unknown; the message names it.
     """
 
+    reads_outside: ClassVar[bool] = True
+    """Whether the environment and the settings file are read besides keyword arguments."""
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
     )
@@ -214,6 +216,8 @@ class Settings(BaseSettings):
     def unknown_settings(cls) -> list[WrongSetting]:
         """What the file and the environment name and is no setting."""
         known = cls.model_fields
+        if not cls.reads_outside:
+            return []
         return [*unknown_keys(in_use.get(), known=known), *unknown_variables(os.environ, known=known)]
 
     @classmethod
@@ -227,8 +231,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Options, environment, file; `.env` files and secret folders are not read, so nothing surprises."""
         del env_settings, dotenv_settings, file_secret_settings
+        if not cls.reads_outside:
+            return (init_settings,)
         variables = _Below(settings_cls, _from_environment(settings_cls.model_fields))
-        return init_settings, variables, _Below(settings_cls, in_use.get().content)
+        fields = settings_cls.model_fields
+        file = {name: typed(value, fields[name]) for name, value in in_use.get().content.items() if name in fields}
+        return init_settings, variables, _Below(settings_cls, file)
 
     @classmethod
     def load(cls, config: str | Path | None = None, *, demo: bool = False, **options: Any) -> Self:
@@ -273,7 +281,7 @@ class Settings(BaseSettings):
         return self.model_copy(update={name: getattr(checked, name) for name in given})
 
     def check_output(self) -> None:
-        """Refuse an output folder that is, or lies beneath, something else than a folder."""
+        """Refuse an output folder that is, or lies beneath, something other than a folder."""
         output = self.output.absolute()
         for path in (output, *output.parents):
             try:

@@ -11,16 +11,14 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import wrap
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from bulkpull.allowed_values import allowed_words
 from bulkpull.config.file import variable_of
 from bulkpull.config.settings import Settings
-from bulkpull.wrong_settings import WrongSetting
 
 Values = Mapping[str, Any]
 
@@ -109,24 +107,9 @@ _WIDTH = 100
 
 
 class _WithoutEnvironment(Settings):
-    """The settings that a file alone makes: what is wrong in the environment is no fault of the file."""
+    """The settings that a file alone makes: what is wrong in the environment does not matter."""
 
-    @classmethod
-    def unknown_settings(cls) -> list[WrongSetting]:
-        """None: neither a file nor the environment is read."""
-        return []
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
+    reads_outside: ClassVar[bool] = False
 
 
 def check_alone(values: Mapping[str, Any]) -> None:

@@ -113,7 +113,7 @@ class _Known:
             self._rows = self._bytes = 0
 
     def finalize(self) -> None:
-        """Decide what only the whole file tells."""
+        """Decide what only the whole file shows."""
         for column in self.columns.values():
             column.finalize()
 
@@ -131,7 +131,7 @@ def _write(
     first = next(frames, None)
     start = [] if first is None else [first]
     schema, formats = known.schema if first is None else first.schema, known.formats
-    # Once the whole file was looked at, its row groups are planned as well as they can be.
+    # After a pass over the whole file its row groups are planned exactly.
     is_planned = known.row_group_rows > 0
     if first is not None and not is_planned:
         known.look_at(first)
@@ -212,7 +212,7 @@ class _FilePass:
         for batch in raw:
             text = read_text(batch, layout=layout)
             if self._cut is not None:
-                # Before the types are found: rows of other windows do not decide them.
+                # Before type inference: rows of other windows do not affect the types.
                 text = text.filter(self._cut.keep(text, self._time_at, first_row=batch.first_row))
                 if text.is_empty():
                     continue
@@ -225,7 +225,7 @@ class _FilePass:
             self._kept_rows += text.height
 
     def outcome(self, file: TableFile) -> ConversionResult:
-        """The account of a finished pass, once its bytes add up and three counts of its rows agree."""
+        """The result of a finished pass, once its bytes add up and three counts of its rows agree."""
         if self._accounted_bytes != self._unpacked_bytes:
             raise counts_differ(
                 f"{self._unpacked_bytes:,} bytes", f"{self._accounted_bytes:,} bytes of header, rows and line ends"

@@ -33,7 +33,7 @@ class Batch:
         content_bytes: The bytes of all fields without separators, line ends and quoting.
         nul_bytes: NUL characters among them.
         quotes_empty: The quotes of a field are closed right where they open: it may be empty.
-        size_bytes: What they take of the file.
+        size_bytes: Their size in the file.
         ends_open: The file ends with them, without a line end: the last value may be cut.
     """
 
@@ -102,7 +102,7 @@ def _blocks(pieces: Iterator[bytes], *, separator: int, batch_bytes: int) -> Ite
         data += b"\n" * added_bytes
         marks = index_csv(data, separator=separator)
         if ended and marks.open_quote:
-            check_quotes(marks, first_row=row)  # a quote inside a field opens what is never closed
+            check_quotes(marks, first_row=row)  # a quote inside a field is never closed
             raise ends_in_quotes()
         check_returns(marks, size_bytes=len(data), row=row)
         cut = marks.end_of_last_row
@@ -168,7 +168,7 @@ def _batch(block: bytes, marks: CsvIndex, *, first_row: int, added_bytes: int) -
         rows=marks.ends.size,
         first_row=first_row,
         content_bytes=content,
-        nul_bytes=block.count(0) if 0 in block else 0,  # looking is much faster than counting
+        nul_bytes=block.count(0) if 0 in block else 0,  # a search is much faster than a count
         size_bytes=len(block) - added_bytes,
         ends_open=added_bytes > 0 and not block.endswith(b"\r\n"),
         quotes_empty=quotes_empty,

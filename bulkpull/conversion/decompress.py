@@ -28,7 +28,7 @@ _OTHERS = {
     b"\xfd7zXZ": "packed by xz",
     b"PAR1": "a Parquet file",
 }
-# A proxy may pack what was packed already (fault 67); more layers than that are nobody's report.
+# A proxy may compress a compressed file again (fault 67); more layers are not a report.
 _LAYERS = 2
 
 
@@ -117,7 +117,7 @@ def _gunzip(packed: Iterator[bytes]) -> Iterator[bytes]:
         while not inflater.eof:
             waiting = waiting or source.take_any()
             try:
-                # Also with nothing left to feed: what was read ahead may still be inside the inflater.
+                # Also at the end of the input: the inflater may still hold bytes that were read ahead.
                 piece = inflater.decompress(waiting, PIECE_BYTES)
             except isal_zlib.IsalError as error:  # type: ignore[misc]  # its stub calls the class an instance
                 raise _damaged(f"its packed data is broken ({error})") from None
@@ -127,7 +127,7 @@ def _gunzip(packed: Iterator[bytes]) -> Iterator[bytes]:
             elif not waiting and not inflater.eof:
                 raise _cut()
             waiting = inflater.unconsumed_tail
-        source.give_back(inflater.unused_data)
+        source.put_back(inflater.unused_data)
         if source.take(8) != _TRAILER.pack(crc, size & 0xFFFFFFFF):
             raise _damaged("its packed data does not match its checksum or its length")
         if not source.skip_zeros():
@@ -155,8 +155,8 @@ class _Source:
         taken, self._waiting = self._waiting or next(self._pieces, b""), b""
         return taken
 
-    def give_back(self, rest: bytes) -> None:
-        """Bytes that were taken and not needed."""
+    def put_back(self, rest: bytes) -> None:
+        """Return bytes that were read and not needed."""
         self._waiting = rest + self._waiting
 
     def skip_past(self, byte: int) -> None:

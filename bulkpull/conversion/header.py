@@ -46,7 +46,7 @@ def read_header(
     Find each column asked for exactly once in the header.
 
     A column is found by its exact name, else in any case, else by an alias, else by its letters and digits alone. Where
-    one of these ways leads to two headers it cannot be told which was meant.
+    one of these ways leads to two headers it is not clear which was meant.
 
     Args:
         line: The first line of the file without its line end, with or without a byte order mark.
@@ -173,7 +173,7 @@ def _refuse_ambiguity(names: Sequence[str], found: Sequence[Sequence[int]], colu
             raise NotTheReport(
                 f"the report's file has more than one column that may be {column.name!r}: "
                 f"{_listed(names[index] for index in indices)}",
-                why="it cannot be told which of them was asked for",
+                why="it is not clear which of them was requested",
                 fix="run the same command again, and look at the file with --keep-raw if it happens again",
             )
 
@@ -190,7 +190,7 @@ def _refuse_doubles(names: Sequence[str], *, asked: set[str]) -> None:
     if doubled:
         raise NotTheReport(
             f"the report's file has {_listed(dict.fromkeys(doubled))} more than once in its header",
-            why="it cannot be told which of them was asked for",
+            why="it is not clear which of them was requested",
             fix="run the same command again, and look at the file with --keep-raw if it happens again",
         )
 

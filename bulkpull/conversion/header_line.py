@@ -14,7 +14,7 @@ from bulkpull.errors import NotTheReport
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 MAX_COLUMNS = 20_000
 SEPARATORS = b",\t"
-"""What may part the fields of a report's file."""
+"""The separators that a report's file may use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class IsoFormat:
         if ":" not in self.form:
             return days, fits
         hour, minute = pair(11), pair(14)
-        # Not 60 seconds: a leap second would be read as the first of the next minute.
+        # Not 60 seconds: a leap second would be read as the first second of the next minute.
         second = pair(17) if "%S" in self.pattern else np.zeros_like(minute)
         fits &= (hour < _HOURS) & (minute < _MINUTES) & (second < _MINUTES)
         seconds = (hour.astype(np.int32) * _MINUTES + minute) * _MINUTES + second

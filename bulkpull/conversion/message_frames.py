@@ -21,8 +21,6 @@ _SECONDS = struct.Struct("!d")
 
 
 class FrameType(IntEnum):
-    """The type of a frame."""
-
     REPLY = 1
     ALIVE = 2
 

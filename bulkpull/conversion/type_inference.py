@@ -30,7 +30,6 @@ _PLAIN_NUMBER = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$"
 _VALUE_SHOWN = 200
 _MONTHS = 12
 
-_DATES = (ColumnType.DATE, ColumnType.DATETIME, ColumnType.MONTH)
 _TEXTS = (ColumnType.STRING, ColumnType.GUID)
 _UNSEEN: dict[ColumnType, pl.DataType] = {
     ColumnType.INT: pl.Int64(),
@@ -214,7 +213,7 @@ def _reading_of(plan: ColumnPlan, *, published: pl.DataType | None) -> _Reading:
         return _Numbers(amounts)
     if declared is ColumnType.DECIMAL or (declared is ColumnType.INT and published in AMOUNTS):
         return amounts
-    if declared in _DATES:
+    if declared.is_time:
         return _Dates(declared, published_format=plan.published_format)
     return _Flags() if declared is ColumnType.BOOL else _Integers()
 

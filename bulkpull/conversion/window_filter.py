@@ -20,7 +20,6 @@ from bulkpull.conversion.strftime_formats import instant_of, read_dates
 from bulkpull.conversion.type_inference import ColumnTyper
 
 _DAY = timedelta(days=1)
-_TIMES = (ColumnType.DATE, ColumnType.DATETIME, ColumnType.MONTH)
 # Years that the service writes for "none" and "never" (behaviour 189).
 _FIRST_YEAR, _LAST_YEAR = 1901, 9998
 _HAS_DIGITS = r"\d"
@@ -32,7 +31,7 @@ class WindowCut:
 
     def __init__(self, bounds: WindowBounds, plan: ColumnPlan) -> None:
         self._bounds = bounds
-        declared = plan.declared if plan.declared in _TIMES else ColumnType.DATE
+        declared = plan.declared if plan.declared.is_time else ColumnType.DATE
         # A reading of its own: the published column may be text, for reasons that do not concern the window.
         self._times = ColumnTyper(ColumnPlan(plan.name, declared))
         self._start, self._end = _naive(bounds.start), _naive(bounds.end)

@@ -7,7 +7,7 @@ One async method per call of the Insights API.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from bulkpull.errors import (
     ListUnknown,
     NotConnected,
     ReportingError,
+    Throttled,
     TransferError,
 )
 from bulkpull.event_types import Level, ListOdd, QueryAdopted, QueryDoubled, ReportAdopted, ReportDeleted, ReportDoubled
@@ -28,6 +29,7 @@ from bulkpull.events import Events
 from bulkpull.formatting import plural
 from bulkpull.insights import requests, responses
 from bulkpull.insights.error_mapping import GatewayTimeout
+from bulkpull.insights.id_spellings import IdSpellings
 from bulkpull.insights.idempotent_create import Created, Made, create_once
 from bulkpull.insights.listings import ListingReader, folded, matches, required_names
 from bulkpull.insights.lookup import SharedLookup
@@ -76,6 +78,7 @@ class InsightsClient:
         self._lost_queries = SharedLookup(partial(_list_whole, self.get_queries), clock=clock)
         self._lost_reports = SharedLookup(partial(_list_whole, self.get_reports), clock=clock)
         self._base = api_base_url
+        self._spellings = IdSpellings()
         self._clock = clock
         self._events = events
         self._list_notes: tuple[str, ...] = ()
@@ -100,6 +103,10 @@ class InsightsClient:
     def clock_skew_s(self) -> float | None:
         """Seconds by which the service's clock is ahead of ours, as its last Date header says."""
         return self._session.clock_skew_s
+
+    def add_known_ids(self, ids: Iterable[str]) -> None:
+        """Keep these spellings of ids of earlier runs: a reply that spells one in another case is read as the same."""
+        self._spellings.add(ids)
 
     def ask_for_mfa(self) -> None:
         """Let every call from now on ask whether its token carries the claim of MFA; see `has_mfa` (behaviour 13)."""
@@ -169,7 +176,7 @@ class InsightsClient:
         )
         required = required_names(name, whole=whole)
         items = await self._listings.items(call, retry=retry)
-        queries = self._listings.read(items, responses.read_query, what="queries", required=required)
+        queries = self._listings.read(items, self._read_query, what="queries", required=required)
         self._listed_ids.update(query.query_id for query in queries)
         return [
             query
@@ -203,7 +210,7 @@ class InsightsClient:
             found = await self._lost_queries.find(name)
             return [query for query in found if is_answered_by_query(order, query, placed)]
 
-        made = await self._create_once(call, read=responses.read_query, find=find)
+        made = await self._create_once(call, read=self._read_query, find=find)
         self._listed_ids.add(made.one.query_id)
         if made.duplicates is not None:
             self._events.emit(QueryAdopted(query_id=made.one.query_id))
@@ -288,7 +295,7 @@ class InsightsClient:
             found = await self._lost_reports.find(wanted.name)
             return [report for report in found if is_answered_by_report(wanted, report, placed)]
 
-        made = await self._create_once(call, read=responses.read_report, find=find)
+        made = await self._create_once(call, read=self._read_report, find=find)
         self._listed_ids.add(made.one.report_id)
         if made.duplicates is not None:
             self._events.emit(ReportAdopted(report_id=made.one.report_id))
@@ -296,7 +303,7 @@ class InsightsClient:
             if not name_is_unique:
                 self._events.emit(ReportDoubled(report_id=duplicate.report_id))
                 continue
-            with suppress(ReportingError, TransferError):  # not worth losing the dataset that it was made for
+            with suppress(ReportingError, TransferError):  # its failure must not fail the dataset
                 await self.delete_report(duplicate.report_id, optional=True)
                 self._events.emit(ReportDeleted(report_id=duplicate.report_id, level=Level.WARNING))
         return made.one
@@ -365,7 +372,7 @@ class InsightsClient:
         """
         call = requests.update_report(report_id, change or ReportChange(**fields), now=self.service_time())
         envelope = await self._session.send_with_retry(self._session.request(call))
-        return responses.read_report(responses.single_item(envelope, operation=call.operation))
+        return self._read_report(responses.single_item(envelope, operation=call.operation))
 
     async def pause_report(self, report_id: str) -> Report | None:
         """
@@ -429,6 +436,7 @@ class InsightsClient:
 
         Source: Get Report Executions API.
         """
+        self._spellings.add((*report_ids, *(execution_ids or ())))
         found: list[Execution] = []
         calls = requests.list_executions(
             report_ids, statuses=statuses, latest=latest, execution_ids=execution_ids, api_base_url=self._base
@@ -439,7 +447,7 @@ class InsightsClient:
         for call in (replace(call, urgency=urgency) for call in calls):
             for page in await self._session.pages_if_any(call, retry=retry, most_pages=most_pages):
                 read = partial(responses.read_execution, data_redacted=page.data_redacted, now=self.service_time())
-                found += self._listings.read(page.items, read, what="executions")
+                found += map(self._spellings.of_execution, self._listings.read(page.items, read, what="executions"))
         reports, executions = folded(report_ids), folded(execution_ids or ())
         return [
             execution
@@ -450,13 +458,19 @@ class InsightsClient:
 
     async def _read_reports(self, call: Call, *, required: Callable[[str], bool], retry: bool = True) -> list[Report]:
         items = await self._listings.items(call, retry=retry)
-        reports = self._listings.read(items, responses.read_report, what="reports", required=required)
+        reports = self._listings.read(items, self._read_report, what="reports", required=required)
         self._listed_ids.update(report.report_id for report in reports)
         return reports
 
     async def _switch(self, call: Call) -> Report | None:
         envelope = await self._session.send_with_retry(self._session.request(call))
-        return responses.read_report(envelope.items[0]) if envelope.items else None
+        return self._read_report(envelope.items[0]) if envelope.items else None
+
+    def _read_query(self, item: Mapping[str, Any]) -> Query:
+        return self._spellings.of_query(responses.read_query(item))
+
+    def _read_report(self, item: Mapping[str, Any]) -> Report:
+        return self._spellings.of_report(responses.read_report(item))
 
     async def _create_once(
         self, call: Call, *, read: Callable[[Mapping[str, Any]], Made], find: Callable[[], Awaitable[list[Made]]]
@@ -479,8 +493,12 @@ def _urgent(call: Call, *, tidying: bool) -> Call:
 
 
 async def _list_whole(list_named: Callable[..., Awaitable[list[Made]]], name: str | None) -> list[Made]:
-    """All that is listed under `name`, once; while nothing can be sent the network may be waited for."""
+    """
+    All that is listed under `name`, once.
+
+    Where the network is gone, or the service sends calls away (429), it is listed after a wait: nothing was answered.
+    """
     try:
         return await list_named(name=name, whole=True, retry=False)
-    except NotConnected:
+    except (NotConnected, Throttled):
         return await list_named(name=name, whole=True)

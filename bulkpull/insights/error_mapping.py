@@ -76,7 +76,7 @@ _FIRST_REFUSAL = 400
 # The service asks for bearer tokens alone; these are what proxies ask for.
 _PROXY_CHALLENGE = re.compile(r"\s*(?:basic|digest|ntlm|negotiate)\b", re.IGNORECASE)
 _UNKNOWN_FIX = (
-    "check `api_base_url` and the proxy (`bulkpull doctor`); if it happens again, quote the request id and the "
+    "check `api_base_url` and the proxy; if it happens again, quote the request id and the "
     "correlation id to Microsoft's support"
 )
 

@@ -61,7 +61,7 @@ class SharedLookup(Generic[Made]):
                 raise joined.error
             if joined.found is not None:
                 return joined.found
-            # Whoever led this round was cancelled.
+            # The caller that led this round was cancelled.
 
     async def _lead(self, name: str) -> list[Made]:
         mine = self._open = _Round[Made]({name})
@@ -69,7 +69,7 @@ class SharedLookup(Generic[Made]):
             try:
                 await self._gather()
             finally:
-                self._open = None  # who comes from here on wants a later listing
+                self._open = None  # later callers need a later listing
             mine.found = await self._list(name if len(mine.names) == 1 else None)
         except Exception as error:
             mine.error = error

@@ -86,7 +86,7 @@ def is_answered_by_report(order: ReportOrder, report: Report, placed: Placed) ->
         and report.execute_now == order.execute_now
         and report.window == order.window
         and (order.execute_now or _is_same_schedule(order, report))
-        # What the service adds or leaves out by itself says nothing against it.
+        # Fields that the service adds or leaves out by itself do not count.
         and (report.format is None or report.format == order.format.casefold())
         and _stripped(report.callback_url) == _stripped(order.callback_url)
         and (None in methods or len({str(method).casefold() for method in methods}) == 1)

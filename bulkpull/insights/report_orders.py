@@ -31,7 +31,6 @@ class QueryOrder:
         validation.check_query_text(name=self.name, text=self.text)
 
     def body(self) -> Mapping[str, Any]:
-        """The body of the call."""
         return without_none(Name=self.name, Description=self.description, Query=self.text)
 
 
@@ -90,7 +89,6 @@ class ReportOrder:
             validation.check_span(self.window.start, self.window.end)
 
     def body(self) -> Mapping[str, Any]:
-        """The body of the call."""
         window = self.window
         return without_none(
             **_schedule_body(self),
@@ -123,11 +121,9 @@ class ReportChange:
     callback_method: str | None = None
 
     def check(self, *, now: datetime) -> None:
-        """As `ReportOrder.check`."""
         _check_schedule(self, now=now)
 
     def body(self) -> Mapping[str, Any]:
-        """The body of the call."""
         return without_none(**_schedule_body(self))
 
 

@@ -57,7 +57,6 @@ class Call:
     optional: bool = False
 
     def address(self, api_base_url: str) -> str:
-        """The whole address."""
         query = f"?{urlencode(self.params, quote_via=quote)}" if self.params else ""
         return f"{api_base_url.rstrip('/')}/{self.path}{query}"
 

@@ -11,6 +11,7 @@ import json
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TypeVar
 
 import anyio
@@ -140,7 +141,6 @@ class ApiSession:
             return []
 
     async def delete(self, call: Call) -> None:
-        """Delete something."""
         request = self.request(call)
         doubtful = False
 
@@ -210,6 +210,8 @@ class ApiSession:
         try:
             envelope = self._checked(reply, request)
         except BulkpullError as error:
+            # A 429 may also come in the envelope of a 200 (behaviour 30).
+            self._http.tally.throttled += isinstance(error, Throttled) and reply.status == HTTPStatus.OK
             self._update_rate_limit(error, reported, optional=call.optional)
             if isinstance(error, AccessDenied) and token.app_only:
                 raise _app_only_refused(error) from None

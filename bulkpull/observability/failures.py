@@ -42,10 +42,10 @@ class FailureGroup:
 
 def failure_groups(manifest: Manifest) -> list[FailureGroup]:
     """
-    What was asked for and failed, grouped by reason.
+    Requested datasets that failed, grouped by reason.
 
-    First what a person has to mend before anything else (the credentials), then what hit the most datasets; what is
-    not offered at all comes last. A pull that an interruption left unfinished did not fail.
+    Problems with credentials come first, then the most frequent reasons; what is not offered comes last. A pull that
+    an interruption left unfinished did not fail.
     """
     records = failed_datasets(manifest)
     by_name = {record.dataset: record for record in records}
@@ -72,7 +72,7 @@ def _reason_of(record: DatasetRecord) -> str:
 
 
 def failed_datasets(manifest: Manifest) -> list[DatasetRecord]:
-    """What was asked for and failed, in the manifest's order."""
+    """Requested datasets that failed, in the manifest's order."""
     return [
         record
         for record in manifest.datasets

@@ -230,7 +230,7 @@ def _change(record: DatasetRecord, before: int | None) -> str:
 
 
 def _dataset_notes(record: DatasetRecord, account: RunSummary) -> list[str]:
-    """What is particular about a dataset; what hits many in the same way is told once, elsewhere."""
+    """Remarks about one dataset; what concerns many datasets stands once, elsewhere."""
     sentences: list[str] = []
     if record.status == "skipped" and record.reason:
         sentences.append(record.reason.removeprefix(f"{record.dataset}: "))

@@ -59,7 +59,7 @@ class DatasetTimeline:
     The bars of one dataset.
 
     Attributes:
-        words: The same for those who listen.
+        words: The same as text, for screen readers.
         cells: Time by phase, then the time at which it was done.
     """
 

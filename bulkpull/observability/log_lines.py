@@ -1,5 +1,5 @@
 """
-Log lines: structlog writes every log of a run, of the same entries.
+Log lines: structlog writes every log of a run, from the same entries.
 
 An entry is time, level, event, and the event's facts without secrets, in this order.
 """

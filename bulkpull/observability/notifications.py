@@ -40,9 +40,9 @@ _GOOD = range(200, 300)
 
 async def send_notices(manifest: Manifest, *, path: Path, settings: Settings, events: Events, clock: Clock) -> None:
     """
-    Tell the command and the address of the settings, side by side; without either nothing happens.
+    Notify the command and the address of the settings at the same time, if they are set.
 
-    A notice that is lost is a warning, and no more.
+    A failed notification is only a warning.
     """
     async with anyio.create_task_group() as telling:
         if (command := settings.notify_command) is not None:
@@ -68,7 +68,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
     Run a command, without a shell, with the manifest as its standard input; it does not outlive this program.
 
     Its environment is this program's without any setting and without any secret, and with `BULKPULL_RUN_ID`,
-    `BULKPULL_STATUS` and `BULKPULL_EXIT_CODE`. What it writes goes nowhere but into the error.
+    `BULKPULL_STATUS` and `BULKPULL_EXIT_CODE`. Its output is used for the error only.
 
     Raises:
         BulkpullError: It could not be run, ended with another status than 0, or took longer than `within_s`; then it

@@ -15,6 +15,7 @@ from typing import Any
 from bulkpull.event_types import (
     AllowanceAwaited,
     CallRetried,
+    CallSent,
     ConversionCompleted,
     DownloadCompleted,
     DownloadProgressed,
@@ -25,7 +26,7 @@ from bulkpull.event_types import (
     QuotaReached,
     RunProgressed,
 )
-from bulkpull.formatting import join_some
+from bulkpull.formatting import join_some, plural
 from bulkpull.observability.pull_states import PullState, PullStates
 
 INTERVAL_S = 60.0
@@ -43,8 +44,11 @@ _SHARE = {
     PullState.CONVERTING: 0.8,
     PullState.PUBLISHING: 0.95,
 }
+# A retry that is under way has this long to be answered or to fail again; no call of the API takes longer.
+_RETRY_ENDS_WITHIN_S = 180.0
 _TROUBLE_SHOWN_S = 30.0
-# A rate is that of the last seconds, and no rate is told before there are enough of them.
+_FIRST_REFUSAL = 400
+# The rate over the last seconds; no rate is shown before there are enough of them.
 _RATE_OVER_S, _RATE_AFTER_S = 5.0, 1.0
 
 
@@ -69,7 +73,7 @@ class DatasetProgress:
         return 1.0 if self.status else _SHARE[self.doing]
 
     def arrived(self, done_bytes: int, *, now_s: float) -> None:
-        """So many bytes are on the disk now; the same or fewer than before after a fresh start."""
+        """Note how many bytes are on the disk; after a restart of the download, as many as before or fewer."""
         if done_bytes < self.done_bytes:
             self._marks.clear()
         self.done_bytes = done_bytes
@@ -96,6 +100,33 @@ class DatasetProgress:
         return (self.ended_s if self.ended_s is not None else now_s) - self.began_s
 
 
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """A call that failed and is retried; moments are those of `Progress`."""
+
+    failure: CallRetried
+    at_s: float
+
+    def lasts(self, now_s: float) -> bool:
+        """Whether the retry is still to come or under way; without a wait, whether it failed a short time ago."""
+        wait_s = self.failure.wait_s
+        shown_s = _TROUBLE_SHOWN_S if wait_s is None else wait_s + _RETRY_ENDS_WITHIN_S
+        return now_s - self.at_s < shown_s
+
+    def describe(self, now_s: float) -> str | None:
+        """What fails since when, when it is tried next, and when it is given up; times of day are UTC."""
+        failure = self.failure
+        if failure.wait_s is None or failure.since is None:
+            return None
+        wait_s = self.at_s + failure.wait_s - now_s
+        parts = [f"next try in {wait_s:,.0f} s" if wait_s >= 1 else "trying again now"]
+        if failure.until is not None:
+            parts.append(f"given up at {failure.until[11:16]} UTC")
+        elif failure.attempts is not None:
+            parts.append(f"{failure.attempt} of {failure.attempts} tries failed")
+        return f"{failure.endpoint}: no success since {failure.since[11:16]} UTC, {', '.join(parts)}"
+
+
 @dataclass(slots=True)
 class Progress:
     """
@@ -114,10 +145,10 @@ class Progress:
     _slowed_to: float | None = None
     _quota_until_s: float | None = None
     _allowance_until_s: float | None = None
-    _trouble: tuple[float, str] | None = None
+    _troubles: dict[tuple[str, str | None], _Trouble] = field(default_factory=dict)
 
     def note(self, event: Event, *, now_s: float) -> None:
-        """Take in one event."""
+        """Update the state by one event."""
         match event:
             case PlanMade():
                 self.total = event.pulls
@@ -129,7 +160,9 @@ class Progress:
                 self._allowance_until_s = now_s + event.wait_s
             case CallRetried():
                 self.repeated += 1
-                self._trouble = now_s, event.reason
+                self._troubles[event.endpoint, event.dataset] = _Trouble(event, now_s)
+            case CallSent() if event.status < _FIRST_REFUSAL:
+                self._troubles.pop((event.endpoint, event.dataset), None)
         self._states.note(event, at_s=now_s)
         if event.dataset is not None:
             line = self.lines.get(event.dataset)
@@ -143,7 +176,7 @@ class Progress:
         """
         How far the run is, in a line: datasets by state, and for each step those that are in it.
 
-        A log without new lines does not tell a run that waits for the service from one that hangs.
+        Without new lines in a log, a waiting run looks like one that hangs.
         """
         done, failed, total = self.counts()
         states: dict[str, Any] = {
@@ -183,7 +216,7 @@ class Progress:
         """
         Seconds to the end of the run, if all datasets take as long as the last time.
 
-        `None` where that cannot be said honestly: one of them was never exported, or the quota holds the run up.
+        `None` if there is no basis for it: one of them was never exported, or the run waits for a quota.
         """
         if self._quota_until_s is not None and self._quota_until_s > now_s:
             return None
@@ -197,7 +230,7 @@ class Progress:
         return sum(line.done_bytes for line in self.lines.values())
 
     def hindrances(self, *, now_s: float) -> list[str]:
-        """What slows the run down at this moment, one sentence each."""
+        """The reasons why the run is slow at this moment, one sentence each."""
         hindrances: list[str] = []
         if self._quota_until_s is not None and self._quota_until_s > now_s:
             wait_min = (self._quota_until_s - now_s) / 60
@@ -207,8 +240,13 @@ class Progress:
             hindrances.append(f"waiting for the service's allowance of calls: the next one in {wait_s:,.0f} s")
         if self._slowed_to is not None:
             hindrances.append(f"the service throttled calls: {self._slowed_to:.3g} a second")
-        if self._trouble is not None and now_s - self._trouble[0] < _TROUBLE_SHOWN_S:
-            hindrances.append(f"{self.repeated} calls retried, the last because: {self._trouble[1]}")
+        troubles = [trouble for trouble in self._troubles.values() if trouble.lasts(now_s)]
+        if troubles:
+            oldest = min(troubles, key=lambda trouble: trouble.failure.since or "")
+            last = max(troubles, key=lambda trouble: trouble.at_s)
+            described = oldest.describe(now_s)
+            hindrances += [] if described is None else [described]
+            hindrances.append(f"{plural(self.repeated, 'call')} retried, the last because: {last.failure.reason}")
         return hindrances
 
 

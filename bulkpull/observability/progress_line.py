@@ -55,7 +55,7 @@ class ProgressLine:
         return ", ".join((*parts, format_clock(now_s - self._progress.began_s)))
 
     def _show(self, line: str, *, end: str) -> None:
-        # Blanks cover what a longer line before it has left.
+        # Blanks overwrite the rest of a longer line before it.
         text = f"\r{line.ljust(len(self._line))}{end}"
         self._line = line
         if self._write is not None:

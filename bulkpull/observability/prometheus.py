@@ -59,10 +59,10 @@ def render_metrics(manifest: Manifest, *, output: str, remembered: EarlierMetric
 
 def render_progress(before: str, progress: Progress, *, output: str, now: datetime, is_running: bool) -> str:
     """
-    The file's content while a run lasts (pure): what it told of the last run stays, beside how far this one is.
+    The file's content during a run (pure): the values of the last run, and the progress of this one.
 
     Args:
-        before: The content until now; what is unreadable or of another output folder is left out.
+        before: The content until now; unreadable values and those of another output folder are left out.
         now: The present moment; `bulkpull_run_progress_timestamp_seconds` tells it, and stands still when a run hangs.
         is_running: False where the run has ended without a manifest.
     """
@@ -80,7 +80,7 @@ def render_progress(before: str, progress: Progress, *, output: str, now: dateti
 def _of_progress(progress: Progress, *, output: str, now: datetime, is_running: bool) -> Iterator[Metric]:
     in_progress, renewed_at, datasets, downloaded = _PROGRESS
     yield _gauge(in_progress, "Whether a run is in progress.", output, [({}, float(is_running))])
-    yield _gauge(renewed_at, "When the run in progress last told how far it is.", output, [({}, now.timestamp())])
+    yield _gauge(renewed_at, "When the run in progress last reported its progress.", output, [({}, now.timestamp())])
     if not is_running:
         return
     done, failed, total = progress.counts()
@@ -168,12 +168,12 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
     )
     made = {one.dataset: one.generated_at.timestamp() for one in there if one.generated_at}
     yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", by_dataset(made))
-    # A skipped dataset tells the size of the file that its snapshot came from.
+    # The record of a skipped dataset has the size of the file that its snapshot came from.
     downloaded = {record.dataset: 0 if record.status == "skipped" else record.downloaded_bytes for record in records}
     yield gauge("downloaded_bytes", "Bytes downloaded in the last run.", by_dataset(downloaded))
     yield gauge(
         "status",
-        "What became of the dataset in the last run: 1 for its status.",
+        "How the dataset ended in the last run: 1 for its status.",
         [
             ({"dataset": record.dataset} | labels, value)
             for record in records

@@ -20,15 +20,15 @@ def write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
     """
     Replace `path` by the metrics of a run that has ended.
 
-    When datasets were last up to date comes from the file as it was, else from `current.json` and the manifests that it
-    leads to: a failed run, or one of a few datasets, does not take it away.
+    When datasets were last up to date comes from the file as it was, else from `current.json` and the manifests that
+    it names: a failed run, or one of a few datasets, does not remove it.
     """
     _replace(path, render_metrics(manifest, output=str(output), remembered=_remember(path, output)))
 
 
 def write_progress(path: Path, progress: Progress, *, output: Path, now: datetime, is_running: bool) -> None:
     """
-    Replace `path` by what it says of the runs that have ended, with how far the present run is.
+    Replace `path` by its values of earlier runs and the progress of the present run.
 
     Args:
         is_running: False where the run has ended without a manifest.

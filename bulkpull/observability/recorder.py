@@ -1,7 +1,7 @@
 """
 Listens to the events of a run, and writes its log, report, metrics and notifications.
 
-Each minute it tells how far the run is. Any failure here is a warning: it affects no data and no exit status.
+Each minute it reports the run's progress. Any failure here is a warning: it affects no data and no exit status.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _MOST_LOOKED_AT = 30
 _KEPT_ACCOUNTS = 100
 _GRACE_S = 5.0
-# Whoever stops a run waits for it to end.
+# A person who stops a run waits for its end.
 _HURRY_S = 2.0
 
 
@@ -49,7 +49,7 @@ class RunRecorder:
     """Records one run; created by `recorded_run`."""
 
     def __init__(self, settings: Settings, *, events: Events, clock: Clock) -> None:
-        # A program that changes its folder in mid-run moves no file.
+        # Absolute: a program may change its folder during the run.
         self._metrics_file = settings.metrics_file.absolute() if settings.metrics_file else None
         self._settings = settings
         self._output = settings.output.absolute()
@@ -76,25 +76,25 @@ class RunRecorder:
         elif isinstance(event, ReportCreated):
             self._is_ordered.set()
         if self._run_id:
-            self._log.tell(event, run_id=self._run_id, at=self._clock.now())
+            self._log.append(event, run_id=self._run_id, at=self._clock.now())
             self._timings.record(event, at_s=self._clock.monotonic() - self._began_s)
             self._progress.note(event, now_s=self._clock.monotonic())
             self._note_telemetry(event)
 
     async def open(self) -> None:
-        """Be ready to write."""
+        """Open the log and start telemetry."""
         await anyio.to_thread.run_sync(self._log.start)
         try:
             self._telemetry = await anyio.to_thread.run_sync(telemetry_for, os.environ)
         except ImportError as missing:
             fix = f"install it: {install_command('otel')}, or set OTEL_SDK_DISABLED=true"
-            # No warning: the variables may stand there for every program of the machine.
+            # No warning: the variables may be set for every program of the machine.
             self._events.emit(AccountLacking(part="telemetry", reason=f"{missing}; {fix}", level=Level.INFO))
         except Exception as fault:  # noqa: BLE001 - a variable of the environment that the SDK does not understand
             self._events.emit(AccountLacking(part="telemetry", reason=f"{type(fault).__name__}: {fault}"))
 
     async def complete(self, manifest: Manifest) -> None:
-        """Leave the run's page and its numbers; the manifest is written already, and the end of the run is told."""
+        """Write the run's page and metrics; the manifest is written already, and the run's end is logged."""
         await self._write_artifact(self._place(INSIDE.runs), partial(tidy, self._store))
         await self._write_artifact(self._place(INSIDE.report(manifest.run_id)), partial(self._write_page, manifest))
         self._manifest = manifest
@@ -114,7 +114,7 @@ class RunRecorder:
     async def prepare_page(self) -> None:
         """Load what makes the page while the service makes a report: a tenth of a second that the run's end saves."""
         await self._is_ordered.wait()
-        with suppress(Exception):  # it comes again when the page is written, which tells of it
+        with suppress(Exception):  # it is raised again, and reported, when the page is written
             await anyio.to_thread.run_sync(_load_page)
 
     async def _renew_metrics(self, *, is_running: bool) -> None:
@@ -129,13 +129,13 @@ class RunRecorder:
             await self._write_artifact(path, write)
 
     async def send_notices(self) -> None:
-        """Tell those whom the settings name that the run has ended, once its account is complete."""
+        """Send the notifications of the run's end, once its log and page are complete."""
         if self._manifest is None:
             return
         within_s = self._settings.notify_seconds + _GRACE_S
         if self._manifest.interrupted:
             within_s = min(within_s, _HURRY_S)
-        # Shielded: a run that has ended stays what it is, whatever is asked for while others are told of it.
+        # Shielded: the run has ended, and a cancellation may not stop its notifications.
         with anyio.move_on_after(within_s, shield=True) as patience:
             await send_notices(
                 self._manifest,
@@ -148,7 +148,7 @@ class RunRecorder:
             self._events.emit(NoticeLost(reason=f"not all notifications were sent within {within_s:g} s"))
 
     def _place(self, name: Path) -> Path:
-        """Where a person finds a file of the output, for messages and for the command that is told of the end."""
+        """The place of a file of the output, for messages and for the notification command."""
         return Path(self._store.place(name))
 
     async def _write_artifact(self, path: Path, write: Callable[[], None]) -> None:
@@ -160,7 +160,7 @@ class RunRecorder:
             self._warn_missing(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
 
     async def close(self) -> None:
-        """End the log; a run that ended without a manifest is not shown as running any more."""
+        """Close the log; the metrics file no longer shows a run without a manifest as running."""
         with anyio.CancelScope(shield=True):
             if self._is_shown_running:
                 await self._renew_metrics(is_running=False)
@@ -216,7 +216,7 @@ def _load_page() -> None:
 
 
 def tidy(store: OutputStore, *, kept: int = _KEPT_ACCOUNTS) -> None:
-    """Remove logs and pages of runs older than the newest `kept`: the disk fills slowly, and nobody looks at them."""
+    """Remove the logs and pages of all runs but the newest `kept`, which would fill the disk slowly."""
     for run_id in run_ids(store)[kept:]:
         for name in (INSIDE.log(run_id), INSIDE.report(run_id)):
             store.delete(name)
@@ -229,7 +229,7 @@ def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, in
     for other in islice(earlier, _MOST_LOOKED_AT):
         if not sought:
             break
-        # Seconds are all that ids and times tell, and two runs may share one; but not while one of them lasts.
+        # Ids and times are exact to the second, and two runs may begin in one; but not while one of them lasts.
         is_before = other.run_id != manifest.run_id and other.finished_at <= manifest.started_at
         for dataset in sought & other.published.keys() if is_before else ():
             found[dataset] = other.published[dataset].rows
@@ -238,7 +238,7 @@ def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, in
 
 
 def _earlier_sessions(store: OutputStore, run_id: str) -> list[tuple[Event, datetime]]:
-    """What the log tells of the time before the run was last resumed."""
+    """The timings of the time before the run was last resumed, from its log."""
     try:
         with store.open(INSIDE.log(run_id)) as lines:
             texts = (line.decode("utf-8", "replace") for line in lines)

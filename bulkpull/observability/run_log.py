@@ -29,7 +29,7 @@ from bulkpull.output.layout import Layout
 
 # A nightly run of twenty datasets logs a hundred kilobytes. Logs of many retries are cut here, calls first.
 MOST_BYTES = 16 << 20
-# Told whatever was cut before, so that a cut log still says how the run ended.
+# Always logged, so that a cut log still says how the run ended.
 _ALWAYS_LOGGED = frozenset({"run.started", "pull.finished", "run.finished"})
 _CLOSING_S = 5.0
 # Lines that wait for a disk that refuses them; a full disk of some minutes costs none.
@@ -55,11 +55,10 @@ class RunLog:
         self._last: Entry | None = None
 
     def start(self) -> None:
-        """Begin to write what is told."""
         self._writer.start()
 
-    def tell(self, event: Event, *, run_id: str, at: datetime) -> None:
-        """Write down an event that happened at `at`; returns at once."""
+    def append(self, event: Event, *, run_id: str, at: datetime) -> None:
+        """Queue an event that happened at `at`; returns at once."""
         log_event(self._log, event, run_id=run_id, at=at)
 
     def close(self) -> OSError | None:
@@ -71,7 +70,7 @@ class RunLog:
         return self._trouble
 
     def _work(self) -> None:
-        """Take the entries as they come; what the disk refuses is kept, within bounds, until it takes them again."""
+        """Write the entries as they arrive; what the disk refuses is kept, within bounds, and tried again."""
         waiting: deque[Entry] = deque()
         lost = 0
         for entry in iter(self._entries.get, None):
@@ -84,7 +83,7 @@ class RunLog:
         self._take(waiting, lost, is_last=True)
 
     def _take(self, waiting: deque[Entry], lost: int, *, is_last: bool = False) -> int:
-        """Write what waits; returns how many lines are still to be told as lost."""
+        """Write the waiting lines; returns how many lost lines are still to be reported."""
         try:
             if self._file is None:
                 if not waiting:

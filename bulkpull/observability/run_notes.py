@@ -1,4 +1,4 @@
-"""What is worth knowing of a run without being a fault: one list for the terminal and the page (pure)."""
+"""Notes on a run that are not errors: one list for the terminal and the page (pure)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _grouped(reasons: Iterable[tuple[str, str]], *, may_differ: Literal["moments
 
 
 def _created_schedules(manifest: Manifest) -> list[str]:
-    """That scheduled reports were created, and when they are executed first: until then no run finds newer data."""
+    """The notes on new scheduled reports: before their first execution no run finds newer data."""
     created = [
         (record.dataset, f"the first execution of its new scheduled report is due at {iso_utc(record.next_due_at)}")
         for record in manifest.datasets

@@ -20,7 +20,7 @@ class RunSummary:
 
     Attributes:
         output: The output folder as commands name it.
-        rows_before: Rows of the snapshot before, by dataset; what has none is there for the first time.
+        rows_before: Rows of the snapshot before, by dataset; a dataset without it is published for the first time.
     """
 
     manifest: Manifest

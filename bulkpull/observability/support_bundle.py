@@ -84,7 +84,7 @@ def without_data(value: Any, *, name: str = "") -> Any:
 
 
 def shape_of(value: str) -> str:
-    """`12-AB` → `99-xx`: enough to see why a value is no number or date, and not what it was."""
+    """`12-AB` → `99-xx`: shows why a value is not a number or date, but not the value."""
     return "".join("9" if char.isdigit() else "x" if char.isalpha() else char for char in plain(value))
 
 

@@ -70,11 +70,11 @@ class RunTimings:
         length_s: Seconds of work, up to the last event.
         resumptions: When the run was resumed.
         retries: How often a call was repeated, by endpoint and reason.
-        quota_waits: Each refusal by a quota: how long it was to be waited (seconds), and the limit that was told.
+        quota_waits: For each refusal by a quota, the requested wait (seconds) and the reported limit.
         allowance: The service's limit of calls in a window and the lowest number left, as it told them last; `None` as
             long as it told none.
-        slowest_pace: The fewest calls a second that the service made us keep to.
-        breaks: Downloads that went on after a break, by dataset.
+        slowest_pace: The lowest rate that the service forced, calls per second.
+        breaks: Downloads that were resumed after a break, by dataset.
     """
 
     length_s: float = 0.0
@@ -89,7 +89,7 @@ class RunTimings:
 
     def record(self, event: Event, *, at_s: float) -> None:
         """Take in one event, which happened `at_s` after the run began."""
-        # A wall clock that was set back while an earlier session was logged must not turn time around.
+        # If the wall clock was set back during an earlier session, times must not decrease.
         self.length_s = at_s = max(self.length_s, at_s)
         self._record_limit(event)
         self._add(self._states.note(event, at_s=at_s))
@@ -119,7 +119,7 @@ class RunTimings:
         ]
 
     def then(self, later: RunTimings) -> RunTimings:
-        """This session and then `later`, which carried the run on."""
+        """This session and then `later`, which resumed the run."""
         self.close()
         offset_s = self.length_s
         moved = [
@@ -151,13 +151,13 @@ class RunTimings:
         return joined
 
     def slowest(self) -> Span | None:
-        """The longest phase of any pull; `None` when none was gone through."""
+        """The longest phase of any pull; `None` without any phase."""
         spans = [span for dataset in dict.fromkeys(span.dataset for span in self.spans) for span in self.of(dataset)]
         return max(spans, key=lambda span: span.length_s, default=None)
 
 
 def timings_from_log(entries: Iterable[tuple[Event, datetime]]) -> RunTimings | None:
-    """The sessions that a log tells of, as one; `None` when it tells of none."""
+    """All sessions of a log as one; `None` if it has none."""
     whole: RunTimings | None = None
     session: RunTimings | None = None
     began_at: datetime | None = None
@@ -180,7 +180,7 @@ def _joined(earlier: RunTimings | None, later: RunTimings | None) -> RunTimings 
 def _lower(
     earlier: tuple[int | None, int] | None, later: tuple[int | None, int] | None
 ) -> tuple[int | None, int] | None:
-    """The limit that was told last, and the lower of the two lowest numbers."""
+    """The limit reported last, and the lower of the two lowest numbers."""
     if earlier is None or later is None:
         return later or earlier
     return later[0] or earlier[0], min(earlier[1], later[1])

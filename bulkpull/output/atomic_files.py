@@ -24,15 +24,17 @@ from bulkpull.output.symlink_safety import NotBeneath, names_beneath, open_benea
 from bulkpull.untrusted_text import writable
 
 _ASIDE = re.compile(r"\.(?P<name>.+)\.\d+\.new")
-# What a file system says that has no such operation.
+# The errors of a file system without this operation.
 _NOT_IMPLEMENTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-# exFAT says EPERM, network shares ENOTSUP, and Windows EINVAL where the user lacks the privilege.
+# exFAT returns EPERM, network shares ENOTSUP, and Windows EINVAL if the user lacks the privilege.
 _NO_LINKS = _NOT_IMPLEMENTED | {errno.EPERM}
-# Windows tells it by EINVAL; some network and container file systems forbid the call instead.
+# Windows returns EINVAL; some network and container file systems forbid the call instead.
 _NO_HARD_LINKS = _NOT_IMPLEMENTED | {errno.EPERM, errno.EXDEV, errno.EMLINK}
-# A pointer or a manifest takes kilobytes; a larger file is neither.
+# A pointer or a manifest takes kilobytes; a larger file is not one of them.
 _MOST_JSON_BYTES = 256 << 20
 _NO_PERMISSION = {errno.EACCES, errno.EPERM}
+_NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}
+_WRONG_PLACE = {errno.EROFS, *_NO_PERMISSION, *_NO_FOLDER}
 
 
 RESERVE_BYTES = 4 << 20
@@ -54,7 +56,19 @@ def disk_errors(path: Path | str) -> Iterator[None]:
 
 
 def to_disk_error(trouble: OSError, path: Path | str) -> DiskTrouble:
-    """What the system refused, as an error that names the path and the next step."""
+    """
+    What the system refused, as an error that names the path and the next step.
+
+    Where the path itself can never be written, the setting `output` is wrong, and the exit status is 2 (contract,
+    section 3).
+    """
+    error = _describe(trouble, path)
+    if trouble.errno in _WRONG_PLACE:
+        error.exit_code = 2
+    return error
+
+
+def _describe(trouble: OSError, path: Path | str) -> DiskTrouble:
     if isinstance(trouble, NotBeneath):
         return DiskTrouble(
             f"{path} is not used",
@@ -78,7 +92,7 @@ def to_disk_error(trouble: OSError, path: Path | str) -> DiskTrouble:
             why=" for user id ".join(filter(None, (trouble.strerror, _user()))),
             fix="give this user write permission there, or choose another folder with --output",
         )
-    if trouble.errno in {errno.ENOTDIR, errno.EEXIST}:
+    if trouble.errno in _NO_FOLDER:
         return DiskTrouble(f"{path} is in the way: it is not a folder", fix="choose another folder with --output")
     return DiskTrouble(f"the disk refused an operation on {path}", why=trouble.strerror or str(trouble))
 
@@ -127,7 +141,7 @@ def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         if private:
-            aside.unlink(missing_ok=True)  # a file that is there already would keep the mode that it has
+            aside.unlink(missing_ok=True)  # an existing file would keep its mode
         with open(aside, "w", encoding="utf-8", opener=_private if private else None) as file:
             file.write(text)
             file.flush()
@@ -187,12 +201,12 @@ def read_whole(path: Path, *, root: Path) -> bytes | None:
     """
     try:
         with open_beneath(root, path.relative_to(root).as_posix()) as file:
-            content = file.read(_MOST_JSON_BYTES + 1)
+            size_bytes = os.fstat(file.fileno()).st_size
+            if size_bytes > _MOST_JSON_BYTES:
+                raise ValueError(f"it is larger than {_MOST_JSON_BYTES:,} bytes")
+            return file.read(size_bytes)  # so much memory is taken before the first byte is read
     except FileNotFoundError:
         return None
-    if len(content) > _MOST_JSON_BYTES:
-        raise ValueError(f"it is larger than {_MOST_JSON_BYTES:,} bytes")
-    return content
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -33,7 +33,7 @@ Do not read `datasets/<Dataset>/run=*/`: every run is a whole snapshot, so a pat
 several times. `runs/<run>/manifest.json` tells what each run did. `.bulkpull/` is private to the tool.
 """
 _VIEWS_LINE = "- `views.sql`: every dataset as a view for DuckDB; start it in this folder: `duckdb -init views.sql`.\n"
-# What an earlier version wrote, without these; a text of anybody else stays as it is.
+# The lines that an earlier version wrote without them; other texts stay as they are.
 _LATER_PARTS = ("", _RUN_COLUMN_LINES), (_VIEWS_LINE, _RUN_COLUMN_LINES)
 
 
@@ -103,7 +103,7 @@ class Undone:
 def clean_up(
     store: OutputStore, datasets: Iterable[str], *, current: Current, retain: int, now: datetime
 ) -> list[Undone]:
-    """Do all clean-up steps of datasets that are published; never raises for what the disk refuses."""
+    """Do all clean-up steps of published datasets; errors of the disk are not raised."""
     undone: list[Undone] = []
 
     def attempt(dataset: str | None, step: str, work: Callable[[], None]) -> None:

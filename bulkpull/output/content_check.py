@@ -1,7 +1,7 @@
 """
 Compares the content of a published file with the record of its publication.
 
-It imports polars, which `integrity`, loaded by every export, must not.
+It imports polars; `integrity`, which every export loads, must not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def content_problem(file: PublishedFile, store: OutputStore, *, dataset: str, ru
         return "its content has changed: the SHA-256 differs from the published one"
     rows, what = inspect_file(store, Path(file.path), dataset=dataset, run_id=run_id)
     if what is None and rows != file.rows:
-        return f"it has {rows:,} rows, and the manifest tells {file.rows:,}"
+        return f"it has {rows:,} rows, and the manifest says {file.rows:,}"
     return what
 
 

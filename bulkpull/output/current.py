@@ -38,7 +38,7 @@ class CurrentSnapshot(Record):
     @classmethod
     def _one_name(cls, run_id: str) -> str:
         if len(inner_parts(run_id)) != 1:
-            raise NotBeneath(f"{run_id!r} is no run")
+            raise NotBeneath(f"{run_id!r} is not the id of a run")
         return run_id
 
     @model_serializer(mode="wrap")
@@ -75,7 +75,7 @@ class Current(Record):
     def _names(cls, datasets: dict[str, CurrentSnapshot]) -> dict[str, CurrentSnapshot]:
         for name in datasets:
             if len(inner_parts(name)) != 1:
-                raise NotBeneath(f"{name!r} is no dataset")
+                raise NotBeneath(f"{name!r} is not the name of a dataset")
         return datasets
 
     @classmethod

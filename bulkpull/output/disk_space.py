@@ -19,7 +19,7 @@ from bulkpull.output.run_history import manifests
 from bulkpull.output.store import open_store
 
 ASSUMED_BYTES = 1_000_000
-"""What a dataset that was never exported counts with: so much to download, and so much Parquet."""
+"""The assumed size of a dataset that was never exported: of its download, and of its Parquet."""
 FIX = "free some space, keep fewer snapshots (`retain_runs`), or choose a larger disk with --output"
 
 
@@ -34,7 +34,7 @@ class ExpectedSize:
 
     @property
     def total_bytes(self) -> int:
-        """Its download and its Parquet, which lie there together while it is converted."""
+        """Its download and its Parquet, which are both on the disk during the conversion."""
         return self.downloaded_bytes + self.stored_bytes
 
 
@@ -101,7 +101,7 @@ def estimate_room(
         place: A folder on the disk that `output` will lie on, where `output` does not exist yet.
     """
     at_once = settings.parallel_downloads + CONVERSIONS_AT_ONCE
-    free_bytes = max(0, shutil.disk_usage(place or output).free - RESERVE_BYTES)  # downloads leave it too
+    free_bytes = max(0, shutil.disk_usage(place or output).free - RESERVE_BYTES)  # downloads keep it free too
     sizes = expected_sizes(output, datasets)
     fitting = choose_fitting(sizes, free_bytes=free_bytes, keep_raw=settings.keep_raw, at_once=at_once)
     return RoomEstimate(
@@ -147,7 +147,7 @@ def expected_sizes(output: Path, datasets: Iterable[str]) -> list[ExpectedSize]:
 
 
 async def check_room(folder: Path, *, needed_bytes: int) -> None:
-    """Refuse to go on where the disk cannot take what is still to come."""
+    """Refuse to continue if the disk has no room for the rest."""
     free_bytes = (await anyio.to_thread.run_sync(shutil.disk_usage, folder)).free
     if free_bytes < needed_bytes + RESERVE_BYTES:
         raise DiskTrouble(

@@ -162,7 +162,7 @@ def _lineage(store: OutputStore, files: Sequence[str]) -> Mapping[str, str]:
     """The origin in the metadata of the first file; empty if the file is gone or damaged."""
     with suppress(OSError, ValueError):
         for name in map(Path, files[:1]):
-            store.size_bytes(name)  # a pipe would be waited for
+            store.size_bytes(name)  # a read from a pipe would block
             return read_footer(name, source=store.source(name)).lineage
     return {}
 

@@ -56,7 +56,7 @@ def integrity_problems(
     folder = f"datasets/{record.dataset}/run={run_id}"
     file_rows = sum(file.rows for file in record.files)
     if file_rows != record.rows:
-        yield folder, f"the manifest tells {record.rows:,} rows for it, and {file_rows:,} for its files"
+        yield folder, f"the manifest says {record.rows:,} rows for it, and {file_rows:,} for its files"
     for unexpected in sorted(set(store.list_names(Path(folder))) - {Path(file.path).name for file in record.files}):
         yield f"{folder}/{unexpected}", "no run has written this file, but readers that use a pattern read it as data"
 

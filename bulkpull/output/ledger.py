@@ -1,5 +1,5 @@
 """
-The ledger: the steps that each pull of a run has completed; append-only.
+The ledger: the steps that each pull of a run has completed. Steps are only added, until `prune` and `drop_facts`.
 
 SQLite in `.bulkpull/`, one writer. The outcome of every step is committed before the next step begins, so an
 interrupted run can resume with the same query and report. It holds no secrets and no signed links. `ledger_db` opens
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -121,7 +121,7 @@ class Ledger:
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
     async def begin_run(self, run_id: str, *, request: Mapping[str, Any], at: datetime) -> None:
-        """Write down that a run begins."""
+        """Record that a run begins."""
         await self._write("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, iso_utc(at), json_values(request)))
 
     async def resume_run(self, run_id: str, *, at: datetime) -> None:
@@ -129,13 +129,13 @@ class Ledger:
         await self._write("INSERT INTO resumption VALUES (?, ?, ?)", (run_id, iso_utc(at)))
 
     async def end_run(self, run_id: str, *, status: str, summary: Mapping[str, Any], at: datetime) -> None:
-        """Write down how a run ended. A resumed run ends more than once; the last ending counts."""
+        """Record how a run ended. A resumed run ends more than once; the last ending counts."""
         await self._write(
             "INSERT INTO ending VALUES (?, ?, ?, ?, ?)", (run_id, iso_utc(at), status, json_values(summary))
         )
 
     async def note(self, run_id: str, *, dataset: str, facts: StepFacts, at: datetime) -> None:
-        """Write down the outcome of a step before the next one begins."""
+        """Record the outcome of a step before the next one begins."""
         await self._write(
             "INSERT INTO step (run_id, dataset, step, at, facts, digest) VALUES (?, ?, ?, ?, ?, ?)",
             (run_id, dataset, facts.step, iso_utc(at), json_values(facts.as_json())),
@@ -163,18 +163,18 @@ class Ledger:
         ]
 
     async def steps(self, run_id: str) -> list[StepEntry]:
-        """What the pulls of a run have reached, in the order in which they reached it."""
+        """The steps that the pulls of a run have completed, in their order."""
         return await self._steps("run_id = ?", run_id)
 
     async def endings(self, run_id: str) -> list[RunEnding]:
-        """How a run ended, each time that it did, the last one last."""
+        """The endings of a run, the last one last."""
         rows = await self._read(
             "SELECT ended_at, status, summary FROM ending WHERE run_id = ? ORDER BY rowid", (run_id,)
         )
         return [RunEnding(self._moment(at), status, self._loads(summary)) for at, status, summary in rows]
 
     async def resumptions(self, run_id: str) -> list[datetime]:
-        """When a run was taken up again; none is known from before the ledger kept count."""
+        """When a run was resumed; unknown for runs of versions that did not record it."""
         if await self._in_thread(lambda: version_of(self._database)) < _COUNTS_RESUMPTIONS:
             return []  # of an older version, and opened to be read only
         rows = await self._read("SELECT at FROM resumption WHERE run_id = ? ORDER BY rowid", (run_id,))
@@ -210,6 +210,52 @@ class Ledger:
         await self._change(work)
         return len(gone)
 
+    async def drop_facts(
+        self, kind: type[StepFacts], names: Sequence[str], *, is_over: Callable[[Mapping[str, Any]], bool]
+    ) -> int:
+        """
+        Remove large facts that no later run reads, so that a run in a folder of many runs costs what the first did.
+
+        The steps stay, with their other facts; `StepFacts.read` leaves them out if a fact without a default is gone.
+
+        Args:
+            names: The facts to remove. A step without the first of them is not looked at.
+            is_over: Whether they may go, by the facts of the step; called in a thread.
+
+        Returns:
+            From how many steps they were removed.
+        """
+        shortened: list[int] = []
+
+        def work() -> None:
+            with self._database:
+                found = self._database.execute(
+                    "SELECT number FROM step WHERE step = ? AND json_type(facts, ?) IS NOT NULL",
+                    (kind.step, f"$.{names[0]}"),
+                )
+                for (number,) in found.fetchall():  # one row in memory at a time: there may be thousands
+                    *values, text = self._database.execute(
+                        "SELECT run_id, dataset, step, at, facts FROM step WHERE number = ?", (number,)
+                    ).fetchone()
+                    facts = json.loads(text)
+                    if is_over(facts):
+                        rest = json_values({name: value for name, value in facts.items() if name not in names})
+                        self._database.execute(
+                            "UPDATE step SET facts = ?, digest = ? WHERE number = ?",
+                            (rest, ledger_digest((*values, rest)), number),
+                        )
+                        shortened.append(number)
+
+        await self._change(work)
+        return len(shortened)
+
+    async def distinct(self, kind: type[StepFacts], fact: str) -> set[tuple[str, str]]:
+        """The texts that one fact has in the steps of that kind, over all runs, each once, with its dataset."""
+        rows = await self._read(
+            "SELECT DISTINCT dataset, json_extract(facts, ?) FROM step WHERE step = ?", (f"$.{fact}", kind.step)
+        )
+        return {(dataset, value) for dataset, value in rows if value and isinstance(value, str)}
+
     async def noted(self, kind: type[FactsT_co], *, since: datetime | None = None) -> list[NotedFacts[FactsT_co]]:
         """The facts of every step of that kind, over all runs, from `since` on, the oldest first."""
         return read_facts(kind, await self._steps("step = ? AND at >= ?", kind.step, iso_utc(since) if since else ""))
@@ -238,7 +284,7 @@ class Ledger:
         await self._change(work)
 
     async def _change(self, work: Callable[[], None]) -> None:
-        # Shielded: a step that has happened is written down even when the run is being stopped.
+        # Shielded: a completed step is recorded even while the run is being stopped.
         with anyio.CancelScope(shield=True):
             await self._in_thread(work)
 

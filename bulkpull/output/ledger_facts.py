@@ -21,7 +21,7 @@ from bulkpull.output.manifest import DatasetRecord, Moment, MomentIfAny
 
 @dataclass(frozen=True, slots=True)
 class StepFacts:
-    """What a step wrote down; `step` is its name in the ledger."""
+    """The facts of a step; `step` is its name in the ledger."""
 
     step: ClassVar[str]
     leaves_out_none: ClassVar[bool] = False

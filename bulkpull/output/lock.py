@@ -31,7 +31,7 @@ from bulkpull.output.layout import CURRENT, MANIFEST, README, REPORT, WRITER, La
 from bulkpull.output.symlink_safety import names_beneath
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
-# Who has just taken the lock needs a moment to say so.
+# A process that has just taken the lock needs a moment to write its name.
 _LOOKS, _LOOK_S = 20, 0.05
 
 
@@ -51,8 +51,8 @@ async def locked(folder: Path, *, since: datetime) -> AsyncIterator[Callable[[],
         OutputLocked: Another process holds it; the message names its pid, host and start time.
         DiskTrouble: The folder cannot be written, or its file system has no locks.
     """
-    # Not bound to a thread: it is taken and dropped in whichever worker thread is free.
-    # No fallback to a lock by a file's existence: that one survives a kill, and would shut everybody out.
+    # Not bound to a thread: it is acquired and released in any worker thread.
+    # No fallback to a lock by a file's existence: such a lock survives a kill and would block every later run.
     lock = FileLock(lock_file(folder), timeout=0, thread_local=False, fallback_to_soft=False)
     await anyio.to_thread.run_sync(_acquire, lock, folder, since)
     try:
@@ -111,7 +111,7 @@ def _may_be_running(writer: Path) -> bool:
 def _acquire(lock: BaseFileLock, folder: Path, since: datetime) -> None:
     writer = writer_file(folder)
     with disk_errors(folder):
-        makedirs_durable(folder)  # durable: a ledger that vanished with its folder would have its reports made twice
+        makedirs_durable(folder)  # durable: if the ledger vanished with its folder, its reports would be created twice
         try:
             lock.acquire()
         except Timeout:

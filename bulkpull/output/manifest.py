@@ -294,12 +294,26 @@ class Tool(Record):
 
 
 class Requests(Record):
-    """Calls to the service. `throttled` counts every 429 received, `retried` every request sent again."""
+    """
+    Calls to the service, of a run and all its resumptions.
+
+    `throttled` counts every 429 received, `retried` every request sent again. A part of a run that was killed has left
+    no count.
+    """
 
     total: int = 0
     by_endpoint: dict[str, int] = Field(default_factory=dict)
     throttled: int = 0
     retried: int = 0
+
+    def __add__(self, other: Requests) -> Requests:
+        """The calls of both."""
+        return Requests(
+            total=self.total + other.total,
+            by_endpoint=dict(Counter(self.by_endpoint) + Counter(other.by_endpoint)),
+            throttled=self.throttled + other.throttled,
+            retried=self.retried + other.retried,
+        )
 
 
 class Manifest(Record):

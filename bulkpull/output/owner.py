@@ -38,7 +38,7 @@ class Owner:
 
 def load_owner(store: OutputStore) -> Owner | None:
     """
-    What the folder says of its account; `None` where nothing is recorded.
+    The account that the folder records; `None` if it records none.
 
     Raises:
         DiskTrouble: The record is damaged; whose data these are is never guessed.

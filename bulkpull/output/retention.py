@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from bulkpull.output.ledger_facts import ScheduledReportFacts
 from bulkpull.output.run_history import run_ids
 from bulkpull.output.store import INSIDE, OutputStore
 
-# A reader that opened a snapshot shortly before it was replaced is left the time to finish.
+# A reader that opened a snapshot shortly before it was replaced has time to finish.
 _A_DAY = timedelta(days=1)
 _FEWEST_RUNS = 30
 _REMEMBERED = timedelta(days=90)
@@ -75,17 +76,12 @@ def retire_snapshots(
     """Remove the dataset's old snapshots and their raw files; each is there whole, or gone."""
     folder = INSIDE.snapshots(dataset)
     names = store.list_names(folder)
-    if len(names) <= retain:
-        return
+    find_old = partial(snapshots_to_retire, current=snapshot.run_id, retain=retain, now=now, replaced=snapshot.replaced)
+    if len(names) <= retain or not find_old(names):
+        return  # with fewer names even less is old; whose each run is would be read from its manifest
     # Runs copied from another account's folder are neither counted nor removed (case O3).
     foreign = foreign_runs([run_of_snapshot(name) for name in names])
-    for name in snapshots_to_retire(
-        [name for name in names if run_of_snapshot(name) not in foreign],
-        current=snapshot.run_id,
-        retain=retain,
-        now=now,
-        replaced=snapshot.replaced,
-    ):
+    for name in find_old([name for name in names if run_of_snapshot(name) not in foreign]):
         store.delete(folder / name)
         store.delete(INSIDE.snapshots(dataset, kind=RAW) / name)
 

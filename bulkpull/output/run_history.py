@@ -23,6 +23,7 @@ from bulkpull.output.current import Current
 from bulkpull.output.layout import RUN_ID, Layout
 from bulkpull.output.ledger import Ledger, opened_ledger, read_facts
 from bulkpull.output.ledger_facts import PublicationFacts
+from bulkpull.output.lock import find_writer
 from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.output.store import INSIDE, OutputStore, open_store
 
@@ -107,7 +108,7 @@ def missing_export(folder: Path) -> str | None:
     if not os.path.lexists(folder):
         return f"there is no folder {place}"
     if not folder.is_dir():
-        return f"{place} is no output folder: it is a file"
+        return f"{place} is not an output folder: it is a file"
     return None if is_output(open_store(folder)) else f"nothing is published in {place} yet: no run has written to it"
 
 
@@ -165,6 +166,11 @@ def ask_ledger(folder: Path, question: Callable[[Ledger], Awaitable[T]]) -> T | 
             return await question(ledger)
 
     return anyio.run(ask)
+
+
+def is_being_written(folder: Path) -> bool:
+    """Whether a run writes to the output folder at this moment."""
+    return find_writer(Layout(folder).private) is not None
 
 
 def known_runs(folder: Path) -> list[str]:

@@ -112,7 +112,7 @@ def _as(dtype: pl.DataType, name: str, stored: pl.DataType | None, form: str | N
     if stored.is_temporal():
         return write_dates(column, form) if form else column.dt.to_string("iso")
     if stored.is_decimal():
-        # Zeros at the end are those of the type: 1.500000000000000000.
+        # The zeros at the end come from the type: 1.500000000000000000.
         return column.cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
     return column.cast(pl.String)
 
@@ -149,7 +149,7 @@ def scan_runs(store: OutputStore, dataset: str, *, runs: Sequence[str]) -> pl.La
         _refuse_damaged(snapshot, dataset, store=store)
     try:
         return scan_together(snapshots, source=store.source)
-    except FileNotFoundError as gone:  # retention, or a hand, was faster
+    except FileNotFoundError as gone:  # retention, or a person, was faster
         raise DiskTrouble(
             f"a snapshot of {dataset} in {store} was removed while it was checked",
             why=gone.filename or str(gone).partition("\n")[0],

@@ -87,7 +87,7 @@ def _record_from_files(store: OutputStore, dataset: str, snapshot: CurrentSnapsh
     known = {"dataset": dataset, "status": "complete", "rows": snapshot.rows, "files": files}
     with suppress(pl.exceptions.PolarsError, OSError, IndexError):
         first = Path(snapshot.files[0])
-        store.size_bytes(first)  # a pipe would be waited for
+        store.size_bytes(first)  # a read from a pipe would block
         reader = format_of(first).files
         metadata = reader.metadata(store.source(first))
         schema = reader.scan([store.source(first)]).collect_schema()

@@ -1,5 +1,5 @@
 """
-The one door to an output: a folder on this machine today, and what a folder elsewhere would have to do.
+The only access to an output: a folder on this machine today, and the protocol for an output elsewhere.
 
 Names are paths relative to the output, as `Layout` makes them. Whoever implements the protocol passes the tests of
 `tests/output/test_store.py`.
@@ -40,7 +40,7 @@ from bulkpull.output.symlink_safety import (
     status_beneath,
 )
 
-# What `delete` names a folder on its way out: of a snapshot, or of a run.
+# The name that `delete` gives a folder before it removes it: of a snapshot, or of a run.
 _ASIDE = re.compile(rf".+-({snapshot_name('')})?{RUN_ID.pattern}")
 INSIDE = Layout(Path())
 """The layout of any output, as names for its store."""
@@ -58,7 +58,7 @@ class OutputStore(Protocol):
         """Of two stores for one place the same."""
 
     def place(self, name: Path) -> str:
-        """Where a person finds that file, for messages and commands."""
+        """The place of that file, for messages and commands."""
 
     def read(self, name: Path) -> bytes | None:
         """The content of a file of ours (at most some megabytes); `None` when there is none."""
@@ -73,7 +73,7 @@ class OutputStore(Protocol):
         """The size of a file; `FileNotFoundError` when there is none."""
 
     def version(self, name: Path) -> str | None:
-        """A text that is another one after every change of the file; `None` when there is none."""
+        """A text that changes with every change of the file; `None` if there is no file."""
 
     def exists(self, name: Path) -> bool:
         """Whether there is a file, a folder or a link of that name."""
@@ -112,7 +112,7 @@ class OutputStore(Protocol):
         """Remove a file, a link or a folder, whole: no reader finds a part of it. Returns whether it is gone."""
 
     def delete_leftovers(self) -> None:
-        """Remove what an earlier `delete` took out of readers' sight and could not remove."""
+        """Remove folders that an earlier `delete` hid from readers and could not remove."""
 
     def lock(self, *, since: datetime) -> AbstractAsyncContextManager[Callable[[], None]]:
         """
@@ -210,7 +210,7 @@ class LocalStore:
         if replace_symlink(link, target):
             return True
         with suppress(OSError):
-            link.parent.rmdir()  # an empty one would only raise questions
+            link.parent.rmdir()  # without an empty folder
         return False
 
     def link_target(self, name: Path) -> str | None:
@@ -224,7 +224,7 @@ class LocalStore:
         return False
 
     def swap_pointer(self, name: Path, text: str) -> None:
-        """As the protocol says: every `put` has waited for the disk, so that nothing is left to be waited for."""
+        """As the protocol says: every `put` has synced its file already."""
         write_atomically(self._path(name), text)
 
     def sync(self) -> None:

@@ -204,7 +204,7 @@ def _handle_of(folder: Path, root: Path) -> Iterator[int]:
 
 
 def _steps(folder: Path, root: Path) -> tuple[str, ...]:
-    """The way from `root` to `folder`; a name that was read somewhere may not turn it upwards."""
+    """The parts from `root` to `folder`; a name from an untrusted source must not lead upwards."""
     parts = folder.relative_to(root).parts if folder.is_relative_to(root) else ("..",)
     if ".." in parts:
         raise NotBeneath(f"{folder} leads out of {root}")

@@ -27,7 +27,7 @@ from bulkpull.output.rerun_command import export_words
 from bulkpull.output.run_history import NO_EXPORT_FIX, load_manifest, run_ids
 from bulkpull.output.store import INSIDE, OutputStore
 
-# Longer than a run takes from moving the pointer to moving the link.
+# Longer than the time between a run's updates of the pointer and of the link.
 _PAUSE_S = 0.5
 
 
@@ -76,7 +76,7 @@ class Verifier:
         ask_ledger: Called for what no manifest describes: a run is under way, or was killed.
         queries: Names of the custom queries in the settings, for the commands that are handed out.
         config: The settings file that was given, for the same.
-        pause: Waits a moment before what looks wrong is looked at again.
+        pause: Waits a moment before a problem is checked again.
     """
 
     store: OutputStore
@@ -165,7 +165,7 @@ class Verifier:
     def _check_older(self, record: DatasetRecord, run_id: str) -> None:
         troubles = list(self._problems_of(record, run_id, fix=self._forget_hint(record.dataset, run_id)))
         if not self._is_there(record.dataset, run_id):
-            return  # retired while it was looked at
+            return  # retired during the check
         self._count([file.path for file in record.files])
         self.findings.troubles += troubles
 
@@ -194,7 +194,7 @@ class Verifier:
                 if fault:
                     yield Trouble(path, what=fault, fix=fix, **where)
         if not self.quick and found != snapshot.rows:
-            what = f"{dataset}: it tells {snapshot.rows:,} rows, and the files have {found:,}"
+            what = f"{dataset}: it says {snapshot.rows:,} rows, and the files have {found:,}"
             yield Trouble(CURRENT, what=what, fix=fix, **where)
 
     def _problems_of(self, record: DatasetRecord, run_id: str, *, fix: str) -> Iterator[Trouble]:

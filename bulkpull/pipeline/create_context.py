@@ -38,7 +38,6 @@ async def create_context(
     background: TaskGroup,
     tidying: TaskGroup,
 ) -> RunContext:
-    """Create the context of one run."""
     settings, events, clock, folder = run.settings, run.events, run.clock, run.folder
     in_flight = ReportsInFlight(events, limit=settings.reports_in_flight or UNLEARNT)
     return RunContext(

@@ -140,7 +140,7 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
         for pull, windows in parts.items()
         if any(fingerprints.get(part) in converted or found.usable.get(fingerprints.get(part, "")) for part in windows)
     }
-    # Where nothing of the windows is left, one report for all is tried first, as if they had never been.
+    # If nothing of the windows is left, one report for all is tried first, as in a first run.
     in_windows = {mark: windows for mark, windows in in_windows.items() if mark in there}
     parts = {pull: _parts_of(pull, in_windows.get(pull_fingerprint(pull)), splits, now=now) for pull in parts}
     reusable = Reusable(found.usable, converted, splits, in_windows)
@@ -171,7 +171,7 @@ def _published_data_time(pull: Pull, folder: OutputFolder) -> datetime | None:
 async def _published_reports(
     pulls: Iterable[Pull], folder: OutputFolder, *, ledger: Ledger, since: datetime
 ) -> set[str]:
-    """The reports whose data are published for these pulls; where the manifest is missing, the ledger tells them."""
+    """The reports whose data are published for these pulls; without a manifest they come from the ledger."""
     records = [record for pull in pulls if (record := folder.published.get(pull.dataset)) is not None]
     parts: list[DatasetRecord | PartRecord] = [*records, *(part for record in records for part in record.parts)]
     executions = {part.execution_id for part in parts}
@@ -197,7 +197,6 @@ def _is_outdated(entry: _Converted, answered: Mapping[str, datetime]) -> bool:
 
 
 async def _ordered_reports(ledger: Ledger) -> list[Report]:
-    """The one-off reports in the ledger."""
     return [
         Report(facts.report_id, facts.name, facts.query_id, created_at=facts.created_at, execute_now=True)
         for facts in (entry.facts for entry in await ledger.noted(ReportFacts))

@@ -108,14 +108,14 @@ async def open_run(
 
 def _notes(earlier: EarlierRuns) -> list[str]:
     notes = [
-        f"run {run.run_id} was interrupted and not resumed for a day, in which the service refreshes data and cleans "
-        "up: it is closed, and its datasets were requested again"
+        f"run {run.run_id} was interrupted and not resumed within a day, after which the service has newer data and "
+        "may have deleted its reports: it is closed, and its datasets are requested again"
         for run in earlier.closed
     ]
     if (run := earlier.taken_over) is not None:
         notes.append(
-            f"run {run.run_id} was interrupted after it had published something: this run continues with what it left, "
-            "and looks at every dataset again"
+            f"run {run.run_id} was interrupted after it had published some datasets: this run uses what it left, "
+            "and checks every dataset again"
         )
     return notes
 

@@ -77,18 +77,18 @@ class ExportOutcome:
 @dataclass(frozen=True, slots=True)
 class DatasetOutcome:
     """
-    What has become of one dataset.
+    The outcome of one dataset.
 
     Attributes:
         due_at: When an execution of its scheduled report was due that has not come.
         next_due_at: When the next execution of its scheduled report is due.
         export: `None` where nothing was fetched or ordered.
         generated_at: When the data were made that the service offers and that are published already.
-        skipped: Why nothing was fetched.
+        skipped: The reason why nothing was fetched.
         is_submitted: Its reports were ordered for a later run to collect.
         current: The snapshot that stays current where the dataset is skipped.
         held_by: The earlier run that fetched newer data than `current` and held them back.
-        error: What ended it; with neither error, `skipped` nor published files it was interrupted.
+        error: The error that ended it. Without an error, `skipped` or published files, it was interrupted.
     """
 
     pull: Pull
@@ -218,7 +218,6 @@ def _failure(dataset: str, error: Exception) -> dict[str, Any]:
 
 
 def unavailable_record(missing: Unavailable) -> DatasetRecord:
-    """The record of an unavailable dataset."""
     status: DatasetStatus = "failed" if missing.failed else "unavailable"
     return DatasetRecord(
         dataset=missing.dataset,
@@ -251,8 +250,8 @@ def finish_records(records: Iterable[DatasetRecord]) -> tuple[list[DatasetRecord
     """
     The records as they are when the run ends, and its status.
 
-    A pending dataset was interrupted. Where every dataset that the service offers is refused, the role is missing
-    altogether: a failure, exit status 4.
+    A pending dataset was interrupted. If the service refuses every dataset that it offers, the role is missing: a
+    failure, exit status 4.
     """
     finished = [_as_interrupted(record) for record in records]
     offered = [record for record in finished if record.status != "unavailable" or record.error is not None]

@@ -111,12 +111,12 @@ def select_pull(
 
 
 def odd_column_note(name: str) -> str:
-    """That a listed column is left out because of its name."""
+    """The note about a listed column that is left out because of its name."""
     return f"the column {printable(name, most=_NAME_SHOWN)!r} is left out: its name cannot stand in a query"
 
 
 def odd_metric_note(name: str) -> str:
-    """That a listed metric is left out because of its name (behaviour 68)."""
+    """The note about a listed metric that is left out because of its name (behaviour 68)."""
     return f"the metric {printable(name, most=_NAME_SHOWN)!r} is left out: its name cannot stand in a query"
 
 

@@ -45,7 +45,6 @@ class ExportEstimate:
 
     @property
     def total_reports(self) -> int:
-        """The reports of all datasets."""
         return sum(self.reports.values())
 
     @property
@@ -108,7 +107,7 @@ async def estimate_export(reports: Mapping[str, int], *, settings: Settings, now
         usual_s=await _read_usual_durations(output, now=now),
         in_flight=settings.reports_in_flight or UNLEARNT,
         room=room,
-        # Asked, not tried: a plan changes nothing.
+        # The system is asked for the permission: a plan writes nothing to try it.
         unwritable=None if os.access(place, os.W_OK | os.X_OK) else place,
     )
 

@@ -81,7 +81,7 @@ def requested_datasets(
 def _unknown(name: str, *, known: Sequence[str]) -> SettingsError:
     if "," in name:
         return SettingsError(
-            f"unknown dataset {name.strip()!r}", why="no name has a comma", fix="give each name by itself"
+            f"unknown dataset {name.strip()!r}", why="a name cannot contain a comma", fix="give each name by itself"
         )
     hint = did_you_mean(name, known)
     return SettingsError(

@@ -24,7 +24,7 @@ class PlanOptions:
         window: Days to ask for beyond what a TIMESPAN can say.
         everything: All that the service lists, beyond the twenty.
         selections: Custom queries, published under their own names.
-        only_selections: Nothing but them.
+        only_selections: No other dataset is requested.
         system_texts: The text of each system query that a selection names, by its id; others are not stored.
         metrics: Which metrics are selected where all columns are.
         refusals: Recent refusals of metrics: their datasets are requested without these metrics.

@@ -32,13 +32,13 @@ class ExportRequest:
     Attributes:
         datasets: Names or aliases; empty for the twenty of the catalog.
         selections: Custom queries, published under their own names.
-        only_selections: Nothing but them, also when `datasets` is empty.
+        only_selections: No other dataset is requested, even if `datasets` is empty.
         window: Days beyond what a TIMESPAN can say; `None` for the query's own span.
         open_ended: The window ends now because no end was given; the same request a minute later is the same.
         everything: All that the service lists, beyond the twenty.
         nightly: With scheduled reports: new data are fetched, other datasets are skipped.
         submit_only: Order the reports and end; a later run collects them.
-        reset_types: Columns take the types that today's values allow: the way back for one that became text.
+        reset_types: Infer the column types again from today's values, for columns that became text.
     """
 
     datasets: tuple[str, ...] = ()

@@ -65,13 +65,13 @@ class Concurrency:
 
     @property
     def files(self) -> int:
-        """Files and sockets that are open at the most, but for the calls to the service."""
+        """The most files and sockets that are open at once, without the calls to the service."""
         downloads = self.downloads * (self.segments + _FILES_OF_DOWNLOAD)
         return _FILES_OF_RUN + downloads + self.conversions * _FILES_OF_CONVERSION
 
     @property
     def memory_bytes(self) -> int:
-        """Memory that is used at the most, with the children."""
+        """The most memory that is used, with the child processes."""
         conversions = _MEMORY_OF_LARGE_CONVERSION + (self.conversions - 1) * _MEMORY_OF_CONVERSION
         return _MEMORY_OF_RUN + conversions + self.downloads * self.segments * _MEMORY_OF_STREAM
 
@@ -151,9 +151,7 @@ def _memory_of_groups(root: Path) -> Iterator[int]:
                 continue
             path = PurePosixPath(group.lstrip("/"))
             for folder in (path, *path.parents):
-                with suppress(
-                    OSError, ValueError
-                ):  # `max` is no number, and within a container outer groups are absent
+                with suppress(OSError, ValueError):  # `max` is not a number, and a container hides the outer groups
                     yield int((base / folder / name).read_text("ascii"))
 
 

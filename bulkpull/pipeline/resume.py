@@ -31,8 +31,8 @@ class EarlierRuns:
 
     Attributes:
         carried_on: The run that this command resumes.
-        taken_over: A nightly run that was interrupted after it had published something. A new run reuses its reports
-            and files, and checks every dataset again, because newer data may be ready.
+        taken_over: A nightly run that was interrupted after it had published some datasets. A new run reuses its
+            reports and files, and checks every dataset again, because newer data may be ready.
         alive: Ids of unfinished runs that may still be resumed, `carried_on` included.
         closed: Unfinished runs that were interrupted too long ago: the service may have deleted their reports, and has
             refreshed the data since.

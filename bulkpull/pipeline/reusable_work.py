@@ -16,7 +16,7 @@ from bulkpull.model import Report
 from bulkpull.output.ledger_facts import ConversionFacts, InWindowsFacts
 from bulkpull.pipeline.steps.naming import ReportName, parse_report_name
 
-# A window that has arrived is kept for the rest of its dataset: the service restates the latest months only.
+# A fetched window is kept until its dataset is complete: the service restates the latest months only.
 KEPT = timedelta(hours=72)
 _RESTATED = timedelta(days=62)
 # An older report's data is old, and the service may have cleaned its file up.
@@ -76,7 +76,7 @@ class KnownRun:
 
     Attributes:
         carried_on: It is unfinished and may still be resumed, so its reports are left to it.
-        published: Datasets that it has published: their reports have served.
+        published: Datasets that it has published: their reports are no longer needed.
         keeps_reports: It was asked to leave its reports on the service (`keep_reports`).
     """
 

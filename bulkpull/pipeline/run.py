@@ -40,7 +40,7 @@ from bulkpull.output.layout import RAW, Layout
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, whole_second
 from bulkpull.output.owner import Owner, check_owner, claim_folder
-from bulkpull.output.run_history import held_back_by
+from bulkpull.output.run_history import held_back_by, load_manifest
 from bulkpull.output.store import INSIDE, OutputStore, open_store
 from bulkpull.output.workspace import find_blocked
 from bulkpull.pipeline.create_context import create_context
@@ -99,6 +99,7 @@ class Run:
     _check_lock: Callable[[], None] = lambda: None
     _offer: ServiceOffer | None = None
     _requests: Callable[[], Mapping[str, Any]] = dict
+    _earlier_requests: Requests = field(default_factory=Requests)
     _recorder: RunRecorder = field(init=False, repr=False)
 
     async def export(self) -> Manifest:
@@ -151,6 +152,9 @@ class Run:
         """Export in a locked output folder."""
         self._results.notes += self._opened.notes
         self._is_begun = self._opened.earlier.carried_on is not None
+        if self._is_begun:
+            earlier = await anyio.to_thread.run_sync(load_manifest, self._opened.folder.store, self._opened.run_id)
+            self._earlier_requests = earlier.requests if earlier else Requests()
         self.settings, conversions = await fit_to_machine(self.settings, events=self.events)
         self._opened = opened = replace(self._opened, settings=self.settings)
         try:
@@ -219,7 +223,7 @@ class Run:
         try:
             plan = await plan_in_folder(opened, self._offer or await load_offer(opened.request, connection.client))
             decided = await decide_run(opened, plan.pulls, client=connection.client)
-            if plan.pulls:  # a mistyped address that offers nothing must not take the folder
+            if plan.pulls:  # a mistyped address that offers nothing must not claim the folder
                 await self._claim(folder.store)
         except SettingsError:
             raise
@@ -345,7 +349,7 @@ class Run:
             tool=Tool(version=__version__),
             api_base_url=self.settings.api_base_url,
             account=self._account.as_dict(),
-            requests=Requests.model_validate(dict(self._requests())),
+            requests=self._earlier_requests + Requests.model_validate(dict(self._requests())),
             datasets=records,
             notes=results.notes,
             submitted=submitted,

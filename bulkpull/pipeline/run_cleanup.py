@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 from anyio.abc import TaskGroup
@@ -14,10 +16,10 @@ from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError
 from bulkpull.event_types import CleanupPostponed
 from bulkpull.model import Pull, Report
 from bulkpull.output.atomic_files import makedirs_durable
-from bulkpull.output.ledger_facts import ReportFacts, ScheduledReportFacts
+from bulkpull.output.ledger_facts import ConversionFacts, ReportFacts, ScheduledReportFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.retention import retire_runs
-from bulkpull.output.symlink_safety import names_beneath, remove_beneath, rename_beneath
+from bulkpull.output.symlink_safety import names_beneath, remove_beneath, rename_beneath, status_beneath
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import is_worth_resuming
@@ -66,8 +68,32 @@ async def clean_up_last(run: OpenedRun) -> None:
     await anyio.to_thread.run_sync(partial(clear_old_parts, run.folder, now=now))
     try:
         await retire_runs(run.folder.store, run.ledger, retain=run.settings.retain_runs, now=now)
+        await _drop_conversions(run)
     except (LedgerError, DiskTrouble) as trouble:
         run.events.emit(CleanupPostponed(step="retention", reason=trouble.message))
+
+
+async def _drop_conversions(run: OpenedRun) -> None:
+    """Remove from the ledger how pulls were converted whose files are gone: no later run reads it."""
+
+    def is_over(facts: Mapping[str, Any]) -> bool:
+        match facts:
+            case {"stored": {"path": str(path)}}:
+                return _is_missing(Path(path), root=run.folder.private)
+        return False
+
+    await run.ledger.drop_facts(ConversionFacts, ("table", "columns"), is_over=is_over)
+
+
+def _is_missing(path: Path, *, root: Path) -> bool:
+    """Whether a file beneath `root` is certainly not there; one that cannot be looked at may be."""
+    try:
+        status_beneath(root, path.relative_to(root).as_posix())
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def clear_old_parts(folder: OutputFolder, *, now: datetime) -> None:
@@ -94,10 +120,8 @@ async def delete_outdated_queries(context: RunContext, datasets: Collection[str]
     """Delete queries that this folder created for today's datasets with other columns than today."""
     queries = context.submitter.queries
     await queries.wait_until_settled(datasets)
-    ordered, scheduled = await context.ledger.noted(ReportFacts), await context.ledger.noted(ScheduledReportFacts)
-    made = [(entry.dataset, entry.facts.query_id) for entry in ordered]
-    made += [(entry.dataset, entry.facts.query_id or "") for entry in scheduled]
-    if noted := {query_id for dataset, query_id in made if query_id and dataset in queries.datasets}:
+    made = [await context.ledger.distinct(kind, "query_id") for kind in (ReportFacts, ScheduledReportFacts)]
+    if noted := {query_id for dataset, query_id in set().union(*made) if dataset in queries.datasets}:
         with suppress(BulkpullError):  # optional: the next run tries again
             await queries.sweep(noted, tidying=True)
 

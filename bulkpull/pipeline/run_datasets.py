@@ -140,7 +140,7 @@ async def run_datasets(
                 if conversions_ahead:
                     from bulkpull.pipeline.steps.convert import warm_up  # noqa: PLC0415 - as in `_load_export`
 
-                    # One, which small files share: another one, half a second of processor time, is for large files.
+                    # One for all small files: another costs half a second of processor time and is left to large files.
                     watching.start_soon(partial(warm_up, context.conversions, most=1))
                 maker = ScheduledReportMaker(
                     client=context.client,
@@ -163,7 +163,7 @@ async def run_datasets(
 
 
 def _load_export() -> None:
-    """Load what fetches and converts: a tenth of a second, which a run without news saves and no event loop waits."""
+    """Load the modules that fetch and convert: a tenth of a second that a run without new data saves, in a thread."""
     import bulkpull.pipeline.dataset  # noqa: F401, PLC0415 - see above
 
 

@@ -10,7 +10,14 @@ from bulkpull.event_types import ReportsUnknown
 from bulkpull.formatting import join_some, plural
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Report
-from bulkpull.output.ledger_facts import RefusedMetricsFacts, UnchangedFacts
+from bulkpull.output.ledger_facts import (
+    ExecutionFacts,
+    RefusedMetricsFacts,
+    ReportFacts,
+    ScheduledReportFacts,
+    StepFacts,
+    UnchangedFacts,
+)
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable
 from bulkpull.pipeline.nightly.decision import Decision
 from bulkpull.pipeline.nightly.gather_facts import decide_all, schedule_of
@@ -35,7 +42,7 @@ class RunDecisions:
     Attributes:
         decisions: By dataset.
         unused: Scheduled reports of this folder that this run does not use, each with its dataset.
-        poll_form: The form of look-up that the service turned out to want; `None` where the first one served.
+        poll_form: The look-up form that the service turned out to accept; `None` if it accepted the first one.
     """
 
     found: ReusableWork
@@ -60,6 +67,7 @@ async def plan_in_folder(run: OpenedRun, offer: ServiceOffer) -> Plan:
 async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsClient) -> RunDecisions:
     """Decide for all pulls of a plan, with reads only."""
     is_nightly, ledger = run.request.nightly, run.ledger
+    client.add_known_ids(await _known_ids(run))
     listed: list[Report] | None = []
     if is_nightly or run.folder.runs or not run.earlier.is_empty:
         listed = await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None)
@@ -90,6 +98,17 @@ async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsC
     used = {report.report_id for choice in chosen for report in (choice.serving, *choice.replaced) if report}
     unused = unused_reports(found.listed or (), memories, used=used)
     return RunDecisions(found, decisions, unused, forms[-1] if forms else None)
+
+
+async def _known_ids(run: OpenedRun) -> set[str]:
+    """The ids in the ledger and in the manifests of what is published, which a reply may spell anew (behaviour 153)."""
+    records = list(run.folder.published.values())
+    found: list[object] = [*records, *(part for record in records for part in record.parts)]
+    kinds: tuple[type[StepFacts], ...] = (ReportFacts, ScheduledReportFacts, ExecutionFacts, UnchangedFacts)
+    for kind in kinds:
+        found += [entry.facts for entry in await run.ledger.noted(kind)]
+    ids = [getattr(facts, name, None) for facts in found for name in ("report_id", "query_id", "execution_id")]
+    return {item_id for item_id in ids if item_id}
 
 
 def unused_note(unused: Sequence[tuple[str, Report]]) -> str:

@@ -36,7 +36,7 @@ class RunPlan:
     What a run would do.
 
     Attributes:
-        reports: By dataset, how many one-off reports it would order where none of them fails.
+        reports: By dataset, how many one-off reports it would order if none of them fails.
         resumes: The id of the interrupted run that it would resume; `None` for a new run.
         next_due_at: By dataset, when the next execution of its scheduled report is due, also of one to be created.
     """

@@ -54,7 +54,7 @@ def usual_durations(
 
 
 def _median(numbers: Sequence[float]) -> float:
-    """As `statistics.median`, whose import takes longer than a night's use of it."""
+    """As `statistics.median`, whose import takes longer than all its calls in a nightly run."""
     in_order, middle = sorted(numbers), len(numbers) // 2
     return (in_order[middle] + in_order[~middle]) / 2
 

@@ -13,9 +13,9 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from bulkpull.platforms.base import Platform
+from bulkpull.platforms.base import INTERRUPTED, Platform
 
-__all__ = ["NO_ROOM", "Platform", "choose_platform", "current", "mount_point"]
+__all__ = ["INTERRUPTED", "NO_ROOM", "Platform", "choose_platform", "current", "mount_point"]
 
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:  # a tenth of the time of `--help` is modules that it does not need
     from socket import socket
+
+INTERRUPTED = 130
+"""The exit status of a process that was asked to end, as shells tell it."""
 
 
 class Platform(ABC):
@@ -25,6 +29,9 @@ class Platform(ABC):
     program_suffix: ClassVar[str]
     has_atomic_links: ClassVar[bool]
     renames_open_files: ClassVar[bool]
+
+    def __init__(self) -> None:
+        self._held_requests: list[int] = []
 
     def open_file(self, path: str | Path, flags: int, mode: int = 0o600) -> int:
         """Open a file for bytes; the descriptor is not inherited. Raises `OSError`."""
@@ -101,8 +108,42 @@ class Platform(ABC):
         """
 
     @abstractmethod
+    def stop_signals(self) -> Sequence[int]:
+        """
+        The signals that ask this process to end.
+
+        One that the caller ignores is not among them (case L6): `nohup` does so with SIGHUP, and a shell with the
+        SIGINT of a job in the background.
+        """
+
+    def hold_stop_requests(self) -> None:
+        """Let a request to stop wait for `treat_termination_as_interrupt`; a second one ends the process at once."""
+
+        def hold(number: int, _frame: object) -> None:
+            if self._held_requests:
+                os._exit(INTERRUPTED)
+            self._held_requests.append(number)
+
+        for number in self.stop_signals():
+            signal.signal(number, hold)
+
     def treat_termination_as_interrupt(self) -> None:
-        """Let a request to end the process raise `KeyboardInterrupt`."""
+        """
+        Let a request to stop raise `KeyboardInterrupt`.
+
+        Raises:
+            KeyboardInterrupt: One was held.
+        """
+        for number in self.stop_signals():
+            signal.signal(number, signal.default_int_handler)
+        if self._held_requests:
+            self._held_requests.clear()
+            raise KeyboardInterrupt
+
+    def ignore_stop_requests(self) -> None:
+        """Let a process that is ending end with its own exit status."""
+        for number in self.stop_signals():  # Python takes down other handlers while it ends, and the default kills
+            signal.signal(number, signal.SIG_IGN)
 
     @abstractmethod
     def user_id(self) -> int | None:

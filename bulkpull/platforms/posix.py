@@ -22,20 +22,7 @@ if TYPE_CHECKING:
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 
 
-def _stop_signals() -> list[signal.Signals]:
-    """
-    The signals that ask this process to end: Ctrl-C, SIGTERM, and SIGHUP of a terminal that closes.
-
-    One that the caller ignores stays ignored (case L6): `nohup` does so with SIGHUP, and a shell with the SIGINT of a
-    job in the background.
-    """
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    return [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
-
-
 class Posix(Platform):
-    """As `Platform`."""
-
     program_suffix: ClassVar[str] = ""
     has_atomic_links: ClassVar[bool] = True
     renames_open_files: ClassVar[bool] = True
@@ -112,12 +99,17 @@ class Posix(Platform):
     def stop_requests(self) -> Iterator[AsyncIterator[object]]:
         import anyio  # noqa: PLC0415 - slow to load, and a converting child has no use for it
 
-        with anyio.open_signal_receiver(*_stop_signals()) as signals:
-            yield signals
+        earlier = {number: signal.getsignal(number) for number in self.stop_signals()}
+        try:
+            with anyio.open_signal_receiver(*earlier) as signals:
+                yield signals
+        finally:  # the event loop leaves the default, by which SIGTERM ends a process without its exit status
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
 
-    def treat_termination_as_interrupt(self) -> None:
-        for number in _stop_signals():
-            signal.signal(number, signal.default_int_handler)
+    def stop_signals(self) -> list[signal.Signals]:
+        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last when a terminal closes
+        return [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
 
     def user_id(self) -> int | None:
         return os.getuid()

@@ -34,13 +34,12 @@ _FIRST_NTSTATUS = 0xC000_0000
 
 
 class Windows(Platform):
-    """As `Platform`."""
-
     program_suffix: ClassVar[str] = ".exe"
     has_atomic_links: ClassVar[bool] = False
     renames_open_files: ClassVar[bool] = False
 
     def __init__(self) -> None:
+        super().__init__()
         # A descriptor has one position, which reading and writing at an offset have to share.
         self._position = Lock()
 
@@ -130,7 +129,7 @@ class Windows(Platform):
         def handle(number: int, _frame: object) -> None:
             loop.call_soon_threadsafe(send.send_nowait, number)
 
-        earlier = {number: signal.signal(number, handle) for number in _stop_signals()}
+        earlier = {number: signal.signal(number, handle) for number in self.stop_signals()}
         try:
             with send, receive:
                 yield receive
@@ -138,9 +137,9 @@ class Windows(Platform):
             for number, handler in earlier.items():
                 signal.signal(number, handler)
 
-    def treat_termination_as_interrupt(self) -> None:
-        for number in _stop_signals():
-            signal.signal(number, signal.default_int_handler)
+    def stop_signals(self) -> tuple[int, ...]:
+        names = ("SIGINT", "SIGBREAK")  # the second is how another process can ask this one to end
+        return tuple(number for name in names if (number := getattr(signal, name, None)) is not None)
 
     def user_id(self) -> int | None:
         return None
@@ -167,12 +166,6 @@ class Windows(Platform):
     def open_channel(self, name: str, read_share: Callable[[], bytes]) -> socket.socket:  # noqa: ARG002 - as above
         channel: socket.socket = getattr(socket, "fromshare")(read_share())  # noqa: B009 - only Windows has it
         return channel
-
-
-def _stop_signals() -> tuple[int, ...]:
-    """Ctrl-C, and Ctrl-Break, which is how another process can ask this one to end."""
-    names = ("SIGINT", "SIGBREAK")
-    return tuple(number for name in names if (number := getattr(signal, name, None)) is not None)
 
 
 def _kernel32() -> Any:

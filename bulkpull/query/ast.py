@@ -39,8 +39,6 @@ class Operator(StrEnum):
 
 
 class Direction(StrEnum):
-    """The direction of an ordering."""
-
     ASCENDING = "ASC"
     DESCENDING = "DESC"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from bulkpull.catalog import ColumnType
@@ -26,14 +26,6 @@ _CLOCK = frozenset({"t", "z", "am", "pm", "utc"})
 _FEWEST_DIGITS = 4
 _FEWEST_BESIDE_A_MONTH = 2
 _TRUE, _FALSE = ("1", "y", "yes", "true"), ("0", "n", "no", "false")
-_KINDS: dict[ColumnType | None, str] = {
-    ColumnType.INT: "numbers",
-    ColumnType.DECIMAL: "numbers",
-    ColumnType.DATE: "dates",
-    ColumnType.DATETIME: "dates",
-    ColumnType.MONTH: "months",
-    ColumnType.GUID: "GUIDs",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +39,7 @@ class ColumnValues:
     @property
     def is_text(self) -> bool:
         """Whether its values are compared as text."""
-        return self.type not in (None, ColumnType.INT, ColumnType.DECIMAL, ColumnType.BOOL)
+        return self.type is not None and self.type is not ColumnType.BOOL and not self.type.is_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +68,21 @@ def check_value(value: str, *, kind: ColumnValues, operator: Operator) -> ValueW
         return ValueWarning("no document says what an empty value compares with", None, is_fatal=False)
     if kind.values:
         return _of_flag(value, kind.values)
-    if kind.type not in _FORMS:
+    form = _form_of(kind.type)
+    if form is None:
         return _of_word(value, kind.known_values)
-    fits, fix = _FORMS[kind.type]
-    # The types of ids are judged, not documented: a doubt about one is told.
-    return None if fits(value) else ValueWarning(_holds(kind), fix, is_fatal=kind.type is not ColumnType.GUID)
-
-
-def _holds(kind: ColumnValues) -> str:
-    return f"the column holds {_KINDS[kind.type]}, so no row can match"
+    if form.fits(value):
+        return None
+    why = f"the column holds {form.noun}, so no row can match"
+    return ValueWarning(why, form.fix, is_fatal=kind.type not in _UNDOCUMENTED)
 
 
 def _of_pattern(value: str, kind: ColumnValues) -> ValueWarning | None:
     if "%" not in value and "_" not in value:
         return ValueWarning("LIKE without % or _ finds only the whole value", f"write '%{value}%'", is_fatal=False)
-    if kind.type in _KINDS and kind.type is not ColumnType.GUID:
-        return ValueWarning(f"the column holds {_KINDS[kind.type]}, and LIKE compares text", None, is_fatal=False)
+    form = _form_of(kind.type)
+    if form is not None and kind.type is not ColumnType.GUID:
+        return ValueWarning(f"the column holds {form.noun}, and LIKE compares text", None, is_fatal=False)
     return None
 
 
@@ -145,13 +136,29 @@ def _is_day(value: str) -> bool:
     return not others and digits >= (_FEWEST_BESIDE_A_MONTH if months else _FEWEST_DIGITS)
 
 
-_DAY = "write a day as '2026-01-31'"
-_DIGITS = "write digits, with a point where one is needed: 20000.5"
-_FORMS: dict[ColumnType | None, tuple[Callable[[str], bool], str | None]] = {
-    ColumnType.INT: (_is_number, _DIGITS),
-    ColumnType.DECIMAL: (_is_number, _DIGITS),
-    ColumnType.DATE: (_is_day, _DAY),
-    ColumnType.DATETIME: (_is_day, _DAY),
-    ColumnType.MONTH: (_is_day, _DAY),
-    ColumnType.GUID: (_is_guid, None),
-}
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How the values of some types are written."""
+
+    noun: str
+    fits: Callable[[str], bool]
+    fix: str | None = None
+
+
+_NUMBERS = _Form("numbers", _is_number, "write digits, with a point where one is needed: 20000.5")
+_DATES = _Form("dates", _is_day, "write a day as '2026-01-31'")
+_MONTH_STARTS = replace(_DATES, noun="months")
+_GUIDS = _Form("GUIDs", _is_guid)
+# Inferred from names or from the service's list; a value that does not fit is only a warning.
+_UNDOCUMENTED = (ColumnType.GUID, ColumnType.NUMBER)
+
+
+def _form_of(type_: ColumnType | None) -> _Form | None:
+    """The form of values of that type; `None` where any text may occur."""
+    if type_ is None:
+        return None
+    if type_.is_number:
+        return _NUMBERS
+    if type_.is_time:
+        return _MONTH_STARTS if type_ is ColumnType.MONTH else _DATES
+    return _GUIDS if type_ is ColumnType.GUID else None

@@ -17,6 +17,7 @@ _HTML = (
     b"<body><h1>The service is unavailable.</h1></body></html>\r\n"
 )
 _JSON = "application/json"
+_IDS = frozenset({"executionId", "queryId", "reportId"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,15 @@ def pascal(body: dict[str, Any], *, records_too: bool) -> dict[str, Any]:
     if records_too and isinstance(cased.get("Value"), list):
         cased["Value"] = [{_capital(key): value for key, value in record.items()} for record in cased["Value"]]
     return cased
+
+
+def upper_ids(body: dict[str, Any]) -> dict[str, Any]:
+    """The same reply with the ids of its records in upper case (behaviour 153)."""
+    return {**body, "value": [_with_upper_ids(record) for record in body["value"] or ()]}
+
+
+def _with_upper_ids(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value.upper() if key in _IDS and value else value for key, value in record.items()}
 
 
 def other_version(body: dict[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,6 @@ class ApiHost:
         next(iter(self._throttles.values())).count(calls)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request."""
         route = find_route(request.method, request.path, dict(request.query))
         call = self._note(request, route)
         raw = await request.read()
@@ -159,6 +158,8 @@ class ApiHost:
 
     def _shaped(self, body: dict[str, Any], route: Route, call: LoggedRequest) -> Response:
         """The envelope in the scenario's casing, or as a fault leaves it."""
+        if self._scenario.id_casing == "mixed" and call.method == "GET" and route.verb != "testQueryResult":
+            body = api_replies.upper_ids(body)
         shaped = body
         if self._scenario.key_casing == "pascal":
             shaped = api_replies.pascal(body, records_too=route.verb != "testQueryResult")

@@ -53,7 +53,6 @@ class BlobHost:
         self.blob_origin = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request."""
         target = request.raw_path
         execution_id = self._links.execution_of(target)
         extract = self._extract_of(execution_id) if execution_id else None

@@ -141,9 +141,9 @@ def _is_listed(raw: dict[str, Any], scenario: Scenario) -> bool:
     return "documents" in raw["editions"] and (scenario.extras or not raw["extra"])
 
 
-def _listing(raw: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
-    """Columns and metrics (as records), time spans and recurrence of the dataset in the scenario's edition."""
-    if scenario.edition == "live" or "documents" not in raw:
+def _listing(raw: dict[str, Any], edition: str) -> dict[str, Any]:
+    """Columns and metrics (as records), time spans and recurrence of the dataset in the edition."""
+    if edition == "live" or "documents" not in raw:
         return raw
     documents: dict[str, Any] = raw["documents"]
     known = {column["name"].casefold(): column for column in reversed(_every_record(raw))}
@@ -165,23 +165,37 @@ def _every_record(raw: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _table(raw: dict[str, Any], scenario: Scenario) -> Table:
-    listing = _listing(raw, scenario)
-    forms = _FORMS.get(raw["name"], {}) if scenario.edition == "live" else {}
-    if (asked := scenario.date_forms.get(raw["name"], scenario.date_forms.get("*"))) is not None:
-        forms = {"month": asked, "date": asked}
-    columns = tuple(_column(column, form=forms.get(column["type"], "iso")) for column in listing["columns"])
-    date_ranges = tuple(scenario.date_ranges.get(raw["name"], listing["date_ranges"]))
+    name = raw["name"]
+    form = scenario.date_forms.get(name, scenario.date_forms.get("*"))
+    listed = _listed_table(name, edition=scenario.edition, form=form)
     if isinstance(scenario.drift, bool):
-        drift = _known_drift(raw, listing) if scenario.drift else ColumnDrift()
+        drift = _known_drift(raw, _listing(raw, scenario.edition)) if scenario.drift else ColumnDrift()
     else:
-        drift = scenario.drift.get(raw["name"], ColumnDrift())
+        drift = scenario.drift.get(name, ColumnDrift())
     provenance = (Column(name=PROVENANCE, origin=PROVENANCE, type="string"),) if scenario.provenance else ()
+    return replace(
+        listed,
+        listed_name=scenario.dataset_names.get(name, name),
+        columns=(*_drifted(listed.columns, drift, known=[*_every_record(raw), *raw["drift_columns"]]), *provenance),
+        date_ranges=tuple(scenario.date_ranges.get(name, listed.date_ranges)),
+    )
+
+
+@cache
+def _listed_table(name: str, *, edition: str, form: Form | None) -> Table:
+    """The dataset as the edition lists it; cached, because each of many simulators in one process has all of them."""
+    raw = next(raw for raw in _catalog()["datasets"] if raw["name"] == name)
+    listing = _listing(raw, edition)
+    forms: Mapping[str, Form] = _FORMS.get(name, {}) if edition == "live" else {}
+    if form is not None:
+        forms = {"month": form, "date": form}
+    columns = tuple(_column(column, form=forms.get(column["type"], "iso")) for column in listing["columns"])
     return Table(
-        name=raw["name"],
-        listed_name=scenario.dataset_names.get(raw["name"], raw["name"]),
-        columns=(*_drifted(columns, drift, known=[*_every_record(raw), *raw["drift_columns"]]), *provenance),
+        name=name,
+        listed_name=name,
+        columns=columns,
         metrics=tuple(_metric(metric, columns) for metric in listing["metrics"]),
-        date_ranges=date_ranges,
+        date_ranges=tuple(listing["date_ranges"]),
         minimum_recurrence_h=listing["minimum_recurrence_hours"],
         lookback_months=raw["lookback_months"] or _LOOKBACK_MONTHS,
         time_column=raw["time_column"],
@@ -229,6 +243,8 @@ def _known_drift(raw: dict[str, Any], listing: dict[str, Any]) -> ColumnDrift:
 
 
 def _drifted(columns: tuple[Column, ...], drift: ColumnDrift, *, known: Iterable[dict[str, Any]]) -> tuple[Column, ...]:
+    if drift == ColumnDrift():
+        return columns
     types = {column["name"]: column["type"] for column in known}
     kept = [column for column in columns if column.name not in drift.removed]
     named = [replace(column, name=drift.renamed.get(column.name, column.name)) for column in kept]

@@ -154,7 +154,6 @@ class ReportStore:
         return report
 
     def find(self, report_id: str) -> StoredReport:
-        """The report of that id."""
         report = self.stored.get(report_id.casefold())
         if report is None:
             raise Refusal(404, error_replies.NO_ITEM)

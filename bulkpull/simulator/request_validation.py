@@ -7,7 +7,7 @@ The order of the checks is ours; the error texts are those of `error_replies`. K
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -117,9 +117,9 @@ def read_order(
         count=count,
         # The two query times have no effect on a scheduled report (behaviour 83).
         window=window if one_off else (None, None),
-        format=_format(fields) or "csv",
+        format=_word(fields, "Format", allowed=("csv", "tsv"), refusal=error_replies.FORMAT) or "csv",
         callback_url=_callback_url(fields),
-        callback_method=_callback_method(fields),
+        callback_method=_word(fields, "CallbackMethod", allowed=("GET", "POST"), refusal=error_replies.CALLBACK_METHOD),
     )
 
 
@@ -152,9 +152,9 @@ def read_change(
         description=description,
         interval_h=_interval(interval, minimum_h=minimum_recurrence_h) if interval is not None else None,
         count=_count(fields.get("RecurrenceCount")),
-        format=_format(fields),
+        format=_word(fields, "Format", allowed=("csv", "tsv"), refusal=error_replies.FORMAT),
         callback_url=_callback_url(fields),
-        callback_method=_callback_method(fields),
+        callback_method=_word(fields, "CallbackMethod", allowed=("GET", "POST"), refusal=error_replies.CALLBACK_METHOD),
     )
     _check_lead(start_at, now=now)
     return change
@@ -224,15 +224,17 @@ def _count(value: object) -> int | None:
     return value
 
 
-def _format(fields: Fields) -> str | None:
-    word = fields.text("Format")
+def _word(fields: Fields, name: str, *, allowed: Collection[str], refusal: str) -> str | None:
+    """One of the allowed words, as they are written here, whatever the case it came in."""
+    word = fields.text(name)
     if word is None:
         return None
     if word == _PLACEHOLDER:
         raise error_replies.requested_value(word)
-    if word.casefold() not in ("csv", "tsv"):
-        raise bad_request(error_replies.FORMAT)
-    return word.casefold()
+    same = [known for known in allowed if known.casefold() == word.casefold()]
+    if not same:
+        raise bad_request(refusal)
+    return same[0]
 
 
 def _callback_url(fields: Fields) -> str | None:
@@ -240,14 +242,3 @@ def _callback_url(fields: Fields) -> str | None:
     if address is not None and not address.casefold().startswith(("https://", "http://")):
         raise error_replies.requested_value(address)
     return address
-
-
-def _callback_method(fields: Fields) -> str | None:
-    word = fields.text("CallbackMethod")
-    if word is None:
-        return None
-    if word == _PLACEHOLDER:
-        raise error_replies.requested_value(word)
-    if word.upper() not in ("GET", "POST"):
-        raise bad_request(error_replies.CALLBACK_METHOD)
-    return word.upper()

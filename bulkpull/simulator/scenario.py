@@ -88,6 +88,7 @@ class Scenario:
         link_lifetime_s: Life of a secure link, from the moment it is read (behaviours 121 and 122).
         page_size: Records in a listing's page, `None` for all; `next_link` is the form of the link (behaviour 32).
         key_casing: Casing of reply keys (behaviour 34).
+        id_casing: "mixed" spells ids in upper case in listings, in lower case in replies to creations (behaviour 153).
         role: What the user may see (behaviours 22, 23 and 26); `redaction`: what becomes of the rest.
         app_only: What the API makes of a token without a user (behaviour 15).
         mfa: Where multi-factor authentication is asked for (behaviours 10 to 12), `None` for nowhere.
@@ -149,6 +150,7 @@ class Scenario:
     page_size: int | None = None
     next_link: Literal["absolute", "relative"] = "relative"
     key_casing: Literal["camel", "pascal"] = "camel"
+    id_casing: Literal["lower", "mixed"] = "lower"
     role: Literal["executive", "viewer", "none"] = "executive"
     redaction: Literal["empty", "vanish"] = "empty"
     app_only: Literal["refused", "allowed"] = "refused"

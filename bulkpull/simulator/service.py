@@ -58,7 +58,6 @@ class Service:
 
     @property
     def reports(self) -> dict[str, StoredReport]:
-        """Every report by id."""
         return self.report_store.stored
 
     @property

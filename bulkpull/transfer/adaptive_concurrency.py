@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# New connections need some round trips before their speed says anything.
+# The speed of a new connection means nothing before some round trips.
 _WARM_UP_S = 0.2
 _WINDOW_S = 0.3
 # The first window decides only whether to try more streams, so it may be short; a trial is judged over a whole one.
 _FIRST_WINDOW_S = 0.05
 _WORTH = 1.25
-# Faster than any line to a storage account: only the processor is in the way, of which two streams do not get more.
+# Faster than any line to a storage account: the processor is the limit, and two streams do not help.
 _ENOUGH_BYTES_PER_S = 400e6
 # Hosts and proxies that limit a connection give it less than this.
 _SLOW_STREAM_BYTES_PER_S = 50e6
@@ -52,7 +52,7 @@ class StreamCount:
     def record_bytes(self, size_bytes: int, *, at: float) -> None:
         """Record received bytes, over all streams; adjusts `streams` at the end of each measuring window."""
         if self._window_from is None:
-            self._window_from = at  # what has come by now took an unknown time
+            self._window_from = at  # the bytes until now took an unknown time
             return
         if self.ceiling == 1 or at < self._window_from:
             return

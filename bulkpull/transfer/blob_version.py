@@ -31,7 +31,7 @@ class Version:
 
     @property
     def vouched_by(self) -> tuple[str, ...]:
-        """What vouches for the stored bytes, the weakest first."""
+        """The evidence that the stored bytes are complete, the weakest first."""
         return tuple(dict.fromkeys((self.end_known_by, *(("md5",) if self.md5 else ()))))
 
     @property
@@ -40,7 +40,7 @@ class Version:
         return self.etag is not None and self.size_bytes is not None
 
     def contradiction(self, other: Version) -> str | None:
-        """In what `other` cannot be the same version; `None` when nothing speaks against it."""
+        """The property in which `other` differs; `None` if it may be the same version."""
         for word, mine, theirs in (
             ("length", self.size_bytes, other.size_bytes),
             ("ETag", self.etag, other.etag),

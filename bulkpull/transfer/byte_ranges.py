@@ -75,7 +75,7 @@ class TransferProgress:
     reached_bytes: int = 0
 
     def advanced(self, done_bytes: int, *, size_bytes: int | None) -> bool:
-        """Whether another share has come since the last time that this said so."""
+        """Whether another share has arrived since this last returned true."""
         if done_bytes - self.reached_bytes < share_of(size_bytes):
             return False
         self.reached_bytes = done_bytes

@@ -35,7 +35,7 @@ class Checkpoints:
 
     @classmethod
     def of(cls, partial: PartialFile, *, clock: Clock) -> Checkpoints:
-        """Begin to count the time now."""
+        """Start measuring the time."""
         now_s = clock.monotonic()
         return cls(partial, clock, now_s, now_s, now_s)
 
@@ -50,7 +50,7 @@ class Checkpoints:
 
     async def make(self, *, size_bytes: int | None) -> None:
         """
-        Vouch for what has been written, and look whether the rest has room; meanwhile writes go on.
+        Record the written bytes, and check the disk space for the rest; meanwhile writes go on.
 
         Raises:
             DiskTrouble: The disk is about to be full.

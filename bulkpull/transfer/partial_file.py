@@ -40,7 +40,7 @@ from bulkpull.transfer.journal import (
     load_journal,
 )
 
-# What a damaged checksum costs at most.
+# The most bytes that a damaged checksum costs.
 _EXTENT_BYTES = 16 << 20
 _READ_BYTES = 1 << 20
 _WRITE_BYTES = 128 << 10
@@ -150,7 +150,7 @@ class PartialFile:
         sound = [extent for extent in extents if await anyio.to_thread.run_sync(self._is_sound, extent)]
 
         def work() -> None:
-            # No later write would reach what a crash has left beyond the end of the file (case C56).
+            # No later write would overwrite bytes that a crash has left beyond the end of the file (case C56).
             size_bytes = subject.version.size_bytes
             if size_bytes is not None and os.fstat(self._descriptor).st_size > size_bytes:
                 os.ftruncate(self._descriptor, size_bytes)
@@ -226,7 +226,7 @@ class PartialFile:
             return
 
         def work() -> None:
-            # By a descriptor of its own: whoever stops a run does not wait for a slow disk, and closes the other.
+            # With its own descriptor: stopping a run does not wait for a slow disk, and closes the other one.
             descriptor = platforms.current().open_file(self.path, os.O_RDWR)
             try:
                 platforms.current().sync_data(descriptor)
@@ -279,7 +279,7 @@ def journal_beside(path: Path) -> Path:
 
 @dataclass(slots=True)
 class _Digest:
-    """MD5 in the file's order: fed as the bytes are written where they come in order, else from the disk."""
+    """MD5 in the file's order: updated as the bytes are written in order, else read from the disk."""
 
     state: hashlib._Hash = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
     at: int = 0

@@ -21,7 +21,7 @@ ENDLESS = 1 << 62
 # At 4 MB/s a piece of this size lasts an eighth of a second: longer than the round trip of a request, and short enough
 # that at the end no stream waits long for the last one.
 _SMALLEST_PIECE = 512 << 10
-# What a stall or a break can put in question; more would not lower the cost of requests noticeably.
+# The most bytes that a stall or a break affects; larger segments would hardly lower the cost of requests.
 _LARGEST_PIECE = 32 << 20
 
 

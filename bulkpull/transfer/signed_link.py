@@ -61,8 +61,7 @@ class SignedLink:
                 raise LinkExpired(
                     "the storage host refuses even fresh links",
                     why=error.why,
-                    fix="check this machine's clock, and whether a proxy or firewall stands before"
-                    " *.blob.core.windows.net",
+                    fix="check this machine's clock, and whether a proxy or firewall blocks *.blob.core.windows.net",
                 )
             pause_s = FRESH_LINK_PAUSES_S[self._fresh]
             if refused is self._proven:

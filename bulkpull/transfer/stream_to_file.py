@@ -18,7 +18,7 @@ from bulkpull.transport.http_messages import LONGEST_HOLD_S
 # One write of a megabyte costs a sixteenth of the thread hops of writes of 64 KiB. Larger ones fall out of the
 # processor's cache before they are written, and were slower.
 _WRITE_BYTES = 1 << 20
-# Small pieces are copied and written one by one: what is held stays little, and the next write is never long.
+# Small pieces are copied and written one by one: this keeps memory low and each write short.
 _WRITE_CHUNKS = 512
 # A thread that reads and writes by itself is left alone for so long. To come back and be sent again costs as much as a
 # few hundred kilobytes, and whoever stops a run waits for it.
@@ -88,7 +88,7 @@ class Pour:
         self._held_bytes += len(piece)
         is_old = now_s - self._held_since_s >= LONGEST_HOLD_S
         is_due = self._held_bytes >= _WRITE_BYTES or len(self._held) >= _WRITE_CHUNKS or is_old
-        self._held.append(piece if is_due else bytes(piece))  # what is held outlives the reply's own buffer
+        self._held.append(piece if is_due else bytes(piece))  # held pieces live longer than the reply's own buffer
         self.claim.position += len(piece)
         self.arrived(len(piece))
         self._watch(len(piece), now_s)

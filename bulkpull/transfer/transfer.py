@@ -137,7 +137,7 @@ class Transfer:
         """
         self._reset()
         if resume:
-            await self._take_up()
+            await self._resume_partial_file()
         while self._sharing.gaps:
             try:
                 await self._run_streams()
@@ -163,7 +163,7 @@ class Transfer:
         self._width = StreamCount(self.segments)
         self._progress, self._link_progress = TransferProgress(), TransferProgress()
 
-    async def _take_up(self) -> None:
+    async def _resume_partial_file(self) -> None:
         link = self.links.link
         version = await self.partial.resume(execution_id=self.execution_id, url=link.url)
         if version is None or version.size_bytes is None:
@@ -381,7 +381,7 @@ class Transfer:
             self._end_unannounced(offer, claim)
         elif claim.position < min(offer.end, claim.end):
             raise AnswerLost("the connection ended early", why=f"at byte {claim.position:,}")
-        elif not claim.is_done:  # a byte a reply, each of them whole, would go on for ever
+        elif not claim.is_done:  # complete replies of one byte each would go on for ever
             raise AnswerLost("the storage host sent less than was asked for", why=f"up to byte {claim.position:,}")
 
     def _end_unannounced(self, offer: BodyRange, claim: Segment) -> None:
@@ -404,7 +404,7 @@ class Transfer:
             raise FileReplaced("the file ends at another byte than before", why=f"{seen:,}, then {claim.position:,}")
 
     def _end_reached(self, error: RangeNotSatisfiable, claim: Segment) -> None:
-        """416: good news where the length was not known, else a reason to distrust the ranges (fault 65)."""
+        """416: the end of the file if the length was not known, else a reason to distrust the ranges (fault 65)."""
         if self.version is None:
             raise StorageTrouble("the storage host refuses the whole file as if it were a range", why=error.why)
         known = self._size_bytes

@@ -30,11 +30,11 @@ from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
 BUFFER_BYTES = 1 << 20
 # One is filled, one is read, and one is between the two.
 _BUFFERS = 3
-# When a `ThreadedTlsReader` is worth its while: so much has come at such a speed, and so much is still to come.
+# When a `ThreadedTlsReader` pays off: bytes received, their speed, and bytes still to come.
 _SAMPLE_BYTES = 2 << 20
 _FAST_BYTES_PER_S = 50e6
 _WORTH_BYTES = 8 << 20
-# A transport that was not left alone so often will not be.
+# After this many failures the transport will not be released.
 _TAP_TRIES = 3
 
 
@@ -191,11 +191,11 @@ class BufferedBody(asyncio.BufferedProtocol):
         """Where the next bytes go."""
         del sizehint
         begin, left = self._filled_bytes, BUFFER_BYTES - self._filled_bytes
-        # One more than the body has: it tells that something else follows.
+        # One more than the body has, to detect bytes that follow it.
         return self._filling[begin : begin + (left if left < self._missing_bytes else self._missing_bytes + 1)]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """So many bytes have been put there."""
+        """Note how many bytes were written there."""
         arrived_bytes = min(nbytes, self._missing_bytes)
         self._has_overrun |= nbytes > arrived_bytes
         self._filled_bytes += arrived_bytes

@@ -158,7 +158,7 @@ class StreamedReply:
         raise ours
 
     async def read_error_body(self, limit: int = 65_536) -> bytes:
-        """The first `limit` bytes of the body, which tell what went wrong; fewer when they break off or take long."""
+        """The first `limit` bytes of the body, which explain an error; fewer if they break off or take long."""
         body = bytearray()
         with suppress(AnswerLost), anyio.move_on_after(self._error_body_s):
             async for chunk in self.chunks():
@@ -410,7 +410,7 @@ def _read_past(response: aiohttp.ClientResponse, *, read_s: float, may_tap: bool
     assert transport is not None
     assert protocol is not None
     protocol.pause_reading()  # also ends its own watch over silences
-    # What has come of the body lies in `content`, all of it: there was no reason yet to hold anything back.
+    # The bytes received so far are all in `content`: nothing was paused yet.
     missing_bytes, first = int(length) - content.total_bytes, content.read_nowait(-1)
     inflow = BufferedBody(
         transport, first=first, missing_bytes=missing_bytes, before=protocol, read_s=read_s, may_tap=may_tap
@@ -422,7 +422,7 @@ def _read_past(response: aiohttp.ClientResponse, *, read_s: float, may_tap: bool
             protocol.resume_reading()
             content.feed_eof()  # which lets the next call have the connection
         else:
-            protocol.abort()  # nothing else would stop what is on its way
+            protocol.abort()  # nothing else would stop the rest of the body
 
 
 def _redirected(request: Request, location: str) -> Request:

@@ -26,7 +26,7 @@ from bulkpull.transport.trust_store import certificates_read_late
 with certificates_read_late():
     import aiohttp
 
-# Gateways add long policies and many headers of their own; a head beyond this is none that anybody means (case C23).
+# Gateways add long policies and many headers; a larger head is not a valid reply (case C23).
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 1_000
 _PROXY_FIX = "check host, port and credentials of the proxy in HTTPS_PROXY"

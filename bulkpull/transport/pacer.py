@@ -47,18 +47,18 @@ from bulkpull.transport.reported_rate_limit import (
     wait_for_allowance,
 )
 
-# A wait smaller than what a clock can resolve would be waited again and again.
+# A wait below the clock's resolution would be repeated for ever.
 _SHORTEST_SLEEP_S = 1e-6
 # Calls that may be sent at once until the service reports an allowance.
 _CAREFUL_BURST = 3
 PLENTY = 1_000
-"""Calls a window from which on nobody has to spare them."""
+"""The number of calls per window above which no call has to be saved."""
 _CALLS_PER_LOOK = 29
 _WINDOWS_PER_LOOK = 3
 # Looks may use two thirds of an allowance; tidying leaves them that much.
 _LOOKS_SHARE = 2 / 3
 _REPORTED_FROM_S = 1.0
-# A service that has answered nothing but 429 for so long is not waited for again; one pause of an hour is.
+# After so long with 429 replies only, no further pause is waited for; a single pause of an hour is.
 _LONGEST_REFUSAL_S = 3_000.0
 
 
@@ -66,12 +66,12 @@ class Urgency(IntEnum):
     """The priority of a call."""
 
     REPORT = 0
-    """Orders a report: the service's own work begins."""
+    """Orders a report, so that the service can begin its work."""
     USUAL = 1
     LOOK = 2
-    """Asks after executions; another look follows anyway."""
+    """Asks for executions; another poll follows anyway."""
     TIDYING = 3
-    """Deletes what nobody needs; the next run can do it as well."""
+    """Deletes unneeded objects; the next run can do it as well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ LONGEST_PAUSE_S = 3_600.0
 """A service that asks for a longer pause than this has its caller give up at once."""
 
 _SLOWEST = 1 / 16
-# How much later than told a call may come back.
+# How much later than requested a call may be repeated.
 _SPREAD = 0.1
 _LONGEST_SPREAD_S = 30.0
 _RECOVERY = 1 / 50

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import Enum
 from typing import TypeVar
 
-from bulkpull.clock import Clock
+from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import (
     AnswerLost,
     BulkpullError,
@@ -211,11 +212,18 @@ class Retrier:
                 now = self._clock.monotonic()
                 has_progressed = progressed()
                 if has_progressed:
-                    waited_s, outage = 0.0, _Outage()
+                    waited_s, outage, began = 0.0, _Outage(), now
                 may_wait = origin in self._answering and not error.was_repeated
                 if may_wait and outage.goes_on(error, now=now, longest_s=self.policy.outage_s):
                     wait_s = backoff(outage.failures, policy=self.policy, draw=self._random())
-                    self._tell(error, endpoint=endpoint, attempt=attempt + 1, wait_s=wait_s)
+                    self._report_retry(
+                        error,
+                        endpoint=endpoint,
+                        attempt=outage.failures,
+                        wait_s=wait_s,
+                        began=began,
+                        ends_in_s=outage.remaining_s(now=now, longest_s=self.policy.outage_s) + self._tries_last_s(),
+                    )
                     await self._clock.sleep(wait_s)
                     continue
                 attempt = 0 if has_progressed else attempt + 1
@@ -267,14 +275,39 @@ class Retrier:
         if patience:
             advice = max(advice, backoff(attempt + patience, policy=policy, draw=draw))
         wait_s = advice if is_free else max(advice, self._budget.reserve())
-        self._tell(error, endpoint=endpoint, attempt=attempt, wait_s=wait_s)
+        self._report_retry(
+            error, endpoint=endpoint, attempt=attempt, attempts=policy.attempts, wait_s=wait_s, began=began
+        )
         await self._clock.sleep(wait_s)
         return wait_s
 
-    def _tell(self, error: BulkpullError, *, endpoint: str, attempt: int, wait_s: float) -> None:
+    def _tries_last_s(self) -> float:
+        """How long all tries of one call take at the most, by their waits."""
+        return sum(backoff(number, policy=self.policy, draw=1.0) for number in range(1, self.policy.attempts))
+
+    def _report_retry(
+        self,
+        error: BulkpullError,
+        *,
+        endpoint: str,
+        attempt: int,
+        wait_s: float,
+        began: float,
+        attempts: int | None = None,
+        ends_in_s: float | None = None,
+    ) -> None:
+        now = self._clock.now()
         self._tally.retried += 1
         self._events.emit(
-            CallRetried(endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.message)
+            CallRetried(
+                endpoint=endpoint,
+                attempt=attempt,
+                attempts=attempts,
+                wait_s=round(wait_s, 1),
+                since=iso_utc(now - timedelta(seconds=self._clock.monotonic() - began)),
+                until=None if ends_in_s is None else iso_utc(now + timedelta(seconds=ends_in_s)),
+                reason=error.message,
+            )
         )
 
 
@@ -291,7 +324,10 @@ class _Outage:
             return False
         self.since = now if self.since is None else self.since
         self.failures += 1
-        return now - self.since < longest_s
+        return self.remaining_s(now=now, longest_s=longest_s) > 0
+
+    def remaining_s(self, *, now: float, longest_s: float) -> float:
+        return longest_s if self.since is None else self.since + longest_s - now
 
 
 def _explained(

@@ -55,7 +55,6 @@ class TappableContext(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> TappableConnection:
-        """As the library's own."""
         connection = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
         assert isinstance(connection, TappableConnection)
         connection.incoming = incoming

@@ -138,7 +138,10 @@ async def test_a_program_that_changes_its_folder_moves_neither_output_nor_metric
         ({"timespan": "last month"}, "`timespan` is not valid"),
         ({"metrics": "some"}, "`metrics` is not valid: it must be amounts, all or none"),
         ({"output": "az://container/folder"}, "`output` is not valid: this version writes to folders"),
-        ({"datasets": "AzureUsage, Profile"}, 'no name has a comma; give a list: datasets=["AzureUsage", "Profile"]'),
+        (
+            {"datasets": "AzureUsage, Profile"},
+            'a name cannot contain a comma; give a list: datasets=["AzureUsage", "Profile"]',
+        ),
         ({"datasets": ["AzureUsage,Profile"]}, 'give a list: datasets=["AzureUsage", "Profile"]'),
     ],
 )
@@ -184,7 +187,7 @@ def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
         lambda: bulkpull.sync.status(file),
         lambda: bulkpull.connect_sql(file),
     ):
-        with pytest.raises(bulkpull.SettingsError, match="is no output folder: it is a file"):
+        with pytest.raises(bulkpull.SettingsError, match="is not an output folder: it is a file"):
             read()
 
 

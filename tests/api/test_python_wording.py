@@ -24,8 +24,8 @@ ARGUMENTS = {
 }
 
 
-# What no error says: notes of the manifest, and a line of `bulkpull doctor`, which name commands.
-OF_COMMANDS = ("`bulkpull reports delete --unused` shows", "`python -m pip install --upgrade --force-reinstall")
+# What no error says: a note of the manifest, which names a command.
+OF_COMMANDS = ("`bulkpull reports delete --unused` shows",)
 OF_A_TERMINAL = re.compile(rf"{OPTION.pattern}|command again|(?<!own )\boptions?\b|the command line|this command")
 
 
@@ -101,3 +101,13 @@ def test_all_parts_of_an_error_are_reworded_and_its_kind_stays() -> None:
         raise bulkpull.DiskTrouble("no room for --output", why="--keep-raw is on", fix="give another --output")
 
     assert str(raised.value) == "no room for `output`: `keep_raw` is on; give another `output`"
+
+
+def test_the_lines_of_several_faults_are_reworded_too() -> None:
+    lines = ["`since`: --since is later than --until", "two", "three"]
+    with pytest.raises(bulkpull.SettingsError) as raised, python_words():
+        raise bulkpull.SettingsError("3 things are wrong", why="; ".join(lines), why_lines=lines, short_fix="see --all")
+
+    assert raised.value.why_lines[0] == "`since`: `since` is later than `until`"
+    assert raised.value.short_fix == "see `everything`"
+    assert not OPTION.search(str(raised.value))

@@ -100,6 +100,15 @@ async def test_what_ends_a_sign_in_is_one_sentence_with_the_next_step(
     assert refused.value.fix
 
 
+@pytest.mark.behaviour(17)
+async def test_an_unknown_refusal_of_another_host_names_no_page_of_microsoft(tmp_path: Path) -> None:
+    async with directory(tmp_path, Fault("token_error", times=None, args={"code": 999999})) as rig:
+        with pytest.raises(AuthError, match="AADSTS999999") as refused:
+            await rig.sign_in()
+
+    assert "microsoftonline" not in refused.value.reason
+
+
 async def test_a_code_that_nobody_enters_is_not_waited_for_beyond_its_end(tmp_path: Path) -> None:
     async with directory(tmp_path, device_polls=10_000, device_interval_s=60) as rig:
         with pytest.raises(AuthError, match="the code was not entered in time"):
@@ -126,7 +135,7 @@ async def test_the_directory_is_not_spoken_to_when_its_certificate_cannot_be_tru
 async def test_without_msal_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "msal", None)
     async with directory(tmp_path) as rig:
-        with pytest.raises(SettingsError, match="install bulkpull again"):
+        with pytest.raises(SettingsError, match=r'-m pip install "msal" "msal-extensions"`'):
             await rig.sign_in()
 
 

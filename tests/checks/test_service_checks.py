@@ -118,8 +118,21 @@ async def test_a_clock_is_held_against_the_services(off_s: float, verdict: Check
 async def test_an_account_without_datasets_is_told_so() -> None:
     found = await look(datasets=())
 
-    assert found["role"].verdict is CheckStatus.OK
+    assert found["role"].verdict is CheckStatus.UNCHECKED, "a wrong address is answered in the same way"
     assert found["datasets"].verdict is CheckStatus.TROUBLE
+    assert "Executive report viewer" in (found["datasets"].fix or "")
+
+
+async def test_a_wrong_path_in_the_address_ticks_nothing_that_was_not_seen() -> None:
+    async with Simulator(Scenario(rows=1)) as simulator:
+        settings = Settings().for_simulator(simulator.environment)
+        settings = settings.model_copy(update={"api_base_url": f"{settings.api_base_url}/insights/v7"})
+        found = {item.check: item for item in await check_service(settings, clock=SystemClock())}
+
+    assert found["service"].verdict is found["sign-in"].verdict is CheckStatus.OK
+    assert {found[name].verdict for name in ("mfa", "role", "allowance")} == {CheckStatus.UNCHECKED}
+    assert found["datasets"].verdict is CheckStatus.TROUBLE
+    assert "`api_base_url`" in (found["datasets"].fix or "")
 
 
 async def test_a_service_out_of_order_is_trouble_wherever_it_shows() -> None:

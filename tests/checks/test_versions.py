@@ -8,6 +8,7 @@ import pytest
 
 from bulkpull.checks.result import CheckStatus, exit_code_of, fine, problem
 from bulkpull.checks.versions import check_versions, release, required
+from bulkpull.extras import library_command
 
 
 def test_this_installation_is_fine_and_names_its_versions() -> None:
@@ -42,7 +43,9 @@ def test_a_library_that_is_too_old_or_missing_is_named(
 
     assert finding.verdict is CheckStatus.TROUBLE
     assert expected in finding.message
-    assert finding.fix
+    oldest = required()["polars"]
+    assert finding.fix == f"install what is lacking: `{library_command([f'polars>={oldest}'])}`"
+    assert " bulkpull" not in finding.fix, "no package index has it yet"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -87,6 +88,56 @@ def test_what_slows_the_run_down_is_told_while_it_lasts() -> None:
     assert "503 of the service" in repeated
     progress.note(_event("pace.changed", calls_per_s=10, wait_s=0.0), now_s=2.0)
     assert progress.hindrances(now_s=601.0) == []
+
+
+@pytest.mark.fault(47)
+def test_a_service_that_does_not_answer_is_shown_until_its_next_try_has_ended() -> None:
+    progress = Progress(began_s=0.0)
+    facts: dict[str, Any] = {
+        "wait_s": 60.0,
+        "since": "2026-11-23T02:14:07Z",
+        "until": "2026-11-23T05:10:00Z",
+        "reason": "503",
+    }
+    progress.note(_event("call.retried", endpoint="execution", attempt=14, **facts), now_s=100.0)
+
+    assert progress.hindrances(now_s=118.0) == [
+        "execution: no success since 02:14 UTC, next try in 42 s, given up at 05:10 UTC",
+        "1 call retried, the last because: 503",
+    ]
+    assert "trying again now" in progress.hindrances(now_s=170.0)[0]
+    progress.note(_event("call.sent", endpoint="execution", status=503), now_s=170.0)
+    assert progress.hindrances(now_s=170.0), "a refusal is no end of the trouble"
+    progress.note(_event("call.sent", endpoint="execution", status=200), now_s=171.0)
+    assert progress.hindrances(now_s=171.0) == []
+
+
+def test_of_several_calls_that_fail_the_one_that_fails_longest_is_shown() -> None:
+    progress = Progress(began_s=0.0)
+    for endpoint, minute in (("ScheduledReport", 16), ("token", 15)):
+        facts: dict[str, Any] = {
+            "wait_s": 9.0,
+            "since": f"2026-11-23T02:{minute}:00Z",
+            "attempts": 6,
+            "reason": endpoint,
+        }
+        progress.note(_event("call.retried", endpoint=endpoint, attempt=3, **facts), now_s=0.0)
+
+    first, second = progress.hindrances(now_s=1.0)
+    assert first == "token: no success since 02:15 UTC, next try in 8 s, 3 of 6 tries failed"
+    assert second.startswith("2 calls retried")
+
+
+def test_at_80_columns_a_service_that_does_not_answer_is_shown_whole() -> None:
+    facts: dict[str, Any] = {
+        "wait_s": 60.0,
+        "since": "2026-11-23T02:14:07Z",
+        "until": "2026-11-23T05:10:00Z",
+        "reason": "503",
+    }
+    drawn = _drawn(_event("call.retried", endpoint="execution", attempt=1, **facts))
+    assert "given up at 05:10 UTC" in drawn
+    assert "…" not in drawn
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -63,6 +63,40 @@ def test_settings_are_shown_with_where_they_came_from(
     assert (listed["output"]["value"], listed["output"]["origin"]) == ("data", "option")
     assert listed["on_drift"]["origin"] == "default"
     assert "on_drift" not in reported
+    assert "overridden" not in listed["output"]
+    assert listed["timespan"]["overridden"] == "widest"
+    words = " ".join(reported.split())
+    assert "the environment goes before the file for timespan" in words
+    assert (
+        "timespan = LAST_MONTH (environment variable BULKPULL_TIMESPAN, which goes before widest in the file)" in words
+    )
+
+
+def test_a_variable_that_says_the_same_as_the_file_overrides_nothing(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(SMALL)
+    Path("bulkpull.toml").write_text("retain_runs = 3\nkeep_raw = true\n", encoding="utf-8")
+    monkeypatch.setenv("BULKPULL_RETAIN_RUNS", "3")
+    monkeypatch.setenv("BULKPULL_KEEP_RAW", "true")
+
+    assert "before the file" not in " ".join(command("doctor").out.split())
+
+
+def test_a_secret_of_the_environment_that_differs_from_the_files_is_named_and_neither_is_shown(
+    command: Command, serve: Serve
+) -> None:
+    simulator = serve(SMALL)
+    path = Path("bulkpull.toml")
+    path.write_text('client_secret = "canary-of-the-file"\n', encoding="utf-8")
+    path.chmod(0o600)
+
+    outcome = command("doctor")
+
+    words = " ".join(outcome.out.split())
+    assert "client_secret = set (environment variable BULKPULL_CLIENT_SECRET, which goes before another secret" in words
+    assert "canary" not in outcome.out + outcome.err
+    assert simulator.scenario.client_secret not in outcome.out + outcome.err
 
 
 def test_no_secret_is_shown_only_that_it_is_set(

@@ -42,12 +42,14 @@ def test_every_use_says_what_it_is_for() -> None:
 
 
 def test_what_the_environment_overrides_is_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BULKPULL_API_BASE_URL", "http://127.0.0.1:8080/insights/v1/mpn")
     monkeypatch.setenv("BULKPULL_TENANT_ID", "fabrikam.example")
 
     outcome = command("init", "--tenant-id", "contoso.example")
 
-    assert "note:    from the environment, in place of the file's value: BULKPULL_TENANT_ID\n" in outcome.err
+    assert "note:    the environment goes before this file: BULKPULL_TENANT_ID, BULKPULL_API_BASE_URL\n" in outcome.err
     assert "fabrikam.example" not in outcome.err
+    monkeypatch.delenv("BULKPULL_API_BASE_URL")
     assert "note:" not in command("init", "--tenant-id", "fabrikam.example", "--force").err
 
 

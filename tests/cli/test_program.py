@@ -143,6 +143,79 @@ run_interruptibly(work_that_will_not_end, when_asked=lambda: print("asked", flus
         assert process.wait() == 130
 
 
+def _run_main_after(program: str, *, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a module that is `program`, then `main`: only a module ends as `python -m bulkpull` does."""
+    text = f"import os, signal, sys\nfrom bulkpull import cli, platforms\n{program}\ncli.main()\n"
+    (folder / "program.py").write_text(text)
+    words = [sys.executable, "-m", "program"]
+    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder)  # noqa: S603 - our own interpreter
+
+
+@pytest.mark.parametrize("asked_by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.fault(103)
+def test_a_signal_while_the_program_is_loaded_gives_130_and_one_object(
+    asked_by: signal.Signals, tmp_path: Path
+) -> None:
+    loading = f"""
+platforms.current().hold_stop_requests()
+signal.raise_signal({int(asked_by)})
+print("loaded", file=sys.stderr)
+sys.argv = ["bulkpull", "export", "--json"]
+"""
+
+    done = _run_main_after(loading, folder=tmp_path)
+
+    assert done.returncode == 130
+    assert done.stderr == "loaded\nerror: interrupted\nfix:   run the same command again\n"
+    assert json.loads(done.stdout)["exit"] == 130
+
+
+@pytest.mark.fault(103)
+def test_a_second_signal_while_the_program_is_loaded_ends_it_at_once(tmp_path: Path) -> None:
+    loading = """
+platforms.current().hold_stop_requests()
+signal.raise_signal(signal.SIGTERM)
+signal.raise_signal(signal.SIGTERM)
+print("still here", file=sys.stderr)
+"""
+
+    done = _run_main_after(loading, folder=tmp_path)
+
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.fault(103)
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        # Between the end of the work and the end of the process, event loops leave the default action of SIGTERM.
+        ("run_interruptibly(anyio.lowlevel.checkpoint, when_asked=print); os.kill(os.getpid(), signal.SIGTERM)", 130),
+        # What is interrupted within `exec` of a text has Python end by the signal itself.
+        ("exec('signal.raise_signal(signal.SIGINT)')", 130),
+        # The process ends already: its exit status is that of its work.
+        ("atexit.register(os.kill, os.getpid(), signal.SIGTERM)", 3),
+    ],
+)
+def test_no_signal_ends_the_program_without_its_exit_status(command: str, status: int, tmp_path: Path) -> None:
+    program = f"""
+import anyio, anyio.lowlevel, atexit
+from bulkpull.cli.signals import run_interruptibly
+
+def run():
+    try:
+        {command}
+    except KeyboardInterrupt:
+        return 130
+    return 3
+
+cli.run = run
+"""
+
+    done = _run_main_after(program, folder=tmp_path)
+
+    assert (done.returncode, done.stderr) == (status, "")
+
+
 @pytest.mark.case("L6")
 @pytest.mark.parametrize("ignored", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_that_the_caller_ignores_stays_ignored(ignored: signal.Signals, tmp_path: Path) -> None:

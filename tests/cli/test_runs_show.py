@@ -6,15 +6,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 from command_line import Command, Serve, small
-from published import NOW, files_under, lost, publish, run_id_of, write_manifest
+from published import NOW, files_under, lost, publish, run_id_of, write_ledger, write_manifest
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.run_details import LedgerFacts, describe
 from bulkpull.clock import iso_utc
-from bulkpull.output.ledger import Ledger, RunEnding, opened_ledger
+from bulkpull.output.ledger import Ledger, RunEnding
 from bulkpull.output.ledger_facts import PublicationFacts, ReportFacts
 from bulkpull.simulator import Fault
 
@@ -29,17 +28,6 @@ def after(seconds: float) -> datetime:
 
 def at(seconds: float) -> str:
     return iso_utc(after(seconds))
-
-
-def write_ledger(write: Any) -> None:
-    """Let `write` fill the ledger of the folder."""
-
-    async def work() -> None:
-        (OUT / ".bulkpull").mkdir(parents=True, exist_ok=True)
-        async with opened_ledger(OUT / ".bulkpull") as ledger:
-            await write(ledger)
-
-    anyio.run(work)
 
 
 async def cut_off(ledger: Ledger) -> None:
@@ -96,7 +84,7 @@ def test_an_export_is_shown_with_every_pull_its_ids_steps_and_reason(command: Co
 
 
 def test_people_see_the_same_line_by_line(command: Command) -> None:
-    write_ledger(carried_on)
+    write_ledger(OUT, carried_on)
 
     outcome = command("runs", "show", "--output", "data")
 
@@ -119,7 +107,7 @@ def test_people_see_the_same_line_by_line(command: Command) -> None:
 
 
 def test_a_run_that_was_taken_up_again_tells_how_it_ended_each_time(command: Command) -> None:
-    write_ledger(carried_on)
+    write_ledger(OUT, carried_on)
 
     reported = shown(command)
 
@@ -131,15 +119,30 @@ def test_a_run_that_was_taken_up_again_tells_how_it_ended_each_time(command: Com
     ]
 
 
+@pytest.mark.parametrize(
+    ("was_killed", "words"),
+    [(False, "0 throttled, 0 retried, in all 2 parts"), (True, "0 throttled, 0 retried, in 2 of its 3 parts")],
+)
+def test_the_calls_of_a_resumed_run_say_how_many_of_its_parts_they_are_of(
+    command: Command, was_killed: bool, words: str
+) -> None:
+    write_ledger(OUT, carried_on)
+    if was_killed:
+        write_ledger(OUT, _resume)
+
+    assert words in command("runs", "show", "--output", "data").out
+    assert words in command("runs", "show", "--output", "data", "--verbose").out
+
+
 async def _resume(ledger: Ledger) -> None:
     await ledger.resume_run(RUN, at=after(60))
 
 
 def test_a_run_that_is_under_way_or_was_killed_is_shown_from_the_ledger_alone(command: Command) -> None:
-    write_ledger(cut_off)
+    write_ledger(OUT, cut_off)
     assert shown(command)["status"] == "interrupted"
 
-    write_ledger(_resume)
+    write_ledger(OUT, _resume)
 
     reported = shown(command)
     assert (reported["status"], reported["datasets"][0]["status"], reported["requests"]) == (

@@ -282,7 +282,7 @@ def test_rows_of_a_manifest_that_do_not_add_up_are_told(command: Command) -> Non
 
     reported = " ".join(problem["what"] for problem in troubles(command))
 
-    assert "1 rows, and the manifest tells 9" in reported
+    assert "1 rows, and the manifest says 9" in reported
     assert "1 rows for it, and 9 for its files" in reported
 
 

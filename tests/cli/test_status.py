@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import SMALL, Command, Serve
-from published import NOW, files_under, lost, publish, run_id_of, write_manifest
+from published import NOW, files_under, lost, publish, run_id_of, write_ledger, write_manifest
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.options import read_span
+from bulkpull.clock import iso_utc
 from bulkpull.output.freshness import find_freshness
+from bulkpull.output.ledger import Ledger
+from bulkpull.output.ledger_facts import PublicationFacts, ReportFacts
 from bulkpull.output.store import LocalStore
 
 HOUR = timedelta(hours=1)
@@ -220,3 +224,64 @@ def test_what_is_no_length_of_time_is_wrong_usage(command: Command, text: str) -
 
     assert (outcome.code, outcome.out) == (2, "")
     assert "--max-age" in outcome.err
+
+
+async def _interrupt(ledger: Ledger, *, ago: timedelta, status: str | None) -> None:
+    """A run over three datasets, of which one was published before it ended so long ago."""
+    run_id, ended_at = run_id_of(NOW - ago), NOW - ago + timedelta(minutes=5)
+    await ledger.begin_run(run_id, request={"datasets": []}, at=NOW - ago)
+    for dataset in ("Profile", "MSLearn", "AzureUsage"):
+        await ledger.note(run_id, dataset=dataset, facts=ReportFacts("r", "q"), at=ended_at)
+    record = publish(OUT, "Profile", run_id=run_id)
+    await ledger.note(run_id, dataset="Profile", facts=PublicationFacts(record), at=ended_at)
+    if status is not None:
+        await ledger.end_run(run_id, status=status, summary={"complete": 1, "unfinished": 2}, at=ended_at)
+
+
+@pytest.mark.parametrize(
+    ("status", "how"),
+    [
+        ("interrupted", "was interrupted"),
+        (None, "was killed"),
+        ("submitted", "has submitted its reports and not collected them"),
+    ],
+)
+def test_an_unfinished_run_is_named_with_the_command_that_continues_it(
+    command: Command, status: str | None, how: str
+) -> None:
+    write_ledger(OUT, partial(_interrupt, ago=HOUR, status=status))
+    run_id = run_id_of(NOW - HOUR)
+
+    outcome = command("status", "--output", "data")
+
+    ended_at = iso_utc(NOW - HOUR + timedelta(minutes=5))
+    assert f"the export run {run_id} {how} at {ended_at}, 2 datasets unfinished: `" in outcome.err
+    assert f"runs resume {run_id} --output data` continues it" in outcome.err
+    reported = command("status", "--output", "data", "--json").json()["unfinished_run"]
+    assert (reported["run_id"], reported["datasets_unfinished"]) == (run_id, 2)
+    assert "runs resume" in reported["resume"]
+
+
+def test_a_run_that_was_interrupted_days_ago_is_named_without_a_command_that_would_not_work(command: Command) -> None:
+    write_ledger(OUT, partial(_interrupt, ago=timedelta(days=3), status="interrupted"))
+
+    outcome = command("status", "--output", "data")
+
+    assert "was interrupted" in outcome.err
+    assert "the next export replaces it" in outcome.err
+    assert "runs resume" not in outcome.err
+
+
+def test_an_old_interrupted_run_is_not_named_once_a_newer_one_was_complete(command: Command) -> None:
+    write_ledger(OUT, partial(_interrupt, ago=timedelta(days=3), status="interrupted"))
+    write_ledger(OUT, partial(_interrupt, ago=HOUR, status="complete"))
+
+    assert command("status", "--output", "data").err == ""
+    assert command("status", "--output", "data", "--json").json()["unfinished_run"] is None
+
+
+def test_a_run_that_is_under_way_is_not_called_killed(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_ledger(OUT, partial(_interrupt, ago=HOUR, status=None))
+    monkeypatch.setattr("bulkpull.cli.unfinished_run.is_being_written", lambda _: True)
+
+    assert command("status", "--output", "data").err == ""

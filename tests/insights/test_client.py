@@ -363,6 +363,16 @@ async def test_a_throttled_call_holds_back_all_others(one: Rig, answers: Answers
     assert (one.http.tally.throttled, one.http.tally.retried) == (1, 1)
 
 
+@pytest.mark.behaviour(30, 37)
+async def test_a_429_in_the_envelope_of_a_200_is_counted_as_one(one: Rig, answers: Answers) -> None:
+    answers.get(DATASETS, payload={"value": None, "message": "Rate limit is exceeded.", "statusCode": 429})
+    answers.get(DATASETS, payload=envelope(PROFILE))
+
+    await one.client.get_datasets()
+
+    assert (one.http.tally.throttled, one.http.tally.retried) == (1, 1)
+
+
 @pytest.mark.behaviour(37)
 @pytest.mark.fault(37, 100)
 @pytest.mark.parametrize("how", ["tidying", "optional"])
@@ -577,3 +587,19 @@ async def test_a_listing_of_which_nothing_can_be_read_is_not_understood(one: Rig
 
     with pytest.raises(UnexpectedReply, match="without `queryId`"):
         await one.client.get_queries()
+
+
+@pytest.mark.behaviour(153)
+async def test_an_id_keeps_the_spelling_in_which_it_came_first(one: Rig, answers: Answers) -> None:
+    one.client.add_known_ids(["Q-1"])
+    answers.get(REPORTS, payload=envelope(report(2)))
+    answers.get(EXECUTIONS, payload=envelope(execution(2, reportId="R-2", executionId="E-2")))
+    answers.get(EXECUTIONS, payload=envelope(execution(2)))
+
+    (listed,) = await one.client.get_reports()
+    (first,) = await one.client.get_executions([listed.report_id], statuses=["Pending"])
+    (second,) = await one.client.get_executions([listed.report_id], statuses=["Pending"])
+
+    assert (listed.report_id, listed.query_id) == ("r-2", "Q-1")
+    assert first.report_id == second.report_id == "r-2"
+    assert first.execution_id == second.execution_id == "E-2"

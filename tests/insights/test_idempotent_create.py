@@ -372,6 +372,24 @@ async def test_a_throttled_creation_is_repeated_without_looking(service: Service
     assert 9 <= service.one.clock.elapsed_s <= 10
 
 
+@pytest.mark.behaviour(37, 45)
+async def test_a_throttled_look_up_of_a_lost_creation_waits_and_finds_it(service: Service) -> None:
+    service.script = [service.create_and_cut]
+    calls = 0
+
+    def throttled_at_first() -> Any:
+        nonlocal calls
+        calls += 1
+        if calls <= 4:
+            return Answers.reply(status=429, headers={"Retry-After": "57"})
+        return Answers.reply(payload=envelope(*service.reports))
+
+    service.listing = throttled_at_first
+
+    assert (await service.order()).report_id == "r-1"
+    assert (service.posts, calls) == (1, 5)
+
+
 async def test_a_creation_that_was_never_sent_is_repeated_without_looking(service: Service) -> None:
     def nobody_there() -> Any:
         raise aiohttp.ConnectionTimeoutError

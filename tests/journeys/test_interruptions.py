@@ -207,8 +207,11 @@ async def test_a_window_without_an_end_is_carried_on_with_the_end_that_it_began_
         requests = [ExportRequest(("MSLearn",), window=Window(since, end), open_ended=True) for end in ends]
         with scope:
             await Run(requests[0], settings, events).export()
+        calls_before = len(simulator.calls)
 
         manifest = await Run(requests[1], settings, Events()).export()
+
+        assert manifest.requests.total == len(simulator.calls) > calls_before > 0, "both parts are counted"
 
         assert manifest.datasets[0].window == Window(
             datetime(2026, 8, 1, tzinfo=UTC), datetime(2026, 11, 23, 2, tzinfo=UTC)

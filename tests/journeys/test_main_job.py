@@ -60,6 +60,16 @@ async def test_eighteen_datasets_cost_two_calls_each_and_one_a_look(tmp_path: Pa
     assert manifest.requests.total == sum(calls.values())
 
 
+@pytest.mark.behaviour(153)
+async def test_an_execution_whose_ids_come_in_another_case_is_the_one_that_is_waited_for(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=10, id_casing="mixed")) as simulator:
+        manifest = await export(simulator, tmp_path, "Profile")
+
+        assert simulator.service.reports == {}
+    (record,) = manifest.datasets
+    assert (record.status, record.rows) == ("complete", 10)
+
+
 async def test_a_second_run_uses_the_same_queries_and_makes_a_new_snapshot(tmp_path: Path) -> None:
     async with Simulator(Scenario(rows=10)) as simulator:
         first = await export(simulator, tmp_path, "Profile", "OfficeUsage")

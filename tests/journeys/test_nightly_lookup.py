@@ -89,7 +89,7 @@ async def test_a_late_report_that_the_service_refuses_by_itself_is_asked_for_onc
         manifest, looks = await night(simulator, tmp_path, clock=clock)
 
     reasons = {record.dataset: record.decision.reason for record in manifest.datasets if record.decision}
-    assert "it has not begun" in reasons.pop("OfficeUsage")
+    assert "none is pending or running" in reasons.pop("OfficeUsage")
     assert all("its status is Running" in reason for reason in reasons.values())
     assert len(reasons) == len(DATASETS) - 1
     assert [call.status for call in looks if call.params.get("executionStatus") == "Pending;Running;Paused"] == [200]

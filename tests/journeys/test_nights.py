@@ -33,7 +33,9 @@ from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
 from bulkpull.simulator.entities import StoredExecution, StoredReport
+from bulkpull.simulator.report_data import Extract
 from bulkpull.simulator.request_validation import Fields
+from bulkpull.simulator.service import Service
 
 pytestmark = pytest.mark.timeout(600)
 FEW = ("Profile", "OfficeUsage", "AzureUsage", "CLASAzurePropensity")  # refreshed every 1, 3, 4 and 7 days
@@ -191,6 +193,48 @@ async def test_the_first_night_asks_for_data_at_once_and_later_ones_create_nothi
     )
     assert reported == {"Profile": 6, "OfficeUsage": 2, "AzureUsage": 2, "CLASAzurePropensity": 1}
     assert {manifest.exit_code for manifest in later} == {0}
+
+
+@pytest.mark.behaviour(153)
+async def test_ids_that_listings_spell_in_another_case_are_those_of_our_reports(tmp_path: Path) -> None:
+    async with nights_of(tmp_path, FEW[:2], id_casing="mixed") as nights:
+        await nights.night()
+        made = nights.objects()
+        later = await nights.nights(3)
+        service = nights.simulator.service
+
+        assert nights.objects() == made
+        assert service.created_reports == Counter(dict.fromkeys(FEW[:2], 2))
+        assert service.created_queries == Counter(dict.fromkeys(FEW[:2], 1))
+    assert {manifest.exit_code for manifest in later} == {0}
+    ids = [record.report_id for manifest in later for record in manifest.datasets]
+    assert ids == [report_id and report_id.lower() for report_id in ids]  # as they were first spelled
+
+
+@pytest.mark.behaviour(97, 133)
+async def test_an_execution_whose_file_is_gone_is_made_good_by_a_one_off_report_the_same_night(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with nights_of(tmp_path, ("Profile",)) as nights:
+        await nights.night()
+        service = nights.simulator.service
+        (standing,) = service.standing_reports("Profile")
+        extract_of = type(service).extract_of
+
+        def extract_if_kept(self: Service, execution_id: str) -> Extract | None:
+            is_gone = execution_id in {execution.execution_id for execution in standing.executions}
+            return None if is_gone else extract_of(self, execution_id)
+
+        monkeypatch.setattr(type(service), "extract_of", extract_if_kept)
+        second = await nights.night()
+
+        assert service.created_reports == Counter({"Profile": 3})
+        nights.check_objects()
+    (record,) = second.datasets
+    assert record.status == "complete"
+    assert record.decision is not None
+    assert record.decision.action == "order_report"
+    assert any("a one-off report is created instead" in note for note in record.notes)
 
 
 async def test_a_night_with_nothing_new_costs_three_calls_and_says_why(tmp_path: Path) -> None:

@@ -248,8 +248,8 @@ BY_LAYER = (
     Change("one try more than is allowed", "if attempt >= policy.attempts:", "if attempt > policy.attempts:", _RETRY),
     Change(
         "a network that is gone is waited for ten times as long",
-        "return now - self.since < longest_s",
-        "return now - self.since < 10 * longest_s",
+        "return longest_s if self.since is None else self.since + longest_s - now",
+        "return longest_s if self.since is None else self.since + 10 * longest_s - now",
         _RETRY,
     ),
     Change(
@@ -354,8 +354,8 @@ BY_LAYER = (
     ),
     Change(
         "who joins a look-up late gets a listing from before",
-        "self._open = None  # who",
-        "self._open = mine  # who",
+        "self._open = None  # later",
+        "self._open = mine  # later",
         _CREATION,
     ),
     Change(

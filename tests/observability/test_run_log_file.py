@@ -30,7 +30,7 @@ def write_log(output: Path, *events: Event, **options: Any) -> list[dict[str, An
     log = RunLog(output, **options)
     log.start()
     for number, event in enumerate(events):
-        log.tell(event, run_id=RUN, at=AT + timedelta(seconds=number))
+        log.append(event, run_id=RUN, at=AT + timedelta(seconds=number))
     assert log.close() is None
     return [json.loads(line) for line in Layout(output).log(RUN).read_text(encoding="utf-8").splitlines()]
 
@@ -64,7 +64,7 @@ def test_a_run_that_is_carried_on_goes_on_in_the_same_file_after_a_line_that_a_k
         file.write('{"timestamp":"2026-11')
     resumed_log = RunLog(tmp_path)
     resumed_log.start()
-    resumed_log.tell(event("run.started", run_id=RUN, resumed=True), run_id=RUN, at=AT)
+    resumed_log.append(event("run.started", run_id=RUN, resumed=True), run_id=RUN, at=AT)
     resumed_log.close()
     lines = Layout(tmp_path).log(RUN).read_text(encoding="utf-8").splitlines()
 
@@ -165,7 +165,7 @@ def test_a_disk_that_is_full_for_a_moment_costs_no_line(tmp_path: Path, monkeypa
     written.start()
 
     def tell(number: int) -> None:
-        written.tell(event("call.finished", number=number), run_id=RUN, at=AT)
+        written.append(event("call.finished", number=number), run_id=RUN, at=AT)
 
     tell(1)
     is_full.set()

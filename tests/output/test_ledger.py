@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -119,6 +122,43 @@ async def test_the_last_note_of_each_scheduled_report_outlives_its_run(tmp_path:
         assert len(await ledger.noted(ReportFacts)) == 1
 
 
+async def test_large_facts_that_nobody_reads_any_more_go_and_their_steps_stay(tmp_path: Path) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        await ledger.begin_run("run-1", request={}, at=AT)
+        for report_id in ("over", "needed"):
+            await ledger.note("run-1", dataset="Profile", facts=ReportFacts(report_id, "q", "name"), at=AT)
+
+        is_over = {"over": True, "needed": False}
+        dropped = await ledger.drop_facts(
+            ReportFacts, ("name", "query_id"), is_over=lambda facts: is_over[facts["report_id"]]
+        )
+
+    assert dropped == 1
+    async with opened_ledger(tmp_path) as ledger:
+        assert ledger.set_aside is None, "the digest of the row is renewed"
+        noted = [entry.facts for entry in await ledger.noted(ReportFacts)]
+        looked_at: list[str] = []
+
+        def look(facts: Mapping[str, Any]) -> bool:
+            looked_at.append(facts["report_id"])
+            return False
+
+        await ledger.drop_facts(ReportFacts, ("name",), is_over=look)
+    assert noted == [ReportFacts("over"), ReportFacts("needed", "q", "name")]
+    assert looked_at == ["needed"], "what was dropped is not looked at again"
+
+
+async def test_the_values_of_a_fact_are_told_once_for_each_dataset(tmp_path: Path) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        await ledger.begin_run("run-1", request={}, at=AT)
+        for dataset, query_id in (("Profile", "1"), ("Profile", "1"), ("Profile", "2"), ("Usage", "1"), ("Usage", "")):
+            await ledger.note("run-1", dataset=dataset, facts=ReportFacts("r", query_id), at=AT)
+        await ledger.note("run-1", dataset="Usage", facts=ScheduledReportFacts("n"), at=AT)
+
+        assert await ledger.distinct(ReportFacts, "query_id") == {("Profile", "1"), ("Profile", "2"), ("Usage", "1")}
+        assert await ledger.distinct(ScheduledReportFacts, "query_id") == set()
+
+
 HOLD = """
 import sys
 from datetime import UTC, datetime
@@ -151,6 +191,20 @@ async def test_a_second_run_is_told_who_holds_the_folder_and_a_killed_holder_fre
         await holder.wait()
     async with locked(private, since=AT):
         pass
+
+
+@pytest.mark.fault(5, 7)
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(errno.EROFS, 2), (errno.EACCES, 2), (errno.EPERM, 2), (errno.ENOTDIR, 2), (errno.ENOSPC, 1), (errno.EIO, 1)],
+)
+def test_an_output_that_can_never_be_written_is_a_wrong_setting_and_a_full_disk_is_none(
+    number: int, status: int, tmp_path: Path
+) -> None:
+    with pytest.raises(DiskTrouble) as reported, disk_errors(tmp_path):
+        raise OSError(number, "reported by the system")
+
+    assert reported.value.exit_code == status
 
 
 @pytest.mark.fault(5)

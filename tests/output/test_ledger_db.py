@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support import FakeClock
+from support import FakeClock, peak_memory
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import DiskTrouble, LedgerError
@@ -231,3 +231,22 @@ def test_a_disk_that_refuses_the_ledger_is_told_as_for_any_file(tmp_path: Path, 
 
     with pytest.raises(DiskTrouble, match=words), ledger_db.ledger_errors(tmp_path):
         raise trouble
+
+
+@pytest.mark.case("C21")
+async def test_the_rows_of_a_large_ledger_are_checked_one_at_a_time(tmp_path: Path) -> None:
+    """A process that makes run after run grew by what the check of all earlier runs took."""
+    row_bytes, rows = 200_000, 40
+    async with opened_ledger(tmp_path) as ledger:
+        await ledger.begin_run("run-1", request={}, at=AT)
+        for number in range(rows):
+            await ledger.note("run-1", dataset="Profile", facts=ReportFacts(f"{number:0{row_bytes}}"), at=AT)
+
+    with peak_memory() as peak:
+        database, set_aside = ledger_db.open_to_write(tmp_path / "ledger.sqlite", stamp="20260101T000000Z")
+    with closing(database):
+        (cache_size,) = database.execute("PRAGMA cache_size").fetchone()
+
+    assert set_aside is None
+    assert cache_size == -256, "KiB that SQLite keeps, in a negative number"
+    assert peak.size_bytes < 8 * row_bytes

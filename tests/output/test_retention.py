@@ -146,6 +146,31 @@ def test_retention_needs_no_folder_of_this_machine() -> None:
     assert store.list_names(INSIDE.snapshots("Profile")) == names(8, 7), "the foreign snapshot stays"
 
 
+@pytest.mark.case("O3")
+def test_whose_the_runs_are_is_asked_only_where_a_snapshot_is_old() -> None:
+    """Else every publication would look at the manifests of all runs whose snapshots are still there."""
+    store = MemoryStore()
+    for day in (0.3, 0.2, 0.1):
+        store.put(INSIDE.snapshot("Profile", days_ago(day)) / "part-00000.parquet", "rows")
+    current = CurrentSnapshot(run_id=days_ago(0.1), rows=1, files=[])
+    asked: list[Sequence[str]] = []
+
+    def no_foreign_runs(runs: Sequence[str]) -> list[str]:
+        asked.append(runs)
+        return []
+
+    def retire_at(now: datetime) -> None:
+        retire_snapshots(store, "Profile", snapshot=current, retain=1, now=now, foreign_runs=no_foreign_runs)
+
+    retire_at(NOW)
+    assert asked == []
+    assert store.list_names(INSIDE.snapshots("Profile")) == names(0.3, 0.2, 0.1)
+
+    retire_at(NOW + DAY)
+    assert len(asked) == 1
+    assert store.list_names(INSIDE.snapshots("Profile")) == names(0.1)
+
+
 @pytest.mark.fault(99)
 def test_a_snapshot_that_cannot_be_removed_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for day in (9, 8):

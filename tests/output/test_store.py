@@ -8,15 +8,30 @@ from pathlib import Path
 
 import pytest
 from memory_store import MemoryStore
+from moved_store import MovedStore
+from support import peak_memory
 
 from bulkpull.errors import OutputLocked
+from bulkpull.output import atomic_files
 from bulkpull.output.layout import Layout, latest_target
 from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 from bulkpull.output.symlink_safety import NotBeneath
 
 RUN, OTHER_RUN = "20261123T020000Z-aaaaaa", "20261124T020000Z-bbbbbb"
 SNAPSHOT = INSIDE.snapshot("Profile", RUN)
-STORES: dict[str, Callable[[Path], OutputStore]] = {"local folder": LocalStore, "memory": lambda _: MemoryStore()}
+
+
+def moved_store(tmp_path: Path) -> OutputStore:
+    """A store whose folder is another one than the output."""
+    (tmp_path / "elsewhere").mkdir()
+    return MovedStore(tmp_path)
+
+
+STORES: dict[str, Callable[[Path], OutputStore]] = {
+    "local folder": LocalStore,
+    "memory": lambda _: MemoryStore(),
+    "another folder": moved_store,
+}
 
 
 @pytest.fixture(params=STORES)
@@ -151,3 +166,22 @@ async def test_one_writer_at_a_time(store: OutputStore) -> None:
                 raise AssertionError("the second writer was let in")
     async with store.lock(since=datetime(2026, 11, 23, 2, 0, 2, tzinfo=UTC)):
         pass
+
+
+def test_reading_a_file_takes_the_memory_of_its_size(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.put(INSIDE.current, "x" * 1_000)
+
+    with peak_memory() as peak:
+        assert store.read(INSIDE.current) == b"x" * 1_000
+
+    assert peak.size_bytes < 1_000_000
+
+
+def test_a_file_larger_than_any_of_ours_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(atomic_files, "_MOST_JSON_BYTES", 10)
+    store = LocalStore(tmp_path)
+    store.put(INSIDE.current, "x" * 11)
+
+    with pytest.raises(ValueError, match="larger than 10 bytes"):
+        store.read(INSIDE.current)

@@ -168,6 +168,14 @@ def test_usual_forms_of_a_value_pass_without_a_word(type_: ColumnType, value: st
     assert check_value(value, kind=ColumnValues(type_), operator=Operator.EQUAL) is None
 
 
+@pytest.mark.parametrize("type_", ColumnType)
+def test_numbers_and_flags_are_compared_as_they_are_and_everything_else_as_text(type_: ColumnType) -> None:
+    numbers_and_flags = {ColumnType.INT, ColumnType.DECIMAL, ColumnType.NUMBER, ColumnType.BOOL}
+
+    assert ColumnValues(type_).is_text is (type_ not in numbers_and_flags)
+    assert not ColumnValues(None).is_text, "what is not known is sent as it was written"
+
+
 @given(st.text(), st.sampled_from(ColumnType), st.sampled_from(Operator))
 def test_any_value_is_judged(value: str, type_: ColumnType, operator: Operator) -> None:
     doubt = check_value(value, kind=ColumnValues(type_, values=("0", "1")), operator=operator)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import EventRecorder, FakeClock
+from support import START, EventRecorder, FakeClock
 
+from bulkpull.clock import iso_utc
 from bulkpull.errors import (
     AccessDenied,
     AnswerLost,
@@ -174,6 +176,22 @@ async def test_a_passing_trouble_costs_time_and_is_told_once_a_retry() -> None:
         (1, "down"),
         (2, "cut"),
     ]
+    assert {reported["attempts"] for reported in rig.recorded.of("call.retried")} == {6}
+    assert {reported["since"] for reported in rig.recorded.of("call.retried")} == {iso_utc(START)}
+
+
+@pytest.mark.fault(19)
+async def test_a_host_that_is_gone_is_reported_with_when_it_went_and_when_it_is_given_up() -> None:
+    rig = Rig()
+    await rig.run("it answers")
+
+    await rig.run(*[NotConnected("cannot reach the host")] * 20, "done")
+
+    reports = rig.recorded.of("call.retried")
+    assert [reported["attempt"] for reported in reports[:12]] == list(range(1, 13))
+    assert {reported["since"] for reported in reports} == {iso_utc(START)}
+    assert {reported.get("until") for reported in reports[:12]} == {iso_utc(START + timedelta(seconds=900 + 100))}
+    assert [reported["wait_s"] for reported in reports[:4]] == pytest.approx([1, 3, 9, 27])
 
 
 @pytest.mark.fault(105)

@@ -35,9 +35,9 @@ class Providers:
     are_ours: bool = True
 
     def close(self) -> None:
-        """Send what has gathered. Takes as long as the receiver needs."""
+        """Send the collected spans and metrics. Takes as long as the receiver needs."""
         for provider in (self.traces, self.metrics) if self.are_ours else ():
-            with suppress(Exception):  # what the receiver makes of it is not the run's affair
+            with suppress(Exception):  # an error of the receiver does not affect the run
                 provider.shutdown()  # type: ignore[union-attr]  # the SDK's have it
 
 

@@ -80,7 +80,7 @@ class Telemetry:
                 self._mark(event, now)
 
     def close(self) -> None:
-        """Send what has gathered, within a few seconds."""
+        """Send the collected spans and metrics, within a few seconds."""
         sending = threading.Thread(target=self._providers.close, name="bulkpull telemetry", daemon=True)
         sending.start()
         sending.join(_CLOSING_S)
@@ -142,7 +142,7 @@ class Telemetry:
         span.end(now)
 
     def _mark(self, event: Event, now: int) -> None:
-        """Anything else is a mark on the span in which it happened."""
+        """Any other event is added to the span in which it happened."""
         if isinstance(event, CallRetried):
             self._retries.add(1, {"bulkpull.endpoint": event.endpoint})
         elif isinstance(event, DownloadCompleted):

@@ -23,7 +23,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Data that are published, or were checked and found unchanged."""
+    """Data that are published, or newer data that were found to be the same."""
 
     execution_id: str | None
     generated_at: datetime | None
@@ -43,7 +43,7 @@ class DatasetFacts:
         unchanged: The latest data that were found to be those that are published.
         scheduled: The scheduled reports that may serve it; `None` where the service does not tell which there are.
         executions: The latest completed one of each of them.
-        begun: The latest execution of each whose last one has not come, in whatever state.
+        begun: Of each whose last execution has not arrived, the latest execution, in any state.
     """
 
     published: DatasetRecord | None = None
@@ -68,7 +68,7 @@ class ScheduleDecision:
         serving: The report that serves from now on; `None` when one has to be made.
         is_own: This folder made that report.
         lead_h: How many hours before the nightly hour it runs; `None` where that is not known.
-        replaced: Reports of this folder that are of no use any more.
+        replaced: Reports of this folder that are no longer useful.
         may_order: Scheduled reports may be made and deleted; not where the service does not tell which there are.
     """
 
@@ -88,7 +88,7 @@ class ScheduleDecision:
         return "keep" if self.serving else "replace" if self.replaced else "make"
 
     def without_serving(self, report: Report, why: str, *, is_own: bool) -> ScheduleDecision:
-        """The same, but `report` serves no more; it is replaced where this folder made it."""
+        """The same, but without `report`; it is replaced if this folder made it."""
         if not is_own:
             return replace(self, serving=None)
         return replace(self, serving=None, replaced=(*self.replaced, report), replace_reason=self.replace_reason or why)
@@ -103,9 +103,9 @@ class Decision:
         pull: The pull; with `execution`, it has the query of the scheduled report that made it.
         execution: With `TAKE_EXECUTION`: a completed one of a scheduled report.
         schedule: For a nightly run; `None` without scheduled reports (a window cannot have one: behaviour 83).
-        missed: The report of which an execution was due and has not come, and when it was due.
-        due_at: When the last execution was due, where nothing has come of it yet.
-        seen_at: When the newest data that are published, or were unchanged, were made.
+        missed: The report whose last execution has not arrived although it was due, and when it was due.
+        due_at: When the last execution was due, if it has not arrived yet.
+        seen_at: When the newest data were made that are published or were found unchanged.
     """
 
     pull: Pull

@@ -98,7 +98,7 @@ def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decisi
 
 
 def _or_collect(decision: Decision, facts: DatasetFacts) -> Decision:
-    """The decision, where an order is not needed because reports or windows of an earlier run are there."""
+    """The decision, with reports or windows of an earlier run in place of a new report."""
     if decision.action is not Action.ORDER_REPORT or not (facts.collectable or facts.kept_windows):
         return decision
     found = [f"report {join_some(list(facts.collectable))}"] if facts.collectable else []
@@ -118,7 +118,7 @@ def _decide_by_executions(
     seen = _seen(facts.last_answer if is_another else published, facts.unchanged, now=now)
     seen_at = max((data.generated_at for data in seen if data.generated_at), default=None)
     decision = Decision(pull, Action.ORDER_REPORT, "", schedule=choice, seen_at=seen_at)
-    # Where another question was published since, the answer before is as good again, and an older one is not (N18).
+    # If another question was published since then, its last answer may be published again, but no older one (N18).
     is_known = is_another and latest is not None and latest.execution_id in {data.execution_id for data in seen}
     if latest is not None and (is_known or all(_is_newer(latest, data) for data in seen)):
         made_by = next(report for report in reports if report.report_id == latest.report_id)
@@ -203,7 +203,7 @@ def _with_missed_execution(decision: Decision, facts: DatasetFacts, *, schedule:
     if not has_failed and schedule.now - due_at < schedule.grace:
         still = f"; the one due at {iso_utc(due_at)} is still being made" if decision.action is Action.SKIP else ""
         return replace(decision, reason=decision.reason + still)
-    state = f"its status is {begun.status}" if begun else "it has not begun"
+    state = f"its status is {begun.status}" if begun else "none is pending or running"
     why = f"the execution due at {iso_utc(due_at)} has not come ({state})"
     note = why
     if decision.action is not Action.TAKE_EXECUTION:

@@ -1,7 +1,7 @@
 """
 Executes the decision for one dataset.
 
-First the data, then the scheduled report, so that the data of an unusable report are safe before it is deleted.
+The data come first, then the scheduled report: the data of an unusable report are safe before it is deleted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from bulkpull.clock import iso_utc
-from bulkpull.errors import BulkpullError, QuotaExceeded, RequestRejected, Unchanged
+from bulkpull.errors import BulkpullError, FileGone, QuotaExceeded, RequestRejected, Unchanged
 from bulkpull.event_types import ExecutionMissed, ReportAdopted, ReportLacking
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts, UnchangedFacts
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class DecisionExecutor:
-    """Executes the decision for one dataset."""
-
     decision: Decision
     planned: DatasetOutcome
     context: RunContext
@@ -54,7 +52,7 @@ class DecisionExecutor:
 
     @property
     def outcome(self) -> DatasetOutcome:
-        """What has become of the dataset so far; also where it failed or was interrupted."""
+        """The outcome of the dataset so far; also if it failed or was interrupted."""
         return replace(self._state, export=self._export.outcome if self._export else None)
 
     async def execute(self) -> None:
@@ -117,6 +115,17 @@ class DecisionExecutor:
             await self._export.run()
         except Unchanged as same:
             raise await self._remember_unchanged(self._export, same, execution) from same
+        except FileGone as gone:
+            if execution is None or decision.schedule is None:
+                raise
+            # The same execution would be taken, and its file missed, until the next one comes (behaviour 133).
+            self._add_note(f"{gone.what}: {gone.why}; a one-off report is created instead")
+            instead = replace(
+                decision, pull=decision.schedule.pull, action=Action.ORDER_REPORT, reason=gone.reason, execution=None
+            )
+            self._state = replace(self._state, decision=instead.as_record())
+            await self._fetch_data(instead)
+            return
         if execution is None:
             self._state = replace(self._state, due_at=None)  # the one-off report replaces it
 
@@ -223,7 +232,7 @@ class DecisionExecutor:
 
     async def _delete_replaced(self, decision: Decision, schedule: ScheduleDecision, *, is_served: bool) -> None:
         if self.context.request.submit_only and decision.execution is not None:
-            return  # the execution that the resumed run collects would be gone with its report (97, case N19)
+            return  # deleting the report would delete the execution that the resumed run collects (97, case N19)
         # Where its deletion makes room for the next one, it is tried again after a 429.
         delete = partial(self.context.delete_report, dataset=self._dataset, optional=is_served)
         async with anyio.create_task_group() as group:

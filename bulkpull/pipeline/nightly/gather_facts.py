@@ -61,7 +61,7 @@ async def decide_all(
     scheduled = [report for of_one in found.values() for report in of_one]
     executions, refused = await _latest_executions(scheduled, lookup=lookup)
     late = [report for report in scheduled if schedule and is_late(report, executions, now=schedule.now)]
-    late = [report for report in late if report.report_id not in refused]  # a second refusal tells nothing new
+    late = [report for report in late if report.report_id not in refused]  # a second refusal adds nothing
     begun = await _begun_executions(late, lookup=lookup) if late else {}
     decisions: dict[str, Decision] = {}
     for pull, windows in work.parts.items():

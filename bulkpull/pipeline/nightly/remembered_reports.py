@@ -25,7 +25,7 @@ class ReportMemory:
         adopted: Ids of those that it found and used.
         ordered: Names of those that it ordered without an answer, each with the digest of its query, where noted.
         facts: The latest facts about each, by id: name, query, question, lead in hours.
-        missed: Ids of those of which an execution did not come.
+        missed: Ids of those with an execution that did not arrive.
     """
 
     made: set[str] = field(default_factory=set)
@@ -36,7 +36,6 @@ class ReportMemory:
 
     @property
     def ids(self) -> set[str]:
-        """Ids of all of them."""
         return self.made | self.adopted
 
     def is_ours(self, report: Report) -> bool:

@@ -1,7 +1,7 @@
 """
 When one of our one-off reports may be deleted on the service: one table (case C11).
 
-A finished report is what a run has waited longest for, and the service's quota may not allow another one today. So the
+A run waits longest for its reports, and the service's quota may not allow another one today. So the
 table is short. Any other failure keeps the report: no network, a busy host, a refused link, a damaged file, a crashed
 conversion process, a full disk, data that are held back. The next run reuses such a report; one that no run has used
 for a day is deleted then (`reusable_work`). A person may also delete reports (`bulkpull reports delete`).
@@ -39,7 +39,7 @@ def may_delete_report(error: BulkpullError | None) -> bool:
     Whether a report may be deleted on the service (pure).
 
     Args:
-        error: What became of its data: `None` when they are published and durable.
+        error: The error that ended its dataset; `None` when the data are published and durable.
     """
     return error is None or isinstance(error, tuple(WHY_DELETED))
 

@@ -62,7 +62,7 @@ class ScheduledReportMaker:
 
     Args:
         lead_h: Hours before the usual nightly hour at which they run (`standing_lead_hours`).
-        idle: Reports of this folder that nothing uses; they make room where the service's quota is full (86).
+        idle: Reports of this folder that nothing uses; they are deleted when the service's quota is full (86).
     """
 
     client: InsightsClient

@@ -100,7 +100,7 @@ class Publisher:
             LockLost: The output folder is no longer this run's.
         """
         async with self._turn:
-            # Shielded: a snapshot half renamed is finished in milliseconds, and an interruption comes right after.
+            # Shielded: publishing takes milliseconds, and an interruption can wait for it.
             with anyio.CancelScope(shield=True), disk_errors(str(self.store)):
                 published = await anyio.to_thread.run_sync(self._publish, staged)
         self.events.emit(SnapshotPublished(rows=staged.rows, files=len(published.files)))

@@ -134,16 +134,16 @@ def _first_sums(pull: Pull, rows: int, before: DatasetRecord) -> str | None:
     if (before.timespan, before.window) != (question_of(pull).span, pull.window):
         return None
     return (
-        f"{rows:,} rows where the snapshot before, without metrics, had {before.rows:,}: rows that are alike in every "
-        f"column now come as one, with the sums of {join_some(list(pull.metrics))}"
+        f"{rows:,} rows where the snapshot before, without metrics, had {before.rows:,}: rows that are equal in every "
+        f"column are now one row, with the sums of {join_some(list(pull.metrics))}"
     )
 
 
 def describe_shrink(rows: int, *, before: int) -> str:
     """The note about a snapshot with far fewer rows than the one before."""
     return (
-        f"{rows:,} rows where the snapshot before had {before:,}, {1 - rows / before:.0%} fewer: look whether that is "
-        "right (`note_shrink` says from which share on this is noted)"
+        f"{rows:,} rows where the snapshot before had {before:,}, {1 - rows / before:.0%} fewer: check whether that is "
+        "right (`note_shrink` sets the share from which this is noted)"
     )
 
 

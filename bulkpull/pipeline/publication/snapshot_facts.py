@@ -53,7 +53,7 @@ def describe_snapshot(
     hashes = [part.table.content_hash for part in parts]
     columns = published_columns(parts)
     names = {column.name.casefold() for column in columns}
-    # What a growing snapshot keeps says nothing of how fresh it is.
+    # Kept windows do not show how fresh a growing snapshot is.
     fresh = [part for part in parts if not part.is_published] or list(parts)
     made_at = [part.execution.generated_at for part in fresh if part.execution.generated_at]
     unbelieved = [part.execution.unbelieved_at for part in parts if part.execution.unbelieved_at]

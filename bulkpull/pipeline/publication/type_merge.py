@@ -71,7 +71,7 @@ def present_goals(columns: Iterable[ConvertedColumn]) -> dict[str, Goal]:
 
 
 def as_text(_: frozenset[str]) -> str:
-    """Text, which has room for everything."""
+    """Text, which holds values of any type."""
     return TEXT
 
 
@@ -84,7 +84,7 @@ def type_conflicts(parts: Sequence[ConvertedPull], *, choose: Callable[[frozense
     goals: dict[str, Goal] = {}
     for columns in zip(*(part.table.columns for part in parts), strict=True):
         types = frozenset(column.type for column in columns)
-        # A window without a value in the column says nothing of its type.
+        # A window without a value in the column says nothing about its type.
         informative = [column for column in columns if not column.empty] or list(columns)
         formats = dict.fromkeys(column.format for column in informative if column.format)
         chosen = {column.type for column in informative}

@@ -75,7 +75,7 @@ async def convert_report(
     is_redacted: bool = False,
 ) -> ConversionResult:
     """
-    Convert a report's file; cancelled, the child is gone at once and may leave half a file in `into`.
+    Convert a report's file; cancellation ends the child at once, which may leave a partial file in `into`.
 
     Args:
         source: The bytes as the service stores them: gzip or plain, CSV or TSV.
@@ -172,7 +172,7 @@ async def _turn_of(source: Path) -> AsyncIterator[None]:
     has_turn = False
     queue.size_bytes += size_bytes
     try:
-        with anyio.move_on_after(TURN_S):  # whatever keeps the child busy
+        with anyio.move_on_after(TURN_S):  # whatever the child is doing
             await queue.turn.acquire()
             has_turn = True
         yield

@@ -139,12 +139,12 @@ def vouched_for_all(parts: Sequence[ConvertedPull]) -> list[str]:
 
 
 def content_notes(parts: Sequence[ConvertedPull]) -> Iterator[str]:
-    """A sentence for each thing that a person may have to look at (C40)."""
+    """A sentence for each oddity that a person may have to check (C40)."""
     doubtful = sum(vouched_by(part) == [_READINGS] for part in parts)
     if doubtful:
         yield (
-            f"nothing but two equal readings vouches for {_files(doubtful, parts)}: the storage host told neither "
-            "length nor MD5, and gzip was not used"
+            f"only two equal downloads show that nothing is missing from {_files(doubtful, parts)}: the storage host "
+            "sent neither length nor MD5, and gzip was not used"
         )
     if open_ended := sum(part.table.ends_open for part in parts):
         yield f"{_files(open_ended, parts)} ended without a line end: its last value may be cut"

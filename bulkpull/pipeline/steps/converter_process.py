@@ -28,7 +28,7 @@ from bulkpull.errors import ConverterDied
 from bulkpull.redact import printable
 
 SILENCE_S = 60.0
-"""A child that says nothing for twice as long has died, or is stopped."""
+"""A child that sends nothing for twice as long has died, or is stopped."""
 STILL_S = 900.0
 """After so many seconds without progress a living child counts as hung."""
 # Heartbeats alone use less.
@@ -93,13 +93,13 @@ class Converter:
 
     async def ask(self, request: bytes) -> bytes | None:
         """
-        Send an order.
+        Send a request.
 
         Returns:
             The reply, `None` when the child ended without one.
 
         Raises:
-            ConverterDied: It lives and does not answer, or what it answers is no answer; it is of no use any more.
+            ConverterDied: It runs and sends no reply, or an invalid one; it cannot be used any more.
         """
         process, reply = self.process, None
         assert process.stdin
@@ -145,7 +145,7 @@ class Converter:
         return None if payload is None else (kind, payload)
 
     async def _exactly(self, size_bytes: int) -> bytes | None:
-        """So many bytes of the channel; `None` at its end."""
+        """The next `size_bytes` bytes of the channel; `None` at its end."""
         while len(self._arrived) < size_bytes:
             # Twice: after this process itself was stopped for a while, the first wait ends before the news is read.
             for _ in range(2):

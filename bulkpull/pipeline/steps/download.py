@@ -30,7 +30,7 @@ from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier
 
 _WHOLE_TRIES = 2
-# A cancelled run waits at most so long for the journal; unrecorded bytes are fetched again.
+# The longest wait of a cancelled run for the journal; unrecorded bytes are fetched again.
 _SAVING_S = 1.0
 
 
@@ -71,7 +71,7 @@ async def download_report(
         FileGone: The service has cleaned the file up; the report has to run again.
         LinkExpired: Even fresh links are refused.
         FileDamaged: Length or MD5 were wrong twice, or the file keeps changing.
-        AnswerLost, StorageTrouble, NotConnected, TlsRefused, UnsafeAddress: As often as allowed, and no progress.
+        AnswerLost, StorageTrouble, NotConnected, TlsRefused, UnsafeAddress: No progress in any of the allowed tries.
         DiskTrouble: The disk has no room, or refused the bytes.
         Unchanged: It is the file of `known_md5`; its bytes were not fetched.
 
@@ -100,7 +100,7 @@ async def download_report(
             version = await _fetch_checked(transfer, events=events)
             await partial.rename(into)
             if background is not None:
-                background.start_soon(_settle, partial)
+                background.start_soon(_make_durable, partial)
         except BaseException as error:
             is_passing = isinstance(error, BulkpullError) and partial.done_bytes and is_worth_resuming(error)
             if is_passing or isinstance(error, anyio.get_cancelled_exc_class()):
@@ -120,8 +120,8 @@ async def download_report(
     )
 
 
-async def _settle(partial: PartialFile) -> None:
-    """Make a finished file durable, so that a later process need not fetch it; failing costs only that."""
+async def _make_durable(partial: PartialFile) -> None:
+    """Make a finished file durable; if that fails, a later process may have to fetch it again."""
     with suppress(OSError):  # also when it was published, and is gone
         await partial.fsync()
         await partial.write_journal()

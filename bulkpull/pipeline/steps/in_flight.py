@@ -2,8 +2,8 @@
 Limits the number of reports in progress on the service, and shares it among datasets.
 
 The service may refuse more than some number of active reports (behaviour 86), or queue them behind one another. Both
-lower the limit. It rises again slowly, because the reports of others may have been the reason. Datasets take turns, so
-that a small one does not wait behind all windows of a large one.
+lower the limit. It rises again slowly, because reports of other programs may have been the reason. Datasets take turns,
+so that a small one does not wait behind all windows of a large one.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import anyio
 from bulkpull.event_types import ReportsLimited
 from bulkpull.events import Events
 
-# Before anything is learnt: all datasets of an ordinary export at once, and windows of some.
+# Without experience: all datasets of an ordinary export at once, and windows of some.
 UNLEARNT = 30
 # One is made, and the next one waits in the service's queue.
 _LEAST_QUEUED = 2
-# The limit rises by one after so many times its own number of reports were made without another refusal.
+# The limit rises by one after this many times its own number of reports without another refusal.
 _ROUNDS_BEFORE_RISE = 2
 
 

@@ -26,7 +26,7 @@ RETRY_AFTER = timedelta(days=7)
 
 _REASON_SHOWN = 200
 _METRICS_SHOWN = 8
-# Words by which a failed execution blames its query; other failures say nothing about the metrics.
+# Words with which a failed execution blames its query; other failures have nothing to do with metrics.
 _BLAMES_QUERY = re.compile(r"metric|measure|aggregat|syntax|column|select|invalid|too long", re.IGNORECASE)
 
 

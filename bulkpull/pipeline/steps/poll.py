@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 import anyio
 
-from bulkpull.clock import Clock, sleep_unless
+from bulkpull.clock import Clock, iso_utc, sleep_unless
 from bulkpull.errors import (
     AccessDenied,
     AuthError,
@@ -39,6 +40,8 @@ from bulkpull.pipeline.steps.poll_rules import (
 
 _COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
 _LINK_GRACE_TICKS = 3
+# From there on the wait is the longest by far, and 2^700 is more than a float holds.
+_MOST_DOUBLINGS = 10
 
 
 class Poller:
@@ -76,7 +79,8 @@ class Poller:
         self._looked_at = -math.inf
         self._finished_at_s = -math.inf
         self._failures = 0
-        self._trouble: str | None = None
+        self._failing_since: datetime | None = None
+        self._trouble: ReportingError | TransferError | None = None
 
     async def wait_for_completion(
         self, report: Report, *, age_s: float = 0.0, usual_s: float | None = None, may_be_replaced: bool = False
@@ -141,6 +145,7 @@ class Poller:
                     continue  # the next poll may have moved
             await self._tick()
             self._looked_at, draw = self._clock.monotonic(), self._random()
+            self._report_failure(draw=draw)
 
     def _pending(self) -> list[ReportWatch]:
         return [watch for watch in self._watches.values() if not watch.done.is_set()]
@@ -168,13 +173,15 @@ class Poller:
         if self._failures:
             # Backoff during an outage: the wait doubles with each failed poll.
             longest_s = max(schedule.initial_s, schedule.longest_s)
-            wait_s = max(wait_s, min(schedule.initial_s * 2.0**self._failures, longest_s) - (now - self._looked_at))
+            doubled_s = schedule.initial_s * 2.0 ** min(self._failures, _MOST_DOUBLINGS)
+            wait_s = max(wait_s, min(doubled_s, longest_s) - (now - self._looked_at))
         # Polls that fall close together are merged, and polls share the allowance.
         apart_s = max(schedule.initial_s / 2, self._spacing_s() * max(1, self._lookup.calls))
         return max(wait_s, self._looked_at + apart_s - now, 0.0)
 
     async def _tick(self) -> None:
         pending = self._pending()
+        began = self._clock.now()
         try:
             answers = await self._lookup.ask([watch.report.report_id for watch in pending])
         except (AuthError, AccessDenied) as error:
@@ -183,17 +190,41 @@ class Poller:
             return
         except (ReportingError, TransferError) as error:
             # A failed poll does not fail any report: the next poll is the retry (fault 47).
-            self._failures, self._trouble = min(self._failures + 1, 10), error.message
-            self._on_retry()
-            self._events.emit(CallRetried(endpoint="execution", attempt=self._failures, reason=error.reason))
+            self._failures, self._trouble = self._failures + 1, error
+            self._failing_since = self._failing_since or began
             self._fail_overdue(pending)
             return
-        self._failures, self._trouble = 0, None
+        self._failures, self._trouble, self._failing_since = 0, None, None
         for watch in pending:
             if not watch.done.is_set():
                 await self._update(watch, answers)
         self._detect_queue(pending)
         self._fail_overdue(pending)
+
+    def _report_failure(self, *, draw: float) -> None:
+        """After a failed poll: since when polls fail, when the next one is due, and until when they go on."""
+        pending = self._pending()
+        if self._trouble is None or self._failing_since is None or not pending:
+            return
+        now_s = self._clock.monotonic()
+        first_given_up_s = min(map(self._waited_since_s, pending)) + self._schedule.deadline_s
+        self._on_retry()
+        self._events.emit(
+            CallRetried(
+                endpoint="execution",
+                attempt=self._failures,
+                wait_s=round(self._next_look_s(pending, draw=draw), 1),
+                since=iso_utc(self._failing_since),
+                until=iso_utc(self._clock.now() + timedelta(seconds=first_given_up_s - now_s)),
+                reason=self._trouble.reason,
+            )
+        )
+
+    def _waited_since_s(self, watch: ReportWatch) -> float:
+        """From when the deadline of a report counts."""
+        if watch.running_since_s is not None:
+            return watch.running_since_s
+        return max(watch.since_s, self._finished_at_s)
 
     def _detect_queue(self, pending: Sequence[ReportWatch]) -> None:
         """Call `on_queued` if a report waited during the whole time in which another one was made."""
@@ -321,12 +352,10 @@ class Poller:
         for watch in pending:
             if watch.done.is_set():
                 continue
-            since_s = watch.running_since_s
-            if since_s is None:
-                since_s = max(watch.since_s, self._finished_at_s)
-            age_s, deadline_s = now - since_s, self._schedule.deadline_for(watch.deadline_from_s)
+            age_s = now - self._waited_since_s(watch)
+            deadline_s = self._schedule.deadline_for(watch.deadline_from_s)
             if self._trouble is not None and age_s >= self._schedule.deadline_s:
-                watch.finish(error=state_unknown(watch, age_s, trouble=self._trouble))
+                watch.finish(error=state_unknown(watch, age_s, trouble=self._trouble.message))
             elif self._trouble is None and age_s >= deadline_s:
                 is_learnt = deadline_s < self._schedule.deadline_s
                 watch.finish(error=report_overdue(watch, age_s, is_learnt=is_learnt))

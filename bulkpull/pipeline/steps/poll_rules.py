@@ -20,9 +20,9 @@ from bulkpull.model import Execution, ExecutionStatus, Report
 # An interval of a thirtieth of the age sees a report on average 1.7 % of its time too late. That takes 75 polls in the
 # first half hour, then one each minute; one poll covers all reports.
 _SHARE_OF_AGE = 1 / 30
-# The first look comes right after the usual time: what it is late counts in full where one report ends the run.
+# The first look comes right after the usual time: if one report ends the run, its delay delays the run.
 _SHARE_OF_USUAL = 1 / 300
-# A report that takes so many times as long as earlier ones of its dataset is ordered again; at least half an hour.
+# A report that takes this many times as long as earlier ones of its dataset is ordered again; at least half an hour.
 _TIMES_USUAL = 8.0
 _SHORTEST_DEADLINE_S = 1_800.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -133,7 +133,7 @@ class ReportWatch:
         usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
         deadline_from_s: As `usual_s`, where the deadline may follow from it.
         without_link: In how many polls its execution was completed and had no link.
-        resumed, checked, warned: What is done once only.
+        resumed, checked, warned: Whether that was done, since each is done only once.
     """
 
     report: Report
@@ -173,20 +173,20 @@ def execution_failed(execution: Execution, why: str) -> ExecutionFailed:
 def state_unknown(watch: ReportWatch, age_s: float, *, trouble: str) -> ServiceTrouble:
     """The state of the report is unknown, so it is neither deleted nor ordered again (case C11)."""
     return ServiceTrouble(
-        f"whether report {watch.report.report_id} is ready could not be asked, {age_s:,.0f} s after it was created",
+        f"the service could not be asked whether report {watch.report.report_id} is ready, {age_s:,.0f} s after it was "
+        "created",
         why=f"the last poll failed: {trouble}",
-        fix="run the same command again later: it takes up the report, which stays on the service",
+        fix="run the same command again later: it continues with the report, which stays on the service",
     )
 
 
 def report_overdue(watch: ReportWatch, age_s: float, *, is_learnt: bool) -> ExecutionOverdue:
     """The deadline passed; with `is_learnt`, one that follows from earlier runs."""
     seen = f"its last status was {watch.status}" if watch.status else "the service never showed an execution"
-    began = "after it was begun" if watch.running_since_s is not None else "without being begun"
+    waited = f"{age_s:,.0f} s"
+    late = f" {waited} after it was begun" if watch.running_since_s is not None else f": not begun within {waited}"
     longer = "raise `report_timeout_seconds` if reports of this size need longer, or run the export again later"
     if is_learnt:
         seen += f"; earlier reports of this dataset took {watch.deadline_from_s:,.0f} s"
         longer = "run the export again later"
-    return ExecutionOverdue(
-        f"report {watch.report.report_id} was not completed {age_s:,.0f} s {began}", why=seen, fix=longer
-    )
+    return ExecutionOverdue(f"report {watch.report.report_id} was not completed{late}", why=seen, fix=longer)

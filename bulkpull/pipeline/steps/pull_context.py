@@ -54,7 +54,6 @@ class PullContext:
 
     @property
     def folder(self) -> Path:
-        """The folder for its files."""
         if self.pull.window is not None:
             return self.kept_folder
         return self.run.folder.staging / self.pull.dataset / self.fingerprint

@@ -19,7 +19,7 @@ from bulkpull.clock import Clock
 from bulkpull.event_types import QuotaReached
 from bulkpull.events import Events
 
-# The service's minute is not ours: a look a little late is cheaper than one refused.
+# The service's clock differs from ours: a try a little later is cheaper than a refused one.
 _MARGIN = 0.01
 _SHARE = 1 / 20
 

@@ -125,7 +125,7 @@ class StoredQueries:
         alike = [query for query in listed if is_ours(query) and normalise(query.text) == normalise(made.text)]
         oldest = min(alike, key=_made_at, default=made)
         if oldest.query_id == made.query_id or all(query.query_id != made.query_id for query in alike):
-            return made  # the listing lags: the oldest is unknown
+            return made  # the listing is behind: the oldest is unknown
         self.events.emit(QueryAdopted(query_id=oldest.query_id))
         try:
             await self.client.delete_query(made.query_id, optional=True)
@@ -158,7 +158,7 @@ class StoredQueries:
             return self._queries
 
     def forget(self, query: Query) -> None:
-        """Take note that a query is not stored any more."""
+        """Note that a query is no longer stored."""
         self._duplicates = [double for double in self._duplicates if double.query_id != query.query_id]
         known = self._queries.get(normalise(query.text)) if self._queries else None
         if self._queries and known and known.query_id == query.query_id:

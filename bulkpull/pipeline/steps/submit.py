@@ -109,8 +109,8 @@ class Submitter:
         """
         Make a query and order its report: two calls that belong together.
 
-        Where few calls are left, no more pairs begin than can be finished. Otherwise the queries of all datasets would
-        use up the allowance, and the service would begin no report before it is renewed.
+        If few calls are left, no more pairs begin than can be finished. Otherwise the queries of all datasets would use
+        up the allowance, and the service would begin no report before it is renewed.
         """
         with self.client.pacer.order_ahead():
             while self._pairs >= self._most_pairs():
@@ -147,7 +147,7 @@ class Submitter:
                     if error.kind not in ("one_off", "active_reports"):
                         raise
                     refused = error
-                    self._is_short_of_reports = True  # reports are scarce, not calls; the wait may take hours
+                    self._is_short_of_reports = True  # reports are limited here, not calls; the wait may take hours
                     self._wake_pairs()
                     if refused.kind == "one_off":
                         self.quota.refused(limit=refused.limit)

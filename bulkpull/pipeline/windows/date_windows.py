@@ -23,7 +23,7 @@ from bulkpull.timespans import SERVICE_SPAN, span_days
 # The service makes six months in one report by itself (behaviour 61); longer spans are requested month by month.
 LONG = timedelta(days=184)
 _DAY = timedelta(days=1)
-# LIFETIME and the like say nothing of where the data begin.
+# LIFETIME and similar spans do not say where the data begin.
 _ENDLESS_DAYS = 100 * 366
 _MARGIN = timedelta(days=31)
 _DAYS_OF_A_MONTH = 30.4
@@ -116,7 +116,7 @@ def split_in_half(window: Window) -> tuple[Window, Window] | None:
     `window` in two, cut where a month begins if one does within it, else where a day does; as evenly as that allows.
 
     Returns:
-        `None` for a day or less: there is nothing smaller to ask for.
+        `None` for a day or less: no smaller window can be requested.
     """
     middle = window.start + (window.end - window.start) / 2
     edges = _edges(window, step=next_month) or _edges(window, step=_next_day)

@@ -40,7 +40,7 @@ class Growth:
     covered_until: datetime
 
     def join(self, fetched: Sequence[ConvertedPull]) -> tuple[list[ConvertedPull], list[str]]:
-        """The windows of the new snapshot, and a note for each thing that a person may want to know (pure)."""
+        """The windows of the new snapshot, and notes for people (pure)."""
         chosen, notes = restore_emptied(fetched, self.published)
         if self.kept:
             many = plural(len(self.kept), "window")
@@ -112,7 +112,7 @@ def keep_before(
             break
         reached = window.end
         if reached == first_of_month(reached):
-            # Only whole months: one that was read before its end is read again.
+            # Only whole months: a month that was fetched before its end is fetched again.
             kept, covered_until = number, reached
     return list(parts[:kept]), covered_until
 

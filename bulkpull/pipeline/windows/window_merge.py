@@ -54,7 +54,7 @@ class WindowAgreement:
 
     def check(self, part: ConvertedPull) -> None:
         """
-        Look at a part as soon as it has arrived.
+        Check a part as soon as it has arrived.
 
         Raises:
             HoldsWhole: It holds the whole window, although a smaller one was requested.
@@ -127,7 +127,7 @@ class WindowAgreement:
         manners = {window_handling(part, whole=self.whole) for part in parts}
         twice = sum(rows.edge for rows, keeps in zip(found[:-1], kept[:-1], strict=True) if not keeps.edge)
         if twice:
-            self.notes.append(f"{twice:,} rows on the edges of its windows came twice and are there once")
+            self.notes.append(f"{twice:,} rows on the edges of its windows came twice and are kept once")
         if at_end := found[-1].edge:
             self.notes.append(
                 f"{plural(at_end, 'row')} of the day of the window's end, {self.whole.end:%Y-%m-%d}, came as "

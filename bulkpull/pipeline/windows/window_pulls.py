@@ -34,7 +34,7 @@ from bulkpull.pipeline.windows.window_check import HoldsWhole, describe_window
 
 # How many windows are pulled before the others.
 _FIRST = 2
-# After so many failures in a row, without a success between them, the other windows are expected to fail too.
+# After this many failures in a row the other windows are expected to fail too.
 _IN_A_ROW = 3
 # Errors that apply to every window, whatever its size.
 _SHARED = (

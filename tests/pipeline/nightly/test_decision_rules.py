@@ -171,7 +171,7 @@ def test_an_execution_that_never_began_is_missed_after_the_time_that_it_may_take
     assert (decision.action, decision.due_at) == (ORDER, NOW - timedelta(hours=4))
     assert decision.schedule == ScheduleDecision(
         TODAY, replaced=(DUE_3_H_AGO,), replace_reason="the execution due at 2026-11-23T22:00:00Z has not come "
-        "(it has not begun)", is_own=True,
+        "(none is pending or running)", is_own=True,
     )  # fmt: skip
 
 

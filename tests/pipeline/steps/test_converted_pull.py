@@ -52,7 +52,7 @@ def test_of_several_files_what_vouches_for_all_is_named() -> None:
 def test_what_a_person_may_have_to_look_at_is_a_note() -> None:
     assert not list(content_notes([part("length"), part("readings", is_gzip=True)]))
     (doubtful,) = content_notes([part("readings")])
-    assert "nothing but two equal readings vouches for the report's file" in doubtful
+    assert "only two equal downloads show that nothing is missing from the report's file" in doubtful
     open_ended, nul = content_notes([part("length", ends_open=True), part("length", nul_bytes=3)])
     assert open_ended == "1 of the 2 reports' files ended without a line end: its last value may be cut"
     assert "3 NUL characters" in nul

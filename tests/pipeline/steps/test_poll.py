@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import anyio
 import pytest
 
+from bulkpull.clock import iso_utc
 from bulkpull.errors import (
     AuthError,
     BulkpullError,
@@ -19,6 +21,7 @@ from bulkpull.errors import (
     RequestRejected,
     ServiceTrouble,
 )
+from bulkpull.event_types import CallRetried
 from bulkpull.events import Event, Events
 from bulkpull.model import Execution, Query, Report, SecureLink
 from bulkpull.pipeline.nightly.report_deletion import may_delete_report
@@ -395,6 +398,28 @@ async def test_minutes_of_trouble_cost_no_report_and_slow_the_looks_down() -> No
 
     assert isinstance((await wait_for(service, report()))[0], Execution)
     assert len(service.asked) < 20
+
+
+@pytest.mark.fault(47)
+@pytest.mark.case("C11")
+async def test_a_failed_look_tells_since_when_looks_fail_when_the_next_is_due_and_when_it_is_given_up() -> None:
+    looks_s: list[float] = []
+
+    def refuse(now: float, *_: object) -> list[Execution]:
+        looks_s.append(now)
+        raise ServiceTrouble("503")
+
+    service, recorded = FakeService(InstantClock(), refuse), list[Event]()
+    await wait_for(service, report(), schedule=PollSchedule(deadline_s=3_000), recorded=recorded)
+
+    reports = [event for event in recorded if isinstance(event, CallRetried)]
+    assert [event.attempt for event in reports] == list(range(1, len(reports) + 1))
+    assert len(reports) > 20, "more than the doublings of the wait"
+    assert {event.since for event in reports} == {iso_utc(NOW + timedelta(seconds=looks_s[0]))}
+    assert {event.until for event in reports} == {iso_utc(NOW + timedelta(seconds=3_000))}
+    assert [event.wait_s for event in reports] == [
+        pytest.approx(later - before, abs=0.1) for before, later in pairwise(looks_s)
+    ]
 
 
 @pytest.mark.behaviour(109, 118, 182)
