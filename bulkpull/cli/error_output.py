@@ -109,7 +109,7 @@ def _ending_of(exit_code: int) -> Ending:
 def print_error(error: BaseException, common: CommonOptions) -> Ending:
     """Write `error` to standard error; return the written message and the exit status."""
     error = _main_error(error)
-    if isinstance(error, KeyboardInterrupt):
+    if _is_interruption(error):
         write_error(common, _INTERRUPTION.what, fix=_INTERRUPTION.fix, exit_code=INTERRUPTED)
         return _INTERRUPTION
     details = "".join(traceback.format_exception(error)) if common.log_level is LogLevel.DEBUG else None
@@ -211,6 +211,23 @@ def _main_error(error: BaseException) -> BaseException:
     """The error of a group to report: the first that was raised on purpose, else the first."""
     leaves = list(_leaves(error))
     return next((leaf for leaf in leaves if isinstance(leaf, BulkpullError)), leaves[0])
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """
+    Whether somebody ended the program.
+
+    A library that is interrupted while it calls back into Python may raise a fault of its own instead: from the
+    interruption, or, as pydantic does while it makes a model, with nothing but its name in the text.
+    """
+    if isinstance(error, BulkpullError):
+        return False
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            return True
+        cause = cause.__cause__
+    return KeyboardInterrupt.__name__ in str(error)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

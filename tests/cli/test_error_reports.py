@@ -44,6 +44,28 @@ def test_an_interrupted_command_that_is_no_run_speaks_of_nothing_to_resume(capsy
     assert capsys.readouterr().err == "error: interrupted\nfix:   run the same command again\n"
 
 
+def _fault(*, cause: BaseException | None) -> Exception:
+    fault = RuntimeError("the extension gave up")
+    fault.__cause__ = cause
+    return fault
+
+
+@pytest.mark.fault("103")
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (_fault(cause=_fault(cause=KeyboardInterrupt())), 130),
+        (ValueError('Error building "model" validator:\n  KeyboardInterrupt: '), 130),
+        (_fault(cause=None), 1),
+        (SettingsError("wrong", why="the key is called KeyboardInterrupt"), 2),
+    ],
+)
+def test_a_library_that_was_interrupted_and_raises_its_own_fault_counts_as_interrupted(
+    error: Exception, code: int
+) -> None:
+    assert print_error(error, CommonOptions()).exit_code == code
+
+
 def test_an_error_is_told_in_three_lines(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(SettingsError("the colour is wrong", why="it is blue", fix="paint it red"), CommonOptions())
     written = capsys.readouterr()
