@@ -48,7 +48,10 @@ def _passing(cause: str, *, pause_s: float | None = None) -> TokenCode:
 
 
 MFA = _final("multifactor authentication is required, which this grant cannot give", _SECURE_MODEL)
-_SECRET = _final("the client secret is wrong", "set `client_secret` to the secret's value, not to its id")
+_SECRET = _final(
+    "the client secret is wrong",
+    "set `client_secret` to the secret's value, not to its id; it may also be mistyped, expired or replaced",
+)
 _USER = _final("the user name or the password is wrong", "check `username` and `password`")
 _REFRESH_ENDED = _final("the refresh token has ended or was revoked", SIGN_IN)
 _TENANT = _final("there is no such tenant", "check `tenant_id` and `token_url`")
@@ -56,6 +59,10 @@ _PASSWORD_ENDED = _final("the password has expired or was changed", "set the new
 _POLICY = _final("conditional access does not allow it", "ask the tenant's administrator")
 _CONSENT = _final(
     "the application needs an administrator's consent", "let an administrator consent to it for Partner Center"
+)
+NO_PUBLIC_CLIENT = _final(
+    "the app registration does not allow public client flows, and no client secret was sent",
+    "allow public client flows in the app registration, or set `client_secret`",
 )
 _ON_PREMISES = _passing("the directory cannot reach the company's own sign-in servers")
 
@@ -134,10 +141,7 @@ TOKEN_CODES: Mapping[int, TokenCode] = {
     700084: _REFRESH_ENDED,
     7000112: _final("the application is disabled", "ask the tenant's administrator"),
     7000215: _SECRET,
-    7000218: _final(
-        "the application needs a client secret",
-        "set `client_secret`; to sign people in without one, allow public client flows in its registration",
-    ),
+    7000218: NO_PUBLIC_CLIENT,
     7000222: _final(
         "the client secret has expired", "make a new one in the application's registration, set `client_secret`"
     ),

@@ -13,7 +13,15 @@ from types import MappingProxyType
 from typing import Any
 
 from bulkpull.auth.grants import REFUSED
-from bulkpull.auth.token_codes import LOOK_UP, SIGN_IN_AGAIN, TOKEN_CODES, UNKNOWN_STEP, find_token_code, is_microsoft
+from bulkpull.auth.token_codes import (
+    LOOK_UP,
+    NO_PUBLIC_CLIENT,
+    SIGN_IN_AGAIN,
+    TOKEN_CODES,
+    UNKNOWN_STEP,
+    find_token_code,
+    is_microsoft,
+)
 from bulkpull.errors import AuthError, ServiceTrouble, Throttled, UnexpectedReply
 from bulkpull.redact import printable
 from bulkpull.transport.http_messages import AnswerKind, request_id_in
@@ -115,6 +123,9 @@ def token_error(
     known = find_token_code(code, _error_word(raw))
     has_page = token_url is None or is_microsoft(token_url)
     again = f"{SIGN_IN_AGAIN}; if that is refused too, {LOOK_UP}" if has_page else SIGN_IN_AGAIN
+    if is_stored and known is NO_PUBLIC_CLIENT:
+        why = f"the app registration does not allow public client flows any more ({label}{ids})"
+        return AuthError(what, why=why, fix=f"allow them there, then {again}")
     if known is not None and known.kind is AnswerKind.FINAL:
         concerns_secret = "`client_secret`" in known.step
         if is_stored and (concerns_secret or "`bulkpull auth login`" in known.step):

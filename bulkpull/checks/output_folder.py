@@ -26,7 +26,7 @@ from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.lock import find_writer
-from bulkpull.output.owner import check_owner
+from bulkpull.output.owner import NO_REPORT, check_owner
 from bulkpull.output.store import open_store
 
 # The service's own number, where it limits one-off reports at all (behaviour 85).
@@ -99,7 +99,8 @@ def _check_output(settings: Settings, unwritable: BulkpullError | None) -> Check
                 return _tell_obstacle(unwritable)
             check_owner(open_store(output), settings.account)
     except BulkpullError as error:
-        return problem_from("output", error)
+        found = problem_from("output", error)
+        return replace(found, fix=(found.fix or "").removesuffix(NO_REPORT))
     message = "can be written" if exists else "does not exist yet and can be created"
     return fine("output", f"{output} {message}", facts={"path": str(output), "exists": exists})
 

@@ -214,7 +214,7 @@ def _store_token(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) 
 
 def _hints(settings: Settings) -> list[str]:
     """The next step after a sign-in."""
-    hints = ["next: `bulkpull auth check`"]
+    hints = ["next: `bulkpull doctor`"]
     if settings.grant not in (None, "refresh_token"):
         hints.insert(0, f"`grant` is {settings.grant}: unset it, or runs will not use this sign-in")
     return hints

@@ -143,6 +143,8 @@ def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> 
     elif secrets_given:
         print_message(f"sign in: by {', '.join(secrets_given)} of the environment, as `{program} doctor{option}` shows")
     else:
-        print_message(f"sign in: {program} auth login{option}")
+        print_message(f"next:    {program} auth login{option}")
         print_message("         once, in a browser; it needs no secret. Other ways: docs/sign-in.md")
+        print_message(f"then:    {program} doctor{option}")
+        return
     print_message(f"next:    {program} doctor{option}")

@@ -443,8 +443,11 @@ class Settings(BaseSettings):
                 fix = f"{first}, or set {' and '.join(map(variable_of, secrets))} too"
             else:
                 why = "no sign-in is stored for them, and `refresh_token` is not set"
-                its_secret = " and its secret" if "client_secret" in missing else ""
-                fix = f"run `bulkpull auth login`, or set {variable_of('refresh_token')}{its_secret}"
+                refresh_token, username, password = map(variable_of, ("refresh_token", "username", "password"))
+                own = variable_of("client_secret") if "client_secret" in missing else ""
+                fix = f"run `bulkpull auth login`, or set {own and f'{own} and '}{refresh_token}"
+                if self.grant is None and not self.username:  # without MFA a password signs in as well
+                    fix += f", or {own and f'{own}, '}{username} and {password}"
         return AuthError(
             f"credentials are missing for {', '.join(who) or 'an account that no setting names'}",
             why=why,

@@ -77,6 +77,8 @@ def main() -> None:
             answer = error
         channel.at_work.clear()
         channel.write(frame(FrameType.REPLY, pickle.dumps(answer)))
+        # Between files, not between batches, which take the same memory again.
+        platforms.current().return_free_memory()
 
 
 def _read_share() -> bytes:

@@ -121,12 +121,16 @@ def _spanned(reasons: Sequence[str]) -> str:
     found = [_MOMENT_OR_ID.findall(reason) for reason in reasons]
     alike = iter([list(dict.fromkeys(of_place)) for of_place in zip(*found, strict=True)])
 
-    def shown(_: re.Match[str]) -> str:
+    def shown(found: re.Match[str]) -> str:
+        preposition: str = found["preposition"] or ""
         values: list[str] = next(alike)
         if len(values) == 1:
-            return values[0]
-        if _MOMENT.fullmatch(values[0]):
-            return f"{min(values)} to {max(values)}"
-        return f"{values[0]} and {len(values) - 1} more"
+            return f"{preposition}{values[0]}"
+        if not _MOMENT.fullmatch(values[0]):
+            return f"{preposition}{values[0]} and {len(values) - 1} more"
+        first, last = min(values), max(values)
+        if preposition == "at ":
+            return f"between {first} and {last}"
+        return f"than their data of {first} to {last}" if preposition else f"{first} to {last}"
 
-    return _MOMENT_OR_ID.sub(shown, reasons[0])
+    return re.sub(rf"(?P<preposition>\bat |\bthan )?(?:{_MOMENT_OR_ID.pattern})", shown, reasons[0])

@@ -36,11 +36,14 @@ def _grouped(reasons: Iterable[tuple[str, str]], *, may_differ: Literal["moments
 def _created_schedules(manifest: Manifest) -> list[str]:
     """The notes on new scheduled reports: before their first execution no run finds newer data."""
     created = [
-        (record.dataset, f"the first execution of its new scheduled report is due at {iso_utc(record.next_due_at)}")
+        (record.dataset, iso_utc(record.next_due_at))
         for record in manifest.datasets
         if record.next_due_at and record.decision and record.decision.scheduled_report in ("make", "replace")
     ]
-    return _grouped(created, may_differ="moments")
+    one = "the first execution of its new scheduled report is due at"
+    several = "the first executions of their new scheduled reports are due at"
+    due = one if len(created) == 1 else several
+    return _grouped(((dataset, f"{due} {due_at}") for dataset, due_at in created), may_differ="moments")
 
 
 def _wider(manifest: Manifest) -> list[str]:

@@ -22,6 +22,9 @@ from bulkpull.output.run_history import load_manifest
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.url_safety import is_loopback
 
+NO_REPORT = "; no report was created"
+"""The end of the next step where an export is refused; `bulkpull doctor` leaves it out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -82,7 +85,7 @@ def check_owner(store: OutputStore, account: Account) -> None:
         raise SettingsError(
             f"{store} holds the data of two accounts: {owner.account}, and {CURRENT} names those of {other}",
             why="folders were merged",
-            fix=f"restore {CURRENT} and move what is not this account's to another folder; no report was created",
+            fix=f"restore {CURRENT} and move what is not this account's to another folder" + NO_REPORT,
         )
     if owner is not None and owner.account != account:
         raise _other_account(
@@ -194,6 +197,5 @@ def _other_account(
     return SettingsError(
         f"{store} holds the data of another account: {difference or there}",
         why=None if difference else f"this run is for {account}",
-        fix=("" if account == DEMO else f"check {settings}, or ")
-        + "choose another folder with --output; no report was created",
+        fix=("" if account == DEMO else f"check {settings}, or ") + "choose another folder with --output" + NO_REPORT,
     )

@@ -35,7 +35,12 @@ def published_datasets(published: Mapping[str, DatasetRecord], *, catalog: Catal
 
 
 def check_offer(
-    plan: Plan, *, offered: Collection[OfferedDataset], published: frozenset[str], options: PlanOptions
+    plan: Plan,
+    *,
+    offered: Collection[OfferedDataset],
+    published: frozenset[str],
+    options: PlanOptions,
+    is_list_found: bool = True,
 ) -> Plan:
     """
     The plan, with datasets that are no longer listed as failed.
@@ -43,6 +48,7 @@ def check_offer(
     Args:
         published: As `published_datasets` gives it.
         options: With `everything`, what was listed once is wanted as well.
+        is_list_found: Whether the service answered with a list, and not with 404.
 
     Returns:
         The same plan but for `unavailable`. A published dataset that is gone is `failed`; so is every dataset when
@@ -76,6 +82,8 @@ def check_offer(
             return replace(one, reason=lost.reason, failed=True, error=lost)
         if is_nothing_there and (not offered or not one.named):
             what = "offers no dataset at all" if not offered else "offers none of the requested datasets"
+            if not is_list_found:
+                what = "has no list of datasets at this address (404)"
             nothing = NotFound(f"{one.dataset}: the service {what}", fix=_ROLE)
             return replace(one, reason=nothing.reason, failed=True, error=nothing)
         return one

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -123,19 +122,26 @@ class ServiceOffer:
     Attributes:
         system_texts: The text of each system query that a custom query names, by its id; unknown ones are left out.
         notes: Oddities of the service's list, one sentence each.
+        is_list_found: Whether there is a list at the address at all; 404 means an account without datasets, or a
+            wrong address.
     """
 
     datasets: tuple[OfferedDataset, ...]
     system_texts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    is_list_found: bool = True
 
 
 async def load_offer(request: ExportRequest, client: InsightsClient) -> ServiceOffer:
     """Ask the service what it offers."""
     datasets: list[OfferedDataset] = []
-    with suppress(NotFound):  # nothing at all is listed
+    is_list_found = True
+    try:
         datasets = await client.get_datasets()
-    return ServiceOffer(tuple(datasets), await _system_texts(request.selections, client), client.list_notes)
+    except NotFound:
+        is_list_found = False
+    texts = await _system_texts(request.selections, client)
+    return ServiceOffer(tuple(datasets), texts, client.list_notes, is_list_found)
 
 
 def plan_request(
@@ -171,7 +177,9 @@ def plan_request(
         now=now,
     )
     plan = make_plan(request.datasets, offered=offer.datasets, options=options)
-    plan = check_offer(plan, offered=offer.datasets, published=published, options=options)
+    plan = check_offer(
+        plan, offered=offer.datasets, is_list_found=offer.is_list_found, published=published, options=options
+    )
     return replace(plan, notes=(*offer.notes, *plan.notes))
 
 

@@ -162,6 +162,10 @@ class Platform(ABC):
         """Write no core file if this process crashes."""
 
     @abstractmethod
+    def return_free_memory(self) -> None:
+        """Give memory that this process has freed back to the system, if its C library keeps it and can be asked."""
+
+    @abstractmethod
     def inherit_options(self, channel: socket) -> Mapping[str, Any]:
         """Arguments of `subprocess.Popen` by which a child inherits `channel`."""
 

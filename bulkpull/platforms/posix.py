@@ -140,6 +140,13 @@ class Posix(Platform):
 
             resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
+    def return_free_memory(self) -> None:
+        import ctypes  # noqa: PLC0415 - only a converting child needs it, which has loaded it
+
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc; musl and macOS have none
+        if trim is not None:
+            trim(ctypes.c_size_t(0))
+
     def inherit_options(self, channel: socket) -> Mapping[str, Any]:
         return {"pass_fds": (channel.fileno(),)}
 

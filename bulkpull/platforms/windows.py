@@ -153,6 +153,9 @@ class Windows(Platform):
     def forbid_core_dumps(self) -> None:
         """Nothing: Windows writes no core files by default."""
 
+    def return_free_memory(self) -> None:
+        """Nothing: the heap of Windows does so by itself."""
+
     def inherit_options(self, channel: socket.socket) -> Mapping[str, Any]:  # noqa: ARG002 - sent, not inherited
         return {}
 

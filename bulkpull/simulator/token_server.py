@@ -134,10 +134,11 @@ class TokenIssuer:
             raise TokenRefused(90002)
 
     def _is_public(self, fields: Mapping[str, str], *, grant: str) -> bool:
-        """Whether this request needs no secret: it redeems what was given to a client without one."""
+        """Whether this request needs no secret: what it redeems was given to a client without one, or is unknown."""
         if grant == DEVICE_GRANT:
             return self._scenario.public_client
-        return grant == "refresh_token" and self._refresh_tokens.get(fields.get("refresh_token", ""), False)
+        known = self._refresh_tokens.get(fields.get("refresh_token", ""), self._scenario.public_client)
+        return grant == "refresh_token" and known
 
     def _check_client(self, fields: Mapping[str, str], *, path: str, public: bool) -> None:
         if not fields.get("client_id"):

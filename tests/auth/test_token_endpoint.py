@@ -268,7 +268,8 @@ async def test_callers_whose_token_was_refused_share_one_renewal() -> None:
         (50076, "invalid_grant", "Secure Application Model"),
         (50079, "interaction_required", "Secure Application Model"),
         (50126, "invalid_grant", "`username` and `password`"),
-        (7000215, "invalid_client", "`client_secret`"),
+        (7000215, "invalid_client", "`client_secret`.* mistyped, expired or replaced"),
+        (7000218, "invalid_client", "allow public client flows in the app registration, or set `client_secret`"),
         (7000222, "invalid_client", "expired"),
         (700082, "invalid_grant", "refresh token has ended"),
         (90002, "invalid_request", "`tenant_id`"),
@@ -659,7 +660,9 @@ def test_a_refused_stored_sign_in_names_the_code_and_no_secret(code: int, token_
             401, body.encode(), grant="refresh_token", retry_after_s=None, is_stored=True, token_url=token_url
         )
 
-    assert refused.value.message.startswith(f"the stored sign-in is not accepted any more: AADSTS{code}")
+    assert refused.value.message.startswith("the stored sign-in is not accepted any more: ")
+    assert f"AADSTS{code}" in refused.value.message
+    assert ("does not allow public client flows" in refused.value.message) == (code == 7000218)
     assert "secret" not in refused.value.reason
     assert "sign in again: `bulkpull auth login`" in refused.value.reason
     assert ("login.microsoftonline.com/error" in refused.value.reason) == has_page

@@ -72,7 +72,8 @@ def test_without_any_option_every_setting_keeps_its_default_and_no_secret_is_ask
     assert written() == {"output": "bulkpull-data"}
     assert Settings.load() == Settings()
     assert "set:     `tenant_id` and `client_id` in bulkpull.toml" in outcome.err
-    assert "bulkpull auth login\n" in outcome.err
+    assert re.search(r"^next: .*bulkpull auth login\n", outcome.err, re.MULTILINE)
+    assert re.search(r"^then: .*bulkpull doctor\n\Z", outcome.err, re.MULTILINE)
     assert "SECRET" not in outcome.err
     assert "REFRESH_TOKEN" not in outcome.err
 
@@ -110,7 +111,7 @@ def test_the_way_to_sign_in_follows_from_the_grant(
 
     outcome = command("init", "--use", use, "--file", "n.toml")
 
-    (line,) = (line for line in outcome.err.splitlines() if line.startswith("sign in:"))
+    (line,) = (line for line in outcome.err.splitlines() if line.startswith("sign in:") or "auth login" in line)
     assert words in line
     assert "set:" not in outcome.err
     assert "canary" not in outcome.err

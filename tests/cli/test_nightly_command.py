@@ -62,7 +62,7 @@ def test_plan_and_summary_of_a_first_night_say_what_is_created_and_when_it_is_ex
     assert (rows["Profile"]["action"], rows["OfficeUsage"]["action"]) == ("skip", "pull")
     starts = [iso_utc(report.start_at) for report in simulator.service.reports.values() if report.is_standing]
     summary = " ".join(night.err.split())
-    assert "Profile, OfficeUsage: the first execution of its new scheduled report is due at" in summary
+    assert "Profile, OfficeUsage: the first executions of their new scheduled reports are due" in summary
     assert all(start in summary for start in (min(starts), max(starts)))
     assert "note: no one-off report is created" in " ".join(later.err.split())
     assert "2 scheduled reports are kept; their next execution is due at" in " ".join(later.err.split())

@@ -53,6 +53,19 @@ async def test_a_list_without_any_dataset_is_a_failure_that_names_role_and_accou
 
 
 @pytest.mark.case("C18")
+async def test_a_wrong_address_says_that_no_list_is_there(tmp_path: Path) -> None:
+    async with service("Profile") as simulator:
+        settings = settings_for(simulator, tmp_path)
+        elsewhere = settings.model_copy(update={"api_base_url": f"{settings.api_base_url}/elsewhere"})
+        manifest = await Run(ExportRequest(("Profile",)), elsewhere, Events()).export()
+
+    assert (manifest.status, manifest.exit_code) == ("failed", 3)
+    reason = str(manifest.datasets[0].reason)
+    assert "Profile: the service has no list of datasets at this address (404)" in reason
+    assert "check that `api_base_url` is right" in reason
+
+
+@pytest.mark.case("C18")
 @pytest.mark.parametrize("nightly", [False, True])
 async def test_a_published_dataset_that_is_listed_no_more_makes_the_run_exit_3(tmp_path: Path, nightly: bool) -> None:
     async with service("Profile", "OfficeUsage") as simulator:

@@ -89,9 +89,22 @@ def test_reasons_that_differ_in_their_moments_show_the_earliest_and_the_latest()
     ]
 
     assert group_by_reason(reasons, may_differ="moments") == [
-        (["Profile", "AzureUsage"], "no execution newer than 2026-11-27T17:14:35Z to 2026-11-27T17:14:48Z"),
+        (
+            ["Profile", "AzureUsage"],
+            "no execution newer than their data of 2026-11-27T17:14:35Z to 2026-11-27T17:14:48Z",
+        ),
         (["OfficeUsage"], "no execution newer than 2026-11-27T17:14:40Z; report 7 stays"),
     ]
+
+
+def test_due_times_that_differ_show_the_time_between_them() -> None:
+    due = [("Profile", "is due at 2026-11-27T17:14:48Z"), ("AzureUsage", "is due at 2026-11-27T17:14:35Z")]
+    same = [("Profile", "is due at 2026-11-27T17:14:48Z"), ("AzureUsage", "is due at 2026-11-27T17:14:48Z")]
+
+    assert group_by_reason(due, may_differ="moments") == [
+        (["Profile", "AzureUsage"], "is due between 2026-11-27T17:14:35Z and 2026-11-27T17:14:48Z")
+    ]
+    assert group_by_reason(same, may_differ="moments") == [(["Profile", "AzureUsage"], same[0][1])]
 
 
 def test_reasons_that_differ_in_their_ids_show_the_first_and_how_many_more() -> None:

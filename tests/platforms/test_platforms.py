@@ -345,6 +345,20 @@ def test_users_and_limits_are_unknown_on_windows() -> None:
     assert (here.user_id(), here.open_file_limit(), here.raise_open_file_limit(512)) == (None, None, None)
 
 
+@pytest.mark.parametrize("library", ["glibc", "another"])
+def test_free_memory_goes_back_to_the_system_where_the_c_library_can_be_asked(
+    monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    kept_bytes = []
+    functions = {"malloc_trim": lambda pad: kept_bytes.append(pad.value)} if library == "glibc" else {}
+    monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace(**functions))
+
+    Posix().return_free_memory()
+    Windows().return_free_memory()
+
+    assert kept_bytes == ([0] if library == "glibc" else [])
+
+
 EMULATED = """
 import os, signal, sys
 import asyncio, ctypes, multiprocessing, shutil, socket, subprocess, tempfile

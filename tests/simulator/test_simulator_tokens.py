@@ -40,6 +40,12 @@ async def test_blanks_around_form_values_do_not_count() -> None:
         ({"password": "wrong"}, 400, "invalid_grant", 50126),
         ({"username": "nobody@contoso.example"}, 400, "invalid_grant", 50126),
         ({"grant_type": "refresh_token", "refresh_token": "stale"}, 400, "invalid_grant", 700082),
+        (
+            {"grant_type": "refresh_token", "refresh_token": "stale", "client_secret": None},
+            400,
+            "invalid_grant",
+            700082,
+        ),
         ({"grant_type": "refresh_token"}, 400, "invalid_request", 900144),
         ({"grant_type": "authorization_code", "code": "wrong"}, 400, "invalid_grant", 70000),
         ({"grant_type": "device_code"}, 400, "unsupported_grant_type", 70003),
@@ -254,6 +260,13 @@ async def test_a_device_code_ends_after_a_quarter_of_an_hour() -> None:
 async def test_an_application_that_keeps_secrets_gets_no_device_code() -> None:
     async with calling(public_client=False) as caller:
         reply = await _device(caller)
+
+    assert (reply.status, reply.body["error_codes"]) == (401, [7000218])
+
+
+async def test_an_application_that_keeps_secrets_must_send_one_with_an_unknown_refresh_token() -> None:
+    async with calling(public_client=False) as caller:
+        reply = await caller.ask_token(grant_type="refresh_token", refresh_token="stale", client_secret=None)
 
     assert (reply.status, reply.body["error_codes"]) == (401, [7000218])
 
