@@ -44,7 +44,7 @@ class UnfinishedRun:
         how = _HOW_IT_ENDED.get(self.run.status or "", "was killed")
         command = self.run.command
         step = f"`{self.resume}` continues it" if self.resume else f"the next {command} replaces it"
-        size = f"{plural(self.datasets, 'dataset')} unfinished"
+        size = f"{plural(self.datasets, 'dataset')} unfinished" if self.datasets else "before it began a dataset"
         return f"the {command} run {self.run.run_id} {how} at {iso_utc(self.active_at)}, {size}: {step}"
 
     def as_values(self) -> dict[str, Any]:

@@ -322,6 +322,19 @@ def test_an_unfinished_run_is_named_with_the_command_that_continues_it(
     assert "runs resume" in reported["resume"]
 
 
+def test_a_run_that_ended_before_its_first_dataset_says_so(command: Command) -> None:
+    async def begin(ledger: Ledger) -> None:
+        await ledger.begin_run(run_id_of(NOW - HOUR), request={"datasets": []}, at=NOW - HOUR)
+
+    publish(OUT, "Profile", run_id=run_id_of(NOW - 2 * HOUR))
+    write_ledger(OUT, begin)
+
+    assert (
+        f"was killed at {iso_utc(NOW - HOUR)}, before it began a dataset: `"
+        in command("status", "--output", "data").err
+    )
+
+
 def test_a_run_that_was_interrupted_days_ago_is_named_without_a_command_that_would_not_work(command: Command) -> None:
     write_ledger(OUT, partial(_interrupt, ago=timedelta(days=3), status="interrupted"))
 
