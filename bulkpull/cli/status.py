@@ -137,14 +137,19 @@ def _report_late(
     else:
         names = ", ".join(f"{dataset.dataset} ({_last_look(dataset, now)})" for dataset in late)
     words = "is late" if len(late) == 1 else "are late"
-    why = [dataset.reason for dataset in late if dataset.reason]
+    why = next((dataset for dataset in late if dataset.reason), None)
     write_error(
         common,
         f"{plural(len(late), 'dataset')} {words}: {names}",
-        why=f"the newest run said: {why[0]}" if why else None,
+        why=_why(why) if why else None,
         fix=fix,
         exit_code=LATE,
     )
+
+
+def _why(freshness: Freshness) -> str | None:
+    # That a dataset is not offered may come from an earlier run than the newest.
+    return freshness.reason if freshness.unavailable else f"the newest run said: {freshness.reason}"
 
 
 def _last_look(freshness: Freshness, now: datetime) -> str:

@@ -39,8 +39,9 @@ class Freshness:
         published_at: When the snapshot became current, by the clock of the machine that published it, but never before
             the data were generated, by the service's clock; for a snapshot of an earlier version, when its run began.
         checked_at: The last successful check of the service, whether it found new data or not.
-        unavailable: The newest run found that the service does not offer it to this account.
-        reason: The reason that the newest run gives, if it was not successful.
+        unavailable: The service does not offer it to this account, as the newest run found that could read its list.
+        reason: The reason that the newest run gives, if it was not successful; where the dataset is unavailable, that
+            of the run that found so.
         source: For a custom query the dataset that it reads; it has no schedule, so only its owner knows when it is
             late.
     """
@@ -68,7 +69,8 @@ def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[F
     """
     Every dataset that is published in the output or was requested in the newest run; reads only.
 
-    What was forgotten since that run began is not expected any more.
+    A run that could not read the service's list does not tell what is offered: then the newest run before it that could
+    read it counts as well. What was forgotten since a run began is not expected any more.
 
     Raises:
         DiskTrouble: `current.json` is damaged.
@@ -78,11 +80,41 @@ def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[F
     current = pointer.datasets
     recent = manifests(store)
     newest = next(recent, None)
-    asked = [record for record in newest.datasets if not _is_forgotten(record, newest, pointer)] if newest else []
+    news = _expected(newest, pointer) if newest else {}
+    if newest and not newest.tells_offer:
+        news = _with_known_offer(news, manifests(store), pointer)
     looks = last_looks(current, chain([newest] if newest else [], recent))
-    names = dict.fromkeys([*(record.dataset for record in asked), *current])
-    news = {record.dataset: record for record in asked}
+    names = dict.fromkeys([*news, *current])
     return [_freshness(name, store, current.get(name), news.get(name), looks.get(name), now=now) for name in names]
+
+
+def _with_known_offer(
+    news: Mapping[str, DatasetRecord], recent: Iterable[Manifest], pointer: Current
+) -> dict[str, DatasetRecord]:
+    """
+    What is expected after a run that does not tell what the service offers (pure).
+
+    Args:
+        news: The records of that run.
+        recent: Every manifest, newest first.
+
+    Returns:
+        `news`, and what the newest run that tells it was asked for. Of each dataset that was never published it is the
+        newest record that tells whether it is offered, where there is one.
+    """
+    offers = (_expected(manifest, pointer) for manifest in recent if manifest.tells_offer)
+    newest = next(offers, {})
+    wanted = {*news, *newest} - pointer.datasets.keys()
+    known: dict[str, DatasetRecord] = {}
+    for offer in chain([newest], offers):
+        known = {name: record for name, record in offer.items() if name in wanted} | known
+        if wanted <= known.keys():
+            break
+    return {**news, **known}
+
+
+def _expected(manifest: Manifest, pointer: Current) -> dict[str, DatasetRecord]:
+    return {record.dataset: record for record in manifest.datasets if not _is_forgotten(record, manifest, pointer)}
 
 
 def _is_forgotten(record: DatasetRecord, manifest: Manifest, pointer: Current) -> bool:

@@ -363,6 +363,11 @@ class Manifest(Record):
         return 3 if lost else 0
 
     @property
+    def tells_offer(self) -> bool:
+        """Whether it tells what the service offers: not where every dataset failed before the list could be used."""
+        return any(record.status != "failed" or record.query is not None for record in self.datasets)
+
+    @property
     def file_format(self) -> str:
         """The name of the format of its files, as people know it."""
         return format_names(file.path for record in self.datasets for file in record.files)

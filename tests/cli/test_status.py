@@ -20,6 +20,8 @@ from bulkpull.output.freshness import find_freshness
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.ledger_facts import PublicationFacts, ReportFacts
 from bulkpull.output.store import LocalStore
+from bulkpull.read_output import status as read_status
+from bulkpull.simulator import Fault
 
 HOUR = timedelta(hours=1)
 OUT = Path("data")
@@ -125,6 +127,64 @@ def test_what_the_newest_run_was_asked_for_and_never_published_counts(command: C
     named = command("status", "emsusage", "--output", "data", "--max-age", "36h")
     assert (named.code, "EMSUsage (never published)" in named.err) == (3, True)
     assert command("status", "Profile", "--output", "data", "--max-age", "36h").code == 0
+
+
+@pytest.mark.parametrize("job", ["export", "nightly"])
+def test_a_run_that_cannot_read_the_list_does_not_forget_what_is_not_offered(
+    command: Command, serve: Serve, job: str
+) -> None:
+    simulator = serve(SMALL)
+    command("export", "--output", "data", "--quiet")
+    before = command("status", "--output", "data", "--max-age", "36h", "--json").json()
+    simulator.arm(Fault("http_status", endpoint="ScheduledDataset", times=None, args={"status": 400}))
+
+    assert command(job, "--output", "data", "--quiet").code == 3
+
+    outcome = command("status", "--output", "data", "--max-age", "36h", "--json")
+    after = outcome.json()
+    assert (outcome.code, outcome.err) == (0, "")
+    states = {name: record["state"] for name, record in by_name(after).items()}
+    assert states == {name: record["state"] for name, record in by_name(before).items()}
+    assert (states["Profile"], states["EMSUsage"]) == ("current", "unavailable")
+    reason = by_name(before)["EMSUsage"]["reason"]
+    assert by_name(after)["EMSUsage"]["reason"] == reason is not None
+    assert {found.dataset: found.unavailable for found in read_status(OUT)}["EMSUsage"]
+    named = command("status", "EMSUsage", "--output", "data", "--max-age", "36h")
+    assert (named.code, "the newest run said" in named.err) == (3, False)
+
+
+def test_after_runs_without_a_list_each_dataset_is_as_the_newest_run_with_one_found_it(command: Command) -> None:
+    nights = [run_id_of(NOW - number * HOUR) for number in range(1, 6)]
+    names = ("Profile", "EMSUsage", "MSLearn", "AzureUsage", "OfficeUsage")
+    offered = lost("MSLearn").model_copy(update={"query": "SELECT MPNId FROM MSLearn"})
+    # The oldest run found two datasets that are not offered; the next one was asked for three and found one of them.
+    write_manifest(OUT, *(lost(name, "unavailable") for name in ("EMSUsage", "MSLearn")), run_id=nights[4])
+    there = publish(OUT, "Profile", run_id=nights[3])
+    write_manifest(OUT, there, offered, lost("AzureUsage"), run_id=nights[3])
+    for night in nights[:3]:
+        write_manifest(OUT, *map(lost, names), run_id=night)
+
+    states = {found.dataset: found.state(now=NOW, max_age=36 * HOUR) for found in find_freshness(LocalStore(OUT))}
+
+    assert states == {
+        "Profile": "current",
+        "EMSUsage": "unavailable",
+        "MSLearn": "missing",  # offered since
+        "AzureUsage": "missing",  # failed in a run that had the list
+        "OfficeUsage": "missing",  # no run tells
+    }
+    assert command("status", "--output", "data", "--max-age", "36h").code == 3
+
+
+def test_a_failed_run_does_not_hide_that_a_dataset_beyond_its_names_was_never_published(command: Command) -> None:
+    nights = [run_id_of(NOW - number * HOUR) for number in (1, 2)]
+    extra = lost("Extra").model_copy(update={"query": "SELECT MPNId FROM Extra"})
+    write_manifest(OUT, publish(OUT, "Profile", run_id=nights[1]), extra, run_id=nights[1])
+    write_manifest(OUT, lost("Profile"), run_id=nights[0])
+
+    outcome = command("status", "--output", "data", "--max-age", "36h")
+
+    assert (outcome.code, "Extra (never published)" in outcome.err) == (3, True)
 
 
 def test_a_run_that_published_and_was_killed_has_looked_when_it_began(command: Command) -> None:
