@@ -234,3 +234,12 @@ def test_the_site_with_the_python_reference_is_built_where_its_tool_is_installed
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "site" / "python-api.html").read_text(encoding="utf-8")
     assert all(f'id="bulkpull.{name}"' in page for name in ("export", "scan", "Settings"))
+
+
+@pytest.mark.parametrize("page", ["nightly.md", "troubleshooting.md"])
+def test_the_guides_say_how_long_a_silent_service_is_asked_for_a_report(page: str) -> None:
+    text = " ".join((ROOT / "docs" / page).read_text(encoding="utf-8").split())
+
+    assert Settings.model_fields["report_timeout_seconds"].default == 3 * 3_600
+    assert "up to `report_timeout_seconds` (three hours by default)" in text
+    assert "`run_timeout_seconds`" in text
