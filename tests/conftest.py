@@ -7,6 +7,7 @@ import importlib
 import itertools
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
@@ -31,6 +32,11 @@ settings.load_profile("all" if os.environ.get("TRIALS") == "all" else "few")
 # Tests, and programs that they start, are compiled once, also where the machine's owner wants no bytecode kept.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Programs that tests start inherit what is ignored here, as under `nohup`, but not that a function does nothing.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 _ORDER = {"browser": 0, "storage": 1, "trials": 2}
 # A folder in memory, where syncing costs nothing, and the room that the whole suite needs there (it fills 1.2 GB).

@@ -26,11 +26,11 @@ PLAN = ("export", "--demo", "--plan")
 @contextmanager
 def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
     """Leave no process behind, whatever the test finds."""
-    try:
-        with process:
+    with process:  # waits for its end
+        try:
             yield process
-    finally:
-        process.kill()
+        finally:
+            process.kill()
 
 
 def _read_until(process: subprocess.Popen[str], words: str) -> None:

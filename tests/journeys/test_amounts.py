@@ -179,7 +179,7 @@ async def test_fewer_rows_of_the_first_snapshot_with_sums_are_explained(tmp_path
         async with Simulator(Scenario(rows=rows, datasets=(DATASET,))) as simulator:
             record = record_of(await export(simulator, tmp_path, DATASET, metrics=metrics))
         assert record.status == "complete", record.reason
-        notes.append(" ".join(note for note in record.notes if "alike" in note))
+        notes.append(" ".join(note for note in record.notes if "are now one row, with the sums of" in note))
 
     before, first, later = notes
     assert (before, later) == ("", "")
