@@ -25,6 +25,9 @@ _LAST = re.compile(r"LAST_(?:([0-9]{1,5})_)?(DAY|WEEK|MONTH|QUARTER|YEAR)S?")
 _UNIT_DAYS = {"DAY": 1.0, "WEEK": 7.0, "MONTH": 365.25 / 12, "QUARTER": 365.25 / 4, "YEAR": 365.25}
 _FIXED_DAYS = {"TODAY": 0.5, "YESTERDAY": 1.0, LIFETIME: float("inf")}
 
+# All names of spans are alike: below this, the nearest one may be years longer than what was meant.
+_ALIKE = 0.75
+
 
 def is_span_name(text: str) -> bool:
     """Whether `text` can be the name of a time span, in any case: letters, digits and underscores."""
@@ -109,7 +112,7 @@ def check_timespan(asked: str | None, *, ranges: Sequence[Sequence[str]], docume
     days = span_days(asked)
     # A name with a length is not a typing error: a similar name may be years longer.
     longer = next((name for name in ordered if days is not None and (span_days(name) or 0.0) >= days), None)
-    hint = f"the shortest that holds it is {longer};" if longer else did_you_mean(asked, listed)
+    hint = f"the shortest that holds it is {longer};" if longer else did_you_mean(asked, listed, cutoff=_ALIKE)
     raise SettingsError(
         f"no dataset offers the time span {asked}",
         fix=f"{hint + ' ' if hint else ''}offered are {', '.join(listed)}, or use `{WIDEST}`",

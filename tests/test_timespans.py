@@ -103,6 +103,7 @@ def test_a_span_that_nobody_knows_is_refused_with_all_that_are_offered() -> None
         ("LAST_90_DAYS", "the shortest that holds it is LAST_6_MONTHS;"),
         ("LAST_6_MONHTS", "did you mean LAST_6_MONTHS?"),
         ("LAST_9_YEARS", "did you mean LAST_2_YEARS?"),
+        ("LAST_WEK", "offered are"),
     ],
 )
 def test_a_span_is_proposed_by_its_length_where_the_name_tells_one(asked: str, hint: str) -> None:

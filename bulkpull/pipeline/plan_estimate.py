@@ -62,7 +62,7 @@ class ExportEstimate:
     def sentence(self) -> str:
         """All of it for a person."""
         if not self.total_reports:
-            return "no one-off report is created"
+            return "no one-off report would be created"
         time = "no earlier run shows how long they take"
         if self.elapsed_s is not None:
             length = f"about {format_duration(self.elapsed_s)}" if self.elapsed_s >= 1 else "less than a second"
@@ -71,7 +71,7 @@ class ExportEstimate:
         if self.quota_hours:
             quota = f", where the service allows {_ONE_OFFS_AN_HOUR} one-off reports an hour about {self.quota_hours} h"
         needed, free = format_size(self.room.needed_bytes), format_size(self.room.free_bytes)
-        created = f"{plural(self.total_reports, 'one-off report')} {'is' if self.total_reports == 1 else 'are'} created"
+        created = f"{plural(self.total_reports, 'one-off report')} would be created"
         free = f"{free} are free" if self.unwritable is None else f"and {self.unwritable} cannot be written"
         return f"{created}; {time}{quota}; about {needed} on the disk, {free}"
 

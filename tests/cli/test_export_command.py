@@ -255,7 +255,7 @@ def test_a_plan_of_windows_tells_reports_time_and_room(command: Command, serve: 
     assert (values["estimate"]["reports"], values["estimate"]["quota_hours"]) == (9, 1)
     assert values["estimate"]["needed_bytes"] > 0
     assert values["estimate"]["free_bytes"] > 0
-    assert "9 one-off reports are created" in shown.err
+    assert "9 one-off reports would be created" in shown.err
     assert not simulator.service.reports
 
 

@@ -23,7 +23,7 @@ def test_reports_in_flight_divide_the_time_that_the_slowest_dataset_takes() -> N
         "free_bytes": 40_000_000_000,
         "can_write": True,
     }
-    assert "23 one-off reports are created; by earlier runs they take about 6 min" in estimate.sentence
+    assert "23 one-off reports would be created; by earlier runs they take about 6 min" in estimate.sentence
     assert "5 one-off reports an hour about 4 h" in estimate.sentence
 
 
