@@ -135,11 +135,15 @@ def schedule_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         chosen = [row for row in rows if row.get("standing_report") in actions]
         if chosen:
             moments = sorted(row["next_due_at"] for row in chosen if row["next_due_at"])
-            span = " to ".join(dict.fromkeys((moments[0], moments[-1]))) if moments else ""
-            whose, are = ("its", "is") if len(chosen) == 1 else ("their", "are")
-            due = f"; {whose} {which} execution is due at {span}" if span else ""
-            notes.append(f"{plural(len(chosen), 'scheduled report')} {are} {verb}{due}")
+            whose = "its" if len(chosen) == 1 else "their"
+            due = f"; {whose} {which} execution is due {_between(moments)}" if moments else ""
+            notes.append(f"{plural(len(chosen), 'scheduled report')} would be {verb}{due}")
     return notes
+
+
+def _between(moments: Sequence[str]) -> str:
+    first, last = moments[0], moments[-1]
+    return f"at {first}" if first == last else f"between {first} and {last}"
 
 
 def too_many_reports(rows: Sequence[Mapping[str, Any]], *, most: int) -> list[str]:
