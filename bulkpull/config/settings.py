@@ -444,10 +444,12 @@ class Settings(BaseSettings):
             else:
                 why = "no sign-in is stored for them, and `refresh_token` is not set"
                 refresh_token, username, password = map(variable_of, ("refresh_token", "username", "password"))
-                own = variable_of("client_secret") if "client_secret" in missing else ""
-                fix = f"run `bulkpull auth login`, or set {own and f'{own} and '}{refresh_token}"
-                if self.grant is None and not self.username:  # without MFA a password signs in as well
-                    fix += f", or {own and f'{own}, '}{username} and {password}"
+                fix = f"run `bulkpull auth login`, or set {refresh_token}"
+                by_password = self.grant is None and not self.username  # without MFA a password signs in as well
+                if by_password:
+                    fix += f", or {username} and {password}"
+                if "client_secret" in missing:
+                    fix += f"; {'each ' if by_password else ''}with {variable_of('client_secret')}"
         return AuthError(
             f"credentials are missing for {', '.join(who) or 'an account that no setting names'}",
             why=why,

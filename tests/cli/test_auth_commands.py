@@ -98,8 +98,8 @@ def test_without_credentials_the_missing_ones_are_named(person: Simulator, comma
     )
     assert "BULKPULL_REFRESH_TOKEN" in shown
     assert (
-        "run `bulkpull auth login`, or set BULKPULL_CLIENT_SECRET and BULKPULL_REFRESH_TOKEN, "
-        "or BULKPULL_CLIENT_SECRET, BULKPULL_USERNAME and BULKPULL_PASSWORD"
+        "run `bulkpull auth login`, or set BULKPULL_REFRESH_TOKEN, "
+        "or BULKPULL_USERNAME and BULKPULL_PASSWORD; each with BULKPULL_CLIENT_SECRET"
     ) in shown
     assert "run `bulkpull auth login --config n.toml`" in " ".join(with_file.err.split())
     assert "`refresh_token` is not set, and the token cache holds no sign-in for them" in " ".join(
