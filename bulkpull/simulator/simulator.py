@@ -20,7 +20,7 @@ from bulkpull.simulator.blob_server import BlobHost
 from bulkpull.simulator.entities import StoredExecution, StoredReport
 from bulkpull.simulator.faults import Fault, FaultBox
 from bulkpull.simulator.file_store import FileStore
-from bulkpull.simulator.request_log import LoggedRequest
+from bulkpull.simulator.host import LoggedRequest
 from bulkpull.simulator.routes import API_ROOT
 from bulkpull.simulator.scenario import RealClock, Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
@@ -173,14 +173,12 @@ class Simulator:
             window: Start and exclusive end of what is asked for; six months by default.
         """
         names = tuple(columns) if columns is not None else None
-        extract = self.service.whole_extract(dataset, names, at=at, window=window)
-        return await self._store.plain_text(extract)
+        return await self._store.plain_text(self.service.whole_extract(dataset, names, at=at, window=window))
 
     async def prepare(self, datasets: Sequence[str] | None = None) -> None:
         """Make the files of these datasets (all) now, so that no first reader has to wait for them."""
         for dataset in datasets if datasets is not None else tuple(self.service.tables):
-            extract = self.service.whole_extract(dataset)
-            await self._store.fetch(extract, now=self._clock.now())
+            await self._store.fetch(self.service.whole_extract(dataset), now=self._clock.now())
 
     def _sign(self, report: StoredReport, execution: StoredExecution) -> str:
         """A fresh link at every reading; only `link_expired` hands one out that is at its end."""

@@ -13,7 +13,7 @@ from bulkpull.output.manifest import Manifest
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Fault, Scenario, Simulator
-from bulkpull.simulator.request_log import LoggedRequest
+from bulkpull.simulator.host import LoggedRequest
 
 DATASETS = ("AzureUsage", "CLASAzurePropensity", "CustomersAndTenants", "OfficeUsage", "Profile")
 

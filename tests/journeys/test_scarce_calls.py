@@ -13,7 +13,7 @@ from journeys.kit import export
 from support import EventRecorder, FakeClock
 
 from bulkpull.simulator import Scenario, Simulator
-from bulkpull.simulator.request_log import LoggedRequest
+from bulkpull.simulator.host import LoggedRequest
 
 POLLING: dict[str, Any] = {"poll_initial_seconds": 5, "poll_max_seconds": 60, "report_timeout_seconds": 3_600}
 
