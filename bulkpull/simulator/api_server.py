@@ -15,12 +15,10 @@ from aiohttp import web
 from bulkpull.simulator import api_replies, error_replies
 from bulkpull.simulator.body_sender import reset
 from bulkpull.simulator.error_replies import Refusal, TokenRefused
-from bulkpull.simulator.faults import FaultBox
-from bulkpull.simulator.host import Host, LoggedRequest
 from bulkpull.simulator.request_validation import Fields
-from bulkpull.simulator.routes import DIRECTORY, Call, Route, datasets_of, find_route, paged, perform
-from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.routes import DIRECTORY, Route, ServiceCall, datasets_of, find_route, paged, perform
 from bulkpull.simulator.service import Service
+from bulkpull.simulator.simulator_context import Context, Host, LoggedRequest
 from bulkpull.simulator.token_server import TokenIssuer
 
 
@@ -35,19 +33,11 @@ class ApiHost(Host):
         api_origin, blob_origin: `http://host:port` of the two servers, set once they listen.
     """
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        services: Mapping[str, Service],
-        *,
-        clock: SimulatorClock,
-        faults: FaultBox,
-        calls: list[LoggedRequest],
-    ) -> None:
-        super().__init__(scenario, clock=clock, faults=faults, calls=calls)
+    def __init__(self, context: Context, services: Mapping[str, Service]) -> None:
+        super().__init__(context)
         self._services = services
-        self._tokens = TokenIssuer(scenario, clock=clock, faults=faults)
-        self._throttles = {tenant: Throttle(scenario, clock=clock) for tenant in services}
+        self._tokens = TokenIssuer(context)
+        self._throttles = {tenant: Throttle(context) for tenant in services}
         self._versions = 0
         self._application_id = uuid4()
         self.api_origin = self.blob_origin = ""
@@ -149,7 +139,9 @@ class ApiHost(Host):
         """Let the service act, and put its answer into the envelope; `None` for an answer that is lost."""
         if self._name_is_taken(route, call, body, service):
             return None
-        asked = Call(service, body, Fields(call.params), route.subject or "", call.correlation_id or str(uuid4()))
+        asked = ServiceCall(
+            service, body, Fields(call.params), route.subject or "", call.correlation_id or str(uuid4())
+        )
         records = await perform(route, asked)
         if self._take("acts_twice", call):
             await perform(route, asked)
@@ -224,8 +216,8 @@ class Throttle:
     A window begins with the first request after the last window. No reply says how long a window is.
     """
 
-    def __init__(self, scenario: Scenario, *, clock: SimulatorClock) -> None:
-        self._scenario, self._clock = scenario, clock
+    def __init__(self, context: Context) -> None:
+        self._scenario, self._clock = context.scenario, context.clock
         self._ends_at, self._count = -math.inf, 0
 
     def count(self, calls: int = 1) -> None:

@@ -14,15 +14,14 @@ import anyio.to_thread
 from aiohttp import web
 from isal import igzip
 
-from bulkpull.simulator.body_sender import Body, Head, SendPlan, reset, send
+from bulkpull.simulator.body_sender import Body, SendPlan, reset, send
 from bulkpull.simulator.error_replies import StorageRefusal
-from bulkpull.simulator.faults import CONTENT_FAULTS, Fault, FaultBox
+from bulkpull.simulator.faults import CONTENT_FAULTS, Fault
 from bulkpull.simulator.file_store import FileStore, StoredFile
-from bulkpull.simulator.host import Host, LoggedRequest
 from bulkpull.simulator.report_data import Extract
-from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.signed_links import LinkSigner, refused_signature
+from bulkpull.simulator.simulator_context import Context, Host, LoggedRequest
 
 _READING = ("GET", "HEAD")
 _VERBS = (*_READING, "PUT", "DELETE")
@@ -32,6 +31,7 @@ _PROBE_BYTES = 16
 _RANGE = re.compile(r"\s*bytes=(\d+)-(\d*)\s*")
 _CUTS = ("cut_after_bytes", "link_expires_mid_file", "reset_every_bytes")
 _STALL_S = 3_600.0
+_MD5_HEADERS = ("Content-MD5", "x-ms-blob-content-md5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +45,8 @@ class _Span:
 class BlobHost(Host):
     """Serves the stored files."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        services: Iterable[Service],
-        *,
-        store: FileStore,
-        links: LinkSigner,
-        clock: SimulatorClock,
-        faults: FaultBox,
-        calls: list[LoggedRequest],
-    ) -> None:
-        super().__init__(scenario, clock=clock, faults=faults, calls=calls)
+    def __init__(self, context: Context, services: Iterable[Service], store: FileStore, links: LinkSigner) -> None:
+        super().__init__(context)
         self._services, self._store, self._links = tuple(services), store, links
         self._content_faults: dict[str, Fault | None] = {}  # by execution
         self.blob_origin = ""
@@ -102,9 +92,7 @@ class BlobHost(Host):
             raise StorageRefusal(404, "BlobNotFound")
         file = await self._file(request, call, extract)
         head, span = self._head(request, call, file)
-        if head.status in (200, 206):
-            return await self._transfer(request, call, file, head=head, span=span)
-        return web.Response(status=head.status, headers=head.headers)
+        return head if span is None else await self._transfer(request, call, file, head=head, span=span)
 
     def _check(self, request: web.Request, call: LoggedRequest) -> None:
         """Everything that is refused before a file is looked for."""
@@ -142,7 +130,9 @@ class BlobHost(Host):
             call.fault = call.fault or (fault.name if fault else None)
         return await self._store.fetch(extract, now=self._clock.now(), fault=self._content_faults.get(execution_id))
 
-    def _head(self, request: web.Request, call: LoggedRequest, file: StoredFile) -> tuple[Head, _Span]:
+    def _head(
+        self, request: web.Request, call: LoggedRequest, file: StoredFile
+    ) -> tuple[web.StreamResponse, _Span | None]:
         etag = self._etag(call, file)
         if not _names(request.headers.get("If-Match", "*"), file.etag if etag else None):
             raise StorageRefusal(412, "ConditionNotMet")
@@ -156,7 +146,7 @@ class BlobHost(Host):
             **({"ETag": etag} if etag else {}),
         }
         if _names(request.headers.get("If-None-Match", ""), etag):
-            return Head(304, headers | {"x-ms-error-code": "ConditionNotMet"}), _Span(0, 0)
+            return web.Response(status=304, headers=headers | {"x-ms-error-code": "ConditionNotMet"}), None
         if file.is_gzip and self._scenario.content_encoding:
             headers["Content-Encoding"] = "gzip"
         if self._scenario.ranges:
@@ -167,7 +157,7 @@ class BlobHost(Host):
         if self._scenario.content_md5:
             headers["Content-MD5" if span is None else "x-ms-blob-content-md5"] = base64.b64encode(md5).decode()
         if span is None:
-            return Head(200, headers), _Span(0, file.size_bytes)
+            return web.StreamResponse(status=200, headers=headers), _Span(0, file.size_bytes)
         total = file.size_bytes
         if span.start and self._take("range_wrong_start", call):
             span = replace(span, start=span.start - 1)
@@ -176,7 +166,7 @@ class BlobHost(Host):
         headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{total}"
         if span.start and self._take("range_multipart", call):
             headers["Content-Type"] = "multipart/byteranges; boundary=part"
-        return Head(206, headers), span
+        return web.StreamResponse(status=206, headers=headers), span
 
     def _etag(self, call: LoggedRequest, file: StoredFile) -> str | None:
         if not self._scenario.etag or self._take("etag_missing", call):
@@ -208,20 +198,22 @@ class BlobHost(Host):
         return _Span(start, min(last + 1, size))
 
     async def _transfer(
-        self, request: web.Request, call: LoggedRequest, file: StoredFile, *, head: Head, span: _Span
+        self, request: web.Request, call: LoggedRequest, file: StoredFile, *, head: web.StreamResponse, span: _Span
     ) -> web.StreamResponse:
         body, send_plan = Body(path=file.path, offset=span.start, length=span.end - span.start), SendPlan()
         if request.method == "HEAD":
             return await send(request, head, body, send_plan, clock=self._clock)
         if self._take("empty_file", call):
-            bare = {name: value for name, value in head.headers.items() if "md5" not in name.casefold()}
-            return await send(request, Head(head.status, bare), Body(), send_plan, clock=self._clock)
+            for name in _MD5_HEADERS:
+                head.headers.popall(name, None)
+            return await send(request, head, Body(), send_plan, clock=self._clock)
         if self._take("encoding_by_proxy", call):
             # A compressing proxy passes on the whole file in chunks, without length, MD5 or strong ETag.
             packed = await anyio.to_thread.run_sync(lambda: igzip.compress(file.path.read_bytes()))
-            dropped = ("accept-ranges", "content-md5", "x-ms-blob-content-md5", "content-range")
-            headers = {name: value for name, value in head.headers.items() if name.casefold() not in dropped}
-            head = Head(200, headers | {"Content-Encoding": "gzip", "ETag": f"W/{file.etag}"})
+            for name in ("Accept-Ranges", "Content-Range", *_MD5_HEADERS):
+                head.headers.popall(name, None)
+            head.headers.update({"Content-Encoding": "gzip", "ETag": f"W/{file.etag}"})
+            head.set_status(200)
             body, send_plan = Body(literal=packed), SendPlan(delimit="chunked")
         else:
             send_plan = self._send_plan(call, body.size)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,21 +58,12 @@ class SendPlan:
     bandwidth_bytes_per_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Status and headers."""
-
-    status: int
-    headers: Mapping[str, str]
-
-
 async def send(
-    request: web.Request, head: Head, body: Body, send_plan: SendPlan, *, clock: SimulatorClock
+    request: web.Request, response: web.StreamResponse, body: Body, send_plan: SendPlan, *, clock: SimulatorClock
 ) -> web.StreamResponse:
     """Answer with a body; returns when it is out, or the connection is gone."""
     if send_plan.delimit == "close":
-        return await _send_until_close(request, head, body, send_plan)
-    response = web.StreamResponse(status=head.status, headers=head.headers)
+        return await _send_until_close(request, response, body, send_plan)
     # A client that hangs up in the middle is nothing to complain of.
     with suppress(ConnectionError):
         return await _send_measured(request, response, body, send_plan, clock=clock)
@@ -127,13 +117,15 @@ async def _send_pieces(response: web.StreamResponse, body: Body, send_plan: Send
                 await clock.sleep(ahead_s)
 
 
-async def _send_until_close(request: web.Request, head: Head, body: Body, send_plan: SendPlan) -> web.StreamResponse:
+async def _send_until_close(
+    request: web.Request, response: web.StreamResponse, body: Body, send_plan: SendPlan
+) -> web.StreamResponse:
     """The old way: no length, and the end of the connection is the end of the body."""
     end = body.size if send_plan.cut_after is None else min(send_plan.cut_after, body.size)
     lines = [
-        f"HTTP/1.1 {head.status} OK",
+        f"HTTP/1.1 {response.status} OK",
         "Connection: close",
-        *(f"{name}: {value}" for name, value in head.headers.items()),
+        *(f"{name}: {value}" for name, value in response.headers.items()),
     ]
     _write_raw(request, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
     sent = 0

@@ -11,10 +11,10 @@ from uuid import uuid4
 from bulkpull.simulator import error_replies
 from bulkpull.simulator.entities import StoredExecution, StoredReport, wire_time
 from bulkpull.simulator.error_replies import Refusal, bad_request, requested_value
-from bulkpull.simulator.faults import Fault, FaultBox
+from bulkpull.simulator.faults import Fault
 from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.request_validation import Fields
-from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.simulator_context import Context
 
 _STATUSES = ("Pending", "Running", "Paused", "Completed")
 # Behaviour 111.
@@ -70,11 +70,9 @@ class _View:
 class ExecutionReader:
     """Answers the call that lists executions."""
 
-    def __init__(
-        self, scenario: Scenario, reports: ReportStore, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker
-    ) -> None:
-        self._scenario, self._reports, self._clock, self._faults = scenario, reports, clock, faults
-        self._sign = sign
+    def __init__(self, context: Context, reports: ReportStore, sign: LinkMaker) -> None:
+        self._scenario, self._clock, self._faults = context.scenario, context.clock, context.faults
+        self._reports, self._sign = reports, sign
 
     def read(self, report_ids: str, params: Fields) -> list[dict[str, Any]]:
         """

@@ -8,7 +8,7 @@ certificates, signals) are not in it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -88,20 +88,15 @@ def _once_and_always(row_id: str, title: str, name: str) -> tuple[FaultRow, Faul
     )
 
 
-def _anywhere(
-    name: str,
-    *,
-    dataset: str | None = None,
-    endpoint: str | None = None,
-    times: int | None = 1,
-    skip: int = 0,
-    **args: Any,
-) -> Fault:
-    return Fault(name, dataset=dataset, endpoint=endpoint, times=times, skip=skip, args=args)
+def _anywhere(name: str, endpoint: str | None = None, *, times: int | None = 1, skip: int = 0, **args: Any) -> Fault:
+    return Fault(name, endpoint=endpoint, times=times, skip=skip, args=args)
+
+
+def _here(name: str, endpoint: str | None = None, **more: Any) -> Fault:
+    return replace(_anywhere(name, endpoint, **more), dataset=HIT)
 
 
 _always = partial(_anywhere, times=None)
-_here = partial(_anywhere, dataset=HIT)
 _here_always = partial(_here, times=None)
 
 _QUERY, _REPORT, _LIST = "POST ScheduledQueries", "POST ScheduledReport", "GET ScheduledDataset"
@@ -125,16 +120,16 @@ FAULT_TABLE: tuple[FaultRow, ...] = (
     _no_access("14a", "the token endpoint asks for a second factor", mfa="token"),
     _refused("14b", "nobody has consented to the application", 65001),
     _no_access("14c", "the API asks for a second factor", mfa="api"),
-    _row("15a", "the token endpoint throttles", _anywhere("throttle", endpoint="token")),
-    _row("15b", "the token endpoint is down for a moment", _anywhere("http_status", endpoint="token", status=503)),
-    _row("15c", "the connection to the token endpoint is reset", _anywhere("reset_before_acting", endpoint="token")),
+    _row("15a", "the token endpoint throttles", _anywhere("throttle", "token")),
+    _row("15b", "the token endpoint is down for a moment", _anywhere("http_status", "token", status=503)),
+    _row("15c", "the connection to the token endpoint is reset", _anywhere("reset_before_acting", "token")),
     _row("16", "the token ends while reports are under way", latency_s={"*": 2.5}, token_lifetime_s=2),
     _row("17a", "a good token is refused once", _anywhere("token_refused", skip=3)),
     _no_access("17b", "every token is refused", _always("token_refused")),
     _row(
         "18",
         "the role does not cover one dataset",
-        _here_always("http_status", endpoint=_QUERY, status=403, message="Forbidden"),
+        _here_always("http_status", _QUERY, status=403, message="Forbidden"),
         expected="unavailable",
         exit_codes=(0, 3),
     ),
@@ -155,61 +150,49 @@ FAULT_TABLE: tuple[FaultRow, ...] = (
     ),
     _row("24a", "listings come in pages, linked by relative addresses", page_size=1),
     _row("24b", "listings come in pages, linked by absolute addresses", page_size=1, next_link="absolute"),
-    _no_plan("24c", "the next page is the same page again", _always("next_link_loops", endpoint="ScheduledDataset")),
-    _no_plan(
-        "24d", "the next page lies on another host", _always("next_link_foreign_host", endpoint="ScheduledDataset")
-    ),
-    _fails(
-        "25a",
-        "an error inside HTTP 200",
-        _here_always("error_in_ok_envelope", endpoint=_QUERY, message="Invalid query"),
-    ),
-    _row(
-        "25b", "a fault of the service inside HTTP 200", _here("error_in_ok_envelope", endpoint="execution", status=503)
-    ),
+    _no_plan("24c", "the next page is the same page again", _always("next_link_loops", "ScheduledDataset")),
+    _no_plan("24d", "the next page lies on another host", _always("next_link_foreign_host", "ScheduledDataset")),
+    _fails("25a", "an error inside HTTP 200", _here_always("error_in_ok_envelope", _QUERY, message="Invalid query")),
+    _row("25b", "a fault of the service inside HTTP 200", _here("error_in_ok_envelope", "execution", status=503)),
     _row("26a", "keys in PascalCase", key_casing="pascal"),
-    _row("26b", "a reply whose value is null", _here("null_value", endpoint="execution")),
-    _row("27a", "a web page in place of JSON, once", _anywhere("html_body", endpoint=_LIST)),
-    _row("27b", "JSON that stops in the middle, once", _anywhere("cut_json", endpoint=_LIST)),
-    _row("27c", "an empty body, once", _anywhere("empty_body", endpoint=_LIST)),
-    _row("27d", "JSON in another encoding, once", _anywhere("wrong_charset", endpoint=_LIST)),
-    _no_plan("27e", "a web page in place of JSON, always", _always("html_body", endpoint=_LIST)),
+    _row("26b", "a reply whose value is null", _here("null_value", "execution")),
+    _row("27a", "a web page in place of JSON, once", _anywhere("html_body", _LIST)),
+    _row("27b", "JSON that stops in the middle, once", _anywhere("cut_json", _LIST)),
+    _row("27c", "an empty body, once", _anywhere("empty_body", _LIST)),
+    _row("27d", "JSON in another encoding, once", _anywhere("wrong_charset", _LIST)),
+    _no_plan("27e", "a web page in place of JSON, always", _always("html_body", _LIST)),
     # 28 to 52: queries and reports, whose creation is not idempotent, and executions
     _fails(
-        "28",
-        "the query is refused",
-        _here_always("http_status", endpoint=_QUERY, status=400, message="Incorrect column name"),
+        "28", "the query is refused", _here_always("http_status", _QUERY, status=400, message="Incorrect column name")
     ),
     _row("29", "the query's name is taken by another", _here("name_taken")),
-    _row("30a", "reset before the query was stored", _here("reset_before_acting", endpoint=_QUERY)),
-    _row("30b", "reset before the report was ordered", _here("reset_before_acting", endpoint=_REPORT)),
-    _row("31a", "reset after the query was stored", _here("reset_after_acting", endpoint=_QUERY)),
-    _row("31b", "reset after the report was ordered", _here("reset_after_acting", endpoint=_REPORT)),
-    _row("31c", "502 after the query was stored", _here("status_after_acting", endpoint=_QUERY, status=502)),
+    _row("30a", "reset before the query was stored", _here("reset_before_acting", _QUERY)),
+    _row("30b", "reset before the report was ordered", _here("reset_before_acting", _REPORT)),
+    _row("31a", "reset after the query was stored", _here("reset_after_acting", _QUERY)),
+    _row("31b", "reset after the report was ordered", _here("reset_after_acting", _REPORT)),
+    _row("31c", "502 after the query was stored", _here("status_after_acting", _QUERY, status=502)),
     _row(
         "31d",
         "502 from a gateway after the report was ordered",
-        _here("status_after_acting", endpoint=_REPORT, status=502, body="html"),
+        _here("status_after_acting", _REPORT, status=502, body="html"),
     ),
-    _row(
-        "32", "the listing lags behind a lost answer", _here("reset_after_acting", endpoint=_REPORT), visible_lag_s=0.8
-    ),
+    _row("32", "the listing lags behind a lost answer", _here("reset_after_acting", _REPORT), visible_lag_s=0.8),
     _fails(
         "33",
         "the answer is lost and the listing fails",
-        _here("reset_after_acting", endpoint=_REPORT),
-        _always("http_status", endpoint="GET ScheduledReport", status=503),
+        _here("reset_after_acting", _REPORT),
+        _always("http_status", "GET ScheduledReport", status=503),
     ),
-    _row("34a", "success with an empty body", _here("empty_body", endpoint=_REPORT)),
-    _row("34b", "success without an id", _here("idless_body", endpoint=_REPORT)),
-    _row("34c", "success with JSON that stops in the middle", _here("cut_json", endpoint=_QUERY)),
-    _row("34d", "success with a web page", _here("html_body", endpoint=_REPORT)),
-    _row("35a", "two reports with our mark", _here("acts_twice", endpoint=_REPORT)),
-    _row("35b", "two queries with our mark", _here("acts_twice", endpoint=_QUERY)),
+    _row("34a", "success with an empty body", _here("empty_body", _REPORT)),
+    _row("34b", "success without an id", _here("idless_body", _REPORT)),
+    _row("34c", "success with JSON that stops in the middle", _here("cut_json", _QUERY)),
+    _row("34d", "success with a web page", _here("html_body", _REPORT)),
+    _row("35a", "two reports with our mark", _here("acts_twice", _REPORT)),
+    _row("35b", "two queries with our mark", _here("acts_twice", _QUERY)),
     _fails(
         "36a",
         "the quota of reports is full",
-        _here_always("http_status", endpoint=_REPORT, status=400, message=_QUOTA),
+        _here_always("http_status", _REPORT, status=400, message=_QUOTA),
         settings={_TIMEOUT: 2},
     ),
     _row(
@@ -219,7 +202,7 @@ FAULT_TABLE: tuple[FaultRow, ...] = (
         one_off_quota=1,
         one_off_window_s=1.5,
     ),
-    _row("37", "throttled while ordering the report", _here("throttle", endpoint=_REPORT)),
+    _row("37", "throttled while ordering the report", _here("throttle", _REPORT)),
     _row("39a", "the query is deleted before the report is ordered", _here("query_vanishes")),
     _row(
         "39b",
@@ -242,12 +225,8 @@ FAULT_TABLE: tuple[FaultRow, ...] = (
     _fails("45b", "failed always", _here_always("execution_fails"), latency_s=_SLOW),
     _row("46a", "the first execution never ends", _here("execution_stuck"), settings={_TIMEOUT: 2}),
     _fails("46b", "no execution ever ends", _here_always("execution_stuck"), settings={_TIMEOUT: 2}),
-    _row(
-        "47a", "polling meets 503", _anywhere("http_status", times=4, endpoint="execution", status=503), latency_s=_SLOW
-    ),
-    _row(
-        "47b", "polling meets resets", _anywhere("reset_before_acting", times=4, endpoint="execution"), latency_s=_SLOW
-    ),
+    _row("47a", "polling meets 503", _anywhere("http_status", "execution", times=4, status=503), latency_s=_SLOW),
+    _row("47b", "polling meets resets", _anywhere("reset_before_acting", "execution", times=4), latency_s=_SLOW),
     _row("48", "Completed, Pending, Completed", _here("execution_flips_back")),
     _row("49a", "Completed, and the link comes later", _here("completed_without_link", reads=2)),
     _row("49b", "Completed with an empty link at first", _here("completed_without_link", reads=2, link="empty")),
@@ -287,9 +266,9 @@ FAULT_TABLE: tuple[FaultRow, ...] = (
     _row("66a", "cut, and no ETag", _here("cut_after_bytes"), _here_always("etag_missing")),
     _row("66b", "cut, and a weak ETag", _here("cut_after_bytes"), _here_always("etag_weak")),
     _row("67", "a proxy compresses the file on the fly", _here_always("encoding_by_proxy"), gzip=False),
-    _row("68a", "a redirect to another host", _here("redirect", endpoint="blob", to="elsewhere")),
-    _fails("68b", "a redirect to an address without encryption", _here_always("redirect", endpoint="blob", to="http")),
-    _fails("68c", "too many redirects", _here_always("redirect", endpoint="blob", to="loop")),
+    _row("68a", "a redirect to another host", _here("redirect", "blob", to="elsewhere")),
+    _fails("68b", "a redirect to an address without encryption", _here_always("redirect", "blob", to="http")),
+    _fails("68c", "too many redirects", _here_always("redirect", "blob", to="loop")),
     _row("69a", "the MD5 is wrong once", _here("md5_wrong")),
     _fails("69b", "the MD5 is wrong always", _here_always("md5_wrong")),
     _row("70", "an error of the storage host under 200", _here("xml_under_200")),
@@ -338,7 +317,7 @@ FAULT_TABLE: tuple[FaultRow, ...] = (
     _row(
         "100",
         "our report cannot be deleted after publishing",
-        _here_always("http_status", endpoint="DELETE ScheduledReport", status=503),
+        _here_always("http_status", "DELETE ScheduledReport", status=503),
     ),
     _row(
         "105",
@@ -348,11 +327,11 @@ FAULT_TABLE: tuple[FaultRow, ...] = (
         exit_codes=(3, 1),
     ),
     _row("106", "every third call is throttled", _always("throttle", every=3), datasets=(HIT,)),
-    _row("107a", "Retry-After as a date", _here("throttle", endpoint=_REPORT, retry_after_date=1)),
-    _row("107b", "Retry-After in the past", _here("throttle", endpoint=_REPORT, retry_after_date=-60)),
-    _row("107c", "Retry-After below zero", _here("throttle", endpoint=_REPORT, retry_after="-5")),
-    _fails("107d", "Retry-After of thirty years", _here_always("throttle", endpoint=_REPORT, retry_after=10**9)),
-    _row("107e", "Retry-After that says nothing", _here("throttle", endpoint=_REPORT, retry_after="soon")),
+    _row("107a", "Retry-After as a date", _here("throttle", _REPORT, retry_after_date=1)),
+    _row("107b", "Retry-After in the past", _here("throttle", _REPORT, retry_after_date=-60)),
+    _row("107c", "Retry-After below zero", _here("throttle", _REPORT, retry_after="-5")),
+    _fails("107d", "Retry-After of thirty years", _here_always("throttle", _REPORT, retry_after=10**9)),
+    _row("107e", "Retry-After that says nothing", _here("throttle", _REPORT, retry_after="soon")),
     _row("108", "every call takes its time", api_latency_s=0.3),
     _row("109", "the network is gone in mid-run", _anywhere("reset_before_acting", times=4, skip=8), latency_s=_SLOW),
     _row("110", "an older and a newer version answer in turn", _always("alternating_versions")),

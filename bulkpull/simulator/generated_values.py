@@ -32,31 +32,13 @@ _CUSTOMERS = 5_000
 _PARTS = 65_536
 _COMPANIES = ("Contoso", "Fabrikam", "Northwind", "Adatum", "Tailspin", "Wingtip", "Litware", "Proseware", "Woodgrove")
 _FORMS = (
-    "{0} {1}",
-    "{0} {1} Ltd",
-    "{0}, Inc. {1}",
-    "{0} {1} GmbH & Co. KG",
-    '{0} "Retail" {1}',
-    "{0} {1}, Berlin, DE",
-    "Κοντόσο {1}",
-    "Контосо {1}",
-    "コントソ株式会社 {1}",
-    "{0} {1} 🚀",
-    "Société {0} d'Étude {1}",
-    "مجموعة {0} {1}",
-)
+    "{0} {1}", "{0} {1} Ltd", "{0}, Inc. {1}", "{0} {1} GmbH & Co. KG", '{0} "Retail" {1}', "{0} {1}, Berlin, DE",
+    "Κοντόσο {1}", "Контосо {1}", "コントソ株式会社 {1}", "{0} {1} 🚀", "Société {0} d'Étude {1}", "مجموعة {0} {1}",
+)  # fmt: skip
 # Names that trip readers up, each a customer of its own.
 _ODD_NAMES = (
-    "NULL",
-    "NA",
-    "nan",
-    "null",
-    "-",
-    " padded on both sides ",
-    "Contoso\r\nsecond line",
-    'say "hi", twice\n',
-    "",
-)
+    "NULL", "NA", "nan", "null", "-", " padded on both sides ", "Contoso\r\nsecond line", 'say "hi", twice\n', "",
+)  # fmt: skip
 _MARKETS = ("Sweden", "Germany", "Japan", "Korea, Republic of", "Türkiye", "Côte d'Ivoire", "United States", "Brazil")
 _SEGMENTS = ("Enterprise", "SMB", "Corporate", "Strategic - Commercial", "Education")
 _PART_NUMBERS = ("AAA-01234", "0E123", "1E5", "00042", "CFQ7TTC0LH16", "7NQ-00301")

@@ -155,8 +155,7 @@ def _every_record(raw: Record) -> list[Record]:
 
 def _table(raw: Record, scenario: Scenario) -> Table:
     name = raw["name"]
-    form = scenario.date_forms.get(name, scenario.date_forms.get("*"))
-    table = _listed_table(name, edition=scenario.edition, form=form)
+    table = _listed_table(name, edition=scenario.edition)
     if isinstance(scenario.drift, bool):
         drift = _known_drift(raw, _listing(raw, scenario.edition)) if scenario.drift else ColumnDrift()
     else:
@@ -173,13 +172,11 @@ def _table(raw: Record, scenario: Scenario) -> Table:
 
 
 @cache
-def _listed_table(name: str, *, edition: str, form: str | None) -> Table:
+def _listed_table(name: str, *, edition: str) -> Table:
     """The dataset as the edition lists it; cached, because each of many simulators in one process has all of them."""
     raw = next(raw for raw in _catalog() if raw["name"] == name)
     listing = _listing(raw, edition)
     forms = _FORMS.get(name, {}) if edition == "live" else {}
-    if form is not None:
-        forms = {"month": form, "date": form}
     columns = tuple(_column(column, form=forms.get(column["type"])) for column in listing["columns"])
     return Table(
         name=name,

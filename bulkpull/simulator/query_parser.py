@@ -29,8 +29,13 @@ _TAIL = re.compile(
     (?: \s* \b TIMESPAN \s+ (?P<timespan> \S+) )?
     \s* """
 )
-_OPERATOR = re.compile(r"\s*(?P<op>=|!=|<>|<=|>=|<|>|NOT\s+LIKE\b|LIKE\b|NOT\s+IN\b|IN\b)\s*", re.IGNORECASE)
-_LITERAL = re.compile(r"\s*(?:'(?P<single>(?:[^']|'')*)'|\"(?P<double>[^\"]*)\"|(?P<bare>[\w.:+-]+))")
+_LITERAL = r"""(?:'(?:[^']|'')*'|"[^"]*"|[\w.:+-]+)"""
+_CONDITION = re.compile(
+    rf"""(?ix) \s* (?:
+        (?P<op> =|!=|<>|<=|>=|<|>|(?:NOT\s+)?LIKE\b ) \s* (?P<value> {_LITERAL})
+        | (?P<list_op> (?:NOT\s+)?IN\b ) \s* \( (?P<values> \s* {_LITERAL} \s* (?: , \s* {_LITERAL} \s* )* ) \)
+    )"""
+)
 _AND = re.compile(r"\s+AND\s+", re.IGNORECASE)
 _LIMIT = re.compile(r"(?!0+$)[0-9]{1,18}")
 _DIRECTION = re.compile(r"\s+(ASC|DESC)\b", re.IGNORECASE)
@@ -148,12 +153,15 @@ def _conditions(text: str, table: Table) -> tuple[ParsedCondition, ...]:
     rest = text.strip()
     while True:
         column, rest = _leading_name(rest, table)
-        operator = _OPERATOR.match(rest)
-        if operator is None:
+        condition = _CONDITION.match(rest)
+        if condition is None:
             raise bad_request(INVALID_QUERY)
-        word = re.sub(r"\s+", " ", operator["op"].upper())
-        values, rest = _values(rest[operator.end() :], several=word.endswith("IN"))
-        found.append(ParsedCondition(column, "!=" if word == "<>" else word, values))
+        operator = " ".join((condition["op"] or condition["list_op"]).upper().split())
+        values = re.findall(_LITERAL, condition["value"] or condition["values"])
+        found.append(
+            ParsedCondition(column, "!=" if operator == "<>" else operator, tuple(map(_without_quotes, values)))
+        )
+        rest = rest[condition.end() :]
         if not rest.strip():
             return tuple(found)
         joint = _AND.match(rest)
@@ -162,28 +170,10 @@ def _conditions(text: str, table: Table) -> tuple[ParsedCondition, ...]:
         rest = rest[joint.end() :]
 
 
-def _values(text: str, *, several: bool) -> tuple[tuple[str, ...], str]:
-    if not several:
-        value, rest = _literal(text)
-        return (value,), rest
-    if not text.startswith("("):
-        raise bad_request(INVALID_QUERY)
-    values, rest = [], text
-    while rest[:1] in ("(", ","):
-        value, rest = _literal(rest[1:])
-        values.append(value)
-        rest = rest.lstrip()
-    if not rest.startswith(")"):
-        raise bad_request(INVALID_QUERY)
-    return tuple(values), rest[1:]
-
-
-def _literal(text: str) -> tuple[str, str]:
-    found = _LITERAL.match(text)
-    if found is None:
-        raise bad_request(INVALID_QUERY)
-    value = found[found.lastgroup or 0]
-    return value.replace("''", "'") if found.lastgroup == "single" else value, text[found.end() :]
+def _without_quotes(literal: str) -> str:
+    if literal[0] not in "'\"":
+        return literal
+    return literal[1:-1].replace("''", "'") if literal[0] == "'" else literal[1:-1]
 
 
 def _orderings(text: str, table: Table) -> tuple[ParsedOrdering, ...]:

@@ -10,11 +10,10 @@ from uuid import uuid4
 from bulkpull.simulator import error_replies
 from bulkpull.simulator.entities import StoredQuery
 from bulkpull.simulator.error_replies import bad_request
-from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.listed_datasets import Table, system_queries
 from bulkpull.simulator.query_parser import ParsedQuery, parse_query
 from bulkpull.simulator.request_validation import Fields
-from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.simulator_context import Context
 
 # Behaviour 71.
 _NAME = re.compile(r"(?:[^\W_]| )+")
@@ -24,10 +23,9 @@ _SYSTEM_SINCE = datetime(2021, 3, 1, tzinfo=UTC)
 class QueryStore:
     """Stores queries; tests may read and change `stored`, and `created` counts the user's queries per dataset."""
 
-    def __init__(
-        self, scenario: Scenario, tables: dict[str, Table], *, clock: SimulatorClock, faults: FaultBox
-    ) -> None:
-        self._scenario, self._tables, self._clock, self._faults = scenario, tables, clock, faults
+    def __init__(self, context: Context, tables: dict[str, Table]) -> None:
+        self._scenario, self._clock, self._faults = context.scenario, context.clock, context.faults
+        self._tables = tables
         self.created: Counter[str] = Counter()
         self.stored = {
             query_id: StoredQuery(

@@ -11,30 +11,19 @@ from uuid import uuid4
 from bulkpull.simulator import error_replies
 from bulkpull.simulator.entities import StoredExecution, StoredReport
 from bulkpull.simulator.error_replies import Refusal, bad_request
-from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.faults import EXECUTION_FAULTS
 from bulkpull.simulator.query_parser import ParsedQuery
 from bulkpull.simulator.query_store import QueryStore
 from bulkpull.simulator.request_validation import Fields, ReportBody, read_report_body
-from bulkpull.simulator.scenario import Scenario, SimulatorClock
-
-PLIGHTS = (
-    "execution_stuck",
-    "execution_fails",
-    "execution_status_unknown_word",
-    "execution_paused",
-    "execution_flips_back",
-    "completed_without_link",
-    "old_execution_first",
-    "generated_time_odd",
-)
-"""The faults that befall an execution when it is born."""
+from bulkpull.simulator.simulator_context import Context
 
 
 class ReportStore:
     """Creates reports; tests may read and change `stored`, and `created` counts reports per dataset."""
 
-    def __init__(self, scenario: Scenario, queries: QueryStore, *, clock: SimulatorClock, faults: FaultBox) -> None:
-        self._scenario, self._queries, self._clock, self._faults = scenario, queries, clock, faults
+    def __init__(self, context: Context, queries: QueryStore) -> None:
+        self._scenario, self._clock, self._faults = context.scenario, context.clock, context.faults
+        self._queries = queries
         self.stored: dict[str, StoredReport] = {}
         self.created: Counter[str] = Counter()
         # Deleting a report does not give its one-off back, so these outlive it.
@@ -189,7 +178,7 @@ class ReportStore:
         )
 
     def _begin(self, report: StoredReport, *, at: datetime) -> None:
-        plight = self._faults.take_any(PLIGHTS, datasets=(report.dataset,))
+        plight = self._faults.take_any(EXECUTION_FAULTS, datasets=(report.dataset,))
         if plight is not None and plight.name == "old_execution_first":
             older = StoredExecution(
                 execution_id=str(uuid4()),

@@ -23,7 +23,7 @@ Records = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ServiceCall:
     """What an operation of the service needs to know of a request."""
 
     service: Service
@@ -34,7 +34,7 @@ class Call:
 
 
 _TEST_QUERY = "ScheduledQueries/testQueryResult"
-_OPERATIONS: Mapping[tuple[str, str], tuple[str | None, Callable[[Call], Records | Extract]]] = {
+_OPERATIONS: Mapping[tuple[str, str], tuple[str | None, Callable[[ServiceCall], Records | Extract]]] = {
     # method and address below the root: the envelope's message (behaviour 31), and what it does
     ("GET", "ScheduledDataset"): (
         "Dataset fetched successfully",
@@ -168,7 +168,7 @@ def datasets_of(route: Route, body: Fields, params: Fields, service: Service) ->
     return tuple(dict.fromkeys(name for name in found if name))
 
 
-async def perform(route: Route, call: Call) -> Records:
+async def perform(route: Route, call: ServiceCall) -> Records:
     """Let the service act on a call; a `Refusal` is its answer where it does not."""
     _, operation = _OPERATIONS[route.method, route.address]
     result = operation(call)

@@ -16,7 +16,6 @@ from bulkpull.simulator import error_replies
 from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport, wire_time
 from bulkpull.simulator.error_replies import Refusal, bad_request
 from bulkpull.simulator.execution_list import ExecutionReader, LinkMaker
-from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.generated_values import edition_at
 from bulkpull.simulator.listed_datasets import Table, offered_tables
 from bulkpull.simulator.query_months import days_between, months_between, whole_months
@@ -25,7 +24,8 @@ from bulkpull.simulator.query_store import QueryStore
 from bulkpull.simulator.report_data import Extract
 from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.request_validation import Fields, read_time
-from bulkpull.simulator.scenario import ColumnDrift, Scenario, SimulatorClock
+from bulkpull.simulator.scenario import ColumnDrift
+from bulkpull.simulator.simulator_context import Context
 
 TEST_ROWS = 100
 """Most rows of a test query (behaviour 78)."""
@@ -40,12 +40,12 @@ class Service:
         created_queries, created_reports: How many users ever stored or ordered, per dataset; deleted ones count.
     """
 
-    def __init__(self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker) -> None:
-        self.scenario, self._clock = scenario, clock
-        self.tables: dict[str, Table] = offered_tables(scenario)
-        self.query_store = QueryStore(scenario, self.tables, clock=clock, faults=faults)
-        self.report_store = ReportStore(scenario, self.query_store, clock=clock, faults=faults)
-        self.execution_list = ExecutionReader(scenario, self.report_store, clock=clock, faults=faults, sign=sign)
+    def __init__(self, context: Context, sign: LinkMaker) -> None:
+        self.scenario, self._clock = context.scenario, context.clock
+        self.tables: dict[str, Table] = offered_tables(context.scenario)
+        self.query_store = QueryStore(context, self.tables)
+        self.report_store = ReportStore(context, self.query_store)
+        self.execution_list = ExecutionReader(context, self.report_store, sign)
         self.queries, self.created_queries = self.query_store.stored, self.query_store.created
         self.reports, self.created_reports = self.report_store.stored, self.report_store.created
 

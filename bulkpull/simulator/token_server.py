@@ -13,8 +13,7 @@ from typing import Any
 
 from bulkpull.simulator import error_replies
 from bulkpull.simulator.error_replies import TokenRefused
-from bulkpull.simulator.faults import FaultBox
-from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.simulator_context import Context
 
 API = "https://api.partnercenter.microsoft.com"
 # Older material asks for it; the token is issued and has the wrong audience (behaviour 2).
@@ -53,13 +52,13 @@ class _Device:
 class TokenIssuer:
     """Issues tokens and knows which the API accepts."""
 
-    def __init__(self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox) -> None:
-        self._scenario, self._clock, self._faults = scenario, clock, faults
+    def __init__(self, context: Context) -> None:
+        self._scenario, self._clock, self._faults = context.scenario, context.clock, context.faults
         self._devices: dict[str, _Device] = {}
         self._issued: dict[str, _Token] = {}
         # A redeemed refresh token is not revoked, it ends with its own lifetime (behaviour 8); whether it was given to
         # a client without a secret.
-        self._refresh_tokens = {scenario.refresh_token: False}
+        self._refresh_tokens = {context.scenario.refresh_token: False}
 
     def issue(self, form: Mapping[str, str], *, tenant: str, address: str) -> dict[str, Any]:
         """

@@ -17,11 +17,12 @@ from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.report_data import BLOCK_ROWS, csv_blocks, frames, sample
 from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.service import Service
+from bulkpull.simulator.simulator_context import Context
 
 
 def service(**parameters: object) -> Service:
     scenario = Scenario(**parameters)  # type: ignore[arg-type]  # free parameters of a test
-    return Service(scenario, clock=StandingClock(), faults=FaultBox(), sign=lambda *_: "")
+    return Service(Context(scenario, StandingClock(), FaultBox()), sign=lambda *_: "")
 
 
 def text_of(made: Service, dataset: str, columns: tuple[str, ...] | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""What the API server and the storage host have in common: faults, and a log of the requests without secrets."""
+"""What all parts of a simulator share: scenario, clock, faults, and a log of the requests without secrets."""
 
 from __future__ import annotations
 
@@ -46,13 +46,22 @@ class LoggedRequest:
     fault: str | None = None
 
 
-class Host:
-    """A server that logs its requests in `calls` and applies faults to them."""
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The scenario, of one tenant or of the first; clock, faults and the log of requests are those of all."""
 
-    def __init__(
-        self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox, calls: list[LoggedRequest]
-    ) -> None:
-        self._scenario, self._clock, self._faults, self._calls = scenario, clock, faults, calls
+    scenario: Scenario
+    clock: SimulatorClock
+    faults: FaultBox
+    calls: list[LoggedRequest] = field(default_factory=list)
+
+
+class Host:
+    """A server that logs its requests and applies faults to them."""
+
+    def __init__(self, context: Context) -> None:
+        self._scenario, self._clock, self._faults = context.scenario, context.clock, context.faults
+        self._calls = context.calls
 
     def _note(self, request: web.Request, **more: Any) -> LoggedRequest:
         has_authorization = "Authorization" in request.headers or "X-AadUserTicket" in request.headers
