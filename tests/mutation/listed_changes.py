@@ -433,8 +433,8 @@ BY_LAYER = (
     ),
     Change(
         "the storage host's 503 means that the file is gone",
-        "remedy = Remedy.WAIT if status >=",
-        "remedy = Remedy.NEW_REPORT if status >=",
+        "known = BUSY if status >=",
+        "known = GONE if status >=",
         _REPLIES,
     ),
     Change(
