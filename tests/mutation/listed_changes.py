@@ -588,7 +588,7 @@ BY_LAYER = (
     Change("the oldest durations count", "median(lengths_s[-_LATEST:])", "median(lengths_s[:_LATEST])", _USUAL),
     Change(
         "a failed report stays beside its successor",
-        "await self._run.withdraw_report(report, dataset=self.context.pull.dataset)\n                if attempt",
+        "await run.withdraw_report(report, dataset=pull.dataset)\n                if attempt",
         "pass\n                if attempt",
         ("tests/journeys/test_edges_and_repeats.py", "tests/journeys/test_fault_matrix.py"),
     ),
