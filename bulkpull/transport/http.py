@@ -291,6 +291,7 @@ class Http:
             )
         times = request.timeouts
         began = self.clock.monotonic()
+        response: aiohttp.ClientResponse | None = None
         failure: BulkpullError | None = None
         options: dict[str, Any] = {} if request.json is None else {"json": request.json}
         if request.form is not None:
@@ -324,6 +325,7 @@ class Http:
             self._proxy_refusal = failure
         if failure is not None:
             raise failure
+        assert response is not None
         date = parse_http_date(response.headers.get("Date"))
         self.tally.throttled += response.status == HTTPStatus.TOO_MANY_REQUESTS
         self.events.emit(

@@ -304,7 +304,10 @@ BY_LAYER = (
     ),
     # insights and auth
     Change(
-        "the next page on another host gets the token", "if not same_origin(url, self._base):", "if not url:", _CLIENT
+        "the next page on another host gets the token",
+        "if not same_origin(url, self.api_base_url):",
+        "if not url:",
+        _CLIENT,
     ),
     Change(
         "pages that lead in a circle are read for ever", "if request.url in visited:", "if not request.url:", _CLIENT
