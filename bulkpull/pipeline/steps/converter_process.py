@@ -22,8 +22,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from bulkpull import platforms
-from bulkpull.conversion.message_frames import HEAD, FrameType, NotAFrame, processor_seconds, read_head
-from bulkpull.conversion.worker import LENGTH
+from bulkpull.conversion.worker import HEAD, LENGTH, FrameType, NotAFrame, processor_seconds, read_head
 from bulkpull.errors import ConverterDied
 from bulkpull.redact import printable
 

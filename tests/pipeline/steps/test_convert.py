@@ -20,9 +20,17 @@ import pytest
 
 import bulkpull
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.message_frames import HEAD, LONGEST_PAYLOAD_BYTES, MARK, FrameType, NotAFrame, frame, read_head
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, Misfit
-from bulkpull.conversion.worker import LENGTH
+from bulkpull.conversion.worker import (
+    HEAD,
+    LENGTH,
+    LONGEST_PAYLOAD_BYTES,
+    MARK,
+    FrameType,
+    NotAFrame,
+    frame,
+    read_head,
+)
 from bulkpull.errors import ConverterDied, DiskTrouble, FileDamaged, NotTheReport, TooLarge
 from bulkpull.pipeline.steps import convert as converting
 from bulkpull.pipeline.steps import converter_process
