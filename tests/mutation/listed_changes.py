@@ -436,8 +436,8 @@ BY_LAYER = (
     ),
     Change(
         "the storage host's 503 means that the file is gone",
-        "known = BUSY if status >=",
-        "known = GONE if status >=",
+        "known = _BUSY if status >=",
+        "known = _GONE if status >=",
         _REPLIES,
     ),
     Change(
