@@ -47,7 +47,11 @@ class Trouble:
 
 @dataclass(slots=True)
 class Findings:
-    """The checked items, and the problems found; `gone` are datasets of the run that retention has removed since."""
+    """
+    The checked items, and the problems found.
+
+    `gone` are datasets of the requested run whose snapshots retention has removed since.
+    """
 
     troubles: list[Trouble] = field(default_factory=list)
     snapshots: int = 0
