@@ -19,7 +19,6 @@ class ByteRange:
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes it has."""
         return self.end - self.start
 
 

@@ -23,8 +23,6 @@ _SYNC_SHARE = 10
 
 @dataclass(slots=True)
 class Checkpoints:
-    """The checkpoints of one partial file."""
-
     partial: PartialFile
     clock: Clock
     _began_s: float
@@ -35,7 +33,6 @@ class Checkpoints:
 
     @classmethod
     def of(cls, partial: PartialFile, *, clock: Clock) -> Checkpoints:
-        """Start measuring the time."""
         now_s = clock.monotonic()
         return cls(partial, clock, now_s, now_s, now_s)
 
@@ -49,13 +46,7 @@ class Checkpoints:
         return True
 
     async def make(self, *, size_bytes: int | None) -> None:
-        """
-        Record the written bytes, and check the disk space for the rest; meanwhile writes go on.
-
-        Raises:
-            DiskTrouble: The disk is about to be full.
-            OSError: The disk refused the journal, or the sync.
-        """
+        """Record the written bytes, and check the disk space for the rest (`DiskTrouble`); meanwhile writes go on."""
         try:
             await self.partial.write_journal()
             await check_room(self.partial.path.parent, needed_bytes=max(0, (size_bytes or 0) - self.partial.done_bytes))

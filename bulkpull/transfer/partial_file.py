@@ -47,16 +47,12 @@ _WRITE_BYTES = 128 << 10
 _CATCH_UP_BYTES = 32 << 20
 
 Put = Callable[[bytes | memoryview], None]
-"""Takes a piece of the file, the next one after the last."""
+"""Takes the next piece of the file."""
 
 
 @dataclass(slots=True)
 class PartialFile:
-    """
-    The bytes received so far of one version of a file.
-
-    Use `opened` to make one; its methods that begin with `async` do their work in a thread.
-    """
+    """The bytes received so far of one version of a file, `done_bytes` in all; made by `opened`."""
 
     path: Path
     journal: Path
@@ -68,14 +64,13 @@ class PartialFile:
     _keeps_journal: bool = False
     _digest: _Digest | None = None
     done_bytes: int = 0
-    """How many bytes have arrived."""
 
     @classmethod
     async def opened(cls, path: Path) -> PartialFile:
         """Open the file at `path`, made when there is none; its journal lies beside it."""
         flags = os.O_RDWR | os.O_CREAT
         descriptor = await anyio.to_thread.run_sync(platforms.current().open_file, path, flags)
-        return cls(path, journal_beside(path), descriptor)
+        return cls(path, path.with_suffix(".journal"), descriptor)
 
     async def close(self) -> None:
         """Close the file; bytes that are not in the journal may be fetched again."""
@@ -99,7 +94,6 @@ class PartialFile:
         self.path = path
 
     def remove(self) -> None:
-        """Remove the file and its journal."""
         if not platforms.current().renames_open_files and self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -113,7 +107,6 @@ class PartialFile:
 
     @property
     def complete_ranges(self) -> list[ByteRange]:
-        """The received ranges, in order."""
         return merged(extent.stretch for extent in self._extents.values())
 
     async def begin(self, version: Version, *, execution_id: str, url: str) -> None:
@@ -138,8 +131,7 @@ class PartialFile:
         """
         Reuse what an earlier process left: the ranges of its journal whose checksums still match.
 
-        Returns:
-            The version that the bytes belong to; `None` when there is nothing to resume.
+        Returns the version that the bytes belong to; `None` when there is nothing to resume.
         """
         found = await anyio.to_thread.run_sync(load_journal, self.journal)
         if found is None:
@@ -175,15 +167,7 @@ class PartialFile:
         await self.write_from(pour, offset=offset)
 
     async def write_from(self, pour: Callable[[Put], None], *, offset: int) -> int:
-        """
-        Let `pour` bring the bytes, in the thread that writes them.
-
-        Args:
-            pour: Called in a worker thread with what takes each piece, in their order.
-
-        Returns:
-            How many bytes came.
-        """
+        """Let `pour` bring the bytes in their order, in the thread that writes them; returns how many came."""
         start = self._start_by_end.get(offset, offset)
         extent = self._extents.get(start)
         if extent is None or extent.stretch.size_bytes >= _EXTENT_BYTES:
@@ -205,11 +189,7 @@ class PartialFile:
         return at - offset
 
     async def write_journal(self) -> None:
-        """
-        Record the written ranges in the journal, so that they survive the end of the process.
-
-        Only what `fsync` has written to disk is sure to survive a power loss; checksums detect the rest.
-        """
+        """Record the written ranges, so that they survive the end of the process; a power loss, only after `fsync`."""
         if not self._keeps_journal or not self._unvouched:
             return
         starts, self._unvouched = self._unvouched, set()
@@ -270,11 +250,6 @@ class PartialFile:
         for block in _blocks(self._descriptor, extent.stretch):
             crc, at = crc32(block, crc), at + len(block)
         return (at, crc) == (extent.stretch.end, extent.crc)
-
-
-def journal_beside(path: Path) -> Path:
-    """Where the journal of the partial file at `path` lies."""
-    return path.with_suffix(".journal")
 
 
 @dataclass(slots=True)

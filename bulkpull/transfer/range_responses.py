@@ -17,7 +17,7 @@ from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble
 from bulkpull.redact import printable
 from bulkpull.transfer.blob_version import Version, version_of_range, version_of_whole
 from bulkpull.transfer.byte_ranges import ByteRange
-from bulkpull.transfer.storage_codes import STORAGE_CODES, Remedy
+from bulkpull.transfer.storage_codes import BUSY, GONE, REFUSED, STORAGE_CODES, Remedy, StorageCode
 from bulkpull.transport.http_messages import request_id_in
 from bulkpull.transport.rate_limit import parse_retry_after
 
@@ -27,19 +27,14 @@ ERROR_PAGE_BYTES = 8_192
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _NO_RANGE = re.compile(r"bytes \*/(\d{1,18})")
 _STORAGE_CODE = re.compile(rb"<Code>\s*([A-Za-z]{1,80})\s*</Code>")
-_BY_STATUS: Mapping[int, Remedy] = {
-    HTTPStatus.REQUEST_TIMEOUT: Remedy.WAIT,
-    HTTPStatus.TOO_EARLY: Remedy.WAIT,
-    HTTPStatus.TOO_MANY_REQUESTS: Remedy.WAIT,
-    HTTPStatus.NOT_FOUND: Remedy.NEW_REPORT,
-    HTTPStatus.GONE: Remedy.NEW_REPORT,
-    HTTPStatus.FORBIDDEN: Remedy.FRESH_LINK,
-    HTTPStatus.UNAUTHORIZED: Remedy.FRESH_LINK,
-}
-_USUAL = {
-    Remedy.FRESH_LINK: "the storage host refuses the link",
-    Remedy.WAIT: "the storage host is busy or at fault",
-    Remedy.NEW_REPORT: "the report's file is gone from the storage host",
+_BY_STATUS: Mapping[int, StorageCode] = {
+    HTTPStatus.REQUEST_TIMEOUT: BUSY,
+    HTTPStatus.TOO_EARLY: BUSY,
+    HTTPStatus.TOO_MANY_REQUESTS: BUSY,
+    HTTPStatus.NOT_FOUND: GONE,
+    HTTPStatus.GONE: GONE,
+    HTTPStatus.FORBIDDEN: REFUSED,
+    HTTPStatus.UNAUTHORIZED: REFUSED,
 }
 _SHOWN_CHARACTERS = 200
 _PROXY_FIX = "check user name and password in HTTPS_PROXY, or exclude the storage host from the proxy (NO_PROXY)"
@@ -54,12 +49,7 @@ class InvalidRangeResponse(FileReplaced):
 
 
 class RangeNotSatisfiable(TransferError):
-    """
-    The file has no byte at the requested offset.
-
-    Args:
-        size_bytes: Of the stored file, as the host tells it; `None` when it does not.
-    """
+    """The file has no byte at the requested offset; `size_bytes` is its size, if the host says it."""
 
     def __init__(self, what: str, *, size_bytes: int | None, why: str | None = None) -> None:
         self.size_bytes = size_bytes
@@ -72,8 +62,7 @@ class BodyRange:
     The byte range that a valid reply carries.
 
     Attributes:
-        start: Its first byte within the file.
-        end: Where it ends; `None` when only its end will tell.
+        end: `None` when only the end of the body will show it.
         whole: It is the file from its first byte to its last.
         shares: The host does not say that it serves no ranges, so other streams may ask for some.
         ends_by_itself: A body without a length that has an end mark of its own (chunks), unlike one that merely stops.
@@ -94,8 +83,8 @@ def check_response(
     Check a reply with data, status 200 or 206.
 
     Args:
-        asked: The range that was asked for; `None` for the whole file.
-        known: The version that the bytes on disk belong to; `None` when there are none.
+        asked: `None` for the whole file.
+        known: The version that the bytes on disk belong to.
 
     Raises:
         FileReplaced: It belongs to another version.
@@ -104,8 +93,9 @@ def check_response(
     if status == HTTPStatus.OK:
         version = version_of_whole(headers)
         _check_same(version, known=known if asked is not None else None)
-        return BodyRange(0, version.size_bytes, version, whole=True, shares=_serves_ranges(headers),
-                     ends_by_itself=_is_chunked(headers))  # fmt: skip
+        serves_ranges = headers.get("Accept-Ranges", "").strip().casefold() != "none"
+        is_chunked = "chunked" in headers.get("Transfer-Encoding", "").casefold()
+        return BodyRange(0, version.size_bytes, version, whole=True, shares=serves_ranges, ends_by_itself=is_chunked)
     content_range = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if content_range is None or asked is None:
         raise InvalidRangeResponse("the storage host did not answer with one range")
@@ -131,9 +121,7 @@ def _check_same(version: Version, *, known: Version | None) -> None:
 
 def error_for_status(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> BulkpullError:
     """
-    The error for a reply without data; `body` is its beginning.
-
-    A known code decides, else the status (`storage_codes`).
+    The error for a reply without data; `body` is its beginning. A known code decides, else the status.
 
     Returns:
         `FileReplaced` (412), `RangeNotSatisfiable` (416), `FileGone`, `LinkExpired`, `StorageTrouble` for temporary and
@@ -152,26 +140,25 @@ def error_for_status(status: int, headers: Mapping[str, str], body: bytes, *, no
         return proxy
     pause_s = parse_retry_after(headers.get("Retry-After"), date=headers.get("Date"), now=now)
     known = STORAGE_CODES.get(code or "")
+    if known is None:
+        known = BUSY if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _BY_STATUS.get(status)
     if known is not None:
-        return _error_for(known.remedy, known.meaning, why=why, pause_s=pause_s)
-    remedy = Remedy.WAIT if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _BY_STATUS.get(status)
-    if remedy is None:
-        words = printable(body.decode("utf-8", "replace"), most=_SHOWN_CHARACTERS)
-        why = f"{why}: {words}" if words else why
-        return StorageTrouble("the storage host's answer is not understood", why=why, retry_after_s=pause_s)
-    return _error_for(remedy, _USUAL[remedy], why=why, pause_s=pause_s)
+        return _error_for(known, why=why, pause_s=pause_s)
+    words = printable(body.decode("utf-8", "replace"), most=_SHOWN_CHARACTERS)
+    why = f"{why}: {words}" if words else why
+    return StorageTrouble("the storage host's answer is not understood", why=why, retry_after_s=pause_s)
 
 
-def _error_for(remedy: Remedy, what: str, *, why: str, pause_s: float | None) -> BulkpullError:
-    match remedy:
+def _error_for(code: StorageCode, *, why: str, pause_s: float | None) -> BulkpullError:
+    match code.remedy:
         case Remedy.FRESH_LINK:
             return LinkExpired("the storage host refuses the link", why=why)
         case Remedy.WAIT:
-            return StorageTrouble(what, why=why, retry_after_s=pause_s)
+            return StorageTrouble(code.meaning, why=why, retry_after_s=pause_s)
         case Remedy.NEW_REPORT:
-            return FileGone(what, why=why)
+            return FileGone(code.meaning, why=why)
         case Remedy.NOTHING:
-            return TransferError(what, why=why, fix="quote the request id to Microsoft's support")
+            return TransferError(code.meaning, why=why, fix="quote the request id to Microsoft's support")
 
 
 def _proxy_refusal(status: int, headers: Mapping[str, str], *, code: str | None, why: str) -> BulkpullError | None:
@@ -187,28 +174,15 @@ def _proxy_refusal(status: int, headers: Mapping[str, str], *, code: str | None,
 
 
 def refuse_error_page(first: bytes, headers: Mapping[str, str]) -> None:
-    """
-    Refuse an error page of the storage host that comes under status 200 (fault 70).
-
-    Raises:
-        LinkExpired, StorageTrouble, FileGone: As its code says. What has no such code is left to the converter.
-    """
+    """Raise the error of an error page under status 200 (fault 70). What has no known code is left to the converter."""
     if not first.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
         return
     code = _code_in(first[:ERROR_PAGE_BYTES])
     if (known := STORAGE_CODES.get(code or "")) is not None:
         why = f"{code} in an error page under status 200{request_id_in(headers)}"
-        raise _error_for(known.remedy, known.meaning, why=why, pause_s=None)
+        raise _error_for(known, why=why, pause_s=None)
 
 
 def _code_in(body: bytes) -> str | None:
     found = _STORAGE_CODE.search(body)
     return found[1].decode("ascii") if found else None
-
-
-def _serves_ranges(headers: Mapping[str, str]) -> bool:
-    return headers.get("Accept-Ranges", "").strip().casefold() != "none"
-
-
-def _is_chunked(headers: Mapping[str, str]) -> bool:
-    return "chunked" in headers.get("Transfer-Encoding", "").casefold()

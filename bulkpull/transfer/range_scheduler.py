@@ -28,10 +28,9 @@ _LARGEST_PIECE = 32 << 20
 @dataclass(slots=True, eq=False)
 class Segment:
     """
-    A byte range assigned to one stream.
+    A byte range assigned to one stream; `position` is the next byte to arrive.
 
     Attributes:
-        position: The next byte to arrive.
         end: Where to stop; helpers lower the end of the front segment while it runs.
         response_end: Where the reply in progress ends by itself.
         reserved_until: No helper takes bytes below this offset, though they have not arrived yet.
@@ -46,12 +45,10 @@ class Segment:
 
     @property
     def is_done(self) -> bool:
-        """Whether all its bytes have arrived."""
         return self.position >= self.end
 
     @property
     def rest(self) -> ByteRange:
-        """What has not arrived yet."""
         return ByteRange(self.position, self.end)
 
     @property
@@ -82,8 +79,7 @@ class RangeScheduler:
         """
         Assign a segment from the end of the unassigned bytes to a helper; `None` when too little is left.
 
-        Args:
-            streams: How many share the rest. Pieces shrink with it, so that all end at about the same time.
+        Segments shrink with the rest that `streams` share, so that all end at about the same time.
         """
         size = min(max(self._unbegun_bytes() // (2 * streams), _SMALLEST_PIECE), _LARGEST_PIECE)
         if self.gaps:

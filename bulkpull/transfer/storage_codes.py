@@ -24,23 +24,21 @@ class Remedy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StorageCode:
-    """A code's remedy and its meaning in words."""
-
     remedy: Remedy
     meaning: str
 
     @property
     def description(self) -> str:
-        """The kind as the page of errors tells it."""
+        """The kind as the page of errors shows it."""
         if self.remedy is Remedy.FRESH_LINK:
             return f"{AnswerKind.PASSING}: {self.remedy.value}"
         kind = AnswerKind.PASSING if self.remedy is Remedy.WAIT else AnswerKind.FINAL
         return f"{kind}: {self.remedy.value}" if self.remedy is Remedy.NEW_REPORT else str(kind)
 
 
-_REFUSED = StorageCode(Remedy.FRESH_LINK, "the link is refused: it has ended, or clocks differ")
-_BUSY = StorageCode(Remedy.WAIT, "the storage host is busy or at fault")
-_GONE = StorageCode(Remedy.NEW_REPORT, "the report's file is gone from the storage host")
+REFUSED = StorageCode(Remedy.FRESH_LINK, "the link is refused: it has ended, or clocks differ")
+BUSY = StorageCode(Remedy.WAIT, "the storage host is busy or at fault")
+GONE = StorageCode(Remedy.NEW_REPORT, "the report's file is gone from the storage host")
 
 
 def _forbidden(meaning: str) -> StorageCode:
@@ -48,11 +46,11 @@ def _forbidden(meaning: str) -> StorageCode:
 
 
 STORAGE_CODES: Mapping[str, StorageCode] = {
-    "AccountBeingCreated": _BUSY,
+    "AccountBeingCreated": BUSY,
     "AccountIsDisabled": _forbidden("the service's storage account is disabled"),
-    "AuthenticationFailed": _REFUSED,
-    "AuthorizationFailure": _REFUSED,
-    "AuthorizationPermissionMismatch": _REFUSED,
+    "AuthenticationFailed": REFUSED,
+    "AuthorizationFailure": REFUSED,
+    "AuthorizationPermissionMismatch": REFUSED,
     "AuthorizationProtocolMismatch": _forbidden("the link does not allow this protocol"),
     "AuthorizationResourceTypeMismatch": _forbidden("the link is for another kind of object"),
     "AuthorizationServiceMismatch": _forbidden("the link is for another storage service"),
@@ -61,21 +59,20 @@ STORAGE_CODES: Mapping[str, StorageCode] = {
         Remedy.NEW_REPORT, "the report's file was moved to the archive, from where it cannot be read"
     ),
     "BlobBeingRehydrated": StorageCode(Remedy.WAIT, "the report's file is being brought back from the archive"),
-    "BlobNotFound": _GONE,
-    "ContainerBeingDeleted": _GONE,
-    "ContainerBeingDisabled": _GONE,
-    "ContainerDisabled": _GONE,
-    "ContainerNotFound": _GONE,
+    "BlobNotFound": GONE,
+    "ContainerBeingDeleted": GONE,
+    "ContainerBeingDisabled": GONE,
+    "ContainerDisabled": GONE,
+    "ContainerNotFound": GONE,
     "InsufficientAccountPermissions": _forbidden("the service's storage account does not allow reading"),
-    "InternalError": _BUSY,
-    "InvalidAuthenticationInfo": _REFUSED,
-    "InvalidQueryParameterValue": _REFUSED,
-    "InvalidUri": _REFUSED,
+    "InternalError": BUSY,
+    "InvalidAuthenticationInfo": REFUSED,
+    "InvalidQueryParameterValue": REFUSED,
+    "InvalidUri": REFUSED,
     "KeyBasedAuthenticationNotPermitted": _forbidden("the service's storage account takes no links"),
-    "NoAuthenticationInformation": _REFUSED,
-    "OperationTimedOut": _BUSY,
+    "NoAuthenticationInformation": REFUSED,
+    "OperationTimedOut": BUSY,
     "PublicAccessNotPermitted": _forbidden("the storage host took the link for none: something on the way cut it"),
-    "ResourceNotFound": _GONE,
-    "ServerBusy": _BUSY,
+    "ResourceNotFound": GONE,
+    "ServerBusy": BUSY,
 }
-"""Code → what it means."""
