@@ -182,9 +182,8 @@ def test_posix_asks_for_a_process_by_signal_0() -> None:
     assert not Posix().is_process_alive(child.pid)
 
 
-def test_the_writer_of_a_lock_is_looked_up_through_the_platform(on_windows: Windows, tmp_path: Path) -> None:
-    writer = tmp_path / "writer.json"
-    writer.write_text(f'{{"host": "{socket.gethostname()}", "pid": 4711}}')
+def test_the_writer_of_a_lock_is_looked_up_through_the_platform(on_windows: Windows) -> None:
+    writer = {"host": socket.gethostname(), "pid": 4711}
     for is_alive in (True, False):
         on_windows.is_process_alive = lambda _, answer=is_alive: answer  # type: ignore[method-assign, misc]
         assert _may_be_running(writer) is is_alive
