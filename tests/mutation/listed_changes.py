@@ -505,14 +505,14 @@ BY_LAYER = (
     ),
     Change(
         "a row of other length is taken",
-        "if block.data[whole] not in _LINE_ENDS:",
+        "if data[whole] not in _LINE_ENDS:",
         "if found > fields:",
         _READER,
     ),
     Change(
         "a blank line inside is left out",
-        "if block.data[whole:].strip(_LINE_ENDS):",
-        "if block.data[whole:] is None:",
+        "if data[whole:].strip(_LINE_ENDS):",
+        "if data[whole:] is None:",
         _READER,
     ),
     Change(
@@ -566,8 +566,8 @@ BY_LAYER = (
     # pipeline
     Change(
         "an execution of an earlier order is taken",
-        "if execution.report_id == report.report_id and not _is_older(execution, report)",
-        "if execution.report_id == report.report_id",
+        "if answer.report_id == report.report_id and not _is_older(answer, report)",
+        "if answer.report_id == report.report_id",
         _POLL,
     ),
     Change(
