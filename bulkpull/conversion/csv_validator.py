@@ -209,7 +209,6 @@ def refused(row: int, what: str) -> NotTheReport:
 
 
 def ends_in_quotes() -> FileDamaged:
-    """The refusal of a file whose last quote is not closed."""
     return FileDamaged("the report's file is damaged", why="it ends inside a quoted field")
 
 

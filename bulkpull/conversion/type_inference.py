@@ -117,7 +117,6 @@ class ColumnTyper:
 
     @property
     def format(self) -> str | None:
-        """How its dates are written, as far as it is known now."""
         if not isinstance(self._reading, _Dates) or not self.dtype.is_temporal():
             return None
         return self._reading.format or self.plan.published_format

@@ -207,7 +207,6 @@ class PartialFile:
             raise
 
     async def fsync(self) -> None:
-        """Make durable what has been written."""
         if self._is_durable:
             return
 

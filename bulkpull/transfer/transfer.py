@@ -331,7 +331,6 @@ class Transfer:
         return offer
 
     async def _begin(self, offer: BodyRange, claim: Segment) -> None:
-        """Start a new version: earlier bytes are dropped."""
         self.version = offer.version
         if self.known_md5 is not None and offer.version.md5 == self.known_md5:
             raise Unchanged("the stored file is the one that was fetched before", why="its MD5 is the same")
