@@ -158,7 +158,7 @@ _QUOTA = ("tests/pipeline/steps/test_report_quota.py",)
 _WINDOWS = (
     "tests/pipeline/windows/test_date_windows.py",
     "tests/pipeline/windows/test_window_merge.py",
-    "tests/pipeline/windows/test_window_check.py",
+    "tests/pipeline/windows/test_window_handling.py",
 )
 _CUT = ("tests/conversion/test_window_filter.py",)
 _READER = (
