@@ -566,8 +566,8 @@ BY_LAYER = (
     # pipeline
     Change(
         "an execution of an earlier order is taken",
-        "if execution.report_id == report.report_id and not _is_older(execution, report)",
-        "if execution.report_id == report.report_id",
+        "if answer.report_id == report.report_id and not _is_older(answer, report)",
+        "if answer.report_id == report.report_id",
         _POLL,
     ),
     Change(
@@ -591,7 +591,7 @@ BY_LAYER = (
     Change("the oldest durations count", "median(lengths_s[-_LATEST:])", "median(lengths_s[:_LATEST])", _USUAL),
     Change(
         "a failed report stays beside its successor",
-        "await self._run.withdraw_report(report, dataset=self.context.pull.dataset)\n                if attempt",
+        "await run.withdraw_report(report, dataset=pull.dataset)\n                if attempt",
         "pass\n                if attempt",
         ("tests/journeys/test_edges_and_repeats.py", "tests/journeys/test_fault_matrix.py"),
     ),
