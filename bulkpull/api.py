@@ -86,25 +86,7 @@ async def export(
         OutputLocked: Another run is writing to `output`.
         DiskTrouble, LedgerError: `output` cannot be used.
     """
-    runner = await _load("bulkpull.api_runs")
-    with python_words():
-        manifest: Manifest = await runner.run_export(
-            output=output,
-            datasets=datasets,
-            queries=queries,
-            settings=settings,
-            since=since,
-            until=until,
-            timespan=timespan,
-            metrics=metrics,
-            everything=everything,
-            submit_only=submit_only,
-            keep_raw=keep_raw,
-            reset_types=reset_types,
-            listeners=listeners,
-            credential=credential,
-        )
-    return manifest
+    return await _run("run_export", **locals())
 
 
 async def nightly(
@@ -128,25 +110,7 @@ async def nightly(
     Arguments, result and errors are those of `export`. What is not new is `skipped` in the manifest. With `since`,
     one-off reports for those days are created instead.
     """
-    runner = await _load("bulkpull.api_runs")
-    with python_words():
-        manifest: Manifest = await runner.run_export(
-            output=output,
-            datasets=datasets,
-            queries=(),
-            settings=settings,
-            since=since,
-            until=until,
-            timespan=timespan,
-            metrics=metrics,
-            everything=everything,
-            submit_only=submit_only,
-            keep_raw=keep_raw,
-            listeners=listeners,
-            credential=credential,
-            nightly=True,
-        )
-    return manifest
+    return await _run("run_export", **locals(), nightly=True)
 
 
 async def resume(
@@ -160,24 +124,17 @@ async def resume(
     """
     Resume a run that was interrupted, or collect one that only submitted its reports, as `bulkpull runs resume` does.
 
+    `output`, `settings`, `listeners` and `credential` are those of `export`.
+
     Args:
         run: The id of a run or its beginning; without it the newest unfinished one, else the newest. Of a run that
             ended with losses, what it lost is tried again; of a complete one the manifest is returned.
-        output: The output folder of the run; beats `settings.output`.
-        settings: As for `export`.
-        listeners: As for `export`.
-        credential: As for `export`.
 
     Raises:
         SettingsError: There is no such run, or it was made against another service.
         AuthError, OutputLocked, DiskTrouble, LedgerError: As for `export`.
     """
-    runner = await _load("bulkpull.api_runs")
-    with python_words():
-        manifest: Manifest = await runner.resume_run(
-            run, output=output, settings=settings, listeners=listeners, credential=credential
-        )
-    return manifest
+    return await _run("resume_run", **locals())
 
 
 @asynccontextmanager
@@ -193,12 +150,8 @@ async def connect(
         async with bulkpull.connect() as client:
             reports = await client.get_reports()
 
-    Calls are paced, repeated and checked as those of an export are. For SQL over an output folder see `connect_sql`.
-
-    Args:
-        settings: As for `export`.
-        listeners: As for `export`.
-        credential: As for `export`.
+    Arguments are those of `export`; calls are paced, repeated and checked as those of an export are. For SQL over an
+    output folder see `connect_sql`.
 
     Raises:
         AuthError: A credential is missing.
@@ -299,6 +252,14 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
     with python_words():
         connection: duckdb.DuckDBPyConnection = import_module("bulkpull.sql").connect_sql(output)
     return connection
+
+
+async def _run(function: str, **arguments: Any) -> Manifest:
+    """Call a function of `bulkpull.api_runs` with the arguments of the function above it."""
+    runner = await _load("bulkpull.api_runs")
+    with python_words():
+        manifest: Manifest = await getattr(runner, function)(**arguments)
+    return manifest
 
 
 async def _load(name: str) -> Any:

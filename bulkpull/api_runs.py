@@ -41,7 +41,6 @@ async def run_export(
     *,
     output: str | Path | None,
     datasets: str | Iterable[str] | None,
-    queries: Selection | Iterable[Selection] | None,
     settings: Settings | None,
     since: date | str | None,
     until: date | str | None,
@@ -52,6 +51,7 @@ async def run_export(
     keep_raw: bool | None,
     listeners: Listener | Iterable[Listener] | None,
     credential: AzureCredential | None,
+    queries: Selection | Iterable[Selection] | None = (),
     nightly: bool = False,
     reset_types: bool = False,
 ) -> Manifest:
@@ -147,13 +147,7 @@ async def _execute(run: Run) -> Manifest:
 
 
 def settings_for(output: str | Path | None, settings: Settings | None, **replaced: Any) -> Settings:
-    """
-    The settings of a call: those given, else those of the environment and of `./bulkpull.toml`, as a command has them;
-    with the output folder of the call, and with what else the call replaces, where it is not `None`.
-
-    Raises:
-        SettingsError: They are no `Settings`, the file cannot be read or is wrong, or an argument is.
-    """
+    """The settings given, else those of the environment and of `./bulkpull.toml`, with what the call replaces."""
     replaced = {"output": None if output is None else _output_of(output), **replaced}
     if settings is None:
         return Settings.load_for_command(**replaced)

@@ -2,46 +2,14 @@
 All errors, as one class hierarchy.
 
     BulkpullError
-    ├── SettingsError            a setting, an option or a dataset's name is wrong            (exit 2)
-    │   └── QueryError             a query is not what the service understands or offers
-    ├── AuthError                credentials are missing, refused, or lack the role           (exit 4)
-    ├── OutputLocked             another run is writing to the same output folder             (exit 5)
-    ├── ReportingError           the service answered with an error
-    │   ├── RequestRejected        400: the request is invalid; a retry cannot help
-    │   │   └── QuotaExceeded        400 as well, but temporary, or solved by a clean-up
-    │   ├── AccessDenied           403: the role or the program does not allow it
-    │   ├── NotFound               404: nothing matches (for executions: nothing yet)
-    │   ├── Throttled              429: too many requests
-    │   ├── ServiceTrouble         5xx: an error of the service
-    │   ├── UnexpectedReply        a reply that is not understood
-    │   │   └── ListUnknown          a list of the service is null: its content is unknown
-    │   ├── ReportLost             the report, or its query, no longer exists on the service
-    │   ├── ExecutionFailed        the service gave up on this execution
-    │   └── ExecutionOverdue       it was not ready before the deadline
-    ├── TransferError            a transfer failed
-    │   ├── NotConnected           nothing was sent
-    │   ├── AnswerLost             the request was sent, but no complete reply arrived
-    │   ├── ProxyRefused           the proxy refuses its user name or password, or the host
-    │   ├── TlsRefused             the server's certificate is not trusted
-    │   ├── UnsafeAddress          an address that must not receive credentials or data
-    │   ├── HeadTooLong            the response headers exceed the limit
-    │   ├── LinkExpired            the secure link has expired: request a new one
-    │   ├── FileGone               the stored file no longer exists
-    │   ├── StorageTrouble         the storage host is busy or has an error
-    │   ├── FileDamaged            length, MD5 or gzip checks failed
-    │   └── Unchanged              the stored file is already published
-    ├── ConversionError          the file is not the requested one, or cannot be converted
-    │   ├── NotTheReport           wrong header, wrong number of fields, wrong encoding, an error page
-    │   │   ├── WindowNotHonoured    rows outside of the requested window
-    │   │   └── TimeNotReadable      the time column does not show which rows lie within a window
-    │   ├── TooLarge               more decompressed bytes than allowed
-    │   └── ConverterDied          the conversion process ended without a reply
-    ├── TooManyReports           one export may not create more reports for this dataset
-    ├── HeldBack                 the data arrived but were not published: `on_shrink`, `on_drift`, redaction
-    ├── NotDone                  some of several named items failed
-    ├── RunOverdue               `run_timeout_seconds` has passed
-    ├── DiskTrouble              no disk space, no permission, no such folder
-    └── LedgerError              the run ledger cannot be read or written
+    ├── SettingsError (exit 2): QueryError
+    ├── AuthError (exit 4), OutputLocked (exit 5)
+    ├── ReportingError: RequestRejected (QuotaExceeded), AccessDenied, NotFound, Throttled, ServiceTrouble,
+    │       UnexpectedReply (ListUnknown), ReportLost, ExecutionFailed, ExecutionOverdue
+    ├── TransferError: NotConnected, AnswerLost, ProxyRefused, TlsRefused, UnsafeAddress, HeadTooLong, LinkExpired,
+    │       FileGone, StorageTrouble, FileDamaged, Unchanged
+    ├── ConversionError: NotTheReport (WindowNotHonoured, TimeNotReadable), TooLarge, ConverterDied
+    └── TooManyReports, HeldBack, NotDone, RunOverdue, DiskTrouble, LedgerError
 
 Catch the base class to print one message::
 
@@ -65,6 +33,7 @@ from bulkpull.redact import printable, redact
 _EXCERPT_BEFORE, _EXCERPT_WIDTH = 50, 90
 # Of a message of five lines, beside what happened and the next step.
 _MOST_LINES = 3
+_TELL_SUPPORT = "quote the request id and the correlation id to Microsoft's support"
 
 
 class Step(StrEnum):
@@ -283,24 +252,14 @@ class ReportingError(BulkpullError):
     """The service answered with an error."""
 
     cause = "an error of the service"
-    remedy = (
-        "run the same command again later; if it happens again, quote the request id and the correlation id to "
-        "Microsoft's support"
-    )
+    remedy = f"run the same command again later; if it happens again, {_TELL_SUPPORT}"
 
 
 class RequestRejected(ReportingError):
-    """
-    The service rejected the request (400); a retry cannot help.
-
-    Source: behaviours 42, 43 and 73.
-    """
+    """The service rejected the request (400); a retry cannot help. Source: behaviours 42, 43 and 73."""
 
     cause = "the service does not know a column, a time span or a value that the request names"
-    remedy = (
-        "compare with what `bulkpull datasets NAME` shows today; if it happens again, quote the request id and "
-        "the correlation id to Microsoft's support"
-    )
+    remedy = f"compare with what `bulkpull datasets NAME` shows today; if it happens again, {_TELL_SUPPORT}"
 
 
 class QuotaExceeded(RequestRejected):
@@ -349,10 +308,7 @@ class ServiceTrouble(_WithPause, ReportingError):
     """The service reports an internal error (5xx); a request that creates something may still have taken effect."""
 
     cause = "the service or a gateway has an error"
-    remedy = (
-        "run the same command again later; if it happens again, quote the request "
-        "id and the correlation id to Microsoft's support"
-    )
+    remedy = f"run the same command again later; if it happens again, {_TELL_SUPPORT}"
 
 
 class UnexpectedReply(ReportingError):
