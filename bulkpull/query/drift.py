@@ -19,11 +19,9 @@ from bulkpull.query.validate import odd_names
 @dataclass(frozen=True, slots=True)
 class QueryDrift:
     """
-    A stored query beside the dataset that it reads.
+    A stored query beside the dataset that it reads, which the service may not list for this account.
 
     Attributes:
-        dataset: As the query spells it.
-        offered: Whether the service lists the dataset for this account.
         missing: Names in the query that are neither a column nor a metric of the dataset.
         left_out: Columns that the dataset has and the query does not select.
     """
@@ -35,12 +33,7 @@ class QueryDrift:
 
 
 def find_query_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> QueryDrift | None:
-    """
-    Compare a query with what the service lists; names ignore case (behaviour 60).
-
-    Returns:
-        `None` for a text that is no query.
-    """
+    """Compare a query with what the service lists; `None` for a text that is no query."""
     try:
         statement = parse(query_text, names=odd_names(offered))
     except QueryError:
@@ -48,14 +41,8 @@ def find_query_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> Q
     dataset = next((candidate for candidate in offered if candidate.name.casefold() == statement.dataset.folded), None)
     if dataset is None:
         return QueryDrift(statement.dataset.text, offered=False)
-    named = {
-        name.folded: name.text
-        for name in (
-            *statement.names,
-            *(condition.name for condition in statement.conditions),
-            *(ordering.name for ordering in statement.orderings),
-        )
-    }
+    parts = (*statement.conditions, *statement.orderings)
+    named = {name.folded: name.text for name in (*statement.names, *(part.name for part in parts))}
     there = {name.casefold() for name in (*dataset.columns, *dataset.metrics)}
     selected = {name.folded for name in statement.names}
     return QueryDrift(
