@@ -1,8 +1,6 @@
 """
-Removes secrets from text.
-
-Two rules: registered secret values are removed wherever they occur, and fields that carry secrets (`sig=`,
-`access_token`, …) are emptied by name, percent-encoded or not.
+Removes secrets from text: registered values wherever they occur, and what stands in fields that carry secrets (`sig=`,
+`access_token`, …), percent-encoded or not.
 """
 
 from __future__ import annotations
@@ -134,13 +132,9 @@ def plain(text: str) -> str:
 
 def printable(text: str, *, most: int = 2_000) -> str:
     """
-    The beginning of a text of others, fit for a terminal, a log line and the manifest.
+    The beginning of a text of others, `most` characters at most, fit for a terminal, a log line and the manifest.
 
-    Secrets are removed first and the text is cut afterwards, so that no part of a secret is left at the cut. Of a
-    text of megabytes only the beginning is examined.
-
-    Args:
-        most: The most characters of the result; a longer text ends in an ellipsis.
+    Secrets are removed first and the text is cut afterwards, so that no part of a secret is left at the cut.
     """
     longest = max(len(_values[0]) if _values else 0, _DROPPED_CHARACTERS)
     examined = max(_EXAMINED_CHARACTERS, 2 * most) + longest
@@ -151,12 +145,7 @@ def printable(text: str, *, most: int = 2_000) -> str:
 
 
 def printable_value(value: Any, *, name: str) -> Any:
-    """
-    A fact fit for a log: its texts printable, its numbers numbers, its lists and mappings alike within.
-
-    Args:
-        name: What the value is called; with it, the value of a field that carries secrets is known for what it is.
-    """
+    """A fact fit for a log, its texts printable; by its name a field that carries secrets is known for what it is."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, (list, tuple)):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bulkpull.errors import QueryError
 from bulkpull.model import OfferedDataset
+from bulkpull.query.ast import Condition, Ordering
 from bulkpull.query.parser import parse
 from bulkpull.query.validate import odd_names
 
@@ -41,7 +42,7 @@ def find_query_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> Q
     dataset = next((candidate for candidate in offered if candidate.name.casefold() == statement.dataset.folded), None)
     if dataset is None:
         return QueryDrift(statement.dataset.text, offered=False)
-    parts = (*statement.conditions, *statement.orderings)
+    parts: tuple[Condition | Ordering, ...] = (*statement.conditions, *statement.orderings)
     named = {name.folded: name.text for name in (*statement.names, *(part.name for part in parts))}
     there = {name.casefold() for name in (*dataset.columns, *dataset.metrics)}
     selected = {name.folded for name in statement.names}
