@@ -1,8 +1,7 @@
 """
-The Python API.
+The Python API; `bulkpull.sync` has the same functions without `await`.
 
-This module is small, because the modules behind it take up to two seconds to load. They are loaded in a thread at the
-first call, so that an event loop is not blocked (case L12). `bulkpull.sync` has the same functions without `await`.
+The modules behind it take up to two seconds to load: in a thread, so that an event loop is not blocked (case L12).
 """
 
 from __future__ import annotations
@@ -69,15 +68,11 @@ async def export(
         everything: All that the service lists, beyond the twenty.
         submit_only: Create the reports and return; `resume` collects them later.
         keep_raw: Keep the downloaded bytes beside the Parquet; beats `settings.keep_raw`.
-        reset_types: Let the columns of `datasets` take their narrowest types again, whatever earlier snapshots had: the
-            way back for a column that became text.
-        listeners: Plain functions, called with each `Event` of the run. One that raises harms nothing: it hears no
-            more, and its exception is raised when the run has ended.
+        reset_types: Let the columns of `datasets` take their narrowest types again, whatever earlier snapshots had.
+        listeners: Plain functions, called with each `Event` of the run. One that raises hears no more, and its
+            exception is raised when the run has ended.
         credential: An asynchronous credential of azure-identity, or anything with its `get_token`, that signs a user
             in; in place of what the settings say about signing in. It is not closed.
-
-    Returns:
-        What happened: status, and per dataset rows, files and reason.
 
     Raises:
         SettingsError: An argument, a setting, a dataset's name or a query is wrong; nothing was started. Or the event
@@ -166,15 +161,11 @@ async def connect(
 
 async def status(output: str | Path, *, datasets: str | Iterable[str] | None = None) -> Sequence[Freshness]:
     """
-    How old the published data are, one entry a dataset that is published or that the newest run was asked for.
+    How old the published data are, and whether late: an entry a dataset that is published or was asked for last.
 
     Args:
         output: An output folder of `export`. It is only read.
         datasets: Names or aliases, in any case, or names of custom exports: an entry for each of them.
-
-    Returns:
-        Entries whose `state` tells whether a dataset is late. While the first run of a folder is under way, there are
-        none.
 
     Raises:
         SettingsError: `output` is no folder, is not there, or no run has written to it; or a name is unknown.
@@ -196,7 +187,7 @@ async def verify(output: str | Path, *, run: str | None = None, quick: bool = Fa
         quick: Look at names and sizes only.
 
     Returns:
-        What was looked at, and `troubles`: empty where all is well. That nothing is published yet is one of them.
+        What was looked at; `troubles` is empty where all is well, and something is published.
 
     Raises:
         SettingsError: `output` is no folder, is not there, or no run has written to it; or there is no such run.

@@ -1,8 +1,4 @@
-"""
-The implementation of the Python API: checks arguments and executes a run.
-
-Loaded by `bulkpull.api` when it is first needed, outside of the caller's event loop.
-"""
+"""The implementation of the Python API, which `bulkpull.api` loads when first needed, outside of the event loop."""
 
 from __future__ import annotations
 
@@ -152,9 +148,8 @@ def settings_for(output: str | Path | None, settings: Settings | None, **replace
     if settings is None:
         return Settings.load_for_command(**replaced)
     if not isinstance(settings, Settings):
-        raise wrong_type(
-            "settings", settings, wanted="Settings", fix="build them by name: settings=bulkpull.Settings(tenant_id=…)"
-        )
+        fix = "build them by name: settings=bulkpull.Settings(tenant_id=…)"
+        raise wrong_type("settings", settings, wanted="Settings", fix=fix)
     return settings.replacing(**replaced)
 
 
@@ -163,9 +158,8 @@ def checked_listeners(given: Listener | Iterable[Listener] | None) -> tuple[List
     listeners = (given,) if callable(given) else as_tuple(given, name="listeners", of="functions")
     for listener in listeners:
         if not callable(listener):
-            raise wrong_type(
-                "listeners", listener, wanted="functions", fix="give functions that take one bulkpull.Event"
-            )
+            fix = "give functions that take one bulkpull.Event"
+            raise wrong_type("listeners", listener, wanted="functions", fix=fix)
         if iscoroutinefunction(listener) or iscoroutinefunction(getattr(listener, "__call__", None)):  # noqa: B004 - its kind is asked
             raise SettingsError(
                 "`listeners` has a coroutine function",

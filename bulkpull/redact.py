@@ -35,8 +35,7 @@ _SHORTEST_JWT_PART = 5
 _EXAMINED_CHARACTERS = 65_536
 _DROPPED_CHARACTERS = 8_192
 
-# Each sign-in brings new tokens. A process that signs in again and again for months keeps the newest of them: more than
-# can be valid, and few enough that every line of a log is searched quickly.
+# A process that signs in for months keeps the newest tokens: more than can be valid, few enough for a quick search.
 _MOST_TOKENS = 200
 
 # Every form of every secret, the longest first: a secret may be a part of another.
@@ -49,29 +48,26 @@ _registering = Lock()
 
 def register_secret(value: str) -> None:
     """Remove `value`, in every form in which it may be quoted, from every text redacted from now on in this process."""
-    value = value.strip()
-    if len(value) >= _SHORTEST_SECRET:
-        with _registering:
-            _lasting[value] = _forms_of(value)
-            _search_for({*_values, *_lasting[value]})
+    _register(value, _lasting)
 
 
 def register_token(value: str) -> None:
     """As `register_secret`, for what a sign-in sends or is given: only the newest two hundred are remembered."""
+    _register(value, _tokens)
+
+
+def _register(value: str, kept: dict[str, set[str]]) -> None:
     value = value.strip()
-    if len(value) >= _SHORTEST_SECRET:
-        with _registering:
-            _tokens.pop(value, None)
-            _tokens[value] = _forms_of(value)
-            if len(_tokens) <= _MOST_TOKENS:
-                _search_for({*_values, *_tokens[value]})
-                return
+    if len(value) < _SHORTEST_SECRET:
+        return
+    with _registering:
+        kept.pop(value, None)
+        kept[value] = _forms_of(value)
+        forms = {*_values, *kept[value]}
+        if len(_tokens) > _MOST_TOKENS:
             del _tokens[next(iter(_tokens))]
-            _search_for(set().union(*_lasting.values(), *_tokens.values()))
-
-
-def _search_for(forms: set[str]) -> None:
-    _values[:] = sorted(forms, key=len, reverse=True)
+            forms = set().union(*_lasting.values(), *_tokens.values())
+        _values[:] = sorted(forms, key=len, reverse=True)
 
 
 def _forms_of(value: str) -> set[str]:
