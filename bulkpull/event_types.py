@@ -45,7 +45,7 @@ def _event_class(kind: _Type) -> _Type:
 
 @_event_class
 class Event:
-    """An event of a run; without a dataset given, it is about the one of the task that makes the event."""
+    """An event of a run; it never changes. Without a dataset given, it is about the one of the task that makes it."""
 
     level: Level = Level.INFO
     dataset: str | None = field(default_factory=present_dataset.get)
