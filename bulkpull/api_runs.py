@@ -148,8 +148,9 @@ def settings_for(output: str | Path | None, settings: Settings | None, **replace
     if settings is None:
         return Settings.load_for_command(**replaced)
     if not isinstance(settings, Settings):
-        fix = "build them by name: settings=bulkpull.Settings(tenant_id=…)"
-        raise wrong_type("settings", settings, wanted="Settings", fix=fix)
+        raise wrong_type(
+            "settings", settings, wanted="Settings", fix="build them by name: settings=bulkpull.Settings(tenant_id=…)"
+        )
     return settings.replacing(**replaced)
 
 

@@ -25,7 +25,6 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from enum import StrEnum
 from typing import ClassVar, Self
-from unicodedata import combining, east_asian_width
 
 from bulkpull.redact import printable, redact
 
@@ -128,8 +127,6 @@ def _rebuild(kind: type[BulkpullError], state: dict[str, object], reason: str) -
 
 
 class _WithPause(BulkpullError):
-    """The server may say how long to wait."""
-
     def __init__(
         self, what: str, *, retry_after_s: float | None = None, why: str | None = None, fix: str | None = None
     ) -> None:
@@ -141,9 +138,7 @@ class SettingsError(BulkpullError):
     """
     A setting, an option or a dataset name is wrong; nothing was started.
 
-    Args:
-        why_lines: What is wrong, where that are several things; `why` has them all in one line.
-        short_fix: The next step where there is little room for a long `fix`: on a terminal, and in the doctor's list.
+    `why_lines` has what is wrong, one line each; `short_fix` the next step where there is little room for `fix`.
     """
 
     cause = "a name or a value was mistyped, or a file does not exist"
@@ -191,10 +186,7 @@ class QueryError(SettingsError):
     """
     A query is invalid, or names something that the service does not offer; it was not sent.
 
-    Args:
-        text: The query, or the part of it that was given.
-        at: Where the fault is, in characters from 0.
-        length: How many characters are at fault.
+    `text` is the query, or the part of it that was given; `at` and `length` say where the fault is, in characters.
     """
 
     cause = "a column, a metric, a function or a time span that the dataset does not have, or a typing error"
@@ -208,11 +200,9 @@ class QueryError(SettingsError):
 
     @property
     def excerpt(self) -> str | None:
-        """
-        Two lines: the text around the place, and marks under it.
+        """Two lines: the text around the place, and marks under it; `None` where a secret is in it."""
+        from rich.cells import cell_len  # noqa: PLC0415 - wide letters take two columns, combining ones none
 
-        `None` when there is no text, or when a secret would have to be taken out of it.
-        """
         start = self.text.rfind("\n", 0, self.at) + 1
         line = self.text[start:].partition("\n")[0].rstrip()
         if not line or redact(line) != line:
@@ -222,12 +212,7 @@ class QueryError(SettingsError):
         shown = "".join(letter if letter.isprintable() else " " for letter in line[cut : cut + _EXCERPT_WIDTH])
         lead, tail = "…" if cut else "", "…" if cut + _EXCERPT_WIDTH < len(line) else ""
         marks = "^" * max(1, min(self.length, len(shown) - place + cut))
-        return f"{lead}{shown}{tail}\n{' ' * (len(lead) + _width(shown[: place - cut]))}{marks}"
-
-
-def _width(text: str) -> int:
-    """How many columns of a terminal `text` takes: wide letters take two, combining ones none."""
-    return sum((east_asian_width(letter) in "WF") + (combining(letter) == 0) for letter in text)
+        return f"{lead}{shown}{tail}\n{' ' * (len(lead) + cell_len(shown[: place - cut]))}{marks}"
 
 
 class AuthError(BulkpullError):
@@ -266,9 +251,7 @@ class QuotaExceeded(RequestRejected):
     """
     A quota is used up (400); wait, or clean up.
 
-    Args:
-        kind: `one_off` (behaviour 85), `active_reports` (86) or `queries` (72).
-        limit: How many the service allows, when its words tell it.
+    `kind` is `one_off` (behaviour 85), `active_reports` (86) or `queries` (72).
     """
 
     cause = "the service limits one-off reports per hour, active reports and stored queries"

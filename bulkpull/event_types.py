@@ -161,9 +161,6 @@ def restore_event(
     return kind(**given)
 
 
-# The run
-
-
 @event("run.started")
 class RunStarted(Event):
     run_id: str
@@ -226,9 +223,6 @@ class ConcurrencyLowered(Event):
     download_segments: int
     conversions: int
     reason: str
-
-
-# What the service offers and has
 
 
 @event("list.odd", Level.WARNING)
@@ -350,9 +344,6 @@ class PollNarrowed(Event):
     form: str
 
 
-# A pull
-
-
 @event("pull.stepped")
 class PullStepped(Event):
     """A pull enters a step; `part` is one of several windows."""
@@ -427,9 +418,6 @@ class SnapshotPublished(Event):
     files: int
 
 
-# The output
-
-
 @event("snapshot.damaged", Level.WARNING)
 class SnapshotDamaged(Event):
     reason: str
@@ -447,9 +435,6 @@ class CleanupPostponed(Event):
 class LedgerSetAside(Event):
     path: str
     reason: str
-
-
-# Calls
 
 
 @event("call.sent", Level.DEBUG)
@@ -506,9 +491,6 @@ class AllowanceAwaited(Event):
     wait_s: float
 
 
-# Signing in
-
-
 @event("token.renewed")
 class TokenRenewed(Event):
     grant: str
@@ -532,9 +514,6 @@ class TokenCacheUnread(Event):
     folder: str
     reason: str
     follows: str
-
-
-# What a run leaves for people
 
 
 @event("account.lacking", Level.WARNING)

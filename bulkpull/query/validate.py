@@ -2,7 +2,8 @@
 Checks a query against what the service lists today, and returns the query to send or an error with its position.
 
 The service's errors name neither the column nor the position (behaviour 73), and it does not report a value that cannot
-occur (behaviour 67). So everything is checked here, before any call creates something.
+occur (behaviour 67). So everything is checked here, before any call creates something. Stored queries do not follow
+their dataset: even system queries select removed columns (behaviour 76) and leave out new ones (behaviour 77).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from bulkpull.catalog import Catalog, CatalogColumn
 from bulkpull.errors import QueryError
 from bulkpull.formatting import join_some
 from bulkpull.model import OfferedDataset
-from bulkpull.query.ast import Condition, Name, Operator, Statement
+from bulkpull.query.ast import Condition, Name, Operator, Ordering, Statement
 from bulkpull.query.parser import parse
 from bulkpull.query.render import build
 from bulkpull.query.value_checks import ColumnValues, check_value
@@ -42,6 +43,22 @@ class CheckedQuery:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class QueryDrift:
+    """
+    A stored query beside the dataset that it reads, which the service may not list for this account.
+
+    Attributes:
+        missing: Names in the query that are neither a column nor a metric of the dataset.
+        left_out: Columns that the dataset has and the query does not select.
+    """
+
+    dataset: str
+    offered: bool
+    missing: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
 def check_query(
     text: str, *, offered: Sequence[OfferedDataset], catalog: Catalog, is_whole: bool = False
 ) -> CheckedQuery:
@@ -59,6 +76,27 @@ def check_query(
     statement = parse(text, names=odd_names(offered))
     dataset = _find_dataset(statement.dataset, text, offered=offered, catalog=catalog)
     return _Check(text, dataset, catalog, is_whole=is_whole).of(statement)
+
+
+def find_query_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> QueryDrift | None:
+    """Compare a query with what the service lists; `None` for a text that is no query."""
+    try:
+        statement = parse(query_text, names=odd_names(offered))
+    except QueryError:
+        return None
+    dataset = next((candidate for candidate in offered if candidate.name.casefold() == statement.dataset.folded), None)
+    if dataset is None:
+        return QueryDrift(statement.dataset.text, offered=False)
+    parts: tuple[Condition | Ordering, ...] = (*statement.conditions, *statement.orderings)
+    named = {name.folded: name.text for name in (*statement.names, *(part.name for part in parts))}
+    there = {name.casefold() for name in (*dataset.columns, *dataset.metrics)}
+    selected = {name.folded for name in statement.names}
+    return QueryDrift(
+        statement.dataset.text,
+        offered=True,
+        missing=tuple(text for folded, text in named.items() if folded not in there),
+        left_out=tuple(name for name in dataset.columns if name.casefold() not in selected),
+    )
 
 
 def odd_names(offered: Iterable[OfferedDataset]) -> frozenset[str]:
