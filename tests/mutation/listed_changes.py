@@ -96,8 +96,8 @@ NAMED = (
     ),
     Change(
         "`latest/` is not replaced atomically",
-        "        aside.replace(link)\n    except BaseException:",
-        "        link.unlink(missing_ok=True)\n        aside.rename(link)\n    except BaseException:",
+        "        aside.replace(link)\n    sync_folder(link.parent)",
+        "        link.unlink(missing_ok=True)\n        aside.rename(link)\n    sync_folder(link.parent)",
         ("tests/pipeline/publication/test_publish.py::test_a_reader_of_latest_finds_a_snapshot_at_every_moment",),
     ),
 )
@@ -436,8 +436,8 @@ BY_LAYER = (
     ),
     Change(
         "the storage host's 503 means that the file is gone",
-        "remedy = Remedy.WAIT if status >=",
-        "remedy = Remedy.NEW_REPORT if status >=",
+        "known = _BUSY if status >=",
+        "known = _GONE if status >=",
         _REPLIES,
     ),
     Change(
@@ -669,13 +669,11 @@ BY_LAYER = (
         "if not parts:",
         _NO_FOLLOW,
     ),
-    Change(
-        "a link is followed for reading", "flags = os.O_RDONLY | os.O_NOFOLLOW |", "flags = os.O_RDONLY |", _NO_FOLLOW
-    ),
+    Change("a link is followed for reading", "flags = os.O_RDONLY | _NO_FOLLOW |", "flags = os.O_RDONLY |", _NO_FOLLOW),
     Change(
         "a snapshot of another size counts as whole",
-        "return None if size == file.bytes else",
-        "return None if size else",
+        "if expected_bytes is not None and size_bytes != expected_bytes:",
+        "if expected_bytes is not None and not size_bytes:",
         ("tests/journeys/test_damage.py", "tests/cli/test_runs_verify.py"),
     ),
     Change("no rows replace many", "if rows == 0 and", "if rows < 0 and", _PUBLISH),
