@@ -18,20 +18,26 @@ from bulkpull.output.ledger_facts import (
     StepFacts,
     UnchangedFacts,
 )
+from bulkpull.output.manifest import DatasetRecord, PartRecord
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable
 from bulkpull.pipeline.nightly.decision import Decision
 from bulkpull.pipeline.nightly.gather_facts import decide_all, schedule_of
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
-from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.open_run import OpenedRun
 from bulkpull.pipeline.plan import Plan
-from bulkpull.pipeline.request import ServiceOffer, plan_request
+from bulkpull.pipeline.request import ServiceOffer, plan_request, published_datasets
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, load_form
 from bulkpull.pipeline.steps.metric_refusals import MetricRefusals
 from bulkpull.pipeline.steps.naming import parse_report_name
 from bulkpull.pipeline.windows.date_windows import history_starts
 
 _MOST_LISTED = 8
+_NOTED_IDS: Mapping[type[StepFacts], tuple[str, ...]] = {
+    ReportFacts: ("report_id", "query_id"),
+    ScheduledReportFacts: ("report_id", "query_id"),
+    ExecutionFacts: ("report_id", "execution_id"),
+    UnchangedFacts: ("execution_id",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +109,12 @@ async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsC
 async def _known_ids(run: OpenedRun) -> set[str]:
     """The ids in the ledger and in the manifests of what is published, which a reply may spell anew (behaviour 153)."""
     records = list(run.folder.published.values())
-    found: list[object] = [*records, *(part for record in records for part in record.parts)]
-    kinds: tuple[type[StepFacts], ...] = (ReportFacts, ScheduledReportFacts, ExecutionFacts, UnchangedFacts)
-    for kind in kinds:
-        found += [entry.facts for entry in await run.ledger.noted(kind)]
-    ids = [getattr(facts, name, None) for facts in found for name in ("report_id", "query_id", "execution_id")]
-    return {item_id for item_id in ids if item_id}
+    parts: list[DatasetRecord | PartRecord] = [*records, *(part for record in records for part in record.parts)]
+    known = {item_id for part in parts for item_id in (part.report_id, part.query_id, part.execution_id)}
+    for kind, names in _NOTED_IDS.items():
+        for name in names:
+            known.update(item_id for _, item_id in await run.ledger.distinct(kind, name))
+    return {item_id for item_id in known if item_id}
 
 
 def unused_note(unused: Sequence[tuple[str, Report]]) -> str:

@@ -21,7 +21,7 @@ from bulkpull.model import OfferedDataset, Pull
 from bulkpull.output.ledger import NotedFacts, StepEntry, read_facts
 from bulkpull.output.ledger_facts import RefusedMetricsFacts
 from bulkpull.pipeline.plan import make_plan
-from bulkpull.pipeline.plan_options import PlanOptions
+from bulkpull.pipeline.plan_names import PlanOptions
 from bulkpull.pipeline.steps.metric_refusals import (
     RETRY_AFTER,
     MetricRefusal,
