@@ -28,7 +28,7 @@ from bulkpull.output.freshness import find_freshness
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import load_manifest
 from bulkpull.output.store import LocalStore
-from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
+from bulkpull.pipeline.nightly.remembered_reports import ScheduledReportMaker
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator

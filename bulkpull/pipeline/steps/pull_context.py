@@ -17,7 +17,7 @@ from bulkpull.event_types import PullStepped
 from bulkpull.model import Execution, Pull
 from bulkpull.output.ledger_facts import PullFacts
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.reusable_work import PARTS
+from bulkpull.pipeline.earlier_work import PARTS
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.step_times import StepTimer
 from bulkpull.query import normalise
