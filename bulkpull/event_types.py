@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from datetime import UTC, datetime
 from enum import IntEnum
 from functools import partial
 from typing import Any, TypeVar, cast, dataclass_transform
@@ -155,7 +156,16 @@ _KINDS: Mapping[str, tuple[tuple[type, ...], object]] = {
     "int | None": ((int,), None),
     "float | None": ((int, float), None),
     "bool | None": ((bool,), None),
+    "datetime | None": ((datetime,), None),
 }
+
+
+def _read_moment(text: str) -> datetime | None:
+    """A moment as a log has it, aware, UTC; `None` for what is none."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def restore_event(
@@ -174,6 +184,8 @@ def restore_event(
         if item.name in ("level", "dataset"):
             continue
         value = facts.get(item.name, MISSING)
+        if "datetime" in str(item.type) and isinstance(value, str):
+            value = _read_moment(value)
         allowed, empty = _KINDS.get(str(item.type), ((object,), ()))
         if value is not MISSING and isinstance(value, allowed):
             given[item.name] = value
@@ -530,15 +542,15 @@ class CallRetried(Event):
     A call failed and is sent again, in `wait_s` seconds.
 
     `attempt` is the number of the try that failed, `attempts` how many there are. `since` is when it began to fail,
-    and `until` about when it is given up, where time decides that and not the number of tries; both are ISO 8601 UTC.
+    and `until` about when it is given up, where time decides that and not the number of tries.
     """
 
     endpoint: str
     attempt: int
     attempts: int | None = None
     wait_s: float | None = None
-    since: str | None = None
-    until: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     reason: str
 
 

@@ -34,17 +34,16 @@ def read_text(batch: Batch, *, layout: RowLayout) -> pl.DataFrame:
             glob=False,
         )
     except pl.exceptions.PolarsError as error:
-        undecodable = first_undecodable(batch, separator=layout.separator)
-        last = batch.first_row + batch.rows - 1
-        if undecodable is None:
+        if undecodable := first_undecodable(batch, separator=layout.separator):
+            row, byte = undecodable
             raise NotTheReport(
-                f"the rows {batch.first_row:,} to {last:,} of the report's file cannot be read",
-                why=printable(str(error), most=200),
+                f"row {row:,} of the report's file is not written in UTF-8",
+                why=f"it has a byte 0x{byte:02X} that belongs to another encoding",
             ) from None
-        row, byte = undecodable
+        last = batch.first_row + batch.rows - 1
         raise NotTheReport(
-            f"row {row:,} of the report's file is not written in UTF-8",
-            why=f"it has a byte 0x{byte:02X} that belongs to another encoding",
+            f"the rows {batch.first_row:,} to {last:,} of the report's file cannot be read",
+            why=printable(str(error), most=200),
         ) from None
     content = sum(text.select(pl.all().str.len_bytes().sum().cast(pl.Int64)).row(0))
     if text.height != batch.rows:

@@ -8,7 +8,6 @@ month, which is read as its first day (behaviours 155, 185, 186 and 188).
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from typing import TypeVar
 
 import polars as pl
@@ -30,11 +29,9 @@ def write_dates(values: Values, form: str) -> Values:
 
 def read_dates(values: Values, form: str) -> Values:
     """
-    Text (a series or an expression) as dates or moments.
+    Text (a series or an expression) as dates, or as moments (microseconds, without a zone) where the form has a time.
 
-    Returns:
-        Date, or Datetime (microseconds, without a zone: what is UTC by its form is so) where the form has a time; null
-        where the text is empty, is no such date, or is not written exactly in that form.
+    Null where the text is empty, is no such date, or is not written exactly in that form.
     """
     dates = parse_dates(values, form)
     is_same = is_written_so(dates, values, form)
@@ -46,12 +43,6 @@ def read_dates(values: Values, form: str) -> Values:
 def is_written_so(dates: Values, text: Values, form: str) -> Values:
     """Where the dates, written in that form, are the text; years with a sign are not dates that other programs hold."""
     return (write_dates(dates, form) == text) & dates.dt.year().is_between(0, _LAST_YEAR)
-
-
-def read_time(value: str, form: str) -> date | datetime | None:
-    """One text under `form` as a date or a moment; `None` when it is not written exactly in that form."""
-    found: date | datetime | None = read_dates(pl.Series([value]), form)[0]
-    return found
 
 
 def parse_dates(values: Values, form: str) -> Values:
@@ -67,15 +58,10 @@ def parse_dates(values: Values, form: str) -> Values:
 
 def instant_of(times: pl.Expr, *, dtype: pl.DataType) -> pl.Expr:
     """
-    The first moment of each value of a time column: of its day or month, or the moment itself.
+    The first moment of each value of a time column, of its day or month or itself, as UTC without a zone.
 
-    Args:
-        times: A column of the type `dtype`: dates, moments, or text in any mixture of the forms that cannot be misread.
-
-    Returns:
-        Datetime (microseconds, UTC without saying so); null for an empty value and for one that cannot be read.
-
-    Source: behaviours 84, 155, 185, 186 and 188.
+    The column has dates, moments, or text in any mixture of the forms that cannot be misread (behaviours 84, 155, 185,
+    186 and 188); null for an empty value and for one that cannot be read.
     """
     match dtype:
         case pl.Date():

@@ -12,6 +12,9 @@ together.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
 import numpy as np
 import polars as pl
 
@@ -47,12 +50,7 @@ _NARROW: tuple[pl.DataType, ...] = (
 
 
 class ColumnTyper:
-    """
-    Infers the type of one column, batch by batch.
-
-    Attributes:
-        dtype: The type of the batches that `take` returns now.
-    """
+    """Infers the type of one column, batch by batch; `dtype` is the type of the batches that `convert` returns now."""
 
     def __init__(self, plan: ColumnPlan) -> None:
         self.plan = plan
@@ -71,7 +69,7 @@ class ColumnTyper:
             self._why_text = "it was published as text before, and stays text"
         else:
             # While all values are empty it has the published type, so that it does not flap.
-            self.dtype = self._published or _unseen_type(plan)
+            self.dtype = self._published or _foreseen_type(plan)
             self._reading = _reading_of(plan, published=self._published)
 
     def convert(self, text: pl.Series, *, first_row: int) -> pl.Series:
@@ -85,7 +83,7 @@ class ColumnTyper:
         typed = self._reading.read(text)
         if isinstance(typed, int):
             self._misfit = _shown(text, typed, first_row=first_row)
-            self._fall_back_to_text(self._reading.why_not(str(text[typed])))
+            self._fall_back_to_text(self._reading.why_not.format(value=str(text[typed])[:20]))
             return text
         held = self._hold_with_published(typed, text, first_row=first_row)
         if held is None:
@@ -101,7 +99,6 @@ class ColumnTyper:
             self._fall_back_to_text("its dates do not tell whether the month or the day comes first")
 
     def outcome(self) -> ConvertedColumn:
-        """The column as it was published."""
         return ConvertedColumn(
             name=self.plan.name,
             type=type_name(self.dtype),
@@ -127,10 +124,6 @@ class ColumnTyper:
         types = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
         return f"it is written as {types}: only text holds both"
 
-    def _is_in_another_form(self) -> bool:
-        before, now = self.plan.published_format, self._reading.format if isinstance(self._reading, _Dates) else None
-        return before is not None and now is not None and not is_same_form(before, now)
-
     def _fall_back_to_text(self, why: str) -> None:
         self.dtype, self._reading, self._why_text = pl.String(), None, why
 
@@ -140,7 +133,12 @@ class ColumnTyper:
         if published is None or self.plan.published_empty:
             return typed
         if published == typed.dtype:
-            return None if self._is_in_another_form() else typed
+            before, now = (
+                self.plan.published_format,
+                self._reading.format if isinstance(self._reading, _Dates) else None,
+            )
+            is_in_another_form = before is not None and now is not None and not is_same_form(before, now)
+            return None if is_in_another_form else typed
         both = widen(published, typed.dtype)
         if both is None:
             return None
@@ -188,21 +186,21 @@ def _first_outgrown(text: pl.Series, published: pl.DataType) -> int | None:
     return _first_value(text)  # of dates, one format holds for all
 
 
-class _Reading:
-    """A parser for one type; `read` returns the typed values, or the index of the first value that does not fit."""
-
-    def read(self, text: pl.Series) -> pl.Series | int:
-        raise NotImplementedError
-
-    def why_not(self, value: str) -> str:
-        raise NotImplementedError
-
-
-def _unseen_type(plan: ColumnPlan) -> pl.DataType:
+def _foreseen_type(plan: ColumnPlan) -> pl.DataType:
     """The type of a column without a value: that of a full one, as far as it can be foreseen."""
     if plan.declared is not ColumnType.BOOL or not plan.flag_words or set(plan.flag_words) <= {"true", "false"}:
         return _UNSEEN[plan.declared]
     return pl.Int64() if set(plan.flag_words) <= {"0", "1"} else pl.String()
+
+
+class _Reading(ABC):
+    """A parser for one type; `why_not` says about a `value` why the column stays text."""
+
+    why_not: ClassVar[str]
+
+    @abstractmethod
+    def read(self, text: pl.Series) -> pl.Series | int:
+        """The typed values, or the index of the first value that does not fit."""
 
 
 def _reading_of(plan: ColumnPlan, *, published: pl.DataType | None) -> _Reading:
@@ -219,6 +217,8 @@ def _reading_of(plan: ColumnPlan, *, published: pl.DataType | None) -> _Reading:
 
 
 class _Integers(_Reading):
+    why_not = "not every value is a whole number written without leading zeros, sign or blanks"
+
     def read(self, text: pl.Series) -> pl.Series | int:
         numbers = text.cast(pl.Int64, strict=False)
         # No text is shorter than the number that was read from it is written. So if all texts together are just as
@@ -227,10 +227,6 @@ class _Integers(_Reading):
             return numbers
         misfit = first_false(numbers.cast(pl.String) == text, text)
         return numbers if misfit is None else misfit
-
-    def why_not(self, value: str) -> str:
-        del value
-        return "not every value is a whole number written without leading zeros, sign or blanks"
 
 
 def _written_bytes(numbers: pl.Series) -> int:
@@ -247,6 +243,8 @@ def _written_bytes(numbers: pl.Series) -> int:
 
 class _Amounts(_Reading):
     """Decimal amounts: the same number, though its zero padding may differ; the scale only ever grows."""
+
+    why_not = "not every value is a plain number of at most 20 digits before and 18 after the point"
 
     def __init__(self, least: pl.Decimal) -> None:
         self._dtype = least
@@ -272,13 +270,11 @@ class _Amounts(_Reading):
         self._dtype = _WIDEST
         return numbers
 
-    def why_not(self, value: str) -> str:
-        del value
-        return "not every value is a plain number of at most 20 digits before and 18 after the point"
-
 
 class _Numbers(_Reading):
     """Numbers of a metric: Int64 until a value needs Decimal, and Decimal from then on (behaviour 162)."""
+
+    why_not = "not every value is a number written without leading zeros, plus sign or exponent"
 
     def __init__(self, amounts: _Amounts) -> None:
         self._amounts = amounts
@@ -297,18 +293,13 @@ class _Numbers(_Reading):
         self._needs_decimal |= isinstance(amounts, pl.Series)
         return amounts
 
-    def why_not(self, value: str) -> str:
-        del value
-        return "not every value is a number written without leading zeros, plus sign or exponent"
-
 
 def _fraction_digits(text: pl.Series) -> int | None:
     """
     An upper bound of the digits behind the point of values that consist of digits, points and signs only.
 
-    Returns:
-        `None` where a value has another character or is so long that reading it could round it. The bound is exact if
-        all values have as many digits there. It holds if each can be read as a number, which has one point at most.
+    `None` where a value has another character or is so long that reading it could round it. The bound is exact if all
+    values have as many digits there. It holds if each can be read as a number, which has one point at most.
     """
     values = text.drop_nulls() if text.null_count() else text
     lengths = values.str.len_bytes()
@@ -331,6 +322,8 @@ def _fraction_digits(text: pl.Series) -> int | None:
 class _Flags(_Reading):
     """`true` and `false`, or 0 and 1: the first value decides, and the others must match (behaviour 154)."""
 
+    why_not = "no Boolean gives {value!r} back as it is written; only true/false and 0/1 are narrowed"
+
     def __init__(self) -> None:
         self._words: tuple[str, str] | None = None
 
@@ -346,12 +339,11 @@ class _Flags(_Reading):
         # 0 and 1 stay numbers, because the documents filter by `= 0` (behaviour 147).
         return flags.cast(pl.Int64) if no == "0" else flags
 
-    def why_not(self, value: str) -> str:
-        return f"no Boolean gives {value[:20]!r} back as it is written; only true/false and 0/1 are narrowed"
-
 
 class _Dates(_Reading):
     """Dates and times of one format, which the first batch with values decides (behaviour 155)."""
+
+    why_not = "not every value is a date or time of one format that can be told without doubt"
 
     def __init__(self, declared: ColumnType, *, published_format: str | None) -> None:
         self._declared, self._published_format = declared, published_format
@@ -360,7 +352,7 @@ class _Dates(_Reading):
 
     @property
     def format(self) -> str | None:
-        """Of the formats that all values fit, the one before if it is among them."""
+        """Of the formats that all values fit, the published one if it is among them."""
         patterns = [written.pattern for written in self._formats or ()]
         return self._published_format if self._published_format in patterns else next(iter(patterns), None)
 
@@ -391,7 +383,3 @@ class _Dates(_Reading):
             self._latest_day = max(self._latest_day, int(str(days.max())))
             self._first_days_only &= int(str(days.max())) == 1
         return typed
-
-    def why_not(self, value: str) -> str:
-        del value
-        return "not every value is a date or time of one format that can be told without doubt"

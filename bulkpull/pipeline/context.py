@@ -25,6 +25,7 @@ from bulkpull.output.ledger_facts import ReportFacts, StepFacts
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.earlier_work import Reusable
 from bulkpull.pipeline.open_run import OpenedRun
+from bulkpull.pipeline.outcome import UndeletedReport
 from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, form_recorder, load_form
@@ -37,14 +38,6 @@ from bulkpull.pipeline.steps.stored_queries import StoredQueries
 from bulkpull.pipeline.steps.submit import Submitter
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier
-
-
-@dataclass(frozen=True, slots=True)
-class UndeletedReport:
-    """A report of ours that could not be deleted; `dataset` is `None` where it belongs to none of this run."""
-
-    dataset: str | None
-    note: str
 
 
 @dataclass(slots=True)

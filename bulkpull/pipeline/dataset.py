@@ -53,8 +53,8 @@ from bulkpull.pipeline.publication.type_merge import empty_columns, published_ty
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
-from bulkpull.pipeline.steps.pull import PullProgress
-from bulkpull.pipeline.steps.step_times import elapsed_seconds
+from bulkpull.pipeline.steps.pull import PullRunner
+from bulkpull.pipeline.steps.pull_context import elapsed_seconds
 from bulkpull.pipeline.windows.date_windows import is_divisible, window_of_span
 from bulkpull.pipeline.windows.fetch_dataset import DatasetFetch
 from bulkpull.pipeline.windows.time_column import why_no_window
@@ -330,10 +330,10 @@ class DatasetExport:
                 remove_beneath(private / PARTS / self.pull.dataset / pull_fingerprint(part.pull), root=private)
 
     @property
-    def _progress(self) -> list[PullProgress]:
-        return [progress for fetch in self._fetches for progress in fetch.progress]
+    def _progress(self) -> list[PullRunner]:
+        return [runner for fetch in self._fetches for runner in fetch.runners]
 
-    def _ids(self, progress: Sequence[PullProgress]) -> ServiceIds:
+    def _ids(self, progress: Sequence[PullRunner]) -> ServiceIds:
         """The ids of the first part; until there is one, those of the pull that began last."""
         newest = next((pull.ids for pull in reversed(progress) if pull.ids.report_id), ServiceIds())
         if self._parts:

@@ -284,7 +284,10 @@ def _published_data_time(pull: Pull, folder: OutputFolder) -> datetime | None:
 
 def records_and_parts(records: Iterable[DatasetRecord]) -> list[DatasetRecord | PartRecord]:
     """The records, each followed by those of its windows."""
-    return [part for record in records for part in (record, *record.parts)]
+    parts: list[DatasetRecord | PartRecord] = []
+    for record in records:
+        parts += [record, *record.parts]
+    return parts
 
 
 async def _published_reports(

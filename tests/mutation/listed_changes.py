@@ -248,13 +248,13 @@ BY_LAYER = (
     Change("one try more than is allowed", "if attempt >= policy.attempts:", "if attempt > policy.attempts:", _RETRY),
     Change(
         "a network that is gone is waited for ten times as long",
-        "return longest_s if self.since is None else self.since + longest_s - now",
-        "return longest_s if self.since is None else self.since + 10 * longest_s - now",
+        "left_s = down_since + self.policy.outage_s - now",
+        "left_s = down_since + 10 * self.policy.outage_s - now",
         _RETRY,
     ),
     Change(
         "retries do not come out of the budget",
-        "wait_s = advice if is_free else max(advice, self._budget.reserve())",
+        "wait_s = advice if is_free else max(advice, self.budget.reserve())",
         "wait_s = advice",
         (*_RETRY, "tests/journeys/test_edges_and_repeats.py"),
     ),
@@ -298,13 +298,16 @@ BY_LAYER = (
     ),
     Change(
         "a link may lead to this machine",
-        "if self._api_base_url is not None:\n            check_reach(url,",
-        "if self._api_base_url is None:\n            check_reach(url,",
+        "if self.api_base_url is not None:\n            check_reach(url,",
+        "if self.api_base_url is None:\n            check_reach(url,",
         ("tests/transport/test_link_reach.py",),
     ),
     # insights and auth
     Change(
-        "the next page on another host gets the token", "if not same_origin(url, self._base):", "if not url:", _CLIENT
+        "the next page on another host gets the token",
+        "if not same_origin(url, self.api_base_url):",
+        "if not url:",
+        _CLIENT,
     ),
     Change(
         "pages that lead in a circle are read for ever", "if request.url in visited:", "if not request.url:", _CLIENT
@@ -360,8 +363,8 @@ BY_LAYER = (
     ),
     Change(
         "a refusal of 400 within a 200 counts as success",
-        "inner is not None and inner >= _FIRST_REFUSAL:",
-        "inner is not None and inner > _FIRST_REFUSAL:",
+        "inner is not None and inner >= HTTPStatus.BAD_REQUEST:",
+        "inner is not None and inner > HTTPStatus.BAD_REQUEST:",
         _VERDICT,
     ),
     Change(
@@ -685,14 +688,14 @@ BY_LAYER = (
     ),
     Change(
         "a history gets a scheduled report",
-        "    if pull.keeps_history:\n        return _or_collect(_decide_history",
-        "    if pull.keeps_history and facts.published is None:\n        return _or_collect(_decide_history",
+        "    elif pull.keeps_history:\n        decision = _decide_history",
+        "    elif pull.keeps_history and facts.published is None:\n        decision = _decide_history",
         ("tests/pipeline/nightly/test_decision_rules.py",),
     ),
     Change(
         "windows whose files were cleared count as kept",
-        "if not was_cleared(entry.facts, private)",
-        "if entry.facts",
+        "if size_beneath(entry.facts.stored.path, root=private) is not None]",
+        "if entry.facts]",
         ("tests/cli/test_plans.py",),
     ),
     Change(

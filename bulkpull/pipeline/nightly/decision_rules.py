@@ -5,7 +5,7 @@ Decides what a run does for a dataset, and why: one pure function for all comman
     the ledger ────────┼─ decide ─→ keep | take this execution | collect that report | order a report
     the service ───────┘            and of the scheduled report: keep | make | replace | leave
 
-`reusable_work` decides which one-off reports of earlier runs may be collected; `scheduled_report_rules` decides whether
+`earlier_work` decides which one-off reports of earlier runs may be collected; `scheduled_report_rules` decides whether
 a scheduled report can be used.
 """
 

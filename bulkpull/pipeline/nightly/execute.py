@@ -197,7 +197,7 @@ class DecisionExecutor:
         """A scheduled report for today's query; for the one without metrics where the service refuses them."""
         full = schedule.pull
         try:
-            report = await self._order(full)
+            report = await self.order_scheduled_report(full)
         except BulkpullError as error:
             if not may_be_due_to_metrics(error, full):
                 raise
@@ -211,7 +211,7 @@ class DecisionExecutor:
         replaced = tuple(report for report in schedule.replaced if report is not kept)
         schedule = replace(schedule, pull=fewer, replaced=replaced)
         try:
-            report = kept or await self._order(fewer)
+            report = kept or await self.order_scheduled_report(fewer)
         except RequestRejected as error:
             if isinstance(error, QuotaExceeded):
                 raise
@@ -221,7 +221,7 @@ class DecisionExecutor:
         self._state = replace(self._state, pull=fewer)
         return report, decision if decision.execution else replace(decision, pull=fewer), schedule
 
-    async def _order(self, pull: Pull) -> Report:
+    async def order_scheduled_report(self, pull: Pull) -> Report:
         """
         Order the scheduled report of `pull`; a second call after a lost answer finds what the first one made.
 

@@ -4,7 +4,7 @@ When one of our one-off reports may be deleted on the service: one table (case C
 A run waits longest for its reports, and the service's quota may not allow another one today. So the table is short. Any
 other failure keeps the report: no network, a busy host, a refused link, a damaged file, a crashed conversion process, a
 full disk, data that are held back. The next run reuses such a report; one that no run has used for a day is deleted
-then (`reusable_work`). A person may also delete reports (`bulkpull reports delete`).
+then (`earlier_work`). A person may also delete reports (`bulkpull reports delete`).
 """
 
 from __future__ import annotations

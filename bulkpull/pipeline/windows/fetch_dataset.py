@@ -30,9 +30,8 @@ from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.fetch_execution import convert_stored
 from bulkpull.pipeline.steps.metric_refusals import may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
-from bulkpull.pipeline.steps.pull import PullProgress, PullRunner
-from bulkpull.pipeline.steps.pull_context import PullContext
-from bulkpull.pipeline.steps.step_times import StepSpan
+from bulkpull.pipeline.steps.pull import PullRunner
+from bulkpull.pipeline.steps.pull_context import PullContext, StepSpan
 from bulkpull.pipeline.windows.date_windows import is_divisible, split_pull
 from bulkpull.pipeline.windows.history_columns import file_types, vanished_columns, with_common_columns
 from bulkpull.pipeline.windows.kept_history import plan_growth
@@ -63,7 +62,8 @@ class DatasetFetch:
     """For the manifest, each one sentence."""
     vanished: frozenset[str] = frozenset()
     """The columns of a history, in lower case, that only windows of earlier runs have."""
-    _runners: list[PullRunner] = field(default_factory=list)
+    runners: list[PullRunner] = field(default_factory=list)
+    """In the order in which they began; each shows how far its pull has got."""
     _contexts: list[PullContext] = field(default_factory=list)
     _splits: list[tuple[Pull, BulkpullError]] = field(default_factory=list)
     _windows: WindowAgreement | None = field(init=False)
@@ -72,14 +72,9 @@ class DatasetFetch:
         self._windows = self._window_agreement()
 
     @property
-    def progress(self) -> list[PullProgress]:
-        """How far each pull has got, in the order in which they began."""
-        return [runner.progress for runner in self._runners]
-
-    @property
     def spans(self) -> list[StepSpan]:
         """When which pull took which step."""
-        return [span for context in self._contexts for span in context.timer.spans]
+        return [span for context in self._contexts for span in context.spans]
 
     async def run(self) -> list[ConvertedPull]:
         """
@@ -210,7 +205,7 @@ class DatasetFetch:
         runner = PullRunner(
             self._pull_context(pull, self._columns()), execution=self.execution, known_md5=self.known_md5
         )
-        self._runners.append(runner)
+        self.runners.append(runner)
         return runner
 
     def _pull_context(
