@@ -387,8 +387,8 @@ BY_LAYER = (
     ),
     Change(
         "a token that is still good is dropped while the endpoint is down",
-        "if token is not None and self._clock.monotonic() < token.expires:",
-        "if token is not None and self._clock.monotonic() > token.expires:",
+        "if token is not None and self.clock.monotonic() < token.expires:",
+        "if token is not None and self.clock.monotonic() > token.expires:",
         _TOKENS,
     ),
     Change(
