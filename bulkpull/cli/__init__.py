@@ -173,7 +173,7 @@ def main() -> None:
 
 def _check_open_files() -> None:
     """Take as many open files as this user may have, if few are allowed by default."""
-    limit = platforms.current().raise_open_file_limit(_ENOUGH_FILES)
+    limit = platforms.current().open_file_limit(wanted=_ENOUGH_FILES)
     if limit is not None and limit < _FEWEST_FILES:
         raise BulkpullError(
             f"this user may open {limit} files at once, and at least {_FEWEST_FILES} are needed",

@@ -28,7 +28,7 @@ from bulkpull.cli.stdio import print_json
 from bulkpull.errors import SettingsError
 from bulkpull.formatting import plural
 from bulkpull.query import check_query, normalise
-from bulkpull.query.drift import find_query_drift
+from bulkpull.query.validate import find_query_drift
 from bulkpull.redact import printable
 from bulkpull.window_bounds import window_of
 

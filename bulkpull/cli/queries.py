@@ -23,7 +23,7 @@ from bulkpull.errors import AccessDenied, ListUnknown, NotFound, SettingsError
 from bulkpull.formatting import join_some
 from bulkpull.model import OfferedDataset, Query, Report
 from bulkpull.query import check_query
-from bulkpull.query.drift import QueryDrift, find_query_drift
+from bulkpull.query.validate import QueryDrift, find_query_drift
 from bulkpull.redact import printable
 
 if TYPE_CHECKING:

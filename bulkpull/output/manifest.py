@@ -19,7 +19,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
-    PlainValidator,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -48,29 +47,28 @@ Moment = Annotated[AwareDatetime, AfterValidator(whole_second), PlainSerializer(
 """An aware moment, UTC, of whole seconds; in JSON as the contract writes times (`iso_utc`)."""
 
 
-def _unless_odd(value: Any, validate: ValidatorFunctionWrapHandler) -> datetime | None:
+def _none_if_odd(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     try:
-        moment: datetime | None = validate(value)
+        return validate(value)
     except ValidationError:
         return None
-    return moment
 
 
-MomentIfAny = Annotated[Moment | None, WrapValidator(_unless_odd)]
+MomentIfAny = Annotated[Moment | None, WrapValidator(_none_if_odd)]
 """A moment; `None` where there is none, or none that can be read."""
 
 
-def _read_window(value: Any) -> Window | None:
-    if isinstance(value, Window):
-        return Window(whole_second(value.start), whole_second(value.end))
-    try:
-        start, end = (datetime.fromisoformat(value[side]) for side in ("start", "end"))
-    except (KeyError, TypeError, ValueError):
+def _whole_seconds(window: Window | None) -> Window | None:
+    if window is None:
         return None
-    return Window(whole_second(start), whole_second(end)) if start.tzinfo and end.tzinfo else None
+    if window.start.tzinfo is None or window.end.tzinfo is None:
+        raise ValueError("a bound of the window has no time zone")
+    return Window(whole_second(window.start), whole_second(window.end))
 
 
-RecordedWindow = Annotated[Window | None, PlainValidator(_read_window), PlainSerializer(window_values)]
+RecordedWindow = Annotated[
+    Window | None, AfterValidator(_whole_seconds), WrapValidator(_none_if_odd), PlainSerializer(window_values)
+]
 """A window of whole seconds; `None` where there is none, or none that can be read. In JSON `{"start": …, "end": …}`."""
 
 
@@ -100,10 +98,9 @@ class PublishedColumn(Record):
     A column as it is in Parquet.
 
     `declared` is the documents' type. Where the two differ, `why_text` says why, and `misfit` shows the first value
-    that did not fit: `{"row": …, "value": "…"}`, rows counted from 1. `format` is how a date was written in the file.
-    `outgrown` is, in the same shape, the first value that the type published before could not hold. `empty` says that
-    no snapshot so far had a value in it, so that its type is only what was declared. `vanished` says of a history that
-    only windows of earlier runs have it: the latest reports do not.
+    that did not fit: `{"row": …, "value": "…"}`, rows counted from 1; `outgrown` shows the first one that the type
+    published before could not hold. `format` is how a date was written in the file. A column that is `empty` had no
+    value in any snapshot so far; one that is `vanished` has only values of earlier runs' windows.
     """
 
     name: str
@@ -118,11 +115,7 @@ class PublishedColumn(Record):
 
 
 class Drift(Record):
-    """
-    How the columns differ from the snapshot that was current before, and from what was asked for.
-
-    `unrequested` columns were in the file without having been asked for, and no snapshot had them before.
-    """
+    """How the columns differ from the snapshot before; `unrequested` ones came for the first time, and unasked."""
 
     appeared: list[str] = Field(default_factory=list)
     vanished: list[str] = Field(default_factory=list)
@@ -131,7 +124,6 @@ class Drift(Record):
 
     @property
     def changes(self) -> bool:
-        """Whether anything differs from the snapshot before."""
         return bool(self.appeared or self.vanished or self.retyped)
 
     def __bool__(self) -> bool:
@@ -148,7 +140,7 @@ class Seconds(Record):
 
     @property
     def total(self) -> float:
-        """All steps together; windows that were fetched side by side count each."""
+        """All steps of all windows, also of those that were fetched side by side."""
         return self.submit + self.wait + self.download + self.convert
 
 
@@ -194,19 +186,18 @@ class DatasetRecord(Record):
     One dataset's part of the manifest. `reason` is one sentence that a person can act on. `held_back` says that its
     data are here and were not published: `runs publish` does that.
 
-    `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of
-    the snapshot that stays current. `unbelieved_at` is what it said where that lies ahead of its own clock;
-    `generated_at` is null then. `content_hash` names the unpacked content of the downloaded files: equal content,
-    equal hash. `parts` are there for a window: the windows that it was asked for in. For a selection `dataset` is the
-    name under which it is published, and `source` the dataset that it reads. `earlier_types` are the types of columns
-    that earlier snapshots had: one that comes back takes up its type again. `metrics` are those that
-    the query selects after the columns, `metrics_left_out` the listed ones that it does not. `question` is what the
-    data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window` tell the same for
-    readers. The end of a window without a given end is the moment of the request. A skipped dataset has those of the
-    snapshot that stays current. `due_at` is when the last execution of its scheduled report was due, where nothing has
-    come of it yet, and `next_due_at` when the next one is. `rows_before` are the rows of the snapshot before, where
-    this one has fewer by more than `note_shrink`. `vouched_by` names what tells that the files are whole and unchanged:
-    `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two equal readings does.
+    `generated_at` is when the service made the data (UTC), as far as it says so; where that lies ahead of its own clock
+    it is `unbelieved_at` instead. A skipped dataset has that and the question of the snapshot that stays current.
+    `question` is what the data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window`
+    tell the same for readers. The end of a window without a given end is the moment of the request; `parts` are the
+    windows that it was asked for in. For a selection `dataset` is the name under which it is published, and `source`
+    the dataset that it reads. `metrics` are those that the query selects after the columns, `metrics_left_out` the
+    listed ones that it does not. `content_hash` names the unpacked content of the downloaded files. `vouched_by` names
+    what tells that the files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but
+    two equal readings does. `earlier_types` are the types of columns that earlier snapshots had: one that comes back
+    takes up its type again. `due_at` is when the last execution of its scheduled report was due, where nothing has come
+    of it yet, and `next_due_at` when the next one is. `rows_before` are the rows of the snapshot before, where this one
+    has fewer by more than `note_shrink`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -252,12 +243,11 @@ class DatasetRecord(Record):
 
     @property
     def is_current(self) -> bool:
-        """Whether readers have its data, of this run or unchanged since an earlier one."""
+        """Whether readers have its data, of this run or of an earlier one."""
         return self.status in ("complete", "skipped")
 
     @property
     def stored_bytes(self) -> int:
-        """Size of its published files, bytes."""
         return sum(file.bytes for file in self.files)
 
     def __repr__(self) -> str:
@@ -277,7 +267,6 @@ class Totals:
 
     @classmethod
     def of(cls, records: Iterable[DatasetRecord]) -> Totals:
-        """The sums over `records`."""
         listed = list(records)
         return cls(
             sum(record.rows for record in listed),
@@ -307,7 +296,6 @@ class Requests(Record):
     retried: int = 0
 
     def __add__(self, other: Requests) -> Requests:
-        """The calls of both."""
         return Requests(
             total=self.total + other.total,
             by_endpoint=dict(Counter(self.by_endpoint) + Counter(other.by_endpoint)),

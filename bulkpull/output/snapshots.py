@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from bulkpull.conversion.file_formats import format_of
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.manifest import DatasetRecord, PublishedColumn, PublishedFile
@@ -33,12 +31,9 @@ def load_published(store: OutputStore, current: Current) -> dict[str, DatasetRec
 
 def find_last_answer(store: OutputStore, dataset: str, question_sha256: str) -> DatasetRecord | None:
     """The record of the newest snapshot of `dataset` that answered this question, by the manifests that are left."""
-    for manifest in manifests(store):
-        if record := manifest.published.get(dataset):
-            candidate = _with_question(record)
-            if candidate.question_sha256 == question_sha256:
-                return candidate
-    return None
+    records = (manifest.published.get(dataset) for manifest in manifests(store))
+    candidates = (_with_question(record) for record in records if record)
+    return next((record for record in candidates if record.question_sha256 == question_sha256), None)
 
 
 def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = None) -> DatasetRecord:
@@ -60,17 +55,12 @@ def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = Non
     question = whole_question(record.dataset, record.query, metrics=metrics, span=record.timespan, window=window)
     if question is None:
         return record
-    return record.model_copy(
-        update={
-            "question": question.as_dict(),
-            "question_sha256": question.sha256,
-            "timespan": question.span,
-        }
-    )
+    answered = {"question": question.as_dict(), "question_sha256": question.sha256, "timespan": question.span}
+    return record.model_copy(update=answered)
 
 
 def _records_of(store: OutputStore, run_id: str) -> Mapping[str, DatasetRecord]:
-    with suppress(ValueError, KeyError, TypeError, OSError, ValidationError):
+    with suppress(ValueError, KeyError, TypeError, OSError):
         content = store.read(INSIDE.manifest(run_id))
         manifest = {"datasets": ()} if content is None else json.loads(content)
         records = [DatasetRecord.model_validate(record) for record in manifest["datasets"]]

@@ -20,14 +20,10 @@ from bulkpull.output.symlink_safety import names_beneath, remove_beneath, rename
 @dataclass(frozen=True, slots=True)
 class OutputFolder:
     """
-    The output folder.
+    The output folder: `store` is what readers see of it, `staging` this run's own part, where they see nothing.
 
-    Attributes:
-        store: What readers see of it.
-        staging: This run's own part of it, where nothing is visible to readers.
-        published: The record of each dataset's current snapshot.
-        damaged: Datasets with damaged published files, and the problem.
-        runs: Ids of other runs that left something here.
+    `published` are the records of the current snapshots, and `damaged` their problems, by dataset; `runs` are the ids
+    of other runs that left something here.
     """
 
     output: Path
@@ -46,10 +42,7 @@ class OutputFolder:
 
 def read_folder(output: Path, store: OutputStore, *, run_id: str = "") -> OutputFolder:
     """The state of the folder as `open_folder` finds it for the run `run_id`, with reads only."""
-    layout = Layout(output)
-    staging = layout.staged(run_id)
-    staged = {name for name in names_beneath(staging.parent, root=layout.private) if RUN_ID.fullmatch(name)}
-    return _folder_of(output, store, staging, Current.load(store), others=staged, run_id=run_id)
+    return _folder_of(output, store, Current.load(store), left=_staged(output), run_id=run_id)
 
 
 def open_folder(
@@ -71,20 +64,23 @@ def open_folder(
     for name in (INSIDE.datasets, INSIDE.runs):
         store.check_folder(name)  # before anything is ordered
     if taken_over in names_beneath(staging.parent, root=private) and not staging.exists():
-        rename_beneath(staging.parent / str(taken_over), staging, root=private, target_root=private)
+        rename_beneath(layout.staged(str(taken_over)), staging, root=private)
     makedirs_durable(staging, root=private)
-    staged = {name for name in names_beneath(staging.parent, root=private) if RUN_ID.fullmatch(name)}
-    for left in staged - alive - {run_id}:
-        remove_beneath(staging.parent / left, root=private)
-    return _folder_of(output, store, staging, current, others=staged, run_id=run_id)
+    left = _staged(output)
+    for other in left - alive - {run_id}:
+        remove_beneath(layout.staged(other), root=private)
+    return _folder_of(output, store, current, left=left, run_id=run_id)
 
 
-def _folder_of(
-    output: Path, store: OutputStore, staging: Path, current: Current, *, others: set[str], run_id: str
-) -> OutputFolder:
-    runs = tuple((set(store.list_names(INSIDE.runs)) | others) - {run_id})
+def _staged(output: Path) -> set[str]:
+    layout = Layout(output)
+    return {name for name in names_beneath(layout.staged(""), root=layout.private) if RUN_ID.fullmatch(name)}
+
+
+def _folder_of(output: Path, store: OutputStore, current: Current, *, left: set[str], run_id: str) -> OutputFolder:
+    runs = tuple((set(store.list_names(INSIDE.runs)) | left) - {run_id})
     published, damaged = load_published(store, current), damaged_snapshots(store, current)
-    return OutputFolder(output, store, staging, current, published, damaged, runs)
+    return OutputFolder(output, store, Layout(output).staged(run_id), current, published, damaged, runs)
 
 
 def find_blocked(store: OutputStore, datasets: Iterable[str], *, keep_raw: bool) -> dict[str, DiskTrouble]:

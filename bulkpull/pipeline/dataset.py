@@ -55,10 +55,8 @@ from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullRunner
 from bulkpull.pipeline.steps.pull_context import elapsed_seconds
-from bulkpull.pipeline.windows.date_windows import is_divisible, window_of_span
+from bulkpull.pipeline.windows.date_windows import describe_window, is_divisible, why_no_window, window_of_span
 from bulkpull.pipeline.windows.fetch_dataset import DatasetFetch
-from bulkpull.pipeline.windows.time_column import why_no_window
-from bulkpull.pipeline.windows.window_check import describe_window
 from bulkpull.snapshot_question import Question, question_of
 
 _IDS_SHOWN = 3

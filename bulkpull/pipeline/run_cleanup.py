@@ -84,10 +84,10 @@ async def clean_up_last(run: OpenedRun) -> None:
 def _is_missing(path: Path, *, root: Path) -> bool:
     """Whether a file beneath `root` is certainly not there; one that cannot be looked at may be."""
     try:
-        status_beneath(root, path.relative_to(root).as_posix())
+        status_beneath(path, root=root)
     except FileNotFoundError:
         return True
-    except (OSError, ValueError):
+    except OSError:
         return False
     return False
 

@@ -55,8 +55,6 @@ class JournaledRange:
 
 @dataclass(frozen=True, slots=True)
 class JournalHeader:
-    """The file that a journal describes."""
-
     execution_id: str
     blob: str
     version: Version
@@ -98,22 +96,19 @@ def load_journal(path: Path) -> tuple[JournalHeader, list[JournaledRange]] | Non
         head, *rest = _whole_lines(path.read_bytes())
         if head["bulkpull_journal"] != FORMAT:
             return None
-        subject = JournalHeader(str(head["execution"]), str(head["blob"]), _version(head))
+        version = Version(
+            size_bytes=int(head["size"]),
+            etag=str(head["etag"]),
+            md5=bytes.fromhex(head["md5"]) if head["md5"] else None,
+            modified=head["modified"],
+            encoding=head["encoding"],
+        )
+        subject = JournalHeader(str(head["execution"]), str(head["blob"]), version)
         extents = {int(start): JournaledRange(ByteRange(int(start), int(end)), int(crc))
                    for line in rest for start, end, crc in line["kept"]}  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return subject, [extents[start] for start in sorted(extents)]
-
-
-def _version(head: dict[str, Any]) -> Version:
-    return Version(
-        size_bytes=int(head["size"]),
-        etag=str(head["etag"]),
-        md5=bytes.fromhex(head["md5"]) if head["md5"] else None,
-        modified=head["modified"],
-        encoding=head["encoding"],
-    )
 
 
 def _kept(extents: Iterable[JournaledRange]) -> bytes:

@@ -37,9 +37,16 @@ from bulkpull.model import SecureLink
 from bulkpull.output.disk_space import check_room
 from bulkpull.transfer.adaptive_concurrency import StreamCount
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import ByteRange, TransferProgress, missing, share_of
-from bulkpull.transfer.checkpoints import Checkpoints
-from bulkpull.transfer.partial_file import PartialFile
+from bulkpull.transfer.byte_ranges import (
+    ENDLESS,
+    ByteRange,
+    RangeScheduler,
+    Segment,
+    TransferProgress,
+    missing,
+    share_of,
+)
+from bulkpull.transfer.partial_file import Checkpoints, PartialFile
 from bulkpull.transfer.range_responses import (
     ERROR_PAGE_BYTES,
     BodyRange,
@@ -49,7 +56,6 @@ from bulkpull.transfer.range_responses import (
     check_response,
     error_for_status,
 )
-from bulkpull.transfer.range_scheduler import ENDLESS, RangeScheduler, Segment
 from bulkpull.transfer.signed_link import SignedLink
 from bulkpull.transfer.stream_to_file import Pour
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, Http, Request, StreamedReply
@@ -70,12 +76,8 @@ class _Dismissed(TransferError):
     """The host refuses this additional stream."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """A refused link, and the error."""
-
-    link: SecureLink
-    error: LinkExpired | FileGone
+_Refusal = tuple[SecureLink, LinkExpired | FileGone]
+_Advance = Callable[[Segment], Awaitable[_Refusal | None]]
 
 
 @dataclass(slots=True)
@@ -84,9 +86,7 @@ class Transfer:
     Downloads one file from the storage host into its partial file.
 
     Args:
-        partial: Where the bytes go; `fetch` can reuse what it holds already.
         segments: Streams at once, at most.
-        execution_id: Names the file in the journal.
         minimum_bytes_per_s: The least average rate over a minute, of all streams together.
         known_md5: Of a file that is there already: when this one is the same, its bytes are not fetched.
     """
@@ -121,13 +121,9 @@ class Transfer:
 
     async def fetch(self, *, resume: bool) -> Version:
         """
-        Fetch all that is missing.
+        Fetch all that is missing; to `resume` reuses what the journal of an earlier process covers.
 
-        Args:
-            resume: Reuse what the journal of an earlier process covers; else start at the first byte.
-
-        Returns:
-            The version that the partial file holds now, with its size.
+        Returns the version that the partial file holds now, with its size.
 
         Raises:
             FileGone, LinkExpired, FileDamaged, AnswerLost, StorageTrouble, NotConnected, TlsRefused, UnsafeAddress: As
@@ -228,44 +224,37 @@ class Transfer:
         finally:
             self._helpers -= 1
 
-    async def _complete(self, claim: Segment, *, advance: Callable[[Segment], Awaitable[_Refused | None]]) -> None:
-        """Send requests, one after the other, until the segment is complete."""
+    async def _complete(self, claim: Segment, *, advance: _Advance) -> None:
+        """Send requests, one after the other and each with retries, until the segment is complete."""
         while not claim.is_done:
-            await self._ask(claim, advance=advance)
+            refusal = await self.retrier.run(
+                lambda: advance(claim),
+                endpoint="blob",
+                origin=origin(self.links.link.url),
+                progressed=self._has_progressed,
+            )
+            match refusal:
+                case link, LinkExpired() as error:
+                    await self.links.refresh(link, error=error)
+                case link, FileGone() as gone:
+                    await self.links.refresh_after_404(link, gone=gone)
+                case _:
+                    continue
+            self.http.tally.retried += 1  # the same bytes are asked for again, by a fresh link
 
-    async def _ask(self, claim: Segment, *, advance: Callable[[Segment], Awaitable[_Refused | None]]) -> None:
-        """Send one request with retries; a refused link is replaced by a fresh one."""
-        refused = await self.retrier.run(
-            lambda: advance(claim),
-            endpoint="blob",
-            origin=origin(self.links.link.url),
-            progressed=self._has_progressed,
-        )
-        match refused:
-            case _Refused(link, LinkExpired() as error):
-                await self.links.refresh(link, error=error)
-            case _Refused(link, FileGone() as gone):
-                await self.links.refresh_after_404(link, gone=gone)
-            case None:
-                return
-        self.http.tally.retried += 1  # the same bytes are asked for again, by a fresh link
-
-    async def _advance_helper(self, claim: Segment) -> _Refused | None:
+    async def _advance_helper(self, claim: Segment) -> _Refusal | None:
         try:
             return await self._advance(claim)
         except StorageTrouble as trouble:
             # Tried again by fewer streams, not by this one.
             raise _Dismissed(trouble.what, why=trouble.why) from trouble
 
-    async def _advance(self, claim: Segment) -> _Refused | None:
+    async def _advance(self, claim: Segment) -> _Refusal | None:
         """
         Send one request for what is missing of the claim.
 
-        Returns:
-            The link, when it was refused; `None` when the claim is complete, or a share of the file has come for it.
-
-        Raises:
-            AnswerLost, StorageTrouble, …: It broke off, or brought too little; worth another try.
+        Returns the refusal of the link, or `None` when the claim is complete or a share of the file has come for it.
+        Raises what is worth another try: it broke off, or brought too little.
         """
         wait_s = claim.next_request_s - self.clock.monotonic()
         if wait_s > 0:
@@ -281,7 +270,7 @@ class Transfer:
                     began_at = claim.position
                     await self._receive(reply, offer, claim, link=link, since_s=since_s)
         except (LinkExpired, FileGone) as error:
-            return _Refused(link, error)
+            return link, error
         except StorageTrouble as trouble:
             self._width.back_off(at=self.clock.monotonic(), retry_after_s=trouble.retry_after_s)
             raise

@@ -14,7 +14,7 @@ import pytest
 from command_line import SMALL, Command, Serve
 from published import NOW, files_under, publish, run_id_of, write_manifest
 
-from bulkpull.output.atomic_files import replace_symlink, write_json
+from bulkpull.output.atomic_files import json_text, replace_symlink, write_atomically
 from bulkpull.output.current import Current
 from bulkpull.output.integrity import damaged_snapshots
 from bulkpull.output.ledger import opened_ledger
@@ -278,7 +278,7 @@ def test_rows_of_a_manifest_that_do_not_add_up_are_told(command: Command) -> Non
     record = publish(OUT, "Profile", run_id=NEW, frame=pl.DataFrame({"MPNId": ["1"]}))
     manifest = write_manifest(OUT, record, run_id=NEW).as_dict()
     manifest["datasets"][0]["files"][0]["rows"] = 9
-    write_json(OUT / "runs" / NEW / "manifest.json", manifest)
+    write_atomically(OUT / "runs" / NEW / "manifest.json", json_text(manifest))
 
     reported = " ".join(problem["what"] for problem in troubles(command))
 

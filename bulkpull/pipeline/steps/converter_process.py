@@ -167,17 +167,18 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None, a
         given["POLARS_MAX_THREADS"] = str(threads)
     here = platforms.current()
     ours, theirs = socket.socketpair()
+    channel_name, channel_options = here.pass_channel(theirs)
     try:
         # A session of its own: Ctrl-C in the terminal reaches the parent alone, which decides. -P: the folder that the
         # user is in imports nothing.
         process = await anyio.open_process(
-            [sys.executable, "-P", "-m", "bulkpull.conversion.worker", here.name_channel(theirs)],
+            [sys.executable, "-P", "-m", "bulkpull.conversion.worker", channel_name],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=given,
             **here.own_group_options(),
-            **here.inherit_options(theirs),
+            **channel_options,
         )
         share = here.share_channel(theirs, process.pid)
         if share is not None and process.stdin is not None:
