@@ -19,7 +19,7 @@ from bulkpull.errors import AuthError
 from bulkpull.events import Events
 from bulkpull.formatting import join_some, plural
 from bulkpull.observability.failures import group_by_reason
-from bulkpull.pipeline.nightly.decision import Action, Decision
+from bulkpull.pipeline.nightly.decision_rules import Action, Decision
 from bulkpull.pipeline.plan_estimate import ExportEstimate, estimate_export
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run_plan import RunPlan, plan_run
