@@ -19,7 +19,7 @@ from bulkpull.events import Events, about
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Report
 from bulkpull.output.ledger import Ledger
-from bulkpull.output.ledger_facts import StepFacts
+from bulkpull.output.ledger_facts import RefusedMetricsFacts, StepFacts
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.request import ExportRequest
@@ -116,7 +116,7 @@ class RunContext:
         """Note in log and ledger that the service refused the metrics of `refused`; return the manifest's note."""
         refusal = MetricRefusal.of(refused, error, at=self.clock.now())
         self.events.emit(MetricsRefused(metrics=list(refusal.metrics), reason=refusal.reason))
-        await self.note(refused.dataset, refusal.facts)
+        await self.note(refused.dataset, RefusedMetricsFacts(refusal.metrics, refusal.reason))
         return refusal.note
 
     def discard_report(self, report: Report, *, dataset: str) -> None:

@@ -41,17 +41,10 @@ class MetricRefusal:
 
     @classmethod
     def of(cls, pull: Pull, error: BulkpullError, *, at: datetime) -> Self:
-        """The refusal of the metrics of `pull`, from its error."""
         return cls(pull.dataset, pull.metrics, printable(error.why or error.what, most=_REASON_SHOWN), at)
 
     @property
-    def facts(self) -> RefusedMetricsFacts:
-        """The facts for the ledger entry, besides dataset and time."""
-        return RefusedMetricsFacts(self.metrics, self.reason)
-
-    @property
     def note(self) -> str:
-        """Which metrics are missing, why, and until when, in one sentence."""
         missing = join_some(list(self.metrics), most=_METRICS_SHOWN)
         again = self.refused_at + RETRY_AFTER
         return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -46,7 +45,7 @@ def plan(*offered: OfferedDataset, refusals: MetricRefusals | None = None, **opt
 
 def step(pull: Pull, *, age: timedelta, metrics: list[str] | None = None) -> NotedFacts[RefusedMetricsFacts]:
     refusal = MetricRefusal.of(pull, RequestRejected("refused", why="400 Incorrect column name"), at=NOW)
-    facts = replace(refusal.facts, metrics=tuple(metrics)) if metrics else refusal.facts
+    facts = RefusedMetricsFacts(tuple(metrics or refusal.metrics), refusal.reason)
     return NotedFacts(pull.dataset, NOW - age, facts)
 
 
