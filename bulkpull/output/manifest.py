@@ -6,6 +6,7 @@ The fields have the names of the documented format: `manifest["status"]` in the 
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -320,11 +321,11 @@ class Manifest(Record):
     finished_at: Moment
     tool: Tool
     api_base_url: str
-    account: dict[str, Any] | None = None
+    account: dict[str, Any] | None = Field(default=None, exclude_if=operator.not_)
     requests: Requests
     datasets: list[DatasetRecord]
-    notes: list[str] = Field(default_factory=list)
-    submitted: bool = False
+    notes: list[str] = Field(default_factory=list, exclude_if=operator.not_)
+    submitted: bool = Field(default=False, exclude_if=operator.not_)
     interrupted: bool = Field(default=False, exclude=True)
 
     def __repr__(self) -> str:
@@ -362,9 +363,8 @@ class Manifest(Record):
 
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON values."""
-        silent = {name for name in ("account", "notes", "submitted") if not getattr(self, name)}
         # mode="json" would refuse texts that UTF-8 cannot carry, and what a run did must be written whatever it says.
-        values: dict[str, Any] = from_json(json_values(self.model_dump(exclude=silent)))
+        values: dict[str, Any] = from_json(json_values(self.model_dump()))
         return values
 
     def save(self, store: OutputStore) -> None:
