@@ -19,9 +19,8 @@ class CurrentSnapshot(Record):
     """
     The newest complete snapshot of a dataset; `files` are relative to the output folder.
 
-    `question` is what it answers, `question_sha256` the hash over all of it; `None` for one of an earlier version.
-    `replaced` tells of older snapshots, by the ids of their runs, when they ceased to be current: readers have a day
-    from then on.
+    `question` is what it answers; snapshots of earlier versions do not tell. `replaced` tells of older ones, by the ids
+    of their runs, when they ceased to be current: readers have a day from then on.
     """
 
     run_id: str
@@ -70,12 +69,7 @@ class Current(Record):
 
     @classmethod
     def load(cls, store: OutputStore) -> Current:
-        """
-        Read `current.json`; without one nothing is published yet.
-
-        Raises:
-            DiskTrouble: The file is damaged or of another version; it is never replaced on a guess.
-        """
+        """Read `current.json`, if there is one. A damaged one is a `DiskTrouble`; it is never replaced on a guess."""
         why: str | None = "it is damaged or was written by another version"
         try:
             content = store.read(INSIDE.current)

@@ -171,10 +171,9 @@ class PartRecord(Record):
 
 class DecisionRecord(Record):
     """
-    Where the run took a dataset's data from, and why.
+    Where the run took a dataset's data from (`skip`, `take_execution`, `collect_report`, `order_report`), and why.
 
-    `action` is `skip`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a nightly run
-    what became of the scheduled report: `keep`, `make`, `replace` or `leave`.
+    `scheduled_report` is what a nightly run did with it: `keep`, `make`, `replace` or `leave`.
     """
 
     action: str
@@ -287,8 +286,7 @@ class Requests(Record):
     """
     Calls to the service, of a run and all its resumptions.
 
-    `throttled` counts every 429 received, `retried` every request sent again. A part of a run that was killed has left
-    no count.
+    `throttled` counts every 429, `retried` every request sent again. A part that was killed has left no count.
     """
 
     total: int = 0
@@ -310,8 +308,7 @@ class Manifest(Record):
     The manifest of a run. Times are aware and UTC; in JSON they are ISO 8601 with `Z`.
 
     `account` is whose data they are; manifests of earlier versions do not tell. `notes` are about the run as a whole. A
-    run that only submitted its reports says so: its datasets are `skipped` until it is resumed. In JSON all three are
-    left out where there is nothing to tell.
+    run that only `submitted` its reports has `skipped` datasets until it is resumed.
     """
 
     version: int = 1

@@ -73,11 +73,7 @@ def manifests(store: OutputStore) -> Iterator[Manifest]:
 
 
 def held_back_by(store: OutputStore, run_ids: Iterable[str], current: Current) -> dict[str, str]:
-    """
-    The datasets whose data one of these runs holds back, with the id of that run; the newest counts.
-
-    Data that were held back before what is `current` was published are out of date.
-    """
+    """The datasets whose data one of these runs holds back since what is `current`, with the id of the newest one."""
     held: dict[str, str] = {}
     for manifest in filter(None, (load_manifest(store, run_id) for run_id in sorted(run_ids))):
         for record in manifest.datasets:
