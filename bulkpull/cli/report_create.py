@@ -26,7 +26,7 @@ from bulkpull.pipeline.plan import make_plan
 from bulkpull.pipeline.plan_names import PlanOptions
 from bulkpull.pipeline.steps.naming import DESCRIPTION, is_ours, query_name
 from bulkpull.query import normalise
-from bulkpull.query.drift import find_query_drift
+from bulkpull.query.validate import find_query_drift
 from bulkpull.redact import printable
 from bulkpull.window_bounds import window_of
 

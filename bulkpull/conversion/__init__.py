@@ -9,8 +9,7 @@ Converts the stored CSV to Parquet without losing a character.
     window_filter   text columns → the rows of the report's window
     parquet_types   type names, and which type can hold the values of which
     type_inference  a text column → a narrower type, if every value can be written back unchanged
-    strftime_formats  date formats: their notation, formatting back to the original text, and moments of any of them
-    date_formats    the date and time formats that are recognised, and their parsers
+    date_formats    the date and time formats that are recognised, and moments of any of them
     file_formats    the table of file formats, and what a format has to do
     parquet_files   the Parquet format, with metadata of single columns
     write_table     batches → one file, in bounded memory; a published file → the same with wider types

@@ -10,7 +10,7 @@ from pathlib import Path
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.file_formats import PARQUET, TableFormat
 
-# In the metadata of a file, before the name of a column: how its dates were written (`strftime_formats`).
+# In the metadata of a file, before the name of a column: how its dates were written (`date_formats`).
 FORMAT_KEY = "bulkpull.format."
 
 
@@ -64,7 +64,7 @@ class ConvertedColumn:
         why_text: Why the column stays text although something narrower was declared.
         empty: Its type is only what was declared: neither this report nor an earlier one had a value in it.
         outgrown: The first value that the published type could not hold, where a wider type than that is not yet text.
-        format: How its dates were written, in the notation of `strftime_formats`; as before where it has none.
+        format: How its dates were written, in the notation of `date_formats`; as before where it has none.
     """
 
     name: str
@@ -93,7 +93,7 @@ class WindowBounds:
     The window [start, end) that the rows of a file must lie in; aware moments.
 
     Attributes:
-        form: How the file writes its times, in the notation of `strftime_formats`, where that is known from elsewhere.
+        form: How the file writes its times, in the notation of `date_formats`, where that is known from elsewhere.
         keep_edge: Keep what lies on the day of `end`: the file of the next window does not have it.
         skip_first_day: Leave out the day of `start`: the file of the window before has a later reading of it.
         skip_undated: Hashes (64 bits) of rows without a time that are left out: other windows have the same rows.

@@ -21,7 +21,7 @@ class Footer:
 
     Attributes:
         lineage: Dataset, run, execution, query hash and generation time, by their names without the prefix.
-        formats: How the dates of a column were written in the report's file (`strftime_formats`).
+        formats: How the dates of a column were written in the report's file (`date_formats`).
     """
 
     rows: int

@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 
 from bulkpull.catalog import ColumnType
+from bulkpull.conversion.date_formats import instant_of, read_dates
 from bulkpull.conversion.messages import ColumnPlan, Misfit, WindowBounds, WindowRows
-from bulkpull.conversion.strftime_formats import instant_of, read_dates
 from bulkpull.conversion.type_inference import ColumnTyper
 
 _DAY = timedelta(days=1)

@@ -2,7 +2,7 @@
 Checks replies of the storage host, and maps failures to errors (behaviours 124 and 130 to 133).
 
 No reply is used before it was checked here. A refusal, by status or in an error page under status 200, becomes the
-error that says what to do next.
+error that says what to do next. The codes are those of Azure Storage for blobs and for all services.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from http import HTTPStatus
 
 from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble, TransferError
 from bulkpull.redact import printable
 from bulkpull.transfer.blob_version import Version, version_of_range, version_of_whole
 from bulkpull.transfer.byte_ranges import ByteRange
-from bulkpull.transfer.storage_codes import BUSY, GONE, REFUSED, STORAGE_CODES, Remedy, StorageCode
-from bulkpull.transport.http_messages import request_id_in
+from bulkpull.transport.http_messages import AnswerKind, request_id_in
 from bulkpull.transport.rate_limit import parse_retry_after
 
 ERROR_PAGE_BYTES = 8_192
@@ -27,17 +27,62 @@ ERROR_PAGE_BYTES = 8_192
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _NO_RANGE = re.compile(r"bytes \*/(\d{1,18})")
 _STORAGE_CODE = re.compile(rb"<Code>\s*([A-Za-z]{1,80})\s*</Code>")
-_BY_STATUS: Mapping[int, StorageCode] = {
-    HTTPStatus.REQUEST_TIMEOUT: BUSY,
-    HTTPStatus.TOO_EARLY: BUSY,
-    HTTPStatus.TOO_MANY_REQUESTS: BUSY,
-    HTTPStatus.NOT_FOUND: GONE,
-    HTTPStatus.GONE: GONE,
-    HTTPStatus.FORBIDDEN: REFUSED,
-    HTTPStatus.UNAUTHORIZED: REFUSED,
-}
 _SHOWN_CHARACTERS = 200
 _PROXY_FIX = "check user name and password in HTTPS_PROXY, or exclude the storage host from the proxy (NO_PROXY)"
+
+
+class Remedy(Enum):
+    """What the transfer does about a code, by the name that the page of errors has for it."""
+
+    FRESH_LINK = f"{AnswerKind.PASSING}: fresh link"
+    WAIT = str(AnswerKind.PASSING)
+    NEW_REPORT = f"{AnswerKind.FINAL}: new report"
+    NOTHING = str(AnswerKind.FINAL)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageCode:
+    remedy: Remedy
+    meaning: str
+
+
+def _forbidden(meaning: str) -> StorageCode:
+    return StorageCode(Remedy.NOTHING, meaning)
+
+
+_REFUSED = StorageCode(Remedy.FRESH_LINK, "the link is refused: it has ended, or clocks differ")
+_BUSY = StorageCode(Remedy.WAIT, "the storage host is busy or at fault")
+_GONE = StorageCode(Remedy.NEW_REPORT, "the report's file is gone from the storage host")
+_REFUSED_CODES = (
+    "AuthenticationFailed", "AuthorizationFailure", "AuthorizationPermissionMismatch", "InvalidAuthenticationInfo",
+    "InvalidQueryParameterValue", "InvalidUri", "NoAuthenticationInformation",
+)  # fmt: skip
+_GONE_CODES = (
+    "BlobNotFound", "ContainerBeingDeleted", "ContainerBeingDisabled", "ContainerDisabled", "ContainerNotFound",
+    "ResourceNotFound",
+)  # fmt: skip
+STORAGE_CODES: Mapping[str, StorageCode] = {
+    **dict.fromkeys(_REFUSED_CODES, _REFUSED),
+    **dict.fromkeys(_GONE_CODES, _GONE),
+    **dict.fromkeys(("AccountBeingCreated", "InternalError", "OperationTimedOut", "ServerBusy"), _BUSY),
+    "AccountIsDisabled": _forbidden("the service's storage account is disabled"),
+    "AuthorizationProtocolMismatch": _forbidden("the link does not allow this protocol"),
+    "AuthorizationResourceTypeMismatch": _forbidden("the link is for another kind of object"),
+    "AuthorizationServiceMismatch": _forbidden("the link is for another storage service"),
+    "AuthorizationSourceIPMismatch": _forbidden("the link does not allow this machine's network address"),
+    "BlobArchived": StorageCode(
+        Remedy.NEW_REPORT, "the report's file was moved to the archive, from where it cannot be read"
+    ),
+    "BlobBeingRehydrated": StorageCode(Remedy.WAIT, "the report's file is being brought back from the archive"),
+    "InsufficientAccountPermissions": _forbidden("the service's storage account does not allow reading"),
+    "KeyBasedAuthenticationNotPermitted": _forbidden("the service's storage account takes no links"),
+    "PublicAccessNotPermitted": _forbidden("the storage host took the link for none: something on the way cut it"),
+}
+_BY_STATUS: Mapping[int, StorageCode] = {
+    **dict.fromkeys((HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS), _BUSY),
+    **dict.fromkeys((HTTPStatus.NOT_FOUND, HTTPStatus.GONE), _GONE),
+    **dict.fromkeys((HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED), _REFUSED),
+}
 
 
 class FileReplaced(TransferError):
@@ -141,7 +186,7 @@ def error_for_status(status: int, headers: Mapping[str, str], body: bytes, *, no
     pause_s = parse_retry_after(headers.get("Retry-After"), date=headers.get("Date"), now=now)
     known = STORAGE_CODES.get(code or "")
     if known is None:
-        known = BUSY if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _BY_STATUS.get(status)
+        known = _BUSY if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _BY_STATUS.get(status)
     if known is not None:
         return _error_for(known, why=why, pause_s=pause_s)
     words = printable(body.decode("utf-8", "replace"), most=_SHOWN_CHARACTERS)

@@ -9,9 +9,9 @@ from functools import partial
 
 from bulkpull.clock import Clock
 from bulkpull.errors import AnswerLost
+from bulkpull.transfer.byte_ranges import Segment
 from bulkpull.transfer.partial_file import PartialFile
 from bulkpull.transfer.range_responses import ERROR_PAGE_BYTES, refuse_error_page
-from bulkpull.transfer.range_scheduler import Segment
 from bulkpull.transport.http import StreamedReply
 from bulkpull.transport.http_messages import LONGEST_HOLD_S
 

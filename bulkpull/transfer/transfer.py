@@ -37,9 +37,16 @@ from bulkpull.model import SecureLink
 from bulkpull.output.disk_space import check_room
 from bulkpull.transfer.adaptive_concurrency import StreamCount
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import ByteRange, TransferProgress, missing, share_of
-from bulkpull.transfer.checkpoints import Checkpoints
-from bulkpull.transfer.partial_file import PartialFile
+from bulkpull.transfer.byte_ranges import (
+    ENDLESS,
+    ByteRange,
+    RangeScheduler,
+    Segment,
+    TransferProgress,
+    missing,
+    share_of,
+)
+from bulkpull.transfer.partial_file import Checkpoints, PartialFile
 from bulkpull.transfer.range_responses import (
     ERROR_PAGE_BYTES,
     BodyRange,
@@ -49,7 +56,6 @@ from bulkpull.transfer.range_responses import (
     check_response,
     error_for_status,
 )
-from bulkpull.transfer.range_scheduler import ENDLESS, RangeScheduler, Segment
 from bulkpull.transfer.signed_link import SignedLink
 from bulkpull.transfer.stream_to_file import Pour
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, Http, Request, StreamedReply

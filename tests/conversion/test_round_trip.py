@@ -19,9 +19,9 @@ from support import examples
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion import convert_file as converting
 from bulkpull.conversion.convert_file import convert
+from bulkpull.conversion.date_formats import write_dates
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, Misfit, TableFile
 from bulkpull.conversion.read_table import read_footer
-from bulkpull.conversion.strftime_formats import write_dates
 from bulkpull.conversion.write_table import write_table
 from bulkpull.errors import BulkpullError, DiskTrouble, FileDamaged, NotTheReport, TooLarge
 

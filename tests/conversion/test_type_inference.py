@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from support import THOROUGH, examples
 
 from bulkpull.catalog import ColumnType
+from bulkpull.conversion.date_formats import read_dates, write_dates
 from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit
-from bulkpull.conversion.strftime_formats import read_dates, write_dates
 from bulkpull.conversion.type_inference import ColumnTyper, _written_bytes
 
 Values = Sequence[str | None]

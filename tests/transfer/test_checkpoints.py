@@ -9,8 +9,7 @@ from typing import Any, cast
 import pytest
 from support import FakeClock
 
-from bulkpull.transfer.checkpoints import Checkpoints
-from bulkpull.transfer.partial_file import PartialFile
+from bulkpull.transfer.partial_file import Checkpoints, PartialFile
 
 
 @dataclass
