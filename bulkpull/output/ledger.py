@@ -272,7 +272,8 @@ class Ledger:
     async def _change(self, work: Callable[[], T]) -> T:
         # Shielded: a completed step is recorded even while the run is being stopped.
         with anyio.CancelScope(shield=True):
-            return await self._in_thread(work)
+            done = await self._in_thread(work)
+        return done
 
     async def _read(self, make: Callable[..., T], statement: str, *values: str) -> list[T]:
         """The rows, each made into a value; opening for a run checks every row, so that only a reader meets damage."""
