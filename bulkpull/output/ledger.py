@@ -273,7 +273,7 @@ class Ledger:
         # Shielded: a completed step is recorded even while the run is being stopped.
         with anyio.CancelScope(shield=True):
             done = await self._in_thread(work)
-        return done
+        return done  # noqa: RET504 - within the block mypy misses a return
 
     async def _read(self, make: Callable[..., T], statement: str, *values: str) -> list[T]:
         """The rows, each made into a value; opening for a run checks every row, so that only a reader meets damage."""
