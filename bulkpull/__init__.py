@@ -85,40 +85,21 @@ __all__ = [
     "verify",
 ]
 
-_ELSEWHERE = {
-    "AuthError": "bulkpull.errors",
-    "BulkpullError": "bulkpull.errors",
-    "ConversionError": "bulkpull.errors",
-    "DatasetRecord": "bulkpull.output.manifest",
-    "DiskTrouble": "bulkpull.errors",
-    "Event": "bulkpull.events",
-    "Findings": "bulkpull.output.verify",
-    "Freshness": "bulkpull.output.freshness",
-    "HeldBack": "bulkpull.errors",
-    "InsightsClient": "bulkpull.insights.client",
-    "LedgerError": "bulkpull.errors",
-    "Level": "bulkpull.events",
-    "Listener": "bulkpull.events",
-    "Manifest": "bulkpull.output.manifest",
-    "OutputLocked": "bulkpull.errors",
-    "ProgressLine": "bulkpull.observability.progress_line",
-    "ReportingError": "bulkpull.errors",
-    "Selection": "bulkpull.custom_query",
-    "Settings": "bulkpull.config.settings",
-    "SettingsError": "bulkpull.errors",
-    "TransferError": "bulkpull.errors",
-    "Trouble": "bulkpull.output.verify",
-    "Window": "bulkpull.model",
-    "connect": "bulkpull.api",
-    "connect_sql": "bulkpull.api",
-    "export": "bulkpull.api",
-    "nightly": "bulkpull.api",
-    "resume": "bulkpull.api",
-    "scan": "bulkpull.api",
-    "scan_async": "bulkpull.api",
-    "status": "bulkpull.api",
-    "verify": "bulkpull.api",
+_NAMES_BY_MODULE = {
+    "api": "connect connect_sql export nightly resume scan scan_async status verify",
+    "config.settings": "Settings",
+    "custom_query": "Selection",
+    "errors": "AuthError BulkpullError ConversionError DiskTrouble HeldBack LedgerError OutputLocked ReportingError "
+    "SettingsError TransferError",
+    "events": "Event Level Listener",
+    "insights.client": "InsightsClient",
+    "model": "Window",
+    "observability.progress_line": "ProgressLine",
+    "output.freshness": "Freshness",
+    "output.manifest": "DatasetRecord Manifest",
+    "output.verify": "Findings Trouble",
 }
+_ELSEWHERE = {name: f"bulkpull.{module}" for module, names in _NAMES_BY_MODULE.items() for name in names.split()}
 
 
 def __dir__() -> list[str]:

@@ -9,18 +9,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_DIFFERENCES = {
+    "tenant_id": ("tenant", "another tenant at the same address"),
+    "api_base_url": ("api_root", "the same tenant at another address"),
+    "programme": ("programme", "the same tenant in another programme"),
+}
+"""By setting, the field of the account, and what it is where two accounts differ in that field only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """
-    One customer of the service.
-
-    Attributes:
-        api_root: The root of the API, normalised as by `normalise_root`.
-        programme: `mpn` or `cmp`.
-        tenant: The directory, lower case; `None` where the settings do not name it.
-    """
+    """One customer of the service, as `of` normalises it."""
 
     api_root: str
     programme: str
@@ -33,33 +32,23 @@ class Account:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Account:
-        """The account that `as_dict` wrote."""
         return cls.of(api_root=values["api_root"], programme=values["programme"], tenant=values["tenant"])
 
     def as_dict(self) -> dict[str, str | None]:
-        """The account as JSON values."""
         return asdict(self)
 
     def differing_settings(self, other: Account) -> list[str]:
         """The names of the settings in which two accounts differ."""
-        pairs = {
-            "tenant_id": (self.tenant, other.tenant),
-            "api_base_url": (self.api_root, other.api_root),
-            "programme": (self.programme, other.programme),
-        }
-        return [name for name, (mine, theirs) in pairs.items() if mine != theirs]
+        mine, theirs = asdict(self), asdict(other)
+        return [name for name, (field, _) in _DIFFERENCES.items() if mine[field] != theirs[field]]
 
     def describe_difference(self, other: Account) -> str | None:
         """The one setting in which this account, of a folder, differs from a run's; `None` where several do."""
         differing = self.differing_settings(other)
         if len(differing) != 1:
             return None
-        attribute, kind = {
-            "tenant_id": ("tenant", "another tenant at the same address"),
-            "api_base_url": ("api_root", "the same tenant at another address"),
-            "programme": ("programme", "the same tenant in another programme"),
-        }[differing[0]]
-        there, here = (getattr(account, attribute) or "(not set)" for account in (self, other))
+        field, kind = _DIFFERENCES[differing[0]]
+        there, here = (asdict(account)[field] or "(not set)" for account in (self, other))
         return f"{kind}: `{differing[0]}` {there} there, {here} in this run"
 
     def __str__(self) -> str:

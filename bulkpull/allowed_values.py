@@ -36,8 +36,8 @@ class RefusedValue:
     Attributes:
         name: The field; empty where the model as a whole was refused.
         why: What is allowed, and what was given where that may be shown.
-        hint: The allowed word that was probably meant, as a question; `None` when none is near.
-        cause: The exception of a validator of ours, where one refused it.
+        hint: The allowed word that was probably meant, as a question.
+        cause: The exception of a validator of ours.
     """
 
     name: str
@@ -84,10 +84,7 @@ class Unfit:
 
 
 def typed(value: Any, field: FieldInfo) -> Any:
-    """
-    A value of a file that has types, for a field: `Unfit` where a model would convert it all the same, as a number
-    written as text, or a switch written as a number.
-    """
+    """A file's value for a field: `Unfit` where a model would convert text to a number, or a number to a switch."""
     types, _ = _types_and_bounds(field)
     is_switch = isinstance(value, bool)
     if bool in types:

@@ -1,8 +1,7 @@
 """
-The Python API.
+The Python API; `bulkpull.sync` has the same functions without `await`.
 
-This module is small, because the modules behind it take up to two seconds to load. They are loaded in a thread at the
-first call, so that an event loop is not blocked (case L12). `bulkpull.sync` has the same functions without `await`.
+The modules behind it take up to two seconds to load: in a thread, so that an event loop is not blocked (case L12).
 """
 
 from __future__ import annotations
@@ -69,15 +68,11 @@ async def export(
         everything: All that the service lists, beyond the twenty.
         submit_only: Create the reports and return; `resume` collects them later.
         keep_raw: Keep the downloaded bytes beside the Parquet; beats `settings.keep_raw`.
-        reset_types: Let the columns of `datasets` take their narrowest types again, whatever earlier snapshots had: the
-            way back for a column that became text.
-        listeners: Plain functions, called with each `Event` of the run. One that raises harms nothing: it hears no
-            more, and its exception is raised when the run has ended.
+        reset_types: Let the columns of `datasets` take their narrowest types again, whatever earlier snapshots had.
+        listeners: Plain functions, called with each `Event` of the run. One that raises hears no more, and its
+            exception is raised when the run has ended.
         credential: An asynchronous credential of azure-identity, or anything with its `get_token`, that signs a user
             in; in place of what the settings say about signing in. It is not closed.
-
-    Returns:
-        What happened: status, and per dataset rows, files and reason.
 
     Raises:
         SettingsError: An argument, a setting, a dataset's name or a query is wrong; nothing was started. Or the event
@@ -86,25 +81,7 @@ async def export(
         OutputLocked: Another run is writing to `output`.
         DiskTrouble, LedgerError: `output` cannot be used.
     """
-    runner = await _load("bulkpull.api_runs")
-    with python_words():
-        manifest: Manifest = await runner.run_export(
-            output=output,
-            datasets=datasets,
-            queries=queries,
-            settings=settings,
-            since=since,
-            until=until,
-            timespan=timespan,
-            metrics=metrics,
-            everything=everything,
-            submit_only=submit_only,
-            keep_raw=keep_raw,
-            reset_types=reset_types,
-            listeners=listeners,
-            credential=credential,
-        )
-    return manifest
+    return await _run("run_export", **locals())
 
 
 async def nightly(
@@ -128,25 +105,7 @@ async def nightly(
     Arguments, result and errors are those of `export`. What is not new is `skipped` in the manifest. With `since`,
     one-off reports for those days are created instead.
     """
-    runner = await _load("bulkpull.api_runs")
-    with python_words():
-        manifest: Manifest = await runner.run_export(
-            output=output,
-            datasets=datasets,
-            queries=(),
-            settings=settings,
-            since=since,
-            until=until,
-            timespan=timespan,
-            metrics=metrics,
-            everything=everything,
-            submit_only=submit_only,
-            keep_raw=keep_raw,
-            listeners=listeners,
-            credential=credential,
-            nightly=True,
-        )
-    return manifest
+    return await _run("run_export", **locals(), nightly=True)
 
 
 async def resume(
@@ -160,24 +119,17 @@ async def resume(
     """
     Resume a run that was interrupted, or collect one that only submitted its reports, as `bulkpull runs resume` does.
 
+    `output`, `settings`, `listeners` and `credential` are those of `export`.
+
     Args:
         run: The id of a run or its beginning; without it the newest unfinished one, else the newest. Of a run that
             ended with losses, what it lost is tried again; of a complete one the manifest is returned.
-        output: The output folder of the run; beats `settings.output`.
-        settings: As for `export`.
-        listeners: As for `export`.
-        credential: As for `export`.
 
     Raises:
         SettingsError: There is no such run, or it was made against another service.
         AuthError, OutputLocked, DiskTrouble, LedgerError: As for `export`.
     """
-    runner = await _load("bulkpull.api_runs")
-    with python_words():
-        manifest: Manifest = await runner.resume_run(
-            run, output=output, settings=settings, listeners=listeners, credential=credential
-        )
-    return manifest
+    return await _run("resume_run", **locals())
 
 
 @asynccontextmanager
@@ -193,12 +145,8 @@ async def connect(
         async with bulkpull.connect() as client:
             reports = await client.get_reports()
 
-    Calls are paced, repeated and checked as those of an export are. For SQL over an output folder see `connect_sql`.
-
-    Args:
-        settings: As for `export`.
-        listeners: As for `export`.
-        credential: As for `export`.
+    Arguments are those of `export`; calls are paced, repeated and checked as those of an export are. For SQL over an
+    output folder see `connect_sql`.
 
     Raises:
         AuthError: A credential is missing.
@@ -213,15 +161,11 @@ async def connect(
 
 async def status(output: str | Path, *, datasets: str | Iterable[str] | None = None) -> Sequence[Freshness]:
     """
-    How old the published data are, one entry a dataset that is published or that the newest run was asked for.
+    How old the published data are, and whether late: an entry a dataset that is published or was asked for last.
 
     Args:
         output: An output folder of `export`. It is only read.
         datasets: Names or aliases, in any case, or names of custom exports: an entry for each of them.
-
-    Returns:
-        Entries whose `state` tells whether a dataset is late. While the first run of a folder is under way, there are
-        none.
 
     Raises:
         SettingsError: `output` is no folder, is not there, or no run has written to it; or a name is unknown.
@@ -243,7 +187,7 @@ async def verify(output: str | Path, *, run: str | None = None, quick: bool = Fa
         quick: Look at names and sizes only.
 
     Returns:
-        What was looked at, and `troubles`: empty where all is well. That nothing is published yet is one of them.
+        What was looked at; `troubles` is empty where all is well, and something is published.
 
     Raises:
         SettingsError: `output` is no folder, is not there, or no run has written to it; or there is no such run.
@@ -299,6 +243,14 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
     with python_words():
         connection: duckdb.DuckDBPyConnection = import_module("bulkpull.sql").connect_sql(output)
     return connection
+
+
+async def _run(function: str, **arguments: Any) -> Manifest:
+    """Call a function of `bulkpull.api_runs` with the arguments of the function above it."""
+    runner = await _load("bulkpull.api_runs")
+    with python_words():
+        manifest: Manifest = await getattr(runner, function)(**arguments)
+    return manifest
 
 
 async def _load(name: str) -> Any:

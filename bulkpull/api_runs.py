@@ -1,8 +1,4 @@
-"""
-The implementation of the Python API: checks arguments and executes a run.
-
-Loaded by `bulkpull.api` when it is first needed, outside of the caller's event loop.
-"""
+"""The implementation of the Python API, which `bulkpull.api` loads when first needed, outside of the event loop."""
 
 from __future__ import annotations
 
@@ -41,7 +37,6 @@ async def run_export(
     *,
     output: str | Path | None,
     datasets: str | Iterable[str] | None,
-    queries: Selection | Iterable[Selection] | None,
     settings: Settings | None,
     since: date | str | None,
     until: date | str | None,
@@ -52,6 +47,7 @@ async def run_export(
     keep_raw: bool | None,
     listeners: Listener | Iterable[Listener] | None,
     credential: AzureCredential | None,
+    queries: Selection | Iterable[Selection] | None = (),
     nightly: bool = False,
     reset_types: bool = False,
 ) -> Manifest:
@@ -147,13 +143,7 @@ async def _execute(run: Run) -> Manifest:
 
 
 def settings_for(output: str | Path | None, settings: Settings | None, **replaced: Any) -> Settings:
-    """
-    The settings of a call: those given, else those of the environment and of `./bulkpull.toml`, as a command has them;
-    with the output folder of the call, and with what else the call replaces, where it is not `None`.
-
-    Raises:
-        SettingsError: They are no `Settings`, the file cannot be read or is wrong, or an argument is.
-    """
+    """The settings given, else those of the environment and of `./bulkpull.toml`, with what the call replaces."""
     replaced = {"output": None if output is None else _output_of(output), **replaced}
     if settings is None:
         return Settings.load_for_command(**replaced)
@@ -169,9 +159,8 @@ def checked_listeners(given: Listener | Iterable[Listener] | None) -> tuple[List
     listeners = (given,) if callable(given) else as_tuple(given, name="listeners", of="functions")
     for listener in listeners:
         if not callable(listener):
-            raise wrong_type(
-                "listeners", listener, wanted="functions", fix="give functions that take one bulkpull.Event"
-            )
+            fix = "give functions that take one bulkpull.Event"
+            raise wrong_type("listeners", listener, wanted="functions", fix=fix)
         if iscoroutinefunction(listener) or iscoroutinefunction(getattr(listener, "__call__", None)):  # noqa: B004 - its kind is asked
             raise SettingsError(
                 "`listeners` has a coroutine function",

@@ -1,4 +1,4 @@
-"""Checks of arguments that functions of the Python API have in common; each error names the argument."""
+"""Checks of arguments that functions of the Python API have in common; each raises a `SettingsError` that names it."""
 
 from __future__ import annotations
 
@@ -9,33 +9,20 @@ from bulkpull.errors import SettingsError
 
 
 def checked_names(given: object) -> tuple[str, ...]:
-    """
-    The names that the argument `datasets` gives; one may stand without a list.
-
-    Raises:
-        SettingsError: It is no name and no list of names, or one text holds several.
-    """
+    """The names that the argument `datasets` gives; one may stand without a list."""
     names: tuple[Any, ...] = (given,) if isinstance(given, str) else as_tuple(given, name="datasets", of="names")
     for name in names:
         if not isinstance(name, str):
             raise wrong_type("datasets", name, wanted="names", fix='give names: datasets=["AzureUsage"]')
         if "," in name:
             parts = ", ".join(f'"{part.strip()}"' for part in name.split(",") if part.strip())
-            raise SettingsError(
-                f"`datasets` has the name {name!r}",
-                why="a name cannot contain a comma",
-                fix=f"give a list: datasets=[{parts}]",
-            )
+            fix = f"give a list: datasets=[{parts}]"
+            raise SettingsError(f"`datasets` has the name {name!r}", why="a name cannot contain a comma", fix=fix)
     return names
 
 
 def as_tuple(given: object, *, name: str, of: str) -> tuple[Any, ...]:
-    """
-    A list that an argument gives; `None` stands for an empty one.
-
-    Raises:
-        SettingsError: It is no list, but a text, a mapping or something else.
-    """
+    """A list that an argument gives; `None` stands for an empty one, and a text or a mapping for none."""
     if given is None:
         return ()
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
@@ -44,12 +31,7 @@ def as_tuple(given: object, *, name: str, of: str) -> tuple[Any, ...]:
 
 
 def check_text(given: object, *, name: str, wanted: str, fix: str) -> None:
-    """
-    Refuse an argument that is neither text nor `None`.
-
-    Raises:
-        SettingsError: It has a value of another type.
-    """
+    """Refuse an argument that is neither text nor `None`."""
     if given is not None and not isinstance(given, str):
         raise wrong_type(name, given, wanted=wanted, fix=fix)
 

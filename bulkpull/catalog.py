@@ -9,8 +9,8 @@ other spellings and refresh intervals come from public documents. The service's 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -34,12 +34,10 @@ class ColumnType(StrEnum):
 
     @property
     def is_number(self) -> bool:
-        """Whether its values are numbers, whole or not."""
         return self in (ColumnType.INT, ColumnType.DECIMAL, ColumnType.NUMBER)
 
     @property
     def is_time(self) -> bool:
-        """Whether its values are months, days or moments."""
         return self in (ColumnType.MONTH, ColumnType.DATE, ColumnType.DATETIME)
 
 
@@ -54,13 +52,6 @@ class MetricKind(StrEnum):
     """How many customers, tenants, subscriptions or users a row stands for."""
 
 
-class TimeGrain(StrEnum):
-    """The granularity of a time column."""
-
-    MONTH = "month"
-    DAY = "day"
-
-
 # The words of a flag that Parquet holds as a number or a truth value.
 _BOOLEAN_WORDS = ({"0", "1"}, {"true", "false"})
 # Which of a customer's rows to sum: exactly one of them carries 0 (behaviour 147).
@@ -73,7 +64,7 @@ class CatalogColumn:
     A column of a dataset.
 
     Attributes:
-        identifier: Stays text whatever its values look like: leading zeros count (behaviour 152).
+        identifier: It stays text, since leading zeros count (behaviour 152).
         aliases: Other spellings of the same column, also the headers of downloads (behaviour 56).
         values: All words that a flag is written in (behaviour 154); empty where no document tells them.
         known_values: Words that a document mentions; others occur.
@@ -110,14 +101,12 @@ class CatalogDataset:
 
     Attributes:
         extra: Beyond the twenty of the main job; exported only when named or with `--all`.
-        columns: The listed columns, in the listed order and spelling (behaviours 159 and 169).
+        columns, metrics: As listed, in that order and spelling (behaviours 52, 159 and 169).
         date_ranges: The listed time spans (behaviours 164 and 165).
-        refresh_days: Days between two refreshes of its data (behaviour 142); `None` when no document says.
+        refresh_days: Days between two refreshes of its data (behaviour 142).
         snapshot: It has no time axis, so a query carries no TIMESPAN (behaviour 51).
-        time_column: The column that a window cuts along; `None` for snapshots.
-        time_grain: How finely the time column divides the data; `None` for snapshots.
-        minimum_recurrence_hours: The shortest interval of a scheduled report, hours (behaviours 50 and 166).
-        metrics: The listed metrics, in the listed order (behaviours 52 and 159).
+        time_column: The column that a window cuts along.
+        minimum_recurrence_hours: The shortest interval of a scheduled report (behaviours 50 and 166).
         further_columns, further_metrics, further_date_ranges: What documents have and the list of 2023 has not; a
             list may have it again.
         drift_columns: Columns of other editions of the documents, which a list may have as well (behaviour 54).
@@ -132,8 +121,6 @@ class CatalogDataset:
     refresh_days: int | None
     snapshot: bool
     time_column: str | None
-    system_query_id: str | None
-    time_grain: TimeGrain | None = None
     further_date_ranges: tuple[str, ...] = ()
     minimum_recurrence_hours: int = 24
     metrics: tuple[CatalogMetric, ...] = ()
@@ -142,11 +129,7 @@ class CatalogDataset:
     drift_columns: tuple[CatalogColumn, ...] = ()
 
     def column(self, name: str) -> CatalogColumn | None:
-        """
-        What is known of a column of that name or alias, in any case; `None` when the catalog does not know it.
-
-        A metric is known as a column too: documents list some amounts as columns, and so may the service one day.
-        """
+        """The column of that name or alias, in any case; a metric counts, since documents list some as columns."""
         wanted = name.casefold()
         known = [*self.columns, *self.further_columns, *self.drift_columns]
         for column in known:
@@ -159,7 +142,7 @@ class CatalogDataset:
         return CatalogColumn(metric.name, metric.type) if metric else None
 
     def metric(self, name: str) -> CatalogMetric | None:
-        """The metric of that name, in any case; `None` when the catalog does not know it."""
+        """The metric of that name, in any case."""
         wanted = name.casefold()
         known = (*self.metrics, *self.further_metrics)
         return next((metric for metric in known if metric.name.casefold() == wanted), None)
@@ -167,8 +150,7 @@ class CatalogDataset:
     @property
     def every_column_name(self) -> tuple[str, ...]:
         """Every name of a column that some list or document has: what a query on some edition may select."""
-        known = (*self.columns, *self.further_columns, *self.drift_columns)
-        return tuple(column.name for column in known)
+        return tuple(column.name for column in (*self.columns, *self.further_columns, *self.drift_columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,42 +208,24 @@ def duplicate_flag(columns: Iterable[str]) -> str | None:
     return next((spelled[flag.casefold()] for flag in _DUPLICATE_FLAGS if flag.casefold() in spelled), None)
 
 
-def _column(raw: dict[str, Any]) -> CatalogColumn:
-    return CatalogColumn(
-        name=raw["name"],
-        type=ColumnType(raw["type"]),
-        identifier=raw.get("identifier", False),
-        aliases=tuple(raw.get("aliases", ())),
-        values=tuple(raw.get("values", ())),
-        known_values=tuple(raw.get("known_values", ())),
-    )
+def _known(kind: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What a class has fields for, with tuples in place of JSON's lists."""
+    names = {field.name for field in fields(kind)}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in raw.items() if name in names}
 
 
-def _metric(raw: dict[str, Any]) -> CatalogMetric:
+def _column(raw: Mapping[str, Any]) -> CatalogColumn:
+    return CatalogColumn(**_known(CatalogColumn, raw) | {"type": ColumnType(raw["type"])})
+
+
+def _metric(raw: Mapping[str, Any]) -> CatalogMetric:
     return CatalogMetric(raw["name"], ColumnType(raw["type"]), MetricKind(raw["kind"]))
 
 
-def _dataset(raw: dict[str, Any]) -> CatalogDataset:
-    system_query = raw["system_query"] or {}
-    return CatalogDataset(
-        name=raw["name"],
-        title=raw["title"],
-        aliases=tuple(raw["aliases"]),
-        extra=raw["extra"],
-        columns=tuple(map(_column, raw["columns"])),
-        date_ranges=tuple(raw["date_ranges"]),
-        refresh_days=raw["refresh_days"],
-        snapshot=raw["snapshot"],
-        time_column=raw["time_column"],
-        system_query_id=system_query.get("query_id"),
-        further_date_ranges=tuple(raw["further_date_ranges"]),
-        time_grain=TimeGrain(raw["time_grain"]) if raw["time_grain"] else None,
-        minimum_recurrence_hours=raw["minimum_recurrence_hours"],
-        metrics=tuple(map(_metric, raw["metrics"])),
-        further_columns=tuple(map(_column, raw["further_columns"])),
-        further_metrics=tuple(map(_metric, raw["further_metrics"])),
-        drift_columns=tuple(map(_column, raw["drift_columns"])),
-    )
+def _dataset(raw: Mapping[str, Any]) -> CatalogDataset:
+    parts = {name: tuple(map(_column, raw[name])) for name in ("columns", "further_columns", "drift_columns")}
+    metrics = {name: tuple(map(_metric, raw[name])) for name in ("metrics", "further_metrics")}
+    return CatalogDataset(**_known(CatalogDataset, raw) | parts | metrics)
 
 
 @cache

@@ -42,11 +42,7 @@ _PLAIN = {"PWD", "OLDPWD"}
 
 
 def without_secrets(surroundings: Mapping[str, str]) -> dict[str, str]:
-    """
-    The variables that a child may have: no setting of ours, none whose name or value tells of a secret.
-
-    An address (of a proxy) stays, without user name and password.
-    """
+    """No setting of ours, and no variable whose name or value tells of a secret; of an address no user and password."""
     kept: dict[str, str] = {}
     for name, value in surroundings.items():
         is_secret = bool(_SECRET_NAME.search(name)) and name.upper() not in _PLAIN

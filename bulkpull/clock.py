@@ -1,8 +1,7 @@
 """
-The clock, passed as an argument.
+The clock, passed as an argument: no code reads the system clock directly.
 
-No code reads the system clock directly. Durations use `monotonic`, so a change of the wall clock affects no decision;
-`now` is only used for times that a person or the service reads.
+Durations use `monotonic`, so a change of the wall clock affects no decision; `now` is for times that are shown or sent.
 """
 
 from __future__ import annotations
@@ -18,19 +17,13 @@ import anyio
 
 
 class Clock(Protocol):
-    """A source of time."""
+    """A source of time: the present moment (aware, UTC), seconds that never go backward, and waits."""
 
-    def now(self) -> datetime:
-        """The present moment, aware, UTC."""
-        ...
+    def now(self) -> datetime: ...
 
-    def monotonic(self) -> float:
-        """Seconds since an arbitrary moment; never goes backward."""
-        ...
+    def monotonic(self) -> float: ...
 
-    async def sleep(self, wait_s: float) -> None:
-        """Wait `wait_s` seconds; may be cancelled."""
-        ...
+    async def sleep(self, wait_s: float) -> None: ...
 
 
 class SystemClock:
@@ -50,8 +43,7 @@ def own_random() -> Callable[[], float]:
     """
     A source of numbers in [0, 1) that spread waits.
 
-    It is seeded by the system and independent of the module `random`: a host that seeds that one would make all its
-    processes wait alike, and would find its own numbers changed (case L10).
+    It is independent of the module `random`: a host that seeds that one would make all its processes wait alike (L10).
     """
     return Random().random  # noqa: S311 - it spreads waits
 

@@ -1,9 +1,7 @@
 """
-A selection: a custom export under a name of its own. What `[[queries]]` of the settings file and the options of
-`bulkpull export` describe.
+A selection: a custom export under a name of its own, as `[[queries]]` and the options of `bulkpull export` describe it.
 
-It is pulled, converted and published like a dataset, and can never stand in for one: its name is none that a dataset
-has or is known by.
+It is published like a dataset, and can never stand in for one: its name is none that a dataset has or is known by.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from bulkpull.wrong_settings import WrongSetting, settings_error
 
 # It becomes a folder's name and a part of a report's name.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
-_PARTS = ("select", "where", "order_by", "limit", "timespan", "distinct")
+_PARTS = ("select", "where", "order_by", "limit", "timespan", "distinct", "keep")
 _KINDS = ("dataset", "query", "system_query")
 T = TypeVar("T")
 
@@ -66,7 +64,8 @@ class Selection(BaseModel):
         try:
             super().__init__(**keys)
         except ValidationError as error:
-            raise _explain(error) from None
+            faults = [_fault(refusal) for refusal in refusals(error, Selection.model_fields)]
+            raise settings_error(faults, known=Selection.model_fields) from None
 
     @field_validator("select", mode="before")
     @classmethod
@@ -109,39 +108,31 @@ class Selection(BaseModel):
         if len(given) != 1:
             found = f"it has {' and '.join(given)}" if given else "it has none of them"
             raise ValueError(f"give one of `dataset`, `query` and `system_query`; {found}")
-        if self.dataset is None:
-            parts = [part for part in _PARTS if getattr(self, part)]
-            if self.keep:
-                parts.append("keep")
-            if parts:
-                raise ValueError(f"`{parts[0]}` goes only with `dataset`; write it into the query itself")
+        parts = [part for part in _PARTS if getattr(self, part)]
+        if parts and self.dataset is None:
+            raise ValueError(f"`{parts[0]}` goes only with `dataset`; write it into the query itself")
         self.statement()
         return self
 
     def statement(self) -> Statement | None:
-        """
-        The selection as a tree; `None` for a system query, whose text only the service knows.
-
-        Without `select` it names no column yet, and without `timespan` no time span.
-        """
-        known = load_catalog().column_names
+        """The selection as a tree, with what it says; `None` for a system query, whose text only the service knows."""
         if self.query is not None:
-            return _read("query", lambda text: parse(text, names=known), self.query)
+            return _read("query", parse, self.query)
         if self.dataset is None:
             return None
         return Statement(
-            names=_read("select", lambda text: parse_names(text, names=known), self.select) or (),
+            names=_read("select", parse_names, self.select) or (),
             dataset=Name(self.dataset),
             distinct=self.distinct,
-            conditions=_read("where", lambda text: parse_conditions(text, names=known), self.where) or (),
-            orderings=_read("order_by", lambda text: parse_orderings(text, names=known), self.order_by) or (),
+            conditions=_read("where", parse_conditions, self.where) or (),
+            orderings=_read("order_by", parse_orderings, self.order_by) or (),
             limit=self.limit,
             timespan=Name(self.timespan) if self.timespan else None,
         )
 
     @property
     def reads(self) -> str:
-        """The dataset that it reads, as it is written there; for a system query its id, as only the service knows."""
+        """The dataset that it reads, as it is written there; for a system query its id."""
         statement = self.statement()
         return statement.dataset.text if statement else self.system_query or ""
 
@@ -151,11 +142,7 @@ class Selection(BaseModel):
 
 
 def derived_name(dataset: str, **parts: object) -> str:
-    """
-    The name of a selection that was given none: its dataset and six digits of what was selected.
-
-    Two selections never share one, so that neither replaces the other's snapshots, and the same one keeps its own.
-    """
+    """The name of a selection that was given none: its dataset, and six digits so that no other one shares its name."""
     normalised = {part: normalise(value) if isinstance(value, str) else value for part, value in parts.items()}
     digits = hashlib.sha256(json.dumps(normalised, sort_keys=True).encode()).hexdigest()[:6]
     return f"{load_catalog().canonical(dataset)}-selection-{digits}"
@@ -166,7 +153,7 @@ def read_selections(given: object, *, where: str) -> tuple[Selection, ...]:
     The selections of a settings file, or of whoever else gives several.
 
     Raises:
-        SettingsError: One of them is wrong, or two have the same name; the message says which.
+        SettingsError: One of them is wrong, or two have the same name.
     """
     if not isinstance(given, list | tuple):
         raise SettingsError(f"{where}: `queries` is not a list of tables", fix="write each query as [[queries]]")
@@ -181,26 +168,17 @@ def read_selections(given: object, *, where: str) -> tuple[Selection, ...]:
         except SettingsError as error:
             raise error.within(place) from None
         if selection.name.casefold() in found:
-            raise SettingsError(
-                f"{place}: `name` is taken", why="an entry before has the same", fix="choose another name"
-            )
+            why = "an entry before has the same"
+            raise SettingsError(f"{place}: `name` is taken", why=why, fix="choose another name")
         found[selection.name.casefold()] = selection
     return tuple(found.values())
 
 
-def _read(key: str, read: Callable[[str], T], text: str | None) -> T | None:
-    if text is None:
-        return None
+def _read(key: str, read: Callable[..., T], text: str | None) -> T | None:
     try:
-        return read(text)
+        return None if text is None else read(text, names=load_catalog().column_names)
     except QueryError as error:
         raise error.within(f"`{key}`") from None
-
-
-def _explain(error: ValidationError) -> SettingsError:
-    """Which keys are wrong, and what is allowed."""
-    faults = [_fault(refusal) for refusal in refusals(error, Selection.model_fields)]
-    return settings_error(faults, known=Selection.model_fields)
 
 
 def _fault(refusal: RefusedValue) -> WrongSetting:

@@ -2,46 +2,14 @@
 All errors, as one class hierarchy.
 
     BulkpullError
-    ├── SettingsError            a setting, an option or a dataset's name is wrong            (exit 2)
-    │   └── QueryError             a query is not what the service understands or offers
-    ├── AuthError                credentials are missing, refused, or lack the role           (exit 4)
-    ├── OutputLocked             another run is writing to the same output folder             (exit 5)
-    ├── ReportingError           the service answered with an error
-    │   ├── RequestRejected        400: the request is invalid; a retry cannot help
-    │   │   └── QuotaExceeded        400 as well, but temporary, or solved by a clean-up
-    │   ├── AccessDenied           403: the role or the program does not allow it
-    │   ├── NotFound               404: nothing matches (for executions: nothing yet)
-    │   ├── Throttled              429: too many requests
-    │   ├── ServiceTrouble         5xx: an error of the service
-    │   ├── UnexpectedReply        a reply that is not understood
-    │   │   └── ListUnknown          a list of the service is null: its content is unknown
-    │   ├── ReportLost             the report, or its query, no longer exists on the service
-    │   ├── ExecutionFailed        the service gave up on this execution
-    │   └── ExecutionOverdue       it was not ready before the deadline
-    ├── TransferError            a transfer failed
-    │   ├── NotConnected           nothing was sent
-    │   ├── AnswerLost             the request was sent, but no complete reply arrived
-    │   ├── ProxyRefused           the proxy refuses its user name or password, or the host
-    │   ├── TlsRefused             the server's certificate is not trusted
-    │   ├── UnsafeAddress          an address that must not receive credentials or data
-    │   ├── HeadTooLong            the response headers exceed the limit
-    │   ├── LinkExpired            the secure link has expired: request a new one
-    │   ├── FileGone               the stored file no longer exists
-    │   ├── StorageTrouble         the storage host is busy or has an error
-    │   ├── FileDamaged            length, MD5 or gzip checks failed
-    │   └── Unchanged              the stored file is already published
-    ├── ConversionError          the file is not the requested one, or cannot be converted
-    │   ├── NotTheReport           wrong header, wrong number of fields, wrong encoding, an error page
-    │   │   ├── WindowNotHonoured    rows outside of the requested window
-    │   │   └── TimeNotReadable      the time column does not show which rows lie within a window
-    │   ├── TooLarge               more decompressed bytes than allowed
-    │   └── ConverterDied          the conversion process ended without a reply
-    ├── TooManyReports           one export may not create more reports for this dataset
-    ├── HeldBack                 the data arrived but were not published: `on_shrink`, `on_drift`, redaction
-    ├── NotDone                  some of several named items failed
-    ├── RunOverdue               `run_timeout_seconds` has passed
-    ├── DiskTrouble              no disk space, no permission, no such folder
-    └── LedgerError              the run ledger cannot be read or written
+    ├── SettingsError (exit 2): QueryError
+    ├── AuthError (exit 4), OutputLocked (exit 5)
+    ├── ReportingError: RequestRejected (QuotaExceeded), AccessDenied, NotFound, Throttled, ServiceTrouble,
+    │       UnexpectedReply (ListUnknown), ReportLost, ExecutionFailed, ExecutionOverdue
+    ├── TransferError: NotConnected, AnswerLost, ProxyRefused, TlsRefused, UnsafeAddress, HeadTooLong, LinkExpired,
+    │       FileGone, StorageTrouble, FileDamaged, Unchanged
+    ├── ConversionError: NotTheReport (WindowNotHonoured, TimeNotReadable), TooLarge, ConverterDied
+    └── TooManyReports, HeldBack, NotDone, RunOverdue, DiskTrouble, LedgerError
 
 Catch the base class to print one message::
 
@@ -57,7 +25,6 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from enum import StrEnum
 from typing import ClassVar, Self
-from unicodedata import combining, east_asian_width
 
 from bulkpull.redact import printable, redact
 
@@ -65,6 +32,7 @@ from bulkpull.redact import printable, redact
 _EXCERPT_BEFORE, _EXCERPT_WIDTH = 50, 90
 # Of a message of five lines, beside what happened and the next step.
 _MOST_LINES = 3
+_TELL_SUPPORT = "quote the request id and the correlation id to Microsoft's support"
 
 
 class Step(StrEnum):
@@ -159,8 +127,6 @@ def _rebuild(kind: type[BulkpullError], state: dict[str, object], reason: str) -
 
 
 class _WithPause(BulkpullError):
-    """The server may say how long to wait."""
-
     def __init__(
         self, what: str, *, retry_after_s: float | None = None, why: str | None = None, fix: str | None = None
     ) -> None:
@@ -172,9 +138,8 @@ class SettingsError(BulkpullError):
     """
     A setting, an option or a dataset name is wrong; nothing was started.
 
-    Args:
-        why_lines: What is wrong, where that are several things; `why` has them all in one line.
-        short_fix: The next step where there is little room for a long `fix`: on a terminal, and in the doctor's list.
+    `why_lines` has what is wrong, one line each; `short_fix` the next step where there is little room for `fix`;
+    `doctor_fix` the one in the doctor's list, where `fix` speaks of what an export does.
     """
 
     cause = "a name or a value was mistyped, or a file does not exist"
@@ -190,19 +155,22 @@ class SettingsError(BulkpullError):
         fix: str | None = None,
         why_lines: Sequence[str] = (),
         short_fix: str | None = None,
+        doctor_fix: str | None = None,
     ) -> None:
         super().__init__(what, why=why, fix=fix)
         self._why_lines = [printable(line) for line in why_lines]
         self.short_fix = printable(short_fix) if short_fix else None
+        self._doctor_fix = printable(doctor_fix) if doctor_fix else None
 
     @property
     def doctor_fix(self) -> str | None:
-        return self.short_fix or super().doctor_fix
+        return self._doctor_fix or self.short_fix or super().doctor_fix
 
     def reword(self, words: Callable[[str], str]) -> None:
         super().reword(words)
         self._why_lines = [words(line) for line in self._why_lines]
         self.short_fix = words(self.short_fix) if self.short_fix else None
+        self._doctor_fix = words(self._doctor_fix) if self._doctor_fix else None
 
     @property
     def why_lines(self) -> list[str]:
@@ -222,10 +190,7 @@ class QueryError(SettingsError):
     """
     A query is invalid, or names something that the service does not offer; it was not sent.
 
-    Args:
-        text: The query, or the part of it that was given.
-        at: Where the fault is, in characters from 0.
-        length: How many characters are at fault.
+    `text` is the query, or the part of it that was given; `at` and `length` say where the fault is, in characters.
     """
 
     cause = "a column, a metric, a function or a time span that the dataset does not have, or a typing error"
@@ -239,11 +204,9 @@ class QueryError(SettingsError):
 
     @property
     def excerpt(self) -> str | None:
-        """
-        Two lines: the text around the place, and marks under it.
+        """Two lines: the text around the place, and marks under it; `None` where a secret is in it."""
+        from rich.cells import cell_len  # noqa: PLC0415 - wide letters take two columns, combining ones none
 
-        `None` when there is no text, or when a secret would have to be taken out of it.
-        """
         start = self.text.rfind("\n", 0, self.at) + 1
         line = self.text[start:].partition("\n")[0].rstrip()
         if not line or redact(line) != line:
@@ -253,12 +216,7 @@ class QueryError(SettingsError):
         shown = "".join(letter if letter.isprintable() else " " for letter in line[cut : cut + _EXCERPT_WIDTH])
         lead, tail = "…" if cut else "", "…" if cut + _EXCERPT_WIDTH < len(line) else ""
         marks = "^" * max(1, min(self.length, len(shown) - place + cut))
-        return f"{lead}{shown}{tail}\n{' ' * (len(lead) + _width(shown[: place - cut]))}{marks}"
-
-
-def _width(text: str) -> int:
-    """How many columns of a terminal `text` takes: wide letters take two, combining ones none."""
-    return sum((east_asian_width(letter) in "WF") + (combining(letter) == 0) for letter in text)
+        return f"{lead}{shown}{tail}\n{' ' * (len(lead) + cell_len(shown[: place - cut]))}{marks}"
 
 
 class AuthError(BulkpullError):
@@ -283,33 +241,21 @@ class ReportingError(BulkpullError):
     """The service answered with an error."""
 
     cause = "an error of the service"
-    remedy = (
-        "run the same command again later; if it happens again, quote the request id and the correlation id to "
-        "Microsoft's support"
-    )
+    remedy = f"run the same command again later; if it happens again, {_TELL_SUPPORT}"
 
 
 class RequestRejected(ReportingError):
-    """
-    The service rejected the request (400); a retry cannot help.
-
-    Source: behaviours 42, 43 and 73.
-    """
+    """The service rejected the request (400); a retry cannot help. Source: behaviours 42, 43 and 73."""
 
     cause = "the service does not know a column, a time span or a value that the request names"
-    remedy = (
-        "compare with what `bulkpull datasets NAME` shows today; if it happens again, quote the request id and "
-        "the correlation id to Microsoft's support"
-    )
+    remedy = f"compare with what `bulkpull datasets NAME` shows today; if it happens again, {_TELL_SUPPORT}"
 
 
 class QuotaExceeded(RequestRejected):
     """
     A quota is used up (400); wait, or clean up.
 
-    Args:
-        kind: `one_off` (behaviour 85), `active_reports` (86) or `queries` (72).
-        limit: How many the service allows, when its words tell it.
+    `kind` is `one_off` (behaviour 85), `active_reports` (86) or `queries` (72).
     """
 
     cause = "the service limits one-off reports per hour, active reports and stored queries"
@@ -349,10 +295,7 @@ class ServiceTrouble(_WithPause, ReportingError):
     """The service reports an internal error (5xx); a request that creates something may still have taken effect."""
 
     cause = "the service or a gateway has an error"
-    remedy = (
-        "run the same command again later; if it happens again, quote the request "
-        "id and the correlation id to Microsoft's support"
-    )
+    remedy = f"run the same command again later; if it happens again, {_TELL_SUPPORT}"
 
 
 class UnexpectedReply(ReportingError):

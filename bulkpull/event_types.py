@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from datetime import UTC, datetime
 from enum import IntEnum
 from functools import partial
 from typing import Any, TypeVar, cast, dataclass_transform
@@ -31,35 +32,21 @@ class Level(IntEnum):
 _Type = TypeVar("_Type", bound=type)
 _NAMES: dict[type, str] = {}
 _FIELDS: dict[type, tuple[tuple[str, object, Any], ...]] = {}  # name, default, factory of a default
-_FACTS: dict[type, tuple[str, ...]] = {}
-_OPTIONAL: dict[type, frozenset[str]] = {}
+_COMMON = 2  # level and dataset, which every event has, stand first
 _set = object.__setattr__
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def _event_class(kind: _Type) -> _Type:
-    """
-    The class with its fields as slots, and what the methods of `Event` know of them.
-
-    Those methods serve all classes: `dataclass` would compile six for each, a tenth of the start of a run.
-    """
+    # The methods of `Event` serve all classes: `dataclass` would compile six for each, a tenth of the start of a run.
     made: Any = dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(kind)
-    parts = fields(made)
-    _FIELDS[made] = tuple((item.name, item.default, item.default_factory) for item in parts)
-    facts = [item for item in parts if item.name not in ("level", "dataset")]
-    _FACTS[made] = tuple(item.name for item in facts)
-    _OPTIONAL[made] = frozenset(item.name for item in facts if item.default is None)
+    _FIELDS[made] = tuple((item.name, item.default, item.default_factory) for item in fields(made))
     return cast("_Type", made)
 
 
 @_event_class
 class Event:
-    """
-    An event of a run; it never changes.
-
-    Attributes:
-        dataset: The dataset that it is about; without one given, the one of the task that makes the event.
-    """
+    """An event of a run; it never changes. Without a dataset given, it is about the one of the task that makes it."""
 
     level: Level = Level.INFO
     dataset: str | None = field(default_factory=present_dataset.get)
@@ -93,7 +80,7 @@ class Event:
         return f"{type(self).__name__}({values})"
 
     def __reduce__(self) -> tuple[Callable[[], Event], tuple[()]]:
-        """For `copy` and `pickle`, which would set attributes."""
+        # For `copy` and `pickle`, which would set attributes.
         return partial(type(self), **{name: getattr(self, name) for name, *_ in _FIELDS[type(self)]}), ()
 
     @property
@@ -102,14 +89,13 @@ class Event:
 
     @property
     def name(self) -> str:
-        """Its name in the log."""
         return _NAMES[type(self)]
 
     @property
     def facts(self) -> Mapping[str, object]:
         """All that it tells beside level and dataset, by name; an optional fact that was not given is left out."""
-        values = {name: getattr(self, name) for name in _FACTS[type(self)]}
-        return {name: value for name, value in values.items() if value is not None or name not in _OPTIONAL[type(self)]}
+        values = ((name, default, getattr(self, name)) for name, default, _ in _FIELDS[type(self)][_COMMON:])
+        return {name: value for name, default, value in values if value is not None or default is not None}
 
 
 EVENTS: dict[str, type[Event]] = {}
@@ -155,25 +141,30 @@ _KINDS: Mapping[str, tuple[tuple[type, ...], object]] = {
     "int | None": ((int,), None),
     "float | None": ((int, float), None),
     "bool | None": ((bool,), None),
+    "datetime | None": ((datetime,), None),
 }
+
+
+def _read_moment(text: str) -> datetime | None:
+    """A moment as a log has it, aware, UTC; `None` for what is none."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def restore_event(
     name: str, facts: Mapping[str, object], *, dataset: str | None = None, level: Level | None = None
 ) -> Event:
-    """
-    An event as a log has it (pure).
-
-    A fact that the log of an earlier version lacks, or has as something else, is empty; an unknown one is left out.
-    """
+    """An event of a log (pure): a fact that is missing, or of another type, is empty; an unknown one is dropped."""
     kind = EVENTS.get(name)
     if kind is None:
         return OtherEvent(event_name=name, details=dict(facts), dataset=dataset, level=level or Level.INFO)
     given: dict[str, Any] = {"dataset": dataset} | ({} if level is None else {"level": level})
-    for item in fields(kind):
-        if item.name in ("level", "dataset"):
-            continue
+    for item in fields(kind)[_COMMON:]:
         value = facts.get(item.name, MISSING)
+        if "datetime" in str(item.type) and isinstance(value, str):
+            value = _read_moment(value)
         allowed, empty = _KINDS.get(str(item.type), ((object,), ()))
         if value is not MISSING and isinstance(value, allowed):
             given[item.name] = value
@@ -182,13 +173,8 @@ def restore_event(
     return kind(**given)
 
 
-# The run
-
-
 @event("run.started")
 class RunStarted(Event):
-    """A run begins, or is resumed."""
-
     run_id: str
     resumed: bool = False
 
@@ -224,16 +210,12 @@ class RunProgressed(Event):
 
 @event("run.abandoned", Level.WARNING)
 class RunAbandoned(Event):
-    """An old interrupted run is closed."""
-
     abandoned: str
     started_at: str
 
 
 @event("plan.made")
 class PlanMade(Event):
-    """The pulls to do are known."""
-
     pulls: int
     unavailable: int = 0
 
@@ -255,13 +237,8 @@ class ConcurrencyLowered(Event):
     reason: str
 
 
-# What the service offers and has
-
-
 @event("list.odd", Level.WARNING)
 class ListOdd(Event):
-    """The service's list has an unusable entry."""
-
     reason: str
 
 
@@ -275,22 +252,16 @@ class MetricsRefused(Event):
 
 @event("query.adopted")
 class QueryAdopted(Event):
-    """A query of the service is used for the pull."""
-
     query_id: str
 
 
 @event("query.created")
 class QueryCreated(Event):
-    """A query for the pull is made."""
-
     query_id: str
 
 
 @event("query.deleted")
 class QueryDeleted(Event):
-    """A query of ours is gone."""
-
     query_id: str
 
 
@@ -319,8 +290,6 @@ class ReportCreated(Event):
 
 @event("report.deleted")
 class ReportDeleted(Event):
-    """A report of ours is gone."""
-
     report_id: str
 
 
@@ -333,15 +302,11 @@ class ReportDoubled(Event):
 
 @event("report.lacking", Level.WARNING)
 class ReportLacking(Event):
-    """No scheduled report could be created."""
-
     reason: str
 
 
 @event("reports.unknown", Level.WARNING)
 class ReportsUnknown(Event):
-    """The service does not tell which reports exist."""
-
     reason: str
 
 
@@ -372,8 +337,6 @@ class ExecutionChanged(Event):
 
 @event("execution.missed", Level.WARNING)
 class ExecutionMissed(Event):
-    """An execution that was due has not come."""
-
     report_id: str
     due_at: str
 
@@ -393,9 +356,6 @@ class PollNarrowed(Event):
     form: str
 
 
-# A pull
-
-
 @event("pull.stepped")
 class PullStepped(Event):
     """A pull enters a step; `part` is one of several windows."""
@@ -406,8 +366,6 @@ class PullStepped(Event):
 
 @event("pull.finished")
 class PullFinished(Event):
-    """A pull ends."""
-
     status: str
     rows: int
     reason: str | None
@@ -415,8 +373,6 @@ class PullFinished(Event):
 
 @event("window.split", Level.WARNING)
 class WindowSplit(Event):
-    """A failed window is requested in halves."""
-
     start: str
     end: str
     reason: str
@@ -424,32 +380,24 @@ class WindowSplit(Event):
 
 @event("download.progressed", Level.TRACE)
 class DownloadProgressed(Event):
-    """Bytes are on the disk; not logged."""
-
     done_bytes: int
     size_bytes: int | None
 
 
 @event("download.completed")
 class DownloadCompleted(Event):
-    """A file is complete."""
-
     size_bytes: int
     elapsed_s: float
 
 
 @event("download.resumed", Level.WARNING)
 class DownloadResumed(Event):
-    """A transfer continues after a break."""
-
     offset_bytes: int
     reason: str
 
 
 @event("conversion.completed")
 class ConversionCompleted(Event):
-    """The typed file is written."""
-
     rows: int
     bytes: int
     elapsed_s: float
@@ -478,19 +426,12 @@ class DriftFound(Event):
 
 @event("snapshot.published")
 class SnapshotPublished(Event):
-    """Readers see the data."""
-
     rows: int
     files: int
 
 
-# The output
-
-
 @event("snapshot.damaged", Level.WARNING)
 class SnapshotDamaged(Event):
-    """A current snapshot is not as it was published."""
-
     reason: str
 
 
@@ -504,13 +445,8 @@ class CleanupPostponed(Event):
 
 @event("ledger.set_aside", Level.WARNING)
 class LedgerSetAside(Event):
-    """A damaged ledger was moved, a new one begun."""
-
     path: str
     reason: str
-
-
-# Calls
 
 
 @event("call.sent", Level.DEBUG)
@@ -530,15 +466,15 @@ class CallRetried(Event):
     A call failed and is sent again, in `wait_s` seconds.
 
     `attempt` is the number of the try that failed, `attempts` how many there are. `since` is when it began to fail,
-    and `until` about when it is given up, where time decides that and not the number of tries; both are ISO 8601 UTC.
+    and `until` about when it is given up, where time decides that and not the number of tries.
     """
 
     endpoint: str
     attempt: int
     attempts: int | None = None
     wait_s: float | None = None
-    since: str | None = None
-    until: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     reason: str
 
 
@@ -567,28 +503,19 @@ class AllowanceAwaited(Event):
     wait_s: float
 
 
-# Signing in
-
-
 @event("token.renewed")
 class TokenRenewed(Event):
-    """A new access token is in use."""
-
     grant: str
     lives_s: float
 
 
 @event("token.unusable", Level.WARNING)
 class TokenUnusable(Event):
-    """A new refresh token cannot be used."""
-
     reason: str
 
 
 @event("token.not_kept", Level.WARNING)
 class TokenNotKept(Event):
-    """A new refresh token could not be stored."""
-
     folder: str
     reason: str
     follows: str
@@ -596,14 +523,9 @@ class TokenNotKept(Event):
 
 @event("token.cache_unread", Level.WARNING)
 class TokenCacheUnread(Event):
-    """What the token cache holds cannot be read."""
-
     folder: str
     reason: str
     follows: str
-
-
-# What a run leaves for people
 
 
 @event("account.lacking", Level.WARNING)
@@ -616,15 +538,11 @@ class AccountLacking(Event):
 
 @event("notice.sent")
 class NoticeSent(Event):
-    """A notification was accepted."""
-
     to: str
 
 
 @event("notice.lost", Level.WARNING)
 class NoticeLost(Event):
-    """A notification failed."""
-
     to: str | None = None
     reason: str
 

@@ -27,7 +27,6 @@ class Events:
         self._faults: list[Exception] = []
 
     def emit(self, event: Event) -> None:
-        """Tell every listener."""
         for listener in self._listeners:
             if self._dropped and any(listener is dropped for dropped in self._dropped):
                 continue
@@ -44,12 +43,7 @@ class Events:
         self.emit(ListenerDropped(listener=name, reason=f"{type(fault).__name__}: {fault}"))
 
     def raise_faults(self) -> None:
-        """
-        Raise what a listener raised, now that the work has ended: the exception itself, of several listeners the first.
-
-        Raises:
-            Exception: As the listener raised it, with a note that names the listener.
-        """
+        """Raise what a listener raised, now that the work has ended: the exception itself, of several the first."""
         if self._faults:
             raise self._faults[0]
 

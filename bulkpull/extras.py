@@ -16,11 +16,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
 
 
 def install_command(extra: str) -> str:
-    """
-    The command that installs an extra's libraries into the environment of this program; it can be pasted.
-
-    It names the libraries, not `bulkpull[…]`, because a clone is not found on a package index.
-    """
+    """As `library_command`, for an extra: not `bulkpull[…]`, because a clone is not found on a package index."""
     return library_command(EXTRAS[extra])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _STEP = 1000.0
@@ -44,7 +44,7 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else f'{noun}s'}"
 
 
-def join_some(names: list[str], *, most: int = 4) -> str:
+def join_some(names: Sequence[str], *, most: int = 4) -> str:
     """The names, or the first of them and how many more there are."""
     if len(names) <= most:
         return ", ".join(names)

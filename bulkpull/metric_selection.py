@@ -23,13 +23,10 @@ _TOTAL, _COUNT = "total", "count"
 @dataclass(frozen=True, slots=True)
 class MetricChoice:
     """
-    The listed metrics of a dataset, as an export treats them; names as the service spells them, in its order.
+    The listed metrics of a dataset, selected or left out; names as the service spells them, in its order.
 
     Attributes:
-        selected: Those that the query selects.
-        left_out: All others.
-        not_queryable: Those of `left_out` that would have been selected, but have a name that no query can carry
-            (behaviour 68).
+        not_queryable: Those left out only because no query can carry their name (behaviour 68).
     """
 
     selected: tuple[str, ...] = ()
@@ -55,11 +52,7 @@ def kind_of_metric(name: str, *, offered: OfferedDataset, known: CatalogDataset 
 
 
 def select_metrics(offered: OfferedDataset, *, known: CatalogDataset | None, choice: MetricsChoice) -> MetricChoice:
-    """
-    Choose among the listed metrics of a dataset.
-
-    A metric that is listed as a column too is selected as that column, whatever `choice` says.
-    """
+    """Choose among the listed metrics; one that is listed as a column too is selected as that column in any case."""
     columns = {column.casefold() for column in offered.columns}
     listed = [name for name in unique_names(offered.metrics) if name.casefold() not in columns]
     wanted = {

@@ -1,8 +1,4 @@
-"""
-The values of the domain: offered dataset, window, pull, query, report, execution, secure link.
-
-All are frozen dataclasses with little behaviour.
-"""
+"""The values of the domain: offered dataset, window, pull, query, report, execution, secure link."""
 
 from __future__ import annotations
 
@@ -24,14 +20,13 @@ CALLBACK_METHODS: tuple[str, ...] = get_args(CallbackMethod)
 @dataclass(frozen=True, slots=True)
 class OfferedDataset:
     """
-    A dataset as the service lists it today.
+    A dataset as the service lists it today, in its own order and spelling (behaviour 49).
 
     Attributes:
-        name: The service's own spelling, to be used in queries (behaviour 49).
-        columns: Selectable columns in the service's order; empty when it cannot be exported (behaviour 53).
+        columns: Empty when it cannot be exported (behaviour 53).
         metrics: Aggregates that a query may select; some amounts are listed as nothing else (behaviours 63 and 159).
         date_ranges: TIMESPAN names that a query may use; empty for datasets without a time axis (behaviour 51).
-        minimum_recurrence_h: The shortest recurrence of a scheduled report, hours (behaviour 50).
+        minimum_recurrence_h: The shortest recurrence of a scheduled report (behaviour 50).
     """
 
     name: str
@@ -58,17 +53,14 @@ class Pull:
         dataset: The canonical name: the catalog's, whatever the user or the service wrote.
         columns: What the query selects, in its order: columns, then metrics.
         window: Days beyond what TIMESPAN can say; `None` for the query's own span.
-        timespan: The TIMESPAN in the query text; `None` where the dataset has none.
-        wider_timespan: A wider one that the dataset offers, to be told in the summary.
+        wider_timespan: A wider one than `timespan` that the dataset offers.
         source: For a selection the dataset that it reads, by its canonical name; `dataset` is its own name then.
-        metrics: Those of `columns` that are metrics.
-        metrics_left_out: Listed metrics that the query does not select.
-        metrics_choice: The value of the setting `metrics`, where that chose the metrics beside every listed column;
-            `None` where the user's own query names columns and metrics.
+        metrics, metrics_left_out: Those of `columns` that are metrics, and listed ones that the query does not select.
+        metrics_choice: The value of the setting `metrics`, where that chose the metrics beside every listed column.
         indivisible: Its rows depend on all others of the window (metrics beside some of the columns, DISTINCT,
             ORDER BY, LIMIT), so that the answers for two windows are not the answer for both.
         columns_left_out: Listed columns whose names no query can carry.
-        notes: What may surprise about the query, each one sentence.
+        notes: What may surprise about the query, one sentence each.
         keeps_history: Its snapshot grows: windows that are published and not restated any more stay as they are.
     """
 
@@ -100,20 +92,13 @@ class Pull:
 
 
 class QueryKind(StrEnum):
-    """Who owns a stored query."""
-
     USER_DEFINED = "userDefined"
     SYSTEM = "system"
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """
-    A saved selection of columns on the service.
-
-    Attributes:
-        kind: `userDefined`, or `system` for those of the service itself, which nobody can delete (behaviour 75).
-    """
+    """A saved selection of columns on the service; nobody can delete those of kind `system` (behaviour 75)."""
 
     query_id: str
     name: str
@@ -124,7 +109,6 @@ class Query:
 
     @property
     def is_system(self) -> bool:
-        """Whether it is a system query."""
         return self.kind.casefold() == QueryKind.SYSTEM.casefold()
 
 
@@ -146,8 +130,7 @@ class Report:
         recurrence_h, recurrence_count: Hours between two executions, and how many in all; `None` for a one-off report,
             the count also for endless.
         query_text: `None` where the service does not tell it, and once its query is deleted.
-        window: The days that it asks for in place of its query's TIMESPAN; `None` where it has none.
-        format: `csv` or `tsv`, lower case.
+        window: The days that it asks for in place of its query's TIMESPAN.
     """
 
     report_id: str
@@ -173,9 +156,7 @@ class SecureLink:
     """
     The pre-signed address of a report's bytes. It is a credential: `url` is in no repr and must reach no log or file.
 
-    Attributes:
-        url: To be used byte for byte (behaviour 123), without an Authorization header (behaviour 120).
-        expires_at: As the link's `se` says; `None` when it does not.
+    It is used byte for byte (behaviour 123), without an Authorization header (120). Its `se` says when it expires.
     """
 
     url: str = field(repr=False)
@@ -199,9 +180,8 @@ class Execution:
     Attributes:
         status: As the service wrote it; words beyond the documented four occur.
         link: Present once the execution is completed, and sometimes a little later (behaviour 113).
-        generated_at: When the data were made; `None` when the service does not say so, or not in a way to be believed.
+        generated_at: When the data were made, if the service says so in a way to be believed.
         unbelieved_at: What the service said of that, where it lies ahead of its own clock.
-        format: `csv` or `tsv`, lower case; `None` when the service does not say.
     """
 
     execution_id: str
@@ -215,7 +195,7 @@ class Execution:
 
     @property
     def is_completed(self) -> bool:
-        """Whether the service says that it is done; the link may still be missing."""
+        """The link may still be missing."""
         return self.status.casefold() == ExecutionStatus.COMPLETED.casefold()
 
     @property
@@ -231,9 +211,7 @@ class DownloadedFile:
     A complete and checked file, as the service stores it.
 
     Attributes:
-        size_bytes: Stored bytes; repeated fetches are not counted.
-        etag: Of the version that was fetched; `None` when the host gives none.
-        md5: Of the stored bytes, hexadecimal; `None` when the host gives none.
+        md5: Of the stored bytes, hexadecimal.
         vouched_by: What tells that they are all there and unchanged: `length`, `md5`, `end_mark`, `readings`.
     """
 

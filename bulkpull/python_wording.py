@@ -1,9 +1,4 @@
-"""
-The words of an error for callers of the Python API: arguments, settings and calls in place of options and commands.
-Apart from `api`, which holds nothing but the functions that a user calls.
-
-Most messages are written once, for both; `--output` in them is the argument `output` of a function.
-"""
+"""The words of an error for callers of the Python API: arguments and calls in place of options and commands."""
 
 from __future__ import annotations
 

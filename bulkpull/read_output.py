@@ -50,12 +50,10 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
         hint = did_you_mean(name, published) or did_you_mean(name, others)
         there = f"published there: {', '.join(sorted(published))}"
         raise SettingsError(f"no snapshot of {name!r} in {folder.absolute()}", fix=f"{hint} {there}" if hint else there)
+    from bulkpull.output.scan import scan_files, scan_runs  # noqa: PLC0415 - it imports polars, half a second
+
     if runs is not None:
-        from bulkpull.output.scan import scan_runs  # noqa: PLC0415 - it imports polars
-
         return scan_runs(store, name, runs=chosen)
-    from bulkpull.output.scan import scan_files  # noqa: PLC0415 - it imports polars, half a second
-
     _check_whole(store, name, published[name])
     return scan_files([Path(file) for file in published[name].files], source=store.source)
 
@@ -97,11 +95,8 @@ def choose_freshness(
     """
     The entries of the named datasets, also of those that were never published (pure).
 
-    Args:
-        queries: Names of the custom queries in the settings.
-
     Raises:
-        SettingsError: A name is none of a dataset, of a custom query or of what is published.
+        SettingsError: A name is none of a dataset, of a custom query of the settings or of what is published.
     """
     folded = {query.casefold(): query for query in queries}
     by_name = {freshness.dataset.casefold(): freshness for freshness in found}

@@ -1,8 +1,6 @@
 """
-Removes secrets from text.
-
-Two rules: registered secret values are removed wherever they occur, and fields that carry secrets (`sig=`,
-`access_token`, …) are emptied by name, percent-encoded or not.
+Removes secrets from text: registered values wherever they occur, and what stands in fields that carry secrets (`sig=`,
+`access_token`, …), percent-encoded or not.
 """
 
 from __future__ import annotations
@@ -37,8 +35,7 @@ _SHORTEST_JWT_PART = 5
 _EXAMINED_CHARACTERS = 65_536
 _DROPPED_CHARACTERS = 8_192
 
-# Each sign-in brings new tokens. A process that signs in again and again for months keeps the newest of them: more than
-# can be valid, and few enough that every line of a log is searched quickly.
+# A process that signs in for months keeps the newest tokens: more than can be valid, few enough for a quick search.
 _MOST_TOKENS = 200
 
 # Every form of every secret, the longest first: a secret may be a part of another.
@@ -51,29 +48,26 @@ _registering = Lock()
 
 def register_secret(value: str) -> None:
     """Remove `value`, in every form in which it may be quoted, from every text redacted from now on in this process."""
-    value = value.strip()
-    if len(value) >= _SHORTEST_SECRET:
-        with _registering:
-            _lasting[value] = _forms_of(value)
-            _search_for({*_values, *_lasting[value]})
+    _register(value, _lasting)
 
 
 def register_token(value: str) -> None:
     """As `register_secret`, for what a sign-in sends or is given: only the newest two hundred are remembered."""
+    _register(value, _tokens)
+
+
+def _register(value: str, kept: dict[str, set[str]]) -> None:
     value = value.strip()
-    if len(value) >= _SHORTEST_SECRET:
-        with _registering:
-            _tokens.pop(value, None)
-            _tokens[value] = _forms_of(value)
-            if len(_tokens) <= _MOST_TOKENS:
-                _search_for({*_values, *_tokens[value]})
-                return
+    if len(value) < _SHORTEST_SECRET:
+        return
+    with _registering:
+        kept.pop(value, None)
+        kept[value] = _forms_of(value)
+        forms = {*_values, *kept[value]}
+        if len(_tokens) > _MOST_TOKENS:
             del _tokens[next(iter(_tokens))]
-            _search_for(set().union(*_lasting.values(), *_tokens.values()))
-
-
-def _search_for(forms: set[str]) -> None:
-    _values[:] = sorted(forms, key=len, reverse=True)
+            forms = set().union(*_lasting.values(), *_tokens.values())
+        _values[:] = sorted(forms, key=len, reverse=True)
 
 
 def _forms_of(value: str) -> set[str]:
@@ -134,13 +128,9 @@ def plain(text: str) -> str:
 
 def printable(text: str, *, most: int = 2_000) -> str:
     """
-    The beginning of a text of others, fit for a terminal, a log line and the manifest.
+    The beginning of a text of others, `most` characters at most, fit for a terminal, a log line and the manifest.
 
-    Secrets are removed first and the text is cut afterwards, so that no part of a secret is left at the cut. Of a
-    text of megabytes only the beginning is examined.
-
-    Args:
-        most: The most characters of the result; a longer text ends in an ellipsis.
+    Secrets are removed first and the text is cut afterwards, so that no part of a secret is left at the cut.
     """
     longest = max(len(_values[0]) if _values else 0, _DROPPED_CHARACTERS)
     examined = max(_EXAMINED_CHARACTERS, 2 * most) + longest
@@ -151,12 +141,7 @@ def printable(text: str, *, most: int = 2_000) -> str:
 
 
 def printable_value(value: Any, *, name: str) -> Any:
-    """
-    A fact fit for a log: its texts printable, its numbers numbers, its lists and mappings alike within.
-
-    Args:
-        name: What the value is called; with it, the value of a field that carries secrets is known for what it is.
-    """
+    """A fact fit for a log, its texts printable; by its name a field that carries secrets is known for what it is."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, (list, tuple)):

@@ -1,8 +1,7 @@
 """
 The forms of a secret setting (value, file, command), and which of several sources wins (pure).
 
-A source of higher precedence overrides a lower one, whatever the form: a secret in an option overrides a file named in
-the environment, and vice versa. Two forms in one source are an error, because it is unclear which was meant.
+A source of higher precedence overrides a lower one, whatever the form. Two forms in one source are an error.
 """
 
 from __future__ import annotations
@@ -21,25 +20,25 @@ def forms_of(name: str) -> tuple[str, ...]:
     return (name, f"{name}_file", *([f"{name}_command"] if name in FROM_COMMAND else []))
 
 
-# A certificate stands in place of the application's secret.
-_FAMILIES = tuple(
-    (*forms_of(name), *(["client_certificate_file"] if name == "client_secret" else [])) for name in SECRETS
-)
-FAMILIES = {family[0]: family for family in _FAMILIES}
+FAMILIES = {
+    # A certificate stands in place of the application's secret.
+    name: (*forms_of(name), *(["client_certificate_file"] if name == "client_secret" else []))
+    for name in SECRETS
+}
 """By secret, all settings that can stand for it."""
-FORMS = tuple(dict.fromkeys(form for family in _FAMILIES for form in family))
+FORMS = tuple(dict.fromkeys(form for family in FAMILIES.values() for form in family))
 """All settings that give a secret in some form."""
 
 
 def without_outranked(found: Mapping[str, Any], *, higher: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a source, without secrets that a higher source gives in some form."""
-    beaten = {form for family in _FAMILIES if any(form in higher for form in family) for form in family}
+    beaten = {form for family in FAMILIES.values() if any(form in higher for form in family) for form in family}
     return {name: value for name, value in found.items() if name not in beaten}
 
 
 def given_twice(given: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Two forms of one secret that one source gives; `None` where there is no such."""
-    for family in _FAMILIES:
+    """Two forms of one secret that one source gives."""
+    for family in FAMILIES.values():
         there = [form for form in family if given.get(form) is not None]
         if len(there) > 1:
             return there[0], there[1]
@@ -50,7 +49,7 @@ def origins_of_secrets(origins: Mapping[str, str], *, ranks: Iterable[str]) -> d
     """Where each form of a secret comes from, once an outranked one counts as not given; a secret, as its form."""
     *given, default = ranks
     effective: dict[str, str] = {}
-    for family in _FAMILIES:
+    for family in FAMILIES.values():
         best = next((rank for rank in given if any(origins[form] == rank for form in family)), default)
         effective |= {form: best if origins[form] == best else default for form in family}
         own = forms_of(family[0])

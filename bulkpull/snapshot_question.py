@@ -1,5 +1,5 @@
 """
-The question that a snapshot answers: everything that determines its rows and columns, in parsed form (pure).
+The question that a snapshot answers: everything that determines its rows and columns (pure).
 
 Two snapshots can be compared, or replace each other, only if they answer the same question.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from bulkpull.clock import iso_utc
 from bulkpull.errors import QueryError
 from bulkpull.model import DEFAULT_FORMAT, Pull, Window
-from bulkpull.query import Condition, Ordering, Statement, odd_names, parse
+from bulkpull.query import Condition, Statement, odd_names, parse
 from bulkpull.window_bounds import window_texts
 
 EVERY = "*"
@@ -34,10 +34,9 @@ class Question:
         source: The dataset that is read, by its canonical name.
         columns: What is selected, metrics too, lower case and in its order; `("*",)` for every column.
         metrics: Those of them that are metrics; `("*amounts",)` and the like where the setting `metrics` chooses them.
-        filter: The conditions, each as name, operator and values; their order does not count.
-        order: The orderings, each as name and direction.
+        filter, order: The conditions, each as name, operator and values, sorted; the orderings.
         span: The TIMESPAN; `None` for the service's own six months, and where a window is given.
-        window: Start and end as the contract writes times; `None` for the span.
+        window: Start and end as the contract writes times.
     """
 
     name: str
@@ -54,11 +53,9 @@ class Question:
 
     @property
     def sha256(self) -> str:
-        """One hash over all of it, 64 hexadecimal digits."""
         return _sha256(self)
 
     def as_dict(self) -> dict[str, Any]:
-        """The question as JSON values."""
         return asdict(self)
 
 
@@ -69,7 +66,6 @@ def _sha256(question: Question) -> str:
 
 @lru_cache(maxsize=1_024)
 def question_of(pull: Pull) -> Question:
-    """The question that a pull asks."""
     statement = _read(pull.query_text, pull)
     if statement is None:  # of a name that no parser takes: the text itself is the question
         return Question(pull.dataset, pull.reads, (pull.query_text,), window=window_texts(pull.window))
@@ -78,12 +74,9 @@ def question_of(pull: Pull) -> Question:
 
 def question_of_text(query_text: str, pull: Pull, *, window: Window | None = None) -> Question | None:
     """
-    The question that another query text asks, as far as it may be the one of `pull`.
+    The question that another query text asks, as far as it may be the one of `pull`; `None` where it cannot be read.
 
     The columns and metrics that a pull leaves to the service's list, or to the setting `metrics`, are not compared.
-
-    Returns:
-        `None` where the text cannot be read.
     """
     statement = _read(query_text, pull)
     if statement is None:
@@ -97,9 +90,8 @@ def whole_question(
     dataset: str, query_text: str, *, metrics: str, span: str | None, window: tuple[str, str] | None
 ) -> Question | None:
     """The question of a whole dataset that an earlier version published; `None` where its query cannot be read."""
-    try:
-        statement = parse(query_text)
-    except QueryError:
+    statement = _statement(query_text, frozenset())
+    if statement is None:
         return None
     asked = statement.timespan.folded.upper() if statement.timespan else span
     return Question(dataset, dataset, (EVERY,), (EVERY + metrics,), span=None if window else asked, window=window)
@@ -109,10 +101,8 @@ def _question(pull: Pull, statement: Statement, *, window: Window | None = None)
     asked = window or pull.window
     metrics = {name.casefold() for name in pull.metrics}
     names = [name.folded for name in statement.names]
-    if pull.metrics_choice is None:
-        columns = tuple(names)
-        selected = tuple(name for name in names if name in metrics)
-    else:
+    columns, selected = tuple(names), tuple(name for name in names if name in metrics)
+    if pull.metrics_choice is not None:
         columns, selected = (EVERY,), (EVERY + pull.metrics_choice,)
     span = statement.timespan.text.upper() if statement.timespan else None
     return Question(
@@ -121,7 +111,7 @@ def _question(pull: Pull, statement: Statement, *, window: Window | None = None)
         columns=columns,
         metrics=selected,
         filter=tuple(sorted(_condition(condition) for condition in statement.conditions)),
-        order=tuple(_ordering(ordering) for ordering in statement.orderings),
+        order=tuple((item.name.folded, str(item.direction or "DESC")) for item in statement.orderings),
         limit=statement.limit,
         distinct=statement.distinct,
         span=None if asked else span,
@@ -143,7 +133,3 @@ def _statement(query_text: str, names: frozenset[str]) -> Statement | None:
 
 def _condition(condition: Condition) -> tuple[str, ...]:
     return (condition.name.folded, str(condition.operator), *(value.text for value in condition.values))
-
-
-def _ordering(ordering: Ordering) -> tuple[str, ...]:
-    return (ordering.name.folded, str(ordering.direction or "DESC"))

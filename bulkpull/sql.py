@@ -49,8 +49,6 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
 
 @dataclass(frozen=True, slots=True)
 class SqlResult:
-    """The first rows of a result."""
-
     columns: list[str]
     rows: list[tuple[Any, ...]]
     has_more: bool
@@ -65,12 +63,7 @@ def first_rows(connection: duckdb.DuckDBPyConnection, query: str, *, most: int) 
 
 
 def write_answer(connection: duckdb.DuckDBPyConnection, query: str, *, path: Path, file_format: str) -> None:
-    """
-    Write the whole answer to one query as a file, which is replaced.
-
-    Raises:
-        SettingsError, DiskTrouble: As `first_rows`; or the file cannot be written.
-    """
+    """Write the whole answer to one query as a file, which is replaced."""
     with _translated(connection):
         target = str(path).replace("'", "''")
         # A line of its own: the query may end in a comment.
@@ -111,19 +104,13 @@ def _translated(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
             why=_first_line(error),
             fix="check the path; if an export has just replaced a snapshot, run the query again",
         ) from None
-    except duckdb.CatalogException as error:
-        views = [str(name) for (name,) in connection.execute("SHOW TABLES").fetchall()]
-        raise SettingsError(
-            "DuckDB refuses the query",
-            why=_first_line(error).partition(" Did you mean")[0],  # it suggests tables of its own
-            fix=f"correct the query; published in this folder: {', '.join(views)}",
-        ) from None
     except duckdb.Error as error:
-        raise SettingsError(
-            "DuckDB refuses the query",
-            why=_first_line(error),
-            fix="correct the query; `bulkpull status` lists the datasets",
-        ) from None
+        why, fix = _first_line(error), "correct the query; `bulkpull status` lists the datasets"
+        if isinstance(error, duckdb.CatalogException):
+            why = why.partition(" Did you mean")[0]  # it suggests tables of its own
+            views = [str(name) for (name,) in connection.execute("SHOW TABLES").fetchall()]
+            fix = f"correct the query; published in this folder: {', '.join(views)}"
+        raise SettingsError("DuckDB refuses the query", why=why, fix=fix) from None
 
 
 def _first_line(error: BaseException) -> str:

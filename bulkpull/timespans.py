@@ -1,8 +1,7 @@
 """
 Time spans: names for a TIMESPAN clause, their lengths, and the choice among those that a dataset offers (pure).
 
-The documented names are not complete: datasets offer others, such as `LAST_2_YEARS` (behaviours 62 and 164). So a span
-is recognised by the pattern of its name, and any span that a dataset lists may be used.
+The documented names are not complete (behaviours 62 and 164), so a span is recognised by the pattern of its name.
 """
 
 from __future__ import annotations
@@ -40,9 +39,7 @@ def span_days(name: str) -> float | None:
     if folded in _FIXED_DAYS:
         return _FIXED_DAYS[folded]
     found = _LAST.fullmatch(folded)
-    if found is None:
-        return None
-    return float(found[1] or 1) * _UNIT_DAYS[found[2]]
+    return float(found[1] or 1) * _UNIT_DAYS[found[2]] if found else None
 
 
 def order_by_length(names: Iterable[str]) -> list[str]:
@@ -52,11 +49,7 @@ def order_by_length(names: Iterable[str]) -> list[str]:
 
 
 def has_time_axis(date_ranges: Sequence[str]) -> bool:
-    """
-    Whether a dataset that lists these spans has a time axis.
-
-    A dataset that lists none, or only `LIFETIME`, is a snapshot: its query carries no TIMESPAN (behaviours 51, 165).
-    """
+    """Whether a dataset lists more spans than `LIFETIME`; else its query carries no TIMESPAN (behaviours 51, 165)."""
     return any(name.strip().upper() != LIFETIME for name in date_ranges)
 
 
@@ -64,16 +57,15 @@ def choose_timespan(ranges: Sequence[str], *, asked: str | None, default: str) -
     """
     The TIMESPAN to use, and the widest one when that is wider.
 
-    Any listed span may be requested by its name. A span whose length is not known by its name is never chosen here.
     `None` means to leave the clause out: where the dataset has no time axis (behaviours 51 and 165), and where nothing
     up to `default` is offered, so that the service's own six months hold (61).
 
     Args:
         ranges: The spans that the dataset lists, as the service spells them.
-        asked: A name in any case, `widest`, or `None` for the widest up to `default`.
+        asked: A name in any case, `widest`, or `None` for the widest of known length up to `default`.
 
     Raises:
-        SettingsError: `asked` is not among the ranges; the message names the choices.
+        SettingsError: `asked` is not among the ranges.
     """
     if not has_time_axis(ranges):
         return None, None
@@ -94,11 +86,7 @@ def choose_timespan(ranges: Sequence[str], *, asked: str | None, default: str) -
 
 def check_timespan(asked: str | None, *, ranges: Sequence[Sequence[str]], documented: Sequence[str]) -> None:
     """
-    Refuse a time span that neither the documents nor any listed dataset knows: it is a slip of the pen.
-
-    Args:
-        asked: A name in any case, `widest` or `None`.
-        ranges: The spans of every listed dataset.
+    Refuse a time span that neither the documents nor any listed dataset knows.
 
     Raises:
         SettingsError: With the nearest span and all that are offered.
@@ -120,7 +108,8 @@ def check_timespan(asked: str | None, *, ranges: Sequence[Sequence[str]], docume
 
 
 def _is_wider(widest: str | None, chosen: str | None) -> bool:
+    """Whether the widest span, whose length is known, is longer than the chosen one, or may be."""
     if widest is None or widest == chosen:
         return False
-    widest_days, chosen_days = span_days(widest), span_days(chosen) if chosen else None
-    return widest_days is not None and (chosen_days is None or widest_days > chosen_days)
+    chosen_days = span_days(chosen) if chosen else None
+    return chosen_days is None or (span_days(widest) or 0.0) > chosen_days

@@ -1,9 +1,7 @@
 """
-Cleans untrusted text so that it can be stored, shown and compared. Pure.
+Cleans names and messages of the service, a proxy or an edited file, so that they can be stored and shown (pure).
 
-Names, ids, messages and reason phrases come from the service, a proxy or an edited file. `visible` removes characters
-that control a terminal, change the writing direction, break a line, or cannot be written as UTF-8. Data cells of a
-report are never cleaned: Parquet holds the content of the CSV.
+Data cells of a report are never cleaned: Parquet holds the content of the CSV.
 """
 
 from __future__ import annotations
@@ -48,11 +46,7 @@ def _spelled_out(found: re.Match[str]) -> str:
 
 
 def writable(value: Any) -> Any:
-    """
-    The same JSON value with texts that UTF-8 can carry, keys included; a value that is fit is given back as it is.
-
-    For what is written last, such as the manifest: writing it must not fail for what it says.
-    """
+    """The same JSON value with texts that UTF-8 can carry: to write a manifest must not fail for what it says."""
     if isinstance(value, str):
         return value if value.isascii() or _encodes(value) else visible(value, lines=True)
     if isinstance(value, dict):
@@ -71,11 +65,7 @@ def _encodes(text: str) -> bool:
 
 
 def escaped_json(text: str) -> str:
-    r"""
-    JSON text whose strings hold no raw character that steers a terminal: each is written as its `\u` escape.
-
-    It reads as the same values. Tabs and line breaks of the layout stay.
-    """
+    r"""The same values as JSON text with every character that steers a terminal as its `\u` escape."""
     if text.isascii() and "\x7f" not in text:
         return text
     return re.sub(_HIDDEN_IN_JSON, lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -1,8 +1,4 @@
-"""
-Checks which addresses may receive credentials and data: https anywhere, plain http on loopback only.
-
-The rule applies to every address from outside: settings, secure links, next links, redirects.
-"""
+"""Checks which addresses may receive credentials and data: https anywhere, plain http on loopback only."""
 
 from __future__ import annotations
 
@@ -73,9 +69,8 @@ def check_reach(url: str, *, from_url: str, allowed: Collection[str], what: str)
     """
     host = (_parts(url, what=what).hostname or "").casefold()
     reach = reach_of(host)
-    if reach <= reach_of(_parts(from_url, what=what).hostname or "") or host in {
-        near_host.casefold() for near_host in allowed
-    }:
+    is_allowed = host in {near_host.casefold() for near_host in allowed}
+    if is_allowed or reach <= reach_of(_parts(from_url, what=what).hostname or ""):
         return
     where = "this machine" if reach is Reach.LOOPBACK else "a private network"
     raise UnsafeAddress(
@@ -85,19 +80,11 @@ def check_reach(url: str, *, from_url: str, allowed: Collection[str], what: str)
     )
 
 
-def _is_loopback_host(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def is_loopback(url: str) -> bool:
     """Whether the address is on this machine: `localhost`, 127.0.0.0/8 or ::1."""
     try:
-        return _is_loopback_host(urlsplit(url).hostname or "")
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or host.endswith(".localhost") or ip_address(host).is_loopback
     except ValueError:
         return False
 
@@ -115,23 +102,23 @@ def check_address(url: str, *, what: str) -> None:
     Refuse an address that credentials or data must not go to.
 
     Args:
-        what: The name of the address in the error, such as "the secure link"; the address itself is never told whole.
+        what: The name of the address in the error, such as "the secure link"; the address is never shown whole.
 
     Raises:
         UnsafeAddress: Plain http off loopback, another scheme, no host, a user name within, or ambiguous characters.
     """
     parts = _parts(url, what=what)
     if not parts.hostname:
-        raise UnsafeAddress(f"{what} is not used", why="it names no host")
-    if parts.username is not None or parts.password is not None:
-        raise UnsafeAddress(f"{what} is not used", why="it carries a user name or a password")
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback_host(parts.hostname)):
+        why = "it names no host"
+    elif parts.username is not None or parts.password is not None:
+        why = "it carries a user name or a password"
+    elif parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)):
         return
-    if parts.scheme == "http":
-        raise UnsafeAddress(
-            f"{what} is not used", why=f"{parts.hostname} uses plain http, and only https is allowed off loopback"
-        )
-    raise UnsafeAddress(f"{what} is not used", why=f"its scheme is {parts.scheme or 'missing'}, not https")
+    elif parts.scheme == "http":
+        why = f"{parts.hostname} uses plain http, and only https is allowed off loopback"
+    else:
+        why = f"its scheme is {parts.scheme or 'missing'}, not https"
+    raise UnsafeAddress(f"{what} is not used", why=why)
 
 
 def origin(url: str) -> str:

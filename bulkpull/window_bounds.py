@@ -17,13 +17,10 @@ _AHEAD = timedelta(days=366)
 
 def day_of(given: object, *, name: str) -> date:
     """
-    The day (UTC) that a caller means.
-
-    A datetime counts where its own zone puts it; without a zone it is UTC. A time that is not midnight UTC is refused,
-    because windows begin and end with days.
+    The day (UTC) of a date, a datetime (without a zone it is UTC) or an ISO text.
 
     Raises:
-        SettingsError: It is none of these, or no midnight UTC.
+        SettingsError: It is none of these, or not midnight UTC: windows begin and end with days.
     """
     value = _parse(given, name=name) if isinstance(given, str) else given
     if isinstance(value, datetime):
@@ -38,12 +35,12 @@ def day_of(given: object, *, name: str) -> date:
 
 
 def window_texts(window: Window | None) -> tuple[str, str] | None:
-    """Start and end as the contract writes times; `None` where there is no window."""
+    """Start and end as the contract writes times."""
     return (iso_utc(window.start), iso_utc(window.end)) if window else None
 
 
 def window_values(window: Window | None) -> dict[str, str] | None:
-    """The window as a JSON object; `None` where there is none."""
+    """The window as a JSON object."""
     return {"start": iso_utc(window.start), "end": iso_utc(window.end)} if window else None
 
 

@@ -28,14 +28,12 @@ class WrongSetting:
     One fault of the settings.
 
     Attributes:
-        where: The source: `settings file x.toml`, `environment variable BULKPULL_X`, `options`; empty where `what`
-            names it.
+        where: The source, such as `settings file x.toml`; empty where `what` names it.
         hint: What was probably meant, as a question.
         near: Names like the unknown ones, the nearest first.
         is_unknown: There is no setting of that name.
         lists_allowed: All settings are named, also where the nearest one says enough.
-        fix: A next step of its own.
-        error: The error by which it was found, where there was one.
+        error: The error by which it was found.
     """
 
     where: str
@@ -50,7 +48,6 @@ class WrongSetting:
 
     @classmethod
     def of_error(cls, error: SettingsError) -> WrongSetting:
-        """A fault that was found as an error."""
         return cls("", error.what, why=error.why, error=error)
 
 
@@ -77,10 +74,10 @@ def unknown_names(
 
 def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) -> SettingsError:
     """
-    One error for all faults, which are one or more.
+    One error for all faults, which are one or more; its `why` has one line for each.
 
-    Its `why` has one line for each of several. The next step begins with what was probably meant; the list of all
-    settings comes last, where a name is unknown. Where there is little room, the nearest names stand for the list.
+    The next step begins with what was probably meant. Where a name is unknown, the list of all settings comes last, and
+    where there is little room, the nearest names stand for it.
     """
     hints = list(dict.fromkeys(fault.hint for fault in faults if fault.hint))
     unknown = [fault for fault in faults if fault.is_unknown]

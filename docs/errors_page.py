@@ -17,7 +17,7 @@ from bulkpull import errors
 from bulkpull.auth.token_codes import TOKEN_CODES, TOKEN_ERRORS
 from bulkpull.errors import BulkpullError
 from bulkpull.insights.error_mapping import API_STATUSES
-from bulkpull.transfer.storage_codes import STORAGE_CODES
+from bulkpull.transfer.range_responses import STORAGE_CODES
 
 PAGE = Path(__file__).with_name("errors.md")
 HEAD = """\
@@ -77,7 +77,7 @@ def errors_page() -> str:
     tokens = [f"| AADSTS{code} | {one.kind} | {one.cause} | {one.step} |" for code, one in sorted(TOKEN_CODES.items())]
     tokens += [f"| `{word}` | {one.kind} | {one.cause} | {one.step} |" for word, one in sorted(TOKEN_ERRORS.items())]
     statuses = [f"| {status} | {kind} | {meaning} |" for status, (kind, meaning) in sorted(API_STATUSES.items())]
-    storage = [f"| {code} | {one.description} | {one.meaning} |" for code, one in sorted(STORAGE_CODES.items())]
+    storage = [f"| {code} | {one.remedy.value} | {one.meaning} |" for code, one in sorted(STORAGE_CODES.items())]
     tables = ((SIGN_IN, tokens), (STATUSES, statuses), (STORAGE, storage))
     return HEAD + "\n".join(sections) + "".join(f"\n{head}" + "\n".join(rows) + "\n" for head, rows in tables)
 

@@ -11,7 +11,7 @@ import anyio.to_thread
 import pytest
 
 
-async def _convert_here(order: Any, **_: object) -> Any:
+async def _convert_here(order: Any, *_: object, **__: object) -> Any:
     """What a child process does with an order, in a worker thread."""
     from bulkpull.conversion.convert_file import convert  # noqa: PLC0415 - most tests convert nothing
     from bulkpull.conversion.messages import ConversionRequest  # noqa: PLC0415 - as before

@@ -23,10 +23,10 @@ from bulkpull.insights.report_orders import ReportChange, ReportOrder
 from bulkpull.insights.validation import LONGEST_TEXT, earliest_start
 from bulkpull.model import OfferedDataset, Pull, Query, Report, Window
 from bulkpull.pipeline.plan import make_plan
-from bulkpull.pipeline.plan_options import PlanOptions
+from bulkpull.pipeline.plan_names import PlanOptions
 from bulkpull.pipeline.steps.naming import DESCRIPTION, is_ours, query_name
 from bulkpull.query import normalise
-from bulkpull.query.drift import find_query_drift
+from bulkpull.query.validate import find_query_drift
 from bulkpull.redact import printable
 from bulkpull.window_bounds import window_of
 

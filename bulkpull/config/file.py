@@ -22,14 +22,11 @@ Origin = Literal["option", "environment", "file", "default"]
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """A settings file that was read; without one, an empty content."""
-
     path: Path
     content: dict[str, Any]
 
     @property
     def place(self) -> str:
-        """The file in words."""
         return f"settings file {self.path}"
 
 
@@ -45,7 +42,7 @@ def read_settings_file(config: Path | None) -> SettingsFile:
     Read the file that `--config` names; without it `./bulkpull.toml`, if there is one.
 
     What merely lies in the present folder has to be the user's own (or root's), and writable by nobody else: it may
-    name another token address, and commands to run. Who names a file by `--config` vouches for it.
+    name another token address, and commands to run.
 
     Raises:
         SettingsError: The file cannot be read, is somebody else's, or is not valid TOML.
@@ -104,7 +101,6 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
 
 
 def variable_of(name: str) -> str:
-    """The environment variable of a setting."""
     return f"{ENV_PREFIX}{name.upper()}"
 
 
@@ -118,12 +114,7 @@ def origin_of(name: str, *, options: Collection[str], file: SettingsFile) -> Ori
 
 
 def differing_value(name: str, value: object, *, file: SettingsFile) -> object | None:
-    """
-    What the file says of a setting that an option or the environment sets to another value; `None` for the same.
-
-    Args:
-        value: The value in use.
-    """
+    """What the file says of a setting, where another value is in use."""
     written = file.content.get(name)
     return None if written is None or str(written).strip().casefold() == str(value).casefold() else written
 
@@ -131,8 +122,5 @@ def differing_value(name: str, value: object, *, file: SettingsFile) -> object |
 def describe_origin(name: str) -> str:
     """Where a setting that no option gave comes from, in words, for the file in use."""
     file = in_use.get()
-    return {
-        "environment": f"environment variable {variable_of(name)}",
-        "file": file.place,
-        "default": "settings",
-    }[origin_of(name, options=(), file=file)]
+    words = {"environment": f"environment variable {variable_of(name)}", "file": file.place}
+    return words.get(origin_of(name, options=(), file=file), "settings")

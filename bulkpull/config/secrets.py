@@ -30,17 +30,15 @@ def read_secret_file(path: Path, *, setting: str, where: str) -> str:
     The secret in a file, without the line end that editors and `echo` leave behind it.
 
     Raises:
-        SettingsError: There is no such file, it cannot be read, or it holds no secret. Its content is never told.
+        SettingsError: It cannot be read, or holds no secret. Its content is never told.
     """
     what = f"{where}: `{setting}` names {path}"
     fix = "check the path, and that this user may read the file"
     try:
         with path.expanduser().open("rb") as file:
             content = file.read(_LONGEST_BYTES + 1)
-    except OSError as trouble:
-        raise SettingsError(what, why=trouble.strerror or type(trouble).__name__, fix=fix) from None
-    except (RuntimeError, ValueError) as trouble:  # a user without a home, or a path with a NUL
-        raise SettingsError(what, why=str(trouble), fix=fix) from None
+    except (OSError, RuntimeError, ValueError) as trouble:  # also a user without a home, or a path with a NUL
+        raise SettingsError(what, why=getattr(trouble, "strerror", None) or str(trouble), fix=fix) from None
     if len(content) > _LONGEST_BYTES:
         raise SettingsError(what, why=f"more than {_LONGEST_BYTES:,} bytes is too long for a secret", fix=fix)
     try:
@@ -64,13 +62,7 @@ def is_readable_by_all(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class VaultReference:
-    """
-    A secret in an Azure Key Vault.
-
-    Attributes:
-        vault_url: `https://contoso.vault.azure.net`.
-        version: `None` for the newest.
-    """
+    """A secret in an Azure Key Vault, such as `https://contoso.vault.azure.net`; of no version, the newest."""
 
     vault_url: str
     name: str
@@ -82,7 +74,7 @@ def vault_reference(value: str) -> VaultReference | None:
     The Key Vault secret that a setting's value refers to; `None` when it is the secret itself.
 
     Raises:
-        ValueError: It begins as a reference and is none; the message says what one looks like.
+        ValueError: It begins as a reference and is none.
     """
     if not value.startswith(VAULT_MARK):
         return None

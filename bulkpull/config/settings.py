@@ -16,8 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
 
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bulkpull.account import Account
 from bulkpull.allowed_values import refusals, typed
@@ -73,7 +72,7 @@ class Settings(BaseSettings):
     file.
 
     Raises:
-        SettingsError: A value is wrong or a name is unknown; the message names it.
+        SettingsError: A value is wrong or a name is unknown.
     """
 
     reads_outside: ClassVar[bool] = True
@@ -214,7 +213,6 @@ class Settings(BaseSettings):
 
     @classmethod
     def unknown_settings(cls) -> list[WrongSetting]:
-        """What the file and the environment name and is no setting."""
         known = cls.model_fields
         if not cls.reads_outside:
             return []
@@ -225,12 +223,10 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        *_sources: PydanticBaseSettingsSource,
+        **_named_sources: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Options, environment, file; `.env` files and secret folders are not read, so nothing surprises."""
-        del env_settings, dotenv_settings, file_secret_settings
         if not cls.reads_outside:
             return (init_settings,)
         variables = _Below(settings_cls, _from_environment(settings_cls.model_fields))
@@ -248,7 +244,7 @@ class Settings(BaseSettings):
             demo: Take no address and no credential from anywhere; `for_simulator` adds the simulator's.
 
         Raises:
-            SettingsError: The file cannot be read, names an unknown setting, or a value is wrong.
+            SettingsError: The file cannot be read, or a name or a value is wrong.
         """
         with python_words():
             return cls.load_for_command(config, demo=demo, **options)
@@ -265,10 +261,7 @@ class Settings(BaseSettings):
 
     def replacing(self, **options: Any) -> Self:
         """
-        The same settings with some replaced, as the options of a command replace those of the file.
-
-        Args:
-            options: Settings by name; those that are `None` stay as they are.
+        The same settings with some replaced; those that are `None` stay as they are.
 
         Raises:
             SettingsError: A value is wrong.
@@ -315,12 +308,9 @@ class Settings(BaseSettings):
             where = describe_origin(other)
             raise SettingsError(f"{where}: `{other}` is given besides `{one}`", fix="set one of the two")
         for name in SECRETS:
-            path = given.get(f"{name}_file")
-            if path is None:
-                continue
-            if isinstance(path, str | Path):
-                where = describe_origin(f"{name}_file")
-                given[name] = read_secret_file(Path(path), setting=f"{name}_file", where=where)
+            setting = f"{name}_file"
+            if isinstance(path := given.get(setting), str | Path):
+                given[name] = read_secret_file(Path(path), setting=setting, where=describe_origin(setting))
         return given
 
     @field_validator("notify_url", mode="after")
@@ -373,12 +363,10 @@ class Settings(BaseSettings):
 
     @property
     def account(self) -> Account:
-        """The account that these settings name."""
         return Account.of(api_root=self.api_base_url, programme=self.programme, tenant=self.tenant_id)
 
     @property
     def token_address(self) -> str:
-        """The token endpoint with the tenant filled in."""
         return self.token_url.replace("{tenant_id}", self.tenant_id or "common")
 
     @property
@@ -393,7 +381,6 @@ class Settings(BaseSettings):
 
     @property
     def near_hosts(self) -> tuple[str, ...]:
-        """The hosts of `storage_hosts`."""
         return tuple(host.strip() for host in (self.storage_hosts or "").split(",") if host.strip())
 
     def has(self, name: str) -> bool:
@@ -475,28 +462,16 @@ NEEDED_SETTINGS: dict[Grant, tuple[str, ...]] = {
 """By way to sign in, the settings that it needs; the secret that only it sends stands last."""
 
 
-class _Below(PydanticBaseSettingsSource):
+class _Below(InitSettingsSource):
     """A lower-priority source, without secrets that a higher one provides in any form."""
 
-    def __init__(self, settings_cls: type[BaseSettings], given: Mapping[str, Any]) -> None:
-        super().__init__(settings_cls)
-        self._given = given
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the library's
-        return self._given.get(field_name), field_name, False
-
     def __call__(self) -> dict[str, Any]:
-        known = {name: value for name, value in self._given.items() if name in self.settings_cls.model_fields}
-        return without_outranked(known, higher=self.current_state)
+        return without_outranked(super().__call__(), higher=self.current_state)
 
 
 def _from_environment(names: Collection[str]) -> dict[str, str]:
-    """
-    The settings of the environment as they are written there.
-
-    No setting is written as JSON but `queries`, which reads itself: the library's own source, which can do more, takes
-    longer than all the rest of the settings.
-    """
+    # No setting is written as JSON but `queries`, which reads itself: the library's own source, which can do more,
+    # takes longer than all the rest of the settings.
     # A file of variables with the line ends of Windows leaves a CR behind every value.
     variables = {name.upper(): value.rstrip("\r\n") for name, value in os.environ.items()}
     given = {name: variables.get(variable_of(name)) for name in names}
@@ -504,12 +479,7 @@ def _from_environment(names: Collection[str]) -> dict[str, str]:
 
 
 def origins(config: Path | None = None, *, options: Collection[str] = ()) -> dict[str, Origin]:
-    """
-    Where `Settings.load` takes each setting from.
-
-    Raises:
-        SettingsError: The file cannot be read.
-    """
+    """Where `Settings.load` takes each setting from; raises `SettingsError` if the file cannot be read."""
     file = read_settings_file(config)
     found = {name: origin_of(name, options=options, file=file) for name in Settings.model_fields}
     return found | cast("dict[str, Origin]", origins_of_secrets(found, ranks=get_args(Origin)))

@@ -1,8 +1,7 @@
 """
 A settings file as text: every setting with its meaning, the chosen ones set, the others as comments (pure).
 
-Made from the settings themselves, so that a new one is in the next file. Secrets are left out: they belong into the
-environment.
+Secrets are left out: they belong into the environment.
 """
 
 from __future__ import annotations
@@ -86,44 +85,27 @@ _EXAMPLES: Mapping[str, Any] = {
     "queries": [{"name": "big-azure", "dataset": "AzureUsage", "where": "ACR_USD > 20000"}],
 }
 _SECTIONS = {
-    "Who": ("tenant_id", "client_id", "username", "grant"),
-    "Where": ("output",),
-    "Export and retention": (
-        "timespan",
-        "metrics",
-        "queries",
-        "on_drift",
-        "on_shrink",
-        "note_shrink",
-        "fail_on_redacted",
-        "keep_raw",
-        "keep_reports",
-        "retain_runs",
-    ),
-    "Metrics and notifications": ("metrics_file", "notify_command", "notify_seconds"),
+    "Who": "tenant_id client_id username grant",
+    "Where": "output",
+    "Export and retention": "timespan metrics queries on_drift on_shrink note_shrink fail_on_redacted keep_raw "
+    "keep_reports retain_runs",
+    "Metrics and notifications": "metrics_file notify_command notify_seconds",
 }
 _OTHERS = "Rate limits, time limits and addresses"
 _WIDTH = 100
 
 
 class _WithoutEnvironment(Settings):
-    """The settings that a file alone makes: what is wrong in the environment does not matter."""
-
     reads_outside: ClassVar[bool] = False
 
 
 def check_alone(values: Mapping[str, Any]) -> None:
-    """Check the settings that a file alone makes."""
+    """Check the settings that a file alone makes: what is wrong in the environment does not matter."""
     _WithoutEnvironment(**values)
 
 
 def settings_text(values: Values, *, use: str) -> str:
-    """
-    The file's text.
-
-    Args:
-        values: What is set; everything else stands as a comment, with its default.
-    """
+    """The file's text: `values` are set, everything else stands as a comment, with its default."""
     lines = [
         f"# Settings of bulkpull, for: {use}. Options override the environment (BULKPULL_ and the name in capitals),",
         "# which override this file. Lines that begin with # show the defaults, or an example.",
@@ -140,7 +122,7 @@ def settings_text(values: Values, *, use: str) -> str:
 
 def set_lines(values: Values) -> list[str]:
     """The lines of the file that set something, in its order, each with the default that it replaces."""
-    set_names = [name for _, names in _sections() for name in names if name in values]
+    set_names = (name for _, names in _sections() for name in names if name in values)
     return [f"{name} = {_toml(values[name])}{_replaced_default(name, values[name])}" for name in set_names]
 
 
@@ -162,9 +144,9 @@ def _is_secret(annotation: Any) -> bool:
 
 
 def _sections() -> Iterator[tuple[str, list[str]]]:
-    placed = {name for names in _SECTIONS.values() for name in names}
+    placed = {name for names in _SECTIONS.values() for name in names.split()}
     for title, names in _SECTIONS.items():
-        yield title, list(names)
+        yield title, names.split()
     yield _OTHERS, [name for name in Settings.model_fields if name not in placed and name not in secrets()]
 
 

@@ -15,11 +15,8 @@ from bulkpull.config.secrets import vault_reference
 from bulkpull.redact import register_secret
 from bulkpull.url_safety import AMBIGUOUS, is_loopback
 
-_TENANT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-_CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # A scheme of two letters or more; one letter is a drive of Windows. `Path` makes one slash of two.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-_TENANT_PLACEHOLDER = "{tenant_id}"
 
 
 def _trimmed(value: object) -> object:
@@ -34,12 +31,7 @@ def _remembered(secret: SecretStr) -> SecretStr:
 
 
 def expanded(path: Path) -> Path:
-    """
-    The path with `~` replaced by the user's folder.
-
-    Raises:
-        ValueError: There is no such folder, or no system has a path like this.
-    """
+    """The path with `~` replaced by the user's folder; raises `ValueError` where there is none."""
     if "\0" in str(path):
         raise ValueError("a path cannot have a NUL character")
     try:
@@ -49,12 +41,7 @@ def expanded(path: Path) -> Path:
 
 
 def check_output(path: Path) -> Path:
-    """
-    An output folder as a setting may name it.
-
-    Raises:
-        ValueError: It is an address, or cannot be written as UTF-8, which Parquet's libraries need.
-    """
+    """An output folder; raises `ValueError` for an address, and where it is not UTF-8, as Parquet's libraries need."""
     if _SCHEME.match(str(path)):
         raise ValueError("this version writes to folders, not to addresses; name a folder")
     path = expanded(path)
@@ -84,12 +71,7 @@ def _named(kind: str) -> BeforeValidator:
 
 
 def check_setting_address(address: str) -> str:
-    """
-    An address that a setting may name, without the slash at its end.
-
-    Raises:
-        ValueError: Another scheme than https, plain http off loopback, a user name within, or no address at all.
-    """
+    """An address that a setting may name, without the slash at its end; raises `ValueError` for any other."""
     try:
         parts = urlsplit(address)
         _ = parts.port  # a port that is no number is only noticed when it is asked for
@@ -106,48 +88,22 @@ def check_setting_address(address: str) -> str:
     return address.rstrip("/")
 
 
-def _check_root(address: str) -> str:
-    if "?" in address or "#" in address:
-        raise ValueError("must end with a path: names of operations are appended to it")
-    return address
+def _like(pattern: str, otherwise: str) -> AfterValidator:
+    """Refuses a text of another form; `otherwise` says which form it has to have."""
+    form = re.compile(pattern)
 
+    def check(text: str) -> str:
+        if form.fullmatch(text) is None:
+            raise ValueError(otherwise)
+        return text
 
-def _check_token_address(address: str) -> str:
-    if set(address.replace(_TENANT_PLACEHOLDER, "")) & {"{", "}"}:
-        raise ValueError(f"may hold the placeholder {_TENANT_PLACEHOLDER} and no other")
-    return address
-
-
-def _check_tenant(text: str) -> str:
-    if text and not _TENANT.fullmatch(text):
-        raise ValueError(
-            "must be the id of the directory or one of its domains, such as contoso.onmicrosoft.com: letters, digits, "
-            "- and . only"
-        )
-    return text
-
-
-def _check_client(text: str) -> str:
-    if text and not _CLIENT.fullmatch(text):
-        raise ValueError("must be the application (client) id that the portal shows: letters, digits and - only")
-    return text
-
-
-def _check_word(text: str) -> str:
-    if re.search(r"\s", text):
-        raise ValueError("must not have blanks")
-    return text
+    return AfterValidator(check)
 
 
 def _check_hosts(text: str) -> str:
     for host in filter(None, map(str.strip, text.split(","))):
         if re.search(r"[\s/]", host) or host.count(":") == 1:
             raise ValueError("must be names of hosts, separated by commas, without https://, port and path")
-    return text
-
-
-def _check_cache_folder(text: str) -> str:
-    expanded(Path(text))
     return text
 
 
@@ -171,13 +127,26 @@ Text = Annotated[str, BeforeValidator(_trimmed)]
 Secret = Annotated[SecretStr, BeforeValidator(_trimmed), AfterValidator(_remembered)]
 """A secret itself, kept out of every text from now on, or a reference to one in a vault."""
 Address = Annotated[Text, AfterValidator(check_setting_address)]
-RootAddress = Annotated[Address, AfterValidator(_check_root)]
-TokenAddress = Annotated[Address, AfterValidator(_check_token_address)]
-Tenant = Annotated[Text, AfterValidator(_check_tenant)]
-Client = Annotated[Text, AfterValidator(_check_client)]
-Word = Annotated[Text, AfterValidator(_check_word)]
+RootAddress = Annotated[Address, _like(r"[^?#]*", "must end with a path: names of operations are appended to it")]
+TokenAddress = Annotated[Address, _like(r"([^{}]|\{tenant_id\})*", "may hold the placeholder {tenant_id} and no other")]
+Tenant = Annotated[
+    Text,
+    _like(
+        r"([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?",
+        "must be the id of the directory or one of its domains, such as contoso.onmicrosoft.com: letters, digits, "
+        "- and . only",
+    ),
+]
+Client = Annotated[
+    Text,
+    _like(
+        r"([A-Za-z0-9][A-Za-z0-9._-]*)?",
+        "must be the application (client) id that the portal shows: letters, digits and - only",
+    ),
+]
+Word = Annotated[Text, _like(r"\S*", "must not have blanks")]
 Hosts = Annotated[Text, AfterValidator(_check_hosts)]
-CacheFolder = Annotated[Text, AfterValidator(_check_cache_folder)]
+CacheFolder = Annotated[Text, AfterValidator(lambda text: expanded(Path(text)) and text)]
 OutputPath = Annotated[Path, _named("folder"), AfterValidator(check_output)]
 FilePath = Annotated[Path, _named("file"), AfterValidator(expanded)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -3,22 +3,18 @@ Converts the stored CSV to Parquet without losing a character.
 
     decompress      the stored file → its bytes, checked (gzip members, CRC, size)
     csv_index       a block of bytes → the positions of separators, line ends and quotes
-    csv_syntax      the rules for the header line and the rows
-    header_line     bytes → the header line and its fields
     csv_validator   bytes → batches of whole rows, counted and checked independently of the CSV reader
-    header          the header line and the requested columns → which field is which column
+    header          bytes → the header line, and which of its fields is which requested column
     read_csv        a batch → text columns, with exactly the rows and the content that were counted
+    window_filter   text columns → the rows of the report's window
     parquet_types   type names, and which type can hold the values of which
     type_inference  a text column → a narrower type, if every value can be written back unchanged
-    strftime_formats  date formats: their notation, formatting back to the original text, and moments of any of them
-    date_formats    the date and time formats that are recognised
-    iso_dates       fixed-width formats, parsed digit by digit
+    date_formats    the date and time formats that are recognised, and moments of any of them
     file_formats    the table of file formats, and what a format has to do
     parquet_files   the Parquet format, with metadata of single columns
     write_table     batches → one file, in bounded memory; a published file → the same with wider types
     read_table      a published file → its row count and its lineage
-    prefetch        runs one stage of the pipeline in its own thread
-    convert         the passes over the file that connect these stages
+    convert_file    the passes over the file that connect these stages
     worker          the child process that runs all of it
 
 A running export may import only `messages` (the values), `file_formats`, `parquet_types` and `worker` (the module that

@@ -12,31 +12,34 @@ and write. Larger batches gain nothing and cost memory (`python -m benchmarks co
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 import xxhash
+from polars.io.plugins import register_io_source
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.csv_validator import Batch, batches
 from bulkpull.conversion.decompress import READ_BYTES, unpacked
-from bulkpull.conversion.header import read_header, reject_non_csv
-from bulkpull.conversion.header_line import split_header
+from bulkpull.conversion.header import read_header, reject_non_csv, split_header
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, TableFile
-from bulkpull.conversion.prefetch import prefetch
 from bulkpull.conversion.read_csv import counts_differ, read_text
 from bulkpull.conversion.read_table import rows_in
 from bulkpull.conversion.type_inference import ColumnTyper
 from bulkpull.conversion.window_filter import WindowCut
-from bulkpull.conversion.write_table import conversion_disk_error, write_table
+from bulkpull.conversion.write_table import removed_on_error, write_table
 
 # A row group is buffered while it is encoded: by bytes, because reports have from 5 to 10,000 columns.
-# It is most of what a process holds. 32 MB would make files of many columns another 5 % larger.
-_ROW_GROUP_BYTES = 48 * 1024 * 1024
+# It is most of what a process holds: with 48 MB a heavy export took 519 MB with two conversions at once and 846 with
+# four, where 500 and 800 are meant. 32 MB would make files of many columns another 5 % larger.
+_ROW_GROUP_BYTES = 40 * 1024 * 1024
 _ROW_GROUP_ROWS = (128, 262_144)
 # polars keeps a reference of so many bytes for each text, also an empty one, and its `estimated_size` leaves it out.
 _TEXT_REFERENCE_BYTES = 16
@@ -47,38 +50,54 @@ _BATCHES_AHEAD, _FRAMES_AHEAD = 2, 1
 _START_BYTES = 64 * 1024
 _PASSES = 2
 
+Item = TypeVar("Item")
 
-def convert(order: ConversionRequest, *, read_bytes: int = READ_BYTES) -> ConversionResult:
+
+def convert(request: ConversionRequest, *, read_bytes: int = READ_BYTES) -> ConversionResult:
     """
-    Convert `order.source` into `order.into`, in this process.
-
-    Args:
-        read_bytes: How much of the file to read at once; with `order.batch_bytes` the edges that values may lie on.
+    Convert `request.source` into `request.into`, in this process; `read_bytes` of the file are read at once.
 
     Raises:
         FileDamaged: The bytes are not the file that was stored.
         NotTheReport: The file is whole, but not what was asked for.
-        TooLarge: It unpacks to more than `order.max_unpacked_bytes`.
+        TooLarge: It unpacks to more than `request.max_unpacked_bytes`.
         DiskTrouble: The file cannot be written.
     """
-    path = order.into / f"part-00000{order.table_format.suffix}"
+    path = request.into / f"part-00000{request.table_format.suffix}"
     known = _Known()
-    try:
+    with removed_on_error(path):
         path.unlink(missing_ok=True)  # left behind by a child that died
         for _ in range(_PASSES):
             with ExitStack() as stack:
-                reading = _FilePass(order, read_bytes=read_bytes, known=known)
+                reading = _FilePass(request, read_bytes=read_bytes, known=known)
                 raw = stack.enter_context(prefetch(reading.batches(), depth=_BATCHES_AHEAD))
                 frames = stack.enter_context(prefetch(reading.frames(raw), depth=_FRAMES_AHEAD))
-                file = _write(frames, known=known, path=path, metadata=order.metadata)
+                file = _write(frames, known=known, path=path, metadata=request.metadata)
             if file is not None:
                 return reading.outcome(file)
-    except Exception as error:
-        path.unlink(missing_ok=True)
-        if trouble := conversion_disk_error(error, folder=order.into):
-            raise trouble from error
-        raise
     raise AssertionError("types inferred from the whole file did not hold in the second pass")
+
+
+@contextmanager
+def prefetch(items: Iterator[Item], *, depth: int) -> Iterator[Iterator[Item]]:
+    """
+    Run a stage in its own thread, at most `depth` items ahead of its consumer.
+
+    What the stage raises is raised where its item would have come. On leaving the block the thread ends with the item
+    that it is at. Threads share the work here because inflating, numpy and polars all leave the interpreter's lock.
+    """
+    with ThreadPoolExecutor(max_workers=1) as thread:
+
+        def results() -> Iterator[Item]:
+            waiting = deque(thread.submit(next, items, None) for _ in range(depth))
+            while (item := waiting.popleft().result()) is not None:
+                waiting.append(thread.submit(next, items, None))
+                yield item
+
+        try:
+            yield results()
+        finally:
+            thread.shutdown(wait=True, cancel_futures=True)
 
 
 @dataclass(slots=True)
@@ -92,12 +111,10 @@ class _Known:
 
     @property
     def schema(self) -> pl.Schema:
-        """The columns' types as they are known now."""
         return pl.Schema({name: column.dtype for name, column in self.columns.items()})
 
     @property
     def formats(self) -> dict[str, str]:
-        """How the dates of columns are written, as it is known now."""
         return {name: column.format for name, column in self.columns.items() if column.format}
 
     def look_at(self, frame: pl.DataFrame) -> None:
@@ -112,14 +129,9 @@ class _Known:
         if outgrown or self._rows >= self.row_group_rows:
             self._rows = self._bytes = 0
 
-    def finalize(self) -> None:
-        """Decide what only the whole file shows."""
-        for column in self.columns.values():
-            column.finalize()
-
 
 def memory_bytes(frame: pl.DataFrame) -> int:
-    """What a frame takes of memory, in bytes: its values, and the references to its texts."""
+    """The values of a frame, and the references to its texts."""
     texts = frame.height * sum(dtype == pl.String for dtype in frame.dtypes)
     return int(frame.estimated_size()) + texts * _TEXT_REFERENCE_BYTES
 
@@ -129,74 +141,76 @@ def _write(
 ) -> TableFile | None:
     """Write all frames; `None`, and no file, when something changed on the way and another pass is needed."""
     first = next(frames, None)
-    start = [] if first is None else [first]
     schema, formats = known.schema if first is None else first.schema, known.formats
     # After a pass over the whole file its row groups are planned exactly.
     is_planned = known.row_group_rows > 0
     if first is not None and not is_planned:
         known.look_at(first)
-    row_group_rows, changed = known.row_group_rows or _ROW_GROUP_ROWS[1], False
+    row_group_rows = known.row_group_rows or _ROW_GROUP_ROWS[1]
+    rows, changed = 0, False
 
-    def alike() -> Iterator[pl.DataFrame]:
-        nonlocal changed
-        yield from start
+    def alike(*_: object) -> Iterator[pl.DataFrame]:
+        nonlocal rows, changed
+        if first is not None:
+            rows = first.height
+            yield first
         for frame in frames:
             known.look_at(frame)
             changed = frame.schema != schema or (known.row_group_rows < row_group_rows and not is_planned)
             if changed:
                 return
+            rows += frame.height
             yield frame
 
-    file = write_table(
-        alike(), path=path, schema=schema, row_group_rows=row_group_rows, metadata=metadata, formats=formats
-    )
+    table = register_io_source(alike, schema=schema)
+    file = write_table(table, path=path, row_group_rows=row_group_rows, metadata=metadata, formats=formats)
     for frame in frames:  # only to learn the rest
         known.look_at(frame)
-    known.finalize()
+    for column in known.columns.values():
+        column.finalize()
     if changed or known.schema != schema or known.formats != formats:
         path.unlink()
         return None
-    return file
+    return replace(file, rows=rows)
 
 
 class _FilePass:
     """One pass over the file: opened and its header read on creation."""
 
-    def __init__(self, order: ConversionRequest, *, read_bytes: int, known: _Known) -> None:
-        self._order = order
-        self._pieces = self._counted(
-            unpacked(
-                order.source,
-                max_unpacked_bytes=order.max_unpacked_bytes,
-                read_bytes=read_bytes,
-                on_gzip=self._note_gzip,
-            )
-        )
+    def __init__(self, request: ConversionRequest, *, read_bytes: int, known: _Known) -> None:
+        self._request = request
         self._is_gzip = False
         self._unpacked_bytes = self._rows = self._kept_rows = self._nul_bytes = 0
         self._content = xxhash.xxh3_128()
-        start, self._pieces = _start_of(self._pieces)
+        pieces = self._unpacked(read_bytes)
+        start = b""
+        while len(start) < _START_BYTES and (piece := next(pieces, b"")):
+            start += piece
         reject_non_csv(start)
-        header, self._pieces = split_header(self._pieces)
+        header, self._pieces = split_header(chain([start], pieces))
         self._accounted_bytes, self._ends_open = header.size_bytes, header.ends_open
         self._layout = read_header(
             header.line,
-            columns=order.columns,
-            is_redacted=order.is_redacted,
-            needed=order.bounds.column if order.bounds else None,
+            columns=request.columns,
+            is_redacted=request.is_redacted,
+            needed=request.bounds.column if request.bounds else None,
         )
-        self._present = [plan for plan in order.columns if plan.name not in self._layout.lacking]
+        self._present = [plan for plan in request.columns if plan.name not in self._layout.lacking]
         self._columns = known.columns
         extra = [ColumnPlan(name, declared=ColumnType.STRING) for name, _ in self._layout.extra]
         for plan in (*self._present, *extra):
             self._columns.setdefault(plan.name, ColumnTyper(plan))
-        self._cut, self._time_at = self._window_cut()
+        self._cut: WindowCut | None = None
+        self._time_at = 0
+        for plan, index in zip(self._present, self._layout.wanted, strict=True):
+            if request.bounds is not None and plan.name == request.bounds.column:
+                self._cut, self._time_at = WindowCut(request.bounds, plan), index
 
     def batches(self) -> Iterator[Batch]:
         """First stage: the checked rows."""
         layout = self._layout
         for batch in batches(
-            self._pieces, fields=layout.fields, separator=layout.separator, batch_bytes=self._order.batch_bytes
+            self._pieces, fields=layout.fields, separator=layout.separator, batch_bytes=self._request.batch_bytes
         ):
             self._rows += batch.rows
             self._nul_bytes += batch.nul_bytes
@@ -234,7 +248,7 @@ class _FilePass:
         window = self._cut.outcome() if self._cut else None
         wanted = self._rows - (window.left_out if window else 0)
         if not wanted == file.rows == found:
-            raise counts_differ(f"{wanted:,} rows", f"{found:,} rows in the {self._order.table_format.name} file")
+            raise counts_differ(f"{wanted:,} rows", f"{found:,} rows in the {self._request.table_format.name} file")
         return ConversionResult(
             files=(file,),
             rows=found,
@@ -249,26 +263,17 @@ class _FilePass:
             lacking_columns=self._layout.lacking,
         )
 
-    def _note_gzip(self) -> None:
-        self._is_gzip = True
-
-    def _window_cut(self) -> tuple[WindowCut | None, int]:
-        """What looks at the rows' times, and the place of the time column in the file."""
-        bounds = self._order.bounds
-        for plan, index in zip(self._present, self._layout.wanted, strict=True):
-            if bounds is not None and plan.name == bounds.column:
-                return WindowCut(bounds, plan), index
-        return None, 0
-
-    def _counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _unpacked(self, read_bytes: int) -> Iterator[bytes]:
+        pieces = unpacked(
+            self._request.source,
+            max_unpacked_bytes=self._request.max_unpacked_bytes,
+            read_bytes=read_bytes,
+            on_gzip=self._note_gzip,
+        )
         for piece in pieces:
             self._unpacked_bytes += len(piece)
             self._content.update(piece)
             yield piece
 
-
-def _start_of(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    start = b""
-    while len(start) < _START_BYTES and (piece := next(pieces, b"")):
-        start += piece
-    return start, chain([start], pieces)
+    def _note_gzip(self) -> None:
+        self._is_gzip = True

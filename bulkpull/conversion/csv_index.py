@@ -27,16 +27,12 @@ _CHUNK = 256 * 1024
 @dataclass(frozen=True)
 class CsvIndex:
     """
-    The structural characters of a block, as bitmaps.
+    Separators, line feeds and carriage returns outside quotes, and the quotes.
 
     Attributes:
-        separators: Those outside quotes.
-        line_ends: Line feeds outside quotes.
-        returns: Carriage returns outside quotes.
-        opening: Quotes that open; by turns they open and close, a doubled one closes and opens.
-        closing: Quotes that close.
+        opening, closing: By turns quotes open and close; a doubled one closes and opens.
         ends: The positions of the line ends.
-        open_quote: Whether the block ends inside quotes.
+        open_quote: The block ends inside quotes.
     """
 
     separators: Bits
@@ -53,13 +49,11 @@ class CsvIndex:
         return self.start_of_row(self.ends.size)
 
     def start_of_row(self, index: int) -> int:
-        """Where the row of that index, from 0, begins."""
         return int(self.ends[index - 1]) + 1 if index else 0
 
     @cached_property
     def fields(self) -> Positions:
-        """How many fields each row has."""
-        word, bit = _place(self.ends)
+        word, bit = self.ends // _WORD, (self.ends % _WORD).astype(np.uint64)
         up_to_word = np.cumsum(np.bitwise_count(self.separators), dtype=np.intp)
         after_end = np.bitwise_count(self.separators[word] >> bit)
         fields: Positions = np.diff(up_to_word[word] - after_end, prepend=0) + 1
@@ -91,7 +85,6 @@ def index_csv(block: bytes, *, separator: int) -> CsvIndex:
 
 
 def count(bits: Bits) -> int:
-    """How many of the marks there are."""
     return int(np.bitwise_count(bits).sum(dtype=np.intp))
 
 
@@ -105,11 +98,6 @@ def positions(bits: Bits) -> Positions:
         is_more = others != 0
         word, left = word[is_more], others[is_more]
     return np.sort(np.concatenate(found), kind="stable")
-
-
-def _place(at: Positions) -> tuple[Positions, Bits]:
-    """The words of these positions, and the bits within them."""
-    return at // _WORD, (at % _WORD).astype(np.uint64)
 
 
 def shift_right(bits: Bits) -> Bits:
@@ -127,7 +115,6 @@ def just_before(bits: Bits) -> Bits:
 
 
 def _planes(data: NDArray[np.uint8], wanted: tuple[int, ...]) -> list[Bits]:
-    """For each of the bytes that are wanted, where it is."""
     planes = np.zeros((len(wanted), -(-data.size // _WORD) * 8), np.uint8)
     for start in range(0, data.size, _CHUNK):
         chunk = data[start : start + _CHUNK]

@@ -1,9 +1,13 @@
 """
 An independent CSV check: splits bytes into batches of whole rows and counts their content.
 
-It shares no code with the CSV reader and knows only quotes, separators and line ends. The reader silently accepts short
-rows, truncated rows, blank lines and stray carriage returns, so its result is compared with the counts made here (rows
-and bytes of content, per batch). `csv_syntax` has the rules. Each batch says how many bytes of the file it covers.
+Rules: RFC 4180 with LF or CRLF. A quote opens a field only at its start and closes it only at its end; outside quotes
+a carriage return stands only before a line feed. Anything else is an error, because two readers would see two different
+tables in it. Inside quotes both are content.
+
+This shares no code with the CSV reader and knows only quotes, separators and line ends. The reader silently accepts
+short rows, truncated rows, blank lines and stray carriage returns, so its result is compared with the counts made here
+(rows and bytes of content, per batch). Each batch says how many bytes of the file it covers.
 """
 
 from __future__ import annotations
@@ -13,12 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bulkpull.conversion.csv_index import CsvIndex, count, index_csv, positions, shift_right
-from bulkpull.conversion.csv_syntax import BOM, check_quotes, check_returns, ends_in_quotes, refused
+from bulkpull.conversion.csv_index import CsvIndex, count, index_csv, just_before, positions, shift_right
+from bulkpull.errors import FileDamaged, NotTheReport
 
+BOM = b"\xef\xbb\xbf"
+HEADER_ROW = 0  # the number of the header line where data rows count from 1
 # A row this long means an unclosed quote.
 MAX_ROW_BYTES = 128 * 1024 * 1024
-
 _LINE_ENDS = b"\r\n"
 
 
@@ -28,8 +33,8 @@ class Batch:
     Some whole rows; the last batch may have none and then stands for blank lines at the end of the file.
 
     Attributes:
-        data: Their bytes, ready for a CSV reader; ends with a line end.
-        first_row: The number of the first one among all data rows, from 1.
+        data: Ready for a CSV reader; ends with a line end.
+        first_row: Among all data rows, from 1.
         content_bytes: The bytes of all fields without separators, line ends and quoting.
         nul_bytes: NUL characters among them.
         quotes_empty: The quotes of a field are closed right where they open: it may be empty.
@@ -49,52 +54,42 @@ class Batch:
 
 def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes: int) -> Iterator[Batch]:
     """
-    Yield the data rows in batches of about `batch_bytes`, checked.
+    Yield the data rows in checked batches of about `batch_bytes`; `pieces` are the bytes after the header line.
 
     Blank lines are tolerated where nothing follows them; where a row has one field only, a blank line is a row.
 
-    Args:
-        pieces: The bytes after the header line, cut anywhere.
-
     Raises:
         FileDamaged: The file ends inside quotes.
-        NotTheReport: A row has another number of fields, a line inside is blank, or quotes or carriage returns stand
-            where none may.
+        NotTheReport: A row has another number of fields, a line inside is blank, or the rules are broken.
     """
     row, blank_row, blank_bytes = 1, 0, 0
-    for block in _blocks(pieces, separator=separator, batch_bytes=batch_bytes):
-        marks, size = block.marks, len(block.data)
+    for data, marks, line_end_bytes in _blocks(pieces, separator=separator, batch_bytes=batch_bytes):
+        size = len(data)
         whole = 0 if blank_row else size
-        if not blank_row and (odd := _first_odd_row(marks, fields=fields)) is not None:
+        if not blank_row and (is_odd := marks.fields != fields).any():
+            odd = int(is_odd.argmax())
             whole, found = marks.start_of_row(odd), marks.fields[odd]
-            if block.data[whole] not in _LINE_ENDS:
+            if data[whole] not in _LINE_ENDS:
                 raise refused(row + odd, f"has {found} fields instead of {fields}")
             blank_row = row + odd
-        if block.data[whole:].strip(_LINE_ENDS):
+        if data[whole:].strip(_LINE_ENDS):
             raise refused(blank_row, "is a blank line")
-        added = block.added_bytes if whole == size else 0
+        added_bytes = line_end_bytes if whole == size else 0
         if whole:
-            batch = _batch(
-                block.data[:whole], marks if whole == size else marks.up_to(whole), first_row=row, added_bytes=added
-            )
+            whole_marks = marks if whole == size else marks.up_to(whole)
+            batch = _batch(data[:whole], whole_marks, first_row=row, added_bytes=added_bytes)
             row += batch.rows
             yield batch
-        blank_bytes += size - whole - (block.added_bytes - added)
+        blank_bytes += size - whole - (line_end_bytes - added_bytes)
     if blank_bytes:
         yield Batch(b"", rows=0, first_row=row, content_bytes=0, nul_bytes=0, size_bytes=blank_bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """Whole lines with their marks; of its last bytes, `added_bytes` are the line end that the file lacks."""
-
-    data: bytes
-    marks: CsvIndex
-    added_bytes: int
-
-
-def _blocks(pieces: Iterator[bytes], *, separator: int, batch_bytes: int) -> Iterator[_Block]:
-    """Blocks of whole lines of about `batch_bytes`, in which quotes and carriage returns stand where they may."""
+def _blocks(pieces: Iterator[bytes], *, separator: int, batch_bytes: int) -> Iterator[tuple[bytes, CsvIndex, int]]:
+    """
+    Blocks of whole lines of about `batch_bytes` with their marks, in which quotes and carriage returns stand where they
+    may; and how many bytes of the last line end were added, because the file lacks it.
+    """
     row, carried, rest, wanted, ended = 1, b"", b"", batch_bytes, False
     while not ended:
         data, rest, ended = _gather(carried, rest, pieces, wanted=wanted)
@@ -117,7 +112,7 @@ def _blocks(pieces: Iterator[bytes], *, separator: int, batch_bytes: int) -> Ite
             data, marks = data[:cut], marks.up_to(cut)
         check_quotes(marks, first_row=row)
         row += marks.ends.size
-        yield _Block(data, marks, added_bytes)
+        yield data, marks, added_bytes
 
 
 def first_undecodable(batch: Batch, *, separator: int) -> tuple[int, int] | None:
@@ -149,12 +144,6 @@ def _gather(carried: bytes, rest: bytes, pieces: Iterator[bytes], *, wanted: int
     return b"".join((*parts, last[:end])), last[end:], False
 
 
-def _first_odd_row(marks: CsvIndex, *, fields: int) -> int | None:
-    """The index of the first row that has not `fields` fields; `None` when all have."""
-    odd = marks.fields != fields
-    return int(odd.argmax()) if odd.any() else None
-
-
 def _batch(block: bytes, marks: CsvIndex, *, first_row: int, added_bytes: int) -> Batch:
     content = len(block) - count(marks.separators) - marks.ends.size - count(marks.returns)
     quotes_empty = False
@@ -164,7 +153,7 @@ def _batch(block: bytes, marks: CsvIndex, *, first_row: int, added_bytes: int) -
         content -= count(marks.opening) + count(marks.closing) - count(doubled)
         quotes_empty = bool((marks.closing & shift_right(marks.opening & ~doubled)).any())
     return Batch(
-        data=_guarded(block, marks) if block.startswith(BOM) else block,
+        data=_quote_first_field(block, marks) if block.startswith(BOM) else block,
         rows=marks.ends.size,
         first_row=first_row,
         content_bytes=content,
@@ -175,7 +164,53 @@ def _batch(block: bytes, marks: CsvIndex, *, first_row: int, added_bytes: int) -
     )
 
 
-def _guarded(block: bytes, marks: CsvIndex) -> bytes:
-    """The block with quotes around its first field: polars takes U+FEFF at the start for a mark of the encoding."""
+def _quote_first_field(block: bytes, marks: CsvIndex) -> bytes:
+    # polars takes U+FEFF at the start for a mark of the encoding.
     stop = int(positions(marks.separators | marks.line_ends | marks.returns)[0])
     return b'"' + block[:stop] + b'"' + block[stop:]
+
+
+def check_returns(marks: CsvIndex, *, size_bytes: int, row: int) -> None:
+    """Refuse a carriage return outside quotes without a line feed: one reader ends the row there, another does not."""
+    if not marks.returns.any():
+        return
+    alone = positions(marks.returns & ~just_before(marks.line_ends))
+    alone = alone[alone < size_bytes - 1]
+    if alone.size:
+        raise NotTheReport(
+            f"{_named(row + int(np.searchsorted(marks.ends, alone[0])))} of the report's file has a carriage return "
+            "(CR) that no line feed (LF) follows",
+            why="its line ends are neither LF nor CRLF, so that readers would not agree on its rows",
+            fix="run the same command again, and look at the line ends with --keep-raw if it happens again",
+        )
+
+
+def check_quotes(marks: CsvIndex, *, first_row: int) -> None:
+    """Refuse quotes that open a field elsewhere than at its start or close it elsewhere than at its end."""
+    if not marks.opening.any():
+        return
+    starts = shift_right(marks.separators | marks.line_ends | marks.closing)
+    starts[0] |= np.uint64(1)
+    # A row ends with a line feed, so there is a byte after each closing quote; after a carriage return as well.
+    stops = just_before(marks.separators | marks.line_ends | marks.opening | marks.returns)
+    wrong = (marks.opening & ~starts) | (marks.closing & ~stops)
+    if wrong.any():
+        row = int(np.searchsorted(marks.ends, positions(wrong)[0]))
+        raise refused(first_row + row, "has a quote in the middle of a field")
+
+
+def refused(row: int, what: str) -> NotTheReport:
+    """The refusal of a row by its number (`HEADER_ROW` for the header line), and of what is wrong with it."""
+    return NotTheReport(
+        f"{_named(row)} of the report's file {what}",
+        why="a table read from it would not be what the service wrote",
+        fix="run the same command again, and look at that row with --keep-raw if it happens again",
+    )
+
+
+def ends_in_quotes() -> FileDamaged:
+    return FileDamaged("the report's file is damaged", why="it ends inside a quoted field")
+
+
+def _named(row: int) -> str:
+    return f"row {row:,}" if row else "the header line"

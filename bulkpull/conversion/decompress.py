@@ -40,39 +40,33 @@ def unpacked(
     on_gzip: Callable[[], None] = lambda: None,
 ) -> Iterator[bytes]:
     """
-    Yield the unpacked bytes of `source` in pieces of at most 256 kB, none of them empty.
+    Yield the unpacked bytes of `source` in pieces of at most 256 kB, none of them empty (behaviours 126, 127 and 190).
 
     Args:
-        source: Gzip of one or more members, or plain.
-        max_unpacked_bytes: The most that it may unpack to, bytes.
-        read_bytes: How much to read at once, bytes.
+        source: Gzip of one or more members, or plain; read `read_bytes` at once.
         on_gzip: Called when the file turns out to be gzip, whose checksums vouch for its content.
 
     Raises:
         FileDamaged: The gzip is cut, fails its CRC or its length, or is followed by something that is no gzip.
         NotTheReport: It is empty, or packed in another way.
         TooLarge: It unpacks to more than `max_unpacked_bytes`.
-
-    Source: behaviours 126, 127 and 190.
     """
     size = 0
     with source.open("rb") as file:
-        pieces: Iterator[bytes] = iter(lambda: file.read(read_bytes), b"")
+        content = _Source(iter(lambda: file.read(read_bytes), b""))
         for _ in range(_LAYERS):
-            start, pieces = _peek(pieces, len(_GZIP))
-            if not start.startswith(_GZIP):
+            if not content.starts_with(_GZIP):
                 break
             on_gzip()
-            pieces = _gunzip(pieces)
-        start, pieces = _peek(pieces, max(map(len, _OTHERS)))
+            content = _Source(_gunzip(content))
         for magic, name in _OTHERS.items():
-            if start.startswith(magic):
+            if content.starts_with(magic):
                 raise NotTheReport(
                     f"the report's file is {name}",
                     why="the service stores reports as CSV or TSV, plain or packed by gzip",
                     fix="look at the report's format with `bulkpull reports list`, then run the same command again",
                 )
-        for piece in pieces:
+        while piece := content.take_any():
             size += len(piece)
             if size > max_unpacked_bytes:
                 raise TooLarge(
@@ -82,34 +76,16 @@ def unpacked(
                 )
             yield piece
     if not size:
-        raise NotTheReport(
-            "the report's file is empty",
-            why="even a report without rows has a header line",
-        )
+        raise NotTheReport("the report's file is empty", why="even a report without rows has a header line")
 
 
-def _peek(pieces: Iterator[bytes], wanted: int) -> tuple[bytes, Iterator[bytes]]:
-    """The first `wanted` bytes (fewer at the end of the file), and an iterator that still has them."""
-    start = b""
-    while len(start) < wanted and (piece := next(pieces, b"")):
-        start += piece
-
-    def whole() -> Iterator[bytes]:
-        if start:
-            yield start
-        yield from pieces
-
-    return start, whole()
-
-
-def _gunzip(packed: Iterator[bytes]) -> Iterator[bytes]:
+def _gunzip(source: _Source) -> Iterator[bytes]:
     """
     Unpack all gzip members in a row; zeros after the last one are padding, anything else is damage.
 
     Header and trailer are read here and not by the inflater, by the rules of Python's `gzip`: what comes out may not
     depend on where the file was cut into pieces, and inflaters differ in that once a header has optional fields.
     """
-    source = _Source(packed)
     while True:
         _skip_header(source)
         inflater, crc, size = isal_zlib.decompressobj(wbits=_RAW_DEFLATE), 0, 0
@@ -137,7 +113,7 @@ def _gunzip(packed: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class _Source:
-    """The compressed bytes, read by count, whatever the size of the chunks."""
+    """A stream of bytes, read by count, whatever the size of the pieces in which it comes."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -145,7 +121,8 @@ class _Source:
 
     def take(self, wanted: int) -> bytes:
         """The next bytes, exactly so many. Raises `FileDamaged` where the file ends before."""
-        if not self._fill(wanted):
+        self._fill(wanted)
+        if len(self._waiting) < wanted:
             raise _cut()
         taken, self._waiting = self._waiting[:wanted], self._waiting[wanted:]
         return taken
@@ -156,7 +133,6 @@ class _Source:
         return taken
 
     def put_back(self, rest: bytes) -> None:
-        """Return bytes that were read and not needed."""
         self._waiting = rest + self._waiting
 
     def skip_past(self, byte: int) -> None:
@@ -169,23 +145,19 @@ class _Source:
 
     def skip_zeros(self) -> bool:
         """Skip zero bytes; whether anything else follows."""
-        while True:
-            self._waiting = self._waiting.lstrip(b"\0")
+        while piece := self.take_any():
+            self._waiting = piece.lstrip(b"\0")
             if self._waiting:
                 return True
-            self._waiting = next(self._pieces, b"")
-            if not self._waiting:
-                return False
+        return False
 
     def starts_with(self, wanted: bytes) -> bool:
-        """Whether the next bytes are these."""
         self._fill(len(wanted))
         return self._waiting.startswith(wanted)
 
-    def _fill(self, wanted: int) -> bool:
+    def _fill(self, wanted: int) -> None:
         while len(self._waiting) < wanted and (piece := next(self._pieces, b"")):
             self._waiting += piece
-        return len(self._waiting) >= wanted
 
 
 def _skip_header(source: _Source) -> None:

@@ -31,12 +31,7 @@ class TableFiles(Protocol):
         metadata: Mapping[str, str],
         column_metadata: Mapping[str, Mapping[str, str]],
     ) -> None:
-        """
-        Write all rows in bounded memory; the file is only ever written at its end.
-
-        Args:
-            row_group_rows: Rows of one unit that a reader skips or loads.
-        """
+        """Write all rows in bounded memory; the file is only ever written at its end."""
 
     def scan(self, sources: Sequence[Source]) -> pl.LazyFrame:
         """The rows of files of one schema, in their order."""
@@ -51,9 +46,8 @@ class TableFormat:
     A file format; a value that the conversion process receives with its request.
 
     Attributes:
-        name: As messages name it.
         module: Holds `FILES`, which reads and writes them.
-        sql_reader: The function of DuckDB that reads a list of such files; `None` where it has none.
+        sql_reader: The function of DuckDB that reads a list of such files.
     """
 
     name: str
@@ -63,7 +57,6 @@ class TableFormat:
 
     @property
     def files(self) -> TableFiles:
-        """What reads and writes files of this format."""
         files: TableFiles = import_module(self.module).FILES
         return files
 
@@ -76,7 +69,6 @@ WRITTEN = PARQUET
 
 
 def is_table(name: str) -> bool:
-    """Whether a file of this name holds a table (pure)."""
     return Path(name).suffix in FORMATS
 
 

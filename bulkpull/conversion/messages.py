@@ -10,7 +10,7 @@ from pathlib import Path
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.file_formats import PARQUET, TableFormat
 
-# In the metadata of a file, before the name of a column: how its dates were written (`strftime_formats`).
+# In the metadata of a file, before the name of a column: how its dates were written (`date_formats`).
 FORMAT_KEY = "bulkpull.format."
 
 
@@ -22,14 +22,13 @@ def is_same_form(one: str, other: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
     """
-    A requested column.
+    A requested column: `declared` is its type in the catalog.
 
     Attributes:
-        declared: What the catalog says it holds.
         identifier: Stays text whatever its values look like (behaviour 152).
         aliases: Other headers under which it may come (behaviour 56).
-        published_type: Its type in the last snapshot that had it; it is never left for one that holds less.
-        published_empty: No snapshot had a value in it, so that its type binds nobody yet.
+        published_type: Its type in the last snapshot that had it; it is never replaced by one that holds less.
+        published_empty: No snapshot had a value in it, so that its published type may change freely.
         published_format: How its dates were written there.
         amount: It is a metric: a number, whole ones as Int64 until a value needs Decimal.
         flag_words: All words that a truth value is written in, where they are known.
@@ -48,13 +47,7 @@ class ColumnPlan:
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """
-    The first value that kept a column from its declared type.
-
-    Attributes:
-        row: The data row, counted from 1; the header does not count.
-        value: The value, cut after 200 characters.
-    """
+    """A value that did not fit: its data row (from 1, the header does not count), and its first 200 characters."""
 
     row: int
     value: str
@@ -67,12 +60,11 @@ class ConvertedColumn:
 
     Attributes:
         type: As the manifest shows it: `String`, `Int64`, `Decimal(38, 6)`, `Datetime(us, UTC)`, …
-        misfit: The value that did not fit the declared type; `None` when the type held or was never tried.
+        misfit: The first value that did not fit the declared type.
         why_text: Why the column stays text although something narrower was declared.
         empty: Its type is only what was declared: neither this report nor an earlier one had a value in it.
-        outgrown: The first value that the type published before could not hold, where a wider one than that is not yet
-            text.
-        format: How its dates were written, in the notation of `strftime_formats`; as before where it has none.
+        outgrown: The first value that the published type could not hold, where a wider type than that is not yet text.
+        format: How its dates were written, in the notation of `date_formats`; as before where it has none.
     """
 
     name: str
@@ -87,7 +79,7 @@ class ConvertedColumn:
 
 @dataclass(frozen=True, slots=True)
 class TableFile:
-    """A durable file of a table: its rows, its size in bytes, and its SHA-256 in hex."""
+    """A durable file of a table; its SHA-256 in hex."""
 
     path: Path
     rows: int
@@ -101,11 +93,10 @@ class WindowBounds:
     The window [start, end) that the rows of a file must lie in; aware moments.
 
     Attributes:
-        form: How it writes its times, in the notation of `strftime_formats`, where that was learnt elsewhere.
+        form: How the file writes its times, in the notation of `date_formats`, where that is known from elsewhere.
         keep_edge: Keep what lies on the day of `end`: the file of the next window does not have it.
         skip_first_day: Leave out the day of `start`: the file of the window before has a later reading of it.
-        skip_undated: Hashes (64 bits) of the rows without a time that are left out: the files of
-            other windows have the same rows.
+        skip_undated: Hashes (64 bits) of rows without a time that are left out: other windows have the same rows.
     """
 
     column: str
@@ -120,18 +111,17 @@ class WindowBounds:
 @dataclass(frozen=True, slots=True)
 class WindowRows:
     """
-    Counts of the rows outside of a file's window and at its edges.
+    Counts of the rows outside of a file's window (`before`, `after`) and at its edges.
 
     Attributes:
         left_out: Rows that are not in the table, for whatever reason.
         edge, first_day: Rows on the day of the window's end, and on that of its start; with a digest of each.
         edges_are_days: All of these lie at the first moment of their day.
         undated: Rows without a time, and the hash (64 bits) of each.
-        unread: Rows whose time cannot be read; the first of them.
-        before, after: Rows outside of the window; the first of them.
-        earliest, latest: The times of the first and of the last row, UTC.
+        unread: Rows whose time cannot be read.
+        earliest, latest: UTC.
         only_first_days: Every time lies on the first day of its month, so that a row stands for a whole month.
-        form: How the times are written; `None` where they do not tell, or in several ways.
+        form: How the times are written; `None` where they do not show it, or in several ways.
         is_ambiguous: Day and month may stand the other way round.
     """
 
@@ -161,16 +151,14 @@ class ConversionResult:
     A whole report as typed files.
 
     Attributes:
-        rows: As counted by the converter and by a count of its own over the bytes, which agree.
-        columns: Those asked for that are in the file, in that order.
-        unpacked_bytes: The size of the CSV.
-        extra_columns: In the file without having been asked for; kept as text, after the others.
-        lacking_columns: Asked for and not in the file, because the user's role does not see them.
-        nul_bytes: NUL characters among the values; kept, and told because few readers expect them.
-        window: What the file holds outside of its window and at the edges of it; `None` without a window.
-        content_hash: XXH3 (128 bits, hexadecimal) of the unpacked bytes: which content this is, whatever packed it.
+        rows: As counted by the converter and by an independent count over the bytes, which agree.
+        columns: The requested ones that are in the file, in the requested order.
+        extra_columns: In the file without having been requested; kept as text, after the others.
+        nul_bytes: NUL characters among the values; kept, and reported because few readers expect them.
+        content_hash: XXH3 (128 bits, hexadecimal) of the unpacked bytes, however they were packed.
         is_gzip: The file was packed by gzip, so that its checksum and its length vouch for the content.
         ends_open: The file ends without a line end: its last value may be cut.
+        lacking_columns: Requested and not in the file, because the user's role does not see them.
     """
 
     files: tuple[TableFile, ...]
@@ -189,11 +177,10 @@ class ConversionResult:
 @dataclass(frozen=True, slots=True)
 class ConversionRequest:
     """
-    One conversion, as requested by the parent process.
+    One conversion; its file gets into the existing folder `into`.
 
     Attributes:
-        into: An existing folder that gets the file.
-        batch_bytes: Unpacked bytes to be worked on at once; what bounds the memory.
+        batch_bytes: Unpacked bytes that are worked on at once; bounds the memory.
         is_redacted: The service withholds data from the user's role, so that columns may be missing (behaviour 23).
     """
 
@@ -211,10 +198,9 @@ class ConversionRequest:
 @dataclass(frozen=True, slots=True)
 class WideningRequest:
     """
-    A published file with other columns and wider types, as the parent process asks for it.
+    A published file that is written again, under the same name into the folder `into`.
 
     Attributes:
-        into: An existing folder that gets the new file, under the same name.
         types: All columns of the new file in their order, each with its type as the manifest shows it, which holds all
             values of the present one. A column that the file lacks is empty; names are compared without case.
     """

@@ -22,7 +22,7 @@ _ARROW_SCHEMA = "ARROW:schema"  # the writer's own entry
 
 
 class _ArrowSchema(ctypes.Structure):
-    """`struct ArrowSchema`."""
+    pass
 
 
 _ArrowSchema._fields_ = (
@@ -68,8 +68,6 @@ def _encode(pairs: Mapping[str, str]) -> bytes:
 
 
 class ParquetFiles:
-    """The format that is published."""
-
     def write(
         self,
         frame: pl.LazyFrame,
@@ -90,9 +88,7 @@ class ParquetFiles:
         )
 
     def scan(self, sources: Sequence[Source]) -> pl.LazyFrame:
-        paths = cast(
-            "list[Path]", list(sources)
-        )  # or open files: polars takes either, and has no type for "one of them"
+        paths = cast("list[Path]", list(sources))  # or open files: polars has no type for a mixture
         return pl.scan_parquet(paths, glob=False)  # brackets in a path are a pattern to polars
 
     def metadata(self, source: Source) -> dict[str, str]:

@@ -18,8 +18,7 @@ def read_text(batch: Batch, *, layout: RowLayout) -> pl.DataFrame:
     """
     The batch as columns of text, in the order of the file.
 
-    Raises:
-        NotTheReport: It is not UTF-8, or the CSV reader found other rows or content in it than were counted.
+    Raises `NotTheReport` if it is not UTF-8, or if the CSV reader found other rows or content than were counted.
     """
     try:
         text = pl.read_csv(
@@ -34,17 +33,16 @@ def read_text(batch: Batch, *, layout: RowLayout) -> pl.DataFrame:
             glob=False,
         )
     except pl.exceptions.PolarsError as error:
-        undecodable = first_undecodable(batch, separator=layout.separator)
-        last = batch.first_row + batch.rows - 1
-        if undecodable is None:
+        if undecodable := first_undecodable(batch, separator=layout.separator):
+            row, byte = undecodable
             raise NotTheReport(
-                f"the rows {batch.first_row:,} to {last:,} of the report's file cannot be read",
-                why=printable(str(error), most=200),
+                f"row {row:,} of the report's file is not written in UTF-8",
+                why=f"it has a byte 0x{byte:02X} that belongs to another encoding",
             ) from None
-        row, byte = undecodable
+        last = batch.first_row + batch.rows - 1
         raise NotTheReport(
-            f"row {row:,} of the report's file is not written in UTF-8",
-            why=f"it has a byte 0x{byte:02X} that belongs to another encoding",
+            f"the rows {batch.first_row:,} to {last:,} of the report's file cannot be read",
+            why=printable(str(error), most=200),
         ) from None
     content = sum(text.select(pl.all().str.len_bytes().sum().cast(pl.Int64)).row(0))
     if text.height != batch.rows:
@@ -55,7 +53,6 @@ def read_text(batch: Batch, *, layout: RowLayout) -> pl.DataFrame:
 
 
 def counts_differ(counted: str, converted: str) -> NotTheReport:
-    """The refusal of a table that lost or gained something on the way."""
     return NotTheReport(
         f"the report's file was not converted whole: {counted} were counted and {converted} converted",
         why="the converter and the independent count disagree",

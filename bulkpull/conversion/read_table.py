@@ -20,9 +20,8 @@ class Footer:
     What a file says of itself.
 
     Attributes:
-        rows: As a reader finds them.
         lineage: Dataset, run, execution, query hash and generation time, by their names without the prefix.
-        formats: How the dates of a column were written in the report's file (`strftime_formats`).
+        formats: How the dates of a column were written in the report's file (`date_formats`).
     """
 
     rows: int
@@ -31,16 +30,7 @@ class Footer:
 
 
 def read_footer(path: Path, *, source: Source | None = None) -> Footer:
-    """
-    Read the metadata of a file.
-
-    Args:
-        source: Where its content is to be had; without it, at that path.
-
-    Raises:
-        OSError: The file is not there or cannot be read.
-        ValueError: It is no file of that format.
-    """
+    """Read what a file says of itself, from `source` if given. Raises `OSError`; `ValueError` for another format."""
     try:
         metadata = format_of(path).files.metadata(source or path)
         rows = rows_in(path, source=source)
@@ -55,7 +45,7 @@ def read_footer(path: Path, *, source: Source | None = None) -> Footer:
 
 
 def rows_in(path: Path, *, source: Source | None = None) -> int:
-    """The rows that a reader finds in a file, by its own count where the format has one; arguments as before."""
+    """The rows that a reader finds in a file, by its own count where the format has one."""
     return int(format_of(path).files.scan([source or path]).select(pl.len()).collect().item())
 
 

@@ -12,6 +12,9 @@ together.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
 import numpy as np
 import polars as pl
 
@@ -47,12 +50,7 @@ _NARROW: tuple[pl.DataType, ...] = (
 
 
 class ColumnTyper:
-    """
-    Infers the type of one column, batch by batch.
-
-    Attributes:
-        dtype: The type of the batches that `take` returns now.
-    """
+    """Infers the type of one column, batch by batch; `dtype` is the type of the batches that `convert` returns now."""
 
     def __init__(self, plan: ColumnPlan) -> None:
         self.plan = plan
@@ -60,7 +58,8 @@ class ColumnTyper:
         self._misfit: Misfit | None = None
         self._outgrown: Misfit | None = None
         self._has_values = False
-        self._published = NARROW_BY_NAME.get(plan.published_type or "")
+        published = NARROW_BY_NAME.get(plan.published_type or "")
+        self._bound = None if plan.published_empty else published
         self._why_text: str | None = None
         self._reading: _Reading | None = None
         if plan.declared in _TEXTS:
@@ -71,8 +70,8 @@ class ColumnTyper:
             self._why_text = "it was published as text before, and stays text"
         else:
             # While all values are empty it has the published type, so that it does not flap.
-            self.dtype = self._published or _unseen_type(plan)
-            self._reading = _reading_of(plan, published=self._published)
+            self.dtype = published or _foreseen_type(plan)
+            self._reading = _reading_of(plan, published=published, bound=self._bound)
 
     def convert(self, text: pl.Series, *, first_row: int) -> pl.Series:
         """Read the next batch; `dtype` changes when its values ask for it."""
@@ -85,15 +84,19 @@ class ColumnTyper:
         typed = self._reading.read(text)
         if isinstance(typed, int):
             self._misfit = _shown(text, typed, first_row=first_row)
-            self._fall_back_to_text(self._reading.why_not(str(text[typed])))
+            self._fall_back_to_text(self._reading.why_not.format(value=str(text[typed])[:20]))
             return text
-        held = self._hold_with_published(typed, text, first_row=first_row)
-        if held is None:
+        if why_only_text := self._why_only_text(typed):
             self._misfit = _shown(text, _first_value(text), first_row=first_row)
-            self._fall_back_to_text(self._why_only_text(typed))
+            self._fall_back_to_text(why_only_text)
             return text
-        self.dtype = held.dtype
-        return held
+        if self._bound is not None and self._bound != typed.dtype:
+            if widen(self._bound, typed.dtype) == self._bound:
+                typed = typed.cast(self._bound)
+            elif self._outgrown is None and (place := _first_outgrown(text, self._bound)) is not None:
+                self._outgrown = _shown(text, place, first_row=first_row)
+        self.dtype = typed.dtype
+        return typed
 
     def finalize(self) -> None:
         """Decide, after the last batch, what no single batch could tell."""
@@ -101,7 +104,6 @@ class ColumnTyper:
             self._fall_back_to_text("its dates do not tell whether the month or the day comes first")
 
     def outcome(self) -> ConvertedColumn:
-        """The column as it was published."""
         return ConvertedColumn(
             name=self.plan.name,
             type=type_name(self.dtype),
@@ -115,41 +117,27 @@ class ColumnTyper:
 
     @property
     def format(self) -> str | None:
-        """How its dates are written, as far as it is known now."""
         if not isinstance(self._reading, _Dates) or not self.dtype.is_temporal():
             return None
         return self._reading.format or self.plan.published_format
 
-    def _why_only_text(self, typed: pl.Series) -> str:
-        if self.dtype == typed.dtype and isinstance(self._reading, _Dates):
-            forms = f"{self._reading.format}, and was before in the form {self.plan.published_format}"
-            return f"its dates are written in the form {forms}: only text gives both back"
-        types = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
-        return f"it is written as {types}: only text holds both"
-
-    def _is_in_another_form(self) -> bool:
+    def _why_only_text(self, typed: pl.Series) -> str | None:
+        """Why only text holds these values and the published ones; `None` when something narrower does."""
+        if self._bound is None:
+            return None
+        if self._bound != typed.dtype:
+            types = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
+            is_held = widen(self._bound, typed.dtype) is not None
+            return None if is_held else f"it is written as {types}: only text holds both"
         before, now = self.plan.published_format, self._reading.format if isinstance(self._reading, _Dates) else None
-        return before is not None and now is not None and not is_same_form(before, now)
+        if before is None or now is None or is_same_form(before, now):
+            return None
+        return (
+            f"its dates are written in the form {now}, and was before in the form {before}: only text gives both back"
+        )
 
     def _fall_back_to_text(self, why: str) -> None:
         self.dtype, self._reading, self._why_text = pl.String(), None, why
-
-    def _hold_with_published(self, typed: pl.Series, text: pl.Series, *, first_row: int) -> pl.Series | None:
-        """The batch in a type that holds the published one's values as well; `None` when only text does."""
-        published = self._published
-        if published is None or self.plan.published_empty:
-            return typed
-        if published == typed.dtype:
-            return None if self._is_in_another_form() else typed
-        both = widen(published, typed.dtype)
-        if both is None:
-            return None
-        if both == published:
-            return typed.cast(published)
-        if self._outgrown is None:
-            place = _first_outgrown(text, published)
-            self._outgrown = None if place is None else _shown(text, place, first_row=first_row)
-        return typed
 
 
 def widen(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
@@ -188,26 +176,25 @@ def _first_outgrown(text: pl.Series, published: pl.DataType) -> int | None:
     return _first_value(text)  # of dates, one format holds for all
 
 
-class _Reading:
-    """A parser for one type; `read` returns the typed values, or the index of the first value that does not fit."""
-
-    def read(self, text: pl.Series) -> pl.Series | int:
-        raise NotImplementedError
-
-    def why_not(self, value: str) -> str:
-        raise NotImplementedError
-
-
-def _unseen_type(plan: ColumnPlan) -> pl.DataType:
+def _foreseen_type(plan: ColumnPlan) -> pl.DataType:
     """The type of a column without a value: that of a full one, as far as it can be foreseen."""
     if plan.declared is not ColumnType.BOOL or not plan.flag_words or set(plan.flag_words) <= {"true", "false"}:
         return _UNSEEN[plan.declared]
     return pl.Int64() if set(plan.flag_words) <= {"0", "1"} else pl.String()
 
 
-def _reading_of(plan: ColumnPlan, *, published: pl.DataType | None) -> _Reading:
+class _Reading(ABC):
+    """A parser for one type; `why_not` says about a `value` why the column stays text."""
+
+    why_not: ClassVar[str]
+
+    @abstractmethod
+    def read(self, text: pl.Series) -> pl.Series | int:
+        """The typed values, or the index of the first value that does not fit."""
+
+
+def _reading_of(plan: ColumnPlan, *, published: pl.DataType | None, bound: pl.DataType | None) -> _Reading:
     declared = plan.declared
-    bound = None if plan.published_empty else published
     amounts = _Amounts(next((dtype for dtype in AMOUNTS if dtype == bound), AMOUNTS[0]))
     if declared is ColumnType.NUMBER or (declared is ColumnType.INT and plan.amount):
         return _Numbers(amounts)
@@ -219,6 +206,8 @@ def _reading_of(plan: ColumnPlan, *, published: pl.DataType | None) -> _Reading:
 
 
 class _Integers(_Reading):
+    why_not = "not every value is a whole number written without leading zeros, sign or blanks"
+
     def read(self, text: pl.Series) -> pl.Series | int:
         numbers = text.cast(pl.Int64, strict=False)
         # No text is shorter than the number that was read from it is written. So if all texts together are just as
@@ -227,10 +216,6 @@ class _Integers(_Reading):
             return numbers
         misfit = first_false(numbers.cast(pl.String) == text, text)
         return numbers if misfit is None else misfit
-
-    def why_not(self, value: str) -> str:
-        del value
-        return "not every value is a whole number written without leading zeros, sign or blanks"
 
 
 def _written_bytes(numbers: pl.Series) -> int:
@@ -247,6 +232,8 @@ def _written_bytes(numbers: pl.Series) -> int:
 
 class _Amounts(_Reading):
     """Decimal amounts: the same number, though its zero padding may differ; the scale only ever grows."""
+
+    why_not = "not every value is a plain number of at most 20 digits before and 18 after the point"
 
     def __init__(self, least: pl.Decimal) -> None:
         self._dtype = least
@@ -272,13 +259,11 @@ class _Amounts(_Reading):
         self._dtype = _WIDEST
         return numbers
 
-    def why_not(self, value: str) -> str:
-        del value
-        return "not every value is a plain number of at most 20 digits before and 18 after the point"
-
 
 class _Numbers(_Reading):
     """Numbers of a metric: Int64 until a value needs Decimal, and Decimal from then on (behaviour 162)."""
+
+    why_not = "not every value is a number written without leading zeros, plus sign or exponent"
 
     def __init__(self, amounts: _Amounts) -> None:
         self._amounts = amounts
@@ -297,18 +282,13 @@ class _Numbers(_Reading):
         self._needs_decimal |= isinstance(amounts, pl.Series)
         return amounts
 
-    def why_not(self, value: str) -> str:
-        del value
-        return "not every value is a number written without leading zeros, plus sign or exponent"
-
 
 def _fraction_digits(text: pl.Series) -> int | None:
     """
     An upper bound of the digits behind the point of values that consist of digits, points and signs only.
 
-    Returns:
-        `None` where a value has another character or is so long that reading it could round it. The bound is exact if
-        all values have as many digits there. It holds if each can be read as a number, which has one point at most.
+    `None` where a value has another character or is so long that reading it could round it. The bound is exact if all
+    values have as many digits there. It holds if each can be read as a number, which has one point at most.
     """
     values = text.drop_nulls() if text.null_count() else text
     lengths = values.str.len_bytes()
@@ -331,6 +311,8 @@ def _fraction_digits(text: pl.Series) -> int | None:
 class _Flags(_Reading):
     """`true` and `false`, or 0 and 1: the first value decides, and the others must match (behaviour 154)."""
 
+    why_not = "no Boolean gives {value!r} back as it is written; only true/false and 0/1 are narrowed"
+
     def __init__(self) -> None:
         self._words: tuple[str, str] | None = None
 
@@ -346,12 +328,11 @@ class _Flags(_Reading):
         # 0 and 1 stay numbers, because the documents filter by `= 0` (behaviour 147).
         return flags.cast(pl.Int64) if no == "0" else flags
 
-    def why_not(self, value: str) -> str:
-        return f"no Boolean gives {value[:20]!r} back as it is written; only true/false and 0/1 are narrowed"
-
 
 class _Dates(_Reading):
     """Dates and times of one format, which the first batch with values decides (behaviour 155)."""
+
+    why_not = "not every value is a date or time of one format that can be told without doubt"
 
     def __init__(self, declared: ColumnType, *, published_format: str | None) -> None:
         self._declared, self._published_format = declared, published_format
@@ -360,7 +341,7 @@ class _Dates(_Reading):
 
     @property
     def format(self) -> str | None:
-        """Of the formats that all values fit, the one before if it is among them."""
+        """Of the formats that all values fit, the published one if it is among them."""
         patterns = [written.pattern for written in self._formats or ()]
         return self._published_format if self._published_format in patterns else next(iter(patterns), None)
 
@@ -391,7 +372,3 @@ class _Dates(_Reading):
             self._latest_day = max(self._latest_day, int(str(days.max())))
             self._first_days_only &= int(str(days.max())) == 1
         return typed
-
-    def why_not(self, value: str) -> str:
-        del value
-        return "not every value is a date or time of one format that can be told without doubt"

@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 
 from bulkpull.catalog import ColumnType
+from bulkpull.conversion.date_formats import instant_of, read_dates
 from bulkpull.conversion.messages import ColumnPlan, Misfit, WindowBounds, WindowRows
-from bulkpull.conversion.strftime_formats import instant_of, read_dates
 from bulkpull.conversion.type_inference import ColumnTyper
 
 _DAY = timedelta(days=1)
@@ -40,16 +40,13 @@ class WindowCut:
         self._counts = WindowRows()
         self._undated: list[int] = []
         self._skipped = pl.Series(bounds.skip_undated, dtype=pl.UInt64)
-        self._is_text = False
 
     def keep(self, text: pl.DataFrame, time_at: int, *, first_row: int) -> pl.Series:
         """
         Which rows of the next batch to keep.
 
-        Args:
-            text: The batch as the file wrote it, all columns as text.
-            time_at: The place of the time column in it.
-            first_row: The number of the first of these rows in the file, from 1.
+        All columns of `text` are as the file wrote them; the times are in the one at `time_at`. `first_row` is the
+        number of the first of these rows in the file, from 1.
         """
         times = text.to_series(time_at)
         frame = pl.DataFrame({"text": times, "at": self._instants(times, first_row=first_row)})
@@ -79,35 +76,24 @@ class WindowCut:
 
     def outcome(self) -> WindowRows:
         """What was found, once the whole file was looked at."""
-        parsed = self._times.outcome()
-        if self._bounds.form is None and not self._is_text:
+        form, is_ambiguous = self._bounds.form, False
+        if form is None and self._times.dtype != pl.String():
             self._times.finalize()
             is_ambiguous = self._times.dtype == pl.String()
-        else:
-            is_ambiguous = False
-        return replace(
-            self._counts,
-            undated_hashes=tuple(self._undated),
-            form=self._bounds.form or (None if is_ambiguous or self._is_text else parsed.format),
-            is_ambiguous=is_ambiguous,
-        )
+            form = self._times.format
+        return replace(self._counts, undated_hashes=tuple(self._undated), form=form, is_ambiguous=is_ambiguous)
 
     def _instants(self, text: pl.Series, *, first_row: int) -> pl.Series:
-        name = text.name
-        if self._bounds.form is not None:
-            typed = read_dates(text, self._bounds.form)
-        elif self._is_text:
-            typed = text
-        else:
-            typed = self._times.convert(text, first_row=first_row)
-            self._is_text = self._times.dtype == pl.String()
-        return pl.DataFrame({name: typed}).select(instant_of(pl.col(name), dtype=typed.dtype)).to_series()
+        form = self._bounds.form
+        typed = self._times.convert(text, first_row=first_row) if form is None else read_dates(text, form)
+        return typed.to_frame("at").select(instant_of(pl.col("at"), dtype=typed.dtype)).to_series()
 
     def _count(self, text: pl.DataFrame, frame: pl.DataFrame, kinds: pl.DataFrame, *, first_row: int) -> None:
         counts = self._counts
         sums = {name: int(kinds[name].sum()) for name in kinds.columns}
         times = frame["at"].filter(~kinds["undated"])
-        first, last = times.min(), times.max()
+        known = [moment for moment in (counts.earliest, counts.latest) if moment is not None]
+        found = [moment.replace(tzinfo=UTC) for moment in (times.min(), times.max()) if isinstance(moment, datetime)]
         midnight = frame["at"].dt.truncate("1d") == frame["at"]
         on_edges = (kinds["edge"] | kinds["first_day"]) & ~midnight.fill_null(value=True)
         if sums["undated"]:
@@ -125,8 +111,8 @@ class WindowCut:
             before=counts.before + sums["before"],
             after=counts.after + sums["after"],
             first_outside=counts.first_outside or _first(frame, kinds["before"] | kinds["after"], first_row=first_row),
-            earliest=_earlier(counts.earliest, first),
-            latest=_later(counts.latest, last),
+            earliest=min(known + found, default=None),
+            latest=max(known + found, default=None),
             only_first_days=counts.only_first_days and bool((times.dt.day() == 1).all()),
         )
 
@@ -148,16 +134,6 @@ def _first(frame: pl.DataFrame, which: pl.Series, *, first_row: int) -> Misfit |
 
 def _naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def _earlier(known: datetime | None, found: object) -> datetime | None:
-    moment = found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
-    return min((bound for bound in (known, moment) if bound is not None), default=None)
-
-
-def _later(known: datetime | None, found: object) -> datetime | None:
-    moment = found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
-    return max((bound for bound in (known, moment) if bound is not None), default=None)
 
 
 def _day_of(moment: datetime) -> datetime:

@@ -9,12 +9,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from bulkpull import platforms
 from bulkpull.conversion.file_formats import format_of
@@ -39,57 +37,29 @@ _DISK = {
 
 
 def write_table(
-    frames: Iterator[pl.DataFrame],
+    table: pl.LazyFrame,
     *,
     path: Path,
-    schema: pl.Schema,
     row_group_rows: int,
     metadata: Mapping[str, str],
     formats: Mapping[str, str],
 ) -> TableFile:
     """
-    Write the frames, in their order, and force the file to the disk.
+    Write a table in the order of its rows, and force the file to the disk; its row count is what a reader finds.
 
     Args:
         path: Its suffix names the format.
-        frames: All of `schema`; whatever they raise is raised here.
         row_group_rows: Rows of one row group, the unit that a reader skips or loads.
         formats: How the dates of columns were written; it becomes metadata of the file and of these columns.
-
-    Raises:
-        DiskTrouble: The file cannot be written.
     """
-    rows = 0
-
-    def source(*_: object) -> Iterator[pl.DataFrame]:
-        nonlocal rows
-        for frame in frames:
-            rows += frame.height
-            yield frame
-
-    frame = register_io_source(source, schema=schema)
-    written = write_lazy(frame, path=path, row_group_rows=row_group_rows, metadata=metadata, formats=formats)
-    return replace(written, rows=rows)
-
-
-def write_lazy(
-    frame: pl.LazyFrame,
-    *,
-    path: Path,
-    row_group_rows: int,
-    metadata: Mapping[str, str],
-    formats: Mapping[str, str],
-) -> TableFile:
-    """As `write_table`, of a lazy frame; its row count is that of the file itself."""
-    of_columns = {name: {FORMAT_KEY.rstrip("."): form} for name, form in formats.items()}
     path.touch()
     with _digest_of(path) as digest:
         format_of(path).files.write(
-            frame,
+            table,
             path,
             row_group_rows=row_group_rows,
             metadata={**metadata, **{f"{FORMAT_KEY}{name}": form for name, form in formats.items()}},
-            column_metadata=of_columns,
+            column_metadata={name: {FORMAT_KEY.rstrip("."): form} for name, form in formats.items()},
         )
     with path.open("r+b") as file:  # for writing, or Windows would not force it to the disk
         platforms.current().sync_file(file.fileno())
@@ -104,28 +74,39 @@ def widen_file(request: WideningRequest) -> TableFile:
     metadata = {name: text for name, text in there.items() if not name.startswith(FORMAT_KEY)}
     source = files.scan([request.source])
     present = {name.casefold(): name for name in source.collect_schema()}
-    new_names = {present.get(name.casefold()): name for name in request.types}
-    frame = source.select(
-        _column(present.get(name.casefold()), NARROW_BY_NAME.get(kind, pl.String())).alias(name)
-        for name, kind in request.types.items()
-    )
+    new_names: dict[str, str] = {}
+    columns: list[pl.Expr] = []
+    for name, type_name in request.types.items():
+        dtype = NARROW_BY_NAME.get(type_name, pl.String())
+        if old_name := present.get(name.casefold()):
+            new_names[old_name] = name
+            columns.append(pl.col(old_name).cast(dtype).alias(name))
+        else:
+            columns.append(pl.lit(None, dtype=dtype).alias(name))
     formats = {new_names[name]: form for name, form in formats_of(there).items() if name in new_names}
     path = request.into / request.source.name
-    try:
-        written = write_lazy(
-            frame, path=path, row_group_rows=_WIDENED_ROW_GROUP_ROWS, metadata=metadata, formats=formats
+    with removed_on_error(path):
+        written = write_table(
+            source.select(columns),
+            path=path,
+            row_group_rows=_WIDENED_ROW_GROUP_ROWS,
+            metadata=metadata,
+            formats=formats,
         )
-    except Exception as error:
-        path.unlink(missing_ok=True)
-        if disk_error := conversion_disk_error(error, folder=request.into):
-            raise disk_error from error
-        raise
     assert written.rows == rows_in(request.source), "a cast changes no number of rows"
     return written
 
 
-def _column(name: str | None, kind: pl.DataType) -> pl.Expr:
-    return pl.lit(None, dtype=kind) if name is None else pl.col(name).cast(kind)
+@contextmanager
+def removed_on_error(path: Path) -> Iterator[None]:
+    """Remove the file at `path` if the block fails; an error about the disk becomes `DiskTrouble`."""
+    try:
+        yield
+    except Exception as error:
+        path.unlink(missing_ok=True)
+        if disk_error := conversion_disk_error(error, folder=path.parent):
+            raise disk_error from error
+        raise
 
 
 @contextmanager

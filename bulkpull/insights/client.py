@@ -16,22 +16,14 @@ from typing import Any
 
 from bulkpull.auth.token_endpoint import TokenSource
 from bulkpull.clock import Clock
-from bulkpull.errors import (
-    AccessDenied,
-    ListUnknown,
-    NotConnected,
-    ReportingError,
-    Throttled,
-    TransferError,
-)
+from bulkpull.errors import AccessDenied, ListUnknown, NotConnected, ReportingError, Throttled, TransferError
 from bulkpull.event_types import Level, ListOdd, QueryAdopted, QueryDoubled, ReportAdopted, ReportDeleted, ReportDoubled
 from bulkpull.events import Events
 from bulkpull.formatting import plural
 from bulkpull.insights import requests, responses
 from bulkpull.insights.error_mapping import GatewayTimeout
-from bulkpull.insights.id_spellings import IdSpellings
 from bulkpull.insights.idempotent_create import Created, Made, create_once
-from bulkpull.insights.listings import ListingReader, folded, matches, required_names
+from bulkpull.insights.listings import IdSpellings, ListingReader, folded, matches, required_names
 from bulkpull.insights.lookup import SharedLookup
 from bulkpull.insights.lost_creation import Placed, is_answered_by_query, is_answered_by_report
 from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder
@@ -81,7 +73,8 @@ class InsightsClient:
         self._spellings = IdSpellings()
         self._clock = clock
         self._events = events
-        self._list_notes: tuple[str, ...] = ()
+        self.list_notes: tuple[str, ...] = ()
+        """What the last list of datasets held that cannot be used, each one sentence."""
         self._listed_ids: set[str] = set()
 
     @property
@@ -93,11 +86,6 @@ class InsightsClient:
     def redacted(self) -> bool:
         """Whether any reply of this run said that data is withheld from this role (behaviour 23)."""
         return self._session.redacted
-
-    @property
-    def list_notes(self) -> tuple[str, ...]:
-        """What the last list of datasets held that cannot be used, each one sentence."""
-        return self._list_notes
 
     @property
     def clock_skew_s(self) -> float | None:
@@ -130,23 +118,18 @@ class InsightsClient:
         """
         What the service offers to this account today; with `name`, that dataset or nothing.
 
-        An entry without a name costs no other: it is left out, and `list_notes` and a warning tell of it.
-
-        Raises:
-            NotFound: Nothing at all is offered.
-
-        Source: Get All Datasets API; behaviours 27 and 48 to 54.
+        An entry without a name is left out, and `list_notes` and a warning tell of it. Raises `NotFound` where nothing
+        at all is offered. Source: Get All Datasets API; behaviours 27 and 48 to 54.
         """
         call = requests.list_datasets(name)
         pages = await (self._session.pages(call) if name is None else self._session.pages_if_any(call))
         read = [responses.read_dataset(item) for page in pages for item in page.items]
         datasets = [dataset for dataset in read if dataset is not None]
-        if nameless := len(read) - len(datasets):
-            note = f"the service lists {plural(nameless, 'dataset')} without a name, left out"
-            self._list_notes = (note,)
+        nameless = len(read) - len(datasets)
+        note = f"the service lists {plural(nameless, 'dataset')} without a name, left out"
+        self.list_notes = (note,) if nameless else ()
+        if nameless:
             self._events.emit(ListOdd(reason=note))
-        else:
-            self._list_notes = ()
         return [dataset for dataset in datasets if matches(name, dataset.name)]
 
     async def get_queries(
@@ -162,14 +145,13 @@ class InsightsClient:
         """
         Stored queries that match exactly, whatever the filter lets by: the user's own, on demand also the system's.
 
-        A list that is null is unknown, not empty (`ListUnknown`).
+        A list that is null is unknown, not empty (`ListUnknown`). Behaviours 74 and 107 (filters are not always
+        honoured).
 
         Args:
             only_system: The system's and no others.
             whole: Fail where an entry cannot be read: for who concludes something from what is not listed.
             retry: Whether failures are repeated here.
-
-        Source: Get Report Queries API; behaviours 74 and 107 (filters are not always honoured).
         """
         call = requests.list_queries(
             name=name, query_id=query_id, include_system=include_system, only_system=only_system
@@ -192,25 +174,19 @@ class InsightsClient:
 
         What else is there is never taken for it, nor deleted: `lost_creation` says which is which.
 
-        Args:
-            name: Letters, digits and blanks (behaviour 71).
-
         Raises:
-            SettingsError: The service would refuse the name; nothing was sent.
-            RequestRejected: The query is wrong; not repeated (behaviour 73).
+            SettingsError: The service would refuse the name (behaviour 71); nothing was sent.
+            RequestRejected: The query is wrong; not repeated (73).
             QuotaExceeded: Too many queries are stored (72).
-
-        Source: Create Report Query API.
         """
         order = QueryOrder(name=name, text=text, description=description)
-        call = requests.create_query(order)
-        placed = self._placed(name_is_unique=False)
-
-        async def find() -> list[Query]:
-            found = await self._lost_queries.find(name)
-            return [query for query in found if is_answered_by_query(order, query, placed)]
-
-        made = await self._create_once(call, read=self._read_query, find=find)
+        made = await self._create_once(
+            requests.create_query(order),
+            name=name,
+            read=self._read_query,
+            lookup=self._lost_queries,
+            is_answer=partial(is_answered_by_query, order),
+        )
         self._listed_ids.add(made.one.query_id)
         if made.duplicates is not None:
             self._events.emit(QueryAdopted(query_id=made.one.query_id))
@@ -228,12 +204,9 @@ class InsightsClient:
             tidying: Nobody waits for it: it goes only while nobody else needs the allowance; optional as well.
 
         Raises:
-            NotFound: There is none; after a doubtful answer that counts as done.
-
-        Source: Delete Report Queries API; behaviour 75.
+            NotFound: There is none; after a doubtful answer that counts as done (behaviour 75).
         """
-        call = replace(requests.delete_query(query_id), optional=optional)
-        await self._session.delete(_urgent(call, tidying=tidying))
+        await self._session.delete(_clean_up(requests.delete_query(query_id), optional=optional, tidying=tidying))
 
     async def test_query(
         self,
@@ -244,16 +217,13 @@ class InsightsClient:
         end: datetime | None = None,
     ) -> list[dict[str, Any]] | None:
         """
-        The first rows of a query, at most 100; exactly one of `query_id` and `text`.
+        The first rows of a query, at most 100, as column → value; exactly one of `query_id` and `text`.
 
-        Returns:
-            Rows as column → value; `None` when the service needed too long, which says nothing against the query.
+        `None` when the service needed too long, which says nothing against the query (behaviours 69, 78 and 79).
 
         Raises:
             SettingsError: Both or none are given, the window `[start, end)` is empty, or the text is too long for an
                 address; nothing was sent.
-
-        Source: Try Report Queries API; behaviours 69, 78 and 79.
         """
         call = requests.preview_query(query_id=query_id, text=text, start=start, end=end)
         request = self._session.request(call)
@@ -284,18 +254,16 @@ class InsightsClient:
             SettingsError: The service would refuse or ignore a part of it; nothing was sent.
             RequestRejected: The service refuses it, for example an unknown query.
             QuotaExceeded: Of one-off reports (85) or of active reports (86).
-
-        Source: Create Report API.
         """
         wanted = order or ReportOrder(**fields)
-        call = requests.create_report(wanted, now=self.service_time())
-        placed = self._placed(name_is_unique=name_is_unique)
-
-        async def find() -> list[Report]:
-            found = await self._lost_reports.find(wanted.name)
-            return [report for report in found if is_answered_by_report(wanted, report, placed)]
-
-        made = await self._create_once(call, read=self._read_report, find=find)
+        made = await self._create_once(
+            requests.create_report(wanted, now=self.service_time()),
+            name=wanted.name,
+            read=self._read_report,
+            lookup=self._lost_reports,
+            is_answer=partial(is_answered_by_report, wanted),
+            name_is_unique=name_is_unique,
+        )
         self._listed_ids.add(made.one.report_id)
         if made.duplicates is not None:
             self._events.emit(ReportAdopted(report_id=made.one.report_id))
@@ -321,18 +289,12 @@ class InsightsClient:
         """
         The user's reports that match exactly, whatever the filter lets by.
 
-        A list that is null is unknown, not empty (`ListUnknown`).
-
-        Args:
-            tidying: As for `delete_query`.
-            whole: As for `get_queries`.
-            retry: As for `get_queries`.
-
-        Source: Get Scheduled Reports API; behaviours 28 and 92.
+        A list that is null is unknown, not empty (`ListUnknown`). `tidying` is as for `delete_query`, `whole` and
+        `retry` are as for `get_queries`. Behaviours 28 and 92.
         """
         call = requests.list_reports(report_id=report_id, name=name, query_id=query_id)
         required = required_names(name, whole=whole)
-        reports = await self._read_reports(_urgent(call, tidying=tidying), required=required, retry=retry)
+        reports = await self._read_reports(_clean_up(call, tidying=tidying), required=required, retry=retry)
         return [
             report
             for report in reports
@@ -346,10 +308,7 @@ class InsightsClient:
         All reports of this user; `None` where the service does not tell them.
 
         A role may be refused the list, and the list may be null: unknown is not none. Neither is a report without an
-        id whose name is one of ours.
-
-        Args:
-            is_ours: Whether a report of that name is of use to the caller.
+        id whose name is one of ours (`is_ours`).
         """
         call = requests.list_reports(report_id=None, name=None, query_id=None)
         try:
@@ -366,47 +325,27 @@ class InsightsClient:
 
         Raises:
             SettingsError: The service would refuse a part of it; nothing was sent.
-            NotFound, RequestRejected: There is no such report, or it is a one-off one.
-
-        Source: Update Report API; behaviours 91 and 95.
+            NotFound, RequestRejected: There is no such report, or it is a one-off one (behaviours 91 and 95).
         """
         call = requests.update_report(report_id, change or ReportChange(**fields), now=self.service_time())
         envelope = await self._session.send_with_retry(self._session.request(call))
         return self._read_report(responses.single_item(envelope, operation=call.operation))
 
     async def pause_report(self, report_id: str) -> Report | None:
-        """
-        Stop a report's schedule.
-
-        Returns:
-            The report as it is now; `None` where the reply is empty, which is a success all the same.
-
-        Raises:
-            NotFound: There is no such report.
-
-        Source: Pause Report Executions API; behaviour 96.
-        """
+        """Stop a report's schedule; the report as it is now, `None` where the reply is empty (behaviour 96)."""
         return await self._switch(requests.pause_report(report_id))
 
     async def resume_report(self, report_id: str) -> Report | None:
-        """Let a paused report run again; as `pause_report`. Source: Resume Report Executions API; behaviour 96."""
+        """Let a paused report run again; as `pause_report`."""
         return await self._switch(requests.resume_report(report_id))
 
     async def delete_report(self, report_id: str, *, optional: bool = False, tidying: bool = False) -> None:
         """
         Delete a report, its execution records and its stored files (behaviour 97): fetch the file first.
 
-        Args:
-            optional: As for `delete_query`.
-            tidying: As for `delete_query`.
-
-        Raises:
-            NotFound: There is none; after a doubtful answer that counts as done.
-
-        Source: Delete Report API.
+        `optional`, `tidying` and what is raised are as for `delete_query`.
         """
-        call = replace(requests.delete_report(report_id), optional=optional)
-        await self._session.delete(_urgent(call, tidying=tidying))
+        await self._session.delete(_clean_up(requests.delete_report(report_id), optional=optional, tidying=tidying))
 
     async def get_executions(
         self,
@@ -420,21 +359,18 @@ class InsightsClient:
         """
         The executions of several reports, in as few calls as addresses allow.
 
+        A report that is missing has none yet (behaviours 102, 105, 108).
+
         Args:
             statuses: Asked for as one filter; the service's default is Completed alone. What comes back may have others
-                all the same (behaviour 103).
+                all the same (103).
             latest: Only each report's newest; otherwise those of the last 90 days (111).
             execution_ids: Only these.
             retry: Whether failures are repeated here; a poller that asks again anyway says no, and lets others go
                 first where calls are scarce.
 
-        Returns:
-            Those of the reports asked for; a report that is missing has none yet (102, 105, 108).
-
         Raises:
             RequestRejected: Also when the service does not take the form joined by `;` (107).
-
-        Source: Get Report Executions API.
         """
         self._spellings.add((*report_ids, *(execution_ids or ())))
         found: list[Execution] = []
@@ -447,7 +383,7 @@ class InsightsClient:
         for call in (replace(call, urgency=urgency) for call in calls):
             for page in await self._session.pages_if_any(call, retry=retry, most_pages=most_pages):
                 read = partial(responses.read_execution, data_redacted=page.data_redacted, now=self.service_time())
-                found += map(self._spellings.of_execution, self._listings.read(page.items, read, what="executions"))
+                found += map(self._spellings.apply, self._listings.read(page.items, read, what="executions"))
         reports, executions = folded(report_ids), folded(execution_ids or ())
         return [
             execution
@@ -467,37 +403,41 @@ class InsightsClient:
         return self._read_report(envelope.items[0]) if envelope.items else None
 
     def _read_query(self, item: Mapping[str, Any]) -> Query:
-        return self._spellings.of_query(responses.read_query(item))
+        return self._spellings.apply(responses.read_query(item))
 
     def _read_report(self, item: Mapping[str, Any]) -> Report:
-        return self._spellings.of_report(responses.read_report(item))
+        return self._spellings.apply(responses.read_report(item))
 
     async def _create_once(
-        self, call: Call, *, read: Callable[[Mapping[str, Any]], Made], find: Callable[[], Awaitable[list[Made]]]
+        self,
+        call: Call,
+        *,
+        name: str,
+        read: Callable[[Mapping[str, Any]], Made],
+        lookup: SharedLookup[Made],
+        is_answer: Callable[[Made, Placed], bool],
+        name_is_unique: bool = False,
     ) -> Created[Made]:
         request = self._session.request(call)
+        placed = Placed.at(
+            self._clock.now(), skew_s=self.clock_skew_s, known_ids=self._listed_ids, name_is_unique=name_is_unique
+        )
 
         async def make() -> Made:
             return read(responses.single_item(await self._session.send_with_retry(request), operation=call.operation))
 
+        async def find() -> list[Made]:
+            return [found for found in await lookup.find(name) if is_answer(found, placed)]
+
         return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
 
-    def _placed(self, *, name_is_unique: bool) -> Placed:
-        return Placed.at(
-            self._clock.now(), skew_s=self.clock_skew_s, known_ids=self._listed_ids, name_is_unique=name_is_unique
-        )
 
-
-def _urgent(call: Call, *, tidying: bool) -> Call:
-    return replace(call, urgency=Urgency.TIDYING, optional=True) if tidying else call
+def _clean_up(call: Call, *, optional: bool = False, tidying: bool) -> Call:
+    return replace(call, optional=optional or tidying, urgency=Urgency.TIDYING if tidying else call.urgency)
 
 
 async def _list_whole(list_named: Callable[..., Awaitable[list[Made]]], name: str | None) -> list[Made]:
-    """
-    All that is listed under `name`, once.
-
-    Where the network is gone, or the service sends calls away (429), it is listed after a wait: nothing was answered.
-    """
+    # Where the network is gone, or the service sends calls away (429), it is listed after a wait: nothing was answered.
     try:
         return await list_named(name=name, whole=True, retry=False)
     except (NotConnected, Throttled):

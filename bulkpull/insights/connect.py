@@ -41,10 +41,8 @@ async def connected(
     """
     A connection to the service that the settings name, closed at the end of the block. Nothing is sent to it yet.
 
-    Args:
-        random: Gives numbers in [0, 1) that spread waits; without it, a source of our own.
-        credential: Gives tokens in place of what the settings say about signing in; it stays open.
-        client_type: The class of the client.
+    `credential` gives tokens in place of what the settings say about signing in; it stays open. `random` gives numbers
+    in [0, 1) that spread waits.
 
     Raises:
         AuthError: A credential that the grant needs is missing, or a vault does not give it.
@@ -58,24 +56,23 @@ async def connected(
         api_base_url=settings.api_base_url,
         near_hosts=settings.near_hosts,
     )
+    draw = random or own_random()
+    retrier = Retrier(
+        policy=RetryPolicy(attempts=settings.request_attempts),
+        budget=RetryBudget(clock=clock),
+        clock=clock,
+        events=events,
+        random=draw,
+        tally=http.tally,
+    )
     async with AsyncExitStack() as stack:
-        sign_in = None
         if credential is None and settings.grant == "azure":
             credential = await stack.enter_async_context(default_credential())
-        if credential is None:
-            sign_in = await prepare_sign_in(settings, events=events, clock=clock)
-        await stack.enter_async_context(http)
-        draw = random or own_random()
-        retrier = Retrier(
-            policy=RetryPolicy(attempts=settings.request_attempts),
-            budget=RetryBudget(clock=clock),
-            clock=clock,
-            events=events,
-            random=draw,
-            tally=http.tally,
-        )
         auth: TokenSource
-        if sign_in is not None:
+        if credential is not None:
+            auth = CredentialTokens(credential, resource=settings.resource, clock=clock, events=events)
+        else:
+            sign_in = await prepare_sign_in(settings, events=events, clock=clock)
             auth = TokenEndpoint(
                 http=http,
                 retrier=retrier,
@@ -87,9 +84,7 @@ async def connected(
                 credentials=sign_in.credentials,
                 kept=sign_in.keeper,
             )
-        else:
-            assert credential is not None
-            auth = CredentialTokens(credential, resource=settings.resource, clock=clock, events=events)
+        await stack.enter_async_context(http)
         client = client_type(
             http=http,
             auth=auth,

@@ -72,7 +72,6 @@ def kind_of_status(status: int) -> AnswerKind:
     return _PASSING if status in _FAULTS else _UNKNOWN
 
 
-_FIRST_REFUSAL = 400
 # The service asks for bearer tokens alone; these are what proxies ask for.
 _PROXY_CHALLENGE = re.compile(r"\s*(?:basic|digest|ntlm|negotiate)\b", re.IGNORECASE)
 _UNKNOWN_FIX = (
@@ -112,19 +111,17 @@ def raise_for_error(
     retry_after_s: float | None = None,
 ) -> None:
     """
-    Raise what a reply means if it is no success.
+    Raise what a reply to `operation`, such as "list the reports", means if it is no success.
 
     Args:
         status: Of HTTP; a `statusCode` of 400 or more in the body beats a lower one (behaviour 30).
-        operation: What the request does, such as "list the reports".
         reference: The ids that support asks for; they follow the service's own words.
         headers: Names in any case; only `WWW-Authenticate` is read.
         reason: The reason phrase, where an older refusal for want of MFA stands (behaviour 12).
-        retry_after_s: The pause that the reply asked for.
     """
     raw = json_object(body)
     inner = whole_number((raw or {}).get("statuscode"))
-    if status < _FIRST_REFUSAL and inner is not None and inner >= _FIRST_REFUSAL:
+    if status < HTTPStatus.BAD_REQUEST and inner is not None and inner >= HTTPStatus.BAD_REQUEST:
         status = inner
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return
@@ -157,17 +154,20 @@ def _trouble(status: int, *, operation: str, why: str, retry_after_s: float | No
 
 def _refusal(status: int, *, operation: str, words: str, why: str, in_its_words: bool) -> ReportingError:
     if status == HTTPStatus.FORBIDDEN:
-        return AccessDenied(
-            f"not allowed to {operation}",
-            why=why,
-            fix=REFUSED_ROLE_FIX,
-        )
+        return AccessDenied(f"not allowed to {operation}", why=why, fix=REFUSED_ROLE_FIX)
     # A page of HTML under 404 comes from a gateway or a wrong address, and does not mean "nothing matches".
     if status == HTTPStatus.NOT_FOUND and in_its_words:
         return NotFound(f"cannot {operation}: nothing matches", why=why)
-    if status != HTTPStatus.NOT_FOUND:
-        return _rejection(operation=operation, words=words, why=why)
-    return UnexpectedReply(f"cannot {operation}: the reply is not from this service", why=why, fix="check api_base_url")
+    if status == HTTPStatus.NOT_FOUND:
+        return UnexpectedReply(
+            f"cannot {operation}: the reply is not from this service", why=why, fix="check api_base_url"
+        )
+    for kind, pattern in _QUOTAS.items():
+        if found := pattern.search(words):
+            limit = int(found[1]) if found[1] else None
+            fix = _QUOTA_FIXES[kind]
+            return QuotaExceeded(f"cannot {operation}: a quota is used up", kind=kind, limit=limit, why=why, fix=fix)
+    return RequestRejected(f"the service refused to {operation}", why=why)
 
 
 def _refused_token(raw: Mapping[str, Any], *, operation: str, why: str, hints: str) -> AuthError:
@@ -176,32 +176,22 @@ def _refused_token(raw: Mapping[str, Any], *, operation: str, why: str, hints: s
             f"not allowed to {operation}: the token has no multifactor authentication claim",
             why=why,
             fix="sign in once with MFA, by `bulkpull auth login` or with a refresh token of yours (Secure Application "
-            "Model, grant `refresh_token`); "
-            "the password grant cannot satisfy it",
+            "Model, grant `refresh_token`); the password grant cannot satisfy it",
         )
     return TokenRejected(f"not allowed to {operation}", why=why)
 
 
-_QUOTAS = (
+_QUOTAS = {
     # The atomic group takes the first `ExecuteNow` and no other: without it the search is quadratic (case C14).
-    ("one_off", re.compile(r"\A(?>.*?ExecuteNow\b).*\bquota(?:\s+of\s+(\d+))?", re.IGNORECASE | re.DOTALL)),
-    ("active_reports", re.compile(r"report creation quota(?:\s+of\s+(\d+))?", re.IGNORECASE)),
-    ("queries", re.compile(r"Number of queries exceeded(?:\D{0,80}(\d{1,9}))?", re.IGNORECASE)),
-)
+    "one_off": re.compile(r"\A(?>.*?ExecuteNow\b).*\bquota(?:\s+of\s+(\d+))?", re.IGNORECASE | re.DOTALL),
+    "active_reports": re.compile(r"report creation quota(?:\s+of\s+(\d+))?", re.IGNORECASE),
+    "queries": re.compile(r"Number of queries exceeded(?:\D{0,80}(\d{1,9}))?", re.IGNORECASE),
+}
 _QUOTA_FIXES = {
     "one_off": "one-off reports are limited per hour: wait, or use `bulkpull nightly`, whose reports do not count",
     "active_reports": "delete reports that are not needed: `bulkpull reports list` and `bulkpull reports delete`",
     "queries": "delete queries that are not needed: `bulkpull queries list` and `bulkpull queries delete`",
 }
-
-
-def _rejection(*, operation: str, words: str, why: str) -> RequestRejected:
-    for kind, pattern in _QUOTAS:
-        if found := pattern.search(words):
-            limit = int(found[1]) if found[1] else None
-            fix = _QUOTA_FIXES[kind]
-            return QuotaExceeded(f"cannot {operation}: a quota is used up", kind=kind, limit=limit, why=why, fix=fix)
-    return RequestRejected(f"the service refused to {operation}", why=why)
 
 
 def message_of(raw: Mapping[str, Any]) -> str | None:

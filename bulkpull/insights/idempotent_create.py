@@ -33,12 +33,7 @@ _PATIENCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Created(Generic[Made]):
-    """
-    The created or found object.
-
-    Attributes:
-        duplicates: Other objects that match the request; `None` when the reply arrived and nothing was looked up.
-    """
+    """The created or found object, and others that match the request; `None` when nothing had to be looked up."""
 
     one: Made
     duplicates: tuple[Made, ...] | None = None
@@ -52,12 +47,7 @@ async def create_once(
     retrier: Retrier,
     clock: Clock,
 ) -> Created[Made]:
-    """
-    Make an object on the service, exactly one.
-
-    Returns:
-        The made object, or after a doubtful answer the newest of those that were found.
-    """
+    """Make an object on the service, exactly one: after a doubtful answer the newest of those that were found."""
     began = clock.monotonic()
     tries = min(_TRIES, retrier.policy.attempts)
     attempt = 0

@@ -2,39 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 from bulkpull.errors import ListUnknown, UnexpectedReply
 from bulkpull.event_types import ListOdd
 from bulkpull.events import Events
 from bulkpull.insights import responses
 from bulkpull.insights.requests import Call
-from bulkpull.insights.responses import Read
 from bulkpull.insights.session import ApiSession
+from bulkpull.model import Execution, Query, Report
+
+Read = TypeVar("Read")
+Identified = TypeVar("Identified", Query, Report, Execution)
+_AGAIN = "run it again; nothing was treated as missing"
+
+
+class IdSpellings:
+    """
+    The first spelling of each id, so that ids can be compared as they stand.
+
+    The service may spell one id in several cases (behaviour 153): lower case in the reply to a creation, upper case in
+    a listing. The first spelling is kept as it was sent, and goes into addresses, the ledger and the manifest.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Take note of ids that earlier replies or the ledger hold."""
+        for item_id in ids:
+            self._first.setdefault(item_id.strip().casefold(), item_id.strip())
+
+    def apply(self, item: Identified) -> Identified:
+        """The same object with its ids as first spelled."""
+        ids: dict[str, Any] = {}
+        for name in (field.name for field in fields(item) if field.name.endswith("_id")):
+            item_id = getattr(item, name).strip()
+            ids[name] = self._first.setdefault(item_id.casefold(), item_id)
+        return replace(item, **ids)
 
 
 @dataclass(frozen=True, slots=True)
 class ListingReader:
-    """Reads listings of one session."""
-
     session: ApiSession
     events: Events
 
     async def items(self, call: Call, *, retry: bool) -> list[Mapping[str, Any]]:
-        """
-        What a listing holds; nothing where the service says that nothing matches.
-
-        Raises:
-            ListUnknown: A page's list is null.
-        """
+        """What a listing holds; nothing where nothing matches, `ListUnknown` where a page's list is null."""
         pages = await self.session.pages_if_any(call, retry=retry)
         if any(page.is_null for page in pages):
             raise ListUnknown(
                 f"cannot {call.operation}: the service does not report what exists",
                 why="its list is null, which is not an empty list",
-                fix="run it again; nothing was treated as missing",
+                fix=_AGAIN,
             )
         return [item for page in pages for item in page.items]
 
@@ -49,28 +71,28 @@ class ListingReader:
         """
         The entries of a listing; one that cannot be read costs itself alone, and a warning tells of it.
 
-        Args:
-            required: Whether an entry of that name is looked for: "cannot be read" must then not become "is not there".
+        An entry whose name is `required` is looked for: "cannot be read" must then not become "is not there".
 
         Raises:
             ListUnknown: One that is looked for cannot be read.
             UnexpectedReply: No entry can be read.
         """
-        found, unread = responses.read_all(items, read)
+        found: list[Read] = []
+        unread: list[tuple[Mapping[str, Any], UnexpectedReply]] = []
+        for item in items:
+            try:
+                found.append(read(item))
+            except UnexpectedReply as error:
+                unread.append((item, error))
+        if unread and not found:
+            raise unread[-1][1]
+        for item, doubt in unread:
+            if required(responses.name_in(item)):
+                raise ListUnknown(doubt.what, why=doubt.why, fix=_AGAIN)
         if unread:
-            for item in items:
-                if required(responses.name_in(item)):
-                    _read_or_refuse(read, item)
-            reason = f"the service lists {unread:,} of {len(items):,} {what} without an id, left out"
+            reason = f"the service lists {len(unread):,} of {len(items):,} {what} without an id, left out"
             self.events.emit(ListOdd(reason=reason))
         return found
-
-
-def _read_or_refuse(read: Callable[[Mapping[str, Any]], object], item: Mapping[str, Any]) -> None:
-    try:
-        read(item)
-    except UnexpectedReply as error:
-        raise ListUnknown(error.what, why=error.why, fix="run it again; nothing was treated as missing") from None
 
 
 def required_names(name: str | None, *, whole: bool) -> Callable[[str], bool]:

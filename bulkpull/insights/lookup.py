@@ -33,9 +33,8 @@ class SharedLookup(Generic[Made]):
     """
     Finds objects by name, for several callers at once.
 
-    Args:
-        list_named: Lists the objects of one name, or with `None` all of the user's.
-        gather: Waits for others to join a listing; without it `GATHER_S` pass.
+    `list_named` lists the objects of one name, or with `None` all of the user's. `gather` waits for others to join a
+    listing; without it `GATHER_S` pass.
     """
 
     def __init__(

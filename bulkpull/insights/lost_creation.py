@@ -44,11 +44,9 @@ class Placed:
     @classmethod
     def at(cls, now: datetime, *, skew_s: float | None, known_ids: Collection[str], name_is_unique: bool) -> Placed:
         """
-        A creation that is requested now.
+        A creation that is requested `now` by this machine's clock.
 
-        Args:
-            now: By this machine's clock.
-            skew_s: Seconds by which the service's clock is ahead of it; `None` where that is unknown.
+        `skew_s` is by how much the service's clock is ahead of it; `None` where that is unknown.
         """
         margin = _CLOCK_MARGIN
         if skew_s is None or name_is_unique:

@@ -20,14 +20,14 @@ from bulkpull.model import DEFAULT_FORMAT, Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryOrder:
-    """A query to store. `name`: letters, digits and blanks (behaviour 71)."""
+    """A query to store."""
 
     name: str
     text: str
     description: str | None = None
 
     def check(self) -> None:
-        """Raise `SettingsError` where the service would refuse it (behaviours 71 and 73)."""
+        """Raise `SettingsError` where the service would refuse it."""
         validation.check_query_text(name=self.name, text=self.text)
 
     def body(self) -> Mapping[str, Any]:
@@ -64,12 +64,7 @@ class ReportOrder:
     callback_method: str | None = None
 
     def check(self, *, now: datetime) -> None:
-        """
-        Refuse what the service would refuse (behaviours 81 to 94), or would ignore in part (82, 83).
-
-        Raises:
-            SettingsError: With the rule.
-        """
+        """Raise `SettingsError` for what the service would refuse (81 to 94), or would ignore in part (82, 83)."""
         _check_schedule(self, now=now)
         if not self.query_id.strip():
             raise SettingsError(f"the report {self.name!r} needs the id of a query")
@@ -152,5 +147,4 @@ def _schedule_body(order: ReportOrder | ReportChange) -> dict[str, Any]:
 
 
 def without_none(**values: Any) -> dict[str, Any]:
-    """The values that are given."""
     return {name: value for name, value in values.items() if value is not None}

@@ -37,7 +37,6 @@ class Call:
     Attributes:
         endpoint: The name by which it is counted.
         operation: What it does, as a verb with its object: "create the report X".
-        creates: It makes something new each time it is sent.
         may_be_empty: Its success needs no body.
         patience_s: How long its answer may take, seconds; `None` for the usual.
         urgency: Who goes first where calls are scarce.
@@ -65,9 +64,7 @@ def next_address(next_link: str, *, page_url: str, api_base_url: str) -> str:
     """
     The address of the next page; whether it may be asked is for the caller to judge.
 
-    Args:
-        next_link: Absolute, relative to the API's root, to its host (`/insights/…`), or a bare `?query`.
-        page_url: The address of the page that named it.
+    A link is absolute, relative to the API's root, to its host (`/insights/…`), or to its page (a bare `?query`).
     """
     base = api_base_url.rstrip("/")
     if "://" in next_link.partition("?")[0] or next_link.startswith(("//", "?")):
@@ -87,14 +84,11 @@ def _flag(value: bool) -> str:  # noqa: FBT001 -- the flag is the whole subject
 
 
 def list_datasets(name: str | None) -> Call:
-    """Source: Get All Datasets API."""
-    return Call(
-        "GET", "ScheduledDataset", "ScheduledDataset", "list the datasets", params=without_none(datasetName=name)
-    )
+    params = without_none(datasetName=name)
+    return Call("GET", "ScheduledDataset", "ScheduledDataset", "list the datasets", params=params)
 
 
 def list_queries(*, name: str | None, query_id: str | None, include_system: bool, only_system: bool = False) -> Call:
-    """Source: Get Report Queries API."""
     params = without_none(queryId=query_id and query_id.strip(), queryName=name)
     params["includeSystemQueries"] = _flag(include_system or only_system)
     if only_system:
@@ -103,32 +97,18 @@ def list_queries(*, name: str | None, query_id: str | None, include_system: bool
 
 
 def create_query(order: QueryOrder) -> Call:
-    """
-    Raises:
-        SettingsError: The service would refuse its name or its text.
-
-    Source: Create Report Query API.
-    """
     order.check()
     operation = f"create the query {order.name!r}"
     return Call("POST", "ScheduledQueries", "ScheduledQueries", operation, body=order.body(), creates=True)
 
 
 def delete_query(query_id: str) -> Call:
-    """Source: Delete Report Queries API."""
     path = f"ScheduledQueries/{_id(query_id)}"
     return Call("DELETE", path, "ScheduledQueries", f"delete the query {query_id.strip()}", may_be_empty=True)
 
 
 def preview_query(*, query_id: str | None, text: str | None, start: datetime | None, end: datetime | None) -> Call:
-    """
-    The test-query call; exactly one of `query_id` and `text`.
-
-    Raises:
-        SettingsError: Both or none are given, the window is empty, or the text is too long for an address (69).
-
-    Source: Try Report Queries API.
-    """
+    """The test-query call; `SettingsError` if it has not exactly one of id and text, or the text is too long (69)."""
     validation.check_span(start, end)
     if (query_id is None) == (text is None):
         raise SettingsError(
@@ -154,7 +134,6 @@ def fits_into_address(query_text: str) -> bool:
 
 
 def list_reports(*, report_id: str | None, name: str | None, query_id: str | None) -> Call:
-    """Source: Get Scheduled Reports API."""
     params = without_none(
         reportId=report_id and report_id.strip(), reportName=name, queryId=query_id and query_id.strip()
     )
@@ -162,45 +141,30 @@ def list_reports(*, report_id: str | None, name: str | None, query_id: str | Non
 
 
 def create_report(order: ReportOrder, *, now: datetime) -> Call:
-    """
-    Raises:
-        SettingsError: The service would refuse it, or would ignore a part of it.
-
-    Source: Create Report API.
-    """
     order.check(now=now)
+    operation, urgency = f"create the report {order.name!r}", Urgency.REPORT
     return Call(
-        "POST",
-        "ScheduledReport",
-        "ScheduledReport",
-        f"create the report {order.name!r}",
-        body=order.body(),
-        creates=True,
-        urgency=Urgency.REPORT,
+        "POST", "ScheduledReport", "ScheduledReport", operation, body=order.body(), creates=True, urgency=urgency
     )
 
 
 def update_report(report_id: str, change: ReportChange, *, now: datetime) -> Call:
-    """As `create_report`. Source: Update Report API."""
     change.check(now=now)
     path = f"ScheduledReport/{_id(report_id)}"
     return Call("PUT", path, "ScheduledReport", f"change the report {report_id.strip()}", body=change.body())
 
 
 def pause_report(report_id: str) -> Call:
-    """Source: Pause Report Executions API."""
     path = f"ScheduledReport/pause/{_id(report_id)}"
     return Call("PUT", path, "ScheduledReport", f"pause the report {report_id.strip()}", may_be_empty=True)
 
 
 def resume_report(report_id: str) -> Call:
-    """Source: Resume Report Executions API."""
     path = f"ScheduledReport/resume/{_id(report_id)}"
     return Call("PUT", path, "ScheduledReport", f"resume the report {report_id.strip()}", may_be_empty=True)
 
 
 def delete_report(report_id: str) -> Call:
-    """Source: Delete Report API."""
     path = f"ScheduledReport/{_id(report_id)}"
     return Call("DELETE", path, "ScheduledReport", f"delete the report {report_id.strip()}", may_be_empty=True)
 
@@ -216,13 +180,8 @@ def list_executions(
     """
     As few calls as fit into addresses of `LONGEST_ADDRESS` characters, several ids joined by `;` (behaviour 106).
 
-    Args:
-        statuses: Sent as one filter, joined by `;`; `None` leaves the service's default, Completed (102).
-
-    Raises:
-        SettingsError: So many execution ids do not fit into an address.
-
-    Source: Get Report Executions API.
+    `statuses` are one filter; `None` leaves the service's default, Completed (102). Raises `SettingsError` where so
+    many execution ids do not fit into an address.
     """
     params = without_none(
         executionId=";".join(execution_id.strip() for execution_id in execution_ids) if execution_ids else None,

@@ -8,18 +8,16 @@ Keys ignore case and unknown keys are ignored (behaviours 34 and 35). A reply th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from bulkpull.clock import is_ahead
 from bulkpull.errors import UnexpectedReply
 from bulkpull.model import Execution, OfferedDataset, Query, QueryKind, Report, SecureLink, Window
 from bulkpull.transport.json_fields import fold, is_true, json_object, long_text, moment, shown, text, whole_number
-
-Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +39,7 @@ class Envelope:
 
 
 def read_envelope(body: bytes, *, operation: str) -> Envelope:
-    """
-    Read the body of a success.
-
-    Raises:
-        UnexpectedReply: It is no envelope: HTML, cut JSON, nothing, another shape.
-    """
+    """Read the body of a success; `UnexpectedReply` for what is no envelope: HTML, cut JSON, nothing, another shape."""
     raw = json_object(body)
     if raw is None or "value" not in raw:
         raise UnexpectedReply(f"cannot {operation}: the reply is not understood", why=shown(body))
@@ -70,12 +63,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def read_dataset(item: Mapping[str, Any]) -> OfferedDataset | None:
-    """
-    A dataset as the service lists it; lists that are missing or null are empty (behaviours 51 to 53).
-
-    Returns:
-        `None` for an entry without a name, which no query can read.
-    """
+    """A listed dataset; missing lists are empty (behaviours 51 to 53), and one without a name, unusable, is `None`."""
     raw = fold(item)
     name = text(raw.get("datasetname"))
     if name is None:
@@ -90,7 +78,6 @@ def read_dataset(item: Mapping[str, Any]) -> OfferedDataset | None:
 
 
 def read_query(item: Mapping[str, Any]) -> Query:
-    """A stored query."""
     raw = fold(item)
     return Query(
         query_id=_required(raw, "queryId", of="a query"),
@@ -132,8 +119,7 @@ def read_execution(item: Mapping[str, Any], *, data_redacted: bool, now: datetim
     """
     An execution; a blank link is none (behaviour 113), and its expiry is read off it (115).
 
-    Args:
-        now: By the service's clock: data cannot have been made later. Without it every time is believed.
+    Data made later than `now`, by the service's clock, is not believed.
     """
     raw = fold(item)
     made_at = moment(raw.get("reportgeneratedtime"))
@@ -160,26 +146,6 @@ def link_expiry(link: str) -> datetime | None:
         return None
 
 
-def read_all(items: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Read]) -> tuple[list[Read], int]:
-    """
-    The entries of a listing that can be read, and the number of those that cannot, such as one without an id.
-
-    Raises:
-        UnexpectedReply: There are entries, and none of them can be read: then the listing is not understood.
-    """
-    found: list[Read] = []
-    doubt: UnexpectedReply | None = None
-    unread = 0
-    for item in items:
-        try:
-            found.append(read(item))
-        except UnexpectedReply as error:
-            doubt, unread = error, unread + 1
-    if doubt is not None and not found:
-        raise doubt
-    return found, unread
-
-
 def name_in(item: Mapping[str, Any]) -> str:
     """The name of a listed query or report, also of one that cannot be read; empty for none."""
     raw = fold(item)
@@ -194,11 +160,7 @@ def single_item(envelope: Envelope, *, operation: str) -> Mapping[str, Any]:
 
 
 def chunked(ids: Sequence[str], *, most_characters: int) -> Iterator[tuple[str, ...]]:
-    """
-    Split ids so that those of one part, joined by one character, have at most `most_characters`.
-
-    An id that is too long by itself makes a part of its own.
-    """
+    """Split ids so that those of one part, joined by one character, have at most `most_characters`, or are one id."""
     part: list[str] = []
     length = 0
     for item_id in ids:

@@ -61,53 +61,44 @@ class ApiRequest:
     request_id: str = field(default_factory=_new_id)
 
 
+@dataclass(kw_only=True, eq=False)
 class ApiSession:
     """A session with the API; its arguments are those of `InsightsClient`."""
 
-    def __init__(
-        self, *, http: Http, auth: TokenSource, pacer: RateLimiter, retrier: Retrier, api_base_url: str, clock: Clock
-    ) -> None:
-        check_address(api_base_url, what="`api_base_url`")
-        self._http = http
-        self._auth = auth
-        self.pacer = pacer
-        self._retrier = retrier
-        self._base = api_base_url
-        self._origin = origin(api_base_url)
-        self._clock = clock
-        self.correlation_id = _new_id()
-        self.redacted = False
-        self.clock_skew_s: float | None = None
-        self.asks_for_mfa = False
-        self.has_mfa: bool | None = None
+    http: Http
+    auth: TokenSource
+    pacer: RateLimiter
+    retrier: Retrier
+    api_base_url: str
+    clock: Clock
+    correlation_id: str = field(default_factory=_new_id)
+    redacted: bool = False
+    clock_skew_s: float | None = None
+    asks_for_mfa: bool = False
+    has_mfa: bool | None = None
+
+    def __post_init__(self) -> None:
+        check_address(self.api_base_url, what="`api_base_url`")
 
     def request(self, call: Call) -> ApiRequest:
-        """`call`, ready to be sent."""
-        return ApiRequest(call, call.address(self._base))
+        return ApiRequest(call, call.address(self.api_base_url))
 
     async def run_with_retry(self, operation: Callable[[], Awaitable[T]], *, of: ApiRequest) -> T:
         """Do `operation`, which sends `of`, as often as the retry layer says."""
-        return await self._retrier.run(
-            operation, endpoint=of.call.endpoint, origin=self._origin, creates=of.call.creates
-        )
+        host = origin(self.api_base_url)
+        return await self.retrier.run(operation, endpoint=of.call.endpoint, origin=host, creates=of.call.creates)
 
     async def send_with_retry(self, request: ApiRequest) -> Envelope:
-        """Send it until it succeeds or its error says that another try cannot help."""
         return await self.run_with_retry(lambda: self.send(request), of=request)
 
     async def pages(self, call: Call, *, retry: bool = True, most_pages: int | None = None) -> list[Envelope]:
         """
-        All pages of a listing; each is a call of its own.
-
-        Args:
-            most_pages: More than this are not what was asked for; `MOST_PAGES` by default.
+        All pages of a listing; each is a call of its own. One that brings nothing new after the first is the last.
 
         Raises:
             UnsafeAddress: A next page is on another origin: it is not asked, since it would get the token.
-            UnexpectedReply: The pages lead in a circle, or there are more than `MOST_ITEMS` objects or `MOST_PAGES`
-                pages (behaviour 32).
-
-        However many pages there are, one that brings nothing new after the first is the last.
+            UnexpectedReply: The pages lead in a circle, or there are more than `MOST_ITEMS` objects or `most_pages`
+                (`MOST_PAGES`) pages (behaviour 32).
         """
         request = self.request(call)
         visited, known = {request.url}, set[str]()
@@ -158,22 +149,23 @@ class ApiSession:
         await self.run_with_retry(once, of=request)
 
     async def send(self, request: ApiRequest) -> Envelope:
-        """
-        Send it once; when the token is refused, once more with another (behaviour 18).
-
-        Raises:
-            AuthError: The fresh token is refused as well, or carries no sign of MFA.
-        """
-        token = await self._auth.get_token()
+        """Send it once; when the token is refused, once more with another (behaviour 18)."""
+        token = await self.auth.get_token()
         try:
             return await self._send_with(token, request)
         except TokenRejected:
-            token = await self._auth.renew(token)
-        self._http.tally.retried += 1
+            token = await self.auth.renew(token)
+        self.http.tally.retried += 1
         try:
             return await self._send_with(token, request)
         except TokenRejected as refused:
-            raise _refused_twice(refused, token=token) from None
+            if token.app_only:
+                raise _app_only_refused(refused) from None
+            raise AuthError(
+                "the service refuses this user's tokens, a fresh one too",
+                why=refused.why,
+                fix='check the credentials, and that the user has the role "Executive report viewer" in this tenant',
+            ) from None
 
     async def _send_with(self, token: AccessToken, request: ApiRequest) -> Envelope:
         # The turn comes last: followed by a wait for the token, it could fall into somebody's Retry-After.
@@ -201,7 +193,7 @@ class ApiSession:
         try:
             # A creation under way is never left unanswered: what it made on the service would be unknown here.
             with anyio.CancelScope(shield=call.creates):
-                reply = await self._http.send(message)
+                reply = await self.http.send(message)
         except BaseException as error:
             # A cancelled call may have been sent: it counts.
             self.pacer.lost(turn, was_sent=not isinstance(error, NotConnected | UnsafeAddress))
@@ -211,7 +203,7 @@ class ApiSession:
             envelope = self._checked(reply, request)
         except BulkpullError as error:
             # A 429 may also come in the envelope of a 200 (behaviour 30).
-            self._http.tally.throttled += isinstance(error, Throttled) and reply.status == HTTPStatus.OK
+            self.http.tally.throttled += isinstance(error, Throttled) and reply.status == HTTPStatus.OK
             self._update_rate_limit(error, reported, optional=call.optional)
             if isinstance(error, AccessDenied) and token.app_only:
                 raise _app_only_refused(error) from None
@@ -230,7 +222,7 @@ class ApiSession:
 
     def _checked(self, reply: Reply, request: ApiRequest) -> Envelope:
         call = request.call
-        date, now = reply.headers.get("Date"), self._clock.now()
+        date, now = reply.headers.get("Date"), self.clock.now()
         if sent_at := parse_http_date(date):
             self.clock_skew_s = (sent_at - now).total_seconds()
         if compliant := reply.headers.get("isMfaCompliant"):
@@ -251,22 +243,12 @@ class ApiSession:
         return envelope
 
     def _next_url(self, link: str, *, page: ApiRequest) -> str:
-        url = next_address(link, page_url=page.url, api_base_url=self._base)
+        url = next_address(link, page_url=page.url, api_base_url=self.api_base_url)
         check_address(url, what="the address of the next page")
-        if not same_origin(url, self._base):
+        if not same_origin(url, self.api_base_url):
             why = "its next page is on another host, which must not receive the token"
             raise UnsafeAddress(f"cannot {page.call.operation}", why=why)
         return url
-
-
-def _refused_twice(refused: BulkpullError, *, token: AccessToken) -> AuthError:
-    if token.app_only:
-        return _app_only_refused(refused)
-    return AuthError(
-        "the service refuses this user's tokens, a fresh one too",
-        why=refused.why,
-        fix='check the credentials, and that the user has the role "Executive report viewer" in this tenant',
-    )
 
 
 def _app_only_refused(refused: BulkpullError) -> AuthError:

@@ -32,12 +32,7 @@ def earliest_start(now: datetime) -> datetime:
 
 
 def check_query_text(*, name: str, text: str) -> None:
-    """
-    A query to be stored. Source: behaviours 71 and 73.
-
-    Raises:
-        SettingsError: Its name has other characters than letters, digits and blanks, or its text is empty.
-    """
+    """A query to be stored; `SettingsError` names the rule (behaviours 71 and 73)."""
     if not name.strip() or not all(character.isalnum() or character == " " for character in name):
         raise SettingsError(
             f"a query cannot be named {printable(name, most=40)!r}", why="letters, digits and blanks are allowed"
@@ -102,12 +97,7 @@ def check_span(start: datetime | None, end: datetime | None) -> None:
 
 
 def check_callback(url: str | None, method: str | None) -> None:
-    """
-    Where and how the service tells that a report is done: a public address, by GET or POST. Source: behaviour 100.
-
-    Raises:
-        SettingsError: It is no https address that the service could reach, or a method without an address.
-    """
+    """Where and how the service tells that a report is done: a public https address, by GET or POST (behaviour 100)."""
     if method is not None and method.upper() not in CALLBACK_METHODS:
         raise SettingsError(f"there is no callback method {method!r}", why="GET and POST are allowed")
     if url is None:

@@ -7,7 +7,6 @@ A rename is atomic for readers; only a sync of the directory makes it survive a 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import shutil
@@ -36,19 +35,13 @@ _NO_PERMISSION = {errno.EACCES, errno.EPERM}
 _NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}
 _WRONG_PLACE = {errno.EROFS, *_NO_PERMISSION, *_NO_FOLDER}
 
-
 RESERVE_BYTES = 4 << 20
 """Kept free on the disk: ledger, manifest and pointer have to be written even when data no longer can (fault 7)."""
 
 
 @contextmanager
 def disk_errors(path: Path | str) -> Iterator[None]:
-    """
-    Turn the system's refusals into one sentence about `path`.
-
-    Raises:
-        DiskTrouble: No room, no permission, not a folder, or another fault of the disk.
-    """
+    """Turn the system's refusals (no room, no permission, …) into one sentence about `path`: a `DiskTrouble`."""
     try:
         yield
     except OSError as trouble:
@@ -87,9 +80,10 @@ def _describe(trouble: OSError, path: Path | str) -> DiskTrouble:
             fix="mount it for writing, or choose another folder with --output",
         )
     if trouble.errno in _NO_PERMISSION:
+        user_id = platforms.current().user_id()
         return DiskTrouble(
             f"no permission to write {path}",
-            why=" for user id ".join(filter(None, (trouble.strerror, _user()))),
+            why=trouble.strerror if user_id is None else f"{trouble.strerror} for user id {user_id}",
             fix="give this user write permission there, or choose another folder with --output",
         )
     if trouble.errno in _NO_FOLDER:
@@ -97,31 +91,16 @@ def _describe(trouble: OSError, path: Path | str) -> DiskTrouble:
     return DiskTrouble(f"the disk refused an operation on {path}", why=trouble.strerror or str(trouble))
 
 
-def _user() -> str | None:
-    number = platforms.current().user_id()
-    return None if number is None else str(number)
-
-
 def sync_folder(folder: Path) -> None:
-    """
-    Make renames and new names within `folder` durable, as far as its file system has an operation for that.
-
-    Raises:
-        OSError: The device reports an error.
-    """
+    """Make renames and new names in `folder` durable, where its file system can. Raises `OSError`."""
     platforms.current().sync_folder(folder)
 
 
 def makedirs_durable(folder: Path, *, root: Path | None = None) -> None:
     """
-    Create `folder` and its missing parents; every new name is durable.
+    Create `folder` and its missing parents; every new name is durable. Raises `OSError`.
 
-    Args:
-        root: Where given, the way from it to `folder` may hold no link.
-
-    Raises:
-        NotBeneath: It holds one.
-        OSError: A folder cannot be made.
+    The way from `root` to `folder` may hold no link (`NotBeneath`).
     """
     if root is not None:
         refuse_links(folder, root=root)
@@ -131,15 +110,25 @@ def makedirs_durable(folder: Path, *, root: Path | None = None) -> None:
         sync_folder(path.parent)
 
 
+@contextmanager
+def _written_aside(path: Path) -> Iterator[Path]:
+    """A name beside `path` for what is to replace it; removed where the block fails."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        yield aside
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink()
+        raise
+
+
 def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
     """
     Replace `path` by `text` (UTF-8) so that a reader sees the old or the new content, never a part.
 
-    Args:
-        private: Only this user may read it, from its first byte on.
+    A `private` file can only be read by this user, from its first byte on.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
+    with _written_aside(path) as aside:
         if private:
             aside.unlink(missing_ok=True)  # an existing file would keep its mode
         with open(aside, "w", encoding="utf-8", opener=_private if private else None) as file:
@@ -147,20 +136,11 @@ def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
             file.flush()
             platforms.current().sync_file(file.fileno())
         platforms.current().replace_file(aside, path)
-    except BaseException:
-        with suppress(OSError):
-            aside.unlink()
-        raise
     sync_folder(path.parent)
 
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_EXCL, 0o600)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replace `path` by `value` as indented JSON, atomically."""
-    write_atomically(path, json_text(value))
 
 
 def json_text(value: Any) -> str:
@@ -177,44 +157,18 @@ def json_values(value: Any, *, indent: int | None = None) -> str:
         return to_json(writable(value), indent=indent).decode()
 
 
-def load_json(path: Path) -> Any | None:
-    """
-    The JSON in `path`; `None` when there is no such file.
-
-    Raises:
-        ValueError: It is no JSON, or larger than any file of ours.
-        NotBeneath: It is no regular file, or reached by a link.
-        OSError: It cannot be read.
-    """
-    content = read_whole(path, root=path.parent)
-    return None if content is None else json.loads(content.decode("utf-8"))
-
-
 def read_whole(path: Path, *, root: Path) -> bytes | None:
-    """
-    The content of `path`; `None` when there is no such file.
-
-    Raises:
-        ValueError: It is larger than any file of ours.
-        NotBeneath: It is no regular file, or reached by a link.
-        OSError: It cannot be read.
-    """
-    try:
-        with open_beneath(root, path.relative_to(root).as_posix()) as file:
-            size_bytes = os.fstat(file.fileno()).st_size
-            if size_bytes > _MOST_JSON_BYTES:
-                raise ValueError(f"it is larger than {_MOST_JSON_BYTES:,} bytes")
-            return file.read(size_bytes)  # so much memory is taken before the first byte is read
-    except FileNotFoundError:
-        return None
+    """The content of `path`, if there is such a file. Raises `ValueError` for one larger than any of ours."""
+    with suppress(FileNotFoundError), open_beneath(path, root=root) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes > _MOST_JSON_BYTES:
+            raise ValueError(f"it is larger than {_MOST_JSON_BYTES:,} bytes")
+        return file.read(size_bytes)  # so much memory is taken before the first byte is read
+    return None
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """
-    Give a durable file a second name, replacing what bears it; where the file system has no hard links, a durable copy.
-
-    The folder of `target` is not synced. Raises `OSError`.
-    """
+    """Give a durable file a second name, or a durable copy; the folder of `target` is not synced. Raises `OSError`."""
     target.unlink(missing_ok=True)
     try:
         target.hardlink_to(source)
@@ -230,40 +184,25 @@ def replace_symlink(link: Path, target: str) -> bool:
     """
     Make `link` a symbolic link to `target` (relative to the link's folder), replacing the old one atomically.
 
-    Returns:
-        False where the file system has no links, or the system cannot replace one in one step (Windows); then nothing
-        is changed.
-
-    Raises:
-        OSError: The disk refused.
+    Returns false, and changes nothing, where there are no links, or none that can be replaced in one step (Windows).
     """
     if not platforms.current().has_atomic_links:
         return False
-    aside = link.with_name(f".{link.name}.{os.getpid()}.new")
-    aside.unlink(missing_ok=True)
-    try:
-        aside.symlink_to(target, target_is_directory=True)
-    except OSError as trouble:
-        if trouble.errno in _NO_LINKS:
-            return False
-        raise
-    try:
+    with _written_aside(link) as aside:
+        aside.unlink(missing_ok=True)
+        try:
+            aside.symlink_to(target, target_is_directory=True)
+        except OSError as trouble:
+            if trouble.errno in _NO_LINKS:
+                return False
+            raise
         aside.replace(link)
-    except BaseException:
-        with suppress(OSError):
-            aside.unlink()
-        raise
     sync_folder(link.parent)
     return True
 
 
 def has_links(folder: Path) -> bool:
-    """
-    Whether the file system of `folder` has symbolic links, found out by making one.
-
-    Raises:
-        OSError: The folder cannot be written.
-    """
+    """Whether the file system of `folder` has symbolic links, found out by making one. Raises `OSError`."""
     trial = folder / f".links.{os.getpid()}.new"
     if not replace_symlink(trial, "."):
         return False
@@ -272,13 +211,7 @@ def has_links(folder: Path) -> bool:
 
 
 def remove_stale_temp_files(folder: Path, *, root: Path, names: Collection[str] | None = None) -> None:
-    """
-    Remove what a killed process had written aside in `folder` and not yet renamed.
-
-    Args:
-        root: No link is followed between it and `folder`.
-        names: The files that we write there; without them, any.
-    """
+    """Remove what a killed process had written aside in `folder` and not yet renamed; of `names` only, where given."""
     with suppress(OSError):
         for name in names_beneath(folder, root=root):
             aside = _ASIDE.fullmatch(name)

@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 from bulkpull.conversion import file_formats
 from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.layout import LATEST, latest_target
-from bulkpull.output.owner import foreign_runs
 from bulkpull.output.retention import retire_snapshots
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.output.symlink_safety import NotBeneath
@@ -33,8 +33,14 @@ Do not read `datasets/<Dataset>/run=*/`: every run is a whole snapshot, so a pat
 several times. `runs/<run>/manifest.json` tells what each run did. `.bulkpull/` is private to the tool.
 """
 _VIEWS_LINE = "- `views.sql`: every dataset as a view for DuckDB; start it in this folder: `duckdb -init views.sql`.\n"
-# The lines that an earlier version wrote without them; other texts stay as they are.
-_LATER_PARTS = ("", _RUN_COLUMN_LINES), (_VIEWS_LINE, _RUN_COLUMN_LINES)
+_FIRST = f"""\
+# What to read here
+
+- `latest/<Dataset>/*.parquet`: the newest complete snapshot of each dataset; safe to read by pattern.
+- `current.json`: the same as a list of files, with run and row count.
+
+{_RUNS_WARNING}"""
+"""The text of the first version."""
 
 
 def readme(*, has_links: bool, suffix: str | None = None) -> str:
@@ -63,32 +69,15 @@ There is no `latest/`: this file system has no links.
 
 def _is_our_readme(text: str) -> bool:
     """Whether this version or an earlier one wrote the text."""
-    first = f"""\
-# What to read here
-
-- `latest/<Dataset>/*.parquet`: the newest complete snapshot of each dataset; safe to read by pattern.
-- `current.json`: the same as a list of files, with run and row count.
-
-{_RUNS_WARNING}"""
-    texts = {
-        readme(has_links=has_links, suffix=suffix) for has_links in (True, False) for suffix in file_formats.FORMATS
-    }
-    earlier = {
-        written.replace(views_line, "").replace(run_lines, "")
-        for written in texts
-        for views_line, run_lines in _LATER_PARTS
-    }
-    return text in {first, *texts, *earlier}
+    written = [readme(has_links=links, suffix=suffix) for links, suffix in product((True, False), file_formats.FORMATS)]
+    without_run = [ours.replace(_RUN_COLUMN_LINES, "") for ours in written]
+    without_views = [ours.replace(_VIEWS_LINE, "") for ours in without_run]
+    return text in {_FIRST, *written, *without_run, *without_views}
 
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """
-    A clean-up step that failed.
-
-    Attributes:
-        step: `pointer`, `latest`, `readme`, `views`, `retention`, `ledger`.
-    """
+    """A clean-up step that failed: `pointer`, `latest`, `readme`, `views`, `retention` or `ledger`."""
 
     dataset: str | None
     step: str
@@ -116,15 +105,7 @@ def clean_up(
         snapshot = current.datasets.get(dataset)
         if snapshot is not None:
             attempt(dataset, LATEST, partial(point_latest, store, dataset, snapshot=snapshot))
-            retire = partial(
-                retire_snapshots,
-                store,
-                dataset,
-                snapshot=snapshot,
-                retain=retain,
-                now=now,
-                foreign_runs=partial(foreign_runs, store),
-            )
+            retire = partial(retire_snapshots, store, dataset, snapshot=snapshot, retain=retain, now=now)
             attempt(dataset, "retention", retire)
     attempt(None, "readme", partial(write_readme, store))
     attempt(None, "views", partial(write_views, store, current=current))
@@ -134,11 +115,8 @@ def clean_up(
 
 def write_views(store: OutputStore, *, current: Current) -> None:
     """Update `views.sql`; a file of that name that is not ours stays."""
-    wanted, there = script_of(current.datasets), _read_text(store, INSIDE.views)
-    if there == wanted or not current.datasets or (there is None and store.exists(INSIDE.views)):
-        return
-    if there is None or there.startswith(MARK):
-        store.put(INSIDE.views, wanted)
+    if current.datasets:
+        _update(store, INSIDE.views, script_of(current.datasets), is_ours=lambda there: there.startswith(MARK))
 
 
 def is_without_links(store: OutputStore) -> bool:
@@ -159,17 +137,15 @@ def point_latest(store: OutputStore, dataset: str, *, snapshot: CurrentSnapshot)
 
 def write_readme(store: OutputStore) -> None:
     """Write or update the folder's README; a file that is not ours stays."""
-    wanted = readme(has_links=not is_without_links(store))
-    there = _read_text(store, INSIDE.readme)
-    if there is None and store.exists(INSIDE.readme):
-        return  # a folder or a pipe of that name is not ours
-    if there is None or (there != wanted and _is_our_readme(there)):
-        store.put(INSIDE.readme, wanted)
+    _update(store, INSIDE.readme, readme(has_links=not is_without_links(store)), is_ours=_is_our_readme)
 
 
-def _read_text(store: OutputStore, name: Path) -> str | None:
-    """The text of a file, if it is one."""
+def _update(store: OutputStore, name: Path, wanted: str, *, is_ours: Callable[[str], bool]) -> None:
+    there: str | None = None
     with suppress(ValueError, NotBeneath):
         content = store.read(name)
-        return None if content is None else content.decode("utf-8")
-    return None
+        there = None if content is None else content.decode("utf-8")
+    if there is None and store.exists(name):
+        return  # a folder or a pipe of that name is not ours
+    if there is None or (there != wanted and is_ours(there)):
+        store.put(name, wanted)

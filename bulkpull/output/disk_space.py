@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
@@ -40,40 +41,24 @@ class ExpectedSize:
 
 @dataclass(frozen=True, slots=True)
 class RoomEstimate:
-    """
-    Room on the disk, and what an export needs of it.
-
-    Attributes:
-        free_bytes: Beside the reserve that downloads leave.
-        needed_bytes, fitting_bytes: What all of them need, and those that fit.
-    """
+    """The room beside the reserve, and the need; `fitting_bytes` is that of the datasets that are not `too_large`."""
 
     free_bytes: int
     sizes: tuple[ExpectedSize, ...]
-    fitting: tuple[ExpectedSize, ...]
+    too_large: tuple[ExpectedSize, ...]
     needed_bytes: int
     fitting_bytes: int
 
-    @property
-    def too_large(self) -> list[ExpectedSize]:
-        """The datasets for which there is no room."""
-        return [size for size in self.sizes if size not in self.fitting]
-
 
 async def find_too_large(output: Path, datasets: Iterable[str], *, settings: Settings) -> dict[str, DiskTrouble]:
-    """
-    The datasets for which there is no room, so that only they are refused and the others are exported.
-
-    Returns:
-        By dataset, what is needed and what is free, one error for all of them; nothing was asked of the service but
-        what it offers.
-    """
+    """The datasets for which there is no room, so that only they are refused; one error for all of them."""
     room = await anyio.to_thread.run_sync(lambda: estimate_room(output, datasets, settings=settings))
     if not room.too_large:
         return {}
     needed, free = format_size(sum(size.total_bytes for size in room.too_large)), format_size(room.free_bytes)
     subject = "it needs" if len(room.too_large) == 1 else f"these {len(room.too_large)} datasets need"
-    others = f", and the other datasets of the run need {format_size(room.fitting_bytes)}" if room.fitting else ""
+    fitting = format_size(room.fitting_bytes)
+    others = f", and the other datasets of the run need {fitting}" if room.fitting_bytes else ""
     refused = DiskTrouble(
         f"there is not enough room in {output}",
         why=f"{subject} {needed} ({describe_basis(room.too_large)}); {free} are free beside a reserve of "
@@ -94,41 +79,27 @@ def describe_basis(sizes: Sequence[ExpectedSize]) -> str:
 def estimate_room(
     output: Path, datasets: Iterable[str], *, settings: Settings, place: Path | None = None
 ) -> RoomEstimate:
-    """
-    Compare the disk space that an export of `datasets` needs with the free space; reads manifests only.
-
-    Args:
-        place: A folder on the disk that `output` will lie on, where `output` does not exist yet.
-    """
-    at_once = settings.parallel_downloads + CONVERSIONS_AT_ONCE
+    """Compare what an export needs with the free space of `output`, or of `place` where that does not exist yet."""
     free_bytes = max(0, shutil.disk_usage(place or output).free - RESERVE_BYTES)  # downloads keep it free too
     sizes = expected_sizes(output, datasets)
-    fitting = choose_fitting(sizes, free_bytes=free_bytes, keep_raw=settings.keep_raw, at_once=at_once)
-    return RoomEstimate(
-        free_bytes,
-        sizes=tuple(sizes),
-        fitting=tuple(fitting),
-        needed_bytes=needed_bytes(sizes, keep_raw=settings.keep_raw, at_once=at_once),
-        fitting_bytes=needed_bytes(fitting, keep_raw=settings.keep_raw, at_once=at_once),
-    )
+    needs = partial(needed_bytes, keep_raw=settings.keep_raw, at_once=settings.parallel_downloads + CONVERSIONS_AT_ONCE)
+    fitting = choose_fitting(sizes, free_bytes=free_bytes, needs=needs)
+    too_large = tuple(size for size in sizes if size not in fitting)
+    return RoomEstimate(free_bytes, tuple(sizes), too_large, needs(sizes), needs(fitting))
 
 
 def choose_fitting(
-    sizes: Sequence[ExpectedSize], *, free_bytes: int, keep_raw: bool, at_once: int
+    sizes: Sequence[ExpectedSize], *, free_bytes: int, needs: Callable[[Sequence[ExpectedSize]], int]
 ) -> list[ExpectedSize]:
     """As many of the datasets as fit, the largest left out first (pure)."""
     fitting = sorted(sizes, key=lambda size: size.total_bytes)
-    while fitting and needed_bytes(fitting, keep_raw=keep_raw, at_once=at_once) > free_bytes:
+    while fitting and needs(fitting) > free_bytes:
         fitting.pop()
     return fitting
 
 
 def needed_bytes(sizes: Sequence[ExpectedSize], *, keep_raw: bool, at_once: int) -> int:
-    """
-    The room that an export takes (pure).
-
-    All of its Parquet, and as many downloads as may lie there unconverted; all of them where they are kept.
-    """
+    """The room for all Parquet files, and for as many downloads as lie there unconverted, or are kept (pure)."""
     downloads = sorted((size.downloaded_bytes for size in sizes), reverse=True)
     return sum(size.stored_bytes for size in sizes) + sum(downloads if keep_raw else downloads[:at_once])
 

@@ -8,7 +8,7 @@ started is not a check.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from bulkpull.catalog import load_catalog
 from bulkpull.clock import is_ahead
 from bulkpull.conversion.read_table import read_footer
 from bulkpull.output.current import Current, CurrentSnapshot
@@ -40,10 +41,8 @@ class Freshness:
             the data were generated, by the service's clock; for a snapshot of an earlier version, when its run began.
         checked_at: The last successful check of the service, whether it found new data or not.
         unavailable: The service does not offer it to this account, as the newest run found that could read its list.
-        reason: The reason that the newest run gives, if it was not successful; where the dataset is unavailable, that
-            of the run that found so.
-        source: For a custom query the dataset that it reads; it has no schedule, so only its owner knows when it is
-            late.
+        reason: Why the newest run was not successful, or why the dataset is unavailable.
+        source: For a custom query the dataset that it reads; only its owner knows when it is late.
     """
 
     dataset: str
@@ -69,6 +68,8 @@ def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[F
     """
     Every dataset that is published in the output or was requested in the newest run; reads only.
 
+    Their order is the catalog's, then custom queries by name.
+
     A run that could not read the service's list does not tell what is offered: then the newest run before it that could
     read it counts as well. What was forgotten since a run began is not expected any more.
 
@@ -83,8 +84,9 @@ def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[F
     news = _expected(newest, pointer) if newest else {}
     if newest and not newest.tells_offer:
         news = _with_known_offer(news, manifests(store), pointer)
-    looks = last_looks(current, chain([newest] if newest else [], recent))
-    names = dict.fromkeys([*news, *current])
+    looks = _last_looks(current, chain([newest] if newest else [], recent))
+    places = {dataset.name: place for place, dataset in enumerate(load_catalog().datasets)}
+    names = sorted({*news, *current}, key=lambda name: (places.get(name, len(places)), name))
     return [_freshness(name, store, current.get(name), news.get(name), looks.get(name), now=now) for name in names]
 
 
@@ -92,15 +94,9 @@ def _with_known_offer(
     news: Mapping[str, DatasetRecord], recent: Iterable[Manifest], pointer: Current
 ) -> dict[str, DatasetRecord]:
     """
-    What is expected after a run that does not tell what the service offers (pure).
+    `news`, and what the newest of the `recent` runs was asked for that tells what the service offers (pure).
 
-    Args:
-        news: The records of that run.
-        recent: Every manifest, newest first.
-
-    Returns:
-        `news`, and what the newest run that tells it was asked for. Of each dataset that was never published it is the
-        newest record that tells whether it is offered, where there is one.
+    For a dataset that was never published, the newest record counts that tells whether it is offered.
     """
     offers = (_expected(manifest, pointer) for manifest in recent if manifest.tells_offer)
     newest = next(offers, {})
@@ -114,15 +110,12 @@ def _with_known_offer(
 
 
 def _expected(manifest: Manifest, pointer: Current) -> dict[str, DatasetRecord]:
-    return {record.dataset: record for record in manifest.datasets if not _is_forgotten(record, manifest, pointer)}
+    """The records of the datasets that were not forgotten since that run began."""
+    forgotten = {name for name, forgotten_at in pointer.forgotten.items() if manifest.started_at <= forgotten_at}
+    return {record.dataset: record for record in manifest.datasets if record.dataset not in forgotten}
 
 
-def _is_forgotten(record: DatasetRecord, manifest: Manifest, pointer: Current) -> bool:
-    forgotten_at = pointer.forgotten.get(record.dataset)
-    return forgotten_at is not None and manifest.started_at <= forgotten_at
-
-
-def last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[str, datetime]:
+def _last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[str, datetime]:
     """
     When each dataset was last complete or found unchanged (pure).
 
@@ -134,7 +127,8 @@ def last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[str
     for manifest in recent:
         for record in [] if manifest.submitted else manifest.datasets:
             is_waiting = record.status == "skipped" and record.due_at is not None
-            has_looked = not is_waiting and record.is_current and _is_believed(record, now=manifest.finished_at)
+            is_believed = record.unbelieved_at is None and not _is_ahead(record.generated_at, now=manifest.finished_at)
+            has_looked = record.is_current and is_believed and not is_waiting
             if record.dataset in wanted and has_looked:
                 looks.setdefault(record.dataset, manifest.finished_at)
         if wanted <= looks.keys():
@@ -142,8 +136,8 @@ def last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[str
     return looks
 
 
-def _is_believed(record: DatasetRecord, *, now: datetime) -> bool:
-    return record.unbelieved_at is None and (not record.generated_at or not is_ahead(record.generated_at, now=now))
+def _is_ahead(moment: datetime | None, *, now: datetime) -> bool:
+    return moment is not None and is_ahead(moment, now=now)
 
 
 def _freshness(
@@ -155,51 +149,36 @@ def _freshness(
     *,
     now: datetime,
 ) -> Freshness:
-    is_lost = news is not None and news.status in ("failed", "unavailable")
-    reason = news.reason if news is not None and is_lost else None
+    reason = news.reason if news is not None and news.status in ("failed", "unavailable") else None
     if snapshot is None:
         is_not_offered = news is not None and news.status == "unavailable"
         return Freshness(dataset, unavailable=is_not_offered, reason=reason, source=news.source if news else None)
     began_at = run_start_time(snapshot.run_id) if RUN_ID.fullmatch(snapshot.run_id) else None
+    lineage: Mapping[str, str] = {}
+    generated_at: datetime | None = None
+    with suppress(OSError, ValueError, IndexError):  # the file is gone or damaged
+        first = Path(snapshot.files[0])
+        store.size_bytes(first)  # a read from a pipe would block
+        lineage = read_footer(first, source=store.source(first)).lineage
+    with suppress(KeyError, ValueError):
+        generated_at = datetime.fromisoformat(lineage["generated_at"])
+    is_believed = "unbelieved_at" not in lineage and not _is_ahead(generated_at, now=now)
     # A run that is still under way, or was killed, has published without a manifest: it has looked since it began.
-    lineage = _lineage(store, snapshot.files)
-    generated_at = _moment(lineage.get("generated_at"))
-    is_believed = "unbelieved_at" not in lineage and not (generated_at and is_ahead(generated_at, now=now))
     looks = [moment for moment in (look, began_at if is_believed else None) if moment is not None]
     published_at = snapshot.published_at or began_at
     if published_at and generated_at and is_believed:
         published_at = max(published_at, generated_at)
     source = lineage.get("source", dataset)
+    manifest = load_manifest(store, snapshot.run_id)
+    records = {record.dataset: record for record in manifest.datasets} if manifest else {}
     return Freshness(
         dataset,
         run_id=snapshot.run_id,
         rows=snapshot.rows,
-        rows_before=_rows_before(store, dataset, snapshot.run_id),
+        rows_before=records[dataset].rows_before if dataset in records else None,
         generated_at=generated_at if is_believed else None,
         published_at=published_at,
         checked_at=max(looks, default=None),
         reason=reason,
         source=source if source != dataset else None,
     )
-
-
-def _rows_before(store: OutputStore, dataset: str, run_id: str) -> int | None:
-    """What the manifest of the publishing run says of the rows before it."""
-    manifest = load_manifest(store, run_id)
-    records = manifest.datasets if manifest else ()
-    return next((record.rows_before for record in records if record.dataset == dataset), None)
-
-
-def _lineage(store: OutputStore, files: Sequence[str]) -> Mapping[str, str]:
-    """The origin in the metadata of the first file; empty if the file is gone or damaged."""
-    with suppress(OSError, ValueError):
-        for name in map(Path, files[:1]):
-            store.size_bytes(name)  # a read from a pipe would block
-            return read_footer(name, source=store.source(name)).lineage
-    return {}
-
-
-def _moment(text: str | None) -> datetime | None:
-    with suppress(ValueError):
-        return datetime.fromisoformat(text) if text else None
-    return None

@@ -44,13 +44,10 @@ _COUNTS_RESUMPTIONS = 2  # the version of the schema
 @dataclass(frozen=True, slots=True)
 class RunEntry:
     """
-    A run in the ledger.
+    A run in the ledger; a later run with the same `request` resumes an unfinished one.
 
-    Attributes:
-        request: The request; a later run with the same request resumes an unfinished one.
-        status: `complete`, `partial`, `failed`, `interrupted`; `None` while it runs, and after a kill.
-        summary: Counts per dataset status.
-        active_at: When it last noted a step.
+    `status` is `complete`, `partial`, `failed` or `interrupted`, and `None` while it runs, and after a kill; `summary`
+    counts its datasets by status. It noted its last step at `active_at`.
     """
 
     run_id: str
@@ -86,6 +83,15 @@ class NotedFacts(Generic[FactsT_co]):
     facts: FactsT_co
 
 
+@dataclass(frozen=True, slots=True)
+class RunEnding:
+    """One end of a run: the time, its status, and its counts per dataset status."""
+
+    at: datetime
+    status: str
+    summary: Mapping[str, Any]
+
+
 def read_facts(kind: type[FactsT_co], steps: Iterable[StepEntry]) -> list[NotedFacts[FactsT_co]]:
     """The facts of the steps of that kind, in their order; those that another version wrote otherwise are left out."""
     found = ((entry, kind.read(entry.facts)) for entry in steps if entry.step == kind.step)
@@ -97,22 +103,11 @@ def published_datasets(steps: Iterable[StepEntry]) -> frozenset[str]:
     return frozenset(entry.dataset for entry in steps if entry.step == PublicationFacts.step)
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnding:
-    """One end of a run: the time, its status, and its counts per dataset status."""
-
-    at: datetime
-    status: str
-    summary: Mapping[str, Any]
+_MOMENT = datetime.fromisoformat
 
 
 class Ledger:
-    """
-    Reads and appends; every call runs in a thread, because a commit waits for the disk.
-
-    Attributes:
-        set_aside: The damaged ledger in whose place this one was begun; `None` nearly always.
-    """
+    """Reads and appends; every call runs in a thread, because a commit waits for the disk."""
 
     def __init__(self, database: sqlite3.Connection, *, path: Path, set_aside: SetAside | None = None) -> None:
         self.set_aside = set_aside
@@ -143,24 +138,26 @@ class Ledger:
 
     async def runs(self) -> list[RunEntry]:
         """All runs, newest first."""
-        rows = await self._read(
+
+        def entry(*row: Any) -> RunEntry:
+            run_id, started_at, request, ended_at, status, summary, active_at = row
+            return RunEntry(
+                run_id,
+                _MOMENT(started_at),
+                json.loads(request),
+                _MOMENT(ended_at) if ended_at else None,
+                status,
+                json.loads(summary) if summary else None,
+                _MOMENT(active_at) if active_at else None,
+            )
+
+        return await self._read(
+            entry,
             "SELECT run.run_id, started_at, request, ended_at, status, summary,"
             " (SELECT max(at) FROM step WHERE step.run_id = run.run_id) FROM run LEFT JOIN ending"
             " ON ending.rowid = (SELECT max(rowid) FROM ending WHERE ending.run_id = run.run_id)"
-            " ORDER BY run.rowid DESC"
+            " ORDER BY run.rowid DESC",
         )
-        return [
-            RunEntry(
-                run_id,
-                self._moment(started_at),
-                self._loads(request),
-                self._moment(ended_at) if ended_at else None,
-                status,
-                self._loads(summary) if summary else None,
-                self._moment(active_at) if active_at else None,
-            )
-            for run_id, started_at, request, ended_at, status, summary, active_at in rows
-        ]
 
     async def steps(self, run_id: str) -> list[StepEntry]:
         """The steps that the pulls of a run have completed, in their order."""
@@ -168,47 +165,39 @@ class Ledger:
 
     async def endings(self, run_id: str) -> list[RunEnding]:
         """The endings of a run, the last one last."""
-        rows = await self._read(
-            "SELECT ended_at, status, summary FROM ending WHERE run_id = ? ORDER BY rowid", (run_id,)
+        return await self._read(
+            lambda at, status, summary: RunEnding(_MOMENT(at), status, json.loads(summary)),
+            "SELECT ended_at, status, summary FROM ending WHERE run_id = ? ORDER BY rowid",
+            run_id,
         )
-        return [RunEnding(self._moment(at), status, self._loads(summary)) for at, status, summary in rows]
 
     async def resumptions(self, run_id: str) -> list[datetime]:
         """When a run was resumed; unknown for runs of versions that did not record it."""
         if await self._in_thread(lambda: version_of(self._database)) < _COUNTS_RESUMPTIONS:
             return []  # of an older version, and opened to be read only
-        rows = await self._read("SELECT at FROM resumption WHERE run_id = ? ORDER BY rowid", (run_id,))
-        return [self._moment(at) for (at,) in rows]
+        return await self._read(_MOMENT, "SELECT at FROM resumption WHERE run_id = ? ORDER BY rowid", run_id)
 
     async def prune(self, *, before: datetime, keep: Collection[str], keep_last: type[StepFacts] | None = None) -> int:
         """
-        Delete runs, so that the ledger does not grow without limit; the space is reused.
+        Delete the runs that began earlier, but for those in `keep`; returns how many. Their space is used again.
 
-        Args:
-            before: Runs that began earlier are forgotten.
-            keep: Runs that are remembered all the same.
-            keep_last: The step of which the last facts of each dataset and report (`report_id`) stay.
-
-        Returns:
-            How many were forgotten.
+        Of the step `keep_last` the last facts of each dataset and report (`report_id`) stay.
         """
-        gone: list[tuple[str]] = []
-        kept_step = keep_last.step if keep_last else ""
 
-        def work() -> None:
+        def work() -> int:
             with self._database:
                 old = self._database.execute("SELECT run_id FROM run WHERE started_at < ?", (iso_utc(before),))
-                gone.extend((run_id,) for (run_id,) in old.fetchall() if run_id not in keep)
+                gone = [(run_id,) for (run_id,) in old.fetchall() if run_id not in keep]
                 self._database.executemany(
                     "DELETE FROM step WHERE run_id = ? AND number NOT IN (SELECT max(number) FROM step WHERE step = ?"
                     " GROUP BY dataset, json_extract(facts, '$.report_id'))",
-                    [(run_id, kept_step) for (run_id,) in gone],
+                    [(run_id, keep_last.step if keep_last else "") for (run_id,) in gone],
                 )
                 for table in ("ending", "resumption", "run"):
                     self._database.executemany(f"DELETE FROM {table} WHERE run_id = ?", gone)  # noqa: S608 - our names
+                return len(gone)
 
-        await self._change(work)
-        return len(gone)
+        return await self._change(work)
 
     async def drop_facts(
         self, kind: type[StepFacts], names: Sequence[str], *, is_over: Callable[[Mapping[str, Any]], bool]
@@ -217,17 +206,12 @@ class Ledger:
         Remove large facts that no later run reads, so that a run in a folder of many runs costs what the first did.
 
         The steps stay, with their other facts; `StepFacts.read` leaves them out if a fact without a default is gone.
-
-        Args:
-            names: The facts to remove. A step without the first of them is not looked at.
-            is_over: Whether they may go, by the facts of the step; called in a thread.
-
-        Returns:
-            From how many steps they were removed.
+        `is_over` tells by the facts of a step, in a thread, whether they may go; a step without the first of `names` is
+        not looked at. Returns from how many steps they were removed.
         """
-        shortened: list[int] = []
 
-        def work() -> None:
+        def work() -> int:
+            shortened = 0
             with self._database:
                 found = self._database.execute(
                     "SELECT number FROM step WHERE step = ? AND json_type(facts, ?) IS NOT NULL",
@@ -244,17 +228,20 @@ class Ledger:
                             "UPDATE step SET facts = ?, digest = ? WHERE number = ?",
                             (rest, ledger_digest((*values, rest)), number),
                         )
-                        shortened.append(number)
+                        shortened += 1
+            return shortened
 
-        await self._change(work)
-        return len(shortened)
+        return await self._change(work)
 
     async def distinct(self, kind: type[StepFacts], fact: str) -> set[tuple[str, str]]:
         """The texts that one fact has in the steps of that kind, over all runs, each once, with its dataset."""
-        rows = await self._read(
-            "SELECT DISTINCT dataset, json_extract(facts, ?) FROM step WHERE step = ?", (f"$.{fact}", kind.step)
+        pairs = await self._read(
+            lambda dataset, value: (dataset, value),
+            "SELECT DISTINCT dataset, json_extract(facts, ?) FROM step WHERE step = ?",
+            f"$.{fact}",
+            kind.step,
         )
-        return {(dataset, value) for dataset, value in rows if value and isinstance(value, str)}
+        return {(dataset, value) for dataset, value in pairs if value and isinstance(value, str)}
 
     async def noted(self, kind: type[FactsT_co], *, since: datetime | None = None) -> list[NotedFacts[FactsT_co]]:
         """The facts of every step of that kind, over all runs, from `since` on, the oldest first."""
@@ -262,17 +249,16 @@ class Ledger:
 
     async def moments(self, kind: type[StepFacts], *, since: datetime) -> list[datetime]:
         """When steps of that kind were noted, over all runs, from `since` on."""
-        rows = await self._read(
-            "SELECT at FROM step WHERE step = ? AND at >= ? ORDER BY at", (kind.step, iso_utc(since))
+        return await self._read(
+            _MOMENT, "SELECT at FROM step WHERE step = ? AND at >= ? ORDER BY at", kind.step, iso_utc(since)
         )
-        return [self._moment(at) for (at,) in rows]
 
     async def _steps(self, condition: str, *values: str) -> list[StepEntry]:
-        rows = await self._read(
+        return await self._read(
+            lambda dataset, step, at, facts: StepEntry(dataset, step, _MOMENT(at), json.loads(facts)),
             f"SELECT dataset, step, at, facts FROM step WHERE {condition} ORDER BY number",  # noqa: S608 - our conditions
-            values,
+            *values,
         )
-        return [StepEntry(dataset, step, self._moment(at), self._loads(facts)) for dataset, step, at, facts in rows]
 
     async def _write(self, statement: str, values: tuple[Any, ...]) -> None:
         """Append a row; its digest, which the statement takes last, is made here."""
@@ -283,27 +269,19 @@ class Ledger:
 
         await self._change(work)
 
-    async def _change(self, work: Callable[[], None]) -> None:
+    async def _change(self, work: Callable[[], T]) -> T:
         # Shielded: a completed step is recorded even while the run is being stopped.
         with anyio.CancelScope(shield=True):
-            await self._in_thread(work)
+            done = await self._in_thread(work)
+        return done  # noqa: RET504 - within the block mypy misses a return
 
-    async def _read(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        return await self._in_thread(lambda: self._database.execute(statement, values).fetchall())
-
-    def _loads(self, text: str) -> Any:
-        """JSON of a row; opening for a run checks every row, so that only a reader can meet damage here."""
+    async def _read(self, make: Callable[..., T], statement: str, *values: str) -> list[T]:
+        """The rows, each made into a value; opening for a run checks every row, so that only a reader meets damage."""
+        rows = await self._in_thread(lambda: self._database.execute(statement, values).fetchall())
         try:
-            return json.loads(text)
+            return [make(*row) for row in rows]
         except ValueError:
-            raise damaged_ledger(self._path, why="a row of it holds no JSON") from None
-
-    def _moment(self, text: str) -> datetime:
-        """A moment of a row; as in `_loads`, only a reader can meet damage here."""
-        try:
-            return datetime.fromisoformat(text)
-        except ValueError:
-            raise damaged_ledger(self._path, why="a row of it holds no moment") from None
+            raise damaged_ledger(self._path, why="a row of it holds no JSON, or no moment") from None
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         with ledger_errors(self._path):
@@ -315,9 +293,8 @@ async def opened_ledger(folder: Path, *, read_only: bool = False, clock: Clock |
     """
     The ledger in `folder` (the private `.bulkpull`), created when there is none.
 
-    A damaged one is set aside and a new one begun, which `set_aside` then tells: what it held of interrupted runs is
-    found again on the service, by the names of its objects. Opened to be read only, nothing is created or moved; where
-    there is none, what is read is empty.
+    A damaged one is `set_aside` and a new one begun: what it held of interrupted runs is found again on the service, by
+    the names of its objects. With `read_only` nothing is created or moved; where there is none, what is read is empty.
 
     Raises:
         LedgerError: It was written by a newer version, another program holds it, or it cannot be read.

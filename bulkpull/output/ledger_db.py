@@ -53,14 +53,13 @@ MIGRATIONS = (
 SCHEMA_VERSION = len(MIGRATIONS)
 # No schema has such a version: the number itself is damaged.
 _LAST_BELIEVABLE_VERSION = 1_000
-# What each table holds, in the order in which it is written, and its column of JSON objects.
+# What each table holds, in the order in which it is written; but for `resumption` the last column is a JSON object.
 _TABLES = {
-    "run": (("run_id", "started_at", "request"), "request"),
-    "ending": (("run_id", "ended_at", "status", "summary"), "summary"),
-    "step": (("run_id", "dataset", "step", "at", "facts"), "facts"),
-    "resumption": (("run_id", "at"), None),
+    "run": "run_id, started_at, request",
+    "ending": "run_id, ended_at, status, summary",
+    "step": "run_id, dataset, step, at, facts",
+    "resumption": "run_id, at",
 }
-_SINCE_VERSION = {"run": 1, "ending": 1, "step": 1, "resumption": 2}
 _DIGEST_DIGITS = 16
 
 # Another program that reads the ledger (a database browser, a backup) may hold it for a moment.
@@ -78,11 +77,9 @@ _NO_SHARED_MAPS = {
 _NO_LOCKS = {sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_UNLOCK}
 _MAGIC = b"SQLite format 3\0"
 _PRIMARY = 0xFF  # the rest of a result code is detail
+_FILES = ("-wal", "-shm", "")  # the endings of a database's files, itself last
 _KEPT_ASIDE = 3
 _INDEX_BYTES = 64 * 1024
-# Pages that SQLite keeps in memory. Its own 2 MB are no quicker for us, and each worker thread that opens the ledger
-# leaves as much behind in a process that makes many runs.
-_SMALL_CACHE = "PRAGMA cache_size = -256"  # KiB, in a negative number
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +104,7 @@ class _Damaged(Exception):
 
 @contextmanager
 def ledger_errors(path: Path) -> Iterator[None]:
-    """
-    Turn what SQLite refuses into one sentence about the ledger at `path`.
-
-    Raises:
-        DiskTrouble: There is no room, or no permission.
-        LedgerError: Another program holds it, or it cannot be used.
-    """
+    """Turn what SQLite refuses into one sentence about the ledger at `path`: a `DiskTrouble` or a `LedgerError`."""
     try:
         yield
     except sqlite3.Error as trouble:
@@ -122,14 +113,8 @@ def ledger_errors(path: Path) -> Iterator[None]:
 
 def open_to_read(path: Path) -> sqlite3.Connection:
     """Open a ledger for reading, also during a run; creates, changes and moves nothing."""
-    with ledger_errors(path):
-        database = _connect(path, _read_mode(path))
-        try:
-            database.execute(_SMALL_CACHE)
-            _refuse_newer(version_of(database), path)
-        except BaseException:
-            database.close()
-            raise
+    with ledger_errors(path), _connect(path, _read_mode(path)) as database:
+        _refuse_newer(version_of(database), path)
         return database
 
 
@@ -141,13 +126,7 @@ def open_empty() -> sqlite3.Connection:
 
 
 def open_to_write(path: Path, *, stamp: str) -> tuple[sqlite3.Connection, SetAside | None]:
-    """
-    Open the ledger for its one writer, who holds the lock of the folder; created when there is none.
-
-    Raises:
-        LedgerError: It is of a newer version, is held by another program, or cannot be used.
-        DiskTrouble: There is no room, or no permission.
-    """
+    """Open the ledger for its one writer, who holds the lock of the folder; created when there is none."""
     with ledger_errors(path):
         try:
             # The lock of a store elsewhere does not create the local folder.
@@ -166,59 +145,42 @@ def version_of(database: sqlite3.Connection) -> int:
 
 
 def _open_with_either_journal(path: Path) -> sqlite3.Connection:
-    """Open with the write-ahead journal; where the file system has no shared maps for its index, without one."""
     try:
         return _open_checked(path)
     except sqlite3.Error as trouble:
         if not _lacks_shared_maps(trouble):
             raise
-    return _open_checked(path, shared_maps=False)
+    return _open_checked(path, shared_maps=False)  # the write-ahead journal keeps its index in shared memory
 
 
 def _open_checked(path: Path, *, shared_maps: bool = True) -> sqlite3.Connection:
     # Before SQLite sees it: it would remove the journal of what it takes for no database of its own.
-    if path.exists() and not _has_database_header(path):
-        raise _Damaged("it does not begin as a database does")
-    database = _connect(path, "mode=rwc")
+    if path.exists():
+        with path.open("rb") as file:
+            if file.read(len(_MAGIC)) not in (_MAGIC, b""):  # an empty file is an empty database
+                raise _Damaged("it does not begin as a database does")
     try:
-        if not shared_maps:
-            # An exclusive user of a database needs no index in shared memory; the lock of the folder ensures that we
-            # are its one writer. The rollback journal needs none either, and readers may look on between two commits.
-            database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            database.execute("PRAGMA journal_mode = DELETE")
-            database.execute("PRAGMA locking_mode = NORMAL")
-        database.execute(_SMALL_CACHE)
-        version = version_of(database)
-        if not 0 <= version <= _LAST_BELIEVABLE_VERSION:
-            raise _Damaged(f"its version reads {version}")
-        _refuse_newer(version, path)
-        # A look at every page takes milliseconds: pruning keeps the ledger at a few megabytes. `quick_check` would not
-        # hold the indexes against the tables, and a damaged index hides rows.
-        (found,) = database.execute("PRAGMA integrity_check(1)").fetchone()
-        if found != "ok":
-            raise _Damaged(str(found).replace("\n", " "))
-        if version == 0 and database.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
-            raise _Damaged("it is another program's database")
-        _check_tables(database, version)
-        # Readers see the last commit while a run writes, and neither waits for the other.
-        if shared_maps:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # the first to use the index
-        # Every commit is on the disk before the next step begins; NORMAL would lose the last ones in a power cut.
-        database.execute("PRAGMA synchronous = FULL")
-        # Effective on macOS only, where a plain sync leaves data in the drive's cache.
-        database.execute("PRAGMA fullfsync = ON")
-        database.execute("PRAGMA checkpoint_fullfsync = ON")
-        _migrate(database, version)
-        _check_rows(database)
-    except BaseException as trouble:
-        database.close()
-        if isinstance(trouble, sqlite3.Error) and _code(trouble) in _DAMAGED:
+        with _connect(path, "mode=rwc", shared_maps=shared_maps) as database:
+            version = version_of(database)
+            _check_database(database, version, path)
+            # Readers see the last commit while a run writes, and neither waits for the other.
+            if shared_maps:
+                database.execute("PRAGMA journal_mode = WAL")
+                database.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # the first to use the index
+            # Every commit is on the disk before the next step begins; NORMAL would lose the last ones in a power cut.
+            database.execute("PRAGMA synchronous = FULL")
+            # Effective on macOS only, where a plain sync leaves data in the drive's cache.
+            database.execute("PRAGMA fullfsync = ON")
+            database.execute("PRAGMA checkpoint_fullfsync = ON")
+            _migrate(database, version)
+            _check_rows(database)
+            return database
+    except sqlite3.Error as trouble:
+        if _code(trouble) in _DAMAGED:
             raise _Damaged(str(trouble)) from trouble
-        if isinstance(trouble, UnicodeDecodeError):  # what SQLite says of a damaged schema quotes it
-            raise _Damaged("names in it are no text") from trouble
         raise
-    return database
+    except UnicodeDecodeError as trouble:  # what SQLite says of a damaged schema quotes it
+        raise _Damaged("names in it are no text") from trouble
 
 
 def ledger_digest(values: Sequence[object]) -> str:
@@ -226,12 +188,22 @@ def ledger_digest(values: Sequence[object]) -> str:
     return hashlib.sha256("\0".join(map(str, values)).encode()).hexdigest()[:_DIGEST_DIGITS]
 
 
-def _check_tables(database: sqlite3.Connection, version: int) -> None:
-    """Compare the tables with the version: a wrong number would run the wrong migrations."""
+def _check_database(database: sqlite3.Connection, version: int, path: Path) -> None:
+    if not 0 <= version <= _LAST_BELIEVABLE_VERSION:
+        raise _Damaged(f"its version reads {version}")
+    _refuse_newer(version, path)
+    # A look at every page takes milliseconds: pruning keeps the ledger at a few megabytes. `quick_check` would not
+    # hold the indexes against the tables, and a damaged index hides rows.
+    (found,) = database.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise _Damaged(str(found).replace("\n", " "))
+    if version == 0 and database.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
+        raise _Damaged("it is another program's database")
+    # With a wrong number the wrong migrations would run.
     there = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    for table, since in _SINCE_VERSION.items():
-        if (table in there) != (version >= since):
-            raise _Damaged(f"its version reads {version}, and its tables are those of another")
+    script = "".join(MIGRATIONS[:version])
+    if any((table in there) != (f"CREATE TABLE {table} " in script) for table in _TABLES):
+        raise _Damaged(f"its version reads {version}, and its tables are those of another")
 
 
 def _check_rows(database: sqlite3.Connection) -> None:
@@ -241,12 +213,12 @@ def _check_rows(database: sqlite3.Connection) -> None:
     One row at a time: the ledger of many runs is larger than the memory that a run may take. A row whose digest is
     right is what was written, so that only one without a digest is parsed.
     """
-    for table, (columns, as_json) in _TABLES.items():
+    for table, columns in _TABLES.items():
         try:
-            for *values, digest in database.execute(f"SELECT {', '.join(columns)}, digest FROM {table}"):  # noqa: S608 - our names
+            for *values, digest in database.execute(f"SELECT {columns}, digest FROM {table}"):  # noqa: S608 - our names
                 if digest is not None and digest != ledger_digest(values):
                     raise _Damaged(f"a row of its table `{table}` is not what was written")
-                if digest is None and as_json is not None and not _is_json_object(values[columns.index(as_json)]):
+                if digest is None and table != "resumption" and not _is_json_object(values[-1]):
                     raise _Damaged(f"a row of its table `{table}` holds no JSON object")
         except sqlite3.OperationalError as trouble:
             if _code(trouble) in (0, sqlite3.SQLITE_ERROR):  # text that is no UTF-8, or a table of another shape
@@ -259,11 +231,6 @@ def _is_json_object(text: str) -> bool:
         return isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def _has_database_header(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(_MAGIC)) in (_MAGIC, b"")  # an empty file is an empty database
 
 
 def _migrate(database: sqlite3.Connection, version: int) -> None:
@@ -281,12 +248,12 @@ def _move_aside(path: Path, *, stamp: str, why: str) -> SetAside:
     """Rename the database with its journal, so that what can be saved of it can be read in its new place."""
     aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
     try:
-        for ending in ("-wal", "-shm", ""):
+        for ending in _FILES:
             source = path.with_name(path.name + ending)
             if source.exists():
                 platforms.current().replace_file(source, aside.with_name(aside.name + ending))
         for old in sorted(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}"))[:-_KEPT_ASIDE]:
-            for ending in ("-wal", "-shm", ""):
+            for ending in _FILES:
                 old.with_name(old.name + ending).unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as trouble:
@@ -303,8 +270,24 @@ def _refuse_newer(version: int, path: Path) -> None:
         )
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_S, check_same_thread=False)
+@contextmanager
+def _connect(path: Path, mode: str, *, shared_maps: bool = True) -> Iterator[sqlite3.Connection]:
+    """A connection, closed only where the block fails."""
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_S, check_same_thread=False)
+    try:
+        if not shared_maps:
+            # An exclusive user of a database needs no index in shared memory; the lock of the folder ensures that we
+            # are its one writer. The rollback journal needs none either, and readers may look on between two commits.
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("PRAGMA journal_mode = DELETE")
+            database.execute("PRAGMA locking_mode = NORMAL")
+        # KiB that SQLite keeps in memory, in a negative number. Its own 2 MB are no quicker for us, and each worker
+        # thread that opens the ledger leaves as much behind in a process that makes many runs.
+        database.execute("PRAGMA cache_size = -256")
+        yield database
+    except BaseException:
+        database.close()
+        raise
 
 
 def _read_mode(path: Path) -> str:
@@ -327,13 +310,17 @@ def _as_ours(trouble: sqlite3.Error, path: Path) -> BulkpullError:
             why=f"it was not free for {BUSY_S:.0f} s ({trouble})",
             fix="close what has it open (a database browser, a backup), then run the same command again",
         )
+    number = None
+    # SQLite reports no disk space for the files beside a database as an I/O error.
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
-        return to_disk_error(OSError(errno.ENOSPC, str(trouble)), path)
-    if code == sqlite3.SQLITE_IOERR and not _lacks_shared_maps(trouble):
-        return to_disk_error(OSError(errno.EIO, str(trouble)), path)
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return to_disk_error(OSError(errno.EACCES, str(trouble)), path)
-    if _lacks_shared_maps(trouble) or int(getattr(trouble, "sqlite_errorcode", 0)) in _NO_LOCKS:
+        number = errno.ENOSPC
+    elif code == sqlite3.SQLITE_IOERR and not _lacks_shared_maps(trouble):
+        number = errno.EIO
+    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        number = errno.EACCES
+    if number is not None:
+        return to_disk_error(OSError(number, str(trouble)), path)
+    if _lacks_shared_maps(trouble) or _extended_code(trouble) in _NO_LOCKS:
         return LedgerError(
             f"the file system of {path} does not do what a database needs",
             why=f"locks or shared maps are refused ({trouble})",
@@ -343,7 +330,7 @@ def _as_ours(trouble: sqlite3.Error, path: Path) -> BulkpullError:
 
 
 def damaged_ledger(path: Path, *, why: str) -> LedgerError:
-    """The sentence about a ledger that a reader cannot use; a run sets it aside (`open_to_write`)."""
+    """The error for a ledger that a reader cannot use; a run sets it aside (`open_to_write`)."""
     return LedgerError(
         f"the run ledger {path} cannot be used",
         why=why,
@@ -352,15 +339,18 @@ def damaged_ledger(path: Path, *, why: str) -> LedgerError:
 
 
 def _is_full(folder: Path) -> bool:
-    """Whether there is no disk space for the files beside a database, which SQLite reports as an I/O error."""
     with suppress(OSError):
         return shutil.disk_usage(folder).free < _INDEX_BYTES
     return False
 
 
 def _lacks_shared_maps(trouble: sqlite3.Error) -> bool:
-    return int(getattr(trouble, "sqlite_errorcode", 0)) in _NO_SHARED_MAPS
+    return _extended_code(trouble) in _NO_SHARED_MAPS
 
 
 def _code(trouble: sqlite3.Error) -> int:
-    return int(getattr(trouble, "sqlite_errorcode", 0)) & _PRIMARY
+    return _extended_code(trouble) & _PRIMARY
+
+
+def _extended_code(trouble: sqlite3.Error) -> int:
+    return getattr(trouble, "sqlite_errorcode", 0)

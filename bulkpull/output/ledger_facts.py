@@ -28,8 +28,7 @@ class StepFacts:
 
     def as_json(self) -> dict[str, Any]:
         """The facts as JSON values."""
-        adapter, exclude_none = self._adapter(), self.leaves_out_none
-        values: dict[str, Any] = adapter.dump_python(self, mode="json", exclude_none=exclude_none)
+        values: dict[str, Any] = self._adapter().dump_python(self, mode="json", exclude_none=self.leaves_out_none)
         return values
 
     @classmethod
@@ -78,13 +77,8 @@ class ExecutionFacts(StepFacts):
     @classmethod
     def of(cls, execution: Execution, *, report_id: str) -> Self:
         """The facts of an execution of the report of that id."""
-        return cls(
-            report_id,
-            execution.execution_id,
-            execution.generated_at,
-            execution.data_redacted,
-            execution.unbelieved_at,
-        )
+        found = execution
+        return cls(report_id, found.execution_id, found.generated_at, found.data_redacted, found.unbelieved_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +95,7 @@ class DownloadFacts(StepFacts):
 
 @dataclass(frozen=True, slots=True)
 class ConversionFacts(StepFacts):
-    """
-    A pull was converted: everything that decides whether its files still match a request.
-
-    Attributes:
-        columns, bounds: What it was converted by.
-        query_id, name: Of its one-off report; `None` for the execution of a scheduled report.
-    """
+    """A pull was converted: all that decides whether its files still match a request; `name` is of a one-off report."""
 
     step = "converted"
 
@@ -152,14 +140,7 @@ class SplitFacts(StepFacts):
 
 @dataclass(frozen=True, slots=True)
 class InWindowsFacts(StepFacts):
-    """
-    A whole dataset is requested in windows, because its report failed; or the windows failed too (`failed` alone).
-
-    Attributes:
-        mark: The fingerprint of the whole pull.
-        start, end: The window that holds all of it.
-        failure: The message of that failure.
-    """
+    """A whole dataset is requested in windows, since its report failed; or the windows failed too (`failed` alone)."""
 
     step = "in_windows"
     leaves_out_none = True
@@ -183,9 +164,8 @@ class ScheduledReportFacts(StepFacts):
     """
     A scheduled report is about to be ordered (`name` and `query_digest` alone), or is in use (`report_id` as well).
 
-    Attributes:
-        lead_h: Hours before the nightly hour at which it was made to run.
-        own: This folder ordered it; `None` where an earlier version did not say so.
+    `lead_h` is how long before the nightly hour it runs; `own` says that this folder ordered it (`None` where an
+    earlier version did not say so).
     """
 
     step = "standing"

@@ -11,13 +11,15 @@ output folder on it.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -26,7 +28,14 @@ from filelock import BaseFileLock, FileLock, Timeout
 from bulkpull import platforms
 from bulkpull.clock import iso_utc
 from bulkpull.errors import DiskTrouble, OutputLocked
-from bulkpull.output.atomic_files import disk_errors, load_json, makedirs_durable, remove_stale_temp_files, write_json
+from bulkpull.output.atomic_files import (
+    disk_errors,
+    json_text,
+    makedirs_durable,
+    read_whole,
+    remove_stale_temp_files,
+    write_atomically,
+)
 from bulkpull.output.layout import CURRENT, MANIFEST, README, REPORT, WRITER, Layout, lock_file, writer_file
 from bulkpull.output.symlink_safety import names_beneath
 
@@ -38,10 +47,7 @@ _LOOKS, _LOOK_S = 20, 0.05
 @asynccontextmanager
 async def locked(folder: Path, *, since: datetime) -> AsyncIterator[Callable[[], None]]:
     """
-    Hold the one writer's lock of `folder` (its private `.bulkpull`) for the block.
-
-    Args:
-        since: The start time to show to a second run.
+    Hold the one writer's lock of `folder` (its private `.bulkpull`) for the block; a second run names `since`.
 
     Yields:
         A check that raises `DiskTrouble` when the lock that is held is no longer the file at its path: it was deleted,
@@ -80,36 +86,48 @@ def find_writer(folder: Path) -> str | None:
     """
     The writer of the output folder of `folder` (its private `.bulkpull`), in words; `None` if there is none.
 
-    Reads only. The lock itself is tried just where the account of the last writer names a process that may live, so
-    that a run that begins at this moment is not refused because of this look.
+    Reads only. The lock itself is tried just where the last writer may still live: a run that begins at this moment is
+    not refused because of this look.
     """
-    writer = writer_file(folder)
-    if not writer.is_file() or not _may_be_running(writer):
+    if not writer_file(folder).is_file() or not _may_be_running(_load_writer(folder)):
         return None
     lock = FileLock(lock_file(folder), timeout=0, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout:
-        return _holder(writer)
+        return _describe(_load_writer(folder))
     except OSError:
-        return f"unknown; the last one was {_holder(writer)}"
+        return f"unknown; the last one was {_describe(_load_writer(folder))}"
     lock.release()
     return None
 
 
-def _may_be_running(writer: Path) -> bool:
-    """Whether the process in the holder file may still run; a process of another host always may."""
+def _load_writer(folder: Path) -> dict[str, Any] | None:
+    """Process, host and start time of the last writer; `None` where its file cannot be read."""
+    with suppress(ValueError, OSError):
+        writer = json.loads(read_whole(writer_file(folder), root=folder) or b"null")
+        if isinstance(writer, dict) and writer.keys() >= {"pid", "host", "since"}:
+            return writer
+    return None
+
+
+def _may_be_running(writer: Mapping[str, Any] | None) -> bool:
+    """Whether the process may still run; one of another host always may."""
+    if writer is None or writer["host"] != socket.gethostname():
+        return True
     try:
-        writer_info = load_json(writer) or {}
-        if writer_info["host"] != socket.gethostname():
-            return True
-        return platforms.current().is_process_alive(int(writer_info["pid"]))
-    except (ValueError, KeyError, TypeError, OSError):
+        return platforms.current().is_process_alive(int(writer["pid"]))
+    except (ValueError, TypeError, OSError):
         return True
 
 
+def _describe(writer: Mapping[str, Any] | None) -> str:
+    if writer is None:
+        return "it has just started"
+    return f"process {writer['pid']} on {writer['host']}, since {writer['since']}"
+
+
 def _acquire(lock: BaseFileLock, folder: Path, since: datetime) -> None:
-    writer = writer_file(folder)
     with disk_errors(folder):
         makedirs_durable(folder)  # durable: if the ledger vanished with its folder, its reports would be created twice
         try:
@@ -117,7 +135,7 @@ def _acquire(lock: BaseFileLock, folder: Path, since: datetime) -> None:
         except Timeout:
             raise OutputLocked(
                 f"another run is writing to {folder.parent}",
-                why=_wait_for_holder(writer),
+                why=_wait_for_holder(folder),
                 fix="wait until it has ended, or choose another folder with --output",
             ) from None
         except OSError as refused:
@@ -127,10 +145,12 @@ def _acquire(lock: BaseFileLock, folder: Path, since: datetime) -> None:
                 f"{folder.parent} lies on a file system without locks",
                 fix="choose a folder on a local disk with --output: here two runs at once could not be detected",
             ) from None
+    writer = writer_file(folder)
     try:
         with disk_errors(writer):
             _remove_temp_files(folder)
-            write_json(writer, {"pid": os.getpid(), "host": socket.gethostname(), "since": iso_utc(since)})
+            facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": iso_utc(since)}
+            write_atomically(writer, json_text(facts))
     except BaseException:
         lock.release()
         raise
@@ -147,22 +167,10 @@ def _remove_temp_files(folder: Path) -> None:
         remove_stale_temp_files(layout.run(run_id), root=output, names={MANIFEST, REPORT})
 
 
-def _wait_for_holder(writer: Path) -> str:
+def _wait_for_holder(folder: Path) -> str:
     """Who holds the lock; waits briefly for a new holder's file instead of naming the previous one."""
     for _ in range(_LOOKS):
-        if writer.exists() and _may_be_running(writer):
+        if writer_file(folder).exists() and _may_be_running(_load_writer(folder)):
             break
         time.sleep(_LOOK_S)
-    return _holder(writer)
-
-
-def _holder(writer: Path) -> str:
-    try:
-        writer_info = load_json(writer)
-        return (
-            f"process {writer_info['pid']} on {writer_info['host']}, since {writer_info['since']}"
-            if writer_info
-            else "it has just started"
-        )
-    except (ValueError, KeyError, TypeError, OSError):
-        return "it has just started"
+    return _describe(_load_writer(folder))

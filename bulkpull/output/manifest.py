@@ -6,6 +6,7 @@ The fields have the names of the documented format: `manifest["status"]` in the 
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
-    PlainValidator,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -48,29 +48,28 @@ Moment = Annotated[AwareDatetime, AfterValidator(whole_second), PlainSerializer(
 """An aware moment, UTC, of whole seconds; in JSON as the contract writes times (`iso_utc`)."""
 
 
-def _unless_odd(value: Any, validate: ValidatorFunctionWrapHandler) -> datetime | None:
+def _none_if_odd(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     try:
-        moment: datetime | None = validate(value)
+        return validate(value)
     except ValidationError:
         return None
-    return moment
 
 
-MomentIfAny = Annotated[Moment | None, WrapValidator(_unless_odd)]
+MomentIfAny = Annotated[Moment | None, WrapValidator(_none_if_odd)]
 """A moment; `None` where there is none, or none that can be read."""
 
 
-def _read_window(value: Any) -> Window | None:
-    if isinstance(value, Window):
-        return Window(whole_second(value.start), whole_second(value.end))
-    try:
-        start, end = (datetime.fromisoformat(value[side]) for side in ("start", "end"))
-    except (KeyError, TypeError, ValueError):
+def _whole_seconds(window: Window | None) -> Window | None:
+    if window is None:
         return None
-    return Window(whole_second(start), whole_second(end)) if start.tzinfo and end.tzinfo else None
+    if window.start.tzinfo is None or window.end.tzinfo is None:
+        raise ValueError("a bound of the window has no time zone")
+    return Window(whole_second(window.start), whole_second(window.end))
 
 
-RecordedWindow = Annotated[Window | None, PlainValidator(_read_window), PlainSerializer(window_values)]
+RecordedWindow = Annotated[
+    Window | None, AfterValidator(_whole_seconds), WrapValidator(_none_if_odd), PlainSerializer(window_values)
+]
 """A window of whole seconds; `None` where there is none, or none that can be read. In JSON `{"start": …, "end": …}`."""
 
 
@@ -100,10 +99,9 @@ class PublishedColumn(Record):
     A column as it is in Parquet.
 
     `declared` is the documents' type. Where the two differ, `why_text` says why, and `misfit` shows the first value
-    that did not fit: `{"row": …, "value": "…"}`, rows counted from 1. `format` is how a date was written in the file.
-    `outgrown` is, in the same shape, the first value that the type published before could not hold. `empty` says that
-    no snapshot so far had a value in it, so that its type is only what was declared. `vanished` says of a history that
-    only windows of earlier runs have it: the latest reports do not.
+    that did not fit: `{"row": …, "value": "…"}`, rows counted from 1; `outgrown` shows the first one that the type
+    published before could not hold. `format` is how a date was written in the file. A column that is `empty` had no
+    value in any snapshot so far; one that is `vanished` has only values of earlier runs' windows.
     """
 
     name: str
@@ -118,11 +116,7 @@ class PublishedColumn(Record):
 
 
 class Drift(Record):
-    """
-    How the columns differ from the snapshot that was current before, and from what was asked for.
-
-    `unrequested` columns were in the file without having been asked for, and no snapshot had them before.
-    """
+    """How the columns differ from the snapshot before; `unrequested` ones came for the first time, and unasked."""
 
     appeared: list[str] = Field(default_factory=list)
     vanished: list[str] = Field(default_factory=list)
@@ -131,7 +125,6 @@ class Drift(Record):
 
     @property
     def changes(self) -> bool:
-        """Whether anything differs from the snapshot before."""
         return bool(self.appeared or self.vanished or self.retyped)
 
     def __bool__(self) -> bool:
@@ -148,7 +141,7 @@ class Seconds(Record):
 
     @property
     def total(self) -> float:
-        """All steps together; windows that were fetched side by side count each."""
+        """All steps of all windows, also of those that were fetched side by side."""
         return self.submit + self.wait + self.download + self.convert
 
 
@@ -178,10 +171,9 @@ class PartRecord(Record):
 
 class DecisionRecord(Record):
     """
-    Where the run took a dataset's data from, and why.
+    Where the run took a dataset's data from (`skip`, `take_execution`, `collect_report`, `order_report`), and why.
 
-    `action` is `skip`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a nightly run
-    what became of the scheduled report: `keep`, `make`, `replace` or `leave`.
+    `scheduled_report` is what a nightly run did with it: `keep`, `make`, `replace` or `leave`.
     """
 
     action: str
@@ -194,19 +186,18 @@ class DatasetRecord(Record):
     One dataset's part of the manifest. `reason` is one sentence that a person can act on. `held_back` says that its
     data are here and were not published: `runs publish` does that.
 
-    `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of
-    the snapshot that stays current. `unbelieved_at` is what it said where that lies ahead of its own clock;
-    `generated_at` is null then. `content_hash` names the unpacked content of the downloaded files: equal content,
-    equal hash. `parts` are there for a window: the windows that it was asked for in. For a selection `dataset` is the
-    name under which it is published, and `source` the dataset that it reads. `earlier_types` are the types of columns
-    that earlier snapshots had: one that comes back takes up its type again. `metrics` are those that
-    the query selects after the columns, `metrics_left_out` the listed ones that it does not. `question` is what the
-    data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window` tell the same for
-    readers. The end of a window without a given end is the moment of the request. A skipped dataset has those of the
-    snapshot that stays current. `due_at` is when the last execution of its scheduled report was due, where nothing has
-    come of it yet, and `next_due_at` when the next one is. `rows_before` are the rows of the snapshot before, where
-    this one has fewer by more than `note_shrink`. `vouched_by` names what tells that the files are whole and unchanged:
-    `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two equal readings does.
+    `generated_at` is when the service made the data (UTC), as far as it says so; where that lies ahead of its own clock
+    it is `unbelieved_at` instead. A skipped dataset has that and the question of the snapshot that stays current.
+    `question` is what the data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window`
+    tell the same for readers. The end of a window without a given end is the moment of the request; `parts` are the
+    windows that it was asked for in. For a selection `dataset` is the name under which it is published, and `source`
+    the dataset that it reads. `metrics` are those that the query selects after the columns, `metrics_left_out` the
+    listed ones that it does not. `content_hash` names the unpacked content of the downloaded files. `vouched_by` names
+    what tells that the files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but
+    two equal readings does. `earlier_types` are the types of columns that earlier snapshots had: one that comes back
+    takes up its type again. `due_at` is when the last execution of its scheduled report was due, where nothing has come
+    of it yet, and `next_due_at` when the next one is. `rows_before` are the rows of the snapshot before, where this one
+    has fewer by more than `note_shrink`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -252,12 +243,11 @@ class DatasetRecord(Record):
 
     @property
     def is_current(self) -> bool:
-        """Whether readers have its data, of this run or unchanged since an earlier one."""
+        """Whether readers have its data, of this run or of an earlier one."""
         return self.status in ("complete", "skipped")
 
     @property
     def stored_bytes(self) -> int:
-        """Size of its published files, bytes."""
         return sum(file.bytes for file in self.files)
 
     def __repr__(self) -> str:
@@ -277,7 +267,6 @@ class Totals:
 
     @classmethod
     def of(cls, records: Iterable[DatasetRecord]) -> Totals:
-        """The sums over `records`."""
         listed = list(records)
         return cls(
             sum(record.rows for record in listed),
@@ -297,8 +286,7 @@ class Requests(Record):
     """
     Calls to the service, of a run and all its resumptions.
 
-    `throttled` counts every 429 received, `retried` every request sent again. A part of a run that was killed has left
-    no count.
+    `throttled` counts every 429, `retried` every request sent again. A part that was killed has left no count.
     """
 
     total: int = 0
@@ -307,7 +295,6 @@ class Requests(Record):
     retried: int = 0
 
     def __add__(self, other: Requests) -> Requests:
-        """The calls of both."""
         return Requests(
             total=self.total + other.total,
             by_endpoint=dict(Counter(self.by_endpoint) + Counter(other.by_endpoint)),
@@ -321,8 +308,7 @@ class Manifest(Record):
     The manifest of a run. Times are aware and UTC; in JSON they are ISO 8601 with `Z`.
 
     `account` is whose data they are; manifests of earlier versions do not tell. `notes` are about the run as a whole. A
-    run that only submitted its reports says so: its datasets are `skipped` until it is resumed. In JSON all three are
-    left out where there is nothing to tell.
+    run that only `submitted` its reports has `skipped` datasets until it is resumed.
     """
 
     version: int = 1
@@ -332,11 +318,11 @@ class Manifest(Record):
     finished_at: Moment
     tool: Tool
     api_base_url: str
-    account: dict[str, Any] | None = None
+    account: dict[str, Any] | None = Field(default=None, exclude_if=operator.not_)
     requests: Requests
     datasets: list[DatasetRecord]
-    notes: list[str] = Field(default_factory=list)
-    submitted: bool = False
+    notes: list[str] = Field(default_factory=list, exclude_if=operator.not_)
+    submitted: bool = Field(default=False, exclude_if=operator.not_)
     interrupted: bool = Field(default=False, exclude=True)
 
     def __repr__(self) -> str:
@@ -374,9 +360,8 @@ class Manifest(Record):
 
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON values."""
-        silent = {name for name in ("account", "notes", "submitted") if not getattr(self, name)}
         # mode="json" would refuse texts that UTF-8 cannot carry, and what a run did must be written whatever it says.
-        values: dict[str, Any] = from_json(json_values(self.model_dump(exclude=silent)))
+        values: dict[str, Any] = from_json(json_values(self.model_dump()))
         return values
 
     def save(self, store: OutputStore) -> None:

@@ -22,30 +22,19 @@ from bulkpull.output.run_history import load_manifest
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.url_safety import is_loopback
 
-NO_REPORT = "; no report was created"
-"""The end of the next step where an export is refused; `bulkpull doctor` leaves it out."""
+_NO_REPORT = "; no report was created"
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """
-    The owner of the data in a folder.
-
-    Attributes:
-        sign_in: Digest of the user and application of the last run; `None` where it is not known.
-    """
+    """The owner of the data in a folder; `sign_in` is the digest of the user and application of the last run."""
 
     account: Account
     sign_in: str | None = None
 
 
 def load_owner(store: OutputStore) -> Owner | None:
-    """
-    The account that the folder records; `None` if it records none.
-
-    Raises:
-        DiskTrouble: The record is damaged; whose data these are is never guessed.
-    """
+    """The account that the folder records, if any. Raises `DiskTrouble` where the record is damaged: it is no guess."""
     try:
         stored = store.read(INSIDE.owner)
         if stored is not None:
@@ -71,42 +60,36 @@ def _account_in_pointer(store: OutputStore) -> Account | None:
 
 def check_owner(store: OutputStore, account: Account) -> None:
     """
-    Refuse a run for another account than the one whose data lie in the folder; reads only.
+    Refuse (`SettingsError`) a run for another account than the one whose data lie in the folder; reads only.
 
-    A folder of an earlier version records no account; the service address of its manifests is used instead.
-
-    Raises:
-        SettingsError: The folder belongs to another account.
-        DiskTrouble: What the folder says of its account cannot be read.
+    A folder of an earlier version records no account; the service address of its manifests is used instead. A damaged
+    record is a `DiskTrouble`.
     """
     owner = load_owner(store)
     other = _account_in_pointer(store) if owner else None
     if owner is not None and other is not None and other != owner.account:
+        fix = f"restore {CURRENT} and move what is not this account's to another folder"
         raise SettingsError(
             f"{store} holds the data of two accounts: {owner.account}, and {CURRENT} names those of {other}",
             why="folders were merged",
-            fix=f"restore {CURRENT} and move what is not this account's to another folder" + NO_REPORT,
+            fix=fix + _NO_REPORT,
+            doctor_fix=fix,
         )
     if owner is not None and owner.account != account:
+        difference = owner.account.describe_difference(account)
+        differing = owner.account.differing_settings(account)
         raise _other_account(
-            store,
-            str(owner.account),
-            account,
-            differing=owner.account.differing_settings(account),
-            difference=owner.account.describe_difference(account),
+            store, difference or str(owner.account), account, differing, is_difference=bool(difference)
         )
     if owner is None and (root := _root_of_earlier_version(store)) and not _may_be_same(root, account.api_root):
-        raise _other_account(store, f"the service at {root}", account, differing=["api_base_url"])
+        raise _other_account(store, f"the service at {root}", account, ["api_base_url"])
 
 
 def foreign_runs(store: OutputStore, run_ids: Iterable[str]) -> dict[str, str]:
     """
-    Runs of another account than the folder's, which were copied into it (case O3); reads only.
+    Runs of another account than the folder's, which were copied into it (case O3), and whose each is, in words.
 
-    A run without a manifest counts as the folder's own: it is under way, or was killed.
-
-    Returns:
-        By run, whose it is, in words.
+    Reads only. A run without a manifest counts as the folder's own: it is under way, or was killed.
     """
     try:
         owner = load_owner(store)
@@ -116,41 +99,32 @@ def foreign_runs(store: OutputStore, run_ids: Iterable[str]) -> dict[str, str]:
         return {}
     foreign: dict[str, str] = {}
     for run_id in run_ids:
-        account, root = _account_of_run(store, run_id)
-        if account is not None and account != owner.account:
-            foreign[run_id] = str(account)
-        elif account is None and root is not None and not _may_be_same(root, owner.account.api_root):
-            foreign[run_id] = f"the service at {root}"
+        version = store.version(INSIDE.manifest(run_id))
+        match _account_of_run(store, run_id, version) if version is not None else None:
+            case Account() as account if account != owner.account:
+                foreign[run_id] = str(account)
+            case str(root) if not _may_be_same(root, owner.account.api_root):
+                foreign[run_id] = f"the service at {root}"
     return foreign
 
 
-def _account_of_run(store: OutputStore, run_id: str) -> tuple[Account | None, str | None]:
-    """The account that a run's manifest names, and the root of the API where it is of an earlier version."""
-    version = store.version(INSIDE.manifest(run_id))
-    return (None, None) if version is None else _read_account(store, run_id, version)
-
-
 @lru_cache(maxsize=1_024)
-def _read_account(store: OutputStore, run_id: str, _version: str) -> tuple[Account | None, str | None]:
+def _account_of_run(store: OutputStore, run_id: str, _version: str) -> Account | str | None:
+    """The account that a run's manifest names, or the root of the API where it is of an earlier version."""
     try:
         content = json.loads(store.read(INSIDE.manifest(run_id)) or b"{}")
         if content.get("account"):
-            return Account.from_dict(content["account"]), None
-        return None, normalise_root(content["api_base_url"])
+            return Account.from_dict(content["account"])
+        return normalise_root(content["api_base_url"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None, None
+        return None
 
 
 def claim_folder(store: OutputStore, owner: Owner) -> list[str]:
     """
-    Record whose data lie in the folder, or that they still are the same account's.
+    Record whose data lie in the folder, or that they are still the same account's. Raises as `check_owner`.
 
-    Returns:
-        Notes for the run: the folder was taken over, or another user or application signs in.
-
-    Raises:
-        SettingsError, DiskTrouble: As `check_owner`.
-        OSError: The record cannot be written.
+    Returns notes for the run: the folder was taken over, or another user or application signs in.
     """
     check_owner(store, owner.account)
     before = load_owner(store)
@@ -170,11 +144,8 @@ def claim_folder(store: OutputStore, owner: Owner) -> list[str]:
 
 def _root_of_earlier_version(store: OutputStore) -> str | None:
     """The address of the service that the newest published snapshot came from."""
-    for run_id in sorted(Current.load(store).run_ids, reverse=True):
-        manifest = load_manifest(store, run_id)
-        if manifest is not None:
-            return normalise_root(manifest.api_base_url)
-    return None
+    found = (load_manifest(store, run_id) for run_id in sorted(Current.load(store).run_ids, reverse=True))
+    return next((normalise_root(manifest.api_base_url) for manifest in found if manifest is not None), None)
 
 
 def _may_be_same(root: str, now: str) -> bool:
@@ -191,11 +162,13 @@ def _is_local(address: str) -> bool:
 
 
 def _other_account(
-    store: OutputStore, there: str, account: Account, *, differing: Sequence[str], difference: str | None = None
+    store: OutputStore, there: str, account: Account, differing: Sequence[str], *, is_difference: bool = False
 ) -> SettingsError:
     settings = " and ".join(f"`{name}`" for name in differing)
+    fix = ("" if account == DEMO else f"check {settings}, or ") + "choose another folder with --output"
     return SettingsError(
-        f"{store} holds the data of another account: {difference or there}",
-        why=None if difference else f"this run is for {account}",
-        fix=("" if account == DEMO else f"check {settings}, or ") + "choose another folder with --output" + NO_REPORT,
+        f"{store} holds the data of another account: {there}",
+        why=None if is_difference else f"this run is for {account}",
+        fix=fix + _NO_REPORT,
+        doctor_fix=fix,
     )

@@ -12,7 +12,7 @@ pure; a folder that cannot be removed stays until the next run (fault 99). No li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -25,6 +25,7 @@ from bulkpull.output.current import CurrentSnapshot
 from bulkpull.output.layout import DATASETS, RAW, RUN_ID, run_of_snapshot, snapshot_name
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.ledger_facts import ScheduledReportFacts
+from bulkpull.output.owner import foreign_runs
 from bulkpull.output.run_history import run_ids
 from bulkpull.output.store import INSIDE, OutputStore
 
@@ -37,17 +38,12 @@ _REMEMBERED = timedelta(days=90)
 def snapshots_to_retire(
     names: Sequence[str], *, current: str, retain: int, now: datetime, replaced: Mapping[str, datetime] | None = None
 ) -> list[str]:
-    """
-    Which `run=…` folders of a dataset may go (pure).
-
-    Args:
-        replaced: When runs' snapshots ceased to be current. One of which nothing is known was replaced
-            when the next newer run began, at the earliest.
-    """
+    """Which `run=…` folders of a dataset may go (pure); `replaced` tells when those of known runs were replaced."""
     known, a_day_ago = replaced or {}, now - _A_DAY
     runs = sorted((name for name in names if RUN_ID.fullmatch(run_of_snapshot(name))), reverse=True)
     newest = snapshot_name(current)
     kept = [newest, *(name for name in runs if name != newest)][:retain]
+    # Replaced when the next newer run began, at the earliest.
     superseded = {older for newer, older in pairwise(runs) if newer < snapshot_name(_stamp(a_day_ago))}
 
     def is_free(name: str) -> bool:
@@ -65,13 +61,7 @@ def runs_to_retire(runs: Sequence[str], *, needed: Collection[str], retain: int,
 
 
 def retire_snapshots(
-    store: OutputStore,
-    dataset: str,
-    *,
-    snapshot: CurrentSnapshot,
-    retain: int,
-    now: datetime,
-    foreign_runs: Callable[[Sequence[str]], Collection[str]],
+    store: OutputStore, dataset: str, *, snapshot: CurrentSnapshot, retain: int, now: datetime
 ) -> None:
     """Remove the dataset's old snapshots and their raw files; each is there whole, or gone."""
     folder = INSIDE.snapshots(dataset)
@@ -80,7 +70,7 @@ def retire_snapshots(
     if len(names) <= retain or not find_old(names):
         return  # with fewer names even less is old; whose each run is would be read from its manifest
     # Runs copied from another account's folder are neither counted nor removed (case O3).
-    foreign = foreign_runs([run_of_snapshot(name) for name in names])
+    foreign = foreign_runs(store, [run_of_snapshot(name) for name in names])
     for name in find_old([name for name in names if run_of_snapshot(name) not in foreign]):
         store.delete(folder / name)
         store.delete(INSIDE.snapshots(dataset, kind=RAW) / name)
@@ -88,16 +78,15 @@ def retire_snapshots(
 
 async def retire_runs(store: OutputStore, ledger: Ledger, *, retain: int, now: datetime) -> None:
     """Remove the folders of old runs, and what the ledger knows of them."""
-    left = await anyio.to_thread.run_sync(lambda: _retire_runs(store, retain=retain, now=now))
+
+    def retire_folders() -> set[str]:
+        for run_id in runs_to_retire(run_ids(store), needed=set(_runs_with_data(store)), retain=retain, now=now):
+            store.delete(INSIDE.run(run_id))
+        store.delete_leftovers()
+        return set(run_ids(store))
+
+    left = await anyio.to_thread.run_sync(retire_folders)
     await ledger.prune(before=now - _REMEMBERED, keep=left, keep_last=ScheduledReportFacts)
-
-
-def _retire_runs(store: OutputStore, *, retain: int, now: datetime) -> set[str]:
-    """Remove old runs' folders; returns the runs whose folders are left."""
-    for run_id in runs_to_retire(run_ids(store), needed=set(_runs_with_data(store)), retain=retain, now=now):
-        store.delete(INSIDE.run(run_id))
-    store.delete_leftovers()
-    return set(run_ids(store))
 
 
 def _runs_with_data(store: OutputStore) -> Iterator[str]:

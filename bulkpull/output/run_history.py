@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import anyio
-from pydantic import ValidationError
 
 from bulkpull.errors import LedgerError, SettingsError
 from bulkpull.output.current import Current
@@ -30,6 +29,7 @@ from bulkpull.output.store import INSIDE, OutputStore, open_store
 T = TypeVar("T")
 
 _MOST_NAMED = 5
+_DURATIONS_OF_RUNS = 20
 
 
 def run_start_time(run_id: str) -> datetime:
@@ -54,14 +54,14 @@ def load_manifest(store: OutputStore, run_id: str) -> Manifest | None:
     try:
         content = store.read(INSIDE.manifest(run_id))
         return None if content is None else Manifest.model_validate(json.loads(content))
-    except (OSError, ValueError, ValidationError):
+    except (OSError, ValueError):  # pydantic's error is one
         return None
 
 
-def last_durations(store: OutputStore, *, most: int = 20) -> dict[str, float]:
+def last_durations(store: OutputStore) -> dict[str, float]:
     """How long each dataset took when it was last exported, from its submission to its Parquet, in seconds."""
     usual: dict[str, float] = {}
-    for manifest in islice(manifests(store), most):
+    for manifest in islice(manifests(store), _DURATIONS_OF_RUNS):
         for dataset, record in manifest.published.items():
             usual.setdefault(dataset, record.seconds.total)
     return usual
@@ -69,30 +69,18 @@ def last_durations(store: OutputStore, *, most: int = 20) -> dict[str, float]:
 
 def manifests(store: OutputStore) -> Iterator[Manifest]:
     """Every readable manifest, newest run first; each is loaded when the iterator reaches it."""
-    for run_id in run_ids(store):
-        manifest = load_manifest(store, run_id)
-        if manifest is not None:
-            yield manifest
+    yield from filter(None, (load_manifest(store, run_id) for run_id in run_ids(store)))
 
 
 def held_back_by(store: OutputStore, run_ids: Iterable[str], current: Current) -> dict[str, str]:
-    """
-    The datasets whose data a run holds back, with the id of that run; the newest counts.
-
-    Args:
-        run_ids: Runs that may still be resumed.
-        current: What is published; data that were held back before it are out of date.
-    """
+    """The datasets whose data one of these runs holds back since what is `current`, with the id of the newest one."""
     held: dict[str, str] = {}
-    for run_id in sorted(run_ids):
-        manifest = load_manifest(store, run_id)
-        for record in manifest.datasets if manifest else ():
+    for manifest in filter(None, (load_manifest(store, run_id) for run_id in sorted(run_ids))):
+        for record in manifest.datasets:
             snapshot = current.datasets.get(record.dataset)
-            is_newer = manifest and (
-                snapshot is None or snapshot.published_at is None or manifest.finished_at >= snapshot.published_at
-            )
-            if record.held_back and is_newer:
-                held[record.dataset] = run_id
+            published_at = snapshot.published_at if snapshot else None
+            if record.held_back and (published_at is None or manifest.finished_at >= published_at):
+                held[record.dataset] = manifest.run_id
     return held
 
 
@@ -117,31 +105,22 @@ def nothing_published(folder: Path) -> str:
     return missing_export(folder) or f"nothing is published in {folder.absolute()} yet"
 
 
-def no_export(folder: Path, *, otherwise: str | None = None) -> SettingsError:
-    """The error for a folder without an export, or one in which nothing is published: it may say `otherwise`."""
-    return SettingsError(missing_export(folder) or otherwise or nothing_published(folder), fix=NO_EXPORT_FIX)
+def no_export(folder: Path) -> SettingsError:
+    """The error for a folder without an export, or one in which nothing is published."""
+    return SettingsError(nothing_published(folder), fix=NO_EXPORT_FIX)
 
 
 def check_export(folder: Path) -> None:
-    """
-    Refuse a folder without an export; its first run may be under way.
-
-    Raises:
-        SettingsError: There is no such folder, it is a file, or no run has written to it.
-    """
+    """Refuse a folder without an export (`SettingsError`); its first run may be under way."""
     if missing_export(folder) is not None:
         raise no_export(folder)
 
 
 def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | str) -> str:
-    """
-    The run for an id or the beginning of one.
-
-    Raises:
-        SettingsError: There is none, or more than one; the message names what there is.
-    """
+    """The run for an id or the beginning of one; the newest for `None`. A `SettingsError` names what there is."""
     if not known:
-        raise no_export(Path(output), otherwise=f"there are no runs in {Path(output).absolute()}")
+        folder = Path(output)
+        raise SettingsError(missing_export(folder) or f"there are no runs in {folder.absolute()}", fix=NO_EXPORT_FIX)
     if asked is None:
         return known[0]
     found = [run_id for run_id in known if run_id.startswith(asked.strip())]

@@ -1,16 +1,20 @@
-"""Loads the record of each dataset's current snapshot from the manifest of its run."""
+"""
+Loads the record of each dataset's current snapshot from the manifest of its run, and compares it with the files.
+
+People, disks and other programs may damage a snapshot: each run publishes damaged datasets again (fault 10).
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from bulkpull.conversion.file_formats import format_of
 from bulkpull.output.current import Current, CurrentSnapshot
+from bulkpull.output.integrity import integrity_problems, location_problem
 from bulkpull.output.manifest import DatasetRecord, PublishedColumn, PublishedFile
 from bulkpull.output.run_history import manifests
 from bulkpull.output.store import INSIDE, OutputStore
@@ -18,27 +22,33 @@ from bulkpull.snapshot_question import whole_question
 from bulkpull.window_bounds import window_texts
 
 
-def load_published(store: OutputStore, current: Current) -> dict[str, DatasetRecord]:
+def load_published(store: OutputStore, current: Current) -> tuple[dict[str, DatasetRecord], dict[str, str]]:
     """
-    The record of every snapshot that `current` names, by dataset.
+    By dataset, the record of every snapshot that `current` names, and the first problem with its files, if any.
 
-    If its manifest is gone or damaged, columns, types and origin come from its files.
+    If its manifest is gone or damaged, columns, types and origin come from its files. Of the files only names and sizes
+    are checked.
     """
+    published: dict[str, DatasetRecord] = {}
+    damaged: dict[str, str] = {}
     records = {run_id: _records_of(store, run_id) for run_id in current.run_ids}
-    return {
-        name: _with_question(records[snapshot.run_id].get(name) or _record_from_files(store, name, snapshot), snapshot)
-        for name, snapshot in current.datasets.items()
-    }
+    for name, snapshot in current.datasets.items():
+        record = records[snapshot.run_id].get(name)
+        if record is not None:
+            problems: Iterable[tuple[str, str]] = integrity_problems(record, store, run_id=snapshot.run_id)
+        else:  # the run that published it was killed before it could describe it
+            problems = ((path, what) for path in snapshot.files if (what := location_problem(store, path)) is not None)
+        for path, what in islice(problems, 1):
+            damaged[name] = f"{path}: {what}"
+        published[name] = _with_question(record or _record_from_files(store, name, snapshot), snapshot)
+    return published, damaged
 
 
 def find_last_answer(store: OutputStore, dataset: str, question_sha256: str) -> DatasetRecord | None:
     """The record of the newest snapshot of `dataset` that answered this question, by the manifests that are left."""
-    for manifest in manifests(store):
-        if record := manifest.published.get(dataset):
-            candidate = _with_question(record)
-            if candidate.question_sha256 == question_sha256:
-                return candidate
-    return None
+    records = (manifest.published.get(dataset) for manifest in manifests(store))
+    candidates = (_with_question(record) for record in records if record)
+    return next((record for record in candidates if record.question_sha256 == question_sha256), None)
 
 
 def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = None) -> DatasetRecord:
@@ -60,17 +70,12 @@ def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = Non
     question = whole_question(record.dataset, record.query, metrics=metrics, span=record.timespan, window=window)
     if question is None:
         return record
-    return record.model_copy(
-        update={
-            "question": question.as_dict(),
-            "question_sha256": question.sha256,
-            "timespan": question.span,
-        }
-    )
+    answered = {"question": question.as_dict(), "question_sha256": question.sha256, "timespan": question.span}
+    return record.model_copy(update=answered)
 
 
 def _records_of(store: OutputStore, run_id: str) -> Mapping[str, DatasetRecord]:
-    with suppress(ValueError, KeyError, TypeError, OSError, ValidationError):
+    with suppress(ValueError, KeyError, TypeError, OSError):
         content = store.read(INSIDE.manifest(run_id))
         manifest = {"datasets": ()} if content is None else json.loads(content)
         records = [DatasetRecord.model_validate(record) for record in manifest["datasets"]]

@@ -116,26 +116,15 @@ class OutputStore(Protocol):
 
     def lock(self, *, since: datetime) -> AbstractAsyncContextManager[Callable[[], None]]:
         """
-        Be the one writer for the block.
+        Be the one writer for the block; a second run gets `OutputLocked`, which names `since`.
 
-        Args:
-            since: The moment to name to a second run.
-
-        Yields:
-            A check that raises `DiskTrouble` when the lock is no longer held.
-
-        Raises:
-            OutputLocked: Another run holds it.
+        What the block gets is a check that raises `DiskTrouble` when the lock is no longer held.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class LocalStore:
-    """
-    A folder on this machine; what its methods do is said by the protocol.
-
-    No link within it is followed; the private folder itself may be one.
-    """
+    """A folder on this machine. No link within it is followed; the private folder itself may be one."""
 
     root: Path
 
@@ -146,13 +135,12 @@ class LocalStore:
         return str(self.root / name)
 
     def read(self, name: Path) -> bytes | None:
-        """As the protocol says. Raises `ValueError` for a file larger than any of ours."""
         root, path = self._rooted(name)
         return read_whole(path, root=root)
 
     def open(self, name: Path) -> AbstractContextManager[BufferedIOBase]:
         root, path = self._rooted(name)
-        return open_beneath(root, path.relative_to(root).as_posix())
+        return open_beneath(path, root=root)
 
     def source(self, name: Path) -> Source:
         return self._path(name)
@@ -191,7 +179,6 @@ class LocalStore:
         sync_folder(path.parent)
 
     def put_folder(self, folder: Path, name: Path) -> None:
-        """As the protocol says; `folder` is on the same file system, within the private folder."""
         target = self._path(name)
         makedirs_durable(target.parent, root=self.root)
         sync_folder(folder)
@@ -200,7 +187,6 @@ class LocalStore:
         sync_folder(target.parent)
 
     def put_link(self, name: Path, target: str) -> bool:
-        """As the protocol says. Raises `NotBeneath` where a folder has that name."""
         link = self._path(name)
         makedirs_durable(link.parent, root=self.root)
         if link.is_dir() and not link.is_symlink():
@@ -224,15 +210,12 @@ class LocalStore:
         return False
 
     def swap_pointer(self, name: Path, text: str) -> None:
-        """As the protocol says: every `put` has synced its file already."""
-        write_atomically(self._path(name), text)
+        write_atomically(self._path(name), text)  # every `put` has synced its file already
 
     def sync(self) -> None:
-        """As the protocol says: the names in the folder itself, the pointer among them."""
-        sync_folder(self.root)
+        sync_folder(self.root)  # the names in the folder itself, the pointer among them
 
     def delete(self, name: Path) -> bool:
-        """As in the protocol; a folder that was renamed and could not be removed is left to `delete_leftovers`."""
         (root, path), layout = self._rooted(name), Layout(self.root)
         if path.is_symlink() or not path.is_dir():
             is_gone = remove_beneath(path, root=root)
@@ -251,10 +234,9 @@ class LocalStore:
         return not path.exists()
 
     def delete_leftovers(self) -> None:
-        """As the protocol says; only what `delete` has named, since others may use the private folder as well."""
         layout = Layout(self.root)
         for name in names_beneath(layout.retired, root=layout.private):
-            if _ASIDE.fullmatch(name):
+            if _ASIDE.fullmatch(name):  # others may use the private folder as well
                 remove_beneath(layout.retired / name, root=layout.private)
         with suppress(OSError):
             layout.retired.rmdir()
@@ -272,7 +254,7 @@ class LocalStore:
 
     def _status(self, name: Path) -> os.stat_result:
         root, path = self._rooted(name)
-        return status_beneath(root, path.relative_to(root).as_posix())
+        return status_beneath(path, root=root)
 
 
 def open_store(output: Path) -> OutputStore:

@@ -24,6 +24,8 @@ _HAS_HANDLES = (
     and {os.open, os.unlink, os.rmdir, os.stat, os.rename} <= os.supports_dir_fd
     and os.scandir in os.supports_fd
 )
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_OPTIONS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _KINDS = (
     (stat.S_ISLNK, "a link"),
     (stat.S_ISDIR, "a folder"),
@@ -58,149 +60,86 @@ def inner_parts(relative: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def open_beneath(root: Path, relative: str) -> Iterator[BufferedReader]:
+def open_beneath(path: Path, *, root: Path) -> Iterator[BufferedReader]:
     """
-    Open a regular file beneath `root` to be read; links are not followed, pipes and devices are not waited for.
+    Open a regular file to be read; links are not followed, pipes and devices are not waited for.
 
-    Raises:
-        NotBeneath: The path leads out, through a link, or to no regular file.
-        OSError: There is no such file, or it cannot be read.
+    Raises `NotBeneath` where the path leads out, through a link, or to no regular file; else `OSError`.
     """
-    parts = inner_parts(relative)
-    if not _HAS_HANDLES:
-        path = root.joinpath(*parts)
-        refuse_links(path, root=root)
-        _refuse_unless_regular(path.lstat().st_mode, relative)
-        with path.open("rb") as file:
-            yield file
-        return
-    with _handle(root, parts[:-1]) as folder:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-        found = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
-        _refuse_unless_regular(found.st_mode, relative)  # before it is opened: a device may act on that alone
-        descriptor = os.open(parts[-1], flags, dir_fd=folder)
+    flags = os.O_RDONLY | _NO_FOLLOW | _OPTIONS
+    with _reached(path.parent, root) as (base, handle):
+        entry = base / path.name
+        # Before it is opened: a device may act on that alone.
+        _refuse_unless_regular(os.stat(entry, dir_fd=handle, follow_symlinks=False), path, root)
+        descriptor = os.open(entry, flags, dir_fd=handle)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor has no path
-            _refuse_unless_regular(os.fstat(descriptor).st_mode, relative)
+            _refuse_unless_regular(os.fstat(descriptor), path, root)
             yield file
 
 
-def status_beneath(root: Path, relative: str) -> os.stat_result:
-    """The status of a regular file beneath `root`."""
-    parts = inner_parts(relative)
-    if _HAS_HANDLES:
-        with _handle(root, parts[:-1]) as folder:
-            found = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
-    else:
-        path = root.joinpath(*parts)
-        refuse_links(path, root=root)
-        found = path.lstat()
-    _refuse_unless_regular(found.st_mode, relative)
+def status_beneath(path: Path, *, root: Path) -> os.stat_result:
+    """The status of a regular file. Raises as `open_beneath` does."""
+    with _reached(path.parent, root) as (base, handle):
+        found = os.stat(base / path.name, dir_fd=handle, follow_symlinks=False)
+    _refuse_unless_regular(found, path, root)
     return found
 
 
 def size_beneath(path: Path, *, root: Path) -> int | None:
     """The size of a regular file beneath `root`, bytes; `None` where there is none, or it lies elsewhere."""
-    try:
-        return status_beneath(root, path.relative_to(root).as_posix()).st_size
-    except (OSError, ValueError):
-        return None
+    with suppress(OSError):
+        return status_beneath(path, root=root).st_size
+    return None
 
 
 def refuse_links(folder: Path, *, root: Path) -> None:
-    """
-    Make sure that the way from `root` to `folder` holds no link; what does not exist yet is fine.
-
-    Raises:
-        NotBeneath: A part of it is a link, or no folder; the message names it.
-    """
+    """Make sure that the way from `root` to `folder` holds no link (`NotBeneath`); what does not exist yet is fine."""
     path = root
     for part in _steps(folder, root):
         path /= part
         try:
-            mode = path.lstat().st_mode
+            is_link = stat.S_ISLNK(path.lstat().st_mode)
         except FileNotFoundError:
             return
-        if _is_link(path, mode):
+        is_junction = getattr(path, "is_junction", None)  # Windows, from Python 3.12 on
+        if is_link or (is_junction and is_junction()):
             raise NotBeneath(f"{path} is a link, and bulkpull follows no links out of its folders")
 
 
 def names_beneath(folder: Path, *, root: Path) -> list[str]:
     """The names within a folder beneath `root`, sorted; none where it does not exist or is reached by a link."""
     try:
-        if _HAS_HANDLES:
-            with _handle_of(folder, root) as handle, os.scandir(handle) as entries:
-                return sorted(entry.name for entry in entries)
-        refuse_links(folder, root=root)
-        return sorted(path.name for path in folder.iterdir())
+        with _reached(folder, root) as (base, handle), os.scandir(base if handle is None else handle) as entries:
+            return sorted(entry.name for entry in entries)
     except (FileNotFoundError, NotADirectoryError, NotBeneath):
         return []
 
 
 def rename_beneath(source: Path, target: Path, *, root: Path, target_root: Path | None = None) -> None:
-    """
-    Rename a file or folder; both ends are reached without following a link.
-
-    Args:
-        root: The folder above `source`, and above `target` where there is no `target_root`.
-    """
-    target_root = target_root or root
-    if not _HAS_HANDLES:
-        refuse_links(source, root=root)
-        refuse_links(target, root=target_root)
-        source.rename(target)
-        return
-    with _handle_of(source.parent, root) as from_folder, _handle_of(target.parent, target_root) as to_folder:
-        os.rename(source.name, target.name, src_dir_fd=from_folder, dst_dir_fd=to_folder)
+    """Rename a file or folder from beneath `root` to beneath `target_root`, or `root`, without following a link."""
+    with (
+        _reached(source.parent, root) as (old_base, old_handle),
+        _reached(target.parent, target_root or root) as (new_base, new_handle),
+    ):
+        os.rename(old_base / source.name, new_base / target.name, src_dir_fd=old_handle, dst_dir_fd=new_handle)
 
 
 def remove_beneath(path: Path, *, root: Path) -> bool:
     """
     Remove a file, a link itself, or a folder with all that is in it; what a link leads to is never touched.
 
-    Returns:
-        Whether it is gone. What cannot be removed, or is reached by a link only, stays.
+    Returns whether it is gone. What cannot be removed, or is reached by a link only, stays.
     """
     with suppress(OSError):
-        if _HAS_HANDLES:
-            with _handle_of(path.parent, root) as folder:
-                _remove_entry(path.name, folder)
-        else:
-            refuse_links(path.parent, root=root)
-            _remove_path(path)
+        with suppress(FileNotFoundError), _reached(path.parent, root) as (base, handle):
+            entry = base / path.name
+            if stat.S_ISDIR(os.stat(entry, dir_fd=handle, follow_symlinks=False).st_mode):
+                shutil.rmtree(entry, ignore_errors=True, dir_fd=handle)  # by handles, and without following links
+                os.rmdir(entry, dir_fd=handle)  # of a junction (Windows) only itself
+            else:
+                os.unlink(entry, dir_fd=handle)
         return True
     return not os.path.lexists(root) or not os.path.lexists(path)
-
-
-def _remove_entry(name: str, folder: int) -> None:
-    try:
-        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(found.st_mode):
-        shutil.rmtree(name, ignore_errors=True, dir_fd=folder)  # itself without following links, by handles
-        with suppress(FileNotFoundError):
-            os.rmdir(name, dir_fd=folder)
-    else:
-        os.unlink(name, dir_fd=folder)
-
-
-def _remove_path(path: Path) -> None:
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode) and not _is_link(path, mode):
-        shutil.rmtree(path)
-    elif stat.S_ISDIR(mode):
-        path.rmdir()  # a junction: only itself
-    else:
-        path.unlink()
-
-
-@contextmanager
-def _handle_of(folder: Path, root: Path) -> Iterator[int]:
-    with _handle(root, _steps(folder, root)) as handle:
-        yield handle
 
 
 def _steps(folder: Path, root: Path) -> tuple[str, ...]:
@@ -212,38 +151,32 @@ def _steps(folder: Path, root: Path) -> tuple[str, ...]:
 
 
 @contextmanager
-def _handle(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
-    """A handle of the folder that `parts` lead to from `root`, one step at a time."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | getattr(os, "O_CLOEXEC", 0)
+def _reached(folder: Path, root: Path) -> Iterator[tuple[Path, int | None]]:
+    """Reach a folder one step at a time: what its names are relative to, and its handle where the system has them."""
+    parts = _steps(folder, root)
+    if not _HAS_HANDLES:
+        refuse_links(folder, root=root)
+        yield folder, None
+        return
+    flags = os.O_RDONLY | os.O_DIRECTORY
     handle = os.open(root, flags)
     try:
         for part in parts:
             try:
-                following = os.open(part, flags | os.O_NOFOLLOW, dir_fd=handle)
+                following = os.open(part, flags | _NO_FOLLOW, dir_fd=handle)
             except OSError as refused:
-                if _is_link_in(part, handle):
+                if stat.S_ISLNK(os.stat(part, dir_fd=handle, follow_symlinks=False).st_mode):
                     raise NotBeneath(f"{'/'.join(parts)}: {part} is a link, and none is followed here") from refused
                 raise
             os.close(handle)
             handle = following
-        yield handle
+        yield Path(), handle
     finally:
         os.close(handle)
 
 
-def _is_link_in(name: str, folder: int) -> bool:
-    with suppress(OSError):
-        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    return False
-
-
-def _is_link(path: Path, mode: int) -> bool:
-    is_junction = getattr(path, "is_junction", None)  # Windows, from Python 3.12 on
-    return stat.S_ISLNK(mode) or bool(is_junction and is_junction())
-
-
-def _refuse_unless_regular(mode: int, relative: str) -> None:
-    if stat.S_ISREG(mode):
+def _refuse_unless_regular(found: os.stat_result, path: Path, root: Path) -> None:
+    if stat.S_ISREG(found.st_mode):
         return
-    kind = next((words for is_kind, words in _KINDS if is_kind(mode)), "something else")
-    raise NotBeneath(f"{relative} is {kind}, not a regular file")
+    kind = next((words for is_kind, words in _KINDS if is_kind(found.st_mode)), "something else")
+    raise NotBeneath(f"{path.relative_to(root).as_posix()} is {kind}, not a regular file")

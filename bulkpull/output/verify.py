@@ -7,17 +7,19 @@ that becomes current meanwhile is checked instead of the earlier one.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bulkpull import platforms
 from bulkpull.account import DEMO
+from bulkpull.conversion.file_formats import format_of
+from bulkpull.conversion.read_table import read_footer
 from bulkpull.errors import DiskTrouble
 from bulkpull.formatting import join_some, plural
 from bulkpull.output.cleanup import is_without_links
-from bulkpull.output.content_check import content_problem, inspect_file
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.integrity import integrity_problems, location_problem, size_of
 from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, latest_target
@@ -26,13 +28,10 @@ from bulkpull.output.owner import foreign_runs
 from bulkpull.output.rerun_command import export_words
 from bulkpull.output.run_history import NO_EXPORT_FIX, load_manifest, run_ids
 from bulkpull.output.store import INSIDE, OutputStore
+from bulkpull.redact import printable
 
 # Longer than the time between a run's updates of the pointer and of the link.
 _PAUSE_S = 0.5
-
-
-def _pause() -> None:
-    time.sleep(_PAUSE_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +45,12 @@ class Trouble:
     run_id: str | None = None
 
 
-# Asks the ledger what a run has published, by dataset; `None` for a run that it does not know.
-AskLedger = Callable[[str], Mapping[str, DatasetRecord] | None]
-
-
 @dataclass(slots=True)
 class Findings:
     """
     The checked items, and the problems found.
 
-    Attributes:
-        gone: Snapshots of the requested run that retention has removed since, by dataset.
+    `gone` are datasets of the requested run whose snapshots retention has removed since.
     """
 
     troubles: list[Trouble] = field(default_factory=list)
@@ -73,7 +67,8 @@ class Verifier:
 
     Args:
         quick: Only whether files are there and have their size; nothing is read.
-        ask_ledger: Called for what no manifest describes: a run is under way, or was killed.
+        ask_ledger: Asks what a run has published, by dataset, where no manifest describes it: the run is under way, or
+            was killed. It returns `None` for a run that the ledger does not know.
         queries: Names of the custom queries in the settings, for the commands that are handed out.
         config: The settings file that was given, for the same.
         pause: Waits a moment before a problem is checked again.
@@ -81,10 +76,10 @@ class Verifier:
 
     store: OutputStore
     quick: bool
-    ask_ledger: AskLedger
+    ask_ledger: Callable[[str], Mapping[str, DatasetRecord] | None]
     queries: Collection[str] = ()
     config: Path | None = None
-    pause: Callable[[], None] = _pause
+    pause: Callable[[], None] = lambda: time.sleep(_PAUSE_S)
     findings: Findings = field(default_factory=Findings)
 
     def verify_all(self) -> Findings:
@@ -92,19 +87,19 @@ class Verifier:
         try:
             datasets = list(Current.load(self.store).datasets)
         except DiskTrouble as damaged:
-            self._add_problem(CURRENT, what=damaged.why or damaged.what, fix=damaged.fix or "restore it")
+            self._add(Trouble(CURRENT, what=damaged.why or damaged.what, fix=damaged.fix or "restore it"))
             datasets = []
         else:
             if not datasets:
-                self._report_nothing_current()
+                self._add(self._nothing_current())
         for dataset in datasets:
             self._check_current(dataset)
         foreign = foreign_runs(self.store, run_ids(self.store))
         for run_id in run_ids(self.store):
             for record in self._records_of(run_id):
                 if run_id in foreign and self._is_there(record.dataset, run_id):
-                    self.findings.troubles.append(self._foreign(record.dataset, run_id, foreign[run_id]))
-                is_newest = self._current(record.dataset) == run_id
+                    self._add(self._foreign(record.dataset, run_id, foreign[run_id]))
+                is_newest = self._current_run(record.dataset) == run_id
                 if record.status == "complete" and not is_newest and self._is_there(record.dataset, run_id):
                     self._check_older(record, run_id)
         return self.findings
@@ -116,7 +111,7 @@ class Verifier:
             if named is None:
                 continue
             owner = named[0]  # of a skipped dataset: the run whose snapshot stayed current
-            if self._current(record.dataset) == owner:
+            if self._current_run(record.dataset) == owner:
                 self._check_current(record.dataset)
             elif self._is_there(record.dataset, owner):
                 self._check_older(record, owner)
@@ -124,28 +119,30 @@ class Verifier:
                 self.findings.gone.append(record.dataset)
         return self.findings
 
-    def _report_nothing_current(self) -> None:
-        """Report an empty `current.json`: nothing was ever published, or the file was lost and the snapshots exist."""
+    def _add(self, *troubles: Trouble) -> None:
+        self.findings.troubles += troubles
+
+    def _nothing_current(self) -> Trouble:
+        """Nothing was ever published, or `current.json` was lost and the snapshots exist."""
         store = self.store
         names = {dataset: store.list_names(INSIDE.snapshots(dataset)) for dataset in store.list_names(INSIDE.datasets)}
         counts = {dataset: sum(bool(RUN_ID.search(name)) for name in found) for dataset, found in names.items()}
         orphans = {dataset: count for dataset, count in counts.items() if count}
         if not orphans:
-            self._add_problem(CURRENT, what=f"nothing is published in {store} yet", fix=NO_EXPORT_FIX)
-            return
+            return Trouble(CURRENT, what=f"nothing is published in {store} yet", fix=NO_EXPORT_FIX)
         state = "names no dataset" if store.exists(INSIDE.current) else "is gone"
         snapshots = plural(sum(orphans.values()), "snapshot")
-        command = platforms.current().join_command(["bulkpull", "export", *orphans, "--output", str(self.store)])
-        self._add_problem(
+        command = platforms.current().join_command(["bulkpull", "export", *orphans, "--output", str(store)])
+        return Trouble(
             CURRENT,
             what=f"it {state}, and datasets/ holds {snapshots} of {join_some(list(orphans))}",
             fix=f"restore it from a backup, or run `{command}`: it publishes them again",
         )
 
     def _foreign(self, dataset: str, run_id: str, account: str) -> Trouble:
-        path = f"datasets/{dataset}/run={run_id}"
+        path = INSIDE.snapshot(dataset, run_id).as_posix()
         fix = f"move it and {RUNS}/{run_id} to a folder of that account"
-        if self._current(dataset) == run_id:
+        if self._current_run(dataset) == run_id:
             fix = f"{fix}; {CURRENT} names it, so restore {CURRENT} as well"
         return Trouble(path, what=f"it belongs to another account: {account}", fix=fix, dataset=dataset, run_id=run_id)
 
@@ -159,43 +156,43 @@ class Verifier:
                 self.pause()  # the pointer moves an instant before the link
                 continue
             self._count(snapshot.files)
-            self.findings.troubles += troubles
+            self._add(*troubles)
             return
 
     def _check_older(self, record: DatasetRecord, run_id: str) -> None:
-        troubles = list(self._problems_of(record, run_id, fix=self._forget_hint(record.dataset, run_id)))
-        if not self._is_there(record.dataset, run_id):
-            return  # retired during the check
-        self._count([file.path for file in record.files])
-        self.findings.troubles += troubles
+        place = self.store.place(INSIDE.snapshot(record.dataset, run_id))
+        fix = f"remove {place} or restore it; the current snapshot is not affected"
+        troubles = list(self._problems_of(record, run_id, fix=fix))
+        if self._is_there(record.dataset, run_id):  # not retired during the check
+            self._count([file.path for file in record.files])
+            self._add(*troubles)
 
     def _current_problems(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
         run_id, fix = snapshot.run_id, self._republish_hint(dataset, snapshot)
-        where = {"dataset": dataset, "run_id": run_id}
+        pointer = Trouble(CURRENT, what="", fix=fix, dataset=dataset, run_id=run_id)
         record = self._describe(dataset, run_id)
-        if record is None and self.ask_ledger(run_id) is None:
-            what = f"{dataset}: neither a manifest nor the ledger knows the run {run_id}"
-            yield Trouble(CURRENT, what=what, fix=fix, **where)
         if record is not None:
             if sorted(file.path for file in record.files) != sorted(snapshot.files) or record.rows != snapshot.rows:
                 what = f"{dataset}: it names other files or another number of rows than the run's manifest"
-                yield Trouble(CURRENT, what=what, fix=fix, **where)
+                yield replace(pointer, what=what)
             yield from self._problems_of(record, run_id, fix=fix)
             return
+        if self.ask_ledger(run_id) is None:
+            yield replace(pointer, what=f"{dataset}: neither a manifest nor the ledger knows the run {run_id}")
         found = 0
         for path in snapshot.files:
-            if not path.startswith(f"datasets/{dataset}/run={run_id}/") or ".." in path:
-                yield Trouble(CURRENT, what=f"{dataset}: {path} is no file of its snapshot", fix=fix, **where)
+            if not path.startswith(f"{INSIDE.snapshot(dataset, run_id).as_posix()}/") or ".." in path:
+                yield replace(pointer, what=f"{dataset}: {path} is no file of its snapshot")
             elif (missing := location_problem(self.store, path)) is not None:
-                yield Trouble(path, what=missing, fix=fix, **where)
+                yield replace(pointer, path=path, what=missing)
             elif not self.quick:
                 rows, fault = inspect_file(self.store, Path(path), dataset=dataset, run_id=run_id)
                 found += rows
                 if fault:
-                    yield Trouble(path, what=fault, fix=fix, **where)
+                    yield replace(pointer, path=path, what=fault)
         if not self.quick and found != snapshot.rows:
             what = f"{dataset}: it says {snapshot.rows:,} rows, and the files have {found:,}"
-            yield Trouble(CURRENT, what=what, fix=fix, **where)
+            yield replace(pointer, what=what)
 
     def _problems_of(self, record: DatasetRecord, run_id: str, *, fix: str) -> Iterator[Trouble]:
         """The problems of a snapshot that has a record."""
@@ -203,12 +200,10 @@ class Verifier:
         made_by = {file.path: part.run_id or run_id for file, part in zip(record.files, record.parts, strict=False)}
 
         def check_file(file: PublishedFile) -> str | None:
-            maker = made_by.get(file.path, run_id)
-            return content_problem(file, self.store, dataset=record.dataset, run_id=maker)
+            return content_problem(file, self.store, dataset=record.dataset, run_id=made_by.get(file.path, run_id))
 
-        for path, what in integrity_problems(
-            record, self.store, run_id=run_id, check_file=None if self.quick else check_file
-        ):
+        check = None if self.quick else check_file
+        for path, what in integrity_problems(record, self.store, run_id=run_id, check_file=check):
             yield Trouble(path, what=what, fix=fix, dataset=record.dataset, run_id=run_id)
 
     def _link_problems(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
@@ -237,16 +232,15 @@ class Verifier:
         return (self.ask_ledger(run_id) or {}).get(dataset)
 
     def _records_of(self, run_id: str) -> Sequence[DatasetRecord]:
+        name = INSIDE.manifest(run_id)
+        # Looked at twice: it may have been written in between.
         manifest = load_manifest(self.store, run_id)
-        if manifest is not None:
-            return manifest.datasets
-        path = INSIDE.manifest(run_id).as_posix()
-        is_new = all(trouble.path != path for trouble in self.findings.troubles)
-        if is_new and self.store.exists(INSIDE.manifest(run_id)) and load_manifest(self.store, run_id) is None:
-            self._add_problem(
-                path, what="the manifest is damaged", fix="restore it; the data that it describes can be read"
-            )
-        return ()
+        if manifest is None and self.store.exists(name):
+            manifest = load_manifest(self.store, run_id)
+            if manifest is None and all(trouble.path != name.as_posix() for trouble in self.findings.troubles):
+                fix = "restore it; the data that it describes can be read"
+                self._add(Trouble(name.as_posix(), what="the manifest is damaged", fix=fix))
+        return manifest.datasets if manifest else ()
 
     def _snapshot(self, dataset: str) -> CurrentSnapshot | None:
         try:
@@ -254,7 +248,7 @@ class Verifier:
         except DiskTrouble:
             return None
 
-    def _current(self, dataset: str) -> str | None:
+    def _current_run(self, dataset: str) -> str | None:
         snapshot = self._snapshot(dataset)
         return snapshot.run_id if snapshot else None
 
@@ -269,14 +263,34 @@ class Verifier:
             words += ["--config", str(self.config)]
         return f"run `{platforms.current().join_command(words)}`: it publishes the dataset again"
 
-    def _forget_hint(self, dataset: str, run_id: str) -> str:
-        place = self.store.place(INSIDE.snapshot(dataset, run_id))
-        return f"remove {place} or restore it; the current snapshot is not affected"
-
     def _count(self, paths: Sequence[str]) -> None:
         self.findings.snapshots += 1
         self.findings.files += len(paths)
         self.findings.bytes += sum(size_of(self.store, path) or 0 for path in paths)
 
-    def _add_problem(self, path: str, *, what: str, fix: str) -> None:
-        self.findings.troubles.append(Trouble(path, what=what, fix=fix))
+
+def content_problem(file: PublishedFile, store: OutputStore, *, dataset: str, run_id: str) -> str | None:
+    """The problem with the file's content (hash, rows, dataset or run), in words; `None` if there is none."""
+    try:
+        with store.open(Path(file.path)) as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as refused:
+        return f"it cannot be read: {refused.strerror or refused}"
+    if digest != file.sha256:
+        return "its content has changed: the SHA-256 differs from the published one"
+    rows, what = inspect_file(store, Path(file.path), dataset=dataset, run_id=run_id)
+    if what is None and rows != file.rows:
+        return f"it has {rows:,} rows, and the manifest says {file.rows:,}"
+    return what
+
+
+def inspect_file(store: OutputStore, path: Path, *, dataset: str, run_id: str) -> tuple[int, str | None]:
+    """The rows of a published file, and the problem if it is not of that dataset and run."""
+    try:
+        footer = read_footer(path, source=store.source(path))
+    except (OSError, ValueError) as refused:
+        return 0, f"it is not a {format_of(path).name} file: {printable(str(refused), most=200)}"
+    found = footer.lineage.get("dataset"), footer.lineage.get("run_id")
+    if found != (dataset, run_id):
+        return footer.rows, f"by its metadata it belongs to {found[0] or 'no dataset'}, run {found[1] or 'unknown'}"
+    return footer.rows, None

@@ -16,12 +16,17 @@ from bulkpull.custom_query import Selection
 from bulkpull.errors import BulkpullError, SettingsError
 from bulkpull.metric_selection import select_metrics
 from bulkpull.model import OfferedDataset, Pull
-from bulkpull.pipeline.plan_custom_query import NotListed, odd_column_note, odd_metric_note, select_pull
-from bulkpull.pipeline.plan_names import NAME_SHOWN, by_canonical_name, not_offered_reason, requested_datasets
-from bulkpull.pipeline.plan_options import PlanOptions
+from bulkpull.pipeline.plan_custom_query import NotListed, left_out_notes, select_pull, split_columns
+from bulkpull.pipeline.plan_names import (
+    NAME_SHOWN,
+    PlanOptions,
+    by_canonical_name,
+    not_offered_reason,
+    requested_datasets,
+)
 from bulkpull.pipeline.steps.metric_refusals import without_refused
-from bulkpull.pipeline.windows.time_column import window_instead_of, with_usable_window
-from bulkpull.query.render import can_stand_in_query, unique_names
+from bulkpull.pipeline.windows.date_windows import window_instead_of, with_usable_window
+from bulkpull.query.render import can_stand_in_query
 from bulkpull.timespans import check_timespan, choose_timespan
 
 
@@ -47,12 +52,7 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """
-    The pulls of a run, datasets in catalog order and then custom queries, and what is unavailable.
-
-    Attributes:
-        notes: Oddities of the service's list, one sentence each.
-    """
+    """The pulls of a run, datasets in catalog order and then custom queries; `notes` are oddities of the list."""
 
     pulls: tuple[Pull, ...]
     unavailable: tuple[Unavailable, ...] = ()
@@ -74,29 +74,23 @@ def make_plan(names: Sequence[str], *, offered: Sequence[OfferedDataset], option
     if listed:
         ranges = [dataset.date_ranges for dataset in offered]
         check_timespan(options.timespan, ranges=ranges, documented=options.catalog.timespans)
-    pulls: list[Pull] = []
-    unavailable: list[Unavailable] = []
-    for dataset in [] if options.only_selections else requested_datasets(names, listed=listed, options=options):
-        planned = _plan_dataset(dataset, listed, options=options, named=bool(names))
-        if isinstance(planned, Pull):
-            pulls.append(planned)
-        else:
-            unavailable.append(planned)
+    datasets = [] if options.only_selections else requested_datasets(names, listed=listed, options=options)
+    planned = [_plan_dataset(dataset, listed, options=options, named=bool(names)) for dataset in datasets]
     for selection in options.selections:
         try:
             named = options.only_selections or bool(names)
-            pull = select_pull(selection, listed=listed, options=options, named=named)
+            planned.append(select_pull(selection, listed=listed, options=options, named=named))
         except SettingsError as error:
             reason, failed = error.within(selection.name).reason, not isinstance(error, NotListed)
-            unavailable.append(
+            planned.append(
                 Unavailable(selection.name, reason, named=True, failed=failed, error=error, source=selection.reads)
             )
-        else:
-            pulls.append(pull)
+    pulls = tuple(entry for entry in planned if isinstance(entry, Pull))
+    unavailable = tuple(entry for entry in planned if isinstance(entry, Unavailable))
     wrong = [entry.error for entry in unavailable if entry.error and entry.failed]
     if options.only_selections and wrong and not pulls:
         raise wrong[0]
-    return Plan(tuple(pulls), tuple(unavailable), notes)
+    return Plan(pulls, unavailable, notes)
 
 
 def check_selections(selections: Iterable[Selection], *, catalog: Catalog, timespan: str | None) -> None:
@@ -117,10 +111,10 @@ def check_selections(selections: Iterable[Selection], *, catalog: Catalog, times
         )
         for dataset in catalog.datasets
     ]
-    own = [selection for selection in selections if selection.system_query is None]
-    for selection in own:
-        options = PlanOptions(catalog=catalog, timespan=timespan, selections=[selection], only_selections=True)
-        make_plan((), offered=documented, options=options)
+    for selection in selections:
+        if selection.system_query is None:
+            options = PlanOptions(catalog=catalog, timespan=timespan, selections=[selection], only_selections=True)
+            make_plan((), offered=documented, options=options)
 
 
 def query_text(dataset: str, columns: Sequence[str], *, timespan: str | None) -> str:
@@ -150,10 +144,9 @@ def _plan_dataset(
 
 
 def _pull(dataset: str, offered: OfferedDataset, *, options: PlanOptions) -> Pull:
-    listed = unique_names(offered.columns)
-    columns = tuple(filter(can_stand_in_query, listed))
+    columns, odd_names = split_columns(offered)
     if not columns or not can_stand_in_query(offered.name):
-        odd = listed[0] if can_stand_in_query(offered.name) else offered.name
+        odd = odd_names[0] if can_stand_in_query(offered.name) else offered.name
         raise SettingsError(
             f"{dataset}: the service lists the name {odd[:NAME_SHOWN]!r}, which a query cannot carry",
             fix="export the other datasets by name and report this to the service's support",
@@ -167,12 +160,12 @@ def _pull(dataset: str, offered: OfferedDataset, *, options: PlanOptions) -> Pul
     except SettingsError as error:
         raise SettingsError(f"{dataset}: {error.what}", fix=error.fix) from None
     choice = select_metrics(offered, known=options.catalog.find(dataset), choice=options.metrics)
-    odd_names = tuple(name for name in listed if name not in columns)
+    selected = (*columns, *choice.selected)
     pull = Pull(
         dataset=dataset,
         offered=offered,
-        columns=(*columns, *choice.selected),
-        query_text=query_text(offered.name, (*columns, *choice.selected), timespan=span),
+        columns=selected,
+        query_text=query_text(offered.name, selected, timespan=span),
         window=options.window,
         timespan=span,
         wider_timespan=wider,
@@ -180,6 +173,6 @@ def _pull(dataset: str, offered: OfferedDataset, *, options: PlanOptions) -> Pul
         metrics_left_out=choice.left_out,
         metrics_choice=options.metrics,
         columns_left_out=odd_names,
-        notes=(*map(odd_column_note, odd_names), *map(odd_metric_note, choice.not_queryable)),
+        notes=left_out_notes(columns=odd_names, metrics=choice.not_queryable),
     )
     return without_refused(pull, options.refusals)

@@ -6,7 +6,7 @@ It is pulled under its own name. Errors in it are found here, before any call th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from bulkpull.catalog import Catalog
@@ -15,19 +15,17 @@ from bulkpull.errors import QueryError, SettingsError
 from bulkpull.formatting import join_some
 from bulkpull.metric_selection import MetricChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
-from bulkpull.pipeline.plan_options import PlanOptions
+from bulkpull.pipeline.plan_names import NAME_SHOWN, PlanOptions
 from bulkpull.pipeline.steps.metric_refusals import without_refused
-from bulkpull.pipeline.windows.date_windows import first_listed_month
-from bulkpull.pipeline.windows.time_column import window_instead_of, with_usable_window
+from bulkpull.pipeline.windows.date_windows import first_listed_month, window_instead_of, with_usable_window
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
-from bulkpull.query.drift import find_query_drift
 from bulkpull.query.render import can_stand_in_query, unique_names
+from bulkpull.query.validate import find_query_drift
 from bulkpull.redact import printable
 from bulkpull.suggestions import did_you_mean
 from bulkpull.timespans import choose_timespan
 
 _LEFT_OUT_SHOWN = 8
-_NAME_SHOWN = 80
 
 
 class NotListed(SettingsError):
@@ -53,33 +51,33 @@ def select_pull(
             f"the service lists a dataset named {selection.name}", fix="choose another name for the query"
         )
     catalog, window, now = options.catalog, options.window, options.now
-    if selection.system_query is not None:
-        text = options.system_texts.get(selection.system_query)
-        statement = _system_statement(selection.system_query, text, listed=listed)
-    else:
-        described = selection.statement()
-        assert described is not None
-        statement = described
+    statement = selection.statement() or _system_statement(selection.system_query or "", options, listed=listed)
     source = _source(statement.dataset, listed=listed, catalog=catalog)
     offered = listed[source]
-    wider = None
-    notes: list[str] = []
-    choice = None
+    wider: str | None = None
+    notes: tuple[str, ...] = ()
+    choice: MetricChoice | None = None
     if selection.dataset is not None:
         if not statement.names:
             choice = select_metrics(offered, known=catalog.find(source), choice=options.metrics)
-            statement, notes = _with_every_column(statement, offered, choice)
-        # As for a whole dataset: where a window is ignored, a short span would hide that.
-        span_asked = options.timespan if window is None else None
+            columns, odd = split_columns(offered)
+            if not columns:
+                raise SettingsError(
+                    f"the service lists {offered.name} without selectable columns, so there is nothing to export"
+                )
+            notes = left_out_notes(columns=odd, metrics=choice.not_queryable)
+            statement = replace(statement, names=tuple(map(Name, (*columns, *choice.selected))))
         if window is not None and options.timespan is not None and statement.timespan is None:
-            notes = [*notes, window_instead_of(options.timespan)]
-        statement, wider = _with_timespan(statement, offered, catalog=catalog, timespan=span_asked)
+            notes = (*notes, window_instead_of(options.timespan))
+        # As for a whole dataset: where a window is ignored, a short span would hide that.
+        span = options.timespan if window is None else None
+        statement, wider = _with_timespan(statement, offered, catalog=catalog, timespan=span)
     if selection.system_query is not None:
         notes = _refuse_drift(statement, offered, source=source)
-    text = build(statement) if selection.query is None else selection.query
+    text = selection.query or build(statement)
     checked = check_query(text, offered=[offered], catalog=catalog, is_whole=choice is not None)
-    said = checked.statement
-    depends_on_all = bool(said.distinct or said.orderings or said.limit)
+    final = checked.statement
+    depends_on_all = bool(final.distinct or final.orderings or final.limit)
     keeps_history = selection.keep == "append"
     if keeps_history and window is None and now is not None:
         start = options.history_starts.get(selection.name) or first_listed_month(offered.date_ranges, now=now)
@@ -90,12 +88,12 @@ def select_pull(
         columns=checked.columns,
         query_text=checked.text,
         window=window,
-        timespan=said.timespan.text if said.timespan else None,
+        timespan=final.timespan.text if final.timespan else None,
         wider_timespan=wider,
         source=source,
         metrics=checked.metrics,
         metrics_left_out=choice.left_out if choice else (),
-        metrics_choice=None if choice is None else options.metrics,
+        metrics_choice=options.metrics if choice else None,
         # Beside all columns, the time column among them, metrics add up over windows (behaviour 163).
         indivisible=depends_on_all or (choice is None and bool(checked.metrics)),
         notes=(*notes, *checked.warnings),
@@ -110,14 +108,20 @@ def select_pull(
     return without_refused(with_usable_window(pull, catalog=catalog, named=named), options.refusals)
 
 
-def odd_column_note(name: str) -> str:
-    """The note about a listed column that is left out because of its name."""
-    return f"the column {printable(name, most=_NAME_SHOWN)!r} is left out: its name cannot stand in a query"
+def split_columns(offered: OfferedDataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The listed columns that a query can name, and those with odd names."""
+    listed = unique_names(offered.columns)
+    columns = tuple(filter(can_stand_in_query, listed))
+    return columns, tuple(name for name in listed if name not in columns)
 
 
-def odd_metric_note(name: str) -> str:
-    """The note about a listed metric that is left out because of its name (behaviour 68)."""
-    return f"the metric {printable(name, most=_NAME_SHOWN)!r} is left out: its name cannot stand in a query"
+def left_out_notes(*, columns: Iterable[str], metrics: Iterable[str]) -> tuple[str, ...]:
+    """The notes about listed columns and metrics that are left out because of their names (behaviour 68)."""
+    kinds = [*(("column", name) for name in columns), *(("metric", name) for name in metrics)]
+    return tuple(
+        f"the {kind} {printable(name, most=NAME_SHOWN)!r} is left out: its name cannot stand in a query"
+        for kind, name in kinds
+    )
 
 
 def _source(name: Name, *, listed: Mapping[str, OfferedDataset], catalog: Catalog) -> str:
@@ -134,21 +138,6 @@ def _source(name: Name, *, listed: Mapping[str, OfferedDataset], catalog: Catalo
     raise SettingsError(f"unknown dataset {name.text!r}", fix=hint or "`bulkpull datasets` lists the names")
 
 
-def _with_every_column(
-    statement: Statement, offered: OfferedDataset, choice: MetricChoice
-) -> tuple[Statement, list[str]]:
-    """The statement with all columns and the chosen metrics, and notes on those whose names no query can carry."""
-    listed = unique_names(offered.columns)
-    columns = tuple(filter(can_stand_in_query, listed))
-    if not columns:
-        raise SettingsError(
-            f"the service lists {offered.name} without selectable columns, so there is nothing to export"
-        )
-    notes = [odd_column_note(name) for name in listed if name not in columns]
-    notes += map(odd_metric_note, choice.not_queryable)
-    return replace(statement, names=tuple(map(Name, (*columns, *choice.selected)))), notes
-
-
 def _with_timespan(
     statement: Statement, offered: OfferedDataset, *, catalog: Catalog, timespan: str | None
 ) -> tuple[Statement, str | None]:
@@ -163,7 +152,8 @@ def _with_timespan(
     return replace(statement, timespan=Name(span) if span else None), wider
 
 
-def _system_statement(query_id: str, text: str | None, *, listed: Mapping[str, OfferedDataset]) -> Statement:
+def _system_statement(query_id: str, options: PlanOptions, *, listed: Mapping[str, OfferedDataset]) -> Statement:
+    text = options.system_texts.get(query_id)
     if text is None:
         raise SettingsError(
             f"the service stores no query with the id {query_id}",
@@ -175,7 +165,7 @@ def _system_statement(query_id: str, text: str | None, *, listed: Mapping[str, O
         raise error.within(f"the text of system query {query_id}") from None
 
 
-def _refuse_drift(statement: Statement, offered: OfferedDataset, *, source: str) -> list[str]:
+def _refuse_drift(statement: Statement, offered: OfferedDataset, *, source: str) -> tuple[str, ...]:
     """Refuse a system query that names columns the service no longer lists; one error for all (behaviour 76)."""
     drift = find_query_drift(build(replace(statement, dataset=Name(offered.name))), offered=[offered])
     assert drift is not None
@@ -188,6 +178,6 @@ def _refuse_drift(statement: Statement, offered: OfferedDataset, *, source: str)
             fix="give the columns by `dataset` and `select` instead",
         )
     if not drift.left_out:
-        return []
+        return ()
     left_out = join_some(list(drift.left_out), most=_LEFT_OUT_SHOWN)
-    return [f"the system query leaves out {left_out} of {source}; select by `dataset` to have all columns"]
+    return (f"the system query leaves out {left_out} of {source}; select by `dataset` to have all columns",)

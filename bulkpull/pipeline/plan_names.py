@@ -1,14 +1,18 @@
-"""Names of datasets: those of a request, those of the service's list, and what to say of unknown ones (pure)."""
+"""What a plan is made from: its options, and the names of datasets, requested and listed (pure)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from bulkpull.catalog import Catalog, CatalogDataset
+from bulkpull.catalog import Catalog, load_catalog
+from bulkpull.custom_query import Selection
 from bulkpull.errors import SettingsError
-from bulkpull.model import OfferedDataset
-from bulkpull.pipeline.plan_options import PlanOptions
+from bulkpull.metric_selection import MetricsChoice
+from bulkpull.model import OfferedDataset, Window
+from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
 from bulkpull.redact import printable
 from bulkpull.suggestions import did_you_mean, nearest_names
 
@@ -16,6 +20,34 @@ from bulkpull.suggestions import did_you_mean, nearest_names
 _SAFE_DATASET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,119}")
 NAME_SHOWN = 80
 """Most characters of a foreign name that a message shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """
+    The options of a plan, for whole datasets and custom queries; those of `ExportRequest` have its names.
+
+    Attributes:
+        queries: The named queries of the settings, one of which a misspelled name may mean.
+        timespan: A TIMESPAN name, `widest`, or `None` for the widest up to the catalog's default.
+        system_texts: The text of each system query that a selection names, by its id; others are not stored.
+        refusals: Recent refusals of metrics: their datasets are requested without these metrics.
+        history_starts: Where the published histories begin, by the names of their selections.
+        now: End of the window of a history that is requested without a window; `None` leaves it open.
+    """
+
+    catalog: Catalog = field(default_factory=load_catalog)
+    queries: Sequence[str] = ()
+    timespan: str | None = None
+    window: Window | None = None
+    everything: bool = False
+    selections: Sequence[Selection] = ()
+    only_selections: bool = False
+    system_texts: Mapping[str, str] = field(default_factory=dict)
+    metrics: MetricsChoice = "amounts"
+    refusals: tuple[MetricRefusal, ...] = ()
+    history_starts: Mapping[str, datetime] = field(default_factory=dict)
+    now: datetime | None = None
 
 
 def check_names(names: Iterable[str], *, catalog: Catalog, queries: Sequence[str] = ()) -> None:
@@ -38,16 +70,15 @@ def by_canonical_name(
     listed: dict[str, OfferedDataset] = {}
     notes: list[str] = []
     for dataset in offered:
-        known: CatalogDataset | None = catalog.find(dataset.name)
+        known = catalog.find(dataset.name)
         name = known.name if known else dataset.name
         if not _SAFE_DATASET.fullmatch(name):
             notes.append(
                 f"the service lists a dataset named {printable(name, most=NAME_SHOWN)!r}, which is left out: "
                 "a dataset's name has to begin with a letter and go on with letters, digits, - and _"
             )
-            continue
         # Listed under its own name and an alias of another edition: its own name wins.
-        if name not in listed or dataset.name == name:
+        elif name not in listed or dataset.name == name:
             listed[name] = dataset
     return listed, tuple(notes)
 
@@ -66,16 +97,14 @@ def requested_datasets(
         standard = [dataset.name for dataset in catalog.standard]
         return standard + [name for name in listed if options.everything and name not in standard]
     folded = {name.casefold(): name for name in listed}
-    requested: list[str] = []
+    requested: dict[str, None] = {}
     for name in names:
         known = catalog.find(name)
         canonical = known.name if known else folded.get(name.strip().casefold())
         if canonical is None:
-            known_names = [*(dataset.name for dataset in catalog.datasets), *listed, *options.queries]
-            raise _unknown(name, known=known_names)
-        if canonical not in requested:
-            requested.append(canonical)
-    return requested
+            raise _unknown(name, known=[*(dataset.name for dataset in catalog.datasets), *listed, *options.queries])
+        requested[canonical] = None
+    return list(requested)
 
 
 def _unknown(name: str, *, known: Sequence[str]) -> SettingsError:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 from bulkpull.auth.sign_in import choose_grant
-from bulkpull.catalog import load_catalog
+from bulkpull.catalog import Catalog, load_catalog
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.custom_query import Selection
-from bulkpull.errors import AuthError, NotFound
+from bulkpull.errors import AuthError, BulkpullError, NotFound
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import OfferedDataset, Window
-from bulkpull.pipeline.offer_check import check_offer
-from bulkpull.pipeline.plan import Plan, check_selections, make_plan
-from bulkpull.pipeline.plan_names import check_names
-from bulkpull.pipeline.plan_options import PlanOptions
-from bulkpull.pipeline.steps.metric_refusals import MetricRefusals
+from bulkpull.output.manifest import DatasetRecord
+from bulkpull.pipeline.plan import Plan, Unavailable, check_selections, make_plan
+from bulkpull.pipeline.plan_names import PlanOptions, check_names
+from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
+
+_ROLE = (
+    "check that `api_base_url` is right, and that the user is of the right partner account and still has the role "
+    '"Executive report viewer", which works after up to an hour (`bulkpull auth check`)'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,83 +118,6 @@ def is_same_request(request: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
     return all((request.get(name) or None) == (key.get(name) or None) for name in names)
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceOffer:
-    """
-    What the service offers today, as far as a request needs it.
-
-    Attributes:
-        system_texts: The text of each system query that a custom query names, by its id; unknown ones are left out.
-        notes: Oddities of the service's list, one sentence each.
-        is_list_found: Whether there is a list at the address at all; 404 means an account without datasets, or a
-            wrong address.
-    """
-
-    datasets: tuple[OfferedDataset, ...]
-    system_texts: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    is_list_found: bool = True
-
-
-async def load_offer(request: ExportRequest, client: InsightsClient) -> ServiceOffer:
-    """Ask the service what it offers."""
-    datasets: list[OfferedDataset] = []
-    is_list_found = True
-    try:
-        datasets = await client.get_datasets()
-    except NotFound:
-        is_list_found = False
-    texts = await _system_texts(request.selections, client)
-    return ServiceOffer(tuple(datasets), texts, client.list_notes, is_list_found)
-
-
-def plan_request(
-    request: ExportRequest,
-    offer: ServiceOffer,
-    *,
-    settings: Settings,
-    now: datetime | None = None,
-    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
-    published: frozenset[str] = frozenset(),
-    history_starts: Mapping[str, datetime] = MappingProxyType({}),
-) -> Plan:
-    """
-    The plan for a request (pure).
-
-    Args:
-        now: End of a history that is requested without a window.
-
-    Raises:
-        SettingsError: As `make_plan`.
-    """
-    options = PlanOptions(
-        queries=[query.name for query in settings.queries],
-        timespan=settings.timespan,
-        window=request.window,
-        everything=request.everything,
-        selections=request.selections,
-        only_selections=request.only_selections,
-        system_texts=offer.system_texts,
-        metrics=settings.metrics,
-        refusals=refusals,
-        history_starts=history_starts,
-        now=now,
-    )
-    plan = make_plan(request.datasets, offered=offer.datasets, options=options)
-    plan = check_offer(
-        plan, offered=offer.datasets, is_list_found=offer.is_list_found, published=published, options=options
-    )
-    return replace(plan, notes=(*offer.notes, *plan.notes))
-
-
-async def _system_texts(selections: Iterable[Selection], client: InsightsClient) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for query_id in dict.fromkeys(selection.system_query for selection in selections if selection.system_query):
-        for query in await client.get_queries(query_id=query_id, include_system=True):
-            texts[query_id] = query.text
-    return texts
-
-
 def create_request(
     names: Sequence[str], *, settings: Settings, selections: Sequence[Selection] = (), **rest: Any
 ) -> ExportRequest:
@@ -199,9 +126,9 @@ def create_request(
 
     Without names and `selections`, the request is for the twenty datasets and the named queries of the settings.
     """
-    queries = {query.name.casefold(): query for query in settings.queries}
     if not names and not selections:
         return ExportRequest(selections=settings.queries, **rest)
+    queries = {query.name.casefold(): query for query in settings.queries}
     chosen = {selection.name: selection for selection in selections}
     datasets: list[str] = []
     for name in names:
@@ -229,3 +156,128 @@ async def check_offline(request: ExportRequest, *, settings: Settings) -> None:
         check_names(request.datasets, catalog=catalog, queries=[query.name for query in settings.queries])
         check_selections(request.selections, catalog=catalog, timespan=settings.timespan)
         raise
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOffer:
+    """
+    What the service offers today, as far as a request needs it.
+
+    Attributes:
+        system_texts: The text of each system query that a custom query names, by its id; unknown ones are left out.
+        notes: Oddities of the service's list, one sentence each.
+        is_list_found: Whether there is a list at the address at all; 404 means an account without datasets, or a
+            wrong address.
+    """
+
+    datasets: tuple[OfferedDataset, ...]
+    system_texts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    is_list_found: bool = True
+
+
+async def load_offer(request: ExportRequest, client: InsightsClient) -> ServiceOffer:
+    """Ask the service what it offers."""
+    datasets: list[OfferedDataset] = []
+    is_list_found = True
+    try:
+        datasets = await client.get_datasets()
+    except NotFound:
+        is_list_found = False
+    texts: dict[str, str] = {}
+    for query_id in {selection.system_query: None for selection in request.selections if selection.system_query}:
+        for query in await client.get_queries(query_id=query_id, include_system=True):
+            texts[query_id] = query.text
+    return ServiceOffer(tuple(datasets), texts, client.list_notes, is_list_found)
+
+
+def plan_request(
+    request: ExportRequest,
+    offer: ServiceOffer,
+    *,
+    settings: Settings,
+    now: datetime | None = None,
+    refusals: tuple[MetricRefusal, ...] = (),
+    published: frozenset[str] = frozenset(),
+    history_starts: Mapping[str, datetime] = MappingProxyType({}),
+) -> Plan:
+    """
+    The plan for a request (pure).
+
+    Args:
+        now: End of a history that is requested without a window.
+        published: As `published_datasets` gives it.
+
+    Raises:
+        SettingsError: As `make_plan`.
+    """
+    options = PlanOptions(
+        queries=[query.name for query in settings.queries],
+        timespan=settings.timespan,
+        window=request.window,
+        everything=request.everything,
+        selections=request.selections,
+        only_selections=request.only_selections,
+        system_texts=offer.system_texts,
+        metrics=settings.metrics,
+        refusals=refusals,
+        history_starts=history_starts,
+        now=now,
+    )
+    plan = make_plan(request.datasets, offered=offer.datasets, options=options)
+    unavailable = _check_offer(plan, offer, published=published, options=options)
+    return replace(plan, unavailable=tuple(unavailable), notes=(*offer.notes, *plan.notes))
+
+
+def published_datasets(published: Mapping[str, DatasetRecord], *, catalog: Catalog) -> frozenset[str]:
+    """The datasets with a snapshot in this folder, by canonical name; custom queries have names of their own."""
+    return frozenset(
+        name
+        for name, record in published.items()
+        # Without its manifest the query of a snapshot is unknown, and may be a custom one.
+        if record.source in (None, name) and (record.query is not None or catalog.find(name) is not None)
+    )
+
+
+def _check_offer(
+    plan: Plan, offer: ServiceOffer, *, published: frozenset[str], options: PlanOptions
+) -> list[Unavailable]:
+    """
+    What is unavailable, with datasets as failed that the service should list.
+
+    The list depends on role and account (behaviour 27), so a dataset that was never exported may simply be missing from
+    it. A list without any usual dataset, or without a dataset that was published here before, means that a role was
+    removed, the wrong account signed in, or the service has an error: such a run must not count as complete.
+    """
+    on_offer = {options.catalog.canonical(dataset.name) for dataset in offer.datasets if dataset.columns}
+    gone = published - on_offer
+    planned = {pull.dataset for pull in plan.pulls} | {entry.dataset for entry in plan.unavailable}
+    # What was listed once belongs to everything.
+    forgotten = sorted(gone - planned) if options.everything else []
+
+    def error_of(entry: Unavailable) -> BulkpullError | None:
+        if published and gone == published:
+            return AuthError(
+                f"{entry.dataset}: the service lists none of the datasets that this folder has published "
+                f"({len(published)})",
+                why="the role may have been removed, or this is another account",
+                fix=_ROLE,
+            )
+        if entry.dataset in gone:
+            return NotFound(
+                f"{entry.dataset}: the service does not list it any more, though this folder has published it",
+                fix=f"{_ROLE}; `bulkpull datasets` shows what is listed, and the published snapshot stays as it is",
+            )
+        is_nothing_there = not any(pull.source is None for pull in plan.pulls)
+        if is_nothing_there and (not offer.datasets or not entry.named):
+            what = "offers no dataset at all" if not offer.datasets else "offers none of the requested datasets"
+            if not offer.is_list_found:
+                what = "has no list of datasets at this address (404)"
+            return NotFound(f"{entry.dataset}: the service {what}", fix=_ROLE)
+        return None
+
+    unavailable: list[Unavailable] = []
+    for entry in (*plan.unavailable, *(Unavailable(dataset, "", named=False) for dataset in forgotten)):
+        error = None if entry.source is not None or entry.failed else error_of(entry)
+        unavailable.append(replace(entry, reason=error.reason, failed=True, error=error) if error else entry)
+    return unavailable

@@ -23,11 +23,7 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def choose_platform(name: str) -> Platform:
-    """
-    The implementation for a value of `sys.platform`; every system that is not Windows or macOS counts as POSIX.
-
-    Only that one is loaded.
-    """
+    """The implementation for a value of `sys.platform`: POSIX if not Windows or macOS. Only that one is loaded."""
     if name == "win32":
         from bulkpull.platforms.windows import Windows  # noqa: PLC0415 - one of three is needed
 

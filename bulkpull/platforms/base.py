@@ -1,4 +1,4 @@
-"""The interface that each operating system implements."""
+"""The interface that each operating system implements, with what most of them have in common."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:  # a tenth of the time of `--help` is modules that it does not
     from socket import socket
 
 INTERRUPTED = 130
-"""The exit status of a process that was asked to end, as shells tell it."""
+"""The exit status of a process that was asked to end, as shells show it."""
 
 
 class Platform(ABC):
     """
-    The operations that differ between systems.
+    The operations that differ between systems. Those on files raise `OSError`.
 
     Attributes:
-        has_atomic_links: Whether a link to a folder can be replaced in one step.
-        renames_open_files: Whether a file can be renamed or removed while this process has it open.
+        has_atomic_links: A link to a folder can be replaced in one step.
+        renames_open_files: A file can be renamed or removed while this process has it open.
     """
 
     program_suffix: ClassVar[str]
@@ -34,7 +34,7 @@ class Platform(ABC):
         self._held_requests: list[int] = []
 
     def open_file(self, path: str | Path, flags: int, mode: int = 0o600) -> int:
-        """Open a file for bytes; the descriptor is not inherited. Raises `OSError`."""
+        """Open a file for bytes; the descriptor is not inherited."""
         return os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), mode)
 
     @abstractmethod
@@ -45,25 +45,25 @@ class Platform(ABC):
     def write_at(self, descriptor: int, data: bytes | memoryview, offset: int) -> int:
         """Write at `offset`; returns how many bytes were written. Safe from several threads."""
 
-    @abstractmethod
     def sync_file(self, descriptor: int) -> None:
-        """Make a file's content and size durable. Raises `OSError`."""
+        """Make a file's content and size durable."""
+        os.fsync(descriptor)
 
-    @abstractmethod
     def sync_data(self, descriptor: int) -> None:
-        """Make a file's content durable; its timestamps may be lost. Raises `OSError`."""
+        """Make a file's content durable; its timestamps may be lost."""
+        self.sync_file(descriptor)
 
     @abstractmethod
     def sync_folder(self, folder: Path) -> None:
-        """Make new and changed names in a folder durable, where the file system can. Raises `OSError`."""
+        """Make new and changed names in a folder durable, where the file system can."""
 
-    @abstractmethod
     def replace_file(self, source: Path, target: Path) -> None:
-        """Rename `source` to `target` in one step, replacing what is there. Raises `OSError`."""
+        """Rename `source` to `target` in one step, replacing what is there."""
+        source.replace(target)
 
     @abstractmethod
     def is_process_alive(self, pid: int) -> bool:
-        """Whether a process of this machine has not ended; true where this cannot be told."""
+        """Whether a process of this machine has not ended; true where this is not known."""
 
     @abstractmethod
     def own_group_options(self) -> Mapping[str, Any]:
@@ -73,9 +73,8 @@ class Platform(ABC):
         """
         How to start a command, in a group of its own, so that it ends when this process does, also by a kill.
 
-        Returns:
-            Within the block: the words to start, and the options that starting takes. Where nothing can be promised,
-            the words as they are.
+        Within the block: the words to start, and the options of starting. Where nothing can be promised, the words as
+        they are.
         """
         return nullcontext((words, self.own_group_options()))
 
@@ -101,11 +100,7 @@ class Platform(ABC):
 
     @abstractmethod
     def stop_requests(self) -> AbstractContextManager[AsyncIterator[object]]:
-        """
-        Receive requests to stop (Ctrl-C, SIGTERM, SIGHUP) in the running event loop: an item for each request.
-
-        A signal that the caller of this process ignores stays ignored.
-        """
+        """Receive requests to stop (`stop_signals`) in the running event loop: an item for each request."""
 
     @abstractmethod
     def stop_signals(self) -> Sequence[int]:
@@ -128,12 +123,7 @@ class Platform(ABC):
             signal.signal(number, hold)
 
     def treat_termination_as_interrupt(self) -> None:
-        """
-        Let a request to stop raise `KeyboardInterrupt`.
-
-        Raises:
-            KeyboardInterrupt: One was held.
-        """
+        """Let a request to stop raise `KeyboardInterrupt`, also here if one was held."""
         for number in self.stop_signals():
             signal.signal(number, signal.default_int_handler)
         if self._held_requests:
@@ -145,17 +135,13 @@ class Platform(ABC):
         for number in self.stop_signals():  # Python takes down other handlers while it ends, and the default kills
             signal.signal(number, signal.SIG_IGN)
 
-    @abstractmethod
     def user_id(self) -> int | None:
         """The user's number; `None` where users have none."""
+        return None
 
-    @abstractmethod
-    def open_file_limit(self) -> int | None:
-        """How many files this process may have open; `None` for no limit."""
-
-    @abstractmethod
-    def raise_open_file_limit(self, wanted: int) -> int | None:
-        """Raise the limit to `wanted` as far as allowed; returns the limit that holds then, `None` for none."""
+    def open_file_limit(self, *, wanted: int = 0) -> int | None:  # noqa: ARG002 - not every system has a limit
+        """How many files this process may have open, `None` for no limit; first raises it towards `wanted`."""
+        return None
 
     @abstractmethod
     def forbid_core_dumps(self) -> None:
@@ -166,16 +152,12 @@ class Platform(ABC):
         """Give memory that this process has freed back to the system, if its C library keeps it and can be asked."""
 
     @abstractmethod
-    def inherit_options(self, channel: socket) -> Mapping[str, Any]:
-        """Arguments of `subprocess.Popen` by which a child inherits `channel`."""
+    def pass_channel(self, channel: socket) -> tuple[str, Mapping[str, Any]]:
+        """The argument by which a child finds `channel`, and the arguments of `subprocess.Popen` to pass it."""
 
-    @abstractmethod
-    def name_channel(self, channel: socket) -> str:
-        """What a child is given as its argument to find `channel`: see `open_channel`."""
-
-    @abstractmethod
-    def share_channel(self, channel: socket, pid: int) -> bytes | None:
+    def share_channel(self, channel: socket, pid: int) -> bytes | None:  # noqa: ARG002 - for systems that need it
         """What a child has to be sent on its standard input before anything else; `None` for nothing."""
+        return None
 
     @abstractmethod
     def open_channel(self, name: str, read_share: Callable[[], bytes]) -> socket:

@@ -33,11 +33,8 @@ class Posix(Platform):
     def write_at(self, descriptor: int, data: bytes | memoryview, offset: int) -> int:
         return os.pwrite(descriptor, data, offset)
 
-    def sync_file(self, descriptor: int) -> None:
-        os.fsync(descriptor)
-
     def sync_data(self, descriptor: int) -> None:
-        getattr(os, "fdatasync", os.fsync)(descriptor)
+        getattr(os, "fdatasync", self.sync_file)(descriptor)
 
     def sync_folder(self, folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
@@ -48,9 +45,6 @@ class Posix(Platform):
                 raise
         finally:
             os.close(descriptor)
-
-    def replace_file(self, source: Path, target: Path) -> None:
-        source.replace(target)
 
     def is_process_alive(self, pid: int) -> bool:
         try:
@@ -114,24 +108,17 @@ class Posix(Platform):
     def user_id(self) -> int | None:
         return os.getuid()
 
-    def open_file_limit(self) -> int | None:
+    def open_file_limit(self, *, wanted: int = 0) -> int | None:
         if sys.platform == "win32":  # for the type checker
             return None
         import resource  # noqa: PLC0415 - Windows has none, and this module is loaded there too
 
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return None if soft == resource.RLIM_INFINITY else soft
-
-    def raise_open_file_limit(self, wanted: int) -> int | None:
-        if sys.platform == "win32":
-            return None
-        import resource  # noqa: PLC0415 - as above
-
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft == resource.RLIM_INFINITY or soft >= wanted:
-            return self.open_file_limit()
-        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft == resource.RLIM_INFINITY:
+            return None
+        if soft < wanted:
+            soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         return soft
 
     def forbid_core_dumps(self) -> None:
@@ -147,16 +134,10 @@ class Posix(Platform):
         if trim is not None:
             trim(ctypes.c_size_t(0))
 
-    def inherit_options(self, channel: socket) -> Mapping[str, Any]:
-        return {"pass_fds": (channel.fileno(),)}
+    def pass_channel(self, channel: socket) -> tuple[str, Mapping[str, Any]]:
+        return str(channel.fileno()), {"pass_fds": (channel.fileno(),)}
 
-    def name_channel(self, channel: socket) -> str:
-        return str(channel.fileno())
-
-    def share_channel(self, channel: socket, pid: int) -> bytes | None:  # noqa: ARG002 - inherited, not sent
-        return None
-
-    def open_channel(self, name: str, read_share: Callable[[], bytes]) -> socket:  # noqa: ARG002 - as above
+    def open_channel(self, name: str, read_share: Callable[[], bytes]) -> socket:  # noqa: ARG002 - inherited, not sent
         from socket import socket  # noqa: PLC0415 - slow to load, and only a conversion needs it
 
         channel = socket(fileno=int(name))
@@ -169,7 +150,7 @@ _F_FULLFSYNC = 51  # <sys/fcntl.h> of macOS
 
 
 class MacOS(Posix):
-    """As `Posix`, except that `fsync` leaves data in the drive's cache."""
+    """As `Posix`, except that `fsync` leaves data in the drive's cache, and that there is no `fdatasync`."""
 
     def sync_file(self, descriptor: int) -> None:
         """Flush the drive's cache as well; network file systems do not support it and get a plain `fsync`."""
@@ -181,7 +162,3 @@ class MacOS(Posix):
             if refused.errno not in _NOT_SUPPORTED:
                 raise
             os.fsync(descriptor)
-
-    def sync_data(self, descriptor: int) -> None:
-        """There is no `fdatasync`."""
-        self.sync_file(descriptor)

@@ -1,9 +1,4 @@
-"""
-Windows.
-
-Everything of Windows that this module uses is looked up when it is called, so that it can be imported and tested on
-other systems.
-"""
+"""Windows. What only Windows has is looked up when it is called, so that other systems can load and test this."""
 
 from __future__ import annotations
 
@@ -52,12 +47,6 @@ class Windows(Platform):
         with self._position:
             os.lseek(descriptor, offset, os.SEEK_SET)
             return os.write(descriptor, data)
-
-    def sync_file(self, descriptor: int) -> None:
-        os.fsync(descriptor)
-
-    def sync_data(self, descriptor: int) -> None:
-        os.fsync(descriptor)
 
     def sync_folder(self, folder: Path) -> None:
         """Nothing: a folder cannot be opened, and NTFS writes renames to its journal in order."""
@@ -141,26 +130,14 @@ class Windows(Platform):
         names = ("SIGINT", "SIGBREAK")  # the second is how another process can ask this one to end
         return tuple(number for name in names if (number := getattr(signal, name, None)) is not None)
 
-    def user_id(self) -> int | None:
-        return None
-
-    def open_file_limit(self) -> int | None:
-        return None
-
-    def raise_open_file_limit(self, wanted: int) -> int | None:  # noqa: ARG002 - there is no limit to raise
-        return None
-
     def forbid_core_dumps(self) -> None:
         """Nothing: Windows writes no core files by default."""
 
     def return_free_memory(self) -> None:
         """Nothing: the heap of Windows does so by itself."""
 
-    def inherit_options(self, channel: socket.socket) -> Mapping[str, Any]:  # noqa: ARG002 - sent, not inherited
-        return {}
-
-    def name_channel(self, channel: socket.socket) -> str:  # noqa: ARG002 - as above
-        return "shared"
+    def pass_channel(self, channel: socket.socket) -> tuple[str, Mapping[str, Any]]:  # noqa: ARG002 - sent, not inherited
+        return "shared", {}
 
     def share_channel(self, channel: socket.socket, pid: int) -> bytes | None:
         shared: bytes = getattr(channel, "share")(pid)  # noqa: B009 - only Windows has it

@@ -1,10 +1,7 @@
 """
-A query taken apart: the syntax tree.
+A query taken apart: the syntax tree. Source: behaviours 59 to 66.
 
-Nodes remember where in the text they stood, so that whoever finds fault with one can point at it. The place is no part
-of what they mean: two trees that say the same are equal.
-
-Source: behaviours 59 to 66.
+Nodes remember where in the text they stood, so that an error can point at them; the place does not count for equality.
 """
 
 from __future__ import annotations
@@ -14,7 +11,7 @@ from enum import StrEnum
 
 
 class Operator(StrEnum):
-    """How a condition compares; lists go only with the last two."""
+    """How a condition compares."""
 
     EQUAL = "="
     UNEQUAL = "!="
@@ -29,12 +26,10 @@ class Operator(StrEnum):
 
     @property
     def takes_list(self) -> bool:
-        """Whether the values stand in brackets."""
         return self in (Operator.IN, Operator.NOT_IN)
 
     @property
     def takes_pattern(self) -> bool:
-        """Whether the value is a pattern, in which % stands for anything."""
         return self in (Operator.LIKE, Operator.NOT_LIKE)
 
 
@@ -52,19 +47,13 @@ class Name:
 
     @property
     def folded(self) -> str:
-        """The name as it is compared: names ignore case (behaviour 60)."""
+        """As it is compared: names ignore case (behaviour 60)."""
         return self.text.casefold()
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """
-    A value to compare with.
-
-    Attributes:
-        quoted: Whether it stood in quotes; every value may (behaviour 66).
-        length: How many characters it took in the text, quotes included.
-    """
+    """A value to compare with; every one may stand in quotes (behaviour 66), which `length` includes."""
 
     text: str
     quoted: bool = True
@@ -91,14 +80,7 @@ class Ordering:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """
-    A whole query.
-
-    Attributes:
-        names: Columns and metrics, in the order of the file that comes of it.
-        limit: The most rows; `None` for all.
-        timespan: `None` when the query names none, which stands for six months (behaviour 61).
-    """
+    """A whole query: `names` are columns and metrics; no time span stands for six months (behaviour 61)."""
 
     names: tuple[Name, ...]
     dataset: Name

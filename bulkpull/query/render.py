@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from bulkpull.query.ast import Condition, Literal, Ordering, Statement
 
 # The documented form of a number. Anything else is quoted, which is always allowed (behaviour 66).
-NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
-_QUOTED = re.compile(r"""'(?:[^']|'')*'|"[^"]*\"""")
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_QUOTED = re.compile(r"""('(?:[^']|'')*'|"[^"]*")""")
+# Blanks, commas, quotes, brackets and comparison signs end a name in the query language.
+_WHOLE_NAME = re.compile(r"[^\s,;'\"()\[\]{}<>=!]+")
 _ROUND_MARKS = re.compile(r" ?([,()<>=!]+) ?")  # of text whose blanks are single ones
 
 
@@ -37,29 +39,20 @@ def render_conditions(conditions: Iterable[Condition]) -> str:
 
 def render_orderings(orderings: Iterable[Ordering]) -> str:
     """The orderings as they stand after `ORDER BY`."""
-    return ", ".join(map(_ordering, orderings))
+    return ", ".join(" ".join(filter(None, (ordering.name.text, ordering.direction))) for ordering in orderings)
 
 
 def normalise(text: str) -> str:
     """
-    A query's text as it is compared: equal for texts that ask for the same in the same order.
+    Any text as it is compared: equal for queries that ask for the same in the same order.
 
     Blanks, line breaks and the case of keywords and names do not count (behaviours 60 and 70). Quoted values are kept
-    as they are, blanks and case included: the documents say that their case is ignored too, but a stored query that
-    turned out to compare otherwise would give other rows, and one more stored query costs nothing. Any text will do,
-    also one that is no query.
+    as they are: the documents say that their case is ignored too, but if it were not, a stored query taken for equal
+    would give other rows, and one more stored query costs nothing.
     """
-    parts: list[str] = []
-    end = 0
-    for quoted in _QUOTED.finditer(text):
-        parts += (_plain(text[end : quoted.start()]), quoted[0])
-        end = quoted.end()
-    parts.append(_plain(text[end:]))
+    parts = _QUOTED.split(text)  # every second one is quoted
+    parts[::2] = [_ROUND_MARKS.sub(r"\1", re.sub(r"\s+", " ", part)).casefold() for part in parts[::2]]
     return "".join(parts).strip(" ;")
-
-
-def _plain(text: str) -> str:
-    return _ROUND_MARKS.sub(r"\1", re.sub(r"\s+", " ", text)).casefold()
 
 
 def _condition(condition: Condition) -> str:
@@ -68,18 +61,10 @@ def _condition(condition: Condition) -> str:
     return f"{condition.name.text} {condition.operator} {rendered}"
 
 
-def _ordering(ordering: Ordering) -> str:
-    return f"{ordering.name.text} {ordering.direction}" if ordering.direction else ordering.name.text
-
-
 def _literal(literal: Literal) -> str:
-    if not literal.quoted and NUMBER.fullmatch(literal.text):
+    if not literal.quoted and _NUMBER.fullmatch(literal.text):
         return literal.text
     return "'" + literal.text.replace("'", "''") + "'"
-
-
-# Blanks, commas, quotes, brackets and comparison signs end a name in the query language.
-_WHOLE_NAME = re.compile(r"[^\s,;'\"()\[\]{}<>=!]+")
 
 
 def can_stand_in_query(name: str) -> bool:

@@ -2,7 +2,8 @@
 Checks a query against what the service lists today, and returns the query to send or an error with its position.
 
 The service's errors name neither the column nor the position (behaviour 73), and it does not report a value that cannot
-occur (behaviour 67). So everything is checked here, before any call creates something.
+occur (behaviour 67). So everything is checked here, before any call creates something. Stored queries do not follow
+their dataset: even system queries select removed columns (behaviour 76) and leave out new ones (behaviour 77).
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from bulkpull.catalog import Catalog, CatalogColumn, CatalogDataset
+from bulkpull.catalog import Catalog, CatalogColumn
 from bulkpull.errors import QueryError
+from bulkpull.formatting import join_some
 from bulkpull.model import OfferedDataset
-from bulkpull.query.ast import Condition, Literal, Name, Operator, Statement
+from bulkpull.query.ast import Condition, Name, Operator, Ordering, Statement
 from bulkpull.query.parser import parse
 from bulkpull.query.render import build
 from bulkpull.query.value_checks import ColumnValues, check_value
@@ -26,12 +28,10 @@ _SHOWN = 12
 @dataclass(frozen=True, slots=True)
 class CheckedQuery:
     """
-    A query that the service can answer.
+    A query that the service can answer, every name as the service spells it today.
 
     Attributes:
-        text: What is sent: one line, every name as the service spells it today.
-        columns: The names selected, in the order of the file; metrics among them.
-        metrics: Those of them that are metrics, in the same order.
+        columns: What is selected, in the order of the file; `metrics` are those of them that are metrics.
         warnings: Possible surprises, one sentence each.
     """
 
@@ -41,6 +41,22 @@ class CheckedQuery:
     columns: tuple[str, ...]
     metrics: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueryDrift:
+    """
+    A stored query beside the dataset that it reads, which the service may not list for this account.
+
+    Attributes:
+        missing: Names in the query that are neither a column nor a metric of the dataset.
+        left_out: Columns that the dataset has and the query does not select.
+    """
+
+    dataset: str
+    offered: bool
+    missing: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def check_query(
@@ -53,14 +69,34 @@ def check_query(
         is_whole: It selects every column, so that its metrics need no warning.
 
     Raises:
-        QueryError: It cannot be read, or asks for what is not there; the error points at the place and suggests the
-            nearest thing that is.
+        QueryError: It cannot be read, or asks for what is not there.
 
     Source: behaviours 59 to 68 and 76.
     """
     statement = parse(text, names=odd_names(offered))
     dataset = _find_dataset(statement.dataset, text, offered=offered, catalog=catalog)
     return _Check(text, dataset, catalog, is_whole=is_whole).of(statement)
+
+
+def find_query_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> QueryDrift | None:
+    """Compare a query with what the service lists; `None` for a text that is no query."""
+    try:
+        statement = parse(query_text, names=odd_names(offered))
+    except QueryError:
+        return None
+    dataset = next((candidate for candidate in offered if candidate.name.casefold() == statement.dataset.folded), None)
+    if dataset is None:
+        return QueryDrift(statement.dataset.text, offered=False)
+    parts: tuple[Condition | Ordering, ...] = (*statement.conditions, *statement.orderings)
+    named = {name.folded: name.text for name in (*statement.names, *(part.name for part in parts))}
+    there = {name.casefold() for name in (*dataset.columns, *dataset.metrics)}
+    selected = {name.folded for name in statement.names}
+    return QueryDrift(
+        statement.dataset.text,
+        offered=True,
+        missing=tuple(text for folded, text in named.items() if folded not in there),
+        left_out=tuple(name for name in dataset.columns if name.casefold() not in selected),
+    )
 
 
 def odd_names(offered: Iterable[OfferedDataset]) -> frozenset[str]:
@@ -76,9 +112,8 @@ def _find_dataset(name: Name, text: str, *, offered: Sequence[OfferedDataset], c
     names = [dataset.name for dataset in offered]
     what = f"the service does not list {known.name} for this account" if known else f"there is no dataset {name.text}"
     hint = did_you_mean(name.text, names if known else (*names, *(dataset.name for dataset in catalog.datasets)))
-    raise QueryError(
-        what, text=text, at=name.at, length=len(name.text), fix=hint or "`bulkpull datasets` lists the names"
-    )
+    fix = hint or "`bulkpull datasets` lists the names"
+    raise QueryError(what, text=text, at=name.at, length=len(name.text), fix=fix)
 
 
 class _Check:
@@ -86,7 +121,8 @@ class _Check:
 
     def __init__(self, text: str, dataset: OfferedDataset, catalog: Catalog, *, is_whole: bool) -> None:
         self.text, self.dataset, self.catalog = text, dataset, catalog
-        self.known: CatalogDataset | None = catalog.find(dataset.name)
+        self.known = catalog.find(dataset.name)
+        self.label = self.known.name if self.known else dataset.name
         self.columns = {name.casefold(): name for name in reversed(dataset.columns)}
         self.metrics = {name.casefold(): name for name in dataset.metrics}
         self.is_whole = is_whole
@@ -95,14 +131,12 @@ class _Check:
     def of(self, statement: Statement) -> CheckedQuery:
         names = tuple(self._listed(name) for name in statement.names)
         self._refuse_doubles(names)
-        conditions = tuple(self._condition(condition) for condition in statement.conditions)
-        orderings = tuple(replace(ordering, name=self._listed(ordering.name)) for ordering in statement.orderings)
         checked = replace(
             statement,
             names=names,
             dataset=replace(statement.dataset, text=self.dataset.name),
-            conditions=conditions,
-            orderings=orderings,
+            conditions=tuple(map(self._condition, statement.conditions)),
+            orderings=tuple(replace(ordering, name=self._listed(ordering.name)) for ordering in statement.orderings),
             timespan=self._timespan(statement.timespan) if statement.timespan else None,
         )
         metrics = tuple(name.text for name in names if name.folded in self.metrics and name.folded not in self.columns)
@@ -127,16 +161,15 @@ class _Check:
 
     def _unknown(self, name: Name) -> QueryError:
         documented = self._documented(name.text)
-        why = None
-        hint = None
+        why = hint = None
         if documented is not None:
             spellings = (documented.name, *documented.aliases)
             today = next((alias for alias in spellings if alias.casefold() in self.columns), None)
             why = "it is documented, but the service does not list it today"
             hint = f"it is listed as {today}" if today else None
         hint = hint or did_you_mean(name.text, (*self.dataset.columns, *self.dataset.metrics))
-        fix = hint or f"`bulkpull datasets {self._label}` lists the columns"
-        return self._error(f"{self._label} has no column {name.text}", name, why=why, fix=fix)
+        fix = hint or f"`bulkpull datasets {self.label}` lists the columns"
+        return self._error(f"{self.label} has no column {name.text}", name, why=why, fix=fix)
 
     def _refuse_doubles(self, names: Sequence[Name]) -> None:
         seen: set[str] = set()
@@ -155,21 +188,13 @@ class _Check:
             what = f"{name.text} {condition.operator} '{value.text}'"
             if doubt.is_fatal:
                 excludes = condition.operator in (Operator.UNEQUAL, Operator.NOT_IN)
-                raise QueryError(
-                    f"{what} {'leaves out' if excludes else 'matches'} no row",
-                    text=self.text,
-                    at=value.at,
-                    length=value.length,
-                    why=doubt.why.removesuffix(", so no row can match"),
-                    fix=doubt.fix,
-                )
+                what = f"{what} {'leaves out' if excludes else 'matches'} no row"
+                why = doubt.why.removesuffix(", so no row can match")
+                raise QueryError(what, text=self.text, at=value.at, length=value.length, why=why, fix=doubt.fix)
             self.warnings.append(f"{what}: {doubt.why}" + (f"; {doubt.fix}" if doubt.fix else ""))
-        return replace(condition, name=name, values=tuple(self._sent(value, kind) for value in condition.values))
-
-    @staticmethod
-    def _sent(value: Literal, kind: ColumnValues) -> Literal:
-        """The value as it is sent: text in quotes, so that nobody takes 007 for a number (behaviours 66 and 152)."""
-        return replace(value, quoted=True) if kind.is_text else value
+        # Text is sent in quotes, so that nobody takes 007 for a number (behaviours 66 and 152).
+        values = tuple(replace(value, quoted=value.quoted or kind.is_text) for value in condition.values)
+        return replace(condition, name=name, values=values)
 
     def _kind(self, name: Name) -> ColumnValues:
         if name.folded not in self.columns:
@@ -182,28 +207,26 @@ class _Check:
     def _timespan(self, name: Name) -> Name:
         ranges = self.dataset.date_ranges
         if not ranges:
-            raise self._error(f"{self._label} has no time axis", name, fix="leave TIMESPAN out")
+            raise self._error(f"{self.label} has no time axis", name, fix="leave TIMESPAN out")
         for spelled in ranges:
             if spelled.casefold() == name.folded:
                 return replace(name, text=spelled)
         hint = did_you_mean(name.text, ranges)
-        raise self._error(
-            f"{self._label} has no time span {name.text}",
-            name,
-            fix=f"{hint + ' ' if hint else ''}it offers {', '.join(ranges)}",
-        )
+        fix = f"{hint + ' ' if hint else ''}it offers {', '.join(ranges)}"
+        raise self._error(f"{self.label} has no time span {name.text}", name, fix=fix)
 
     def _warn(self, statement: Statement, *, metrics: Sequence[str]) -> None:
         if metrics:
             plain = "every combination of the other columns"
-            self.warnings.append(
-                f"{_listed(metrics)}: a metric is computed for {plain}, so rows are not those of the dataset"
-            )
+            names = join_some(metrics, most=_SHOWN)
+            self.warnings.append(f"{names}: a metric is computed for {plain}, so rows are not those of the dataset")
         if statement.distinct:
             self.warnings.append("DISTINCT drops rows that are alike, which are legitimate in this data")
         undirected = [ordering.name.text for ordering in statement.orderings if ordering.direction is None]
         if undirected:
-            self.warnings.append(f"ORDER BY {_listed(undirected)} sorts descending, because no direction is given")
+            self.warnings.append(
+                f"ORDER BY {join_some(undirected, most=_SHOWN)} sorts descending, because no direction is given"
+            )
         if statement.limit is not None and not statement.orderings:
             self.warnings.append(f"LIMIT {statement.limit} without ORDER BY: which rows come is not defined")
         if any("'" in value.text for condition in statement.conditions for value in condition.values):
@@ -214,14 +237,5 @@ class _Check:
     def _documented(self, name: str) -> CatalogColumn | None:
         return self.known.column(name) if self.known else None
 
-    @property
-    def _label(self) -> str:
-        return self.known.name if self.known else self.dataset.name
-
     def _error(self, what: str, name: Name, *, why: str | None = None, fix: str | None = None) -> QueryError:
         return QueryError(what, text=self.text, at=name.at, length=len(name.text), why=why, fix=fix)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

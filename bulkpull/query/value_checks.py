@@ -44,12 +44,7 @@ class ColumnValues:
 
 @dataclass(frozen=True, slots=True)
 class ValueWarning:
-    """
-    A problem with a value in a condition.
-
-    Attributes:
-        is_fatal: No row can match, so the query is not sent.
-    """
+    """A problem with a value in a condition; if it is fatal, no row can match, and the query is not sent."""
 
     why: str
     fix: str | None
@@ -57,18 +52,14 @@ class ValueWarning:
 
 
 def check_value(value: str, *, kind: ColumnValues, operator: Operator) -> ValueWarning | None:
-    """
-    What is wrong with comparing a column of that kind with `value`; `None` when nothing is known to be.
-
-    Source: behaviours 66, 67 and 154.
-    """
+    """What is wrong with comparing a column of that kind with `value`. Source: behaviours 66, 67 and 154."""
+    form = _form_of(kind.type)
     if operator.takes_pattern:
-        return _of_pattern(value, kind)
+        return _of_pattern(value, form)
     if not value.strip():
         return ValueWarning("no document says what an empty value compares with", None, is_fatal=False)
     if kind.values:
         return _of_flag(value, kind.values)
-    form = _form_of(kind.type)
     if form is None:
         return _of_word(value, kind.known_values)
     if form.fits(value):
@@ -77,11 +68,10 @@ def check_value(value: str, *, kind: ColumnValues, operator: Operator) -> ValueW
     return ValueWarning(why, form.fix, is_fatal=kind.type not in _UNDOCUMENTED)
 
 
-def _of_pattern(value: str, kind: ColumnValues) -> ValueWarning | None:
+def _of_pattern(value: str, form: _Form | None) -> ValueWarning | None:
     if "%" not in value and "_" not in value:
         return ValueWarning("LIKE without % or _ finds only the whole value", f"write '%{value}%'", is_fatal=False)
-    form = _form_of(kind.type)
-    if form is not None and kind.type is not ColumnType.GUID:
+    if form is not None and form is not _GUIDS:
         return ValueWarning(f"the column holds {form.noun}, and LIKE compares text", None, is_fatal=False)
     return None
 
@@ -91,11 +81,9 @@ def _of_flag(value: str, words: Sequence[str]) -> ValueWarning | None:
     same = next((side for side in (_TRUE, _FALSE) if folded in side), ())
     meant = [word for word in words if word.casefold() in same]
     if folded not in (word.casefold() for word in words):
-        return ValueWarning(
-            f"the column holds only {' and '.join(words)}, so no row can match",
-            f"write {_quoted_choices(meant or words)}",
-            is_fatal=True,
-        )
+        choices = " or ".join(word if word.isdigit() else f"'{word}'" for word in meant or words)
+        why = f"the column holds only {' and '.join(words)}, so no row can match"
+        return ValueWarning(why, f"write {choices}", is_fatal=True)
     if len(meant) > 1:
         why = f"the documents write this flag as {' or '.join(meant)}, and only one of them may occur"
         return ValueWarning(why, f"write IN ({', '.join(repr(word) for word in meant)})", is_fatal=False)
@@ -107,18 +95,6 @@ def _of_word(value: str, known: Sequence[str]) -> ValueWarning | None:
         return None
     hint = did_you_mean(value, known, quote="'", cutoff=0.75)
     return ValueWarning(f"known values are {', '.join(known)}", hint, is_fatal=False) if hint else None
-
-
-def _quoted_choices(words: Sequence[str]) -> str:
-    return " or ".join(word if word.isdigit() else f"'{word}'" for word in words)
-
-
-def _is_number(value: str) -> bool:
-    return bool(_NUMBER.fullmatch(value))
-
-
-def _is_guid(value: str) -> bool:
-    return bool(_GUID.fullmatch(value))
 
 
 def _is_day(value: str) -> bool:
@@ -141,14 +117,14 @@ class _Form:
     """How the values of some types are written."""
 
     noun: str
-    fits: Callable[[str], bool]
+    fits: Callable[[str], object]
     fix: str | None = None
 
 
-_NUMBERS = _Form("numbers", _is_number, "write digits, with a point where one is needed: 20000.5")
+_NUMBERS = _Form("numbers", _NUMBER.fullmatch, "write digits, with a point where one is needed: 20000.5")
 _DATES = _Form("dates", _is_day, "write a day as '2026-01-31'")
 _MONTH_STARTS = replace(_DATES, noun="months")
-_GUIDS = _Form("GUIDs", _is_guid)
+_GUIDS = _Form("GUIDs", _GUID.fullmatch)
 # Inferred from names or from the service's list; a value that does not fit is only a warning.
 _UNDOCUMENTED = (ColumnType.GUID, ColumnType.NUMBER)
 

@@ -3,16 +3,15 @@ Downloads a stored file to the disk: complete, from one version, and with little
 
 In reading order:
 
-| module                  | content                                                               |
-|-------------------------|-----------------------------------------------------------------------|
-| byte_ranges.py          | byte ranges: merging, what is missing, what is progress        (pure) |
-| range_scheduler.py      | which stream fetches which bytes                               (pure) |
-| adaptive_concurrency.py | the number of parallel streams                                 (pure) |
-| blob_version.py         | the version of a stored file, by its headers                   (pure) |
-| range_responses.py      | checks of the storage host's replies, and errors for failures  (pure) |
-| journal.py              | which bytes of a partial file a later process can trust               |
-| partial_file.py         | the partial file: large writes, checksums, durability                 |
-| signed_link.py          | the current signed link, and its renewal                              |
-| stream_to_file.py       | writes the bytes of one reply to the partial file                     |
-| transfer.py             | the whole transfer: requests, breaks, restarts                        |
+| module                  | content                                                                    |
+|-------------------------|----------------------------------------------------------------------------|
+| byte_ranges.py          | byte ranges, which stream fetches which, what is progress           (pure) |
+| adaptive_concurrency.py | the number of parallel streams                                      (pure) |
+| blob_version.py         | the version of a stored file, by its headers                        (pure) |
+| range_responses.py      | checks of the storage host's replies, its codes, errors for failures (pure) |
+| journal.py              | which bytes of a partial file a later process can trust                    |
+| partial_file.py         | the partial file: large writes, checksums, durability                      |
+| signed_link.py          | the current signed link, and its renewal                                   |
+| stream_to_file.py       | writes the bytes of one reply to the partial file                          |
+| transfer.py             | the whole transfer: requests, breaks, restarts                             |
 """

@@ -8,7 +8,7 @@ stream is so slow that a limit per connection is likely, else twofold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 # The speed of a new connection means nothing before some round trips.
 _WARM_UP_S = 0.2
@@ -29,12 +29,7 @@ _TOGETHER_S = 1.0
 
 @dataclass(slots=True)
 class StreamCount:
-    """
-    The number of streams of one file.
-
-    Attributes:
-        streams: How many there should be now.
-    """
+    """The number of streams of one file: how many there should be now, and at most."""
 
     ceiling: int
     streams: int = 1
@@ -47,7 +42,7 @@ class StreamCount:
     _busy: int = 0
     _busy_at: float = -_TOGETHER_S
     _window_from: float | None = None
-    _window_bytes: int = field(default=0)
+    _window_bytes: int = 0
 
     def record_bytes(self, size_bytes: int, *, at: float) -> None:
         """Record received bytes, over all streams; adjusts `streams` at the end of each measuring window."""

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """
-    One version of a stored file, by its headers.
+    One version of a stored file, by its headers; `None` for what the reply did not say.
 
     Attributes:
-        size_bytes: Stored bytes; `None` when the reply did not say.
+        size_bytes: Stored bytes.
         etag: A strong one; a weak one pins nothing (fault 66).
         md5: Of the whole stored file, 16 bytes.
         modified: `Last-Modified`, as it was sent; the second-best sign where there is no ETag.
         encoding: `Content-Encoding`: a proxy that packs on its way sends other bytes (fault 67).
-        end_known_by: What tells that the file ends where it does: `length` (announced, or confirmed by a range beyond
-            it), `md5`, `end_mark` (of a chunked body) or `readings` (two that ended at the same byte).
+        end_known_by: How the end of the file is known: `length` (announced, or confirmed by a range beyond it), `md5`,
+            `end_mark` (of a chunked body) or `readings` (two that ended at the same byte).
     """
 
     size_bytes: int | None = None
@@ -36,7 +36,7 @@ class Version:
 
     @property
     def is_pinned(self) -> bool:
-        """Whether a request can ask for this version and no other, so that ranges of it may be joined freely."""
+        """Whether a request can ask for this version and no other, so that its ranges may be joined freely."""
         return self.etag is not None and self.size_bytes is not None
 
     def contradiction(self, other: Version) -> str | None:
@@ -51,36 +51,30 @@ class Version:
                 return word
         return "encoding" if self.encoding != other.encoding else None
 
-    def of_size(self, size_bytes: int, *, known_by: str = "length") -> Version:
-        """The same version, once its size is known, and by what."""
-        return replace(self, size_bytes=size_bytes, end_known_by=known_by)
-
 
 def version_of_whole(headers: Mapping[str, str]) -> Version:
-    """The version that a reply with the whole file tells (status 200)."""
+    """The version by a reply with the whole file (status 200)."""
     length = headers.get("Content-Length", "")
-    return Version(
-        size_bytes=int(length) if length.isdecimal() else None,
-        etag=strong_etag(headers.get("ETag")),
-        md5=read_md5(headers.get("Content-MD5")),
-        modified=headers.get("Last-Modified"),
-        encoding=_encoding(headers),
-    )
+    return _version(headers, int(length) if length.isdecimal() else None, md5=headers.get("Content-MD5"))
 
 
 def version_of_range(headers: Mapping[str, str], *, total: int | None) -> Version:
-    """The version that a reply with a range tells (status 206), where `Content-MD5` would be that of the range."""
+    """The version by a reply with a range (status 206), where `Content-MD5` would be that of the range."""
+    return _version(headers, total, md5=headers.get("x-ms-blob-content-md5"))
+
+
+def _version(headers: Mapping[str, str], size_bytes: int | None, *, md5: str | None) -> Version:
+    encoding = headers.get("Content-Encoding", "").strip().casefold()
     return Version(
-        size_bytes=total,
-        etag=strong_etag(headers.get("ETag")),
-        md5=read_md5(headers.get("x-ms-blob-content-md5")),
+        size_bytes=size_bytes,
+        etag=_strong(headers.get("ETag")),
+        md5=read_md5(md5),
         modified=headers.get("Last-Modified"),
-        encoding=_encoding(headers),
+        encoding=encoding if encoding not in ("", "identity") else None,
     )
 
 
-def strong_etag(etag: str | None) -> str | None:
-    """An ETag that can pin a version; `None` for a weak one."""
+def _strong(etag: str | None) -> str | None:
     return None if etag is None or etag.startswith("W/") else etag
 
 
@@ -91,8 +85,3 @@ def read_md5(header: str | None) -> bytes | None:
     except ValueError:
         return None
     return digest if len(digest) == 16 else None  # noqa: PLR2004 - the size of an MD5
-
-
-def _encoding(headers: Mapping[str, str]) -> str | None:
-    encoding = headers.get("Content-Encoding", "").strip().casefold()
-    return encoding if encoding not in ("", "identity") else None

@@ -1,5 +1,14 @@
 """
-Byte ranges of a file: merged, missing, and how many new bytes count as progress (pure).
+Byte ranges of a file: merged, missing, assigned to streams, and how many new bytes count as progress (pure).
+
+There is one front stream, and helpers take segments from the end:
+
+    file   ├──────────── front, going on →────────────┊◄── piece ──┊◄── piece ──┤
+                         ▲ position                   ▲ end, moves to the left
+
+The front stream requests everything up to the end of its gap at once, so a file that one connection fetches costs one
+request. A helper takes its segment from the far end of the unassigned bytes. The front stops at the first helper
+segment. Released segments go back to the front once they are adjacent.
 
 Progress is counted in shares of the file, so that one byte per request is none (case C10).
 """
@@ -7,7 +16,20 @@ Progress is counted in shares of the file, so that one byte per request is none 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+ENDLESS = 1 << 62
+"""The end of a file whose length is not known yet."""
+
+# At 4 MB/s a piece of this size lasts an eighth of a second: longer than the round trip of a request, and short enough
+# that at the end no stream waits long for the last one.
+_SMALLEST_PIECE = 512 << 10
+# The most bytes that a stall or a break affects; larger segments would hardly lower the cost of requests.
+_LARGEST_PIECE = 32 << 20
+# A small file takes at most so many requests that bring progress. Of a large one, this much is worth a request.
+_SHARES = 64
+_LARGEST_SHARE_BYTES = 512 << 10
+_SHARE_OF_UNKNOWN_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -19,7 +41,6 @@ class ByteRange:
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes it has."""
         return self.end - self.start
 
 
@@ -38,23 +59,10 @@ def merged(stretches: Iterable[ByteRange]) -> list[ByteRange]:
 
 def missing(present: Iterable[ByteRange], *, size_bytes: int) -> list[ByteRange]:
     """The ranges missing from a file of that size, in order; bytes beyond its end are ignored."""
-    gaps: list[ByteRange] = []
-    at = 0
-    for stretch in merged(present):
-        if stretch.start >= size_bytes:
-            break
-        if stretch.start > at:
-            gaps.append(ByteRange(at, stretch.start))
-        at = max(at, stretch.end)
-    if at < size_bytes:
-        gaps.append(ByteRange(at, size_bytes))
-    return gaps
-
-
-# A small file takes at most so many requests that bring progress. Of a large one, this much is worth a request.
-_SHARES = 64
-_LARGEST_SHARE_BYTES = 512 << 10
-_SHARE_OF_UNKNOWN_BYTES = 64 << 10
+    ranges = merged(present)
+    starts = [0, *(stretch.end for stretch in ranges)]
+    ends = [*(min(stretch.start, size_bytes) for stretch in ranges), size_bytes]
+    return [ByteRange(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
 
 
 def share_of(size_bytes: int | None) -> int:
@@ -80,3 +88,89 @@ class TransferProgress:
             return False
         self.reached_bytes = done_bytes
         return True
+
+
+@dataclass(slots=True, eq=False)
+class Segment:
+    """
+    A byte range assigned to one stream; `position` is the next byte to arrive.
+
+    Attributes:
+        end: Where to stop; helpers lower the end of the front segment while it runs.
+        response_end: Where the reply in progress ends by itself.
+        reserved_until: No helper takes bytes below this offset, though they have not arrived yet.
+        next_request_s: No request for it begins before this moment, monotonic seconds.
+    """
+
+    position: int
+    end: int
+    response_end: int = 0
+    reserved_until: int = 0
+    next_request_s: float = 0.0
+
+    @property
+    def is_done(self) -> bool:
+        return self.position >= self.end
+
+    @property
+    def rest(self) -> ByteRange:
+        return ByteRange(self.position, self.end)
+
+    @property
+    def shareable_bytes(self) -> int:
+        """How many bytes a helper could take."""
+        return self.end - max(self.position, self.reserved_until)
+
+
+@dataclass(slots=True)
+class RangeScheduler:
+    """The unassigned gaps of a file, and the front segment."""
+
+    gaps: list[ByteRange]
+    front: Segment | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.gaps = merged(self.gaps)
+
+    def claim_front(self) -> Segment | None:
+        """Assign the whole first gap to the front stream; `None` when no gap is left."""
+        self.front = None
+        if self.gaps:
+            gap = self.gaps.pop(0)
+            self.front = Segment(gap.start, gap.end)
+        return self.front
+
+    def claim_piece(self, *, streams: int) -> Segment | None:
+        """
+        Assign a segment from the end of the unassigned bytes to a helper; `None` when too little is left.
+
+        Segments shrink with the rest that `streams` share, so that all end at about the same time.
+        """
+        size = min(max(self._unbegun_bytes() // (2 * streams), _SMALLEST_PIECE), _LARGEST_PIECE)
+        if self.gaps:
+            last = self.gaps.pop()
+            start = last.start if last.size_bytes < 2 * size else last.end - size
+            if start > last.start:
+                self.gaps.append(ByteRange(last.start, start))
+            return Segment(start, last.end)
+        front = self.front
+        if front is None or front.end == ENDLESS or front.shareable_bytes < size + _SMALLEST_PIECE:
+            return None
+        front.end -= size
+        return Segment(front.end, front.end + size)
+
+    def release(self, claim: Segment) -> None:
+        """Return the rest of a helper's segment, to the front stream if its reply in progress brings these bytes."""
+        self.gaps = merged([*self.gaps, claim.rest])
+        front = self.front
+        if front is None or front.is_done:
+            return
+        for gap in self.gaps:
+            if gap.start == front.end and gap.end <= front.response_end:
+                front.end = gap.end
+                self.gaps.remove(gap)
+                return  # gaps are merged, so only one can begin there
+
+    def _unbegun_bytes(self) -> int:
+        front = self.front.shareable_bytes if self.front is not None and self.front.end != ENDLESS else 0
+        return front + sum(gap.size_bytes for gap in self.gaps)

@@ -7,17 +7,10 @@ An append-only text file beside the partial file. Each line is independent:
     9b02e7d1 {"kept":[[0,16777216,2774099152],[16777216,18874368,311427290]]}
     └ CRC-32 of the rest of the line, 8 hexadecimal digits
 
-The first line identifies the file:
-
-| field              | meaning                                                                                  |
-|--------------------|------------------------------------------------------------------------------------------|
-| `bulkpull_journal` | version of this format, 1; a journal of another version is not read                      |
-| `execution`        | the execution that made the file                                                         |
-| `blob`             | SHA-256 of host and path of its address; the query is a secret and leaves no trace        |
-| `size`             | stored bytes                                                                             |
-| `etag`             | strong ETag; a file without one has no journal, since nothing could pin a later request  |
-| `md5`              | of the whole file, hexadecimal; `null` when the service gives none                       |
-| `modified`, `encoding` | `Last-Modified` and `Content-Encoding`, `null` when not sent                         |
+The first line identifies the file: the version of this format (a journal of another version is not read), the
+execution that made the file, `blob` (SHA-256 of host and path of its address: the query is a secret and leaves no
+trace), its size, strong ETag (a file without one has no journal, since nothing could pin a later request), MD5
+(hexadecimal), `modified` and `encoding` (`Last-Modified` and `Content-Encoding`); `null` for what was not sent.
 
 Each later line lists extents `[start, end, crc]`: the bytes `[start, end)` were in the file before the line was
 written, and their CRC-32 was `crc`. An extent replaces an earlier one with the same start. The first line that is cut
@@ -55,8 +48,6 @@ class JournaledRange:
 
 @dataclass(frozen=True, slots=True)
 class JournalHeader:
-    """The file that a journal describes."""
-
     execution_id: str
     blob: str
     version: Version
@@ -98,22 +89,19 @@ def load_journal(path: Path) -> tuple[JournalHeader, list[JournaledRange]] | Non
         head, *rest = _whole_lines(path.read_bytes())
         if head["bulkpull_journal"] != FORMAT:
             return None
-        subject = JournalHeader(str(head["execution"]), str(head["blob"]), _version(head))
+        version = Version(
+            size_bytes=int(head["size"]),
+            etag=str(head["etag"]),
+            md5=bytes.fromhex(head["md5"]) if head["md5"] else None,
+            modified=head["modified"],
+            encoding=head["encoding"],
+        )
+        subject = JournalHeader(str(head["execution"]), str(head["blob"]), version)
         extents = {int(start): JournaledRange(ByteRange(int(start), int(end)), int(crc))
                    for line in rest for start, end, crc in line["kept"]}  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return subject, [extents[start] for start in sorted(extents)]
-
-
-def _version(head: dict[str, Any]) -> Version:
-    return Version(
-        size_bytes=int(head["size"]),
-        etag=str(head["etag"]),
-        md5=bytes.fromhex(head["md5"]) if head["md5"] else None,
-        modified=head["modified"],
-        encoding=head["encoding"],
-    )
 
 
 def _kept(extents: Iterable[JournaledRange]) -> bytes:

@@ -12,8 +12,6 @@ Measured on one TLS stream of 1.5 GB (`python -m benchmarks download`): on a fas
 - One descriptor for all streams: `pwrite` names its offset, so that nobody seeks.
 - The sync runs beside the transfer, which never waits for it. It costs nearly as much processor time as everything
   else, so a transfer of a few seconds does without.
-
-`os.pwrite` does not exist on Windows; downloads are not supported there.
 """
 
 from __future__ import annotations
@@ -29,6 +27,8 @@ import anyio.to_thread
 from isal.isal_zlib import crc32
 
 from bulkpull import platforms
+from bulkpull.clock import Clock
+from bulkpull.output.disk_space import check_room
 from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.byte_ranges import ByteRange, merged
 from bulkpull.transfer.journal import (
@@ -46,17 +46,19 @@ _READ_BYTES = 1 << 20
 _WRITE_BYTES = 128 << 10
 _CATCH_UP_BYTES = 32 << 20
 
+_SHORTEST_S = 0.05
+_LONGEST_S = 5.0
+_SHARE_OF_TIME = 1 / 20
+_SYNC_EVERY_S = 5.0
+_SYNC_SHARE = 10
+
 Put = Callable[[bytes | memoryview], None]
-"""Takes a piece of the file, the next one after the last."""
+"""Takes the next piece of the file."""
 
 
 @dataclass(slots=True)
 class PartialFile:
-    """
-    The bytes received so far of one version of a file.
-
-    Use `opened` to make one; its methods that begin with `async` do their work in a thread.
-    """
+    """The bytes received so far of one version of a file, `done_bytes` in all; made by `opened`."""
 
     path: Path
     journal: Path
@@ -68,14 +70,13 @@ class PartialFile:
     _keeps_journal: bool = False
     _digest: _Digest | None = None
     done_bytes: int = 0
-    """How many bytes have arrived."""
 
     @classmethod
     async def opened(cls, path: Path) -> PartialFile:
         """Open the file at `path`, made when there is none; its journal lies beside it."""
         flags = os.O_RDWR | os.O_CREAT
         descriptor = await anyio.to_thread.run_sync(platforms.current().open_file, path, flags)
-        return cls(path, journal_beside(path), descriptor)
+        return cls(path, path.with_suffix(".journal"), descriptor)
 
     async def close(self) -> None:
         """Close the file; bytes that are not in the journal may be fetched again."""
@@ -99,7 +100,6 @@ class PartialFile:
         self.path = path
 
     def remove(self) -> None:
-        """Remove the file and its journal."""
         if not platforms.current().renames_open_files and self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -113,7 +113,6 @@ class PartialFile:
 
     @property
     def complete_ranges(self) -> list[ByteRange]:
-        """The received ranges, in order."""
         return merged(extent.stretch for extent in self._extents.values())
 
     async def begin(self, version: Version, *, execution_id: str, url: str) -> None:
@@ -138,8 +137,7 @@ class PartialFile:
         """
         Reuse what an earlier process left: the ranges of its journal whose checksums still match.
 
-        Returns:
-            The version that the bytes belong to; `None` when there is nothing to resume.
+        Returns the version that the bytes belong to; `None` when there is nothing to resume.
         """
         found = await anyio.to_thread.run_sync(load_journal, self.journal)
         if found is None:
@@ -175,15 +173,7 @@ class PartialFile:
         await self.write_from(pour, offset=offset)
 
     async def write_from(self, pour: Callable[[Put], None], *, offset: int) -> int:
-        """
-        Let `pour` bring the bytes, in the thread that writes them.
-
-        Args:
-            pour: Called in a worker thread with what takes each piece, in their order.
-
-        Returns:
-            How many bytes came.
-        """
+        """Let `pour` bring the bytes in their order, in the thread that writes them; returns how many came."""
         start = self._start_by_end.get(offset, offset)
         extent = self._extents.get(start)
         if extent is None or extent.stretch.size_bytes >= _EXTENT_BYTES:
@@ -205,11 +195,7 @@ class PartialFile:
         return at - offset
 
     async def write_journal(self) -> None:
-        """
-        Record the written ranges in the journal, so that they survive the end of the process.
-
-        Only what `fsync` has written to disk is sure to survive a power loss; checksums detect the rest.
-        """
+        """Record the written ranges, so that they survive the end of the process; a power loss, only after `fsync`."""
         if not self._keeps_journal or not self._unvouched:
             return
         starts, self._unvouched = self._unvouched, set()
@@ -221,7 +207,6 @@ class PartialFile:
             raise
 
     async def fsync(self) -> None:
-        """Make durable what has been written."""
         if self._is_durable:
             return
 
@@ -272,9 +257,49 @@ class PartialFile:
         return (at, crc) == (extent.stretch.end, extent.crc)
 
 
-def journal_beside(path: Path) -> Path:
-    """Where the journal of the partial file at `path` lies."""
-    return path.with_suffix(".journal")
+@dataclass(slots=True)
+class Checkpoints:
+    """
+    When to write the journal, and when to sync the file to disk.
+
+    A journal entry is cheap. The interval between entries is a twentieth of the time since the process opened the file,
+    so a kill costs about a twentieth of what it has fetched. A sync is slow and protects only against power loss: it
+    runs every few seconds and takes at most a tenth of the time.
+    """
+
+    partial: PartialFile
+    clock: Clock
+    _began_s: float = field(init=False)
+    _last_s: float = field(init=False)
+    _synced_s: float = field(init=False)
+    _sync_s: float = 0.0
+    _under_way: bool = False
+
+    def __post_init__(self) -> None:
+        self._began_s = self._last_s = self._synced_s = self.clock.monotonic()
+
+    def begin_if_due(self) -> bool:
+        """Whether the next checkpoint is due; the caller that gets `True` makes it."""
+        now_s = self.clock.monotonic()
+        share_s = min(_LONGEST_S, (now_s - self._began_s) * _SHARE_OF_TIME)
+        if self._under_way or now_s - self._last_s < max(_SHORTEST_S, share_s):
+            return False
+        self._under_way = True
+        return True
+
+    async def make(self, size_bytes: int | None) -> None:
+        """Record the written bytes, and check the disk space for the rest (`DiskTrouble`); meanwhile writes go on."""
+        try:
+            await self.partial.write_journal()
+            await check_room(self.partial.path.parent, needed_bytes=max(0, (size_bytes or 0) - self.partial.done_bytes))
+            began_s = self.clock.monotonic()
+            if began_s - self._synced_s >= max(_SYNC_EVERY_S, self._sync_s * _SYNC_SHARE):
+                await self.partial.fsync()
+                self._synced_s = self.clock.monotonic()
+                self._sync_s = self._synced_s - began_s
+        finally:
+            self._last_s = self.clock.monotonic()
+            self._under_way = False
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 Checks replies of the storage host, and maps failures to errors (behaviours 124 and 130 to 133).
 
 No reply is used before it was checked here. A refusal, by status or in an error page under status 200, becomes the
-error that says what to do next.
+error that says what to do next. The codes are those of Azure Storage for blobs and for all services.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from http import HTTPStatus
 
 from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble, TransferError
 from bulkpull.redact import printable
 from bulkpull.transfer.blob_version import Version, version_of_range, version_of_whole
 from bulkpull.transfer.byte_ranges import ByteRange
-from bulkpull.transfer.storage_codes import STORAGE_CODES, Remedy
-from bulkpull.transport.http_messages import request_id_in
+from bulkpull.transport.http_messages import AnswerKind, request_id_in
 from bulkpull.transport.rate_limit import parse_retry_after
 
 ERROR_PAGE_BYTES = 8_192
@@ -27,22 +27,62 @@ ERROR_PAGE_BYTES = 8_192
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _NO_RANGE = re.compile(r"bytes \*/(\d{1,18})")
 _STORAGE_CODE = re.compile(rb"<Code>\s*([A-Za-z]{1,80})\s*</Code>")
-_BY_STATUS: Mapping[int, Remedy] = {
-    HTTPStatus.REQUEST_TIMEOUT: Remedy.WAIT,
-    HTTPStatus.TOO_EARLY: Remedy.WAIT,
-    HTTPStatus.TOO_MANY_REQUESTS: Remedy.WAIT,
-    HTTPStatus.NOT_FOUND: Remedy.NEW_REPORT,
-    HTTPStatus.GONE: Remedy.NEW_REPORT,
-    HTTPStatus.FORBIDDEN: Remedy.FRESH_LINK,
-    HTTPStatus.UNAUTHORIZED: Remedy.FRESH_LINK,
-}
-_USUAL = {
-    Remedy.FRESH_LINK: "the storage host refuses the link",
-    Remedy.WAIT: "the storage host is busy or at fault",
-    Remedy.NEW_REPORT: "the report's file is gone from the storage host",
-}
 _SHOWN_CHARACTERS = 200
 _PROXY_FIX = "check user name and password in HTTPS_PROXY, or exclude the storage host from the proxy (NO_PROXY)"
+
+
+class Remedy(Enum):
+    """What the transfer does about a code, by the name that the page of errors has for it."""
+
+    FRESH_LINK = f"{AnswerKind.PASSING}: fresh link"
+    WAIT = str(AnswerKind.PASSING)
+    NEW_REPORT = f"{AnswerKind.FINAL}: new report"
+    NOTHING = str(AnswerKind.FINAL)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageCode:
+    remedy: Remedy
+    meaning: str
+
+
+def _forbidden(meaning: str) -> StorageCode:
+    return StorageCode(Remedy.NOTHING, meaning)
+
+
+_REFUSED = StorageCode(Remedy.FRESH_LINK, "the link is refused: it has ended, or clocks differ")
+_BUSY = StorageCode(Remedy.WAIT, "the storage host is busy or at fault")
+_GONE = StorageCode(Remedy.NEW_REPORT, "the report's file is gone from the storage host")
+_REFUSED_CODES = (
+    "AuthenticationFailed", "AuthorizationFailure", "AuthorizationPermissionMismatch", "InvalidAuthenticationInfo",
+    "InvalidQueryParameterValue", "InvalidUri", "NoAuthenticationInformation",
+)  # fmt: skip
+_GONE_CODES = (
+    "BlobNotFound", "ContainerBeingDeleted", "ContainerBeingDisabled", "ContainerDisabled", "ContainerNotFound",
+    "ResourceNotFound",
+)  # fmt: skip
+STORAGE_CODES: Mapping[str, StorageCode] = {
+    **dict.fromkeys(_REFUSED_CODES, _REFUSED),
+    **dict.fromkeys(_GONE_CODES, _GONE),
+    **dict.fromkeys(("AccountBeingCreated", "InternalError", "OperationTimedOut", "ServerBusy"), _BUSY),
+    "AccountIsDisabled": _forbidden("the service's storage account is disabled"),
+    "AuthorizationProtocolMismatch": _forbidden("the link does not allow this protocol"),
+    "AuthorizationResourceTypeMismatch": _forbidden("the link is for another kind of object"),
+    "AuthorizationServiceMismatch": _forbidden("the link is for another storage service"),
+    "AuthorizationSourceIPMismatch": _forbidden("the link does not allow this machine's network address"),
+    "BlobArchived": StorageCode(
+        Remedy.NEW_REPORT, "the report's file was moved to the archive, from where it cannot be read"
+    ),
+    "BlobBeingRehydrated": StorageCode(Remedy.WAIT, "the report's file is being brought back from the archive"),
+    "InsufficientAccountPermissions": _forbidden("the service's storage account does not allow reading"),
+    "KeyBasedAuthenticationNotPermitted": _forbidden("the service's storage account takes no links"),
+    "PublicAccessNotPermitted": _forbidden("the storage host took the link for none: something on the way cut it"),
+}
+_BY_STATUS: Mapping[int, StorageCode] = {
+    **dict.fromkeys((HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS), _BUSY),
+    **dict.fromkeys((HTTPStatus.NOT_FOUND, HTTPStatus.GONE), _GONE),
+    **dict.fromkeys((HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED), _REFUSED),
+}
 
 
 class FileReplaced(TransferError):
@@ -54,12 +94,7 @@ class InvalidRangeResponse(FileReplaced):
 
 
 class RangeNotSatisfiable(TransferError):
-    """
-    The file has no byte at the requested offset.
-
-    Args:
-        size_bytes: Of the stored file, as the host tells it; `None` when it does not.
-    """
+    """The file has no byte at the requested offset; `size_bytes` is its size, if the host says it."""
 
     def __init__(self, what: str, *, size_bytes: int | None, why: str | None = None) -> None:
         self.size_bytes = size_bytes
@@ -72,8 +107,7 @@ class BodyRange:
     The byte range that a valid reply carries.
 
     Attributes:
-        start: Its first byte within the file.
-        end: Where it ends; `None` when only its end will tell.
+        end: `None` when only the end of the body will show it.
         whole: It is the file from its first byte to its last.
         shares: The host does not say that it serves no ranges, so other streams may ask for some.
         ends_by_itself: A body without a length that has an end mark of its own (chunks), unlike one that merely stops.
@@ -94,8 +128,8 @@ def check_response(
     Check a reply with data, status 200 or 206.
 
     Args:
-        asked: The range that was asked for; `None` for the whole file.
-        known: The version that the bytes on disk belong to; `None` when there are none.
+        asked: `None` for the whole file.
+        known: The version that the bytes on disk belong to.
 
     Raises:
         FileReplaced: It belongs to another version.
@@ -104,8 +138,9 @@ def check_response(
     if status == HTTPStatus.OK:
         version = version_of_whole(headers)
         _check_same(version, known=known if asked is not None else None)
-        return BodyRange(0, version.size_bytes, version, whole=True, shares=_serves_ranges(headers),
-                     ends_by_itself=_is_chunked(headers))  # fmt: skip
+        serves_ranges = headers.get("Accept-Ranges", "").strip().casefold() != "none"
+        is_chunked = "chunked" in headers.get("Transfer-Encoding", "").casefold()
+        return BodyRange(0, version.size_bytes, version, whole=True, shares=serves_ranges, ends_by_itself=is_chunked)
     content_range = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if content_range is None or asked is None:
         raise InvalidRangeResponse("the storage host did not answer with one range")
@@ -131,9 +166,7 @@ def _check_same(version: Version, *, known: Version | None) -> None:
 
 def error_for_status(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> BulkpullError:
     """
-    The error for a reply without data; `body` is its beginning.
-
-    A known code decides, else the status (`storage_codes`).
+    The error for a reply without data; `body` is its beginning. A known code decides, else the status.
 
     Returns:
         `FileReplaced` (412), `RangeNotSatisfiable` (416), `FileGone`, `LinkExpired`, `StorageTrouble` for temporary and
@@ -152,26 +185,25 @@ def error_for_status(status: int, headers: Mapping[str, str], body: bytes, *, no
         return proxy
     pause_s = parse_retry_after(headers.get("Retry-After"), date=headers.get("Date"), now=now)
     known = STORAGE_CODES.get(code or "")
+    if known is None:
+        known = _BUSY if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _BY_STATUS.get(status)
     if known is not None:
-        return _error_for(known.remedy, known.meaning, why=why, pause_s=pause_s)
-    remedy = Remedy.WAIT if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _BY_STATUS.get(status)
-    if remedy is None:
-        words = printable(body.decode("utf-8", "replace"), most=_SHOWN_CHARACTERS)
-        why = f"{why}: {words}" if words else why
-        return StorageTrouble("the storage host's answer is not understood", why=why, retry_after_s=pause_s)
-    return _error_for(remedy, _USUAL[remedy], why=why, pause_s=pause_s)
+        return _error_for(known, why=why, pause_s=pause_s)
+    words = printable(body.decode("utf-8", "replace"), most=_SHOWN_CHARACTERS)
+    why = f"{why}: {words}" if words else why
+    return StorageTrouble("the storage host's answer is not understood", why=why, retry_after_s=pause_s)
 
 
-def _error_for(remedy: Remedy, what: str, *, why: str, pause_s: float | None) -> BulkpullError:
-    match remedy:
+def _error_for(code: StorageCode, *, why: str, pause_s: float | None) -> BulkpullError:
+    match code.remedy:
         case Remedy.FRESH_LINK:
             return LinkExpired("the storage host refuses the link", why=why)
         case Remedy.WAIT:
-            return StorageTrouble(what, why=why, retry_after_s=pause_s)
+            return StorageTrouble(code.meaning, why=why, retry_after_s=pause_s)
         case Remedy.NEW_REPORT:
-            return FileGone(what, why=why)
+            return FileGone(code.meaning, why=why)
         case Remedy.NOTHING:
-            return TransferError(what, why=why, fix="quote the request id to Microsoft's support")
+            return TransferError(code.meaning, why=why, fix="quote the request id to Microsoft's support")
 
 
 def _proxy_refusal(status: int, headers: Mapping[str, str], *, code: str | None, why: str) -> BulkpullError | None:
@@ -187,28 +219,15 @@ def _proxy_refusal(status: int, headers: Mapping[str, str], *, code: str | None,
 
 
 def refuse_error_page(first: bytes, headers: Mapping[str, str]) -> None:
-    """
-    Refuse an error page of the storage host that comes under status 200 (fault 70).
-
-    Raises:
-        LinkExpired, StorageTrouble, FileGone: As its code says. What has no such code is left to the converter.
-    """
+    """Raise the error of an error page under status 200 (fault 70). What has no known code is left to the converter."""
     if not first.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
         return
     code = _code_in(first[:ERROR_PAGE_BYTES])
     if (known := STORAGE_CODES.get(code or "")) is not None:
         why = f"{code} in an error page under status 200{request_id_in(headers)}"
-        raise _error_for(known.remedy, known.meaning, why=why, pause_s=None)
+        raise _error_for(known, why=why, pause_s=None)
 
 
 def _code_in(body: bytes) -> str | None:
     found = _STORAGE_CODE.search(body)
     return found[1].decode("ascii") if found else None
-
-
-def _serves_ranges(headers: Mapping[str, str]) -> bool:
-    return headers.get("Accept-Ranges", "").strip().casefold() != "none"
-
-
-def _is_chunked(headers: Mapping[str, str]) -> bool:
-    return "chunked" in headers.get("Transfer-Encoding", "").casefold()

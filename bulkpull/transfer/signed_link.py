@@ -25,12 +25,7 @@ LOOK_PAUSES_S = (1.0, 5.0, 20.0)
 
 @dataclass(slots=True)
 class SignedLink:
-    """
-    The current link to a file.
-
-    Args:
-        relink: Called once at a time, however many streams are refused at once.
-    """
+    """The current link to a file; `relink` is called once at a time, however many streams are refused at once."""
 
     link: SecureLink
     relink: Relink
@@ -50,9 +45,7 @@ class SignedLink:
         """
         Replace a refused link, unless another stream has done so already.
 
-        Raises:
-            LinkExpired: Fresh links were refused too, for about a minute.
-            FileGone: The execution has no link any more.
+        Raises `LinkExpired` once fresh links were refused for about a minute, `FileGone` if the execution has none.
         """
         async with self._turn:
             if self.link is not refused:
@@ -72,12 +65,7 @@ class SignedLink:
             self.link = await self._relinked()
 
     async def refresh_after_404(self, asked: SecureLink, *, gone: FileGone) -> None:
-        """
-        Read the execution again after its file was not found (behaviour 133).
-
-        Raises:
-            FileGone: It was not found before either, for about half a minute.
-        """
+        """Read the execution again after its file was not found (behaviour 133); raises `gone` after half a minute."""
         async with self._turn:
             if self.link is not asked:
                 return

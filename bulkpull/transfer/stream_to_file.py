@@ -9,9 +9,9 @@ from functools import partial
 
 from bulkpull.clock import Clock
 from bulkpull.errors import AnswerLost
+from bulkpull.transfer.byte_ranges import Segment
 from bulkpull.transfer.partial_file import PartialFile
 from bulkpull.transfer.range_responses import ERROR_PAGE_BYTES, refuse_error_page
-from bulkpull.transfer.range_scheduler import Segment
 from bulkpull.transport.http import StreamedReply
 from bulkpull.transport.http_messages import LONGEST_HOLD_S
 
@@ -35,7 +35,6 @@ class Pour:
 
     Args:
         arrived: Called with the number of received bytes, per chunk.
-        written: Called after each write.
         slowest_bytes_per_s: Gives the least average rate of this connection, which depends on how many there are.
         since_s: When the reply began, by the clock's `monotonic`.
     """
@@ -60,7 +59,6 @@ class Pour:
         Raises:
             AnswerLost: The bytes broke off, or became a trickle.
             LinkExpired, StorageTrouble, FileGone: They are an error page of the storage host.
-            OSError: The disk refused them.
         """
         try:
             async with aclosing(self.reply.chunks()) as chunks:

@@ -5,15 +5,9 @@ aiohttp passes a body on in many small pieces that it has copied and joined. So 
 response, a `BufferedBody` takes over the connection: the event loop decrypts into one of its buffers while another is
 written to the disk. At the end of the body the connection is returned to aiohttp.
 
-Processor seconds for 1.5 GB over TLS on a shared machine (`python -m benchmarks download`), where curl took 1.9 to 2.0:
-
-    aiohttp's own body                    5 to 6
-    these buffers                         2.0 to 2.4
-    the same on uvloop                    no less, so it is not asked for
-    a `ThreadedTlsReader`, on a fast line               1.4 to 1.6
-    a blocking socket                     1.3 to 1.5, but with proxies, redirects and time limits of its own
-
-Buffers of 512 KiB did as well, of 256 KiB and of 2 MiB worse; larger reads of the encrypted bytes changed nothing.
+That takes 2.0 to 2.4 processor seconds for 1.5 GB over TLS (`python -m benchmarks download`), and 1.4 to 1.6 with a
+`ThreadedTlsReader` on a fast line; aiohttp's own body takes 5 to 6, curl 1.9 to 2.0. uvloop or other sizes of buffers
+make it no faster.
 """
 
 from __future__ import annotations
@@ -40,12 +34,10 @@ _TAP_TRIES = 3
 
 class BufferedBody(asyncio.BufferedProtocol):
     """
-    The rest of a body with a known length.
+    The rest of a body with a known length: `first`, which has been read already, and then `missing_bytes`.
 
     Args:
         transport: Where the bytes come from, its reading paused. From now on they come here.
-        first: What has been read of the body already.
-        missing_bytes: How much comes after that.
         before: The protocol that the transport had; it is notified when the connection is lost.
         read_s: The longest silence, seconds.
         may_tap: Its TLS, if any, runs on the socket itself: not within that of a proxy.
@@ -85,8 +77,12 @@ class BufferedBody(asyncio.BufferedProtocol):
             first, self._first = self._first, b""
             return first
         if self._lent is not None:
-            self._give_back(self._lent)
+            self._spare.append(self._lent)
             self._lent = None
+            if self._is_paused:
+                self._filling, self._is_paused = self._spare.pop(), False
+                if not self._lost and self._tap is None:
+                    self._transport.resume_reading()
         if not self._missing_bytes and not self._ready:
             return b""
         await self._wait()
@@ -96,13 +92,7 @@ class BufferedBody(asyncio.BufferedProtocol):
         return self._lent[:size_bytes]
 
     async def tapped(self) -> ThreadedTlsReader | None:
-        """
-        Where the rest of the body can be read by threads from now on; `None` while it comes by `read`.
-
-        Raises:
-            ConnectionError: The connection broke; all that came before has been handed over.
-            TimeoutError: Nothing came for `read_s`.
-        """
+        """Where threads can read the rest of the body; `None` while it comes by `read`. Raises as `read`."""
         if self._tap is None and self._sample_bytes >= _SAMPLE_BYTES:
             sample_bytes, before_s = self._sample_bytes, self._sampled_s
             self._sample_bytes, self._sampled_s = 0, self._loop.time()
@@ -130,12 +120,7 @@ class BufferedBody(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def end(self) -> bool:
-        """
-        Give the transport back.
-
-        Returns:
-            Whether it can be used again: the body has come, and nothing else.
-        """
+        """Give the transport back; whether it can be used again: the body has come, and nothing else."""
         self._waiter = None
         if self._timer is not None:
             self._timer.cancel()
@@ -163,13 +148,6 @@ class BufferedBody(asyncio.BufferedProtocol):
     def _hold(self) -> None:
         if self._timer is None:
             self._timer = self._loop.call_later(LONGEST_HOLD_S, self._turn_over)
-
-    def _give_back(self, buffer: memoryview) -> None:
-        self._spare.append(buffer)
-        if self._is_paused:
-            self._filling, self._is_paused = self._spare.pop(), False
-            if not self._lost and self._tap is None:
-                self._transport.resume_reading()
 
     def _turn_over(self) -> None:
         """Hand over what the buffer holds, and go on in the next."""

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,13 +24,7 @@ from anyio import to_thread
 from yarl import URL
 
 from bulkpull.clock import Clock
-from bulkpull.errors import (
-    AnswerLost,
-    BulkpullError,
-    ProxyRefused,
-    UnexpectedReply,
-    UnsafeAddress,
-)
+from bulkpull.errors import AnswerLost, BulkpullError, ProxyRefused, UnexpectedReply, UnsafeAddress
 from bulkpull.event_types import CallSent
 from bulkpull.events import Events
 from bulkpull.redact import register_secret
@@ -45,16 +40,7 @@ from bulkpull.url_safety import check_address, check_reach, join_address, same_o
 with certificates_read_late():
     import aiohttp
 
-__all__ = [
-    "TRANSFER_TIMEOUTS",
-    "AnswerOverdue",
-    "Http",
-    "Reply",
-    "Request",
-    "RequestCounts",
-    "StreamedReply",
-    "Timeouts",
-]
+__all__ = ["TRANSFER_TIMEOUTS", "AnswerOverdue", "Http", "Reply", "Request", "StreamedReply", "Timeouts"]
 
 # The longest reply that the API is believed to send is a list of some hundred reports, well under a megabyte.
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -66,17 +52,12 @@ _LARGE_BYTES = 8 << 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REPEATABLE = frozenset({"GET", "HEAD"})
 _KEEP_METHOD = frozenset({307, 308})
-_THROTTLED = 429
-_WITH_DATA = frozenset({200, 206})
+_WITH_DATA = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-aadusertoken", "x-aaduserticket"})
 
 
 class _BrokenError(Exception):
-    """Carries an exception past aiohttp's own retries."""
-
-    def __init__(self, cause: BaseException) -> None:
-        self.cause = cause
-        super().__init__()
+    """Carries an exception, its only argument, past aiohttp's own retries."""
 
 
 async def _prevent_repetition(
@@ -112,7 +93,10 @@ class StreamedReply:
         ours: BulkpullError | None = None
         while ours is None:
             try:
-                chunk, ends_a_chunk = await self._read()
+                if self._inflow is not None:
+                    chunk, ends_a_chunk = await self._inflow.read(), False
+                else:  # not `readany`: it would join what has come meanwhile, one more copy of most of a fast transfer
+                    chunk, ends_a_chunk = await self._content.readchunk()
             except TRANSLATED as error:
                 ours = translate(error, label=self._label)
                 chunk, ends_a_chunk = self._left_behind(), True
@@ -134,20 +118,11 @@ class StreamedReply:
         except TimeoutError:  # the time for the whole call is over, of which it tells here as well (case C13)
             return b""
 
-    async def _read(self) -> tuple[bytes | memoryview, bool]:
-        if self._inflow is not None:
-            return await self._inflow.read(), False
-        # Not `readany`: it would join what has come meanwhile, one more copy of most of a fast transfer.
-        return await self._content.readchunk()
-
     async def tapped(self) -> ThreadedTlsReader | None:
         """
         Where a worker thread reads the rest of the body; `None` as long as it comes by `chunks`.
 
-        Once there is one, `chunks` ends, and the rest comes by its `pour` alone.
-
-        Raises:
-            AnswerLost: The bytes broke off before the announced end, or none came for `read_s`.
+        Once there is one, `chunks` ends, and the rest comes by its `pour` alone. Raises `AnswerLost` as `chunks`.
         """
         if self._inflow is None:
             return None
@@ -168,52 +143,43 @@ class StreamedReply:
         return bytes(body[:limit])
 
 
+@dataclass(kw_only=True, eq=False)
 class Http:
     """
     Sends requests; use it as a context manager.
 
-    Args:
+    A proxy is taken from the environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`); loopback never goes through one. The
+    user's `.netrc` is not read: its credentials would go to the storage host, which refuses any.
+
+    Attributes:
         ca_file: PEM bundle to trust besides the system's.
         api_base_url: Where the API is. Links and redirects may not lead closer to this machine than the API is itself;
             without it nothing is refused for that.
         near_hosts: Hosts that links may name all the same (`storage_hosts`).
-
-    A proxy is taken from the environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`); loopback never goes through one. The
-    user's `.netrc` is not read: its credentials would go to the storage host, which refuses any.
+        in_flight: Calls under way at this moment.
 
     Raises:
         SettingsError: The environment names a proxy that cannot be used.
     """
 
-    def __init__(
-        self,
-        *,
-        ca_file: Path | None,
-        events: Events,
-        clock: Clock,
-        user_agent: str,
-        api_base_url: str | None = None,
-        near_hosts: Collection[str] = (),
-    ) -> None:
-        self._ca_file = ca_file
-        self._events = events
-        self._clock = clock
-        self._user_agent = user_agent
-        self._session: aiohttp.ClientSession | None = None
-        self._proxies = Proxies()
-        self._proxy_refusal: ProxyRefused | None = None
-        self._api_base_url = api_base_url
-        self._near_hosts = near_hosts
-        self.tally = RequestCounts()
-        self.in_flight = 0
-        """Calls under way at this moment."""
+    ca_file: Path | None
+    events: Events
+    clock: Clock
+    user_agent: str
+    api_base_url: str | None = None
+    near_hosts: Collection[str] = ()
+    tally: RequestCounts = field(default_factory=RequestCounts)
+    in_flight: int = 0
+    _proxies: Proxies = field(default_factory=Proxies)
+    _proxy_refusal: ProxyRefused | None = None
+    _session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        trusted = await to_thread.run_sync(partial(trusted_certificates, self._ca_file))
+        trusted = await to_thread.run_sync(partial(trusted_certificates, self.ca_file))
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=trusted, ttl_dns_cache=60),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": self._user_agent},
+            headers={"User-Agent": self.user_agent},
             timeout=aiohttp.ClientTimeout(total=None),
             middlewares=(_prevent_repetition,),
             max_line_size=MAX_HEADER_BYTES,
@@ -249,22 +215,27 @@ class Http:
                 followed = _REDIRECTS if request.method in _REPEATABLE else _KEEP_METHOD
                 if reply.status not in followed or not location:
                     return reply
-                request = _redirected(request, location)
+                target = join_address(request.url, location, what=f"{request.label}: a redirect")
+                if not same_origin(request.url, target):
+                    raise UnsafeAddress(
+                        f"{request.label}: a redirect is not followed",
+                        why="it leads to another host, which must not receive the token",
+                    )
+                request = replace(request, url=target)
         raise UnsafeAddress(f"{request.label}: too many redirects")
 
     async def _exchange(self, request: Request) -> Reply:
         response = await self._open(request, auto_decompress=True)
         try:
             body = bytearray()
-            async for chunk in StreamedReply(
-                response.status, response.headers, response.content, request.label
-            ).chunks():
+            reply = StreamedReply(response.status, response.headers, response.content, request.label)
+            async for chunk in reply.chunks():
                 body += chunk
                 if len(body) > MAX_BODY_BYTES:
                     raise UnexpectedReply(f"{request.label}: the reply is longer than {MAX_BODY_BYTES:,} bytes")
         finally:
             response.release()
-        return Reply(response.status, response.headers, bytes(body), request.url, response.reason or "")
+        return Reply(response.status, response.headers, bytes(body), response.reason or "")
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[StreamedReply]:
@@ -283,23 +254,17 @@ class Http:
         self._check_link(request.url, what=request.label)
         with self._under_way():
             response, is_tls_direct = await self._open_redirected(request)
+            about = response.status, response.headers, response.content, request.label
             try:
                 with _read_past(response, read_s=request.timeouts.read_s, may_tap=is_tls_direct) as inflow:
-                    yield StreamedReply(
-                        response.status,
-                        response.headers,
-                        response.content,
-                        request.label,
-                        inflow,
-                        request.timeouts.error_body_s,
-                    )
+                    yield StreamedReply(*about, inflow, request.timeouts.error_body_s)
             finally:
                 response.release()
 
     def _check_link(self, url: str, *, what: str) -> None:
         check_address(url, what=what)
-        if self._api_base_url is not None:
-            check_reach(url, from_url=self._api_base_url, allowed=self._near_hosts, what=what)
+        if self.api_base_url is not None:
+            check_reach(url, from_url=self.api_base_url, allowed=self.near_hosts, what=what)
 
     async def _open_redirected(self, request: Request) -> tuple[aiohttp.ClientResponse, bool]:
         """The answer behind all redirects, and whether its TLS runs on the socket itself (case C38)."""
@@ -310,9 +275,10 @@ class Http:
                 proxy = self._proxies.proxy_for(request.url)
                 return response, proxy is None or not proxy.is_tls
             response.release()
-            target = join_address(request.url, location, what=f"{request.label}: a redirect")
-            self._check_link(target, what=f"{request.label}: a redirect")
-            check_reach(target, from_url=request.url, allowed=self._near_hosts, what=f"{request.label}: a redirect")
+            what = f"{request.label}: a redirect"
+            target = join_address(request.url, location, what=what)
+            self._check_link(target, what=what)
+            check_reach(target, from_url=request.url, allowed=self.near_hosts, what=what)
             request = replace(request, url=target)
         raise UnsafeAddress(f"{request.label}: too many redirects")
 
@@ -324,7 +290,7 @@ class Http:
                 fix="make the call within the block, or open a new one",
             )
         times = request.timeouts
-        began = self._clock.monotonic()
+        began = self.clock.monotonic()
         response: aiohttp.ClientResponse | None = None
         failure: BulkpullError | None = None
         options: dict[str, Any] = {} if request.json is None else {"json": request.json}
@@ -351,31 +317,28 @@ class Http:
                     **options,
                 )
         except (_BrokenError, *TRANSLATED) as error:
-            cause = error.cause if isinstance(error, _BrokenError) else error
+            cause = error.args[0] if isinstance(error, _BrokenError) else error
             failure = translate(cause, label=request.label, address=request.address_name)
         if failure is None or isinstance(failure, AnswerLost):
-            self.tally.sent(request.endpoint)
+            self.tally.by_endpoint[request.endpoint] += 1
         if isinstance(failure, ProxyRefused) and failure.why is None:  # another host may be allowed, no other password
             self._proxy_refusal = failure
         if failure is not None:
             raise failure
         assert response is not None
-        self.tally.throttled += response.status == _THROTTLED
-        self._events.emit(
+        date = parse_http_date(response.headers.get("Date"))
+        self.tally.throttled += response.status == HTTPStatus.TOO_MANY_REQUESTS
+        self.events.emit(
             CallSent(
                 endpoint=request.endpoint,
                 status=response.status,
-                elapsed_s=round(self._clock.monotonic() - began, 3),
+                elapsed_s=round(self.clock.monotonic() - began, 3),
                 request_id=request.headers.get("MS-RequestId"),
-                skew_s=self._skew_s(response),
+                # How far the other side's clock is ahead of ours, in whole seconds as `Date` tells it.
+                skew_s=None if date is None else round((date - self.clock.now()).total_seconds()),
             )
         )
         return response
-
-    def _skew_s(self, response: aiohttp.ClientResponse) -> int | None:
-        """How far the other side's clock is ahead of ours, as its `Date` tells in whole seconds."""
-        date = parse_http_date(response.headers.get("Date"))
-        return None if date is None else round((date - self._clock.now()).total_seconds())
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:
@@ -423,13 +386,3 @@ def _read_past(response: aiohttp.ClientResponse, *, read_s: float, may_tap: bool
             content.feed_eof()  # which lets the next call have the connection
         else:
             protocol.abort()  # nothing else would stop the rest of the body
-
-
-def _redirected(request: Request, location: str) -> Request:
-    target = join_address(request.url, location, what=f"{request.label}: a redirect")
-    if not same_origin(request.url, target):
-        raise UnsafeAddress(
-            f"{request.label}: a redirect is not followed",
-            why="it leads to another host, which must not receive the token",
-        )
-    return replace(request, url=target)

@@ -1,8 +1,4 @@
-"""
-What an exception of aiohttp or of the system means, as one of our errors: a table, and the cases that no class tells.
-
-Apart from `http`, which sends: this is the part that grows with every new kind of failure in the field.
-"""
+"""What an exception of aiohttp or of the system means, as one of our errors: a table, and what no class tells."""
 
 from __future__ import annotations
 
@@ -12,14 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bulkpull.errors import (
-    AnswerLost,
-    BulkpullError,
-    HeadTooLong,
-    NotConnected,
-    TlsRefused,
-    UnsafeAddress,
-)
+from bulkpull.errors import AnswerLost, BulkpullError, HeadTooLong, NotConnected, TlsRefused, UnsafeAddress
 from bulkpull.transport.proxy_errors import connect_refusal
 from bulkpull.transport.trust_store import certificates_read_late
 
@@ -41,9 +30,12 @@ _TLS_FIX = "add the authority's certificate by `ca_file`, and check whether a pr
 
 _OLD_TLS = "the server offers only TLS 1.0 or 1.1, and 1.2 is the oldest safe version"
 _OLD_TLS_FIX = "check {address} and the proxy (HTTPS_PROXY); the operator of the server must enable TLS 1.2 or 1.3"
-
 _NO_TLS = "the server answers without TLS"
 _NO_TLS_FIX = "check scheme and port of {address}, and of HTTPS_PROXY: https needs a port that speaks TLS"
+# OpenSSL's reasons: of its own look at the server's hello, and of the server's alert at ours.
+_OLD_TLS_REASONS = ("UNSUPPORTED_PROTOCOL", "ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW")
+# What it makes of the first bytes of a plain HTTP answer, by version.
+_NO_TLS_REASONS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 
 
 class AnswerOverdue(AnswerLost):
@@ -66,32 +58,27 @@ def _tls_words(error: Any) -> str | None:
     return getattr(cause, "verify_message", None) or getattr(cause, "reason", None)
 
 
-def _is_too_long(error: BaseException) -> bool:
-    """Whether the head of an answer was over the limits: aiohttp tells it by words only."""
-    text = str(getattr(error, "message", ""))
-    return isinstance(error, aiohttp.ClientResponseError) and (
-        text.startswith("Got more than") or "Too many headers" in text
-    )
-
-
-def _head_words(error: Any) -> str:
-    text = str(error.message)[:400]
+def _head_error(error: BaseException) -> str | None:
+    """Why the head of an answer was over the limits, which aiohttp tells by words only; `None` where it was not."""
+    text = str(getattr(error, "message", ""))[:400] if isinstance(error, aiohttp.ClientResponseError) else ""
     if text.startswith("Got more than"):
         name, colon, _ = text.partition("reading:")[2].strip(" b'\"").partition(":")
-        which = f"the header {name[:80]}" if colon else "a header"
-        return f"{which} is longer than {MAX_HEADER_BYTES:,} bytes"
-    return f"it has more than {MAX_HEADERS:,} headers"
-
-
-# OpenSSL's reasons: of its own look at the server's hello, and of the server's alert at ours.
-_OLD_TLS_REASONS = ("UNSUPPORTED_PROTOCOL", "ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW")
-# What it makes of the first bytes of a plain HTTP answer, by version.
-_NO_TLS_REASONS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+        return f"{f'the header {name[:80]}' if colon else 'a header'} is longer than {MAX_HEADER_BYTES:,} bytes"
+    return f"it has more than {MAX_HEADERS:,} headers" if "Too many headers" in text else None
 
 
 def _has_tls_reason(error: BaseException, reasons: tuple[str, ...]) -> bool:
     text = str(getattr(error, "os_error", error)).upper().replace(" ", "_")
     return any(reason in text for reason in reasons)
+
+
+def _unconnected(of: type[BaseException], why: str | Callable[[Any], str | None], fix: str) -> _Meaning:
+    return _Meaning((of,), NotConnected, "no connection", why, fix)
+
+
+def _system_words(error: aiohttp.ClientConnectorError) -> str:
+    cause = error.os_error
+    return os.strerror(cause.errno).lower() if cause.errno else cause.strerror or "refused"
 
 
 _UNTRUSTED = (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
@@ -102,34 +89,16 @@ _CLOSED = (aiohttp.ClientConnectionError, ConnectionError)
 _MEANINGS = (
     _Meaning(_UNTRUSTED, TlsRefused, "the certificate is not trusted", _tls_words, _TLS_FIX),
     _Meaning((aiohttp.ClientSSLError, ssl.SSLError), TlsRefused, "the TLS handshake failed", _tls_words, _TLS_FIX),
-    _Meaning(
-        (aiohttp.ClientConnectorDNSError,), NotConnected, "no connection", "its name cannot be resolved", _NETWORK_FIX
-    ),
-    _Meaning(
-        (aiohttp.ClientProxyConnectionError,), NotConnected, "no connection", "the proxy is not reached", _PROXY_FIX
-    ),
-    _Meaning(
-        (aiohttp.ClientHttpProxyError,),
-        NotConnected,
-        "no connection",
-        lambda e: f"the proxy said {e.status}",
-        _PROXY_FIX,
-    ),
-    _Meaning(
-        (aiohttp.ConnectionTimeoutError,), NotConnected, "no connection", "the connection timed out", _NETWORK_FIX
-    ),
-    _Meaning(
-        (aiohttp.ClientConnectorError,),
-        NotConnected,
-        "no connection",
-        lambda e: os.strerror(e.os_error.errno).lower() if e.os_error.errno else e.os_error.strerror or "refused",
-        _CONNECT_FIX,
-    ),
+    _unconnected(aiohttp.ClientConnectorDNSError, "its name cannot be resolved", _NETWORK_FIX),
+    _unconnected(aiohttp.ClientProxyConnectionError, "the proxy is not reached", _PROXY_FIX),
+    _unconnected(aiohttp.ClientHttpProxyError, lambda error: f"the proxy said {error.status}", _PROXY_FIX),
+    _unconnected(aiohttp.ConnectionTimeoutError, "the connection timed out", _NETWORK_FIX),
+    _unconnected(aiohttp.ClientConnectorError, _system_words, _CONNECT_FIX),
     _Meaning(_NO_ADDRESS, UnsafeAddress, "it is not asked", "its address cannot be used"),
     _Meaning((TimeoutError,), AnswerOverdue, "the reply did not arrive in time"),
     _Meaning(_CLOSED, AnswerLost, "the connection was closed before the reply was complete"),
     _Meaning((aiohttp.ClientPayloadError,), AnswerLost, "the reply was truncated"),
-    _Meaning((BaseException,), AnswerLost, "no complete reply arrived", lambda e: type(e).__name__),
+    _Meaning((BaseException,), AnswerLost, "no complete reply arrived", lambda error: type(error).__name__),
 )
 
 
@@ -137,15 +106,13 @@ def translate(error: BaseException, *, label: str, address: str = "the address")
     """
     Turn an exception of aiohttp or of the system into ours, without the address and headers that it carries.
 
-    Args:
-        address: What to check where nothing answers: the setting that holds the address, if one does.
-
-    Where it is not certain that nothing was sent, the answer counts as lost: that is the careful reading.
+    `address` is what to check where nothing answers: the setting that holds it, if one does. Where it is not certain
+    that nothing was sent, the answer counts as lost: that is the careful reading.
     """
     if isinstance(error, aiohttp.ClientHttpProxyError) and (refusal := connect_refusal(error.status, label=label)):
         return refusal
-    if _is_too_long(error):
-        return HeadTooLong(f"{label}: the response headers are too long", why=_head_words(error), fix=_HEAD_FIX)
+    if (why := _head_error(error)) is not None:
+        return HeadTooLong(f"{label}: the response headers are too long", why=why, fix=_HEAD_FIX)
     hung_up = ssl.SSLEOFError | ssl.SSLZeroReturnError
     if isinstance(error, aiohttp.ClientConnectorSSLError) and isinstance(error.os_error, hung_up):
         return NotConnected(f"{label}: no connection", why="the server closed the connection during the TLS handshake")

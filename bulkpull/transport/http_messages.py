@@ -1,8 +1,4 @@
-"""
-HTTP requests and replies as values, their timeouts, request counts, and the three kinds of error replies.
-
-Headers, forms and URL queries hold secrets, so no repr shows them.
-"""
+"""HTTP requests and replies as values. Headers, forms and URL queries hold secrets, so no repr shows them."""
 
 from __future__ import annotations
 
@@ -16,8 +12,6 @@ from urllib.parse import urlsplit
 
 ERROR_BODY_S = 15.0
 """How long the body of a refusal is read, seconds."""
-
-
 # Nothing else is quoted as an id.
 _ID = re.compile(r"[0-9A-Za-z-]{8,64}")
 
@@ -46,7 +40,6 @@ class Timeouts:
 TRANSFER_TIMEOUTS = Timeouts(head_s=90, total_s=None)
 LONGEST_HOLD_S = 0.03
 """How long what has come may wait for more, seconds: on a slow line a buffer takes longer, which no kill must cost."""
-
 
 _ADDRESS_NAMES = {"token": "`token_url`", "notify_url": "`notify_url`", "blob": "the download link"}
 
@@ -90,7 +83,6 @@ class Reply:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
-    url: str = field(repr=False)
     reason: str = ""
 
 
@@ -100,30 +92,22 @@ def request_id_in(headers: Mapping[str, str]) -> str:
     return f", x-ms-request-id {found}" if _ID.fullmatch(found) else ""
 
 
+@dataclass(slots=True)
 class RequestCounts:
-    """Counts of sent requests: the `requests` object of the manifest."""
+    """Counts of sent requests, `retried` and `throttled` (429) ones among them: `requests` of the manifest."""
 
-    def __init__(self) -> None:
-        self._by_endpoint: Counter[str] = Counter()
-        self.throttled = 0
-        """Every 429 received."""
-        self.retried = 0
-        """Every call sent again."""
+    by_endpoint: Counter[str] = field(default_factory=Counter)
+    throttled: int = 0
+    retried: int = 0
 
     @property
     def total(self) -> int:
-        """All calls, the repeated ones included."""
-        return self._by_endpoint.total()
-
-    def sent(self, endpoint: str) -> None:
-        """Count one call that left this machine."""
-        self._by_endpoint[endpoint] += 1
+        return self.by_endpoint.total()
 
     def as_dict(self) -> dict[str, Any]:
-        """The counts, in the manifest's form."""
         return {
             "total": self.total,
-            "by_endpoint": dict(self._by_endpoint),
+            "by_endpoint": dict(self.by_endpoint),
             "throttled": self.throttled,
             "retried": self.retried,
         }
@@ -134,15 +118,8 @@ UNKNOWN_TRIES = 3
 
 
 class AnswerKind(StrEnum):
-    """
-    What kind of error a reply is.
+    """What kind of error a reply is; one that is `UNKNOWN` is asked for a few times, then quoted as it came."""
 
-    Attributes:
-        FINAL: Asking again cannot help; a person has to do something.
-        PASSING: It passes by itself: it is asked again after a pause.
-        UNKNOWN: No table knows it. It is asked again a bounded number of times, then quoted as it came.
-    """
-
-    FINAL = "final"
-    PASSING = "passing"
-    UNKNOWN = "unknown"
+    FINAL = "final"  # asking again cannot help; a person has to do something
+    PASSING = "passing"  # it passes by itself: it is asked again after a pause
+    UNKNOWN = "unknown"  # no table knows it

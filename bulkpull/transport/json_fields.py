@@ -1,8 +1,4 @@
-"""
-Reads values of untrusted JSON replies, and cleans them before use. Pure.
-
-Keys ignore case (behaviours 34 and 35). A value that is not understood is `None`, never a guess.
-"""
+"""Reads values of untrusted JSON replies; keys ignore case (behaviours 34, 35), what is not understood is `None`."""
 
 from __future__ import annotations
 
@@ -43,10 +39,9 @@ def shown(body: bytes) -> str:
 
 def text(value: object) -> str | None:
     """
-    A name, an id or a number of the service, trimmed and fit to be kept; `None` for anything else and for no text.
+    A name, an id or a number of the service, trimmed and cut at `LONGEST_NAME`; `None` for anything else and no text.
 
-    Control characters, marks of writing direction and lone surrogates are spelled out (`visible`), and more than
-    `LONGEST_NAME` characters are cut.
+    Control characters, marks of writing direction and lone surrogates are spelled out (`visible`).
     """
     if isinstance(value, str):
         return visible(value.strip()[:LONGEST_NAME]) or None
@@ -79,8 +74,7 @@ def moment(value: object) -> datetime | None:
     """
     A time of the service, aware UTC: with or without `Z`, fraction or offset.
 
-    Returns:
-        `None` for null, rubbish and times before 2000. Source: behaviours 51 and 155, `LooseTimestamp`.
+    `None` for null, rubbish and times before 2000 (behaviours 51 and 155, `LooseTimestamp`).
     """
     if not isinstance(value, str):
         return None

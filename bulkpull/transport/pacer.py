@@ -24,28 +24,8 @@ from bulkpull.clock import Clock, sleep_unless
 from bulkpull.errors import Throttled
 from bulkpull.event_types import AllowanceAwaited, AllowanceTold, Level, PaceChanged
 from bulkpull.events import Events
-from bulkpull.transport.rate_limit import (
-    UNNAMED_PAUSE_S,
-    after_429,
-    after_call,
-    after_success,
-    initial_state,
-    spread,
-    wait_before_call,
-    with_burst,
-)
-from bulkpull.transport.reported_rate_limit import (
-    WINDOW_S,
-    AllowanceHeaders,
-    AllowanceState,
-    after_answer,
-    after_loss,
-    after_refusal,
-    after_sending,
-    calls_left,
-    read_allowance,
-    wait_for_allowance,
-)
+from bulkpull.transport import rate_limit, reported_rate_limit
+from bulkpull.transport.reported_rate_limit import WINDOW_S, AllowanceHeaders, AllowanceState
 
 # A wait below the clock's resolution would be repeated for ever.
 _SHORTEST_SLEEP_S = 1e-6
@@ -74,32 +54,19 @@ class Urgency(IntEnum):
     """Deletes unneeded objects; the next run can do it as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Permission to send one call: when it was given, monotonic seconds."""
-
-    sent_at: float
-
-
 @dataclass(slots=True, eq=False)
 class _Waiter:
     urgency: Urgency
     number: int
-
-    @property
-    def key(self) -> tuple[int, int]:
-        return self.urgency, self.number
 
 
 class RateLimiter:
     """
     Delays calls so that they respect both limits.
 
-    Args:
-        calls_per_s: The ceiling of the rate.
-        burst: How many may be sent at once after the service has reported an allowance; three until then.
-        window_s: The assumed length of the service's window, seconds, until a Retry-After shows otherwise.
-        random: Gives numbers in [0, 1); it spreads the calls of many runs after a 429.
+    At most `calls_per_s` calls per second and `burst` at once, of which only three before the service has reported an
+    allowance; `window_s` is the assumed length of its window until a Retry-After shows otherwise. `random` gives
+    numbers in [0, 1) that spread the calls of many runs after a 429.
     """
 
     def __init__(
@@ -115,7 +82,9 @@ class RateLimiter:
         self._clock, self._random = clock, random
         self._events = events
         self._full_burst = burst
-        self._state = initial_state(calls_per_s=calls_per_s, burst=min(burst, _CAREFUL_BURST), at=clock.monotonic())
+        self._state = rate_limit.initial_state(
+            calls_per_s=calls_per_s, burst=min(burst, _CAREFUL_BURST), at=clock.monotonic()
+        )
         self._allowance = AllowanceState(window_s=window_s)
         self._numbers = itertools.count()
         self._waiting: list[_Waiter] = []
@@ -136,7 +105,7 @@ class RateLimiter:
     @property
     def calls_left(self) -> int | None:
         """Calls that the allowance has left now; `None` where the service tells none."""
-        left = calls_left(self._allowance, at=self._clock.monotonic())
+        left = reported_rate_limit.calls_left(self._allowance, at=self._clock.monotonic())
         return None if left is None else max(0, left)
 
     @property
@@ -151,12 +120,11 @@ class RateLimiter:
         limit = self._allowance.limit
         return 0.0 if limit is None else self._allowance.window_s / limit / _LOOKS_SHARE
 
-    async def acquire(self, urgency: Urgency = Urgency.USUAL) -> Turn:
+    async def acquire(self, urgency: Urgency = Urgency.USUAL) -> float:
         """
         Wait until the call may go; a cancelled wait uses nothing up.
 
-        Returns:
-            What `answered`, `lost` or `unsent` wants to have back once the call has ended.
+        Returns the moment at which it goes, monotonic seconds, for `answered` or `lost`.
 
         Raises:
             Throttled: The service has answered every call of the last 50 minutes by 429, and asks for another pause.
@@ -180,31 +148,26 @@ class RateLimiter:
             self._since_look, self._looked_at = 0, at
         else:
             self._since_look += 1
-        self._state = after_call(self._state, at=at)
-        self._allowance = after_sending(self._allowance, at=at)
-        return Turn(at)
+        self._state = rate_limit.after_call(self._state, at=at)
+        self._allowance = reported_rate_limit.after_sending(self._allowance, at=at)
+        return at
 
-    def answered(self, turn: Turn, headers: Mapping[str, str]) -> AllowanceHeaders:
-        """
-        Take note of what a reply says about the allowance; every reply is given here, whatever its status.
-
-        Returns:
-            What it said, for `throttled`.
-        """
-        reported, before = read_allowance(headers), self._allowance
+    def answered(self, sent_at: float, headers: Mapping[str, str]) -> AllowanceHeaders:
+        """Take note of what a reply, whatever its status, says about the allowance; returns that, for `throttled`."""
+        reported, before = reported_rate_limit.read_allowance(headers), self._allowance
         at = self._clock.monotonic()
-        self._allowance = now = after_answer(before, reported, sent_at=turn.sent_at, at=at)
+        self._allowance = now = reported_rate_limit.after_answer(before, reported, sent_at=sent_at, at=at)
         if now.is_known and not before.is_known:
-            self._state = with_burst(self._state, self._full_burst, at=at)
+            self._state = rate_limit.with_burst(self._state, self._full_burst, at=at)
         if (now.limit, now.lowest) != (before.limit, before.lowest):
             self._events.emit(AllowanceTold(limit=now.limit, remaining=now.remaining, lowest=now.lowest))
         self._notify()
         return reported
 
-    def lost(self, turn: Turn, *, was_sent: bool) -> None:
+    def lost(self, sent_at: float, *, was_sent: bool) -> None:
         """Take note of a call without a reply; `was_sent` when it may have reached the service."""
         at = self._clock.monotonic()
-        self._allowance = after_loss(self._allowance, sent_at=turn.sent_at, at=at, was_sent=was_sent)
+        self._allowance = reported_rate_limit.after_loss(self._allowance, sent_at=sent_at, at=at, was_sent=was_sent)
         self._notify()
 
     def throttled(self, retry_after_s: float | None, reported: AllowanceHeaders | None = None) -> None:
@@ -213,9 +176,10 @@ class RateLimiter:
         if self._refused_since_s is None:
             self._refused_since_s = at
         self._refused_last_s = at
-        self._state = after_429(before, at=at, retry_after_s=retry_after_s, draw=self._random())
-        self._allowance = after_refusal(
-            self._allowance, at=at, retry_after_s=retry_after_s, reported=reported or AllowanceHeaders()
+        self._state = rate_limit.after_429(before, at=at, retry_after_s=retry_after_s, draw=self._random())
+        reported = reported or AllowanceHeaders()
+        self._allowance = reported_rate_limit.after_refusal(
+            self._allowance, at=at, retry_after_s=retry_after_s, reported=reported
         )
         if (self._state.rate, self._state.closed_until) != (before.rate, before.closed_until):
             wait_s = round(max(0.0, self._state.closed_until - at), 1)
@@ -224,20 +188,19 @@ class RateLimiter:
 
     def tidying_throttled(self, retry_after_s: float | None) -> None:
         """
-        Take note of a 429 to a clean-up call: only clean-up calls wait (behaviour 37).
+        Take note of a 429 to a clean-up call: only clean-up calls wait (behaviour 37), which the next run can do.
 
-        The next run can delete as well, so no other call loses time to it. Where the limit is the one of all calls, the
-        next call finds that out by its own reply.
+        Where the limit is the one of all calls, the next call finds that out by its own reply.
         """
         at = self._clock.monotonic()
-        pause_s = UNNAMED_PAUSE_S if retry_after_s is None else retry_after_s
-        self._tidying_from_s = max(self._tidying_from_s, at + spread(pause_s, draw=self._random()))
+        pause_s = rate_limit.UNNAMED_PAUSE_S if retry_after_s is None else retry_after_s
+        self._tidying_from_s = max(self._tidying_from_s, at + rate_limit.spread(pause_s, draw=self._random()))
         self._notify()
 
     def succeeded(self) -> None:
         """Record a reply other than 429; emits one event when the rate is back at its ceiling."""
         before, self._refused_since_s = self._state, None
-        self._state = after_success(before, at=self._clock.monotonic())
+        self._state = rate_limit.after_success(before, at=self._clock.monotonic())
         if before.is_slowed and not self._state.is_slowed:
             self._events.emit(PaceChanged(calls_per_s=round(self._state.rate, 3), wait_s=0.0, level=Level.INFO))
 
@@ -270,7 +233,7 @@ class RateLimiter:
         looks = [waiting for waiting in self._waiting if waiting.urgency is Urgency.LOOK]
         if looks and self._since_look >= _CALLS_PER_LOOK:
             return min(looks, key=lambda waiting: waiting.number)
-        return min(self._waiting, key=lambda waiting: waiting.key)
+        return min(self._waiting, key=lambda waiting: (waiting.urgency, waiting.number))
 
     def _wait_s(self, urgency: Urgency) -> float:
         at = self._clock.monotonic()
@@ -279,7 +242,7 @@ class RateLimiter:
             if self._allowance.under_way:
                 return math.inf  # until an answer comes, which wakes everybody
             reserve = math.ceil(self._allowance.limit * _LOOKS_SHARE)
-        wait_s = wait_for_allowance(self._allowance, at=at, reserve=reserve)
+        wait_s = reported_rate_limit.wait_for_allowance(self._allowance, at=at, reserve=reserve)
         if urgency is Urgency.TIDYING:
             wait_s = max(wait_s, self._tidying_from_s - at)
         if _REPORTED_FROM_S <= wait_s < math.inf and urgency is not Urgency.TIDYING and at >= self._reported_until:
@@ -287,7 +250,7 @@ class RateLimiter:
             self._events.emit(AllowanceAwaited(limit=self._allowance.limit, wait_s=round(wait_s, 1)))
         if urgency is Urgency.LOOK and self._orders_ahead and self._since_look < _CALLS_PER_LOOK:
             wait_s = max(wait_s, self._looked_at + _WINDOWS_PER_LOOK * self._allowance.window_s - at)
-        return max(wait_s, wait_before_call(self._state, at=at))
+        return max(wait_s, rate_limit.wait_before_call(self._state, at=at))
 
     def _notify(self) -> None:
         self._changed.set()

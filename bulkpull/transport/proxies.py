@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 from bulkpull.errors import SettingsError
@@ -24,14 +24,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """
-    A valid proxy.
-
-    Attributes:
-        url: Scheme, host and port; no credentials.
-        user, password: As they are sent, decoded.
-        is_tls: It is spoken to by TLS, so that the TLS to the host runs within that.
-    """
+    """A valid proxy: its URL without credentials, and user and password decoded, as they are sent."""
 
     url: str
     user: str | None = field(default=None, repr=False)
@@ -39,6 +32,7 @@ class Proxy:
 
     @property
     def is_tls(self) -> bool:
+        """Whether it is spoken to by TLS, so that the TLS to the host runs within that."""
         return self.url.startswith("https:")
 
 
@@ -49,28 +43,26 @@ class Proxies:
     aiohttp could read them as well, but then it also reads `.netrc` and would send its credentials to the storage
     host, which refuses any request that carries some (behaviour 120).
 
-    Args:
-        by_scheme: In place of the environment: addresses by `https`, `http` and `all`, exceptions by `no`.
-
-    Raises:
-        SettingsError: A variable names no proxy that can be used.
+    `by_scheme` replaces the environment: addresses by `https`, `http` and `all`, exceptions by `no`. Raises
+    `SettingsError` where a variable names no proxy that can be used.
     """
 
     def __init__(self, by_scheme: Mapping[str, str] | None = None) -> None:
         self._asks_system = by_scheme is None and not getproxies_environment()
         named = getproxies() if by_scheme is None else by_scheme
         self._exceptions = [host.casefold() for host in named.get("no", "").replace(",", " ").split()]
-        self._by_scheme = {
-            scheme: proxy for scheme in ("https", "http") if (proxy := _first(named, (f"{scheme}", "all"))) is not None
-        }
+        proxies = {scheme: _first(named, (scheme, "all")) for scheme in ("https", "http")}
+        self._by_scheme = {scheme: proxy for scheme, proxy in proxies.items() if proxy is not None}
 
     def proxy_for(self, url: str) -> Proxy | None:
         """The proxy to use for `url`; none for loopback and for the hosts of `NO_PROXY`."""
         parts = urlsplit(url)
         proxy = self._by_scheme.get(parts.scheme)
-        if proxy is None or is_loopback(url) or is_excepted(parts, self._exceptions):
+        if proxy is None or is_loopback(url):
             return None
-        if self._asks_system and proxy_bypass(parts.hostname or ""):  # exceptions of macOS and Windows
+        host, port = (parts.hostname or "").rstrip("."), parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        is_excepted = any(_names(exception, host, port) for exception in self._exceptions)
+        if is_excepted or (self._asks_system and proxy_bypass(parts.hostname or "")):  # exceptions of macOS and Windows
             return None
         return proxy
 
@@ -78,12 +70,11 @@ class Proxies:
 def _first(named: Mapping[str, str], schemes: tuple[str, ...]) -> Proxy | None:
     for scheme in schemes:
         if address := named.get(scheme, "").strip():
-            return read_proxy(address, variable=f"{scheme.upper()}_PROXY")
+            return _read_proxy(address, variable=f"{scheme.upper()}_PROXY")
     return None
 
 
-def read_proxy(address: str, *, variable: str) -> Proxy:
-    """Read the value of a proxy variable."""
+def _read_proxy(address: str, *, variable: str) -> Proxy:
     if "://" not in address:
         address = f"http://{address}"
     try:
@@ -112,14 +103,8 @@ def read_proxy(address: str, *, variable: str) -> Proxy:
     return Proxy(f"{parts.scheme}://{host}:{port or _DEFAULT_PORTS[parts.scheme]}", user, password)
 
 
-def is_excepted(target: SplitResult, exceptions: list[str]) -> bool:
-    """Whether `NO_PROXY` names the host of `target` (pure)."""
-    host = (target.hostname or "").rstrip(".")
-    port = target.port or _DEFAULT_PORTS.get(target.scheme)
-    return any(_names(exception, host, port) for exception in exceptions)
-
-
 def _names(exception: str, host: str, port: int | None) -> bool:
+    """Whether an entry of `NO_PROXY` means this host."""
     if exception == "*":
         return True
     name, _, number = exception.rpartition(":")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from bulkpull.errors import ProxyRefused, TransferError
 
-_PROXY_ASKS = 407
-_NETWORK_ASKS = 511
-_SIGN_IN_ASKED = 401
-_CLIENT_ERRORS = range(400, 500)
 # Busy or slow: the same request may be let through a moment later.
-_PASSING = frozenset({408, 425, 429})
+_PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 def connect_refusal(status: int, *, label: str) -> ProxyRefused | None:
     """The error for a reply to CONNECT, which is certainly the proxy's; `None` where another try may help."""
-    if status == _PROXY_ASKS:
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return ProxyRefused(f"{label}: the proxy refuses the credentials")
-    if status not in _CLIENT_ERRORS or status in _PASSING:
+    if not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
         return None
     return ProxyRefused(
         f"{label}: the proxy refuses the connection",
@@ -27,21 +25,18 @@ def connect_refusal(status: int, *, label: str) -> ProxyRefused | None:
 
 def proxy_refusal(status: int, *, operation: str, is_the_services: bool) -> TransferError | None:
     """
-    The error for an answer of a proxy or of the network on the way, which never reached the service.
+    The error for an answer of a proxy or of the network on the way; `None` when it may be the service's own.
 
-    Args:
-        is_the_services: The body is of the form that the service writes, so that a 401 is its own.
-
-    Returns:
-        `None` when it may be the service's own answer.
+    With `is_the_services` the body is of the form that the service writes, so that a 401 is its own.
     """
-    if status == _NETWORK_ASKS:
+    if status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
         return TransferError(
             f"cannot {operation}: the network requires a sign-in",
             why="511, which a captive portal sends instead of the service",
             fix="sign in to the network of this machine, then run the same command again",
         )
-    if status == _PROXY_ASKS or (status == _SIGN_IN_ASKED and not is_the_services):
+    is_refused = status == HTTPStatus.UNAUTHORIZED and not is_the_services
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or is_refused:
         return TransferError(
             f"cannot {operation}: a proxy or gateway requires a sign-in",
             why=f"{status}, which is not a reply of the service",

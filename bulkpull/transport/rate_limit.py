@@ -1,15 +1,13 @@
 """
 The client's own rate limit for the API: a token bucket that slows down after 429 replies.
 
-With a ceiling of C calls per second and a burst of B:
+With a ceiling of C calls per second and a burst of B (behaviours 37 to 39):
 
 - initially C calls per second, of which B may be sent at once;
 - a 429 halves the rate (never below C/16), reduces the burst to 1, and stops all calls until its Retry-After has
   passed, and for a random part of a tenth more (`spread`), or for 2 s without one. Further 429s during that pause, for
   calls that were already in flight, extend the pause but do not halve the rate again;
 - every other reply except a 5xx adds C/50 to the rate and B/50 to the burst, so 25 replies restore half the rate.
-
-Source: behaviours 37 to 39. `allowance` handles the rate limit that the service reports.
 """
 
 from __future__ import annotations
@@ -36,15 +34,10 @@ _EPSILON = 1e-9
 @dataclass(frozen=True, slots=True)
 class PaceState:
     """
-    The state of the token bucket; times are monotonic seconds.
+    The state of the token bucket; times are monotonic seconds, rates calls per second.
 
-    Attributes:
-        ceiling: Calls a second that are never exceeded.
-        full_burst: Calls that may go at once when all is well.
-        rate: Calls a second at present.
-        burst: Calls that may go at once at present.
-        room: Calls that could go at the moment `at`.
-        closed_until: Before this moment no call goes.
+    At most `ceiling` calls per second and `full_burst` at once are ever allowed, `rate` and `burst` at present. `room`
+    calls could go at the moment `at`, and none before `closed_until`.
     """
 
     ceiling: float
@@ -57,12 +50,10 @@ class PaceState:
 
     @property
     def is_slowed(self) -> bool:
-        """Whether the rate is below the ceiling."""
         return self.rate < self.ceiling
 
 
 def initial_state(*, calls_per_s: float, burst: int, at: float) -> PaceState:
-    """The state before the first call: a full bucket."""
     return PaceState(calls_per_s, burst, rate=calls_per_s, burst=burst, room=burst, at=at)
 
 
@@ -87,7 +78,6 @@ def wait_before_call(state: PaceState, *, at: float) -> float:
 
 
 def after_call(state: PaceState, *, at: float) -> PaceState:
-    """The state once a call has gone."""
     state = _filled(state, at=at)
     return replace(state, room=state.room - 1)
 
@@ -96,22 +86,13 @@ def spread(pause_s: float, *, draw: float) -> float:
     """
     A pause that the service asked for, seconds, and up to a tenth more, at most 30 s; never less than it asked for.
 
-    Callers who were refused together do not come back together.
-
-    Args:
-        draw: A random number in [0, 1).
+    `draw`, a number in [0, 1), chooses how much: callers who were refused together do not come back together.
     """
     return pause_s + min(pause_s * _SPREAD, _LONGEST_SPREAD_S) * draw
 
 
 def after_429(state: PaceState, *, at: float, retry_after_s: float | None, draw: float = 0.0) -> PaceState:
-    """
-    The state after a 429.
-
-    Args:
-        retry_after_s: The pause that the service asked for; an absurd one slows down but stops nobody, since the
-            caller that got it gives up.
-    """
+    """The state after a 429; an absurd pause slows down but stops nobody, since the caller that got it gives up."""
     pause_s = UNNAMED_PAUSE_S if retry_after_s is None else retry_after_s
     until = at if pause_s > LONGEST_PAUSE_S else at + spread(pause_s, draw=draw)
     state = _filled(state, at=at)
@@ -126,11 +107,8 @@ def after_success(state: PaceState, *, at: float) -> PaceState:
     if at < state.closed_until or (state.rate == state.ceiling and state.burst == state.full_burst):
         return state
     state = _filled(state, at=at)
-    return replace(
-        state,
-        rate=_grown(state.rate, limit=state.ceiling),
-        burst=_grown(state.burst, limit=state.full_burst),
-    )
+    rate, burst = _grown(state.rate, limit=state.ceiling), _grown(state.burst, limit=state.full_burst)
+    return replace(state, rate=rate, burst=burst)
 
 
 def _grown(value: float, *, limit: float) -> float:
@@ -140,14 +118,10 @@ def _grown(value: float, *, limit: float) -> float:
 
 def parse_retry_after(value: str | None, *, date: str | None, now: datetime) -> float | None:
     """
-    Read a Retry-After header: seconds, or an HTTP date.
+    Seconds that a Retry-After header asks for, which may be an HTTP date; `None` if it is missing or not understood.
 
-    Args:
-        date: The Date header of the same reply, against which a date is measured: both are the service's clock.
-        now: The moment to measure against where there is no Date header.
-
-    Returns:
-        Seconds to wait, 0 for the past; `None` when there is none or it is not understood. Source: behaviour 37.
+    A date is measured against the Date header of the same reply, of the same clock; without one against `now`. The
+    past is 0. Source: behaviour 37.
     """
     if value is None:
         return None

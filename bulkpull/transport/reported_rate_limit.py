@@ -2,9 +2,7 @@
 The rate limit that the service reports: the calls per window, and the calls left.
 
 Replies carry `X-RateLimit-Limit` and `X-RateLimit-Remaining`, but neither the length of the window nor when it ends
-(behaviour 172). All functions are pure: a state and an event give the next state, and a state gives the seconds until
-the next call may be sent. The rules:
-
+(behaviour 172). All functions are pure. The rules:
 - a call may be sent while the last reported number, minus the calls in flight, is at least one;
 - once it is zero, one more call may be sent when one of our own calls is a window old, counted from its reply. That is
   late enough for fixed and for sliding windows, and the reply to that call reports the new number;
@@ -46,18 +44,15 @@ class AllowanceHeaders:
 @dataclass(frozen=True, slots=True)
 class AllowanceState:
     """
-    The state of the allowance; times are monotonic seconds.
+    The state of the allowance; times are monotonic seconds, and what the service has not reported yet is `None`.
 
     Attributes:
         taught_s: The longest window that a Retry-After has shown; 0 as long as none has.
-        limit: Calls per window, as reported last; `None` until the service reports it.
-        remaining: Calls left when the last reply was sent; `None` until the service reports it.
-        lowest: The lowest number of calls left that was ever reported.
-        reported_at: When the reply that reported `remaining` arrived.
-        heard_at: When the last reply that reported anything arrived.
+        limit: Calls per window, as reported last.
+        remaining: Calls left when the last reply was sent; `lowest` is the lowest such number.
+        reported_at: When the reply that reported `remaining` arrived; `heard_at`: the last that reported anything.
         opened_at: The latest moment at which the present window can have begun.
-        answered: When our calls were answered, as far as they may still count.
-        under_way: When calls that are not answered yet were sent.
+        answered: When our calls were answered, as far as they may still count; `under_way`: when others were sent.
     """
 
     window_s: float = WINDOW_S
@@ -73,17 +68,15 @@ class AllowanceState:
 
     @property
     def is_known(self) -> bool:
-        """Whether the service has reported a number of calls."""
         return self.remaining is not None
 
 
 def read_allowance(headers: Mapping[str, str]) -> AllowanceHeaders:
     """
-    Read the two headers, whatever their case.
+    Read the two headers, whatever their case (behaviour 172).
 
-    Returns:
-        A remaining number below zero is zero. A limit below one, and anything that is no whole number, counts as not
-        told. No number is above a million. Source: behaviour 172.
+    A remaining number below zero is zero, no number is above a million, and a limit below one or what is no whole
+    number counts as not told.
     """
     folded = {name.casefold(): value for name, value in headers.items()}
     limit = _whole(folded.get("x-ratelimit-limit"))
@@ -116,13 +109,9 @@ def calls_left(state: AllowanceState, *, at: float) -> int | None:
 
 def wait_for_allowance(state: AllowanceState, *, at: float, reserve: int = 0) -> float:
     """
-    Seconds until the next call may go, at most one window; 0 when it may go now.
+    Seconds until the next call may go and leave `reserve` calls for others; at most one window, 0 for now.
 
-    Args:
-        reserve: Calls that must be left after this one.
-
-    Returns:
-        Infinity where only an answer can make room, which happens with a reserve alone.
+    Infinity where only an answer can make room, which happens with a reserve alone.
     """
     left = calls_left(state, at=at)
     if left is None or left > reserve:
@@ -146,13 +135,7 @@ def after_sending(state: AllowanceState, *, at: float) -> AllowanceState:
 
 
 def after_answer(state: AllowanceState, reported: AllowanceHeaders, *, sent_at: float, at: float) -> AllowanceState:
-    """
-    The state after a reply.
-
-    Args:
-        sent_at: When its call was sent, as given to `after_sending`.
-        at: When the reply arrived.
-    """
+    """The state after a reply that arrived `at`, to a call that was sent `sent_at` as given to `after_sending`."""
     state = _without(state, sent_at)
     limit, known = reported.limit or state.limit, state.remaining
     since = at if known is None else state.reported_at

@@ -10,12 +10,12 @@ the run with one message instead of flooding the service.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
 from typing import TypeVar
 
-from bulkpull.clock import Clock, iso_utc
+from bulkpull.clock import Clock
 from bulkpull.errors import (
     AnswerLost,
     BulkpullError,
@@ -32,6 +32,12 @@ from bulkpull.transport.http_messages import RequestCounts
 from bulkpull.transport.rate_limit import LONGEST_PAUSE_S, spread
 
 T = TypeVar("T")
+# No retry goes out at once, whatever the draw.
+_LEAST_SHARE = 0.1
+# Retries that a run may always make, the share of its first calls, and the seconds that earn one more.
+_RESERVE = 20
+_SHARE = 1 / 5
+_SECONDS_PER_RETRY = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +69,6 @@ class StopReason(Enum):
     TOO_LONG = "the service asks for a longer pause than this run may wait"
 
 
-# No retry goes out at once, whatever the draw.
-_LEAST_SHARE = 0.1
-
-
 def backoff(attempt: int, *, policy: RetryPolicy, draw: float) -> float:
     """Seconds to wait after try number `attempt`; `draw` in [0, 1) picks a tenth of the formula up to all of it."""
     # The exponent is bounded because a long outage counts far: 3^700 is more than a float holds.
@@ -78,7 +80,7 @@ def retry_delay(  # noqa: PLR0911 - one line a kind of error
     error: BaseException, *, attempt: int, policy: RetryPolicy, creates: bool, draw: float, waited_s: float = 0.0
 ) -> float | StopReason:
     """
-    What an error asks for.
+    Seconds to wait before the next try, or why there is none.
 
     Args:
         attempt: The number of the try that failed, from 1.
@@ -86,9 +88,6 @@ def retry_delay(  # noqa: PLR0911 - one line a kind of error
             (behaviour 45).
         draw: A random number in [0, 1).
         waited_s: What the same call has waited already.
-
-    Returns:
-        Seconds to wait before the next try, or why there is none.
     """
     asked_s: float | None = None
     match error:
@@ -113,12 +112,6 @@ def retry_delay(  # noqa: PLR0911 - one line a kind of error
     return min(wait_s, max(asked_s, policy.longest_pause_s - waited_s))
 
 
-# Retries that a run may always make, the share of its first calls, and the seconds that earn one more.
-_RESERVE = 20
-_SHARE = 1 / 5
-_SECONDS_PER_RETRY = 10.0
-
-
 def wait_for_budget(*, retries: int, first_calls: int, elapsed_s: float) -> float:
     """
     Seconds until one more retry is allowed: a reserve of 20, a fifth of the first calls, and one for every 10 s.
@@ -135,47 +128,33 @@ class RetryBudget:
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
         self._began = clock.monotonic()
-        self._first_calls = 0
         self._retries = 0
-
-    def first_call(self) -> None:
-        """Take note of a call that goes out for the first time."""
-        self._first_calls += 1
+        self.first_calls = 0
 
     def reserve(self) -> float:
         """Take the next retry out of the budget; returns the seconds until it may be made."""
         elapsed_s = self._clock.monotonic() - self._began
-        wait_s = wait_for_budget(retries=self._retries, first_calls=self._first_calls, elapsed_s=elapsed_s)
+        wait_s = wait_for_budget(retries=self._retries, first_calls=self.first_calls, elapsed_s=elapsed_s)
         self._retries += 1
         return wait_s
 
 
+@dataclass(kw_only=True, eq=False)
 class Retrier:
     """
     Retries calls by the rules of `retry_delay`.
 
-    Args:
-        budget: Shared by everything that retries within a run.
-        random: Gives numbers in [0, 1); it spreads the retries of many callers.
+    `budget` is shared by everything that retries within a run. `random` gives numbers in [0, 1), which spread the
+    retries of many callers.
     """
 
-    def __init__(
-        self,
-        *,
-        policy: RetryPolicy,
-        budget: RetryBudget,
-        clock: Clock,
-        events: Events,
-        random: Callable[[], float],
-        tally: RequestCounts,
-    ) -> None:
-        self.policy = policy
-        self._budget = budget
-        self._clock = clock
-        self._events = events
-        self._random = random
-        self._tally = tally
-        self._answering: set[str] = set()
+    policy: RetryPolicy
+    budget: RetryBudget
+    clock: Clock
+    events: Events
+    random: Callable[[], float]
+    tally: RequestCounts
+    _answering: set[str] = field(default_factory=set)
 
     async def run(
         self,
@@ -193,39 +172,37 @@ class Retrier:
             endpoint: The name used in retry events.
             origin: Which host it asks. A host that has answered in this run and is not reachable now is waited for
                 during `policy.outage_s` without using up tries: nothing was sent, so nothing is flooded.
-            creates: See `advise`.
+            creates: See `retry_delay`.
             progressed: Asked after each failure: whether enough has been reached for a new count of tries. Such a try
                 is no retry of the same thing, and does not come out of the budget; it has its pause all the same.
 
         Raises:
             BulkpullError: The last error, with the number of attempts. Cancellation is passed on.
         """
-        self._budget.first_call()
-        began = self._clock.monotonic()
-        attempt, waited_s, outage = 0, 0.0, _Outage()
+        self.budget.first_calls += 1
+        began = down_since = self.clock.monotonic()
+        attempt, waited_s, failures_to_connect = 0, 0.0, 0
         while True:
             try:
                 done = await operation()
             except BulkpullError as error:
                 if isinstance(error, ReportingError | AnswerLost | StorageTrouble):
                     self._answering.add(origin)
-                now = self._clock.monotonic()
+                now = self.clock.monotonic()
                 has_progressed = progressed()
                 if has_progressed:
-                    waited_s, outage, began = 0.0, _Outage(), now
-                may_wait = origin in self._answering and not error.was_repeated
-                if may_wait and outage.goes_on(error, now=now, longest_s=self.policy.outage_s):
-                    wait_s = backoff(outage.failures, policy=self.policy, draw=self._random())
-                    self._report_retry(
-                        error,
-                        endpoint=endpoint,
-                        attempt=outage.failures,
-                        wait_s=wait_s,
-                        began=began,
-                        ends_in_s=outage.remaining_s(now=now, longest_s=self.policy.outage_s) + self._tries_last_s(),
-                    )
-                    await self._clock.sleep(wait_s)
-                    continue
+                    waited_s, failures_to_connect, began = 0.0, 0, now
+                if not isinstance(error, NotConnected):
+                    failures_to_connect = 0
+                elif origin in self._answering and not error.was_repeated:
+                    down_since = down_since if failures_to_connect else now
+                    failures_to_connect += 1
+                    left_s = down_since + self.policy.outage_s - now
+                    if left_s > 0:
+                        wait_s = backoff(failures_to_connect, policy=self.policy, draw=self.random())
+                        left_s += self._longest_tries_s()
+                        await self._wait(error, endpoint, failures_to_connect, wait_s, began=began, ends_in_s=left_s)
+                        continue
                 attempt = 0 if has_progressed else attempt + 1
                 waited_s += await self.pause(
                     error,
@@ -254,7 +231,7 @@ class Retrier:
         patience: int = 0,
     ) -> float:
         """
-        Wait as `error` asks before try number `attempt` + 1, or raise it when there is none.
+        Wait as `error` asks before try number `attempt` + 1, or raise it when there is none; returns the seconds.
 
         Args:
             began: When the first try began, by the clock's `monotonic`.
@@ -262,72 +239,49 @@ class Retrier:
             is_free: The budget of retries is not charged.
             attempts: Tries in all, where these are fewer than the policy's.
             patience: Wait as long as after so many tries more.
-
-        Returns:
-            How long it waited, seconds.
         """
-        draw = self._random()
+        draw = self.random()
         policy = self.policy if attempts is None else replace(self.policy, attempts=attempts)
         advice = retry_delay(error, attempt=attempt, policy=policy, creates=creates, draw=draw, waited_s=waited_s)
         if isinstance(advice, StopReason):
-            elapsed_s = self._clock.monotonic() - began
+            elapsed_s = self.clock.monotonic() - began
             raise _explained(error, advice, attempts=attempt, elapsed_s=elapsed_s, waited_s=waited_s)
         if patience:
             advice = max(advice, backoff(attempt + patience, policy=policy, draw=draw))
-        wait_s = advice if is_free else max(advice, self._budget.reserve())
-        self._report_retry(
-            error, endpoint=endpoint, attempt=attempt, attempts=policy.attempts, wait_s=wait_s, began=began
-        )
-        await self._clock.sleep(wait_s)
+        wait_s = advice if is_free else max(advice, self.budget.reserve())
+        await self._wait(error, endpoint, attempt, wait_s, began=began, attempts=policy.attempts)
         return wait_s
 
-    def _tries_last_s(self) -> float:
+    def _longest_tries_s(self) -> float:
         """How long all tries of one call take at the most, by their waits."""
         return sum(backoff(number, policy=self.policy, draw=1.0) for number in range(1, self.policy.attempts))
 
-    def _report_retry(
+    async def _wait(
         self,
         error: BulkpullError,
-        *,
         endpoint: str,
         attempt: int,
         wait_s: float,
+        *,
         began: float,
         attempts: int | None = None,
         ends_in_s: float | None = None,
     ) -> None:
-        now = self._clock.now()
-        self._tally.retried += 1
-        self._events.emit(
+        """Report the retry, and wait for it."""
+        now = self.clock.now()
+        self.tally.retried += 1
+        self.events.emit(
             CallRetried(
                 endpoint=endpoint,
                 attempt=attempt,
                 attempts=attempts,
                 wait_s=round(wait_s, 1),
-                since=iso_utc(now - timedelta(seconds=self._clock.monotonic() - began)),
-                until=None if ends_in_s is None else iso_utc(now + timedelta(seconds=ends_in_s)),
+                since=now - timedelta(seconds=self.clock.monotonic() - began),
+                until=None if ends_in_s is None else now + timedelta(seconds=ends_in_s),
                 reason=error.message,
             )
         )
-
-
-@dataclass(slots=True)
-class _Outage:
-    """Consecutive connection failures within one call."""
-
-    since: float | None = None
-    failures: int = 0
-
-    def goes_on(self, error: BulkpullError, *, now: float, longest_s: float) -> bool:
-        if not isinstance(error, NotConnected):
-            self.since, self.failures = None, 0
-            return False
-        self.since = now if self.since is None else self.since
-        self.failures += 1
-        return self.remaining_s(now=now, longest_s=longest_s) > 0
-
-    def remaining_s(self, *, now: float, longest_s: float) -> float:
-        return longest_s if self.since is None else self.since + longest_s - now
+        await self.clock.sleep(wait_s)
 
 
 def _explained(

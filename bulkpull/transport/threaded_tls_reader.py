@@ -20,7 +20,7 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 import anyio.lowlevel
 
@@ -47,15 +47,8 @@ class TappableContext(ssl.SSLContext):
 
     sslobject_class = TappableConnection
 
-    def wrap_bio(
-        self,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,  # noqa: FBT001, FBT002 - as the library has it
-        server_hostname: str | bytes | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> TappableConnection:
-        connection = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+    def wrap_bio(self, incoming: ssl.MemoryBIO, *given: Any, **options: Any) -> TappableConnection:
+        connection = super().wrap_bio(incoming, *given, **options)
         assert isinstance(connection, TappableConnection)
         connection.incoming = incoming
         return connection
@@ -65,10 +58,7 @@ class ThreadedTlsReader:
     """
     The rest of a body with a known length, read by worker threads, one `pour` at a time.
 
-    Attributes:
-        missing_bytes: How much has not come yet.
-        is_lost: The other side has closed, or the connection broke.
-        has_overrun: More came than the body has.
+    It `is_lost` when the connection broke or was closed, and `has_overrun` when more came than the body has.
     """
 
     def __init__(self, connection: TappableConnection, line: socket.socket, *, missing_bytes: int) -> None:
@@ -82,12 +72,7 @@ class ThreadedTlsReader:
 
     @classmethod
     async def into(cls, transport: asyncio.Transport, *, missing_bytes: int) -> ThreadedTlsReader | None:
-        """
-        Take over a transport whose reading is paused.
-
-        Returns:
-            `None` when it is not encrypted by a `TappableContext`, or the loop does not leave it alone in time.
-        """
+        """Take over a paused transport; `None` if no `TappableContext` encrypts it, or the loop goes on reading it."""
         connection, held = transport.get_extra_info("ssl_object"), transport.get_extra_info("socket")
         if not isinstance(connection, TappableConnection) or held is None:
             return None
@@ -102,17 +87,14 @@ class ThreadedTlsReader:
 
     @property
     def silence_s(self) -> float:
-        """For how long nothing has come, seconds."""
         return time.monotonic() - self._silent_since_s
 
     def pour(self, put: Callable[[memoryview], None], *, at_most: int, for_s: float) -> None:
         """
         Read and decrypt, in a worker thread, until no more bytes are there for a moment.
 
-        Args:
-            put: Takes each piece, in the order of the body; it is only valid during the call.
-            at_most: Bytes after which this returns.
-            for_s: Seconds after which it returns; a little later, where bytes are rare.
+        `put` takes each piece, valid during the call only, in the order of the body. Returns after `at_most` bytes or
+        `for_s` seconds; a little later, where bytes are rare.
         """
         until_s = time.monotonic() + for_s
         while at_most and self.missing_bytes and not self.is_lost and time.monotonic() < until_s:
@@ -131,12 +113,7 @@ class ThreadedTlsReader:
                 return
 
     def close(self) -> bool:
-        """
-        Leave the connection to the loop again.
-
-        Returns:
-            Whether it can be used again: the body has come, and nothing else.
-        """
+        """Leave the connection to the loop; whether it can be used again: the body has come, and nothing else."""
         self._line.close()
         unexpected = self.has_overrun or self._connection.pending() or self._connection.incoming.pending
         return not (self.missing_bytes or self.is_lost or unexpected)

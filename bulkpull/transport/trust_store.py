@@ -16,9 +16,7 @@ from bulkpull.transport.threaded_tls_reader import TappableContext
 
 def trusted_certificates(ca_file: Path | None) -> TappableContext:
     """
-    The system's certificates, and those of `ca_file` besides; verification is never switched off.
-
-    Reads the disk.
+    The system's certificates, and those of `ca_file` besides; verification is never switched off. Reads the disk.
 
     Raises:
         SettingsError: The file cannot be read, or holds no PEM certificate.

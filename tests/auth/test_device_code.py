@@ -161,7 +161,7 @@ async def test_a_server_that_describes_no_directory_is_not_signed_in_at(
     tmp_path: Path, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def other_server(_: Http, __: object) -> Reply:
-        return Reply(200, {}, body, "https://127.0.0.1/")
+        return Reply(200, {}, body)
 
     async with directory(tmp_path) as rig:
         monkeypatch.setattr(Http, "send", other_server)

@@ -44,7 +44,7 @@ import os
 from bulkpull.insights.client import InsightsClient
 
 async def crash(self, *arguments, **options):
-    token = await self._session._auth.get_token()
+    token = await self._session.auth.get_token()
     secret = os.environ['BULKPULL_CLIENT_SECRET']
     raise RuntimeError(f"defect with {token.value} and {secret} and Bearer {token.value}")
 

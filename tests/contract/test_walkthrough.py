@@ -20,7 +20,7 @@ from bulkpull.errors import AuthError, RequestRejected, ServiceTrouble, Settings
 from bulkpull.insights.requests import PREVIEW_PATIENCE_S
 from bulkpull.model import ExecutionStatus, Window
 from bulkpull.pipeline.plan import make_plan
-from bulkpull.pipeline.plan_options import PlanOptions
+from bulkpull.pipeline.plan_names import PlanOptions
 from bulkpull.simulator import ColumnDrift, Fault
 from bulkpull.transport.http import Request
 

@@ -12,8 +12,8 @@ import polars as pl
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.convert_file import convert
+from bulkpull.conversion.date_formats import write_dates
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, ConvertedColumn
-from bulkpull.conversion.strftime_formats import write_dates
 
 Row = Sequence[str | None]
 

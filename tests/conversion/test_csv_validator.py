@@ -14,7 +14,7 @@ from support import examples
 
 from bulkpull.conversion import csv_validator
 from bulkpull.conversion.csv_validator import Batch, batches, first_undecodable
-from bulkpull.conversion.header_line import split_header
+from bulkpull.conversion.header import split_header
 from bulkpull.errors import BulkpullError, FileDamaged, NotTheReport
 
 COMMA = ord(",")

@@ -18,8 +18,7 @@ from support import examples, peak_memory
 
 from bulkpull.conversion import convert_file
 from bulkpull.conversion.decompress import unpacked
-from bulkpull.conversion.header import read_header
-from bulkpull.conversion.header_line import MAX_COLUMNS, MAX_HEADER_BYTES, Header, split_header
+from bulkpull.conversion.header import MAX_COLUMNS, MAX_HEADER_BYTES, Header, read_header, split_header
 from bulkpull.errors import BulkpullError, FileDamaged, NotTheReport
 
 Cells = list[tuple[str | None, ...]]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bulkpull.conversion.prefetch import prefetch
+from bulkpull.conversion.convert_file import prefetch
 
 
 def test_items_come_in_their_order() -> None:

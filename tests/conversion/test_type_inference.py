@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from support import THOROUGH, examples
 
 from bulkpull.catalog import ColumnType
+from bulkpull.conversion.date_formats import read_dates, write_dates
 from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit
-from bulkpull.conversion.strftime_formats import read_dates, read_time, write_dates
 from bulkpull.conversion.type_inference import ColumnTyper, _written_bytes
 
 Values = Sequence[str | None]
@@ -466,7 +466,6 @@ def test_months_and_dates_of_one_form_are_dates_and_come_back_as_they_were_writt
         assert write_dates(taken, pattern).to_list() == list(batches[-1])
     assert narrowed(declared, values)[0][0] == first
     assert read_dates(pl.Series(values), pattern).to_list() == narrowed(declared, values)[0].to_list()
-    assert read_time(str(values[0]), pattern) == first
 
 
 @pytest.mark.behaviour(155, 185, 186)

@@ -10,8 +10,8 @@ import pytest
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.convert_file import convert
+from bulkpull.conversion.date_formats import instant_of
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, WindowBounds, WindowRows
-from bulkpull.conversion.strftime_formats import instant_of
 
 START, EDGE = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 

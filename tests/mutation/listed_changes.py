@@ -96,8 +96,8 @@ NAMED = (
     ),
     Change(
         "`latest/` is not replaced atomically",
-        "        aside.replace(link)\n    except BaseException:",
-        "        link.unlink(missing_ok=True)\n        aside.rename(link)\n    except BaseException:",
+        "        aside.replace(link)\n    sync_folder(link.parent)",
+        "        link.unlink(missing_ok=True)\n        aside.rename(link)\n    sync_folder(link.parent)",
         ("tests/pipeline/publication/test_publish.py::test_a_reader_of_latest_finds_a_snapshot_at_every_moment",),
     ),
 )
@@ -158,7 +158,7 @@ _QUOTA = ("tests/pipeline/steps/test_report_quota.py",)
 _WINDOWS = (
     "tests/pipeline/windows/test_date_windows.py",
     "tests/pipeline/windows/test_window_merge.py",
-    "tests/pipeline/windows/test_window_check.py",
+    "tests/pipeline/windows/test_window_handling.py",
 )
 _CUT = ("tests/conversion/test_window_filter.py",)
 _READER = (
@@ -248,13 +248,13 @@ BY_LAYER = (
     Change("one try more than is allowed", "if attempt >= policy.attempts:", "if attempt > policy.attempts:", _RETRY),
     Change(
         "a network that is gone is waited for ten times as long",
-        "return longest_s if self.since is None else self.since + longest_s - now",
-        "return longest_s if self.since is None else self.since + 10 * longest_s - now",
+        "left_s = down_since + self.policy.outage_s - now",
+        "left_s = down_since + 10 * self.policy.outage_s - now",
         _RETRY,
     ),
     Change(
         "retries do not come out of the budget",
-        "wait_s = advice if is_free else max(advice, self._budget.reserve())",
+        "wait_s = advice if is_free else max(advice, self.budget.reserve())",
         "wait_s = advice",
         (*_RETRY, "tests/journeys/test_edges_and_repeats.py"),
     ),
@@ -298,13 +298,16 @@ BY_LAYER = (
     ),
     Change(
         "a link may lead to this machine",
-        "if self._api_base_url is not None:\n            check_reach(url,",
-        "if self._api_base_url is None:\n            check_reach(url,",
+        "if self.api_base_url is not None:\n            check_reach(url,",
+        "if self.api_base_url is None:\n            check_reach(url,",
         ("tests/transport/test_link_reach.py",),
     ),
     # insights and auth
     Change(
-        "the next page on another host gets the token", "if not same_origin(url, self._base):", "if not url:", _CLIENT
+        "the next page on another host gets the token",
+        "if not same_origin(url, self.api_base_url):",
+        "if not url:",
+        _CLIENT,
     ),
     Change(
         "pages that lead in a circle are read for ever", "if request.url in visited:", "if not request.url:", _CLIENT
@@ -360,8 +363,8 @@ BY_LAYER = (
     ),
     Change(
         "a refusal of 400 within a 200 counts as success",
-        "inner is not None and inner >= _FIRST_REFUSAL:",
-        "inner is not None and inner > _FIRST_REFUSAL:",
+        "inner is not None and inner >= HTTPStatus.BAD_REQUEST:",
+        "inner is not None and inner > HTTPStatus.BAD_REQUEST:",
         _VERDICT,
     ),
     Change(
@@ -384,8 +387,8 @@ BY_LAYER = (
     ),
     Change(
         "a token that is still good is dropped while the endpoint is down",
-        "if token is not None and self._clock.monotonic() < token.expires:",
-        "if token is not None and self._clock.monotonic() > token.expires:",
+        "if token is not None and self.clock.monotonic() < token.expires:",
+        "if token is not None and self.clock.monotonic() > token.expires:",
         _TOKENS,
     ),
     Change(
@@ -433,8 +436,8 @@ BY_LAYER = (
     ),
     Change(
         "the storage host's 503 means that the file is gone",
-        "remedy = Remedy.WAIT if status >=",
-        "remedy = Remedy.NEW_REPORT if status >=",
+        "known = _BUSY if status >=",
+        "known = _GONE if status >=",
         _REPLIES,
     ),
     Change(
@@ -502,14 +505,14 @@ BY_LAYER = (
     ),
     Change(
         "a row of other length is taken",
-        "if block.data[whole] not in _LINE_ENDS:",
+        "if data[whole] not in _LINE_ENDS:",
         "if found > fields:",
         _READER,
     ),
     Change(
         "a blank line inside is left out",
-        "if block.data[whole:].strip(_LINE_ENDS):",
-        "if block.data[whole:] is None:",
+        "if data[whole:].strip(_LINE_ENDS):",
+        "if data[whole:] is None:",
         _READER,
     ),
     Change(
@@ -563,8 +566,8 @@ BY_LAYER = (
     # pipeline
     Change(
         "an execution of an earlier order is taken",
-        "if execution.report_id == report.report_id and not _is_older(execution, report)",
-        "if execution.report_id == report.report_id",
+        "if answer.report_id == report.report_id and not _is_older(answer, report)",
+        "if answer.report_id == report.report_id",
         _POLL,
     ),
     Change(
@@ -588,7 +591,7 @@ BY_LAYER = (
     Change("the oldest durations count", "median(lengths_s[-_LATEST:])", "median(lengths_s[:_LATEST])", _USUAL),
     Change(
         "a failed report stays beside its successor",
-        "await self._run.withdraw_report(report, dataset=self.context.pull.dataset)\n                if attempt",
+        "await run.withdraw_report(report, dataset=pull.dataset)\n                if attempt",
         "pass\n                if attempt",
         ("tests/journeys/test_edges_and_repeats.py", "tests/journeys/test_fault_matrix.py"),
     ),
@@ -666,13 +669,11 @@ BY_LAYER = (
         "if not parts:",
         _NO_FOLLOW,
     ),
-    Change(
-        "a link is followed for reading", "flags = os.O_RDONLY | os.O_NOFOLLOW |", "flags = os.O_RDONLY |", _NO_FOLLOW
-    ),
+    Change("a link is followed for reading", "flags = os.O_RDONLY | _NO_FOLLOW |", "flags = os.O_RDONLY |", _NO_FOLLOW),
     Change(
         "a snapshot of another size counts as whole",
-        "return None if size == file.bytes else",
-        "return None if size else",
+        "if expected_bytes is not None and size_bytes != expected_bytes:",
+        "if expected_bytes is not None and not size_bytes:",
         ("tests/journeys/test_damage.py", "tests/cli/test_runs_verify.py"),
     ),
     Change("no rows replace many", "if rows == 0 and", "if rows < 0 and", _PUBLISH),
@@ -685,14 +686,14 @@ BY_LAYER = (
     ),
     Change(
         "a history gets a scheduled report",
-        "    if pull.keeps_history:\n        return _or_collect(_decide_history",
-        "    if pull.keeps_history and facts.published is None:\n        return _or_collect(_decide_history",
+        "    elif pull.keeps_history:\n        decision = _decide_history",
+        "    elif pull.keeps_history and facts.published is None:\n        decision = _decide_history",
         ("tests/pipeline/nightly/test_decision_rules.py",),
     ),
     Change(
         "windows whose files were cleared count as kept",
-        "if not was_cleared(entry.facts, private)",
-        "if entry.facts",
+        "if size_beneath(entry.facts.stored.path, root=private) is not None]",
+        "if entry.facts]",
         ("tests/cli/test_plans.py",),
     ),
     Change(

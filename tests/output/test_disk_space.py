@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,7 +120,7 @@ def test_only_what_does_not_fit_is_left_out_and_the_largest_first() -> None:
     sizes.append(known("Middle", downloaded=10, stored=10))
 
     def chosen(free: int) -> list[str]:
-        fitting = choose_fitting(sizes, free_bytes=free, keep_raw=False, at_once=2)
+        fitting = choose_fitting(sizes, free_bytes=free, needs=partial(needed_bytes, keep_raw=False, at_once=2))
         return [size.dataset for size in fitting]
 
     assert chosen(2_000) == ["Small", "Middle", "Large"]

@@ -16,7 +16,7 @@ import pytest
 
 from bulkpull.errors import DiskTrouble, OutputLocked
 from bulkpull.output import ledger_db
-from bulkpull.output.atomic_files import disk_errors, write_json
+from bulkpull.output.atomic_files import disk_errors, json_text, write_atomically
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.ledger_facts import ReportFacts, ScheduledReportFacts
 from bulkpull.output.lock import locked
@@ -227,10 +227,10 @@ def test_the_systems_refusals_become_one_sentence_with_the_path(number: int, wor
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    write_json(path, {"a": 1})
+    write_atomically(path, json_text({"a": 1}))
 
     with pytest.raises(ValueError, match="Unable to serialize"):
-        write_json(path, {"a": object()})
+        write_atomically(path, json_text({"a": object()}))
 
     assert json.loads(path.read_text()) == {"a": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["x.json"]

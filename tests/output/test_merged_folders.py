@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -73,8 +72,7 @@ def test_retention_counts_and_removes_our_own_alone(merged: tuple[Path, list[str
     output, ours, theirs = merged
     snapshot = Current.load(LocalStore(output)).datasets["Profile"]
 
-    ours_alone = partial(foreign_runs, LocalStore(output))
-    retire_snapshots(LocalStore(output), "Profile", snapshot=snapshot, retain=2, now=NOW, foreign_runs=ours_alone)
+    retire_snapshots(LocalStore(output), "Profile", snapshot=snapshot, retain=2, now=NOW)
 
     left = {folder.name.removeprefix("run=") for folder in (output / "datasets" / "Profile").iterdir()}
     assert left == {*ours[:2], *theirs}

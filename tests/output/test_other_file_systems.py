@@ -122,8 +122,8 @@ class _Stubborn:
 def test_where_the_write_ahead_journal_cannot_be_used_the_ledger_takes_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    connect = ledger_db._connect
-    monkeypatch.setattr(ledger_db, "_connect", lambda *given: _Stubborn(connect(*given), code))
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **options: _Stubborn(connect(*given, **options), code))
 
     database, set_aside = ledger_db.open_to_write(tmp_path / "ledger.sqlite", stamp="now")
 

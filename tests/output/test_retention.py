@@ -13,10 +13,11 @@ from hypothesis import strategies as some
 from memory_store import MemoryStore
 from published import publish, run_id_of, write_manifest
 
+from bulkpull.output import retention
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.retention import retire_runs, retire_snapshots, runs_to_retire, snapshots_to_retire
-from bulkpull.output.store import INSIDE, LocalStore
+from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -30,19 +31,8 @@ def current_of(output: Path) -> CurrentSnapshot:
     return Current.load(LocalStore(output)).datasets["Profile"]
 
 
-def no_foreign_runs(_: Sequence[str]) -> list[str]:
-    return []
-
-
 def retire(output: Path, *, retain: int) -> None:
-    retire_snapshots(
-        LocalStore(output),
-        "Profile",
-        snapshot=current_of(output),
-        retain=retain,
-        now=NOW,
-        foreign_runs=no_foreign_runs,
-    )
+    retire_snapshots(LocalStore(output), "Profile", snapshot=current_of(output), retain=retain, now=NOW)
 
 
 def names(*days: float) -> list[str]:
@@ -119,35 +109,23 @@ def test_an_old_snapshot_goes_with_its_raw_file_and_leaves_nothing_outside_the_p
     assert list((tmp_path / ".bulkpull" / "retired").iterdir()) == []
 
 
-def test_retention_needs_no_folder_of_this_machine() -> None:
+def test_retention_needs_no_folder_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore()
+    foreign = {days_ago(8): "another account"}
+    monkeypatch.setattr(retention, "foreign_runs", lambda *_: foreign)
     for day in (9, 8, 7):
         store.put(INSIDE.snapshot("Profile", days_ago(day)) / "part-00000.parquet", "rows")
     current = CurrentSnapshot(run_id=days_ago(7), rows=1, files=[])
 
-    retire_snapshots(
-        store,
-        "Profile",
-        snapshot=current,
-        retain=3,
-        now=NOW,
-        foreign_runs=lambda runs: [run for run in runs if run == days_ago(8)],
-    )
+    retire_snapshots(store, "Profile", snapshot=current, retain=3, now=NOW)
     assert store.list_names(INSIDE.snapshots("Profile")) == names(9, 8, 7)
 
-    retire_snapshots(
-        store,
-        "Profile",
-        snapshot=current,
-        retain=1,
-        now=NOW,
-        foreign_runs=lambda runs: [run for run in runs if run == days_ago(8)],
-    )
+    retire_snapshots(store, "Profile", snapshot=current, retain=1, now=NOW)
     assert store.list_names(INSIDE.snapshots("Profile")) == names(8, 7), "the foreign snapshot stays"
 
 
 @pytest.mark.case("O3")
-def test_whose_the_runs_are_is_asked_only_where_a_snapshot_is_old() -> None:
+def test_whose_the_runs_are_is_asked_only_where_a_snapshot_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else every publication would look at the manifests of all runs whose snapshots are still there."""
     store = MemoryStore()
     for day in (0.3, 0.2, 0.1):
@@ -155,12 +133,14 @@ def test_whose_the_runs_are_is_asked_only_where_a_snapshot_is_old() -> None:
     current = CurrentSnapshot(run_id=days_ago(0.1), rows=1, files=[])
     asked: list[Sequence[str]] = []
 
-    def no_foreign_runs(runs: Sequence[str]) -> list[str]:
+    def no_foreign_runs(_: OutputStore, runs: Sequence[str]) -> dict[str, str]:
         asked.append(runs)
-        return []
+        return {}
+
+    monkeypatch.setattr(retention, "foreign_runs", no_foreign_runs)
 
     def retire_at(now: datetime) -> None:
-        retire_snapshots(store, "Profile", snapshot=current, retain=1, now=now, foreign_runs=no_foreign_runs)
+        retire_snapshots(store, "Profile", snapshot=current, retain=1, now=now)
 
     retire_at(NOW)
     assert asked == []

@@ -9,9 +9,9 @@ from journeys.kit import export, rows_of_csv
 from second_format import HEADED_ARROW
 
 from bulkpull.conversion import file_formats
-from bulkpull.output.content_check import inspect_file
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.store import LocalStore
+from bulkpull.output.verify import inspect_file
 from bulkpull.output.views import views_of
 from bulkpull.read_output import scan, verify
 from bulkpull.simulator import Scenario, Simulator

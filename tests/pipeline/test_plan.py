@@ -10,8 +10,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.errors import SettingsError
 from bulkpull.model import OfferedDataset, Window
 from bulkpull.pipeline.plan import Plan, make_plan, query_text
-from bulkpull.pipeline.plan_names import check_names
-from bulkpull.pipeline.plan_options import PlanOptions
+from bulkpull.pipeline.plan_names import PlanOptions, check_names
 from bulkpull.timespans import choose_timespan
 
 RANGES = ("LAST_MONTH", "LAST_3_MONTHS", "LAST_6_MONTHS", "LAST_1_YEAR", "LIFETIME")

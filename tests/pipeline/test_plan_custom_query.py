@@ -13,7 +13,7 @@ from bulkpull.custom_query import Selection
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.model import OfferedDataset, Window
 from bulkpull.pipeline.plan import Plan, make_plan
-from bulkpull.pipeline.plan_options import PlanOptions
+from bulkpull.pipeline.plan_names import PlanOptions
 from bulkpull.pipeline.request import ExportRequest, create_request
 
 AZURE = OfferedDataset(

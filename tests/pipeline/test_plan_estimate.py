@@ -7,7 +7,7 @@ import pytest
 from bulkpull.output.disk_space import RoomEstimate
 from bulkpull.pipeline.plan_estimate import ExportEstimate
 
-ROOM = RoomEstimate(free_bytes=40_000_000_000, sizes=(), fitting=(), needed_bytes=1_200_000, fitting_bytes=1_200_000)
+ROOM = RoomEstimate(free_bytes=40_000_000_000, sizes=(), too_large=(), needed_bytes=1_200_000, fitting_bytes=1_200_000)
 
 
 @pytest.mark.case("W12")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -10,8 +12,8 @@ from bulkpull.clock import iso_utc
 from bulkpull.model import OfferedDataset, Pull
 from bulkpull.output.ledger import NotedFacts, StepEntry, read_facts
 from bulkpull.output.ledger_facts import ExecutionFacts, PollFormFacts, ReportFacts
-from bulkpull.pipeline.steps.execution_lookup import PollForm, remembered_form
-from bulkpull.pipeline.usual_durations import slowest_first, usual_durations
+from bulkpull.pipeline.plan_estimate import slowest_first, usual_durations
+from bulkpull.pipeline.steps.execution_lookup import PollForm, load_form
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 
@@ -75,7 +77,13 @@ def test_datasets_without_a_past_go_first_and_then_the_slowest() -> None:
         (1, "unheard_of", PollForm.ALL_STATUSES),
     ],
 )
-def test_a_form_that_the_service_refused_is_remembered_for_a_week(age_d: float, form: str, expected: PollForm) -> None:
+async def test_a_form_that_the_service_refused_is_remembered_for_a_week(
+    age_d: float, form: str, expected: PollForm
+) -> None:
     noted = [NotedFacts("", at(-age_d * 86_400), PollFormFacts(form))]
 
-    assert remembered_form(noted, now=NOW) is expected
+    async def noted_since(_: type[PollFormFacts], *, since: datetime) -> list[NotedFacts[PollFormFacts]]:
+        return [entry for entry in noted if entry.at >= since]
+
+    ledger: Any = SimpleNamespace(noted=noted_since)
+    assert await load_form(ledger, now=NOW) is expected

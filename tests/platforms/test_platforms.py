@@ -182,9 +182,8 @@ def test_posix_asks_for_a_process_by_signal_0() -> None:
     assert not Posix().is_process_alive(child.pid)
 
 
-def test_the_writer_of_a_lock_is_looked_up_through_the_platform(on_windows: Windows, tmp_path: Path) -> None:
-    writer = tmp_path / "writer.json"
-    writer.write_text(f'{{"host": "{socket.gethostname()}", "pid": 4711}}')
+def test_the_writer_of_a_lock_is_looked_up_through_the_platform(on_windows: Windows) -> None:
+    writer = {"host": socket.gethostname(), "pid": 4711}
     for is_alive in (True, False):
         on_windows.is_process_alive = lambda _, answer=is_alive: answer  # type: ignore[method-assign, misc]
         assert _may_be_running(writer) is is_alive
@@ -290,10 +289,11 @@ def test_windows_hands_a_child_its_channel_by_sharing_it(monkeypatch: pytest.Mon
     monkeypatch.setattr(socket, "fromshare", by_share.get, raising=False)
     shared = SimpleNamespace(share=lambda pid: b"share for %d" % pid)
 
-    assert dict(parent.inherit_options(theirs)) == {}
+    name, options = parent.pass_channel(theirs)
+    assert dict(options) == {}
     share = parent.share_channel(shared, 4711)  # type: ignore[arg-type]
     assert share is not None
-    assert child.open_channel(parent.name_channel(theirs), lambda: share) is theirs
+    assert child.open_channel(name, lambda: share) is theirs
     ours.close()
     theirs.close()
 
@@ -342,7 +342,7 @@ def test_users_and_limits_are_unknown_on_windows() -> None:
     here = Windows()
 
     here.forbid_core_dumps()
-    assert (here.user_id(), here.open_file_limit(), here.raise_open_file_limit(512)) == (None, None, None)
+    assert (here.user_id(), here.open_file_limit(), here.open_file_limit(wanted=512)) == (None, None, None)
 
 
 @pytest.mark.parametrize("library", ["glibc", "another"])
@@ -373,8 +373,7 @@ def refuse(*_, **__):
 
 class Emulated(Windows):
     '''A child of this machine inherits its channel: the rest is as on Windows.'''
-    inherit_options = Posix.inherit_options
-    name_channel = Posix.name_channel
+    pass_channel = Posix.pass_channel
     share_channel = Posix.share_channel
     open_channel = Posix.open_channel
     own_group_options = Posix.own_group_options

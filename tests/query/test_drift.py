@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bulkpull.model import OfferedDataset
-from bulkpull.query.drift import QueryDrift, find_query_drift
+from bulkpull.query.validate import QueryDrift, find_query_drift
 
 OFFERED = (OfferedDataset("Profile", ("MPNId", "City", "Has Azure"), metrics=("PartnerCount",)),)
 

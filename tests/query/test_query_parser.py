@@ -26,7 +26,7 @@ from bulkpull.query import (
     parse_names,
     parse_orderings,
 )
-from bulkpull.query.lexer import KEYWORDS
+from bulkpull.query.parser import KEYWORDS
 
 WORDS = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,12}", fullmatch=True).filter(
     lambda word: word.upper() not in {*sorted(KEYWORDS), "NULL"}

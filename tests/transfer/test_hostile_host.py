@@ -14,7 +14,7 @@ from support import RawServer, examples, reply
 from transfer.hostile import Answer, Outcome, transfer
 
 from bulkpull.errors import AnswerLost, BulkpullError, FileGone, LinkExpired, StorageTrouble
-from bulkpull.transfer import range_scheduler as scheduler
+from bulkpull.transfer import byte_ranges as scheduler
 from bulkpull.transfer import transfer as transfer_module
 from bulkpull.transfer.byte_ranges import TransferProgress, share_of
 from bulkpull.transfer.signed_link import FRESH_LINK_PAUSES_S

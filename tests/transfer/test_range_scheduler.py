@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import examples
 
-from bulkpull.transfer.byte_ranges import ByteRange, merged
-from bulkpull.transfer.range_scheduler import ENDLESS, RangeScheduler, Segment
+from bulkpull.transfer.byte_ranges import ENDLESS, ByteRange, RangeScheduler, Segment, merged
 
 MEGABYTE = 1 << 20
 SIZE = 200 * MEGABYTE

@@ -16,6 +16,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from bulkpull._version import __version__
+from bulkpull.clock import iso_utc
 from bulkpull.event_types import (
     CallRetried,
     CallSent,
@@ -171,8 +172,9 @@ def _loss(event: Event) -> str | None:
 
 def _attributes(facts: Mapping[str, object]) -> dict[str, Any]:
     """Facts as attributes: numbers as they are, everything else as text without secrets."""
+    texts = {name: iso_utc(value) if isinstance(value, datetime) else value for name, value in facts.items()}
     return {
         f"bulkpull.{name}": value if isinstance(value, (bool, int, float)) else printable(str(value))
-        for name, value in facts.items()
+        for name, value in texts.items()
         if value is not None
     }

@@ -4,43 +4,29 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import overload
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
 from bulkpull.child_process import without_secrets
-from bulkpull.conversion import file_formats
 from bulkpull.conversion.messages import (
-    ColumnPlan,
     ConversionRequest,
     ConversionResult,
     TableFile,
     WideningRequest,
-    WindowBounds,
 )
 from bulkpull.errors import BulkpullError, ConverterDied
 from bulkpull.pipeline.steps import converter_process
 from bulkpull.pipeline.steps.converter_process import Converter
 
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """The limits of one conversion attempt: bytes of CSV per batch, and threads (`None`: by the cores)."""
-
-    batch_bytes: int
-    threads: int | None = None
-
-
 # 4 MB of CSV at once: some batches wait between the stages. Twice as much costs memory and leaves a core idle longer.
-# What killed a child may have been its memory, or a limit on threads: the second try takes a quarter, and one thread.
 BATCH_BYTES = 4 * 1024 * 1024
-_ATTEMPTS = (_Attempt(BATCH_BYTES), _Attempt(BATCH_BYTES // 4, threads=1))
 # A child that converted more has grown: it is kept only for a file that waits for it already, which saves the start of
 # another one, half a second of processor time.
 _SMALL_BYTES = 64 * 1024 * 1024
@@ -51,6 +37,7 @@ _QUICK_BYTES, _QUEUE_BYTES = 2 * 1024 * 1024, 8 * 1024 * 1024
 TURN_S = 5.0
 """How long a small file waits for the others; then it gets a child of its own."""
 
+T = TypeVar("T", ConversionResult, TableFile)
 _spares: RunVar[list[Converter] | None] = RunVar("bulkpull_spare_converters")
 _queue: RunVar[_Queue] = RunVar("bulkpull_small_conversions")
 
@@ -63,33 +50,16 @@ class _Queue:
     size_bytes: int = 0
 
 
-async def convert_report(
-    source: Path,
-    *,
-    into: Path,
-    columns: Sequence[ColumnPlan],
-    metadata: Mapping[str, str],
-    max_unpacked_bytes: int,
-    limiter: anyio.CapacityLimiter,
-    bounds: WindowBounds | None = None,
-    is_redacted: bool = False,
-) -> ConversionResult:
+async def convert_report(order: ConversionRequest, *, limiter: anyio.CapacityLimiter) -> ConversionResult:
     """
-    Convert a report's file; cancellation ends the child at once, which may leave a partial file in `into`.
+    Convert a report's file; cancellation ends the child at once, which may leave a partial file in the folder.
+
+    The file holds the bytes as the service stores them: gzip or plain, CSV or TSV. The folder `into` exists and is
+    empty; it gets `part-00000` with the suffix of the format, forced to the disk. The rows were counted by the
+    converter and by a count that shares no code with it.
 
     Args:
-        source: The bytes as the service stores them: gzip or plain, CSV or TSV.
-        into: An existing, empty folder. It gets `part-00000` with the suffix of the format, forced to the disk.
-        columns: The requested columns, in the order of the table.
-        metadata: Goes into the key-value metadata of that file.
-        max_unpacked_bytes: The most that the file may unpack to, bytes.
         limiter: How many files may be converted at once.
-        bounds: Where the file's window meets others of the same dataset.
-        is_redacted: The service withholds data from the user's role, so that columns may be missing.
-
-    Returns:
-        The table's files, rows and columns. Rows were counted by the converter and by a count that shares no code
-        with it.
 
     Raises:
         FileDamaged: The gzip is cut or broken, or the file ends inside quotes; fetching it again may mend it.
@@ -100,26 +70,12 @@ async def convert_report(
 
     Source: behaviours 126 to 129, 136 to 141 and 152 to 155.
     """
-    order = ConversionRequest(
-        source=source,
-        into=into,
-        columns=tuple(columns),
-        metadata=dict(metadata),
-        max_unpacked_bytes=max_unpacked_bytes,
-        batch_bytes=BATCH_BYTES,
-        bounds=bounds,
-        is_redacted=is_redacted,
-        table_format=file_formats.WRITTEN,
-    )
-    async with _turn_of(source), limiter:
-        for attempt in _ATTEMPTS[:-1]:
-            with suppress(ConverterDied):
-                return await _in_child(_limited(order, attempt), limiter=limiter, threads=attempt.threads)
-        return await _in_child(_limited(order, _ATTEMPTS[-1]), limiter=limiter, threads=_ATTEMPTS[-1].threads)
-
-
-def _limited(order: ConversionRequest, attempt: _Attempt) -> ConversionRequest:
-    return replace(order, batch_bytes=attempt.batch_bytes)
+    async with _turn_of(order.source), limiter:
+        with suppress(ConverterDied):
+            return await _in_child(order, ConversionResult, limiter=limiter)
+        # What killed the child may have been its memory, or a limit on threads.
+        smaller = replace(order, batch_bytes=order.batch_bytes // 4)
+        return await _in_child(smaller, ConversionResult, limiter=limiter, threads=1)
 
 
 async def widen_file(
@@ -133,7 +89,7 @@ async def widen_file(
         DiskTrouble: `into` cannot be written.
     """
     async with limiter:
-        return await _in_child(WideningRequest(source, into, dict(types)), limiter=limiter)
+        return await _in_child(WideningRequest(source, into, dict(types)), TableFile, limiter=limiter)
 
 
 async def warm_up(limiter: anyio.CapacityLimiter, *, most: int) -> None:
@@ -189,63 +145,40 @@ def _size_of(source: Path) -> int:
         return 0  # the child reports it
 
 
-@overload
 async def _in_child(
-    order: ConversionRequest, *, limiter: anyio.CapacityLimiter, threads: int | None = None
-) -> ConversionResult: ...
-
-
-@overload
-async def _in_child(
-    order: WideningRequest, *, limiter: anyio.CapacityLimiter, threads: int | None = None
-) -> TableFile: ...
-
-
-async def _in_child(
-    order: ConversionRequest | WideningRequest, *, limiter: anyio.CapacityLimiter, threads: int | None = None
-) -> ConversionResult | TableFile:
+    order: ConversionRequest | WideningRequest,
+    answer_type: type[T],
+    *,
+    limiter: anyio.CapacityLimiter,
+    threads: int | None = None,
+) -> T:
+    """Have the order done by a spare child if there is one, else by a new one; with `threads` always by a new one."""
     while True:
-        async with _child(limiter, threads) as (child, keep):
-            was_spare = child.is_spare
-            reply = await _ask(child, order)
+        spares = _spares.get(None)
+        if threads is not None:
+            spares = None
+        is_spare, may_stay = bool(spares), False
+        child = spares.pop() if spares else await _start(limiter, threads=threads)
+        try:
+            reply = await child.ask(pickle.dumps(order))
             if reply is not None:
-                answer: ConversionResult | TableFile | BulkpullError = pickle.loads(reply)  # noqa: S301 - from our own child
+                answer = pickle.loads(reply)  # noqa: S301 - from our own child
                 if isinstance(answer, BulkpullError):
                     raise answer
+                assert isinstance(answer, answer_type)
                 if isinstance(answer, ConversionResult):
                     child.has_grown |= answer.unpacked_bytes > _SMALL_BYTES
-                    if not child.has_grown or limiter.statistics().tasks_waiting:
-                        keep.append(child)
+                    may_stay = not child.has_grown or limiter.statistics().tasks_waiting > 0
                 return answer
-            if not was_spare:
+            if not is_spare:
                 raise await child.why_died()
-        # A spare one may have died while it was idle, which says nothing about this file: the next one, or a new one.
-
-
-@asynccontextmanager
-async def _child(
-    limiter: anyio.CapacityLimiter, threads: int | None
-) -> AsyncIterator[tuple[Converter, list[Converter]]]:
-    """
-    A child that waits for an order: a spare one if there is, else a new one.
-
-    It is ended with the block, in any way, unless the block puts it into the list that it gets, and spares are kept.
-    """
-    spares = _spares.get(None)
-    if spares and threads is None:
-        child = spares.pop()
-        child.is_spare = True
-    else:
-        child = await _start(limiter, threads=threads)
-    keep: list[Converter] = []
-    try:
-        yield child, keep
-    finally:
-        if keep and threads is None and spares is not None and _spares.get(None) is spares:
-            spares.append(child)
-        else:
-            with anyio.CancelScope(shield=True):
-                await child.end()
+            # A spare one may have died while it was idle, which says nothing about this file.
+        finally:
+            if may_stay and spares is not None and _spares.get(None) is spares:
+                spares.append(child)
+            else:
+                with anyio.CancelScope(shield=True):
+                    await child.end()
 
 
 async def _start(limiter: anyio.CapacityLimiter, *, threads: int | None = None) -> Converter:
@@ -253,8 +186,3 @@ async def _start(limiter: anyio.CapacityLimiter, *, threads: int | None = None) 
     return await converter_process.start(
         without_secrets(os.environ), threads=threads, at_once=max(1, int(limiter.total_tokens))
     )
-
-
-async def _ask(child: Converter, order: ConversionRequest | WideningRequest) -> bytes | None:
-    """Send the order; the reply, `None` when the child ended without one."""
-    return await child.ask(pickle.dumps(order))

@@ -1,9 +1,4 @@
-"""
-A pull that was downloaded and converted, its entry in the ledger, and what verified its file.
-
-A resumed run reuses converted files if they exist and match the request. What verified a file, and oddities in complete
-files, go into the manifest.
-"""
+"""A pull that was downloaded and converted, its entry in the ledger, and what verified its file."""
 
 from __future__ import annotations
 
@@ -24,8 +19,7 @@ class ConvertedPull:
 
     Attributes:
         report: Ours, to be deleted once the data is safe; `None` for the execution of a scheduled report.
-        bounds: What it was converted by, where it belongs to a window.
-        published_by: The earlier run that made its file; `None` for a part of this run.
+        published_by: The earlier run that published its file; `None` for a part of this run.
     """
 
     pull: Pull
@@ -38,7 +32,6 @@ class ConvertedPull:
 
     @property
     def is_published(self) -> bool:
-        """Whether it is taken over from the published snapshot, whose file it is."""
         return self.published_by is not None
 
 
@@ -59,27 +52,7 @@ def conversion_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan]) -> C
     )
 
 
-@dataclass(frozen=True, slots=True)
-class KeptPart:
-    """
-    A converted pull found in the ledger.
-
-    Attributes:
-        is_as_requested: It was converted with today's columns and bounds; else its file is converted again.
-    """
-
-    part: ConvertedPull
-    is_as_requested: bool
-
-
-def restore_part(
-    facts: ConversionFacts,
-    *,
-    pull: Pull,
-    report: Report | None,
-    columns: Sequence[ColumnPlan],
-    bounds: WindowBounds | None,
-) -> KeptPart:
+def restore_part(facts: ConversionFacts, *, pull: Pull, report: Report | None) -> ConvertedPull:
     """The part that `conversion_facts` described."""
     execution = Execution(
         facts.execution_id,
@@ -91,18 +64,11 @@ def restore_part(
     )
     if report is None and facts.query_id is not None:
         report = Report(facts.report_id, facts.name or "", facts.query_id, execute_now=True)
-    is_as_requested = (facts.columns, facts.bounds) == (tuple(columns), bounds)
-    return KeptPart(ConvertedPull(pull, report, execution, facts.stored, facts.table, facts.bounds), is_as_requested)
+    return ConvertedPull(pull, report, execution, facts.stored, facts.table, facts.bounds)
 
 
 def files_exist(part: ConvertedPull, private: Path) -> bool:
-    """
-    Whether its files are still there, whole as far as their sizes tell.
-
-    Args:
-        private: The folder that they lie in. What was noted of another place (the output was moved or copied since)
-            is not there.
-    """
+    """Whether its files still lie in `private`, whole as far as their sizes tell; the output may have been copied."""
     return size_beneath(part.stored.path, root=private) is not None and all(
         size_beneath(file.path, root=private) == file.bytes for file in part.table.files
     )
@@ -114,8 +80,8 @@ def is_stored(part: ConvertedPull, private: Path) -> bool:
 
 
 # In the order of the manifest. The last two prove only where the file ends, not that it is unchanged.
-_WORDS = ("length", "md5", "gzip", "end_mark", "readings")
 _READINGS = "readings"
+_WORDS = ("length", "md5", "gzip", "end_mark", _READINGS)
 
 
 def vouched_by(part: ConvertedPull) -> list[str]:

@@ -22,8 +22,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from bulkpull import platforms
-from bulkpull.conversion.message_frames import HEAD, FrameType, NotAFrame, processor_seconds, read_head
-from bulkpull.conversion.worker import LENGTH
+from bulkpull.conversion.worker import HEAD, LENGTH, FrameType, NotAFrame, processor_seconds, read_head
 from bulkpull.errors import ConverterDied
 from bulkpull.redact import printable
 
@@ -63,86 +62,58 @@ class Converter:
     A child process and its channel.
 
     Attributes:
-        is_spare: It was started before there was an order for it.
         has_grown: It converted a large file and keeps some of the memory.
     """
 
     process: Process
     channel: socket.socket
-    is_spare: bool = False
     has_grown: bool = False
     _arrived: bytearray = field(default_factory=bytearray)
     _last_words: bytearray = field(default_factory=bytearray)
 
-    @property
-    def returncode(self) -> int | None:
-        """How it ended; `None` while it lives."""
-        return self.process.returncode
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def kill(self) -> None:
-        """End it at once."""
-        self.process.kill()
-
-    async def wait(self) -> int:
-        """Until it has ended; its exit status."""
-        return await self.process.wait()
-
     async def ask(self, request: bytes) -> bytes | None:
         """
-        Send a request.
-
-        Returns:
-            The reply, `None` when the child ended without one.
+        Send a request; return the reply, `None` when the child ended without one.
 
         Raises:
             ConverterDied: It runs and sends no reply, or an invalid one; it cannot be used any more.
         """
-        process, reply = self.process, None
-        assert process.stdin
-        assert process.stderr
+        assert self.process.stdin
+        assert self.process.stderr
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_collect, process.stderr, self._last_words)
+            tasks.start_soon(_collect, self.process.stderr, self._last_words)
             # The exit status and the output of a dead child tell the cause.
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                await process.stdin.send(LENGTH.pack(len(request)) + request)
-            trouble: ConverterDied | None = None
+                await self.process.stdin.send(LENGTH.pack(len(request)) + request)
+            outcome: bytes | ConverterDied | None
             try:
-                reply = await self._reply()
+                outcome = await self._reply()
             except ConverterDied as error:
-                trouble = error
-            if reply is not None or trouble is not None:
+                outcome = error
+            if outcome is not None:
                 tasks.cancel_scope.cancel()
-        if trouble is not None:
-            raise trouble
-        return reply
+        if isinstance(outcome, ConverterDied):
+            raise outcome
+        return outcome
 
     async def _reply(self) -> bytes | None:
         processor_s, since_s = 0.0, anyio.current_time()
-        while True:
+        while (head := await self._exactly(HEAD.size)) is not None:
             try:
-                received = await self._frame()
-                if received is None or received[0] is FrameType.REPLY:
-                    return received and received[1]
-                now_s, used_s = anyio.current_time(), processor_seconds(received[1])
+                kind, size_bytes = read_head(head)
+                payload = await self._exactly(size_bytes)
+                if payload is None or kind is FrameType.REPLY:
+                    return payload
+                used_s = processor_seconds(payload)
             except NotAFrame:
                 raise died("its reply is not valid", fix="look for software that hooks into Python") from None
+            now_s = anyio.current_time()
             if used_s - processor_s >= _WORKING_S:
                 processor_s, since_s = used_s, now_s
             elif now_s - since_s >= STILL_S:
                 why = f"it stood still for {now_s - since_s:,.0f} s"
                 raise died(why, fix="check the disk or the network drive under the output folder")
-
-    async def _frame(self) -> tuple[FrameType, bytes] | None:
-        head = await self._exactly(HEAD.size)
-        if head is None:
-            return None
-        kind, length = read_head(head)
-        payload = await self._exactly(length)
-        return None if payload is None else (kind, payload)
+        return None
 
     async def _exactly(self, size_bytes: int) -> bytes | None:
         """The next `size_bytes` bytes of the channel; `None` at its end."""
@@ -155,19 +126,16 @@ class Converter:
             else:
                 why = f"it sent no heartbeat for {2 * SILENCE_S:,.0f} s"
                 raise died(why, fix="check whether the process was stopped, or the machine is swapping")
-            piece = self._receive()
+            try:
+                piece = self.channel.recv(_READ_BYTES)
+            except ConnectionError:
+                return None  # Windows reports a dead child this way
             if not piece:
                 return None
             self._arrived += piece
         taken = bytes(self._arrived[:size_bytes])
         del self._arrived[:size_bytes]
         return taken
-
-    def _receive(self) -> bytes:
-        try:
-            return self.channel.recv(_READ_BYTES)
-        except ConnectionError:
-            return b""  # Windows reports a dead child this way
 
     async def end(self) -> None:
         """Kill the child and release all its resources."""
@@ -183,11 +151,7 @@ class Converter:
 
 async def start(environment: Mapping[str, str], *, threads: int | None = None, at_once: int = 1) -> Converter:
     """
-    Start a child.
-
-    Args:
-        threads: How many threads polars may use; `None`: its share of the cores, four at most.
-        at_once: How many children may work at the same time.
+    Start a child, with so many threads of polars (`None`: its share of the cores for `at_once` children, four at most).
 
     Raises:
         ConverterDied: The system allows no further process.
@@ -203,17 +167,18 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None, a
         given["POLARS_MAX_THREADS"] = str(threads)
     here = platforms.current()
     ours, theirs = socket.socketpair()
+    channel_name, channel_options = here.pass_channel(theirs)
     try:
         # A session of its own: Ctrl-C in the terminal reaches the parent alone, which decides. -P: the folder that the
         # user is in imports nothing.
         process = await anyio.open_process(
-            [sys.executable, "-P", "-m", "bulkpull.conversion.worker", here.name_channel(theirs)],
+            [sys.executable, "-P", "-m", "bulkpull.conversion.worker", channel_name],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=given,
             **here.own_group_options(),
-            **here.inherit_options(theirs),
+            **channel_options,
         )
         share = here.share_channel(theirs, process.pid)
         if share is not None and process.stdin is not None:

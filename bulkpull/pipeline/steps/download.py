@@ -1,9 +1,7 @@
 """
 Downloads a report's file from its signed link, complete or not at all.
 
-Offsets, lengths, ETag and MD5 refer to the stored (compressed) bytes (behaviours 129 to 132), so nothing is
-decompressed here. `bulkpull.transfer` fetches the bytes; this module checks them, fetches damaged files again, keeps
-partial files for the next process, and removes files that cannot be completed.
+Offsets, lengths, ETag and MD5 refer to the stored (compressed) bytes (behaviours 129 to 132): nothing is decompressed.
 """
 
 from __future__ import annotations
@@ -50,7 +48,7 @@ async def download_report(
     known_md5: str | None = None,
 ) -> DownloadedFile:
     """
-    Fetch the file behind `link` into `into`.
+    Fetch the file behind `link` into `into`, whose folder exists.
 
     The file stands under its name only when it is whole: length and, where the host gives one, MD5 are checked. Until
     then it is called `*.part`, and a journal beside it says which of its bytes are there. When this is cancelled, the
@@ -60,11 +58,9 @@ async def download_report(
     Args:
         link: Used byte for byte, without any credential of ours (behaviours 120 and 123).
         relink: Reads the execution again and gives its fresh link.
-        into: The final path; its folder exists.
         segments: Streams at once within a large file, at most.
         minimum_bytes_per_s: The least average rate over a minute; below it the connection is renewed.
-        background: Where a finished file is made durable, while the caller goes on with it; `None` leaves that undone,
-            and a later process may have to fetch its end again.
+        background: Where a finished file is made durable, while the caller goes on with it; `None` leaves that undone.
         known_md5: MD5 (hexadecimal) of a file whose content is there already.
 
     Raises:

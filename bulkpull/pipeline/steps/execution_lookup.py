@@ -9,6 +9,7 @@ ask for one status, then for one report at a time. The ledger remembers a refuse
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
 
@@ -18,12 +19,11 @@ from bulkpull.event_types import PollNarrowed
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus
-from bulkpull.output.ledger import Ledger, NotedFacts
+from bulkpull.output.ledger import Ledger
 from bulkpull.output.ledger_facts import PollFormFacts
 
 REMEMBERED_FORM = timedelta(days=7)
 _ALL_STATUSES = tuple(ExecutionStatus)
-_COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
 _PAIR = 2
 
 
@@ -35,41 +35,36 @@ class PollForm(IntEnum):
     ONE_REPORT = 2
 
 
+@dataclass(slots=True)
 class ExecutionLookup:
     """
     Looks up the latest executions of several reports, and keeps what it learns about the service.
 
-    Args:
-        form: The cheapest form that is worth a try, as far as earlier runs know.
+    Attributes:
+        form: The cheapest form that is worth a try, as far as is known.
         remember: Gets each form that the service made this one fall back to.
         on_refused: Gets the id of each report that is refused by itself, with the refusal.
         retry: Whether a failed call is repeated here; a poller sets `False`, because it polls again anyway.
         statuses: Those to ask for once the service has refused to be asked for all of them.
+        calls: How many calls the last look-up took.
     """
 
-    def __init__(
-        self,
-        client: InsightsClient,
-        *,
-        events: Events,
-        form: PollForm = PollForm.ALL_STATUSES,
-        remember: Callable[[PollForm], Awaitable[None]] | None = None,
-        on_refused: Callable[[str, RequestRejected], None] = lambda _, __: None,
-        retry: bool = False,
-        statuses: Sequence[str] = _COMPLETED_ONLY,
-    ) -> None:
-        self._client, self._events, self._form, self._remember = client, events, form, remember
-        self.on_refused = on_refused
-        self._retry, self._statuses = retry, statuses
-        self.calls = 0
-        self._alone: set[str] = set()
-        self._most_joined: int | None = None
-        self._joined_works = False
+    client: InsightsClient
+    events: Events
+    form: PollForm = PollForm.ALL_STATUSES
+    remember: Callable[[PollForm], Awaitable[None]] | None = None
+    on_refused: Callable[[str, RequestRejected], None] = lambda _, __: None
+    retry: bool = False
+    statuses: Sequence[str] = (ExecutionStatus.COMPLETED,)
+    calls: int = 0
+    _alone: set[str] = field(default_factory=set)
+    _most_joined: int | None = None
+    _joined_works: bool = False
 
     def for_statuses(self, statuses: Sequence[str]) -> ExecutionLookup:
         """A lookup of executions in these statuses only, in the form that this one uses."""
-        form = max(self._form, PollForm.ONE_STATUS)
-        return ExecutionLookup(self._client, events=self._events, form=form, retry=self._retry, statuses=statuses)
+        form = max(self.form, PollForm.ONE_STATUS)
+        return ExecutionLookup(self.client, self.events, form=form, retry=self.retry, statuses=statuses)
 
     async def ask(self, report_ids: Sequence[str]) -> list[Execution]:
         """
@@ -79,7 +74,7 @@ class ExecutionLookup:
             BulkpullError: The service could not be asked; a refusal of single reports goes to `on_refused`.
         """
         self.calls = 0
-        is_single = self._form is PollForm.ONE_REPORT
+        is_single = self.form is PollForm.ONE_REPORT
         joined = [] if is_single else [report_id for report_id in report_ids if report_id not in self._alone]
         single = [report_id for report_id in report_ids if is_single or report_id in self._alone]
         found: list[Execution] = []
@@ -87,30 +82,24 @@ class ExecutionLookup:
         for start in range(0, len(joined), most):
             found += await self._look_up_joined(joined[start : start + most])
         for report_id in single:
-            found += await self._look_up_single(report_id) or []
+            found += await self._try([report_id]) or []
         return found
 
     async def _look_up_joined(self, report_ids: Sequence[str]) -> list[Execution]:
-        if self._form is PollForm.ALL_STATUSES:
-            if (executions := await self._try(report_ids, statuses=_ALL_STATUSES)) is not None:
-                return executions
-            if (executions := await self._try(report_ids, statuses=self._statuses)) is not None:
-                await self._fall_back(PollForm.ONE_STATUS)
-                return executions
-        elif (executions := await self._try(report_ids, statuses=self._statuses)) is not None:
+        is_first_form = self.form is PollForm.ALL_STATUSES
+        if is_first_form and (executions := await self._try(report_ids, statuses=_ALL_STATUSES)) is not None:
             return executions
-        if len(report_ids) == 1:
-            return await self._look_up_single(report_ids[0]) or []
-        return await self._halve(report_ids)
+        if (executions := await self._try(report_ids)) is not None:
+            if is_first_form:
+                await self._fall_back(PollForm.ONE_STATUS)
+            return executions
+        return await self._halve(report_ids) if len(report_ids) > 1 else []
 
     async def _halve(self, report_ids: Sequence[str]) -> list[Execution]:
         """Find which of these, refused together, spoil the call; or that no call may ask for several."""
         middle = len(report_ids) // 2
         halves = [report_ids[:middle], report_ids[middle:]]
-        answers = [
-            await (self._look_up_single(half[0]) if len(half) == 1 else self._try(half, statuses=self._statuses))
-            for half in halves
-        ]
+        answers = [await self._try(half) for half in halves]
         if not self._joined_works and all(
             answer is None or len(half) == 1 for half, answer in zip(halves, answers, strict=True)
         ):
@@ -136,42 +125,43 @@ class ExecutionLookup:
         refused = 0
         for half, answer in zip(halves, answers, strict=True):
             for report_id in half:
-                alone = answer if len(half) == 1 else await self._look_up_single(report_id)
+                alone = answer if len(half) == 1 else await self._try([report_id])
                 refused += alone is None
                 found += alone or []
         if not refused:
             await self._fall_back(PollForm.ONE_REPORT)
         return found
 
-    async def _look_up_single(self, report_id: str) -> list[Execution] | None:
-        """Its executions; `None` where the service refuses this report by itself."""
-        self.calls += 1
-        try:
-            return await self._client.get_executions([report_id], statuses=self._statuses, retry=self._retry)
-        except RequestRejected as error:
-            self.on_refused(report_id, error)
-            return None
+    async def _try(self, report_ids: Sequence[str], *, statuses: Sequence[str] = ()) -> list[Execution] | None:
+        """
+        Their executions, in the statuses of this look-up where none are given; `None` where the call is refused.
 
-    async def _try(self, report_ids: Sequence[str], *, statuses: Sequence[str]) -> list[Execution] | None:
-        """Their executions; `None` where the service refuses the call."""
+        One report that is refused in the simplest form of call is refused by itself.
+        """
         self.calls += 1
         try:
-            executions = await self._client.get_executions(report_ids, statuses=statuses, retry=self._retry)
-        except RequestRejected:
+            executions = await self.client.get_executions(
+                report_ids, statuses=statuses or self.statuses, retry=self.retry
+            )
+        except RequestRejected as error:
+            if len(report_ids) == 1 and not statuses:
+                self.on_refused(report_ids[0], error)
             return None
         self._joined_works = self._joined_works or len(report_ids) > 1
         return executions
 
     async def _fall_back(self, form: PollForm) -> None:
-        self._form = form
-        self._events.emit(PollNarrowed(form=form.name.lower()))
-        if self._remember is not None:
-            await self._remember(form)
+        self.form = form
+        self.events.emit(PollNarrowed(form=form.name.lower()))
+        if self.remember is not None:
+            await self.remember(form)
 
 
 async def load_form(ledger: Ledger, *, now: datetime) -> PollForm:
     """The form of look-up that runs of the last week fell back to; else the cheapest one."""
-    return remembered_form(await ledger.noted(PollFormFacts, since=now - REMEMBERED_FORM), now=now)
+    noted = await ledger.noted(PollFormFacts, since=now - REMEMBERED_FORM)
+    names = [entry.facts.form.upper() for entry in reversed(noted)]
+    return next((PollForm[name] for name in names if name in PollForm.__members__), PollForm.ALL_STATUSES)
 
 
 def form_recorder(ledger: Ledger, *, run_id: str, clock: Clock) -> Callable[[PollForm], Awaitable[None]]:
@@ -181,12 +171,3 @@ def form_recorder(ledger: Ledger, *, run_id: str, clock: Clock) -> Callable[[Pol
         await ledger.note(run_id, dataset="", facts=PollFormFacts(form.name.lower()), at=clock.now())
 
     return remember
-
-
-def remembered_form(noted: Sequence[NotedFacts[PollFormFacts]], *, now: datetime) -> PollForm:
-    """The form that the latest run fell back to within a week; else the cheapest one (pure)."""
-    for entry in reversed(noted):
-        name = entry.facts.form.upper()
-        if name in PollForm.__members__:
-            return PollForm[name] if now - entry.at < REMEMBERED_FORM else PollForm.ALL_STATUSES
-    return PollForm.ALL_STATUSES

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import stat
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
 
+from bulkpull.conversion import file_formats
+from bulkpull.conversion.messages import ConversionRequest
 from bulkpull.errors import FileDamaged, FileGone, NotTheReport, Step
 from bulkpull.event_types import ConversionCompleted, DownloadResumed
 from bulkpull.model import DownloadedFile, Execution, Report, SecureLink
 from bulkpull.output.atomic_files import disk_errors, makedirs_durable
 from bulkpull.output.ledger_facts import DownloadFacts
 from bulkpull.output.symlink_safety import names_beneath, refuse_links, remove_beneath, rename_beneath
-from bulkpull.pipeline.steps.convert import convert_report
+from bulkpull.pipeline.steps.convert import BATCH_BYTES, convert_report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull, conversion_facts
 from bulkpull.pipeline.steps.download import download_report
 from bulkpull.pipeline.steps.pull_context import PullContext
@@ -37,12 +40,10 @@ async def fetch_execution(
     """
     run, folder = context.run, context.folder
     for fetch in range(1, _FETCHES + 1):
+        # The first try continues the download of an earlier run; a damaged file is not continued.
+        kept = context.kept_folder if fetch == 1 else None
         with disk_errors(folder):
-            # The first try continues the download of an earlier run; a damaged file is not continued.
-            if fetch == 1:
-                await anyio.to_thread.run_sync(restore_download, folder, context.kept_folder, run.folder.private)
-            prepare = partial(prepare_folder, folder, run.folder.private, keep_download=fetch == 1)
-            await anyio.to_thread.run_sync(prepare)
+            await anyio.to_thread.run_sync(_prepare_folder, folder, run.folder.private, kept)
         stored = await _download(context, execution, folder / "report", report=report, known_md5=known_md5)
         try:
             return await convert_stored(context, stored, execution, report=report)
@@ -59,33 +60,26 @@ async def fetch_execution(
 async def convert_stored(
     context: PullContext, stored: DownloadedFile, execution: Execution, *, report: Report | None
 ) -> ConvertedPull:
-    """
-    Convert a downloaded file; a second call may use other columns or bounds.
-
-    Raises:
-        FileDamaged: The gzip is cut or broken.
-        ConversionError, DiskTrouble: As `convert_report`.
-    """
+    """Convert a downloaded file; a second call may use other columns or bounds. Raises what `convert_report` does."""
     run, into = context.run, context.folder / _CONVERTED
     began_s = run.clock.monotonic()
     with disk_errors(into):
-        await anyio.to_thread.run_sync(empty_folder, into, run.folder.private)
+        await anyio.to_thread.run_sync(_empty_folder, into, run.folder.private)
+    order = ConversionRequest(
+        stored.path,
+        into,
+        tuple(context.columns),
+        metadata=context.lineage(execution),
+        max_unpacked_bytes=run.settings.max_unpacked_bytes,
+        batch_bytes=BATCH_BYTES,
+        bounds=context.bounds,
+        is_redacted=execution.data_redacted,
+        table_format=file_formats.WRITTEN,
+    )
+    one_at_a_time = run.large_conversion if stored.size_bytes > _LARGE_BYTES else nullcontext()
     with context.step(Step.CONVERT):
-        convert = convert_report(
-            stored.path,
-            into=into,
-            columns=context.columns,
-            metadata=context.lineage(execution),
-            max_unpacked_bytes=run.settings.max_unpacked_bytes,
-            limiter=run.conversions,
-            bounds=context.bounds,
-            is_redacted=execution.data_redacted,
-        )
-        if stored.size_bytes > _LARGE_BYTES:
-            async with run.large_conversion:
-                table = await convert
-        else:
-            table = await convert
+        async with one_at_a_time:
+            table = await convert_report(order, limiter=run.conversions)
     elapsed_s = round(run.clock.monotonic() - began_s, 3)
     size_bytes = sum(file.bytes for file in table.files)
     run.events.emit(ConversionCompleted(rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=context.part))
@@ -131,29 +125,27 @@ async def _download(
 _DOWNLOAD = {"report", "report.part", "report.journal"}
 
 
-def empty_folder(folder: Path, private: Path) -> None:
-    """Make the folder again."""
+def _empty_folder(folder: Path, private: Path) -> None:
     remove_beneath(folder, root=private)
     refuse_links(folder, root=private)
     folder.mkdir(parents=True)
 
 
-def restore_download(folder: Path, kept: Path, private: Path) -> None:
-    """Continue the download that an earlier run kept, unless this run has begun one already."""
-    if folder == kept or not names_beneath(kept, root=private):
-        return
-    if not names_beneath(folder, root=private):
-        remove_beneath(folder, root=private)
-        makedirs_durable(folder.parent, root=private)
-        rename_beneath(kept, folder, root=private)
-    else:
-        remove_beneath(kept, root=private)
+def _prepare_folder(folder: Path, private: Path, kept: Path | None) -> None:
+    """
+    Create the folder and empty it, except for a download that may be continued.
 
-
-def prepare_folder(folder: Path, private: Path, *, keep_download: bool) -> None:
-    """Create the folder and empty it, except for a download that may be continued."""
-    if not keep_download:
+    That is one which this run has begun, or else the one in `kept` of an earlier run; where `kept` is `None`, none.
+    """
+    if kept is None:
         remove_beneath(folder, root=private)
+    elif kept != folder and names_beneath(kept, root=private):
+        if names_beneath(folder, root=private):
+            remove_beneath(kept, root=private)
+        else:
+            remove_beneath(folder, root=private)
+            makedirs_durable(folder.parent, root=private)
+            rename_beneath(kept, folder, root=private)
     makedirs_durable(folder, root=private)
     for name in names_beneath(folder, root=private):
         is_regular = stat.S_ISREG((folder / name).lstat().st_mode)

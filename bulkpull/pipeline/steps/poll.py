@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import anyio
 
-from bulkpull.clock import Clock, iso_utc, sleep_unless
+from bulkpull.clock import Clock, sleep_unless
 from bulkpull.errors import (
     AccessDenied,
     AuthError,
@@ -38,67 +40,57 @@ from bulkpull.pipeline.steps.poll_rules import (
     state_unknown,
 )
 
-_COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
 _LINK_GRACE_TICKS = 3
 # From there on the wait is the longest by far, and 2^700 is more than a float holds.
 _MOST_DOUBLINGS = 10
 
 
+@dataclass(slots=True, kw_only=True)
 class Poller:
     """
     Polls all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
 
-    Args:
+    Attributes:
         lookup: Looks up the executions of all reports; a refused report has failed.
-        schedule: First wait, longest wait and deadline, in seconds.
         spacing_s: Seconds of the service's allowance that one call of a poll uses.
         random: Returns numbers in [0, 1); spreads the polls of many runs.
         on_retry: Called when a poll failed; the next poll is the retry.
         on_queued: Called with the number of reports that the service makes at once, if it queues others.
     """
 
-    def __init__(
-        self,
-        *,
-        client: InsightsClient,
-        lookup: ExecutionLookup,
-        clock: Clock,
-        events: Events,
-        schedule: PollSchedule,
-        spacing_s: Callable[[], float] = lambda: 0.0,
-        random: Callable[[], float] = lambda: 0.5,
-        on_queued: Callable[[int], None] = lambda _: None,
-        on_retry: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._client, self._clock, self._events, self._schedule = client, clock, events, schedule
-        self._lookup, self._spacing_s, self._random = lookup, spacing_s, random
-        lookup.on_refused = self._refuse
-        self._on_queued, self._on_retry = on_queued, on_retry
-        self._watches: dict[str, ReportWatch] = {}
-        self._news = anyio.Event()
-        self._looked_at = -math.inf
-        self._finished_at_s = -math.inf
-        self._failures = 0
-        self._failing_since: datetime | None = None
-        self._trouble: ReportingError | TransferError | None = None
+    client: InsightsClient
+    lookup: ExecutionLookup
+    clock: Clock
+    events: Events
+    schedule: PollSchedule
+    spacing_s: Callable[[], float] = lambda: 0.0
+    random: Callable[[], float] = lambda: 0.5
+    on_queued: Callable[[int], None] = lambda _: None
+    on_retry: Callable[[], None] = lambda: None
+    _watches: dict[str, ReportWatch] = field(default_factory=dict)
+    _news: anyio.Event = field(default_factory=anyio.Event)
+    _looked_at: float = -math.inf
+    _finished_at_s: float = -math.inf
+    _failures: int = 0
+    _failing_since: datetime | None = None
+    _trouble: ReportingError | TransferError | None = None
+
+    def __post_init__(self) -> None:
+        self.lookup.on_refused = self._refuse
 
     async def wait_for_completion(
         self, report: Report, *, age_s: float = 0.0, usual_s: float | None = None, may_be_replaced: bool = False
     ) -> Execution:
         """
-        Wait until the report's execution is completed and has a link.
+        Wait until the report's execution is completed and has a link, which is signed for a limited time.
 
         Creates nothing on the service, so it may be cancelled at any `await` and begun again.
 
         Args:
-            report: As `submit_report` returned it, with an execution under way.
             age_s: How long ago it was ordered, seconds.
             usual_s: How long reports of its dataset took in earlier runs, seconds; `None` if unknown.
             may_be_replaced: Another report takes its place if it is overdue, so the deadline may follow from `usual_s`.
                 A last try always has the whole deadline of the settings: a dataset may have become slower.
-
-        Returns:
-            The completed execution. Its link is signed for a limited time: use it next.
 
         Raises:
             ExecutionFailed: The service gave up on this execution.
@@ -109,14 +101,9 @@ class Poller:
 
         Source: behaviours 102 to 119.
         """
-        now = self._clock.monotonic()
-        watch = ReportWatch(
-            report,
-            since_s=now,
-            ordered_s=now - age_s,
-            usual_s=usual_s,
-            deadline_from_s=usual_s if may_be_replaced else None,
-        )
+        now = self.clock.monotonic()
+        deadline_from_s = usual_s if may_be_replaced else None
+        watch = ReportWatch(report, now, now - age_s, usual_s=usual_s, deadline_from_s=deadline_from_s)
         self._watches[report.report_id] = watch
         self._news.set()
         try:
@@ -130,7 +117,7 @@ class Poller:
 
     async def run(self) -> None:
         """Poll all pending reports; ends only by cancellation."""
-        draw = self._random()
+        draw = self.random()
         while True:
             pending = self._pending()
             if not pending:
@@ -140,11 +127,11 @@ class Poller:
             self._news = news = anyio.Event()
             wait_s = self._next_look_s(pending, draw=draw)
             if wait_s > 0:
-                await sleep_unless(news, wait_s, clock=self._clock)
+                await sleep_unless(news, wait_s, clock=self.clock)
                 if news.is_set() and self._next_look_s(self._pending(), draw=draw) > 0:
                     continue  # the next poll may have moved
             await self._tick()
-            self._looked_at, draw = self._clock.monotonic(), self._random()
+            self._looked_at, draw = self.clock.monotonic(), self.random()
             self._report_failure(draw=draw)
 
     def _pending(self) -> list[ReportWatch]:
@@ -158,8 +145,7 @@ class Poller:
         """
         if not pending:
             return 0.0
-        now = self._clock.monotonic()
-        schedule = self._schedule
+        now, schedule = self.clock.monotonic(), self.schedule
 
         def due_at(watch: ReportWatch) -> float:
             since = max(watch.since_s, self._looked_at)
@@ -176,14 +162,14 @@ class Poller:
             doubled_s = schedule.initial_s * 2.0 ** min(self._failures, _MOST_DOUBLINGS)
             wait_s = max(wait_s, min(doubled_s, longest_s) - (now - self._looked_at))
         # Polls that fall close together are merged, and polls share the allowance.
-        apart_s = max(schedule.initial_s / 2, self._spacing_s() * max(1, self._lookup.calls))
+        apart_s = max(schedule.initial_s / 2, self.spacing_s() * max(1, self.lookup.calls))
         return max(wait_s, self._looked_at + apart_s - now, 0.0)
 
     async def _tick(self) -> None:
         pending = self._pending()
-        began = self._clock.now()
+        began = self.clock.now()
         try:
-            answers = await self._lookup.ask([watch.report.report_id for watch in pending])
+            answers = await self.lookup.ask([watch.report.report_id for watch in pending])
         except (AuthError, AccessDenied) as error:
             for watch in pending:
                 watch.finish(error=error)
@@ -206,16 +192,16 @@ class Poller:
         pending = self._pending()
         if self._trouble is None or self._failing_since is None or not pending:
             return
-        now_s = self._clock.monotonic()
-        first_given_up_s = min(map(self._waited_since_s, pending)) + self._schedule.deadline_s
-        self._on_retry()
-        self._events.emit(
+        now_s = self.clock.monotonic()
+        first_given_up_s = min(map(self._waited_since_s, pending)) + self.schedule.deadline_s
+        self.on_retry()
+        self.events.emit(
             CallRetried(
                 endpoint="execution",
                 attempt=self._failures,
                 wait_s=round(self._next_look_s(pending, draw=draw), 1),
-                since=iso_utc(self._failing_since),
-                until=iso_utc(self._clock.now() + timedelta(seconds=first_given_up_s - now_s)),
+                since=self._failing_since,
+                until=self.clock.now() + timedelta(seconds=first_given_up_s - now_s),
                 reason=self._trouble.reason,
             )
         )
@@ -236,7 +222,7 @@ class Poller:
             watch for watch in self._pending() if watch.seen and not watch.is_running and watch.since_s <= begun_s
         ]
         if waiting:
-            self._on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
+            self.on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
 
     def _refuse(self, report_id: str, error: RequestRejected) -> None:
         """Fail a report that the service refuses by itself; others go on."""
@@ -245,50 +231,55 @@ class Poller:
 
     async def _update(self, watch: ReportWatch, answers: Sequence[Execution]) -> None:
         verdict, execution = execution_state(watch.report, answers)
-        now = self._clock.monotonic()
-        if execution is not None:
-            watch.seen, watch.absent_since_s = True, None
-            if execution.status != watch.status:
-                watch.status = execution.status
-                if watch.running_since_s is None and watch.is_running:
-                    watch.running_since_s = now
-                self._events.emit(
-                    ExecutionChanged(
-                        dataset=watch.dataset,
-                        report_id=watch.report.report_id,
-                        status=execution.status,
-                        age_s=round(now - watch.since_s, 1),
-                    )
-                )
+        now = self.clock.monotonic()
+        if execution is None:
+            await self._handle_absent(watch, now)
+            return
+        watch.seen, watch.absent_since_s = True, None
+        if execution.status != watch.status:
+            watch.status = execution.status
+            if watch.running_since_s is None and watch.is_running:
+                watch.running_since_s = now
+            self._emit_state(watch, status=execution.status, age_s=now - watch.since_s)
         match verdict:
             case ExecutionState.READY:
                 watch.finish(execution=execution)
             case ExecutionState.FAILED:
-                assert execution is not None
                 watch.finish(error=execution_failed(execution, f"its status is {execution.status}"))
             case ExecutionState.WITHOUT_LINK:
-                assert execution is not None
                 await self._handle_missing_link(watch, execution)
             case ExecutionState.PAUSED:
                 await self._resume_paused(watch)
-            case ExecutionState.ABSENT:
-                await self._handle_absent(watch, now)
-            case ExecutionState.PENDING:
-                pass
+
+    def _emit_state(self, watch: ReportWatch, *, status: str, age_s: float, deadline_s: float | None = None) -> None:
+        """Say in which state a report is; with `deadline_s` as a warning."""
+        self.events.emit(
+            ExecutionChanged(
+                dataset=watch.dataset,
+                report_id=watch.report.report_id,
+                status=status,
+                age_s=round(age_s, 1),
+                deadline_s=deadline_s,
+                level=Level.INFO if deadline_s is None else Level.WARNING,
+            )
+        )
 
     async def _handle_missing_link(self, watch: ReportWatch, execution: Execution) -> None:
         """Wait for the link of a completed execution (behaviour 113), for a limited time (fault 49)."""
         watch.without_link += 1
         if watch.without_link <= _LINK_GRACE_TICKS:
             return
-        history = await self._get_completed(watch, latest=False)
+        report_id, history = watch.report.report_id, list[Execution]()
+        with suppress(ReportingError, TransferError):
+            history = await self.client.get_executions(
+                [report_id], statuses=(ExecutionStatus.COMPLETED,), latest=False, retry=False
+            )
         verdict, found = execution_state(watch.report, history)
         if verdict is ExecutionState.READY:
             watch.finish(execution=found)
         elif watch.without_link > 2 * _LINK_GRACE_TICKS:
-            watch.finish(
-                error=execution_failed(execution, "it is completed, but the service gives no link to its file")
-            )
+            why = "it is completed, but the service gives no link to its file"
+            watch.finish(error=execution_failed(execution, why))
 
     async def _resume_paused(self, watch: ReportWatch) -> None:
         """Resume the report of a paused execution (behaviour 110), once; if it fails, the report has failed."""
@@ -296,48 +287,32 @@ class Poller:
             return
         watch.resumed = True
         try:
-            await self._client.resume_report(watch.report.report_id)
+            await self.client.resume_report(watch.report.report_id)
         except (ReportingError, TransferError) as error:
-            watch.finish(
-                error=ExecutionFailed(
-                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.message
-                )
-            )
+            what = f"report {watch.report.report_id} is paused and could not be resumed"
+            watch.finish(error=ExecutionFailed(what, why=error.message))
 
     async def _handle_absent(self, watch: ReportWatch, now: float) -> None:
         """Find out whether a report without an execution was deleted or has only not run yet (behaviour 105)."""
         if watch.absent_since_s is None:
             watch.absent_since_s = now
-        if watch.checked or now - watch.absent_since_s < self._schedule.grace_s():
+        if watch.checked or now - watch.absent_since_s < self.schedule.grace_s():
             return
         watch.checked = True
         report = watch.report
         try:
-            if not await self._client.get_reports(report_id=report.report_id):
-                watch.finish(
-                    error=ReportLost(f"report {report.report_id} no longer exists on the service", why="deleted")
-                )
-            elif not await self._client.get_queries(query_id=report.query_id):
-                watch.finish(
-                    error=ReportLost(f"the query of report {report.report_id} no longer exists on the service")
-                )
+            if not await self.client.get_reports(report_id=report.report_id):
+                lost = f"report {report.report_id} no longer exists on the service"
+                watch.finish(error=ReportLost(lost, why="deleted"))
+            elif not await self.client.get_queries(query_id=report.query_id):
+                lost = f"the query of report {report.report_id} no longer exists on the service"
+                watch.finish(error=ReportLost(lost))
             elif watch.seen:
-                watch.finish(
-                    error=ExecutionFailed(
-                        f"the execution of report {report.report_id} has failed",
-                        why=f"it was {watch.status}, and the service no longer lists it",
-                    )
-                )
+                what = f"the execution of report {report.report_id} has failed"
+                why = f"it was {watch.status}, and the service no longer lists it"
+                watch.finish(error=ExecutionFailed(what, why=why))
         except (ReportingError, TransferError):
             watch.checked = False  # unknown: check again at the next poll
-
-    async def _get_completed(self, watch: ReportWatch, *, latest: bool) -> list[Execution]:
-        try:
-            return await self._client.get_executions(
-                [watch.report.report_id], statuses=_COMPLETED_ONLY, latest=latest, retry=False
-            )
-        except (ReportingError, TransferError):
-            return []
 
     def _fail_overdue(self, pending: Sequence[ReportWatch]) -> None:
         """
@@ -346,28 +321,19 @@ class Poller:
         The deadline of a running report counts from its start. Time in the service's queue does not count while other
         reports of ours are running: it counts from the end of the last one.
         """
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         if any(watch.is_running or watch.done.is_set() for watch in pending):
             self._finished_at_s = now
         for watch in pending:
             if watch.done.is_set():
                 continue
             age_s = now - self._waited_since_s(watch)
-            deadline_s = self._schedule.deadline_for(watch.deadline_from_s)
-            if self._trouble is not None and age_s >= self._schedule.deadline_s:
+            deadline_s = self.schedule.deadline_for(watch.deadline_from_s)
+            if self._trouble is not None and age_s >= self.schedule.deadline_s:
                 watch.finish(error=state_unknown(watch, age_s, trouble=self._trouble.message))
             elif self._trouble is None and age_s >= deadline_s:
-                is_learnt = deadline_s < self._schedule.deadline_s
+                is_learnt = deadline_s < self.schedule.deadline_s
                 watch.finish(error=report_overdue(watch, age_s, is_learnt=is_learnt))
             elif age_s >= deadline_s / 2 and not watch.warned:
                 watch.warned = True
-                self._events.emit(
-                    ExecutionChanged(
-                        dataset=watch.dataset,
-                        report_id=watch.report.report_id,
-                        status=watch.status or "not seen yet",
-                        age_s=round(age_s, 1),
-                        deadline_s=deadline_s,
-                        level=Level.WARNING,
-                    )
-                )
+                self._emit_state(watch, status=watch.status or "not seen yet", age_s=age_s, deadline_s=deadline_s)

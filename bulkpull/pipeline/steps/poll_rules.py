@@ -1,8 +1,4 @@
-"""
-Rules for polling: what a reply means for a report, and when to poll again (pure).
-
-`poll` applies these rules. `ReportWatch` is what the polls have seen of one report, and the errors that end the wait.
-"""
+"""Rules for polling: what a reply means for a report, when to poll again, and the errors that end the wait (pure)."""
 
 from __future__ import annotations
 
@@ -39,12 +35,7 @@ class PollSchedule:
     deadline_s: float = 10_800.0
 
     def interval_s(self, age_s: float) -> float:
-        """
-        The wait until the next look at a report of that age.
-
-        A thirtieth of the age, at least `initial_s` and at most `longest_s`: with 5 and 60, every 5 s for 150 s, every
-        10 s after 5 minutes, every minute after 30.
-        """
+        """The wait without experience: a thirtieth of the age, at least `initial_s` and at most `longest_s`."""
         return min(max(self.initial_s, age_s * _SHARE_OF_AGE), max(self.initial_s, self.longest_s))
 
     def next_look_s(self, age_s: float, *, usual_s: float | None, draw: float) -> float:
@@ -62,12 +53,7 @@ class PollSchedule:
         return self.interval_s(age_s) * (0.5 + draw)
 
     def deadline_for(self, usual_s: float | None) -> float:
-        """
-        How long a report is waited for: eight times what earlier ones took, within half an hour and `deadline_s`.
-
-        Args:
-            usual_s: How long earlier reports of the dataset took, seconds; `None` if unknown.
-        """
+        """How long a report is waited for: eight times what earlier ones took, half an hour to `deadline_s`."""
         if usual_s is None:
             return self.deadline_s
         return min(self.deadline_s, max(_SHORTEST_DEADLINE_S, usual_s * _TIMES_USUAL))
@@ -78,8 +64,6 @@ class PollSchedule:
 
 
 class ExecutionState(Enum):
-    """The state of a report's execution, by a reply."""
-
     PENDING = "pending"
     READY = "ready"
     WITHOUT_LINK = "without link"
@@ -95,11 +79,7 @@ def execution_state(report: Report, answers: Iterable[Execution]) -> tuple[Execu
     Filters on this side again (behaviour 107); an execution generated before the report was created belongs to an
     earlier request (112); an unknown status is alive, unless it reads failed, error or cancelled (110).
     """
-    own = [
-        execution
-        for execution in answers
-        if execution.report_id == report.report_id and not _is_older(execution, report)
-    ]
+    own = [answer for answer in answers if answer.report_id == report.report_id and not _is_older(answer, report)]
     completed = [execution for execution in own if execution.is_completed]
     ready = [execution for execution in completed if execution.link is not None]
     if ready:
@@ -156,17 +136,14 @@ class ReportWatch:
 
     @property
     def is_running(self) -> bool:
-        """Whether the last known status of the report is Running."""
         return self.status is not None and self.status.casefold() == ExecutionStatus.RUNNING.casefold()
 
     def finish(self, *, execution: Execution | None = None, error: BulkpullError | None = None) -> None:
-        """End the wait."""
         self.execution, self.error = execution, error
         self.done.set()
 
 
 def execution_failed(execution: Execution, why: str) -> ExecutionFailed:
-    """The service gave up on an execution."""
     return ExecutionFailed(f"execution {execution.execution_id} of report {execution.report_id} failed", why=why)
 
 

@@ -6,14 +6,12 @@ Runs one pull, one dataset over one window, from the service to a converted file
       │        │         └── damaged: fetched once more (`fetch_execution`)
       │        └── link expired: read the execution again
       └── failed, overdue or gone: a new report, `report_attempts` times in all
-
-`dataset` combines it with the other windows of its dataset.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -23,18 +21,10 @@ from bulkpull.errors import ExecutionFailed, ExecutionOverdue, FileDamaged, File
 from bulkpull.event_types import CallRetried, ReportAdopted
 from bulkpull.model import Execution, Report
 from bulkpull.output.ledger_facts import ExecutionFacts, ReportFacts
-from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.report_deletion import may_delete_report
 from bulkpull.pipeline.outcome import ServiceIds
-from bulkpull.pipeline.steps.converted_pull import (
-    ConvertedPull,
-    KeptPart,
-    files_exist,
-    is_stored,
-    restore_part,
-)
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull, files_exist, is_stored, restore_part
 from bulkpull.pipeline.steps.fetch_execution import convert_stored, fetch_execution
-from bulkpull.pipeline.steps.in_flight import Place
 from bulkpull.pipeline.steps.metric_refusals import may_be_due_to_metrics
 from bulkpull.pipeline.steps.pull_context import PullContext
 
@@ -42,36 +32,24 @@ from bulkpull.pipeline.steps.pull_context import PullContext
 _WORTH_A_NEW_REPORT = (ExecutionFailed, ExecutionOverdue, ReportLost, FileGone)
 
 
-@dataclass(frozen=True, slots=True)
-class PullProgress:
+@dataclass(slots=True)
+class PullRunner:
     """
-    How far a pull has got.
+    Runs one pull, and shows how far it has got, also where it failed or was interrupted.
 
     Attributes:
         ordered: Every report of ours that is in use; the caller deletes them.
     """
 
-    ordered: tuple[Report, ...] = ()
-    ids: ServiceIds = field(default_factory=ServiceIds)
-    data_redacted: bool = False
-
-
-@dataclass(slots=True)
-class PullRunner:
-    """
-    Runs one pull.
-
-    Attributes:
-        progress: How far the pull has got; also where it failed or was interrupted.
-    """
-
     context: PullContext
     execution: Execution | None = None
     known_md5: str | None = None
-    progress: PullProgress = field(default_factory=PullProgress)
+    ordered: list[Report] = field(default_factory=list, init=False)
+    ids: ServiceIds = field(default=ServiceIds(), init=False)
+    data_redacted: bool = field(default=False, init=False)
     _ordered_s: float = field(default=0.0, init=False)
 
-    async def run(self, *, attempts: int, may_order: Callable[[], None] = lambda: None) -> ConvertedPull:
+    async def run(self, *, attempts: int, may_order: Callable[[], None]) -> ConvertedPull:
         """
         Fetch and convert the pull's data.
 
@@ -89,10 +67,13 @@ class PullRunner:
             return part or await fetch_execution(self.context, self.execution, report=None, known_md5=self.known_md5)
         if (part := await self._reuse_kept_window()) is not None:
             return part
+        pull, run = self.context.pull, self.context.run
+        rank = -pull.window.start.timestamp() if pull.window else 0.0  # the newest window of a dataset goes first
         for attempt in range(1, attempts + 1):
             report = None
+            is_ordered = run.reusable.has_report(self.context.fingerprint)
             try:
-                async with self._place() as place:
+                async with run.in_flight.place(pull.dataset, rank=rank, is_ordered=is_ordered) as place:
                     may_order()
                     report = await self.submit(attempt)
                     place.is_ordered = True
@@ -104,64 +85,47 @@ class PullRunner:
                 if report is None:
                     raise
                 if may_delete_report(error):
-                    self._ordered(*(other for other in self.progress.ordered if other is not report))
-                    await self._run.withdraw_report(report, dataset=self.context.pull.dataset)
-                if attempt == attempts or may_be_due_to_metrics(error, self.context.pull):
+                    self.ordered.remove(report)
+                    await run.withdraw_report(report, dataset=pull.dataset)
+                if attempt == attempts or may_be_due_to_metrics(error, pull):
                     raise
-                self._run.events.emit(CallRetried(endpoint="ScheduledReport", attempt=attempt, reason=error.message))
+                run.events.emit(CallRetried(endpoint="ScheduledReport", attempt=attempt, reason=error.message))
         raise AssertionError("the last round returns or raises")
 
     async def submit(self, attempt: int = 1) -> Report:
         """Make sure that the service has a report for the pull: use the existing one, or create one."""
-        context, run = self.context, self._run
-        report = run.reusable.take_report(context.fingerprint)
+        context, run = self.context, self.context.run
+        reused = report = run.reusable.take_report(context.fingerprint)
+        self._ordered_s = run.clock.monotonic()
         if report is not None:
             run.events.emit(ReportAdopted(report_id=report.report_id))
             now = run.client.service_time()
-            age_s = max(0.0, (now - (report.created_at or now)).total_seconds())
-            self._ordered_s = run.clock.monotonic() - age_s
-            self._ordered(*self.progress.ordered, report)
+            self._ordered_s -= max(0.0, (now - (report.created_at or now)).total_seconds())
         else:
             run.count_report(context.pull.dataset)
             with context.step(Step.SUBMIT):
                 report = await run.submitter.submit_report(context.pull, attempt=attempt)
             self._ordered_s = run.clock.monotonic()
-            self._ordered(*self.progress.ordered, report)
+        self.ordered.append(report)
+        self.ids = replace(self.ids, query_id=report.query_id, report_id=report.report_id)
+        if reused is None:
             with anyio.CancelScope(shield=True):  # a created report is always in the ledger
                 await context.note(ReportFacts(report.report_id, report.query_id, report.name, report.created_at))
-        ids = replace(self.progress.ids, query_id=report.query_id, report_id=report.report_id)
-        self.progress = replace(self.progress, ids=ids)
         return report
 
-    @property
-    def _run(self) -> RunContext:
-        return self.context.run
-
-    def _ordered(self, *reports: Report) -> None:
-        self.progress = replace(self.progress, ordered=reports)
-
     def _reached(self, execution: Execution) -> None:
-        ids = replace(self.progress.ids, report_id=execution.report_id, execution_id=execution.execution_id)
-        is_redacted = self.progress.data_redacted or execution.data_redacted
-        self.progress = replace(self.progress, ids=ids, data_redacted=is_redacted)
-
-    def _place(self) -> AbstractAsyncContextManager[Place]:
-        """A slot among the reports in flight; the newest window of a dataset goes first."""
-        pull, run = self.context.pull, self._run
-        rank = -pull.window.start.timestamp() if pull.window else 0.0
-        return run.in_flight.place(
-            pull.dataset, rank=rank, is_ordered=run.reusable.has_report(self.context.fingerprint)
-        )
+        self.ids = replace(self.ids, report_id=execution.report_id, execution_id=execution.execution_id)
+        self.data_redacted = self.data_redacted or execution.data_redacted
 
     async def _reuse_kept_window(self) -> ConvertedPull | None:
         """The file of this window that an earlier run fetched, if it is complete; then nothing is ordered."""
-        fingerprint, reusable = self.context.fingerprint, self._run.reusable
+        fingerprint, reusable = self.context.fingerprint, self.context.run.reusable
         if self.context.pull.window is None or fingerprint not in reusable.converted:
             return None
         report = reusable.take_report(fingerprint)
         part = await self._reuse(report=report)
         if part is not None and part.report is not None:
-            self._ordered(*self.progress.ordered, part.report)
+            self.ordered.append(part.report)
         elif report is not None:
             reusable.return_report(fingerprint, report)
         return part
@@ -174,35 +138,31 @@ class PullRunner:
 
         If it was converted for other columns or bounds, the downloaded file is converted again.
         """
-        context = self.context
-        facts = self._run.reusable.converted.pop(context.fingerprint, None)
-        if facts is None:
+        context, private = self.context, self.context.run.folder.private
+        facts = context.run.reusable.converted.pop(context.fingerprint, None)
+        if facts is None or report_id not in (None, facts.report_id):
             return None
-        kept = restore_part(facts, pull=context.pull, report=report, columns=context.columns, bounds=context.bounds)
-        if report_id not in (None, kept.part.execution.report_id):
+        if execution_id not in (None, facts.execution_id):
             return None
-        if execution_id not in (None, kept.part.execution.execution_id):
-            return None
-        part = await self._converted_as_requested(kept)
-        if part is not None:
+        part = restore_part(facts, pull=context.pull, report=report)
+        is_as_requested = (facts.columns, facts.bounds) == (tuple(context.columns), context.bounds)
+        if is_as_requested and await anyio.to_thread.run_sync(files_exist, part, private):
             self._reached(part.execution)
-        return part
-
-    async def _converted_as_requested(self, kept: KeptPart) -> ConvertedPull | None:
-        part, private = kept.part, self._run.folder.private
-        if kept.is_as_requested and await anyio.to_thread.run_sync(files_exist, part, private):
             return part
-        if self.context.pull.window is not None and await anyio.to_thread.run_sync(is_stored, part, private):
+        if context.pull.window is not None and await anyio.to_thread.run_sync(is_stored, part, private):
             with suppress(FileDamaged):
-                return await convert_stored(self.context, part.stored, part.execution, report=part.report)
+                part = await convert_stored(context, part.stored, part.execution, report=part.report)
+                self._reached(part.execution)
+                return part
         return None
 
     async def _poll(self, report: Report, *, may_be_replaced: bool) -> Execution:
+        run = self.context.run
         with self.context.step(Step.POLL):
-            execution = await self._run.poller.wait_for_completion(
+            execution = await run.poller.wait_for_completion(
                 report,
-                age_s=self._run.clock.monotonic() - self._ordered_s,
-                usual_s=self._run.usual_s.get(self.context.pull.dataset),
+                age_s=run.clock.monotonic() - self._ordered_s,
+                usual_s=run.usual_s.get(self.context.pull.dataset),
                 may_be_replaced=may_be_replaced,
             )
         self._reached(execution)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 
 from bulkpull._version import __version__
@@ -16,13 +18,25 @@ from bulkpull.errors import Step
 from bulkpull.event_types import PullStepped
 from bulkpull.model import Execution, Pull
 from bulkpull.output.ledger_facts import PullFacts
+from bulkpull.output.manifest import Seconds
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.reusable_work import PARTS
+from bulkpull.pipeline.earlier_work import PARTS
 from bulkpull.pipeline.steps.naming import pull_fingerprint
-from bulkpull.pipeline.steps.step_times import StepTimer
 from bulkpull.query import normalise
 from bulkpull.snapshot_question import Question
 from bulkpull.window_bounds import window_texts
+
+# The timed steps in the order of a pull, each with its name in the manifest.
+_NAMES = {Step.SUBMIT: "submit", Step.POLL: "wait", Step.DOWNLOAD: "download", Step.CONVERT: "convert"}
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpan:
+    """The time in which a pull took a step, seconds of the monotonic clock."""
+
+    step: Step
+    began_s: float
+    ended_s: float
 
 
 @dataclass(slots=True)
@@ -34,7 +48,7 @@ class PullContext:
         question: The question of the whole snapshot; the pull may be a part of it.
         columns: The columns of the file, in the order of the query.
         bounds: The edges that its window shares with others of the same dataset.
-        timer: Its own, so that parallel windows share nothing that changes.
+        spans: Its own, so that parallel windows share nothing that changes; events do not name the window.
     """
 
     pull: Pull
@@ -42,10 +56,7 @@ class PullContext:
     question: Question
     columns: Sequence[ColumnPlan]
     bounds: WindowBounds | None
-    timer: StepTimer = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.timer = StepTimer(self.run.clock)
+    spans: list[StepSpan] = field(default_factory=list)
 
     @property
     def fingerprint(self) -> str:
@@ -73,10 +84,13 @@ class PullContext:
 
     @contextmanager
     def step(self, step: Step) -> Iterator[None]:
-        """Announce a step, and count the time of the block for it."""
+        """Announce a step, and record the time of the block for it, also where it fails."""
         self.run.events.emit(PullStepped(step=step.value, part=self.part))
-        with self.timer.during(step):
+        began_s = self.run.clock.monotonic()
+        try:
             yield
+        finally:
+            self.spans.append(StepSpan(step, began_s, self.run.clock.monotonic()))
 
     async def note(self, facts: PullFacts) -> None:
         """Write the outcome of a step into the ledger, before the next one begins."""
@@ -100,3 +114,23 @@ class PullContext:
             "bulkpull.window_end": end,
             "bulkpull.generated_at": iso_utc(generated_at) if generated_at else "",
         } | ({"bulkpull.unbelieved_at": iso_utc(execution.unbelieved_at)} if execution.unbelieved_at else {})
+
+
+def elapsed_seconds(spans: Iterable[StepSpan]) -> Seconds:
+    """
+    Elapsed time by step, not the sum over windows (pure).
+
+    While windows are at different steps, the time counts for the earliest of these steps only. So the four numbers
+    together never exceed the time that has passed.
+    """
+    changes: list[tuple[float, Step, int]] = []
+    for span in spans:
+        changes += ((span.began_s, span.step, 1), (span.ended_s, span.step, -1))
+    elapsed_s, active, since_s = dict.fromkeys(_NAMES, 0.0), Counter[Step](), 0.0
+    for at_s, step, change in sorted(changes, key=itemgetter(0)):
+        earliest = next((name for name in _NAMES if active[name]), None)
+        if earliest is not None:
+            elapsed_s[earliest] += at_s - since_s
+        active[step] += change
+        since_s = at_s
+    return Seconds(**{_NAMES[step]: round(passed_s, 3) for step, passed_s in elapsed_s.items()})

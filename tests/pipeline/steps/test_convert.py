@@ -20,9 +20,17 @@ import pytest
 
 import bulkpull
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.message_frames import HEAD, LONGEST_PAYLOAD_BYTES, MARK, FrameType, NotAFrame, frame, read_head
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, Misfit
-from bulkpull.conversion.worker import LENGTH
+from bulkpull.conversion.worker import (
+    HEAD,
+    LENGTH,
+    LONGEST_PAYLOAD_BYTES,
+    MARK,
+    FrameType,
+    NotAFrame,
+    frame,
+    read_head,
+)
 from bulkpull.errors import ConverterDied, DiskTrouble, FileDamaged, NotTheReport, TooLarge
 from bulkpull.pipeline.steps import convert as converting
 from bulkpull.pipeline.steps import converter_process
@@ -40,22 +48,22 @@ class Children:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.started: list[Converter] = []
         self.batch_bytes: list[int] = []
-        start, ask = converting._start, converting._ask
+        start, ask = converting._start, Converter.ask
 
         async def noted_start(limiter: anyio.CapacityLimiter, *, threads: int | None = None) -> Converter:
             self.started.append(await start(limiter, threads=threads))
             return self.started[-1]
 
-        async def noted_ask(child: Converter, order: ConversionRequest) -> bytes | None:
-            self.batch_bytes.append(order.batch_bytes)
-            return await ask(child, order)
+        async def noted_ask(child: Converter, request: bytes) -> bytes | None:
+            self.batch_bytes.append(pickle.loads(request).batch_bytes)  # noqa: S301 - from our own process
+            return await ask(child, request)
 
         monkeypatch.setattr(converting, "_start", noted_start)
-        monkeypatch.setattr(converting, "_ask", noted_ask)
+        monkeypatch.setattr(Converter, "ask", noted_ask)
 
     @property
     def alive(self) -> int:
-        return sum(child.returncode is None for child in self.started)
+        return sum(child.process.returncode is None for child in self.started)
 
     async def have_started(self) -> None:
         """Return once there is a child."""
@@ -93,14 +101,8 @@ def slow(tmp_path: Path) -> Path:
 async def convert(
     source: Path, into: Path, *, limit: int = 1 << 40, limiter: anyio.CapacityLimiter | None = None
 ) -> ConversionResult:
-    return await convert_report(
-        source,
-        into=into,
-        columns=COLUMNS,
-        metadata={"bulkpull.dataset": "AzureUsage"},
-        max_unpacked_bytes=limit,
-        limiter=limiter or anyio.CapacityLimiter(1),
-    )
+    order = ConversionRequest(source, into, COLUMNS, {"bulkpull.dataset": "AzureUsage"}, limit, BATCH_BYTES)
+    return await convert_report(order, limiter=limiter or anyio.CapacityLimiter(1))
 
 
 async def convert_at_once(source: Path, into: Path, *, number: int, limiter: anyio.CapacityLimiter) -> None:
@@ -169,8 +171,8 @@ async def test_a_child_that_is_killed_is_replaced_once_with_smaller_batches(
         tasks.start_soon(converted)
         first = await open_by_child(slow)
         (into / "part-00000.parquet").write_bytes(b"half a file")
-        children.started[0].kill()
-        await children.started[0].wait()
+        children.started[0].process.kill()
+        await children.started[0].process.wait()
         os.close(first)
         with os.fdopen(await open_by_child(slow), "wb") as second:
             second.write(CSV)
@@ -187,8 +189,8 @@ async def test_a_child_that_is_killed_twice_is_told_with_its_signal(slow: Path, 
         async def killed_twice() -> None:
             for number in range(2):
                 end = await open_by_child(slow)
-                children.started[number].kill()
-                await children.started[number].wait()
+                children.started[number].process.kill()
+                await children.started[number].process.wait()
                 os.close(end)
 
         tasks.start_soon(killed_twice)
@@ -226,7 +228,7 @@ async def test_cancelling_kills_the_child_in_the_middle_of_a_conversion(
         tasks.cancel_scope.cancel()
 
     assert children.alive == 0
-    assert children.started[0].returncode == -9
+    assert children.started[0].process.returncode == -9
     with pytest.raises(BrokenPipeError), os.fdopen(end, "wb") as pipe:
         pipe.write(CSV)  # nobody reads any more
 
@@ -257,11 +259,11 @@ import anyio, sys
 from pathlib import Path
 from bulkpull.catalog import ColumnType
 from bulkpull.pipeline.steps.convert import convert_report
-from bulkpull.conversion.messages import ColumnPlan
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest
 async def main():
-    columns = [ColumnPlan("MPNId", ColumnType.STRING), ColumnPlan("Quantity", ColumnType.INT)]
-    await convert_report(Path(sys.argv[1]), into=Path(sys.argv[2]), columns=columns, metadata={},
-        max_unpacked_bytes=1 << 40, limiter=anyio.CapacityLimiter(1))
+    columns = (ColumnPlan("MPNId", ColumnType.STRING), ColumnPlan("Quantity", ColumnType.INT))
+    order = ConversionRequest(Path(sys.argv[1]), Path(sys.argv[2]), columns, {}, 1 << 40, 1 << 22)
+    await convert_report(order, limiter=anyio.CapacityLimiter(1))
 anyio.run(main)
 """
 
@@ -291,7 +293,7 @@ async def test_a_child_is_out_of_reach_of_the_terminals_ctrl_c(stored: Path, int
         await anyio.wait_all_tasks_blocked()
         await children.have_started()
 
-        assert os.getsid(children.started[0].pid) != os.getsid(0)
+        assert os.getsid(children.started[0].process.pid) != os.getsid(0)
 
         tasks.cancel_scope.cancel()
 
@@ -457,8 +459,8 @@ async def test_a_spare_child_that_died_while_idle_does_no_harm(stored: Path, int
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(partial(warm_up, anyio.CapacityLimiter(1), most=9))
         await children.have_started()
-        children.started[0].kill()
-        await children.started[0].wait()
+        children.started[0].process.kill()
+        await children.started[0].process.wait()
 
         assert (await convert(stored, into)).rows == 2
 
@@ -504,7 +506,7 @@ async def test_a_child_that_is_stopped_is_given_up(
 
     async def start_stopped(limiter: anyio.CapacityLimiter, *, threads: int | None = None) -> Converter:
         child = await start(limiter, threads=threads)
-        os.kill(child.pid, signal.SIGSTOP)
+        os.kill(child.process.pid, signal.SIGSTOP)
         return child
 
     monkeypatch.setattr(converting, "_start", start_stopped)
@@ -539,8 +541,8 @@ async def test_spares_that_died_before_they_were_used_cost_no_try(
         while len(children.started) < 2:
             await anyio.lowlevel.checkpoint()
         for child in children.started[-died_while_idle:]:
-            child.kill()
-            await child.wait()
+            child.process.kill()
+            await child.process.wait()
 
         assert (await convert(stored, into)).rows == 2
 
@@ -597,11 +599,11 @@ def test_a_users_script_without_a_main_guard_is_not_run_twice(stored: Path, into
         "from pathlib import Path\n"
         "from bulkpull.catalog import ColumnType\n"
         "from bulkpull.pipeline.steps.convert import convert_report\n"
-        "from bulkpull.conversion.messages import ColumnPlan\n"
+        "from bulkpull.conversion.messages import ColumnPlan, ConversionRequest\n"
         "async def main():\n"
-        "    columns = [ColumnPlan('MPNId', ColumnType.STRING), ColumnPlan('Quantity', ColumnType.INT)]\n"
-        "    table = await convert_report(Path(sys.argv[1]), into=Path(sys.argv[2]), columns=columns, metadata={},\n"
-        "        max_unpacked_bytes=10**9, limiter=anyio.CapacityLimiter(1))\n"
+        "    columns = (ColumnPlan('MPNId', ColumnType.STRING), ColumnPlan('Quantity', ColumnType.INT))\n"
+        "    order = ConversionRequest(Path(sys.argv[1]), Path(sys.argv[2]), columns, {}, 10**9, 1 << 22)\n"
+        "    table = await convert_report(order, limiter=anyio.CapacityLimiter(1))\n"
         "    print(table.rows)\n"
         "anyio.run(main)\n"
     )

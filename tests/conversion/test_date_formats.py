@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import examples
 
-from bulkpull.conversion.iso_dates import IsoFormat, iso_format_of
+from bulkpull.conversion.date_formats import IsoFormat, iso_format_of
 
 SAMPLES = [
     "2026-11-23", "2026-11-23 01:02", "2026-11-23T01:02:03", "2026-11-23T01:02:03.004", "2026-11-23T01:02:03.000004Z",
