@@ -68,7 +68,6 @@ class Refusal(Exception):
 
 
 def bad_request(message: str) -> Refusal:
-    """400: the request itself is at fault."""
     return Refusal(400, message)
 
 
@@ -78,7 +77,6 @@ def requested_value(value: object) -> Refusal:
 
 
 def no_item() -> Refusal:
-    """404: no such query or report, or none that the filters leave."""
     return Refusal(404, NO_ITEM)
 
 
@@ -134,7 +132,6 @@ class TokenRefused(Exception):
         super().__init__(self.description)
 
     def body(self, *, now: datetime) -> dict[str, Any]:
-        """The reply's JSON."""
         return {
             "error": self.error,
             "error_description": self.description,

@@ -153,7 +153,6 @@ class ExecutionReader:
         return self._view_in_plight(execution, report, plight, status=status)
 
     def _view_in_plight(self, execution: StoredExecution, report: StoredReport, plight: Fault, *, status: str) -> _View:
-        """What a fault of the execution shows."""
         execution.reads += 1
         most = plight.args.get("reads", 2)
         early = most is None or execution.reads <= int(most)

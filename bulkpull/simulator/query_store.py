@@ -40,7 +40,6 @@ class QueryStore:
         }
 
     def parse(self, text: str) -> ParsedQuery:
-        """Read a query against the datasets of today."""
         return parse_query(text, self._tables.values())
 
     def accept(self, text: str) -> ParsedQuery:
@@ -64,7 +63,6 @@ class QueryStore:
         return self.keep(name=name, text=text, description=body.text("Description"))
 
     def keep(self, *, name: str, text: str, description: str | None) -> StoredQuery:
-        """Store a query without any check."""
         query = StoredQuery(
             query_id=str(uuid4()),
             name=name,
@@ -104,7 +102,6 @@ class QueryStore:
         return self.stored.pop(query.query_id)
 
     def find(self, query_id: str) -> StoredQuery:
-        """The query that a report or a test names."""
         query = self.stored.get(query_id.strip().casefold())
         if query is None:
             raise bad_request(error_replies.INVALID_QUERY_ID)

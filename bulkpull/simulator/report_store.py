@@ -64,7 +64,6 @@ class ReportStore:
         return report
 
     def list(self, params: Fields) -> list[StoredReport]:
-        """The reports that the filters leave; 404 when they leave none."""
         ids, name, query_id = params.text("reportId"), params.text("reportName"), params.text("queryId")
         wanted = {part.strip().casefold() for part in ids.split(";")} if ids else None
         listed_until = self._queries.listed_until()
@@ -199,7 +198,6 @@ class ReportStore:
         report.executions.append(execution)
 
     def _is_answerable(self, report: StoredReport) -> bool:
-        """Whether the columns that its query names are still there."""
         if report.query_text is None:
             return True  # `query_gone_at` counts instead
         try:

@@ -71,7 +71,6 @@ class Service:
         return [report for report in self.reports.values() if report.dataset == dataset and report.is_standing]
 
     def list_datasets(self, params: Fields) -> list[dict[str, Any]]:
-        """The offered datasets, or the one that is asked for."""
         wanted = params.text("datasetName")
         found = [
             {

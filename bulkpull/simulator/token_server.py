@@ -107,7 +107,6 @@ class TokenIssuer:
         return reply
 
     def begin_device(self, form: Mapping[str, str], *, tenant: str, origin: str) -> dict[str, Any]:
-        """Answer a request for a device code."""
         self._check_tenant(tenant)
         fields = {name.casefold(): value.strip() for name, value in form.items()}
         self._check_client(fields, path="", public=True)
@@ -141,7 +140,6 @@ class TokenIssuer:
         }
 
     def check(self, token: str | None) -> None:
-        """Accept or refuse a token at the API."""
         known = self._issued.get(token or "")
         if known is None or not known.for_api or known.expires_at <= self._clock.now():
             raise error_replies.unauthorized()
@@ -219,7 +217,6 @@ class TokenIssuer:
             raise TokenRefused(700024)
 
     def _is_for_api(self, fields: Mapping[str, str], *, is_first_version: bool) -> bool:
-        """Whether the token will be for the API."""
         if is_first_version:
             resource = fields.get("resource", "").rstrip("/")
             if resource not in (API, _GRAPH):
