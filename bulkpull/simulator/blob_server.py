@@ -8,7 +8,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from email.utils import format_datetime
 from urllib.parse import quote, unquote
@@ -95,14 +95,6 @@ class LinkSigner:
 def _refused_signature(detail: str) -> StorageRefusal:
     """403: the link does not open the file; `detail` says why."""
     return StorageRefusal(403, "AuthenticationFailed", detail=detail)
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """Bytes `[start, end)` of a stored file."""
-
-    start: int
-    end: int
 
 
 class BlobHost(Host):
@@ -195,7 +187,7 @@ class BlobHost(Host):
 
     def _head(
         self, request: web.Request, call: LoggedRequest, file: StoredFile
-    ) -> tuple[web.StreamResponse, _Span | None]:
+    ) -> tuple[web.StreamResponse, range | None]:
         etag = self._etag(call, file)
         if not _names(request.headers.get("If-Match", "*"), file.etag if etag else None):
             raise StorageRefusal(412, "ConditionNotMet")
@@ -220,13 +212,13 @@ class BlobHost(Host):
         if self._scenario.content_md5:
             headers["Content-MD5" if span is None else "x-ms-blob-content-md5"] = base64.b64encode(md5).decode()
         if span is None:
-            return web.StreamResponse(status=200, headers=headers), _Span(0, file.size_bytes)
+            return web.StreamResponse(status=200, headers=headers), range(file.size_bytes)
         total = file.size_bytes
         if span.start and self._take("range_wrong_start", call):
-            span = replace(span, start=span.start - 1)
+            span = range(span.start - 1, span.stop)
         if span.start and self._take("range_other_total", call):
             total += 1
-        headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{total}"
+        headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{total}"
         if span.start and self._take("range_multipart", call):
             headers["Content-Type"] = "multipart/byteranges; boundary=part"
         return web.StreamResponse(status=206, headers=headers), span
@@ -236,9 +228,9 @@ class BlobHost(Host):
             return None
         return f"W/{file.etag}" if self._take("etag_weak", call) else file.etag
 
-    def _span(self, request: web.Request, call: LoggedRequest, size: int) -> _Span | None:
+    def _span(self, request: web.Request, call: LoggedRequest, size: int) -> range | None:
         """
-        The range to serve, `None` for the whole file.
+        The bytes to serve, `None` for the whole file.
 
         `If-Range` is not among the conditions that the storage host documents, so it changes nothing; HEAD (Get Blob
         Properties) knows no ranges, and a header of no known form asks for the whole file.
@@ -258,12 +250,12 @@ class BlobHost(Host):
             raise beyond
         if start and self._take("segment_refused", call):
             raise StorageRefusal(500, "InternalError")
-        return _Span(start, min(last + 1, size))
+        return range(start, min(last + 1, size))
 
     async def _transfer(
-        self, request: web.Request, call: LoggedRequest, file: StoredFile, *, head: web.StreamResponse, span: _Span
+        self, request: web.Request, call: LoggedRequest, file: StoredFile, *, head: web.StreamResponse, span: range
     ) -> web.StreamResponse:
-        body, send_plan = Body(path=file.path, offset=span.start, length=span.end - span.start), SendPlan()
+        body, send_plan = Body(path=file.path, offset=span.start, length=len(span)), SendPlan()
         if request.method == "HEAD":
             return await send(request, head, body, send_plan, clock=self._clock)
         if self._take("empty_file", call):

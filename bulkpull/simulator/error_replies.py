@@ -41,6 +41,8 @@ REPORT_QUOTA = "User has exceeded its report creation quota of {limit} active re
 # A 500 that usually stands for a badly formatted time (behaviour 41).
 INTERNAL_ERROR = "Internal error encountered while creating report. Correlation ID <{correlation_id}>"
 THROTTLED = "Rate limit is exceeded. Try again in {wait} seconds."
+# For a token without the claim of multi-factor authentication (behaviours 10 and 12).
+MFA_REQUIRED = "Unauthorized - MFA required"
 NO_ITEM = "No item found with given filters."
 NO_EXECUTION = (
     "There are no executions that have occurred for the given filter conditions. Double check the reportId or "
@@ -83,12 +85,6 @@ def no_item() -> Refusal:
 def unauthorized(message: str = "Unauthorized", **more: Any) -> Refusal:
     """401: the token is missing, unknown or expired."""
     return Refusal(401, message, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}, **more)
-
-
-def mfa_required() -> Refusal:
-    """401 for a token without the claim of multi-factor authentication (behaviours 10 and 12)."""
-    message = "Unauthorized - MFA required"
-    return unauthorized(message, extra={"code": 900421}, reason=message)
 
 
 def forbidden() -> Refusal:

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from bulkpull.simulator import error_replies
 from bulkpull.simulator.entities import StoredQuery
-from bulkpull.simulator.error_replies import bad_request
+from bulkpull.simulator.error_replies import Refusal, bad_request
 from bulkpull.simulator.listed_datasets import Table, system_queries
 from bulkpull.simulator.query_parser import ParsedQuery, parse_query
 from bulkpull.simulator.request_validation import Fields
@@ -41,6 +41,13 @@ class QueryStore:
 
     def parse(self, text: str) -> ParsedQuery:
         return parse_query(text, self._tables.values())
+
+    def understood(self, text: str) -> ParsedQuery | None:
+        """The query where the datasets of today have all that it names, else `None`."""
+        try:
+            return self.parse(text)
+        except Refusal:
+            return None
 
     def accept(self, text: str) -> ParsedQuery:
         """Read a query that a caller sends; the fault `metrics_refused` refuses it because of its metrics."""

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import anyio.to_thread
 
 from bulkpull.simulator.api_replies import envelope
+from bulkpull.simulator.execution_list import Records
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.query_store import QueryStore
 from bulkpull.simulator.report_data import Extract, sample
@@ -20,8 +21,6 @@ from bulkpull.simulator.service import Service
 API_ROOT = "/insights/v1/mpn"
 DIRECTORY = frozenset({"token", "devicecode", "discovery"})
 """Endpoints of the directory, which has forms in place of JSON and errors of its own."""
-
-Records = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
