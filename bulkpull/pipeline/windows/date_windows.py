@@ -101,9 +101,8 @@ def split_months(window: Window, *, history_start: datetime | None = None) -> tu
     """
     The months of `window`, the first and the last perhaps cut.
 
-    Args:
-        history_start: How far back the dataset reaches, as far as the service lists it. How far it really does is not
-            documented (behaviour 84), so all before that is one window more.
+    How far back a dataset really reaches is not documented (behaviour 84): all before the listed `history_start` is one
+    window more.
     """
     edges = [window.start]
     if history_start is not None and window.start < history_start < window.end:
