@@ -127,11 +127,11 @@ def create_query(
     common: CommonOptions,
 ) -> None:
     """Store the query QUERY under the name NAME."""
-    from bulkpull.insights import validation  # slow to load
+    from bulkpull.insights.report_orders import check_query_text  # slow to load
 
     name = name.strip()
     check_query_name(name)
-    validation.check_query_text(name=name, text=text)
+    check_query_text(name=name, text=text)
 
     # Stored is the text that was checked: on one line, with every name as the service spells it today.
     async def store(client: InsightsClient) -> Query:
