@@ -505,14 +505,14 @@ BY_LAYER = (
     ),
     Change(
         "a row of other length is taken",
-        "if block.data[whole] not in _LINE_ENDS:",
+        "if data[whole] not in _LINE_ENDS:",
         "if found > fields:",
         _READER,
     ),
     Change(
         "a blank line inside is left out",
-        "if block.data[whole:].strip(_LINE_ENDS):",
-        "if block.data[whole:] is None:",
+        "if data[whole:].strip(_LINE_ENDS):",
+        "if data[whole:] is None:",
         _READER,
     ),
     Change(
@@ -686,14 +686,14 @@ BY_LAYER = (
     ),
     Change(
         "a history gets a scheduled report",
-        "    if pull.keeps_history:\n        return _or_collect(_decide_history",
-        "    if pull.keeps_history and facts.published is None:\n        return _or_collect(_decide_history",
+        "    elif pull.keeps_history:\n        decision = _decide_history",
+        "    elif pull.keeps_history and facts.published is None:\n        decision = _decide_history",
         ("tests/pipeline/nightly/test_decision_rules.py",),
     ),
     Change(
         "windows whose files were cleared count as kept",
-        "if not was_cleared(entry.facts, private)",
-        "if entry.facts",
+        "if size_beneath(entry.facts.stored.path, root=private) is not None]",
+        "if entry.facts]",
         ("tests/cli/test_plans.py",),
     ),
     Change(
