@@ -41,9 +41,8 @@ async def export(store: MemoryStore, tmp_path: Path, *, days: int, frame: pl.Dat
     raw.write_text("MPNId\n0012\n0013\n")
     lineage = {"bulkpull.dataset": "Profile", "bulkpull.run_id": run_id, "bulkpull.generated_at": iso_utc(now)}
     file = write_table(
-        iter([frame]),
+        frame.lazy(),
         path=folder / f"part-00000-{run_id}.parquet",
-        schema=frame.schema,
         row_group_rows=100,
         metadata=lineage,
         formats={},
