@@ -40,6 +40,11 @@ class ColumnType(StrEnum):
     def is_time(self) -> bool:
         return self in (ColumnType.MONTH, ColumnType.DATE, ColumnType.DATETIME)
 
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are compared as text."""
+        return self is not ColumnType.BOOL and not self.is_number
+
 
 class MetricKind(StrEnum):
     """What a metric adds to a query that selects every column (behaviour 162)."""
