@@ -22,7 +22,7 @@ import typer
 from bulkpull import platforms
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import count_json_objects, print_json
-from bulkpull.errors import BulkpullError, SettingsError
+from bulkpull.errors import BulkpullError
 from bulkpull.redact import redact
 from bulkpull.untrusted_text import visible
 
@@ -124,7 +124,7 @@ def print_error(error: BaseException, common: CommonOptions) -> Ending:
         )
         ending = Ending(fault.what, UNEXPECTED, fault.why, fault.fix, details=details)
     has_little_room = terminal_width() is not None and not common.logs_json
-    short_fix = error.short_fix if has_little_room and isinstance(error, SettingsError) else None
+    short_fix = error.short_fix if has_little_room and isinstance(error, BulkpullError) else None
     write_error(
         common,
         ending.what,
