@@ -223,11 +223,12 @@ def _metric(raw: Mapping[str, Any]) -> CatalogMetric:
 
 
 def _dataset(raw: Mapping[str, Any]) -> CatalogDataset:
-    columns = {name: tuple(map(_column, raw[name])) for name in ("columns", "further_columns", "drift_columns")}
-    metrics = {name: tuple(map(_metric, raw[name])) for name in ("metrics", "further_metrics")}
-    lists = {name: tuple(raw[name]) for name in ("aliases", "date_ranges", "further_date_ranges")}
-    others = ("name", "title", "extra", "refresh_days", "snapshot", "time_column", "minimum_recurrence_hours")
-    return CatalogDataset(**columns, **metrics, **lists, **{name: raw[name] for name in others})
+    plain = ("name", "title", "extra", "refresh_days", "snapshot", "time_column", "minimum_recurrence_hours")
+    values: dict[str, Any] = {name: raw[name] for name in plain}
+    values |= {name: tuple(raw[name]) for name in ("aliases", "date_ranges", "further_date_ranges")}
+    values |= {name: tuple(map(_column, raw[name])) for name in ("columns", "further_columns", "drift_columns")}
+    values |= {name: tuple(map(_metric, raw[name])) for name in ("metrics", "further_metrics")}
+    return CatalogDataset(**values)
 
 
 @cache
