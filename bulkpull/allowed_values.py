@@ -8,6 +8,7 @@ secret, or an address that carries one.
 from __future__ import annotations
 
 import json
+from collections import UserString
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import NoneType
@@ -22,10 +23,8 @@ from bulkpull.suggestions import did_you_mean
 
 _OWN_WORDS = "Value error, "
 _NUMBERS = {int: "a whole number", float: "a number"}
-_BOUNDS = {"gt": "greater than", "ge": "of at least", "lt": "less than", "le": "of at most"}
+_BOUNDS = {"gt": "greater than", "ge": "of at least", "le": "of at most"}
 _LONGEST_QUOTE = 60
-# A bound that nobody reaches is not worth a word.
-_ENDLESS = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +72,8 @@ def _refusal(details: ErrorDetails, fields: dict[str, FieldInfo]) -> RefusedValu
     return RefusedValue(name, kind, f"it must be {allowed}, not `{given}`", hint)
 
 
-@dataclass(frozen=True, slots=True)
-class Unfit:
+class Unfit(UserString):
     """A value of another type than its field takes; no model converts it, and it reads as it stands in the file."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def typed(value: Any, field: FieldInfo) -> Any:
@@ -121,7 +114,6 @@ def _types_and_bounds(field: FieldInfo) -> tuple[list[Any], dict[str, float]]:
     """The types of a field without `None`, and its bounds by their short names."""
     parts = [*annotation_parts(field.annotation), *field.metadata]
     bounds = {name: getattr(part, name) for name in _BOUNDS for part in parts if hasattr(part, name)}
-    bounds = {name: bound for name, bound in bounds.items() if bound < _ENDLESS}
     return [part for part in parts if part is not NoneType], bounds
 
 
