@@ -8,7 +8,6 @@ secret, or an address that carries one.
 from __future__ import annotations
 
 import json
-from collections import UserString
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import NoneType
@@ -72,8 +71,14 @@ def _refusal(details: ErrorDetails, fields: dict[str, FieldInfo]) -> RefusedValu
     return RefusedValue(name, kind, f"it must be {allowed}, not `{given}`", hint)
 
 
-class Unfit(UserString):
+@dataclass(frozen=True, slots=True)
+class Unfit:
     """A value of another type than its field takes; no model converts it, and it reads as it stands in the file."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def typed(value: Any, field: FieldInfo) -> Any:

@@ -56,6 +56,7 @@ class BulkpullError(Exception):
         fix: What a person can do next; written so that it can follow a semicolon. Without it, the class's `remedy`.
         why_lines: Where several things are wrong, a line for each; `why` has them all in one line.
         short_fix: The next step where there is little room for a long `fix`: on a terminal, and in the doctor's list.
+        doctor_fix: The one in the doctor's list, where `fix` speaks of what an export does.
 
     Secrets are removed and control characters are escaped in all texts.
     """
@@ -80,12 +81,14 @@ class BulkpullError(Exception):
         fix: str | None = None,
         why_lines: Sequence[str] = (),
         short_fix: str | None = None,
+        doctor_fix: str | None = None,
     ) -> None:
         fix = fix or self.remedy
         self.what = printable(what)
         self.why = printable(why) if why else None
         self.fix = printable(fix) if fix else None
         self.short_fix = printable(short_fix) if short_fix else None
+        self._doctor_fix = printable(doctor_fix) if doctor_fix else None
         self._why_lines = [printable(line) for line in why_lines]
         super().__init__(self.reason)
 
@@ -105,7 +108,7 @@ class BulkpullError(Exception):
     def doctor_fix(self) -> str | None:
         """The next step as `bulkpull doctor` shows it, which sends nobody to `bulkpull doctor`."""
         is_usual = self.doctor_remedy is not None and self.fix == printable(self.remedy)
-        return self.short_fix or (self.doctor_remedy if is_usual else self.fix)
+        return self._doctor_fix or self.short_fix or (self.doctor_remedy if is_usual else self.fix)
 
     @property
     def reason(self) -> str:
@@ -123,6 +126,7 @@ class BulkpullError(Exception):
         self.why = words(self.why) if self.why else None
         self.fix = words(self.fix) if self.fix else None
         self.short_fix = words(self.short_fix) if self.short_fix else None
+        self._doctor_fix = words(self._doctor_fix) if self._doctor_fix else None
         self._why_lines = [words(line) for line in self._why_lines]
         self.args = (self.reason,)
 

@@ -33,15 +33,13 @@ _JWT_PARTS = 3
 
 
 class AzureToken(Protocol):
-    """A token as azure-core gives it; `expires_on` in seconds since 1970."""
+    """A token as azure-core gives it; it ends at `expires_on`, seconds since 1970."""
 
     @property
     def token(self) -> str: ...
 
     @property
-    def expires_on(self) -> int:
-        """When it ends."""
-        ...
+    def expires_on(self) -> int: ...
 
 
 class AzureCredential(Protocol):
@@ -67,13 +65,7 @@ class CredentialTokens:
         self._renew_from = 0.0
 
     async def get_token(self) -> AccessToken:
-        """
-        The current token, or a new one when it is about to end.
-
-        Raises:
-            AuthError: The credential gives none.
-            NotConnected: It could not ask.
-        """
+        """The current token, or a new one when it is about to end; `AuthError` or `NotConnected` if it gives none."""
         token = self._token
         if token is not None and self._clock.monotonic() < self._renew_from:
             return token

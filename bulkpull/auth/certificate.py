@@ -59,20 +59,13 @@ class Certificate:
 
 
 def load_certificate(path: Path, *, password: str | None) -> Certificate:
-    """
-    Read a PEM file that holds a private key (RSA) and its certificate, in any order.
-
-    Reads the disk.
-    """
+    """Read a PEM file that holds a private key (RSA) and its certificate, in any order. Reads the disk."""
     what = f"`client_certificate_file` {path} cannot be used"
     try:
         import jwt  # noqa: F401, PLC0415 - for `assertion`: loaded here, where reading the disk holds nobody up
         from cryptography import x509  # noqa: PLC0415 - an extra, and slow to load
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415 - the same
-        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - the same
-            Encoding,
-            load_pem_private_key,
-        )
+        from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key  # noqa: PLC0415
     except ImportError:
         raise SettingsError(
             what,

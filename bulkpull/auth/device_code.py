@@ -175,7 +175,6 @@ class _Carrier:
         self._http, self._token_url, self._scheme = http, token_url, urlsplit(token_url).scheme
 
     def post(self, url: str, *, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> _Answer:
-        """As MSAL asks for it; `data` is a form."""
         return self._send("POST", url, params=params, headers=headers, form=data)
 
     def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> _Answer:

@@ -43,9 +43,8 @@ class Credentials:
     """
     The application, and the user or the refresh token; blanks around a value are dropped (behaviour 1).
 
-    Attributes:
-        sign: Makes a signed assertion for a token endpoint, which an application with a certificate sends in place of
-            a secret.
+    `sign` makes a signed assertion for a token endpoint, which an application with a certificate sends in place of a
+    secret.
     """
 
     client_id: str
@@ -63,12 +62,9 @@ _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 def token_form(grant: Grant, *, credentials: Credentials, resource: str, token_url: str) -> dict[str, str]:
     """
-    The form that asks for a token.
+    The form that asks for a token; `SettingsError` where a value that the grant needs is missing.
 
     Version 1 of the endpoint takes `resource`, version 2 a `scope` that contains it (behaviours 1 and 14).
-
-    Raises:
-        SettingsError: A value that the grant needs is missing.
     """
     own = {name: (getattr(credentials, name) or "").strip() for name in _OWN}
     missing = [name for name in NEEDED_SETTINGS[grant.value] if name in own and not own[name]]
@@ -85,9 +81,8 @@ def token_form(grant: Grant, *, credentials: Credentials, resource: str, token_u
             form["refresh_token"] = own["refresh_token"]
     resource = resource.strip().rstrip("/")
     if "/oauth2/v2.0/" in token_url:
-        form["scope"] = (
-            f"{resource}/.default" if grant is Grant.CLIENT_CREDENTIALS else f"{resource}/user_impersonation"
-        )
+        scope = ".default" if grant is Grant.CLIENT_CREDENTIALS else "user_impersonation"
+        form["scope"] = f"{resource}/{scope}"
     else:
         form["resource"] = resource
         if grant is not Grant.CLIENT_CREDENTIALS:
@@ -98,11 +93,7 @@ def token_form(grant: Grant, *, credentials: Credentials, resource: str, token_u
 
 
 def life_of(expires_in: object) -> float:
-    """
-    Seconds that a token lives: a number, or digits (behaviour 4).
-
-    Missing, zero, negative or not a number gives `DEFAULT_LIFE_S`; more than a day counts as a day.
-    """
+    """Seconds that a token lives (behaviour 4): at most a day, and `DEFAULT_LIFE_S` for what is no number above 0."""
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float | str):
         return DEFAULT_LIFE_S
     try:

@@ -46,8 +46,7 @@ async def read_from_command(command: str, *, setting: str, within_s: float = LON
         raise SettingsError(
             f"`{setting}`: {words[0]} cannot be run", why=trouble.strerror, fix="name a program by its whole path"
         ) from None
-    written = b""
-    status = None
+    written, status = b"", None
     try:
         with anyio.move_on_after(within_s):
             assert process.stdout is not None
@@ -63,7 +62,14 @@ async def read_from_command(command: str, *, setting: str, within_s: float = LON
         raise AuthError(what, why=f"it was ended after {within_s:g} s", fix=fix)
     if status != 0:
         raise AuthError(what, why=f"it ended with status {status}", fix=fix)
-    return _secret_in(written, what=what, fix=fix)
+    try:
+        secret = written.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise AuthError(what, why="what it wrote is not UTF-8 text", fix=fix) from None
+    if not secret.strip():
+        raise AuthError(what, why="it wrote nothing", fix=fix)
+    register_secret(secret)
+    return secret
 
 
 async def _read(stream: ByteReceiveStream) -> bytes:
@@ -74,14 +80,3 @@ async def _read(stream: ByteReceiveStream) -> bytes:
         if len(written) > _LONGEST_BYTES:
             break
     return bytes(written)
-
-
-def _secret_in(written: bytes, *, what: str, fix: str) -> str:
-    try:
-        secret = written.decode("utf-8-sig").rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise AuthError(what, why="what it wrote is not UTF-8 text", fix=fix) from None
-    if not secret.strip():
-        raise AuthError(what, why="it wrote nothing", fix=fix)
-    register_secret(secret)
-    return secret

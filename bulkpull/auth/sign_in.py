@@ -37,12 +37,7 @@ async def choose_grant(settings: Settings) -> str:
 
 
 async def describe_sign_in(settings: Settings) -> str:
-    """
-    How this run would sign in and as whom, and which secret it would not send; asks nobody.
-
-    Raises:
-        AuthError, SettingsError: As `choose_grant`.
-    """
+    """How this run would sign in and as whom, and which secret it would not send; asks nobody. Raises as above."""
     grant, _, stored = await _choose(settings, seed=_plain(settings.refresh_token))
     user = f" of {stored.account}" if stored and stored.account else ""
     match grant:
@@ -123,9 +118,8 @@ async def _signer(settings: Settings, *, clock: Clock) -> Callable[[str], str] |
     if settings.client_certificate_file is None:
         return None
     password = await _secret(settings, "client_certificate_password")
-    certificate = await to_thread.run_sync(
-        partial(load_certificate, settings.client_certificate_file, password=password)
-    )
+    load = partial(load_certificate, settings.client_certificate_file, password=password)
+    certificate = await to_thread.run_sync(load)
     return partial(certificate.assertion, client_id=(settings.client_id or "").strip(), clock=clock)
 
 

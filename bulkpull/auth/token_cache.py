@@ -48,14 +48,10 @@ class Identity:
 
 class TokenEntry(BaseModel):
     """
-    One sign-in.
+    One sign-in, of `account` as far as that is known, kept at an ISO 8601 time, UTC.
 
-    Attributes:
-        account: The user who signed in, as far as it is known.
-        public: The token was given to a client without a secret, and is redeemed without one.
-        descends_from: Fingerprint of the seed in the settings that this token came from, or replaced when a person
-            signed in; `None` when there was none.
-        kept_at: ISO 8601, UTC.
+    A `public` token was given to a client without a secret, and is redeemed without one (else AADSTS700025). It
+    `descends_from` the seed in the settings with this fingerprint, or replaced it when a person signed in.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -89,13 +85,7 @@ def parse_token_entry(text: str) -> TokenEntry:
 
 @dataclass(frozen=True, slots=True)
 class OtherSignIn:
-    """
-    A sign-in of the same application that the settings do not lead to.
-
-    Attributes:
-        account: The user who signed in, as far as it is known.
-        has_username: It was made while `username` was set; else while it was not.
-    """
+    """A sign-in of the same application that the settings do not lead to, made while `username` was set or not."""
 
     account: str | None
     has_username: bool
@@ -144,9 +134,8 @@ class TokenCache:
         """
         The entry and where it lies; `None` when there is none.
 
-        Raises:
-            OSError: It cannot be read, for example because the system's store answers in a desktop session only.
-            ValueError: It is damaged.
+        `OSError` where it cannot be read, for example because the system's store answers in a desktop session only;
+        `ValueError` where it is damaged.
         """
         if self._sealed.exists():
             if self._system is None:
@@ -159,11 +148,7 @@ class TokenCache:
         return (self._read(text), self._file) if text else None
 
     def other_sign_ins(self) -> list[OtherSignIn]:
-        """
-        The sign-ins of the same application with another `username`, or without one.
-
-        Entries in the system's store are not looked at.
-        """
+        """The application's sign-ins in private files with another `username`, or without one."""
         found: list[OtherSignIn] = []
         nameless = replace(self.identity, username=None).name
         for path in sorted(self.folder.glob("*.json")) if self.folder.is_dir() else ():

@@ -26,12 +26,7 @@ LOOP_PAUSE_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class TokenCode:
-    """
-    What a code means.
-
-    Attributes:
-        pause_s: The least pause before the next try, seconds; `None` for the usual backoff.
-    """
+    """What a code means; the next try waits at least `pause_s` seconds, or with `None` for the usual backoff."""
 
     kind: AnswerKind
     cause: str
@@ -48,15 +43,6 @@ def _passing(cause: str, *, pause_s: float | None = None) -> TokenCode:
 
 
 MFA = _final("multifactor authentication is required, which this grant cannot give", _SECURE_MODEL)
-_SECRET = _final(
-    "the client secret is wrong",
-    "set `client_secret` to the secret's value, not to its id; it may also be mistyped, expired or replaced",
-)
-_USER = _final("the user name or the password is wrong", "check `username` and `password`")
-_REFRESH_ENDED = _final("the refresh token has ended or was revoked", SIGN_IN)
-_TENANT = _final("there is no such tenant", "check `tenant_id` and `token_url`")
-_PASSWORD_ENDED = _final("the password has expired or was changed", "set the new one as `password`")
-_POLICY = _final("conditional access does not allow it", "ask the tenant's administrator")
 _CONSENT = _final(
     "the application needs an administrator's consent", "let an administrator consent to it for Partner Center"
 )
@@ -64,89 +50,69 @@ NO_PUBLIC_CLIENT = _final(
     "the app registration does not allow public client flows, and no client secret was sent",
     "allow public client flows in the app registration, or set `client_secret`",
 )
-_ON_PREMISES = _passing("the directory cannot reach the company's own sign-in servers")
-
-TOKEN_CODES: Mapping[int, TokenCode] = {
-    16000: _final("the user has to choose an account", SIGN_IN),
-    50000: _passing("the sign-in service has an error"),
-    50011: _final("the redirect address is not registered", "add it to the application's registration"),
-    50020: _final("the user belongs to another tenant", "check `username` and `tenant_id`"),
-    50034: _final("the user does not exist in this tenant", "check `username` and `tenant_id`"),
-    50053: _final(
+_ASK_ADMINISTRATOR = "ask the tenant's administrator"
+_CODES: Mapping[TokenCode, tuple[int, ...]] = {
+    MFA: (50072, 50074, 50076, 50078, 50079, 50158, 53004),
+    _CONSENT: (90094, 90095),
+    NO_PUBLIC_CLIENT: (7000218,),
+    _final("the user has to choose an account", SIGN_IN): (16000,),
+    _passing("the sign-in service has an error"): (50000,),
+    _final("the redirect address is not registered", "add it to the application's registration"): (50011,),
+    _final("the user belongs to another tenant", "check `username` and `tenant_id`"): (50020,),
+    _final("the user does not exist in this tenant", "check `username` and `tenant_id`"): (50034,),
+    _final(
         "the account is locked after too many attempts", "wait, and check `username` and `password` before trying"
+    ): (50053,),
+    _final("the password has expired", "let the user set a new one and change `password`"): (50055,),
+    _final("the user's account is disabled", "use another account"): (50057,),
+    _final("there is no such tenant", "check `tenant_id` and `token_url`"): (50059, 50128, 90002, 900023),
+    _passing("a temporary error during strong authentication"): (50087,),
+    _final("the user is not assigned to the application", "assign the user to it in Entra, or use another account"): (
+        50105,
     ),
-    50055: _final("the password has expired", "let the user set a new one and change `password`"),
-    50057: _final("the user's account is disabled", "use another account"),
-    50059: _TENANT,
-    50072: MFA,
-    50074: MFA,
-    50076: MFA,
-    50078: MFA,
-    50079: MFA,
-    50087: _passing("a temporary error during strong authentication"),
-    50105: _final(
-        "the user is not assigned to the application", "assign the user to it in Entra, or use another account"
+    _final("the user name or the password is wrong", "check `username` and `password`"): (50126,),
+    _final("conditional access does not allow it", _ASK_ADMINISTRATOR): (50131, 53000, 53001, 53002, 53003),
+    _final("the password has expired or was changed", "set the new one as `password`"): (50133, 50142, 50144),
+    _final("the refresh token has ended or was revoked", SIGN_IN): (50173, 70008, 700082, 700084),
+    _passing("the directory treats this client as one that requests tokens in a loop", pause_s=LOOP_PAUSE_S): (50196,),
+    _final("the user is blocked because of a risk", _ASK_ADMINISTRATOR): (53011,),
+    _final("the code was redeemed before", SIGN_IN): (54005,),
+    _final("the application lacks consent", "let an administrator consent to it for Partner Center"): (65001,),
+    _final("the person declined the sign-in", SIGN_IN_AGAIN): (65004,),
+    _final("the refresh token is not valid", SIGN_IN): (70000,),
+    _final("the application's credentials are wrong", "check `client_id` and `client_secret`"): (70002,),
+    _final("a sign-in frequency policy has ended the refresh token", SIGN_IN): (70043,),
+    _final("a sign-in frequency policy has ended the session", SIGN_IN): (70044,),
+    _passing("the directory cannot reach the company's own sign-in servers"): (80001, 80002, 80005, 80007, 80014),
+    _passing("a service of the directory has a temporary error"): (90006,),
+    _passing("the request timed out within the directory"): (90012,),
+    _passing("the directory's time limit for the request has passed"): (90024,),
+    _passing("the directory is not available"): (90033,),
+    _passing("the tenant receives too many requests"): (90055,),
+    _final("the resource is unknown in this tenant", "check `resource`, and the consent to Partner Center"): (500011,),
+    _final("the tenant has no Partner Center API", "check `resource`, and whether this is the partner's tenant"): (
+        650052,
     ),
-    50126: _USER,
-    50128: _TENANT,
-    50131: _POLICY,
-    50133: _PASSWORD_ENDED,
-    50142: _PASSWORD_ENDED,
-    50144: _PASSWORD_ENDED,
-    50158: MFA,
-    50173: _REFRESH_ENDED,
-    50196: _passing("the directory treats this client as one that requests tokens in a loop", pause_s=LOOP_PAUSE_S),
-    53000: _POLICY,
-    53001: _POLICY,
-    53002: _POLICY,
-    53003: _POLICY,
-    53004: MFA,
-    53011: _final("the user is blocked because of a risk", "ask the tenant's administrator"),
-    54005: _final("the code was redeemed before", SIGN_IN),
-    65001: _final("the application lacks consent", "let an administrator consent to it for Partner Center"),
-    65004: _final("the person declined the sign-in", "sign in again: `bulkpull auth login`"),
-    70000: _final("the refresh token is not valid", SIGN_IN),
-    70002: _final("the application's credentials are wrong", "check `client_id` and `client_secret`"),
-    70008: _REFRESH_ENDED,
-    70043: _final("a sign-in frequency policy has ended the refresh token", SIGN_IN),
-    70044: _final("a sign-in frequency policy has ended the session", SIGN_IN),
-    80001: _ON_PREMISES,
-    80002: _ON_PREMISES,
-    80005: _ON_PREMISES,
-    80007: _ON_PREMISES,
-    80014: _ON_PREMISES,
-    90002: _TENANT,
-    90006: _passing("a service of the directory has a temporary error"),
-    90012: _passing("the request timed out within the directory"),
-    90024: _passing("the directory's time limit for the request has passed"),
-    90033: _passing("the directory is not available"),
-    90055: _passing("the tenant receives too many requests"),
-    90094: _CONSENT,
-    90095: _CONSENT,
-    500011: _final("the resource is unknown in this tenant", "check `resource`, and the consent to Partner Center"),
-    650052: _final(
-        "the tenant has no Partner Center API", "check `resource`, and whether this is the partner's tenant"
+    _final("the application does not request the Partner Center API", "add its permission `user_impersonation`"): (
+        650057,
     ),
-    650057: _final(
-        "the application does not request the Partner Center API", "add its permission `user_impersonation`"
-    ),
-    700016: _final("the application is not known in this tenant", "check `client_id` and `tenant_id`"),
-    700024: _final("this machine's clock differs too much from the directory's", "set the clock"),
-    700025: _final("the application is a public client, which must not send a secret", "unset `client_secret`"),
-    700027: _final(
+    _final("the application is not known in this tenant", "check `client_id` and `tenant_id`"): (700016,),
+    _final("this machine's clock differs too much from the directory's", "set the clock"): (700024,),
+    _final("the application is a public client, which must not send a secret", "unset `client_secret`"): (700025,),
+    _final(
         "the certificate is not registered with the application, or the key is another's",
         "upload the certificate of `client_certificate_file` to the application's registration",
+    ): (700027,),
+    _final("the application is disabled", _ASK_ADMINISTRATOR): (7000112,),
+    _final(
+        "the client secret is wrong",
+        "set `client_secret` to the secret's value, not to its id; it may also be mistyped, expired or replaced",
+    ): (7000215,),
+    _final("the client secret has expired", "make a new one in the application's registration, set `client_secret`"): (
+        7000222,
     ),
-    700082: _REFRESH_ENDED,
-    700084: _REFRESH_ENDED,
-    7000112: _final("the application is disabled", "ask the tenant's administrator"),
-    7000215: _SECRET,
-    7000218: NO_PUBLIC_CLIENT,
-    7000222: _final(
-        "the client secret has expired", "make a new one in the application's registration, set `client_secret`"
-    ),
-    900023: _TENANT,
 }
+TOKEN_CODES: Mapping[int, TokenCode] = {code: meaning for meaning, codes in _CODES.items() for code in codes}
 """AADSTS code → what it means."""
 
 _CREDENTIALS = "check `tenant_id`, `client_id`, `client_secret` and what the grant needs"

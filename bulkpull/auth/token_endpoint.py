@@ -5,10 +5,9 @@ Any object with `get_token` and `renew` can be a `TokenSource`; this one calls a
 walkthrough shows. `grants` has the request forms, `token_errors` the error messages.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -17,7 +16,7 @@ import anyio
 
 from bulkpull.auth.grants import Credentials, Grant, life_of, margin_of, token_form
 from bulkpull.auth.token_errors import UnknownRefusal, judge_token_reply
-from bulkpull.auth.token_rotation import InMemory, RefreshTokens
+from bulkpull.auth.token_rotation import TokenRotation
 from bulkpull.clock import Clock
 from bulkpull.errors import AuthError, BulkpullError, UnexpectedReply
 from bulkpull.event_types import TokenRenewed, TokenUnusable
@@ -30,7 +29,7 @@ from bulkpull.transport.rate_limit import parse_retry_after
 from bulkpull.transport.retry import Retrier
 from bulkpull.url_safety import check_address, origin
 
-__all__ = ["AccessToken", "Credentials", "Grant", "RefreshTokens", "TokenEndpoint", "TokenSource"]
+__all__ = ["AccessToken", "Credentials", "Grant", "TokenEndpoint", "TokenSource"]
 
 # A rotated refresh token is stored even during a cancellation, but only for so long.
 _STORE_WITHIN_S = 10.0
@@ -39,11 +38,9 @@ _STORE_WITHIN_S = 10.0
 @dataclass(frozen=True, slots=True)
 class AccessToken:
     """
-    A bearer token for the API, and its expiry.
+    A bearer token for the API; `app_only` speaks for the application alone, without a user (behaviour 15).
 
-    Attributes:
-        expires: The moment it ends, by the clock's `monotonic`: a stepped wall clock does not matter.
-        app_only: It speaks for the application alone, without a user (behaviour 15).
+    It `expires` at a moment of the clock's `monotonic`: a stepped wall clock does not matter.
     """
 
     value: str = field(repr=False)
@@ -81,55 +78,50 @@ def _after_all_tries(unknown: UnexpectedReply) -> BulkpullError:
     return final
 
 
+@dataclass(kw_only=True, eq=False)
 class TokenEndpoint:
     """
     Tokens from a token endpoint.
 
-    Args:
-        credentials: For `grant`. A refresh token that comes with a reply replaces the one before (behaviours 7 and 8).
-        kept: Where refresh tokens of the grant `refresh_token` are kept: a new one before its access token is used
-            (fault 19), and what another process kept there meanwhile is used in place of the older (20).
-
     One renewal is under way at a time, whoever asks, and all who waited share its outcome. A refusal is remembered:
     repeating wrong credentials locks accounts.
+
+    Attributes:
+        credentials: For `grant`. A refresh token that comes with a reply replaces the one before (behaviours 7 and 8).
+        kept: Where refresh tokens of the grant `refresh_token` are kept: a new one before its access token is used
+            (fault 19), and what another process kept there meanwhile is used in place of the older (20). Those of the
+            password grant are not: the password is available and lasts longer.
     """
 
-    def __init__(
-        self,
-        *,
-        http: Http,
-        retrier: Retrier,
-        clock: Clock,
-        events: Events,
-        token_url: str,
-        resource: str,
-        grant: Grant,
-        credentials: Credentials,
-        kept: RefreshTokens | None = None,
-    ) -> None:
-        check_address(token_url, what="`token_url`")
-        if grant is not Grant.REFRESH_TOKEN or kept is None:  # a kept refresh token is read when it is needed
-            token_form(grant, credentials=credentials, resource=resource, token_url=token_url)
+    http: Http
+    retrier: Retrier
+    clock: Clock
+    events: Events
+    token_url: str
+    resource: str
+    grant: Grant
+    credentials: Credentials
+    kept: TokenRotation | None = None
+    _renewing: anyio.Lock = field(default_factory=anyio.Lock)
+    _token: AccessToken | None = None
+    _renew_from: float = 0.0
+    _refresh_token: str | None = None
+    _is_public: bool = False
+    _refusal: AuthError | None = None
+    _attempts: int = 0
+    _last_failure: BulkpullError | None = None
+
+    def __post_init__(self) -> None:
+        check_address(self.token_url, what="`token_url`")
+        credentials = self.credentials
+        if self.grant is not Grant.REFRESH_TOKEN:
+            self.kept = None
+        else:
+            self._refresh_token = credentials.refresh_token
+        if self.kept is None:  # a kept refresh token is read when it is needed
+            token_form(self.grant, credentials=credentials, resource=self.resource, token_url=self.token_url)
         for secret in (credentials.client_secret, credentials.password, credentials.refresh_token):
             register_secret(secret or "")
-        self._http = http
-        self._retrier = retrier
-        self._clock = clock
-        self._events = events
-        self._token_url = token_url
-        self._resource = resource
-        self._grant = grant
-        self._credentials = credentials
-        # Refresh tokens of the password grant are not stored: the password is available and lasts longer.
-        self._kept = kept if kept is not None and grant is Grant.REFRESH_TOKEN else InMemory()
-        self._renewing = anyio.Lock()
-        self._token: AccessToken | None = None
-        self._renew_from = 0.0
-        self._refresh_token = credentials.refresh_token if grant is Grant.REFRESH_TOKEN else None
-        self._is_public = False
-        self._refusal: AuthError | None = None
-        self._attempts = 0
-        self._last_failure: BulkpullError | None = None
 
     async def get_token(self) -> AccessToken:
         """
@@ -140,7 +132,7 @@ class TokenEndpoint:
             TransferError, ReportingError: The endpoint does not answer, after all tries.
         """
         token = self._token
-        if token is not None and self._clock.monotonic() < self._renew_from:
+        if token is not None and self.clock.monotonic() < self._renew_from:
             return token
         try:
             return await self._renewed(instead_of=token)
@@ -148,7 +140,7 @@ class TokenEndpoint:
             raise
         except BulkpullError:
             # It is renewed ahead of time, so while the endpoint is out of order the old one still serves.
-            if token is not None and self._clock.monotonic() < token.expires:
+            if token is not None and self.clock.monotonic() < token.expires:
                 return token
             raise
 
@@ -176,9 +168,9 @@ class TokenEndpoint:
             return self._token
 
     async def _fetch(self) -> AccessToken:
-        if self._grant is Grant.REFRESH_TOKEN:
-            async with self._kept.locked():
-                if (newest := await self._kept.latest()) is not None:
+        if self.grant is Grant.REFRESH_TOKEN:
+            async with self.kept.locked() if self.kept else nullcontext():
+                if self.kept is not None and (newest := await self.kept.latest()) is not None:
                     self._refresh_token, self._is_public = newest.refresh_token, newest.public
                 if self._refresh_token is None:
                     raise AuthError("no token: the sign-in was removed", fix="sign in again: `bulkpull auth login`")
@@ -188,25 +180,24 @@ class TokenEndpoint:
                 return await self._fetch_by(Grant.REFRESH_TOKEN)
             except AuthError:
                 self._refresh_token = None  # it was a by-product of the password grant, which goes on without it
-        return await self._fetch_by(self._grant)
+        return await self._fetch_by(self.grant)
 
     async def _fetch_by(self, grant: Grant) -> AccessToken:
-        credentials = self._credentials
+        credentials = self.credentials
         if grant is Grant.REFRESH_TOKEN:
             credentials = replace(credentials, username=None, password=None, refresh_token=self._refresh_token)
             if self._is_public:
                 credentials = replace(credentials, client_secret=None, sign=None)
         headers = {"Accept": "application/json"}
-
         unknown_answers = 0
 
         async def ask() -> tuple[Mapping[str, object], float]:
             nonlocal unknown_answers
             # Anew for each try: a signed assertion is short-lived.
-            form = token_form(grant, credentials=credentials, resource=self._resource, token_url=self._token_url)
-            request = Request("POST", self._token_url, endpoint="token", headers=headers, form=form)
-            asked_at = self._clock.monotonic()
-            reply = await self._http.send(request)
+            form = token_form(grant, credentials=credentials, resource=self.resource, token_url=self.token_url)
+            request = Request("POST", self.token_url, endpoint="token", headers=headers, form=form)
+            asked_at = self.clock.monotonic()
+            reply = await self.http.send(request)
             try:
                 return self._read(reply, grant=grant), asked_at
             except UnexpectedReply as unknown:
@@ -216,19 +207,19 @@ class TokenEndpoint:
                 raise
 
         try:
-            raw, asked_at = await self._retrier.run(ask, endpoint="token", origin=origin(self._token_url))
+            raw, asked_at = await self.retrier.run(ask, endpoint="token", origin=origin(self.token_url))
         except UnknownRefusal as refused:  # the retrier allows fewer tries than an unknown answer gets
             raise refused.final from None
         await self._keep(_token_in(raw, "refresh_token"))
         life_s = life_of(raw.get("expires_in"))
         self._renew_from = asked_at + life_s - margin_of(life_s)
-        self._events.emit(TokenRenewed(grant=grant.value, lives_s=life_s))
+        self.events.emit(TokenRenewed(grant=grant.value, lives_s=life_s))
         value = _token_in(raw, "access_token") or ""
         return AccessToken(value, expires=asked_at + life_s, app_only=grant is Grant.CLIENT_CREDENTIALS)
 
     def _read(self, reply: Reply, *, grant: Grant) -> Mapping[str, object]:
         retry_after_s = parse_retry_after(
-            reply.headers.get("Retry-After"), date=reply.headers.get("Date"), now=self._clock.now()
+            reply.headers.get("Retry-After"), date=reply.headers.get("Date"), now=self.clock.now()
         )
         judge_token_reply(
             reply.status,
@@ -237,7 +228,7 @@ class TokenEndpoint:
             retry_after_s=retry_after_s,
             headers=reply.headers,
             is_stored=self._is_public and grant is Grant.REFRESH_TOKEN,
-            token_url=self._token_url,
+            token_url=self.token_url,
         )
         raw = json_object(reply.body) or {}
         value = _token_in(raw, "access_token")
@@ -254,13 +245,14 @@ class TokenEndpoint:
         return raw
 
     async def _keep(self, refresh_token: str | None) -> None:
-        if refresh_token is None or refresh_token == self._refresh_token or self._grant is Grant.CLIENT_CREDENTIALS:
+        if refresh_token is None or refresh_token == self._refresh_token or self.grant is Grant.CLIENT_CREDENTIALS:
             return
         register_token(refresh_token)
         if not _TOKEN.fullmatch(refresh_token):
             # Only it is lost: the access token is good, and the refresh token before stays in use.
-            self._events.emit(TokenUnusable(reason="the new refresh token holds characters that no form carries"))
+            self.events.emit(TokenUnusable(reason="the new refresh token holds characters that no form carries"))
             return
         self._refresh_token = refresh_token
         with anyio.move_on_after(_STORE_WITHIN_S, shield=True):
-            await self._kept.store(refresh_token)
+            if self.kept is not None:
+                await self.kept.store(refresh_token)

@@ -53,10 +53,9 @@ def judge_token_reply(
     """
     Raise what the answer means if it is no success.
 
-    Args:
-        headers: Of the reply; their request id stands in where the body names no trace id.
-        is_stored: The refresh token is one that `bulkpull auth login` stored; it is sent without a client secret.
-        token_url: The endpoint; the page that explains codes is named if it is Microsoft's, or is not given.
+    The request id in `headers` stands in where the body names no trace id. With `is_stored` the refresh token is one
+    that `bulkpull auth login` stored, which is sent without a client secret. The page that explains codes is named if
+    `token_url` is Microsoft's, or is not given.
 
     Raises:
         AuthError: The credentials are refused; asking again cannot help.
@@ -114,9 +113,7 @@ def token_error(
     """
     The sentence for a refusal: in our words where a table knows it, else quoted; with the ids for support.
 
-    Args:
-        is_stored: As for `judge_token_reply`: another sign-in helps, and a client secret does not.
-        token_url: As for `judge_token_reply`.
+    Of a stored sign-in (`is_stored`) another sign-in helps, and a client secret does not.
     """
     label, ids = _label(raw, code=code), _ids_of(raw) or request_id_in(headers)
     what = "the stored sign-in is not accepted any more" if is_stored else REFUSED[grant]
@@ -150,9 +147,9 @@ def _label(raw: Mapping[str, Any], *, code: int | None) -> str:
 
 def _ids_of(raw: Mapping[str, Any]) -> str:
     """The trace id and the correlation id, for support."""
-    ids = ((name, text(raw.get(key))) for name, key in (("trace id", "trace_id"), ("correlation id", "correlation_id")))
-    valid_ids = [f"{name} {value}" for name, value in ids if value and _ID.fullmatch(value)]
-    return "".join(f", {labelled_id}" for labelled_id in valid_ids)
+    fields = {"trace id": "trace_id", "correlation id": "correlation_id"}
+    ids = {name: text(raw.get(key)) for name, key in fields.items()}
+    return "".join(f", {name} {value}" for name, value in ids.items() if value and _ID.fullmatch(value))
 
 
 def first_sentence(description: str) -> str:

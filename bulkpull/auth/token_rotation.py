@@ -8,8 +8,7 @@ it. A cache that cannot be used causes a warning: the run continues with the tok
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from contextlib import asynccontextmanager
 
 import anyio
 from anyio import to_thread
@@ -24,50 +23,8 @@ LONGEST_TURN_S = 90.0
 _LOOK_EVERY_S = 0.1
 
 
-class KeptToken(Protocol):
-    """A refresh token that was kept."""
-
-    @property
-    def refresh_token(self) -> str: ...
-
-    @property
-    def public(self) -> bool:
-        """It was given to a client without a secret, and is redeemed without one (else AADSTS700025)."""
-        ...
-
-
-class RefreshTokens(Protocol):
-    """Persistent storage for the newest refresh token."""
-
-    def locked(self) -> AbstractAsyncContextManager[None]:
-        """Hold the lock that allows one renewal at a time among all processes that share the token."""
-        ...
-
-    async def latest(self) -> KeptToken | None:
-        """The stored token, if it is newer than the one in the credentials."""
-        ...
-
-    async def store(self, refresh_token: str) -> None:
-        """Store a new token durably, or emit a warning if that fails."""
-        ...
-
-
-class InMemory:
-    """No storage: the refresh token lives as long as the run."""
-
-    @asynccontextmanager
-    async def locked(self) -> AsyncIterator[None]:
-        yield
-
-    async def latest(self) -> KeptToken | None:
-        return None
-
-    async def store(self, refresh_token: str) -> None:
-        pass
-
-
 class TokenRotation:
-    """Keeps one sign-in's newest refresh token."""
+    """Keeps one sign-in's newest refresh token durably."""
 
     def __init__(self, cache: TokenCache, *, seed: str | None, clock: Clock, events: Events) -> None:
         self._cache, self._seed = cache, seed
@@ -92,7 +49,7 @@ class TokenRotation:
         try:
             found = await to_thread.run_sync(self._cache.load)
         except (OSError, ValueError) as trouble:
-            self._warn(TokenCacheUnread, trouble, follows=self._without_it())
+            self._warn(TokenCacheUnread, trouble)
             return None
         # Somebody signed out while this run is under way: it goes on with what it has, and keeps nothing again.
         self._is_forgotten = found is None and self._last is not None
@@ -121,7 +78,7 @@ class TokenRotation:
         try:
             await to_thread.run_sync(self._cache.save, entry)
         except OSError as trouble:
-            self._warn(TokenNotKept, trouble, follows=self._without_it())
+            self._warn(TokenNotKept, trouble)
         else:
             self._last = entry
 
@@ -137,14 +94,12 @@ class TokenRotation:
                 return False
             await self._clock.sleep(_LOOK_EVERY_S)
 
-    def _without_it(self) -> str:
-        if self._seed:
-            return "later runs begin again with the refresh token of the settings, which ends with its own lifetime"
-        return "later runs need another sign-in: `bulkpull auth login`"
-
-    def _warn(self, kind: type[TokenCacheUnread | TokenNotKept], trouble: Exception, *, follows: str) -> None:
+    def _warn(self, kind: type[TokenCacheUnread | TokenNotKept], trouble: Exception) -> None:
         if kind in self._warned:
             return
         self._warned.add(kind)
+        follows = "later runs need another sign-in: `bulkpull auth login`"
+        if self._seed:
+            follows = "later runs begin again with the refresh token of the settings, which ends with its own lifetime"
         why = getattr(trouble, "strerror", None) or str(trouble) or type(trouble).__name__
         self._events.emit(kind(folder=str(self._cache.folder), reason=why, follows=follows))

@@ -21,20 +21,16 @@ _SYSTEMS = {"win32": "DPAPI", "darwin": "the keychain", "linux": "libsecret"}
 
 class Store(Protocol):
     """
-    Holds the text of one entry.
+    Holds the text of one entry; every method raises `OSError` where the disk or the system refuses.
 
-    Every method reads or writes the disk, or asks the system, and raises `OSError` where that refuses.
+    `description` says for people how it is kept, `encrypted` whether the operating system encrypts it.
     """
 
     @property
-    def description(self) -> str:
-        """How it is kept, for people."""
-        ...
+    def description(self) -> str: ...
 
     @property
-    def encrypted(self) -> bool:
-        """Whether the operating system encrypts it."""
-        ...
+    def encrypted(self) -> bool: ...
 
     def load(self) -> str | None:
         """The text; `None` when there is none."""
@@ -62,10 +58,9 @@ class PrivateFile:
         return f"unencrypted in {self._path}, which only this user may read"
 
     def load(self) -> str | None:
-        try:
+        with suppress(FileNotFoundError):
             return self._path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
+        return None
 
     def save(self, text: str) -> None:
         write_atomically(self._path, text, private=True)
@@ -92,9 +87,7 @@ class SystemStore:
         return f"encrypted by {_SYSTEMS.get(sys.platform, 'the operating system')}, as {self._path} marks"
 
     def load(self) -> str | None:
-        if not self._path.exists():
-            return None
-        return str(_asked(self._persistence.load)) or None
+        return str(_asked(self._persistence.load)) or None if self._path.exists() else None
 
     def save(self, text: str) -> None:
         _asked(self._persistence.save, text)
@@ -106,7 +99,7 @@ class SystemStore:
         sync_folder(self._path.parent)
 
     def forget(self) -> bool:
-        """As `Store.forget`: the libraries have no removal, so the text is emptied before its mark goes."""
+        """The libraries have no removal, so the text is emptied before its mark goes."""
         if not self._path.exists():
             return False
         with suppress(OSError):

@@ -28,7 +28,7 @@ from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
-from bulkpull.observability.support_bundle import Bundle, files_of
+from bulkpull.observability.support_bundle import files_of
 from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.run_history import ask_ledger, known_runs, load_manifest, resolve_run_id
 from bulkpull.output.store import INSIDE, open_store
@@ -47,7 +47,7 @@ def write_bundle(run: str | None, *, to: Path | None, output: Path | None, commo
     settings = load_settings(common, output=output)
     folder = settings.output
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
-    bundle = Bundle(
+    files = files_of(
         run_id=run_id,
         log=_log(folder, run_id),
         manifest=_manifest(folder, run_id),
@@ -59,7 +59,7 @@ def write_bundle(run: str | None, *, to: Path | None, output: Path | None, commo
     if path.is_dir():
         path /= f"bulkpull-{run_id}.zip"
     with disk_errors(path):
-        _zip(path, files_of(bundle))
+        _zip(path, files)
     if common.as_json:
         print_json({"version": 1, "run_id": run_id, "bundle": str(path), "bytes": path.stat().st_size})
     else:

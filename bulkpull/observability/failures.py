@@ -1,8 +1,4 @@
-"""
-The failures of a run, worst first (pure).
-
-Datasets with the same reason form one group: an outage is one failure, not twenty.
-"""
+"""The failures of a run, worst first (pure). Datasets with the same reason form one group: an outage is one failure."""
 
 from __future__ import annotations
 
@@ -28,12 +24,7 @@ SUBMITTED = "submitted"
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """
-    Datasets that failed for the same reason.
-
-    Attributes:
-        error: The fault itself, of the first of them; `None` for a manifest that was read back.
-    """
+    """Datasets that failed for the same reason; `error` is the first's, `None` in a manifest that was read back."""
 
     datasets: list[str]
     reason: str
@@ -44,23 +35,21 @@ def failure_groups(manifest: Manifest) -> list[FailureGroup]:
     """
     Requested datasets that failed, grouped by reason.
 
-    Problems with credentials come first, then the most frequent reasons; what is not offered comes last. A pull that
-    an interruption left unfinished did not fail.
+    Problems with credentials come first, then the most frequent reasons; what is not offered comes last.
     """
     records = failed_datasets(manifest)
     by_name = {record.dataset: record for record in records}
-    losses = [
+    groups = [
         FailureGroup(datasets, reason, by_name[datasets[0]].error)
         for datasets, reason in group_by_reason((record.dataset, _reason_of(record)) for record in records)
     ]
-    return sorted(
-        losses,
-        key=lambda loss: (
-            by_name[loss.datasets[0]].status == "unavailable" and not isinstance(loss.error, AuthError),
-            not isinstance(loss.error, AuthError),
-            -len(loss.datasets),
-        ),
-    )
+
+    def rank(group: FailureGroup) -> tuple[bool, bool, int]:
+        is_refused = isinstance(group.error, AuthError)
+        is_absent = by_name[group.datasets[0]].status == "unavailable"
+        return is_absent and not is_refused, not is_refused, -len(group.datasets)
+
+    return sorted(groups, key=rank)
 
 
 def _reason_of(record: DatasetRecord) -> str:
@@ -72,7 +61,7 @@ def _reason_of(record: DatasetRecord) -> str:
 
 
 def failed_datasets(manifest: Manifest) -> list[DatasetRecord]:
-    """Requested datasets that failed, in the manifest's order."""
+    """Requested datasets that failed, in the manifest's order; a pull that an interruption left unfinished did not."""
     return [
         record
         for record in manifest.datasets
@@ -96,12 +85,10 @@ def group_by_reason(
     reasons: Iterable[tuple[str, str]], *, may_differ: Literal["numbers", "moments", "nothing"] = "numbers"
 ) -> list[tuple[list[str], str]]:
     """
-    Datasets by reason, each once (pure).
+    Datasets by reason, each once (pure); a reason may begin with its dataset's name.
 
-    Args:
-        reasons: Dataset and its reason, which may begin with the dataset's name.
-        may_differ: In what reasons of one group may differ: ids and numbers, where the first stands for all; moments
-            and ids alone, of which the earliest and the latest, or the first and a number, are shown; or nothing.
+    In `may_differ` reasons of one group may differ: ids and numbers, where the first stands for all; moments and ids
+    alone, of which the earliest and the latest, or the first and a number, are shown; or nothing.
     """
     varying = {"numbers": _VARYING, "moments": _MOMENT_OR_ID, "nothing": None}[may_differ]
     groups: dict[str, tuple[list[str], list[str]]] = {}

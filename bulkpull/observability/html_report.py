@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -34,7 +33,7 @@ from bulkpull.observability.html_timeline import BOX, PHASE_LABELS, draw_timelin
 from bulkpull.observability.run_notes import run_notes
 from bulkpull.observability.run_summary import RunSummary, Severity, run_outcome
 from bulkpull.output.layout import LOG, MANIFEST
-from bulkpull.output.manifest import DatasetRecord, Drift, Totals
+from bulkpull.output.manifest import DatasetRecord, Totals
 from bulkpull.redact import plain
 
 _SIGNS = {Severity.GOOD: "✓", Severity.QUIET: "→", Severity.MIXED: "!", Severity.BAD: "✕"}
@@ -48,6 +47,7 @@ _STATUSES = {
 }
 _MOST_REASONS = 6
 _NONE = "–"
+_MOMENT = "%d %b %Y, %H:%M"
 # Where a name such as `AzureUsage` may be broken.
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -76,12 +76,7 @@ class DatasetRow:
 
 
 def render_report(account: RunSummary) -> str:
-    """
-    The page `runs/<run_id>/report.html`.
-
-    Args:
-        account: What happened. Every text in it is escaped, and secrets are removed from it once more.
-    """
+    """The page `runs/<run_id>/report.html`; every text is escaped, and secrets are removed from it once more."""
     manifest, timings = account.manifest, account.timings
     outcome = run_outcome(manifest)
     moved = [record.dataset for record in manifest.datasets if timings.of(record.dataset)]
@@ -104,7 +99,7 @@ def render_report(account: RunSummary) -> str:
         none_sign=_NONE,
         notes=run_notes(manifest, with_skipped=False),
         calls=calls,
-        ended=_moment(manifest.finished_at),
+        ended=f"{manifest.finished_at:{_MOMENT}}",
         host=urlsplit(manifest.api_base_url).hostname or "the service",
         manifest_name=MANIFEST,
         log_name=LOG,
@@ -165,22 +160,16 @@ def _facts(account: RunSummary) -> dict[str, str]:
     manifest, records = account.manifest, account.manifest.datasets
     published = Totals.of(manifest.published.values())
     fetched = Totals.of(record for record in records if record.status != "skipped")
+    whole_s = (manifest.finished_at - manifest.started_at).total_seconds()
     return {
-        "Started (UTC)": _moment(manifest.started_at),
-        "Took": format_duration(_worked_s(account)),
+        "Started (UTC)": f"{manifest.started_at:{_MOMENT}}",
+        # Without the time between an interruption and its resumption, where that is known.
+        "Took": format_duration(account.timings.length_s or whole_s),
         "Rows": f"{published.rows:,}",
         "Downloaded": format_size(fetched.downloaded_bytes),
         f"As {manifest.file_format}": format_size(published.stored_bytes),
         "Calls": f"{manifest.requests.total:,}",
     }
-
-
-def _worked_s(account: RunSummary) -> float:
-    """Without the time between an interruption and its resumption, where that is known."""
-    if account.timings.length_s:
-        return account.timings.length_s
-    manifest = account.manifest
-    return (manifest.finished_at - manifest.started_at).total_seconds()
 
 
 def _failure(group: FailureGroup, account: RunSummary) -> Failure:
@@ -205,8 +194,7 @@ def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
     manifest = account.manifest
     status = status_for_people(record, interrupted=manifest.interrupted, submitted=manifest.submitted)
     tone, sign = _STATUSES[status]
-    has_data = record.is_current
-    took_s = record.seconds.total
+    has_data, took_s = record.is_current, record.seconds.total
     cells = {
         "Rows": f"{record.rows:,}" if has_data else _NONE,
         "Change": _change(record, account.rows_before.get(record.dataset)),
@@ -234,8 +222,13 @@ def _dataset_notes(record: DatasetRecord, account: RunSummary) -> list[str]:
     sentences: list[str] = []
     if record.status == "skipped" and record.reason:
         sentences.append(record.reason.removeprefix(f"{record.dataset}: "))
-    if record.drift:
-        sentences += _drift(record.drift)
+    if drift := record.drift:
+        changes = (
+            ("New columns", drift.appeared),
+            ("Vanished columns", drift.vanished),
+            ("Other types", drift.retyped),
+        )
+        sentences += [f"{change}: {', '.join(names)}." for change, names in changes if names]
     if record.files and record.metrics:
         left_out = f"; left out: {', '.join(record.metrics_left_out)}" if record.metrics_left_out else ""
         sentences.append(f"Metrics: {', '.join(record.metrics)}{left_out}.")
@@ -246,11 +239,6 @@ def _dataset_notes(record: DatasetRecord, account: RunSummary) -> list[str]:
     if breaks := account.timings.breaks[record.dataset]:
         sentences.append(f"The download resumed after {plural(breaks, 'break')}.")
     return sentences
-
-
-def _drift(drift: Drift) -> list[str]:
-    words = (("New columns", drift.appeared), ("Vanished columns", drift.vanished), ("Other types", drift.retyped))
-    return [f"{word}: {', '.join(names)}." for word, names in words if names]
 
 
 def _call_sentences(account: RunSummary) -> list[str]:
@@ -285,7 +273,3 @@ def _retry_lines(retries: Counter[tuple[str, str]]) -> list[str]:
     if len(alike) > _MOST_REASONS:
         lines.append(f"and {len(alike) - _MOST_REASONS} other reasons; all of them are in the log")
     return lines
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%d %b %Y, %H:%M}"

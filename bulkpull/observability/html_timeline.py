@@ -55,13 +55,7 @@ class AxisMark:
 
 @dataclass(frozen=True, slots=True)
 class DatasetTimeline:
-    """
-    The bars of one dataset.
-
-    Attributes:
-        words: The same as text, for screen readers.
-        cells: Time by phase, then the time at which it was done.
-    """
+    """The bars of one dataset; as `words` for screen readers, and as `cells`: time by phase, then when it was done."""
 
     dataset: str
     words: str

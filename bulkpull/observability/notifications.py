@@ -39,11 +39,7 @@ _GOOD = range(200, 300)
 
 
 async def send_notices(manifest: Manifest, *, path: Path, settings: Settings, events: Events, clock: Clock) -> None:
-    """
-    Notify the command and the address of the settings at the same time, if they are set.
-
-    A failed notification is only a warning.
-    """
+    """Notify the command and the address of the settings at the same time; a failed notification is only a warning."""
     async with anyio.create_task_group() as telling:
         if (command := settings.notify_command) is not None:
             run = partial(run_command, command, manifest, path=path, within_s=settings.notify_seconds)
@@ -67,8 +63,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
     """
     Run a command, without a shell, with the manifest as its standard input; it does not outlive this program.
 
-    Its environment is this program's without any setting and without any secret, and with `BULKPULL_RUN_ID`,
-    `BULKPULL_STATUS` and `BULKPULL_EXIT_CODE`. Its output is used for the error only.
+    Its environment is `environment_for`, its output is used for the error only.
 
     Raises:
         BulkpullError: It could not be run, ended with another status than 0, or took longer than `within_s`; then it
@@ -84,12 +79,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
             await anyio.to_thread.run_sync(partial(_check_program, words[0], search=environment.get("PATH")))
             guarded, options = stack.enter_context(platforms.current().guarded(words))
             process = await anyio.open_process(
-                guarded,
-                stdin=manifest_file,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                **options,
+                guarded, stdin=manifest_file, stdout=said, stderr=subprocess.STDOUT, env=environment, **options
             )
         except FileNotFoundError:
             raise BulkpullError(f"`notify_command`: there is no program {words[0]}", fix=by_hand) from None
@@ -114,8 +104,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
 
 def environment_for(manifest: Manifest, surroundings: Mapping[str, str]) -> dict[str, str]:
     """The environment of the command: no setting of ours, no secret, and what became of the run (pure)."""
-    kept = without_secrets(surroundings)
-    return kept | {
+    return without_secrets(surroundings) | {
         f"{ENV_PREFIX}RUN_ID": manifest.run_id,
         f"{ENV_PREFIX}STATUS": "interrupted" if manifest.interrupted else manifest.status,
         f"{ENV_PREFIX}EXIT_CODE": str(manifest.exit_code),
@@ -130,12 +119,7 @@ def _check_program(name: str, *, search: str | None) -> None:
 
 
 async def post(settings: Settings, manifest: Manifest, *, events: Events, clock: Clock) -> None:
-    """
-    Send the manifest to `notify_url` as JSON, once.
-
-    Raises:
-        BulkpullError: It was not taken: no connection, no answer in time, or an answer other than 2xx.
-    """
+    """Send the manifest to `notify_url` as JSON, once; `BulkpullError` where it was not taken with 2xx in time."""
     assert settings.notify_url is not None
     within_s = settings.notify_seconds
     request = Request(

@@ -20,10 +20,8 @@ class ProgressLine:
         bulkpull.sync.export(output="data", listeners=bulkpull.ProgressLine())
 
     The line has the datasets that are done and lost, what the others are doing, and the time since the start. It can
-    be used for one run after the other.
-
-    Args:
-        write: Takes the text, which begins with a carriage return; default: standard output.
+    be used for one run after the other. `write` takes the text, which begins with a carriage return; default:
+    standard output.
     """
 
     def __init__(
@@ -36,7 +34,6 @@ class ProgressLine:
         self._line = ""
 
     def __call__(self, event: Event) -> None:
-        """Listen to one event."""
         now_s = self._monotonic()
         if isinstance(event, RunStarted):
             self._progress, self._line, self._written_at_s = Progress(began_s=now_s), "", float("-inf")

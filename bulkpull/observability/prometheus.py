@@ -1,5 +1,6 @@
 """
-Prometheus metrics of a run: a text file for the node exporter's textfile collector.
+Prometheus metrics of a run: a text file for the node exporter's textfile collector. It is replaced whole, each minute
+while a run lasts and at its end; values of earlier runs stay in it.
 
 It has timestamps instead of ages: an age in a file would stop growing when the file is no longer written, which is what
 an alert must detect. `time() - bulkpull_dataset_last_success_timestamp_seconds` is always the current age.
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
@@ -18,9 +20,14 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from bulkpull.errors import DiskTrouble
 from bulkpull.observability.progress import Progress
 from bulkpull.observability.pull_states import PullState
+from bulkpull.output.atomic_files import write_atomically
+from bulkpull.output.current import Current
 from bulkpull.output.manifest import Manifest
+from bulkpull.output.run_history import load_manifest, run_start_time
+from bulkpull.output.store import OutputStore, open_store
 
 _DATASET_SUCCESS = "bulkpull_dataset_last_success_timestamp_seconds"
 _RUN_SUCCESS = "bulkpull_run_last_success_timestamp_seconds"
@@ -33,6 +40,7 @@ _PROGRESS = (
 )
 _DATASET_STATUSES = ("complete", "skipped", "unavailable", "failed")
 _RUN_STATUSES = ("complete", "partial", "failed", "interrupted")
+_Sample = tuple[dict[str, str], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +48,8 @@ class EarlierMetrics:
     """
     Values of earlier runs that the new file keeps.
 
-    Attributes:
-        run_success: When a run last ended with status 0, Unix time; `None` when that is not known.
-        dataset_success: When each dataset was last found or made up to date, Unix time.
+    A run last ended with status 0 at `run_success`, and each dataset was last found or made up to date at
+    `dataset_success`; Unix time.
     """
 
     run_success: float | None = None
@@ -50,11 +57,68 @@ class EarlierMetrics:
     rows: Mapping[str, int] = field(default_factory=dict)
 
 
+def write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
+    """
+    Replace `path` by the metrics of a run that has ended.
+
+    When datasets were last up to date comes from the file as it was, else from `current.json` and the manifests that
+    it names: a failed run, or one of a few datasets, does not remove it.
+    """
+    _replace(path, render_metrics(manifest, output=str(output), remembered=_remember(path, output)))
+
+
+def write_progress(path: Path, progress: Progress, *, output: Path, now: datetime, is_running: bool) -> None:
+    """Replace `path` by its values of earlier runs and the progress of the present run, as `render_progress`."""
+    before = ""
+    with suppress(OSError, ValueError):
+        before = path.read_text(encoding="utf-8")
+    _replace(path, render_progress(before, progress, output=str(output), now=now, is_running=is_running))
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text)
+    path.chmod(0o644)  # the collector runs as another user
+
+
+def _remember(path: Path, folder: Path) -> EarlierMetrics:
+    before = EarlierMetrics()
+    with suppress(OSError, ValueError):
+        before = read_metrics(path.read_text(encoding="utf-8"), output=str(folder))
+    current = Current()
+    with suppress(OSError, DiskTrouble):
+        current = Current.load(open_store(folder))
+    success = {name: _made_at(open_store(folder), snapshot.run_id) for name, snapshot in current.datasets.items()}
+    for name, at in before.dataset_success.items():
+        success[name] = max(at, success.get(name, at))
+    rows = {name: snapshot.rows for name, snapshot in current.datasets.items()}
+    return EarlierMetrics(before.run_success, success, rows)
+
+
+def _made_at(store: OutputStore, run_id: str) -> float:
+    made = load_manifest(store, run_id)
+    return (made.finished_at if made else run_start_time(run_id)).timestamp()
+
+
+def read_metrics(text: str, *, output: str) -> EarlierMetrics:
+    """What an earlier file for the same folder remembers (pure)."""
+    run_success: float | None = None
+    dataset_success: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.labels.get("output") != output:
+                continue
+            if sample.name == _RUN_SUCCESS:
+                run_success = sample.value
+            elif sample.name == _DATASET_SUCCESS:
+                dataset_success[sample.labels["dataset"]] = sample.value
+    return EarlierMetrics(run_success, dataset_success)
+
+
 def render_metrics(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> str:
-    """The file's content (pure)."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_GivenMetrics(list(_families(manifest, output=output, remembered=remembered))))
-    return generate_latest(registry).decode("utf-8")
+    """The file's content after a run (pure)."""
+    of_run = _of_run(manifest, output=output, remembered=remembered)
+    return _render([*of_run, *_of_datasets(manifest, output=output, remembered=remembered)])
 
 
 def render_progress(before: str, progress: Progress, *, output: str, now: datetime, is_running: bool) -> str:
@@ -72,8 +136,20 @@ def render_progress(before: str, progress: Progress, *, output: str, now: dateti
             family.samples = [sample for sample in family.samples if sample.labels.get("output") == output]
             if family.samples and family.name not in _PROGRESS:
                 kept.append(family)
+    return _render([*kept, *_of_progress(progress, output=output, now=now, is_running=is_running)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _GivenMetrics(Collector):
+    families: list[Metric]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.families
+
+
+def _render(families: list[Metric]) -> str:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_GivenMetrics([*kept, *_of_progress(progress, output=output, now=now, is_running=is_running)]))
+    registry.register(_GivenMetrics(families))
     return generate_latest(registry).decode("utf-8")
 
 
@@ -92,46 +168,17 @@ def _of_progress(progress: Progress, *, output: str, now: datetime, is_running: 
     yield _gauge(downloaded, description, output, [({}, progress.done_bytes())])
 
 
-def read_metrics(text: str, *, output: str) -> EarlierMetrics:
-    """What an earlier file for the same folder remembers (pure)."""
-    run_success: float | None = None
-    dataset_success: dict[str, float] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.labels.get("output") != output:
-                continue
-            if sample.name == _RUN_SUCCESS:
-                run_success = sample.value
-            elif sample.name == _DATASET_SUCCESS:
-                dataset_success[sample.labels["dataset"]] = sample.value
-    return EarlierMetrics(run_success, dataset_success)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _GivenMetrics(Collector):
-    families: list[Metric]
-
-    def collect(self) -> Iterable[Metric]:
-        return self.families
-
-
-def _families(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
-    yield from _of_run(manifest, output=output, remembered=remembered)
-    yield from _of_datasets(manifest, output=output, remembered=remembered)
-
-
 def _of_run(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     started, ended = manifest.started_at.timestamp(), manifest.finished_at.timestamp()
     status = "interrupted" if manifest.interrupted else manifest.status
     requests = manifest.requests
     success = ended if manifest.exit_code == 0 else remembered.run_success
 
-    def gauge(name: str, description: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+    def gauge(name: str, description: str, samples: Iterable[_Sample]) -> Metric:
         return _gauge(f"bulkpull_run_{name}", description, output, samples)
 
-    yield _gauge(
-        "bulkpull_info", "The version that made the last run.", output, [({"version": manifest.tool.version}, 1)]
-    )
+    version = {"version": manifest.tool.version}
+    yield _gauge("bulkpull_info", "The version that made the last run.", output, [(version, 1)])
     yield _gauge(_IN_PROGRESS, "Whether a run is in progress.", output, [({}, 0.0)])
     yield gauge("last_end_timestamp_seconds", "When the last run ended, in whatever way.", [({}, ended)])
     if success is not None:
@@ -151,52 +198,42 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
     success = dict(remembered.dataset_success) | {record.dataset: ended for record in there}
     rows = dict(remembered.rows) | {record.dataset: record.rows for record in there}
 
-    def gauge(name: str, description: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+    def gauge(name: str, description: str, samples: Iterable[_Sample]) -> Metric:
         return _gauge(f"bulkpull_dataset_{name}", description, output, samples)
 
-    def by_dataset(values: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
+    def by_dataset(values: Mapping[str, float]) -> list[_Sample]:
         return [({"dataset": dataset}, values[dataset]) for dataset in sorted(values)]
 
-    yield gauge(
-        "last_success_timestamp_seconds",
-        "When it was last exported, or skipped with no newer data.",
-        by_dataset(success),
-    )
+    description = "When it was last exported, or skipped with no newer data."
+    yield gauge("last_success_timestamp_seconds", description, by_dataset(success))
     yield gauge("rows", "Rows of the snapshot that is current.", by_dataset(rows))
-    yield gauge(
-        "bytes", "Bytes of the files of the snapshot.", by_dataset({one.dataset: one.stored_bytes for one in there})
-    )
-    made = {one.dataset: one.generated_at.timestamp() for one in there if one.generated_at}
+    stored_bytes = {record.dataset: record.stored_bytes for record in there}
+    yield gauge("bytes", "Bytes of the files of the snapshot.", by_dataset(stored_bytes))
+    made = {record.dataset: record.generated_at.timestamp() for record in there if record.generated_at}
     yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", by_dataset(made))
     # The record of a skipped dataset has the size of the file that its snapshot came from.
     downloaded = {record.dataset: 0 if record.status == "skipped" else record.downloaded_bytes for record in records}
     yield gauge("downloaded_bytes", "Bytes downloaded in the last run.", by_dataset(downloaded))
-    yield gauge(
-        "status",
-        "How the dataset ended in the last run: 1 for its status.",
-        [
-            ({"dataset": record.dataset} | labels, value)
-            for record in records
-            for labels, value in _states(record.status, _DATASET_STATUSES)
-        ],
-    )
-    yield gauge(
-        "step_duration_seconds",
-        "How long each step took in the last run; wait is a system query time.",
-        [
-            ({"dataset": record.dataset, "step": step}, seconds)
-            for record in records
-            for step, seconds in record.seconds.model_dump().items()
-        ],
-    )
+    statuses = [
+        ({"dataset": record.dataset} | labels, value)
+        for record in records
+        for labels, value in _states(record.status, _DATASET_STATUSES)
+    ]
+    yield gauge("status", "How the dataset ended in the last run: 1 for its status.", statuses)
+    steps = [
+        ({"dataset": record.dataset, "step": step}, seconds)
+        for record in records
+        for step, seconds in record.seconds.model_dump().items()
+    ]
+    yield gauge("step_duration_seconds", "How long each step took in the last run; wait is a system query time.", steps)
 
 
-def _gauge(name: str, description: str, output: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+def _gauge(name: str, description: str, output: str, samples: Iterable[_Sample]) -> Metric:
     family = GaugeMetricFamily(name, description)
     for labels, value in samples:
         family.add_sample(name, {"output": output} | labels, value)
     return family
 
 
-def _states(status: str, known: Iterable[str]) -> list[tuple[dict[str, str], float]]:
+def _states(status: str, known: Iterable[str]) -> list[_Sample]:
     return [({"status": state}, float(state == status)) for state in known]

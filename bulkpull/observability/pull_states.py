@@ -44,9 +44,8 @@ class StateSpan:
     """
     The time in which a pull was in one state.
 
-    Attributes:
-        part: One of several windows of the dataset; `None` for the whole.
-        ends_step: Its step is over; else only the state within it has changed.
+    `part` is one of several windows of the dataset; `None` for the whole. Without `ends_step` only the state within
+    its step has changed.
     """
 
     dataset: str
@@ -62,8 +61,7 @@ class PullStates:
     """
     The states of all pulls of a run. All moments are seconds on one scale, whichever the caller uses.
 
-    Attributes:
-        by_dataset: What each dataset began last; of several windows, any of them.
+    `by_dataset` is what each dataset began last; of several windows, any of them.
     """
 
     by_dataset: dict[str, PullState] = field(default_factory=dict)

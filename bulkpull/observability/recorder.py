@@ -98,9 +98,7 @@ class RunRecorder:
         await self._write_artifact(self._place(INSIDE.runs), partial(tidy, self._store))
         await self._write_artifact(self._place(INSIDE.report(manifest.run_id)), partial(self._write_page, manifest))
         self._manifest = manifest
-        if (path := self._metrics_file) is not None:
-            async with self._metrics_turn:
-                await self._write_artifact(path, partial(_write_numbers, path, manifest, output=self._output))
+        await self._write_metrics()
 
     async def report_progress(self) -> None:
         """Each minute until the run has ended: emit `run.progressed`, and renew the metrics file."""
@@ -109,24 +107,37 @@ class RunRecorder:
             if self._manifest is not None:
                 return
             self._events.emit(self._progress.as_event(now_s=self._clock.monotonic()))
-            await self._renew_metrics(is_running=True)
+            await self._write_metrics(is_running=True)
 
     async def prepare_page(self) -> None:
         """Load what makes the page while the service makes a report: a tenth of a second that the run's end saves."""
+
+        def load() -> None:
+            from bulkpull.observability.html_report import load_template  # noqa: PLC0415 - slow
+
+            load_template()
+
         await self._is_ordered.wait()
         with suppress(Exception):  # it is raised again, and reported, when the page is written
-            await anyio.to_thread.run_sync(_load_page)
+            await anyio.to_thread.run_sync(load)
 
-    async def _renew_metrics(self, *, is_running: bool) -> None:
+    async def _write_metrics(self, *, is_running: bool = False) -> None:
+        """Tell in the metrics file how far the run is; once it has ended, how, which nothing replaces."""
         if (path := self._metrics_file) is None:
             return
         async with self._metrics_turn:
-            if self._manifest is not None:
-                return  # the file tells how the run ended
-            self._is_shown_running = is_running
-            now = self._clock.now()
-            write = partial(_write_progress, path, self._progress, output=self._output, now=now, is_running=is_running)
-            await self._write_artifact(path, write)
+            if self._manifest is None or not is_running:
+                self._is_shown_running = is_running
+                await self._write_artifact(path, partial(self._replace_metrics, path, is_running=is_running))
+
+    def _replace_metrics(self, path: Path, *, is_running: bool) -> None:
+        from bulkpull.observability import prometheus  # noqa: PLC0415 - slow, and few runs need it
+
+        if self._manifest is not None:
+            prometheus.write_numbers(path, self._manifest, output=self._output)
+            return
+        now = self._clock.now()
+        prometheus.write_progress(path, self._progress, output=self._output, now=now, is_running=is_running)
 
     async def send_notices(self) -> None:
         """Send the notifications of the run's end, once its log and page are complete."""
@@ -163,7 +174,7 @@ class RunRecorder:
         """Close the log; the metrics file no longer shows a run without a manifest as running."""
         with anyio.CancelScope(shield=True):
             if self._is_shown_running:
-                await self._renew_metrics(is_running=False)
+                await self._write_metrics()
             if self._telemetry is not None:
                 await anyio.to_thread.run_sync(self._telemetry.close)
             trouble = await anyio.to_thread.run_sync(self._log.close)
@@ -195,24 +206,6 @@ class RunRecorder:
 
     def _warn_missing(self, path: Path, reason: str) -> None:
         self._events.emit(AccountLacking(part=path.name, reason=reason))
-
-
-def _write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
-    from bulkpull.observability.prometheus_values import write_numbers  # noqa: PLC0415 - slow, and few runs need it
-
-    write_numbers(path, manifest, output=output)
-
-
-def _write_progress(path: Path, progress: Progress, *, output: Path, now: datetime, is_running: bool) -> None:
-    from bulkpull.observability.prometheus_values import write_progress  # noqa: PLC0415 - slow, and few runs need it
-
-    write_progress(path, progress, output=output, now=now, is_running=is_running)
-
-
-def _load_page() -> None:
-    from bulkpull.observability.html_report import load_template  # noqa: PLC0415 - see `prepare_page`
-
-    load_template()
 
 
 def tidy(store: OutputStore, *, kept: int = _KEPT_ACCOUNTS) -> None:

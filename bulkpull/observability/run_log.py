@@ -38,10 +38,7 @@ _AT_ONCE = 500
 
 
 class RunLog:
-    """
-    The log of one run; its file is there from the first event on. `start` and `close` wait for a thread: they are not
-    for an event loop.
-    """
+    """The log of one run, there from the first event on. `start` and `close` wait: they are not for an event loop."""
 
     def __init__(self, output: Path, *, most_bytes: int = MOST_BYTES) -> None:
         self._output = output

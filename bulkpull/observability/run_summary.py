@@ -16,11 +16,9 @@ from bulkpull.output.manifest import DatasetRecord, Manifest, Totals
 @dataclass(frozen=True, slots=True)
 class RunSummary:
     """
-    A finished run.
+    A finished run; `output` is the folder as commands name it.
 
-    Attributes:
-        output: The output folder as commands name it.
-        rows_before: Rows of the snapshot before, by dataset; a dataset without it is published for the first time.
+    `rows_before` are those of the snapshot before; a dataset without them is published for the first time.
     """
 
     manifest: Manifest

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -38,29 +37,24 @@ it on.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """The parts of a bundle as JSON values; `None` for what there is not."""
-
-    run_id: str
-    log: Iterable[str]
-    manifest: Mapping[str, Any] | None
-    ledger: Mapping[str, Any] | None
-    settings: list[dict[str, Any]]
-    machine: Mapping[str, Any]
-
-
-def files_of(bundle: Bundle) -> dict[str, str]:
-    """The bundle's files: name and text."""
-    lines = [cleaned for line in bundle.log if (cleaned := _line(line))]
-    machine = dict(bundle.machine) | {"clock_skew_s": clock_skew(lines)}
+def files_of(
+    *,
+    run_id: str,
+    log: Iterable[str],
+    manifest: Mapping[str, Any] | None,
+    ledger: Mapping[str, Any] | None,
+    settings: list[dict[str, Any]],
+    machine: Mapping[str, Any],
+) -> dict[str, str]:
+    """The bundle's files, name and text, of its parts as JSON values; `None` for what there is not."""
+    lines = [cleaned for line in log if (cleaned := _line(line))]
     parts: dict[str, Any] = {
-        MANIFEST: without_data(bundle.manifest),
-        "ledger.json": without_data(bundle.ledger),
-        "settings.json": printable_value(bundle.settings, name="settings"),
-        "machine.json": printable_value(machine, name="machine"),
+        MANIFEST: without_data(manifest),
+        "ledger.json": without_data(ledger),
+        "settings.json": printable_value(settings, name="settings"),
+        "machine.json": printable_value(dict(machine) | {"clock_skew_s": clock_skew(lines)}, name="machine"),
     }
-    files = {"README.txt": ABOUT.format(run_id=bundle.run_id)}
+    files = {"README.txt": ABOUT.format(run_id=run_id)}
     if lines:
         files[LOG] = "".join(f"{line}\n" for line in lines)
     for name, part in parts.items():

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import reduce
 
 from bulkpull.event_types import (
     AllowanceTold,
@@ -57,7 +58,6 @@ class Span:
 
     @property
     def length_s(self) -> float:
-        """How long it lasted."""
         return self.ended_s - self.began_s
 
 
@@ -71,8 +71,7 @@ class RunTimings:
         resumptions: When the run was resumed.
         retries: How often a call was repeated, by endpoint and reason.
         quota_waits: For each refusal by a quota, the requested wait (seconds) and the reported limit.
-        allowance: The service's limit of calls in a window and the lowest number left, as it told them last; `None` as
-            long as it told none.
+        allowance: The service's limit of calls in a window as it told it last, and the lowest number left.
         slowest_pace: The lowest rate that the service forced, calls per second.
         breaks: Downloads that were resumed after a break, by dataset.
     """
@@ -91,10 +90,6 @@ class RunTimings:
         """Take in one event, which happened `at_s` after the run began."""
         # If the wall clock was set back during an earlier session, times must not decrease.
         self.length_s = at_s = max(self.length_s, at_s)
-        self._record_limit(event)
-        self._add(self._states.note(event, at_s=at_s))
-
-    def _record_limit(self, event: Event) -> None:
         match event:
             case CallRetried():
                 self.retries[event.endpoint, event.reason] += 1
@@ -106,6 +101,7 @@ class RunTimings:
                 self.slowest_pace = min(event.calls_per_s, self.slowest_pace or event.calls_per_s)
             case DownloadResumed(dataset=str(dataset)):
                 self.breaks[dataset] += 1
+        self._add(self._states.note(event, at_s=at_s))
 
     def close(self) -> None:
         """End every phase that is still open: the session is over."""
@@ -121,18 +117,20 @@ class RunTimings:
     def then(self, later: RunTimings) -> RunTimings:
         """This session and then `later`, which resumed the run."""
         self.close()
+        later.close()
         offset_s = self.length_s
         moved = [
             replace(span, began_s=span.began_s + offset_s, ended_s=span.ended_s + offset_s) for span in later.spans
         ]
         paces = [pace for pace in (self.slowest_pace, later.slowest_pace) if pace is not None]
+        told = [allowance for allowance in (later.allowance, self.allowance) if allowance is not None]
         return RunTimings(
             length_s=offset_s + later.length_s,
             spans=self.spans + moved,
             resumptions=[*self.resumptions, offset_s, *(at_s + offset_s for at_s in later.resumptions)],
             retries=self.retries + later.retries,
             quota_waits=self.quota_waits + later.quota_waits,
-            allowance=_lower(self.allowance, later.allowance),
+            allowance=(told[0][0] or told[-1][0], min(lowest for _, lowest in told)) if told else None,
             slowest_pace=min(paces, default=None),
             breaks=self.breaks + later.breaks,
         )
@@ -158,29 +156,12 @@ class RunTimings:
 
 def timings_from_log(entries: Iterable[tuple[Event, datetime]]) -> RunTimings | None:
     """All sessions of a log as one; `None` if it has none."""
-    whole: RunTimings | None = None
-    session: RunTimings | None = None
-    began_at: datetime | None = None
+    sessions: list[tuple[RunTimings, datetime]] = []
     for event, at in entries:
         if isinstance(event, RunStarted):
-            whole, session, began_at = _joined(whole, session), RunTimings(), at
-        if session is not None and began_at is not None:
+            sessions.append((RunTimings(), at))
+        for session, began_at in sessions[-1:]:
             session.record(event, at_s=(at - began_at).total_seconds())
-    return _joined(whole, session)
-
-
-def _joined(earlier: RunTimings | None, later: RunTimings | None) -> RunTimings | None:
-    if later is not None:
-        later.close()
-    if earlier is None or later is None:
-        return earlier or later
-    return earlier.then(later)
-
-
-def _lower(
-    earlier: tuple[int | None, int] | None, later: tuple[int | None, int] | None
-) -> tuple[int | None, int] | None:
-    """The limit reported last, and the lower of the two lowest numbers."""
-    if earlier is None or later is None:
-        return later or earlier
-    return later[0] or earlier[0], min(earlier[1], later[1])
+    for session, _ in sessions:
+        session.close()
+    return reduce(RunTimings.then, (session for session, _ in sessions)) if sessions else None

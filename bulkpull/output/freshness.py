@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from bulkpull.catalog import load_catalog
 from bulkpull.clock import is_ahead
 from bulkpull.conversion.read_table import read_footer
 from bulkpull.output.current import Current, CurrentSnapshot
@@ -40,10 +41,8 @@ class Freshness:
             the data were generated, by the service's clock; for a snapshot of an earlier version, when its run began.
         checked_at: The last successful check of the service, whether it found new data or not.
         unavailable: The service does not offer it to this account, as the newest run found that could read its list.
-        reason: The reason that the newest run gives, if it was not successful; where the dataset is unavailable, that
-            of the run that found so.
-        source: For a custom query the dataset that it reads; it has no schedule, so only its owner knows when it is
-            late.
+        reason: Why the newest run was not successful, or why the dataset is unavailable.
+        source: For a custom query the dataset that it reads; only its owner knows when it is late.
     """
 
     dataset: str
@@ -69,6 +68,8 @@ def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[F
     """
     Every dataset that is published in the output or was requested in the newest run; reads only.
 
+    Their order is the catalog's, then custom queries by name.
+
     A run that could not read the service's list does not tell what is offered: then the newest run before it that could
     read it counts as well. What was forgotten since a run began is not expected any more.
 
@@ -84,7 +85,8 @@ def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[F
     if newest and not newest.tells_offer:
         news = _with_known_offer(news, manifests(store), pointer)
     looks = _last_looks(current, chain([newest] if newest else [], recent))
-    names = dict.fromkeys([*news, *current])
+    places = {dataset.name: place for place, dataset in enumerate(load_catalog().datasets)}
+    names = sorted({*news, *current}, key=lambda name: (places.get(name, len(places)), name))
     return [_freshness(name, store, current.get(name), news.get(name), looks.get(name), now=now) for name in names]
 
 
@@ -92,10 +94,9 @@ def _with_known_offer(
     news: Mapping[str, DatasetRecord], recent: Iterable[Manifest], pointer: Current
 ) -> dict[str, DatasetRecord]:
     """
-    `news`, and what the newest run was asked for that tells what the service offers (pure).
+    `news`, and what the newest of the `recent` runs was asked for that tells what the service offers (pure).
 
-    `recent` are the manifests, newest first. For a dataset that was never published, the newest record counts that
-    tells whether it is offered.
+    For a dataset that was never published, the newest record counts that tells whether it is offered.
     """
     offers = (_expected(manifest, pointer) for manifest in recent if manifest.tells_offer)
     newest = next(offers, {})

@@ -86,8 +86,8 @@ def find_writer(folder: Path) -> str | None:
     """
     The writer of the output folder of `folder` (its private `.bulkpull`), in words; `None` if there is none.
 
-    Reads only. The lock itself is tried just where the account of the last writer names a process that may live, so
-    that a run that begins at this moment is not refused because of this look.
+    Reads only. The lock itself is tried just where the last writer may still live: a run that begins at this moment is
+    not refused because of this look.
     """
     if not writer_file(folder).is_file() or not _may_be_running(_load_writer(folder)):
         return None

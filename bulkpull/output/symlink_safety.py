@@ -64,9 +64,7 @@ def open_beneath(path: Path, *, root: Path) -> Iterator[BufferedReader]:
     """
     Open a regular file to be read; links are not followed, pipes and devices are not waited for.
 
-    Raises:
-        NotBeneath: The path leads out, through a link, or to no regular file.
-        OSError: There is no such file, or it cannot be read.
+    Raises `NotBeneath` where the path leads out, through a link, or to no regular file; else `OSError`.
     """
     flags = os.O_RDONLY | _NO_FOLLOW | _OPTIONS
     with _reached(path.parent, root) as (base, handle):
@@ -95,12 +93,7 @@ def size_beneath(path: Path, *, root: Path) -> int | None:
 
 
 def refuse_links(folder: Path, *, root: Path) -> None:
-    """
-    Make sure that the way from `root` to `folder` holds no link; what does not exist yet is fine.
-
-    Raises:
-        NotBeneath: A part of it is a link, or no folder; the message names it.
-    """
+    """Make sure that the way from `root` to `folder` holds no link (`NotBeneath`); what does not exist yet is fine."""
     path = root
     for part in _steps(folder, root):
         path /= part

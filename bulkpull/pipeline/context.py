@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
 
-from bulkpull.catalog import Catalog
+from bulkpull.catalog import Catalog, load_catalog
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, NotFound, TooManyReports
 from bulkpull.event_types import MetricsRefused, ReportDeleted
 from bulkpull.events import Events, about
 from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.connect import Connection
 from bulkpull.model import Pull, Report
 from bulkpull.output.ledger import Ledger
-from bulkpull.output.ledger_facts import StepFacts
+from bulkpull.output.ledger_facts import ReportFacts, StepFacts
 from bulkpull.output.workspace import OutputFolder
+from bulkpull.pipeline.earlier_work import Reusable
+from bulkpull.pipeline.open_run import OpenedRun
+from bulkpull.pipeline.outcome import UndeletedReport
 from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.request import ExportRequest
-from bulkpull.pipeline.reusable_work import Reusable
-from bulkpull.pipeline.steps.in_flight import ReportsInFlight
-from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
+from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, form_recorder, load_form
+from bulkpull.pipeline.steps.in_flight import UNLEARNT, ReportsInFlight
+from bulkpull.pipeline.steps.metric_refusals import describe_refusal, metric_refusal
 from bulkpull.pipeline.steps.poll import Poller
+from bulkpull.pipeline.steps.poll_rules import PollSchedule
+from bulkpull.pipeline.steps.report_quota import OneOffQuota
+from bulkpull.pipeline.steps.stored_queries import StoredQueries
 from bulkpull.pipeline.steps.submit import Submitter
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier
-
-
-@dataclass(frozen=True, slots=True)
-class UndeletedReport:
-    """A report of ours that could not be deleted; `dataset` is `None` where it belongs to none of this run."""
-
-    dataset: str | None
-    note: str
 
 
 @dataclass(slots=True)
@@ -46,14 +46,13 @@ class RunContext:
     Services and state shared by all pulls of a run.
 
     Attributes:
-        request: `nightly`: data that are published already make no new snapshot.
         reusable: Reports and files of earlier runs that this run may use.
-        background: Work that goes on after a pull has ended; the run waits for it.
-        tidying: Deletions that nothing waits for; those that are not done at the end are left to the next run.
         in_flight: Delays the creation of reports while too many are in progress.
         published_anyway: Datasets to publish without the checks of `check_publishable`; `None` for all.
         usual_s: How long reports took in earlier runs, by dataset, seconds.
         undeleted: Reports that could not be deleted, for the notes of the manifest.
+        background: Work that goes on after a pull has ended; the run waits for it.
+        tidying: Deletions that nothing waits for; those that are not done at the end are left to the next run.
     """
 
     client: InsightsClient
@@ -71,24 +70,19 @@ class RunContext:
     submitter: Submitter
     poller: Poller
     publisher: Publisher
-    background: TaskGroup
-    tidying: TaskGroup
     usual_s: Mapping[str, float]
     in_flight: ReportsInFlight
     downloads: anyio.CapacityLimiter
     conversions: anyio.CapacityLimiter
+    published_anyway: Collection[str] | None
+    undeleted: list[UndeletedReport]
+    background: TaskGroup = field(init=False)
+    tidying: TaskGroup = field(init=False)
     large_conversion: anyio.Lock = field(default_factory=anyio.Lock)
-    published_anyway: Collection[str] | None = ()
-    undeleted: list[UndeletedReport] = field(default_factory=list)
     _ordered: Counter[str] = field(default_factory=Counter)
 
     def require_reports(self, dataset: str, number: int) -> None:
-        """
-        Refuse an export that needs more reports than it may order, before the first one.
-
-        Raises:
-            TooManyReports: It is more than `reports_per_dataset` allows.
-        """
+        """Refuse an export that needs more reports than it may order, before the first one."""
         most = self.settings.reports_per_dataset
         if number > most:
             raise TooManyReports(
@@ -97,12 +91,7 @@ class RunContext:
             )
 
     def count_report(self, dataset: str) -> None:
-        """
-        Count a report that is about to be ordered: windows, halves and repeats together.
-
-        Raises:
-            TooManyReports: It would be more than `reports_per_dataset` allows.
-        """
+        """Count a report that is about to be ordered: windows, halves and repeats together; refuse one too many."""
         if self._ordered[dataset] >= self.settings.reports_per_dataset:
             many = f"{self._ordered[dataset]:,}"
             raise TooManyReports(f"{dataset}: {many} reports were created, as many as `reports_per_dataset` allows")
@@ -114,10 +103,10 @@ class RunContext:
 
     async def note_refused_metrics(self, refused: Pull, error: BulkpullError) -> str:
         """Note in log and ledger that the service refused the metrics of `refused`; return the manifest's note."""
-        refusal = MetricRefusal.of(refused, error, at=self.clock.now())
-        self.events.emit(MetricsRefused(metrics=list(refusal.metrics), reason=refusal.reason))
+        refusal = metric_refusal(refused, error, at=self.clock.now())
+        self.events.emit(MetricsRefused(metrics=list(refusal.facts.metrics), reason=refusal.facts.reason))
         await self.note(refused.dataset, refusal.facts)
-        return refusal.note
+        return describe_refusal(refusal)
 
     def discard_report(self, report: Report, *, dataset: str) -> None:
         """
@@ -158,3 +147,78 @@ class RunContext:
                 self.undeleted.append(UndeletedReport(dataset, note))
             else:
                 self.events.emit(ReportDeleted(report_id=report.report_id))
+
+
+async def create_context(
+    run: OpenedRun,
+    connection: Connection,
+    *,
+    publisher: Publisher,
+    conversions: int,
+    reusable: Reusable,
+    usual_s: Mapping[str, float],
+    random: Callable[[], float],
+    published_anyway: Collection[str] | None,
+    undeleted: list[UndeletedReport],
+) -> RunContext:
+    """The context of a run, but for its task groups, with what earlier runs noted of the quota and of polling."""
+    client, settings, events, clock = connection.client, run.settings, run.events, run.clock
+    in_flight = ReportsInFlight(events, limit=settings.reports_in_flight or UNLEARNT)
+    window_s, now, now_s = settings.one_off_quota_window_seconds, clock.now(), clock.monotonic()
+    made = await run.ledger.moments(ReportFacts, since=now - timedelta(seconds=window_s))
+    created_at = [now_s - (now - moment).total_seconds() for moment in made]
+
+    def count_retry() -> None:
+        connection.http.tally.retried += 1
+
+    return RunContext(
+        client=client,
+        http=connection.http,
+        retrier=connection.retrier,
+        clock=clock,
+        events=events,
+        settings=settings,
+        request=run.request,
+        catalog=load_catalog(),
+        ledger=run.ledger,
+        folder=run.folder,
+        run_id=run.run_id,
+        reusable=reusable,
+        submitter=Submitter(
+            client=client,
+            queries=StoredQueries(client, clock, events),
+            quota=OneOffQuota(window_s, clock=clock, events=events, created_at=created_at),
+            clock=clock,
+            events=events,
+            run_id=run.run_id,
+            in_flight=in_flight,
+            weights={name: snapshot.rows for name, snapshot in run.folder.current.datasets.items()},
+        ),
+        poller=Poller(
+            client=client,
+            lookup=ExecutionLookup(
+                client,
+                events=events,
+                form=await load_form(run.ledger, now=now),
+                remember=form_recorder(run.ledger, run_id=run.run_id, clock=clock),
+            ),
+            clock=clock,
+            events=events,
+            schedule=PollSchedule(
+                initial_s=settings.poll_initial_seconds,
+                longest_s=settings.poll_max_seconds,
+                deadline_s=settings.report_timeout_seconds,
+            ),
+            spacing_s=lambda: client.pacer.look_spacing_s,
+            random=random,
+            on_queued=in_flight.queued,
+            on_retry=count_retry,
+        ),
+        publisher=publisher,
+        usual_s=usual_s,
+        in_flight=in_flight,
+        downloads=anyio.CapacityLimiter(settings.parallel_downloads),
+        conversions=anyio.CapacityLimiter(conversions),
+        published_anyway=published_anyway,
+        undeleted=undeleted,
+    )

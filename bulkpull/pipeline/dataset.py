@@ -37,6 +37,7 @@ from bulkpull.output.manifest import DatasetRecord, Drift, PublishedFile
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.output.symlink_safety import remove_beneath
 from bulkpull.pipeline.context import RunContext
+from bulkpull.pipeline.earlier_work import PARTS
 from bulkpull.pipeline.nightly.report_deletion import may_delete_report
 from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds
 from bulkpull.pipeline.publication.publish import Staged, stage_files
@@ -49,16 +50,13 @@ from bulkpull.pipeline.publication.publish_checks import (
 )
 from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
 from bulkpull.pipeline.publication.type_merge import empty_columns, published_types
-from bulkpull.pipeline.reusable_work import PARTS
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullRunner
 from bulkpull.pipeline.steps.pull_context import elapsed_seconds
-from bulkpull.pipeline.windows.date_windows import is_divisible, window_of_span
+from bulkpull.pipeline.windows.date_windows import describe_window, is_divisible, why_no_window, window_of_span
 from bulkpull.pipeline.windows.fetch_dataset import DatasetFetch
-from bulkpull.pipeline.windows.time_column import why_no_window
-from bulkpull.pipeline.windows.window_check import describe_window
 from bulkpull.snapshot_question import Question, question_of
 
 _IDS_SHOWN = 3

@@ -1,11 +1,17 @@
-"""Finds what earlier runs left that a run can use: snapshots that it published before, reports, and converted files."""
+"""
+What earlier runs left that a run can use: snapshots that it published before, reports, and converted files.
+
+An interrupted run leaves reports, and perhaps converted files, which the resuming run uses. Recent reports of other
+runs are used if they answer the same question, and deleted otherwise.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 import anyio.to_thread
 
@@ -13,7 +19,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.model import Pull, Report
 from bulkpull.output.integrity import size_of
 from bulkpull.output.layout import RUN_ID
-from bulkpull.output.ledger import Ledger, NotedFacts, published_datasets, read_facts
+from bulkpull.output.ledger import Ledger, NotedFacts, StepEntry, published_datasets, read_facts
 from bulkpull.output.ledger_facts import (
     ConversionFacts,
     ExecutionFacts,
@@ -23,40 +29,85 @@ from bulkpull.output.ledger_facts import (
     SplitFacts,
 )
 from bulkpull.output.manifest import DatasetRecord, PartRecord
-from bulkpull.output.store import OutputStore
 from bulkpull.output.symlink_safety import size_beneath
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.open_run import OpenedRun
-from bulkpull.pipeline.reusable_work import (
-    FRESH,
-    KEPT,
-    KnownRun,
-    Reusable,
-    SortedReports,
-    may_reuse,
-    sort_reports,
-)
+from bulkpull.pipeline.resume import FRESH
 from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import split_pull, with_halves
 from bulkpull.snapshot_question import question_of
 
-_Converted = NotedFacts[ConversionFacts]
+# A fetched window is kept until its dataset is complete: the service restates the latest months only.
+KEPT = timedelta(hours=72)
+_RESTATED = timedelta(days=62)
+PARTS = "parts"
+"""In the private folder: the windows of datasets that are not published yet, by dataset and mark, whatever the run."""
 
 
-async def _published_before(ledger: Ledger, *, run_id: str, folder: OutputFolder) -> dict[str, DatasetRecord]:
+@dataclass(slots=True)
+class Reusable:
     """
-    The snapshots that the run had published, by dataset.
+    Work of earlier runs that this run may use, by fingerprint of the pull. An item can be taken once.
 
-    They count only while `current.json` names them and their files exist; other datasets are exported again.
+    Attributes:
+        reports: The latest attempt last.
+        splits: Windows that were requested in halves, because their reports failed.
+        in_windows: Whole pulls that were requested in windows, of which some are here, with the reason.
     """
-    done: dict[str, DatasetRecord] = {}
-    for entry in read_facts(PublicationFacts, await ledger.steps(run_id)):
-        named = folder.current.datasets.get(entry.dataset)
-        if named is not None and named.run_id == run_id:
-            record = entry.facts.record
-            if await anyio.to_thread.run_sync(_all_there, folder.store, record):
-                done[entry.dataset] = record
-    return done
+
+    reports: dict[str, list[Report]] = field(default_factory=dict)
+    converted: dict[str, ConversionFacts] = field(default_factory=dict)
+    splits: frozenset[str] = frozenset()
+    in_windows: Mapping[str, InWindowsFacts] = field(default_factory=dict)
+
+    def has(self, fingerprint: str) -> bool:
+        """Whether nothing has to be ordered for that pull as a whole: it was fetched, ordered, or split in halves."""
+        return fingerprint in self.converted or fingerprint in self.splits or self.has_report(fingerprint)
+
+    def has_report(self, fingerprint: str) -> bool:
+        return bool(self.reports.get(fingerprint))
+
+    def take_report(self, fingerprint: str) -> Report | None:
+        """The latest report for that pull."""
+        found = self.reports.get(fingerprint)
+        return found.pop() if found else None
+
+    def return_report(self, fingerprint: str, report: Report) -> None:
+        """Return a report that was taken and not used."""
+        self.reports.setdefault(fingerprint, []).append(report)
+
+    def rest(self, dataset: str) -> list[Report]:
+        """Take all other reports of a dataset, which are no longer needed."""
+        found: list[Report] = []
+        for reports in self.reports.values():
+            while reports and (name := parse_report_name(reports[-1].name)) and name.dataset == dataset:
+                found.append(reports.pop())
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRun:
+    """
+    An earlier run of this output folder.
+
+    Attributes:
+        carried_on: It is unfinished and may still be resumed, so its reports are left to it.
+        published: Datasets that it has published: their reports are no longer needed.
+        keeps_reports: It was asked to leave its reports on the service (`keep_reports`).
+    """
+
+    run_id: str
+    carried_on: bool = False
+    published: frozenset[str] = frozenset()
+    keeps_reports: bool = False
+
+
+@dataclass(slots=True)
+class SortedReports:
+    """One-off reports of ours, sorted into those that this run may use and those to delete."""
+
+    usable: dict[str, list[Report]] = field(default_factory=dict)
+    orphans: list[Report] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,62 +128,94 @@ class ReusableWork:
     orphans: Sequence[Report]
 
 
+def sort_reports(
+    reports: Iterable[Report],
+    *,
+    run_id: str,
+    fingerprints: Mapping[str, str],
+    runs: Iterable[KnownRun],
+    now: datetime,
+    answered: Mapping[str, datetime] = MappingProxyType({}),
+    published_reports: Collection[str] = (),
+) -> SortedReports:
+    """
+    Sort the one-off reports that carry our names (pure).
+
+    Args:
+        run_id: The current run; its own reports are usable at any age.
+        fingerprints: Those of the pulls of this run, also as earlier versions wrote them, each with the one of today.
+        runs: The other runs of this output folder. Reports of runs that are not among them are left alone: another
+            folder, or another machine, may be waiting for them.
+        answered: When the data were made that are published for the same question, by fingerprint. A report that was
+            ordered before would put older data in their place (case N18).
+        published_reports: Ids of the reports whose data are published. A run that was killed between the publication
+            and its note in the ledger collects the same data again, and orders nothing.
+    """
+    known = {run.run_id: run for run in (*runs, KnownRun(run_id))}
+    named = [(name, report) for report in reports if (name := parse_report_name(report.name)) and name.run_id]
+    result = SortedReports()
+    for name, report in sorted(named, key=lambda pair: (pair[0].run_id or "", pair[0].attempt or 0)):
+        run = known.get(name.run_id or "")
+        fingerprint = fingerprints.get(name.fingerprint, name.fingerprint)
+        ordered_at, made_at = report.created_at or name.ordered_at, answered.get(fingerprint)
+        if run is None:
+            continue
+        is_fresh = name.ordered_at is not None and now - name.ordered_at < FRESH
+        is_older = made_at is not None and ordered_at is not None and ordered_at < made_at
+        if is_older and report.report_id not in published_reports:
+            if not run.keeps_reports:
+                result.orphans.append(report)
+        elif name.run_id == run_id:
+            result.usable.setdefault(fingerprint, []).append(report)
+        elif name.fingerprint in fingerprints and name.dataset not in run.published and is_fresh:
+            result.usable.setdefault(fingerprint, []).insert(0, report)
+        elif not run.keeps_reports and (not run.carried_on or name.dataset in run.published):
+            result.orphans.append(report)
+    return result
+
+
 async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequence[Report] | None) -> ReusableWork:
     """
     Find the reports and files of earlier runs that this run can use, and the reports to delete.
-
-    Runs with a folder in the output folder are ours, even if the ledger no longer has them.
 
     Args:
         listed: All reports that the service lists; `None` if the list is unknown. Then reports of the ledger are used
             and none is deleted.
     """
-    ledger, run_id, earlier, folder, now = run.ledger, run.run_id, run.earlier, run.folder, run.clock.now()
-    done = await _published_before(ledger, run_id=run_id, folder=folder) if earlier.carried_on else {}
+    ledger, run_id, folder, now = run.ledger, run.run_id, run.folder, run.clock.now()
+    steps = await ledger.steps(run_id)
+    done = await anyio.to_thread.run_sync(_published_before, steps, run) if run.earlier.carried_on else {}
     splits = frozenset(entry.facts.mark for entry in await ledger.noted(SplitFacts, since=now - KEPT))
-    in_windows = await _requested_in_windows(ledger, since=now - FRESH)
-    parts = {pull: _parts_of(pull, in_windows.get(pull_fingerprint(pull)), splits, now=now) for pull in pulls}
+    noted = {entry.facts.mark: entry.facts for entry in await ledger.noted(InWindowsFacts, since=now - FRESH)}
+    in_windows = {mark: facts for mark, facts in noted.items() if not facts.failed}
+    parts = {pull: _parts_of(pull, in_windows, splits, now=now) for pull in pulls}
     to_fetch = [part for pull, windows in parts.items() if pull.dataset not in done for part in windows]
     fingerprints = {part: pull_fingerprint(part) for part in to_fetch}
-    known_fingerprints = {
-        known: today for part, today in fingerprints.items() for known in (earlier_fingerprint(part), today)
-    }
-    windows = {fingerprint: part.window.end for part, fingerprint in fingerprints.items() if part.window is not None}
     made_at = {pull.dataset: _published_data_time(pull, folder) for pull in parts}
     answered = {
         fingerprint: at for part, fingerprint in fingerprints.items() if (at := made_at[part.dataset]) is not None
     }
     reports = await _ordered_reports(ledger) if listed is None else listed
-    named = {name.run_id for report in reports if (name := parse_report_name(report.name)) and name.run_id}
-    noted = await ledger.runs()
-    keeping = {entry.run_id for entry in noted if entry.request.get("keep_reports")}
-    known = {entry.run_id for entry in noted} | {name for name in folder.runs if RUN_ID.fullmatch(name)}
-    runs = [
-        KnownRun(
-            known_id,
-            carried_on=known_id in earlier.alive,
-            published=published_datasets(await ledger.steps(known_id)),
-            keeps_reports=known_id in keeping,
-        )
-        for known_id in sorted((named & known) - {run_id})
-    ]
-    found: SortedReports = sort_reports(
+    found = sort_reports(
         reports,
         run_id=run_id,
-        fingerprints=known_fingerprints,
-        runs=runs,
+        fingerprints={
+            known: mark for part, mark in fingerprints.items() for known in (earlier_fingerprint(part), mark)
+        },
+        runs=await _known_runs(run, reports),
         now=now,
         answered=answered,
         published_reports=(
             await _published_reports(parts, folder, ledger=ledger, since=now - KEPT) if answered else ()
         ),
     )
-    kept: list[_Converted] = []
-    for entry in await ledger.noted(ConversionFacts, since=now - KEPT) if windows else []:
-        end = windows.get(entry.facts.mark or "")
-        if end is not None and may_reuse(end, kept_at=entry.at, now=now):
-            kept.append(entry)
-    kept += read_facts(ConversionFacts, await ledger.steps(run_id))
+    ends = {fingerprint: part.window.end for part, fingerprint in fingerprints.items() if part.window is not None}
+    kept = [
+        entry
+        for entry in (await ledger.noted(ConversionFacts, since=now - KEPT) if ends else [])
+        if (end := ends.get(entry.facts.mark or "")) is not None and _is_up_to_date(end, kept_at=entry.at, now=now)
+    ]
+    kept += read_facts(ConversionFacts, steps)
     kept = await anyio.to_thread.run_sync(_still_there, kept, folder.private)
     converted = {entry.facts.mark or "": entry.facts for entry in kept if not _is_outdated(entry, answered)}
     there = {
@@ -141,21 +224,52 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
         if any(fingerprints.get(part) in converted or found.usable.get(fingerprints.get(part, "")) for part in windows)
     }
     # If nothing of the windows is left, one report for all is tried first, as in a first run.
-    in_windows = {mark: windows for mark, windows in in_windows.items() if mark in there}
-    parts = {pull: _parts_of(pull, in_windows.get(pull_fingerprint(pull)), splits, now=now) for pull in parts}
+    in_windows = {mark: facts for mark, facts in in_windows.items() if mark in there}
+    parts = {pull: _parts_of(pull, in_windows, splits, now=now) for pull in parts}
     reusable = Reusable(found.usable, converted, splits, in_windows)
     return ReusableWork(done, listed, parts, reusable, orphans=[] if listed is None else found.orphans)
 
 
-async def _requested_in_windows(ledger: Ledger, *, since: datetime) -> dict[str, InWindowsFacts]:
-    """The datasets that were requested in windows whose outcome is not known, by fingerprint of the whole pull."""
-    found = {entry.facts.mark: entry.facts for entry in await ledger.noted(InWindowsFacts, since=since)}
-    return {mark: facts for mark, facts in found.items() if not facts.failed}
+def _published_before(steps: Iterable[StepEntry], run: OpenedRun) -> dict[str, DatasetRecord]:
+    """
+    The snapshots that the run had published, by dataset.
+
+    They count only while `current.json` names them and their files exist; other datasets are exported again.
+    """
+    store, current = run.folder.store, run.folder.current.datasets
+    records = {entry.dataset: entry.facts.record for entry in read_facts(PublicationFacts, steps)}
+    return {
+        dataset: record
+        for dataset, record in records.items()
+        if dataset in current
+        and current[dataset].run_id == run.run_id
+        and record.files
+        and all(size_of(store, file.path) == file.bytes for file in record.files)
+    }
 
 
-def _parts_of(pull: Pull, in_windows: InWindowsFacts | None, splits: Collection[str], *, now: datetime) -> list[Pull]:
+async def _known_runs(run: OpenedRun, reports: Iterable[Report]) -> list[KnownRun]:
+    """The other runs of the folder that have reports; those with files in it are ours without the ledger as well."""
+    named = {name.run_id for report in reports if (name := parse_report_name(report.name)) and name.run_id}
+    noted = {entry.run_id: entry for entry in await run.ledger.runs()}
+    known = noted.keys() | {name for name in run.folder.runs if RUN_ID.fullmatch(name)}
+    return [
+        KnownRun(
+            run_id,
+            carried_on=run_id in run.earlier.alive,
+            published=published_datasets(await run.ledger.steps(run_id)),
+            keeps_reports=run_id in noted and bool(noted[run_id].request.get("keep_reports")),
+        )
+        for run_id in sorted((named & known) - {run.run_id})
+    ]
+
+
+def _parts_of(
+    pull: Pull, in_windows: Mapping[str, InWindowsFacts], splits: Collection[str], *, now: datetime
+) -> list[Pull]:
     """The pull itself, its windows, and the halves of windows, in which it may be requested."""
-    asked = replace(pull, window=in_windows.window) if in_windows and pull.window is None else pull
+    begun = in_windows.get(pull_fingerprint(pull))
+    asked = replace(pull, window=begun.window) if begun and pull.window is None else pull
     windows = dict.fromkeys((pull, *split_pull(asked, catalog=load_catalog(), now=now)))
     return [half for window in windows for half in with_halves(window, splits)]
 
@@ -168,29 +282,35 @@ def _published_data_time(pull: Pull, folder: OutputFolder) -> datetime | None:
     return record.generated_at
 
 
+def records_and_parts(records: Iterable[DatasetRecord]) -> list[DatasetRecord | PartRecord]:
+    """The records, each followed by those of its windows."""
+    parts: list[DatasetRecord | PartRecord] = []
+    for record in records:
+        parts += [record, *record.parts]
+    return parts
+
+
 async def _published_reports(
     pulls: Iterable[Pull], folder: OutputFolder, *, ledger: Ledger, since: datetime
 ) -> set[str]:
     """The reports whose data are published for these pulls; without a manifest they come from the ledger."""
-    records = [record for pull in pulls if (record := folder.published.get(pull.dataset)) is not None]
-    parts: list[DatasetRecord | PartRecord] = [*records, *(part for record in records for part in record.parts)]
+    parts = records_and_parts(record for pull in pulls if (record := folder.published.get(pull.dataset)) is not None)
     executions = {part.execution_id for part in parts}
     noted = [entry.facts for entry in await ledger.noted(ExecutionFacts, since=since)]
     by_execution = {facts.report_id for facts in noted if facts.execution_id in executions}
     return {part.report_id for part in parts if part.report_id is not None} | by_execution
 
 
-def _still_there(entries: Sequence[_Converted], private: Path) -> list[_Converted]:
+def _is_up_to_date(window_end: datetime, *, kept_at: datetime, now: datetime) -> bool:
+    return now - kept_at < (KEPT if now - window_end > _RESTATED else FRESH)
+
+
+def _still_there(entries: Sequence[NotedFacts[ConversionFacts]], private: Path) -> list[NotedFacts[ConversionFacts]]:
     """The converted pulls whose files were not cleared since; the ledger keeps the entries of published ones too."""
-    return [entry for entry in entries if not was_cleared(entry.facts, private)]
+    return [entry for entry in entries if size_beneath(entry.facts.stored.path, root=private) is not None]
 
 
-def was_cleared(facts: ConversionFacts, private: Path) -> bool:
-    """Whether the downloaded file that the ledger describes is gone: its data are published, or were given up."""
-    return size_beneath(facts.stored.path, root=private) is None
-
-
-def _is_outdated(entry: _Converted, answered: Mapping[str, datetime]) -> bool:
+def _is_outdated(entry: NotedFacts[ConversionFacts], answered: Mapping[str, datetime]) -> bool:
     """Whether newer data than those of the ledger's entry are published for the same question."""
     made_at = answered.get(entry.facts.mark or "")
     return made_at is not None and (entry.facts.generated_at or entry.at) < made_at
@@ -201,7 +321,3 @@ async def _ordered_reports(ledger: Ledger) -> list[Report]:
         Report(facts.report_id, facts.name, facts.query_id, created_at=facts.created_at, execute_now=True)
         for facts in (entry.facts for entry in await ledger.noted(ReportFacts))
     ]
-
-
-def _all_there(store: OutputStore, record: DatasetRecord) -> bool:
-    return bool(record.files) and all(size_of(store, file.path) == file.bytes for file in record.files)

@@ -73,13 +73,8 @@ async def open_run(
     now, output = clock.now(), settings.output.absolute()
     with disk_errors(output):
         current = await anyio.to_thread.run_sync(Current.load, store)
-    earlier = find_resumable(
-        await ledger.runs(),
-        key=request.as_key(settings),
-        now=now,
-        resume=resume,
-        published=current.run_ids,
-    )
+    runs, key = await ledger.runs(), request.as_key(settings)
+    earlier = find_resumable(runs, key=key, now=now, resume=resume, published=current.run_ids)
     for run in earlier.closed:
         await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=now)
     run_id, resumed = new_run_id(now), earlier.carried_on
@@ -98,40 +93,24 @@ async def open_run(
     events.emit(RunStarted(run_id=run_id, resumed=resumed is not None))
     for run in earlier.closed:
         events.emit(RunAbandoned(abandoned=run.run_id, started_at=iso_utc(run.started_at)))
+        notes.append(
+            f"run {run.run_id} was interrupted and not resumed within a day, after which the service has newer data "
+            "and may have deleted its reports: it is closed, and its datasets are requested again"
+        )
+    if taken_over is not None:
+        notes.append(
+            f"run {taken_over} was interrupted after it had published some datasets: this run uses what it left, "
+            "and checks every dataset again"
+        )
     for dataset, damage in folder.damaged.items():
         with about(dataset):
             events.emit(SnapshotDamaged(reason=damage))
-    await _clean_up_first(folder, settings=settings, events=events, now=clock.now())
-    notes += _notes(earlier)
-    return OpenedRun(run_id, request, started_at, earlier, folder, ledger, settings, events, clock, tuple(notes))
-
-
-def _notes(earlier: EarlierRuns) -> list[str]:
-    notes = [
-        f"run {run.run_id} was interrupted and not resumed within a day, after which the service has newer data and "
-        "may have deleted its reports: it is closed, and its datasets are requested again"
-        for run in earlier.closed
-    ]
-    if (run := earlier.taken_over) is not None:
-        notes.append(
-            f"run {run.run_id} was interrupted after it had published some datasets: this run uses what it left, "
-            "and checks every dataset again"
-        )
-    return notes
-
-
-async def _clean_up_first(folder: OutputFolder, *, settings: Settings, events: Events, now: datetime) -> None:
-    work = partial(
-        clean_up,
-        folder.store,
-        folder.current.datasets,
-        current=folder.current,
-        retain=settings.retain_runs,
-        now=now,
-    )
-    for undone in await anyio.to_thread.run_sync(work):
+    named, retain = folder.current, settings.retain_runs
+    tidy = partial(clean_up, store, named.datasets, current=named, retain=retain, now=clock.now())
+    for undone in await anyio.to_thread.run_sync(tidy):
         with about(undone.dataset) if undone.dataset else nullcontext():
             events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
+    return OpenedRun(run_id, request, started_at, earlier, folder, ledger, settings, events, clock, tuple(notes))
 
 
 def new_run_id(now: datetime) -> str:

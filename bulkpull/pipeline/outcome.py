@@ -1,18 +1,29 @@
-"""The outcome of each dataset, and the one function that makes its manifest record from it (pure)."""
+"""The outcome of each dataset and of the run, and the one function that makes a manifest record from it (pure)."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bulkpull.catalog import Catalog
-from bulkpull.errors import AccessDenied, AuthError, BulkpullError, HeldBack, Unchanged
+from bulkpull.catalog import load_catalog
+from bulkpull.errors import (
+    AccessDenied,
+    AuthError,
+    BulkpullError,
+    ConverterDied,
+    DiskTrouble,
+    HeldBack,
+    LedgerError,
+    RunOverdue,
+    Unchanged,
+)
 from bulkpull.model import Pull
+from bulkpull.observability.failures import SUBMITTED, status_for_people
 from bulkpull.output.manifest import (
     DatasetRecord,
-    DatasetStatus,
     DecisionRecord,
     Drift,
     PublishedFile,
@@ -21,6 +32,7 @@ from bulkpull.output.manifest import (
     status_of,
 )
 from bulkpull.pipeline.plan import Unavailable
+from bulkpull.pipeline.request import ExportRequest
 from bulkpull.snapshot_question import question_of
 
 if TYPE_CHECKING:  # a run without news needs neither it nor what converts files
@@ -35,6 +47,8 @@ _SNAPSHOT = (
 _IDS = ("query_id", "report_id", "execution_id")
 # Fields that it copies only where the run found nothing newer.
 _IF_UNKNOWN = ("generated_at", "unbelieved_at", "data_redacted")
+# After these errors the fetched data are good: the error was local, the time was over, or publishing was refused.
+_DATA_ARE_GOOD = DiskTrouble | LedgerError | ConverterDied | RunOverdue | HeldBack
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +81,6 @@ class ExportOutcome:
     drift: Drift | None = None
     rows_before: int | None = None
     files: tuple[PublishedFile, ...] | None = None
-
-    @property
-    def is_published(self) -> bool:
-        """Whether readers see the snapshot."""
-        return self.files is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +120,124 @@ class DatasetOutcome:
         return self.named or bool(self.pull.source)
 
     @property
+    def is_published(self) -> bool:
+        """Whether readers see the snapshot."""
+        return self.export is not None and self.export.files is not None
+
+    @property
     def is_pending(self) -> bool:
         """Whether it has not ended."""
-        is_published = self.export is not None and self.export.is_published
-        return self.error is None and self.skipped is None and not is_published
+        return self.error is None and self.skipped is None and not self.is_published
+
+
+@dataclass(frozen=True, slots=True)
+class UndeletedReport:
+    """A report of ours that could not be deleted; `dataset` is `None` where it belongs to none of this run."""
+
+    dataset: str | None
+    note: str
+
+
+@dataclass(slots=True)
+class RunResults:
+    """
+    Collects the outcomes of a run.
+
+    Attributes:
+        notes: About the run as a whole, each one sentence.
+        refused: Datasets that cannot be written.
+    """
+
+    notes: list[str] = field(default_factory=list)
+    undeleted: list[UndeletedReport] = field(default_factory=list)
+    refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
+    _datasets: dict[str, DatasetOutcome | DatasetRecord] = field(default_factory=dict)
+
+    def put(self, result: DatasetOutcome | DatasetRecord) -> None:
+        """Set the outcome of a dataset; a record is final."""
+        name = result.dataset if isinstance(result, DatasetRecord) else result.pull.dataset
+        self._datasets[name] = result
+
+    def record(self, dataset: str) -> DatasetRecord:
+        """The manifest record of a dataset as it is now."""
+        result = self._datasets[dataset]
+        return result if isinstance(result, DatasetRecord) else dataset_record(result)
+
+    def outcome(self, dataset: str) -> DatasetOutcome:
+        """The outcome of a dataset that this run pulls."""
+        result = self._datasets[dataset]
+        assert isinstance(result, DatasetOutcome)
+        return result
+
+    def put_unavailable(self, missing: Unavailable) -> None:
+        """Record why a dataset of the plan cannot be pulled."""
+        self.put(
+            DatasetRecord(
+                dataset=missing.dataset,
+                status="failed" if missing.failed else "unavailable",
+                reason=missing.reason,
+                source=missing.source,
+                named=missing.named,
+                error=missing.error if isinstance(missing.error, AuthError) else None,
+            )
+        )
+
+    def fail_all(self, error: BulkpullError, request: ExportRequest) -> None:
+        """Fail every requested dataset, after an error before the first one was begun."""
+        reads, catalog = {selection.name: selection.reads for selection in request.selections}, load_catalog()
+        for name in request.names:
+            self.put(
+                DatasetRecord(
+                    dataset=catalog.canonical(name),
+                    status="failed",
+                    reason=error.reason,
+                    source=reads.get(name),
+                    error=_as_role_problem(error),
+                )
+            )
+
+    def end_overdue(self, *, limit_s: float, request: ExportRequest) -> None:
+        """Record the exceeded time limit for every unfinished dataset."""
+        why = f"`run_timeout_seconds` ({limit_s:,.0f} s) is over"
+        self.notes.append(f"the run ended because {why}; the same command resumes")
+        if not self._datasets:
+            self.fail_all(RunOverdue("the run had not created any report", why=why), request)
+        for result in list(self._datasets.values()):
+            if isinstance(result, DatasetOutcome) and result.is_pending:
+                self.put(replace(result, error=RunOverdue("not finished", why=why)))
+
+    @property
+    def is_to_be_resumed(self) -> bool:
+        """Whether a dataset failed whose fetched data are good."""
+        left = [dataset for dataset in self._datasets if dataset not in self.refused]
+        return any(isinstance(self.record(dataset).error, _DATA_ARE_GOOD) for dataset in left)
+
+    def finish(self) -> tuple[list[DatasetRecord], RunStatus]:
+        """The records as they are when the run ends, and its status."""
+        self.notes += [undeleted.note for undeleted in self.undeleted if undeleted.dataset is None]
+        return finish_records(
+            with_notes(self.record(dataset), [lost.note for lost in self.undeleted if lost.dataset == dataset])
+            for dataset in self._datasets
+        )
+
+    def count(self, records: Iterable[DatasetRecord], *, interrupted: bool) -> dict[str, int]:
+        """
+        How many datasets ended with which status, as people read it.
+
+        Those whose reports were only ordered are `submitted`; those that an interruption ended are `unfinished`.
+        """
+        statuses: Counter[str] = Counter()
+        for record in records:
+            result = self._datasets[record.dataset]
+            is_submitted = isinstance(result, DatasetOutcome) and result.is_submitted
+            statuses[SUBMITTED if is_submitted else status_for_people(record, interrupted=interrupted)] += 1
+        return dict(statuses)
 
 
 def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
     """The manifest record of an outcome; `failed` without a reason while the dataset is pending."""
     export = outcome.export or ExportOutcome(outcome.pull)
+    question = question_of(export.pull)
     values = {
         "dataset": outcome.pull.dataset,
         "wider_timespan": outcome.pull.wider_timespan,
@@ -135,33 +253,28 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
         "seconds": export.seconds,
         "drift": export.drift,
         "rows_before": export.rows_before,
-        **_query_fields(export.pull),
+        "query": export.pull.query_text,
+        "question": question.as_dict(),
+        "question_sha256": question.sha256,
+        "timespan": question.span,
+        "window": export.pull.window,
+        "metrics": list(export.pull.metrics),
+        "metrics_left_out": list(export.pull.metrics_left_out),
         **_snapshot_fields(export),
     }
     if outcome.generated_at is not None:
         values["generated_at"] = outcome.generated_at
     notes = [*outcome.pull.notes, *outcome.notes, *export.notes]
-    ending = _ending(outcome, is_published=export.is_published, notes=notes)
+    ending = _ending(outcome, notes=notes)
     if ending["status"] == "skipped" and outcome.held_by is not None:
         publish = f"`bulkpull runs publish {outcome.held_by} {outcome.pull.dataset}` publishes them"
         notes.append(f"run {outcome.held_by} fetched newer data and held them back: {publish}")
     if ending["status"] == "skipped" and outcome.current is not None:
-        values |= _current_fields(outcome, values)
+        # It describes the snapshot that stays current; the ids of an ordered report stay its own.
+        unknown = [name for name in _IF_UNKNOWN if values.get(name) in (None, False)]
+        names = (*_QUESTION, *unknown, *_SNAPSHOT, *(() if outcome.is_submitted else _IDS))
+        values |= {name: getattr(outcome.current, name) for name in names}
     return DatasetRecord.model_validate({**values, **ending, "notes": notes})
-
-
-def _query_fields(pull: Pull) -> dict[str, Any]:
-    """The query of a pull, and its question."""
-    question = question_of(pull)
-    return {
-        "query": pull.query_text,
-        "question": question.as_dict(),
-        "question_sha256": question.sha256,
-        "timespan": question.span,
-        "window": pull.window,
-        "metrics": list(pull.metrics),
-        "metrics_left_out": list(pull.metrics_left_out),
-    }
 
 
 def _snapshot_fields(export: ExportOutcome) -> dict[str, Any]:
@@ -176,19 +289,12 @@ def _snapshot_fields(export: ExportOutcome) -> dict[str, Any]:
     return facts | {"files": export.files}
 
 
-def _current_fields(outcome: DatasetOutcome, found: Mapping[str, Any]) -> dict[str, Any]:
-    """A skipped dataset describes the snapshot that stays current; the ids of an ordered report stay its own."""
-    unknown = [name for name in _IF_UNKNOWN if found.get(name) in (None, False)]
-    names = (*_QUESTION, *unknown, *_SNAPSHOT, *(() if outcome.is_submitted else _IDS))
-    return {name: getattr(outcome.current, name) for name in names}
-
-
-def _ending(outcome: DatasetOutcome, *, is_published: bool, notes: list[str]) -> dict[str, Any]:
+def _ending(outcome: DatasetOutcome, *, notes: list[str]) -> dict[str, Any]:
     """Status, reason and error; an error after the publication adds a note only."""
-    error = outcome.error
+    dataset, error = outcome.pull.dataset, outcome.error
     while isinstance(error, ExceptionGroup):  # of several errors of parallel windows the first
         error = error.exceptions[0]
-    if is_published:
+    if outcome.is_published:
         if error is not None:
             reason = error.reason if isinstance(error, BulkpullError) else f"{type(error).__name__}: {error}"
             notes.append(f"published; what went wrong afterwards: {reason}")
@@ -197,53 +303,24 @@ def _ending(outcome: DatasetOutcome, *, is_published: bool, notes: list[str]) ->
         return {"status": "failed" if outcome.skipped is None else "skipped", "reason": outcome.skipped}
     if isinstance(error, Unchanged):
         return {"status": "skipped", "reason": error.reason}
-    return _failure(outcome.pull.dataset, error)
-
-
-def _failure(dataset: str, error: Exception) -> dict[str, Any]:
     if not isinstance(error, BulkpullError):
         error = BulkpullError(
             f"{dataset}: an unexpected error ({type(error).__name__})",
             why=str(error) or None,
             fix="this is a defect in bulkpull: run again with `--log-level debug` and report it",
         )
-    # Steps know reports and files, not datasets.
-    reason = error.reason if error.reason.startswith(f"{dataset}:") else f"{dataset}: {error.reason}"
     return {
         "status": "unavailable" if isinstance(error, AccessDenied) else "failed",
-        "reason": reason,
+        # Steps know reports and files, not datasets.
+        "reason": error.reason if error.reason.startswith(f"{dataset}:") else f"{dataset}: {error.reason}",
         "error": error,
         "held_back": isinstance(error, HeldBack),
     }
 
 
-def unavailable_record(missing: Unavailable) -> DatasetRecord:
-    status: DatasetStatus = "failed" if missing.failed else "unavailable"
-    return DatasetRecord(
-        dataset=missing.dataset,
-        status=status,
-        reason=missing.reason,
-        source=missing.source,
-        named=missing.named,
-        error=missing.error if isinstance(missing.error, AuthError) else None,
-    )
-
-
-def failed_record(name: str, error: BulkpullError, *, source: str | None, catalog: Catalog) -> DatasetRecord:
-    """The record of a dataset, or of a custom query of `source`, where the service could not even be asked."""
-    return DatasetRecord(
-        dataset=catalog.canonical(name),
-        status="failed",
-        reason=error.reason,
-        source=source,
-        error=_as_role_problem(error),
-    )
-
-
-def with_notes(record: DatasetRecord, notes: Iterable[str]) -> DatasetRecord:
+def with_notes(record: DatasetRecord, notes: list[str]) -> DatasetRecord:
     """The same record with further notes."""
-    added = list(notes)
-    return record.model_copy(update={"notes": [*record.notes, *added]}) if added else record
+    return record.model_copy(update={"notes": [*record.notes, *notes]}) if notes else record
 
 
 def finish_records(records: Iterable[DatasetRecord]) -> tuple[list[DatasetRecord], RunStatus]:
@@ -253,25 +330,21 @@ def finish_records(records: Iterable[DatasetRecord]) -> tuple[list[DatasetRecord
     A pending dataset was interrupted. If the service refuses every dataset that it offers, the role is missing: a
     failure, exit status 4.
     """
-    finished = [_as_interrupted(record) for record in records]
+    finished: list[DatasetRecord] = []
+    for record in records:
+        is_interrupted = record.status == "failed" and record.reason is None
+        reason = f"{record.dataset}: interrupted; run the same command again to resume"
+        finished.append(record.model_copy(update={"reason": reason}) if is_interrupted else record)
     offered = [record for record in finished if record.status != "unavailable" or record.error is not None]
     if offered and all(isinstance(record.error, AccessDenied) for record in offered):
-        finished = [_as_refused(record) if record.error is not None else record for record in finished]
+        finished = [
+            record.model_copy(update={"status": "failed", "error": _as_role_problem(record.error)})
+            if record.error is not None
+            else record
+            for record in finished
+        ]
     return finished, status_of(finished)
 
 
-def _as_interrupted(record: DatasetRecord) -> DatasetRecord:
-    if record.status != "failed" or record.reason is not None:
-        return record
-    reason = f"{record.dataset}: interrupted; run the same command again to resume"
-    return record.model_copy(update={"reason": reason})
-
-
-def _as_refused(record: DatasetRecord) -> DatasetRecord:
-    return record.model_copy(update={"status": "failed", "error": _as_role_problem(record.error)})
-
-
 def _as_role_problem(error: BulkpullError | None) -> BulkpullError | None:
-    if isinstance(error, AccessDenied):
-        return AuthError(error.what, why=error.why, fix=error.fix)
-    return error
+    return AuthError(error.what, why=error.why, fix=error.fix) if isinstance(error, AccessDenied) else error

@@ -25,7 +25,7 @@ from bulkpull.pipeline.plan_names import (
     requested_datasets,
 )
 from bulkpull.pipeline.steps.metric_refusals import without_refused
-from bulkpull.pipeline.windows.time_column import window_instead_of, with_usable_window
+from bulkpull.pipeline.windows.date_windows import window_instead_of, with_usable_window
 from bulkpull.query.render import can_stand_in_query
 from bulkpull.timespans import check_timespan, choose_timespan
 

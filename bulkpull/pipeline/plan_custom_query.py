@@ -17,8 +17,7 @@ from bulkpull.metric_selection import MetricChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.plan_names import NAME_SHOWN, PlanOptions
 from bulkpull.pipeline.steps.metric_refusals import without_refused
-from bulkpull.pipeline.windows.date_windows import first_listed_month
-from bulkpull.pipeline.windows.time_column import window_instead_of, with_usable_window
+from bulkpull.pipeline.windows.date_windows import first_listed_month, window_instead_of, with_usable_window
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
 from bulkpull.query.render import can_stand_in_query, unique_names
 from bulkpull.query.validate import find_query_drift

@@ -19,7 +19,7 @@ from bulkpull.model import OfferedDataset, Window
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.plan import Plan, Unavailable, check_selections, make_plan
 from bulkpull.pipeline.plan_names import PlanOptions, check_names
-from bulkpull.pipeline.steps.metric_refusals import MetricRefusals
+from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
 
 _ROLE = (
     "check that `api_base_url` is right, and that the user is of the right partner account and still has the role "
@@ -197,7 +197,7 @@ def plan_request(
     *,
     settings: Settings,
     now: datetime | None = None,
-    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
+    refusals: tuple[MetricRefusal, ...] = (),
     published: frozenset[str] = frozenset(),
     history_starts: Mapping[str, datetime] = MappingProxyType({}),
 ) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,9 @@ from bulkpull.errors import SettingsError
 from bulkpull.output.ledger import RunEntry
 from bulkpull.output.run_history import resolve_run_id
 from bulkpull.pipeline.request import ExportRequest, is_same_request
-from bulkpull.pipeline.reusable_work import (
-    FRESH,
-)
 
+# An older report's data is old, and the service may have cleaned its file up.
+FRESH = timedelta(hours=24)
 SUBMITTED = "submitted"
 INTERRUPTED = "interrupted"
 ABANDONED = "abandoned"
@@ -111,16 +110,14 @@ def find_resumable(
         found = next((run for run in runs if is_same_request(run.request, key)), None)
         found = found if found in unfinished else None
     carried_on = found if found is not None and is_young(found, now=now) else None
+    alive = {run.run_id for run in young}
     taken_over = None
-    if resume is None and key.get("nightly") and carried_on is not None and carried_on.run_id in published:
+    if carried_on is not None and resume is None and key.get("nightly") and carried_on.run_id in published:
         carried_on, taken_over = None, carried_on
-    return EarlierRuns(
-        carried_on=carried_on,
-        taken_over=taken_over,
-        alive=frozenset(run.run_id for run in young) | ({carried_on.run_id} if carried_on else set()),
-        closed=tuple(run for run in unfinished if run not in young),
-        is_empty=not runs,
-    )
+    elif carried_on is not None:
+        alive.add(carried_on.run_id)
+    closed = tuple(run for run in unfinished if run not in young)
+    return EarlierRuns(carried_on, taken_over, frozenset(alive), closed, is_empty=not runs)
 
 
 def is_young(run: RunEntry, *, now: datetime) -> bool:

@@ -23,12 +23,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc, own_random
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError, SettingsError
-from bulkpull.event_types import (
-    CleanupPostponed,
-    PlanMade,
-    PlanNoted,
-    RunFinished,
-)
+from bulkpull.event_types import CleanupPostponed, PlanMade, PlanNoted, RunFinished
 from bulkpull.events import Events, about
 from bulkpull.insights.connect import Connection, connected
 from bulkpull.model import Pull
@@ -43,26 +38,21 @@ from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.run_history import held_back_by, load_manifest
 from bulkpull.output.store import INSIDE, OutputStore, open_store
 from bulkpull.output.workspace import find_blocked
-from bulkpull.pipeline.create_context import create_context
-from bulkpull.pipeline.nightly.decision import Action, Decision
-from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN
+from bulkpull.pipeline.context import create_context
+from bulkpull.pipeline.nightly.decision_rules import Action
+from bulkpull.pipeline.nightly.remembered_reports import LIST_UNKNOWN
 from bulkpull.pipeline.open_run import OpenedRun, open_run
-from bulkpull.pipeline.outcome import DatasetOutcome, unavailable_record, with_notes
+from bulkpull.pipeline.outcome import DatasetOutcome, RunResults, with_notes
 from bulkpull.pipeline.plan import Plan
+from bulkpull.pipeline.plan_estimate import load_usual_durations, slowest_first
 from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.request import ExportRequest, ServiceOffer, check_offline, load_offer, plan_request
 from bulkpull.pipeline.resource_limits import fit_to_machine, is_overdue
 from bulkpull.pipeline.resume import ABANDONED, INTERRUPTED, SUBMITTED
-from bulkpull.pipeline.run_cleanup import (
-    clean_up_last,
-    clear_staging,
-    datasets_not_begun,
-    keep_downloads,
-)
-from bulkpull.pipeline.run_datasets import RunResults, run_datasets
+from bulkpull.pipeline.run_cleanup import clean_up_last, clear_staging, datasets_not_begun, keep_downloads
+from bulkpull.pipeline.run_datasets import run_datasets
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
 from bulkpull.pipeline.steps.execution_lookup import form_recorder
-from bulkpull.pipeline.usual_durations import load_usual_durations, slowest_first
 from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
@@ -149,7 +139,6 @@ class Run:
             return await self._export_locked(connection, began_s=began_s)
 
     async def _export_locked(self, connection: Connection | None, *, began_s: float) -> Manifest:
-        """Export in a locked output folder."""
         self._results.notes += self._opened.notes
         self._is_begun = self._opened.earlier.carried_on is not None
         if self._is_begun:
@@ -209,72 +198,67 @@ class Run:
             credential=self.credential,
         )
 
-    async def _claim(self, store: OutputStore) -> None:
-        """Record the account of the folder, after the service has answered and before anything is ordered."""
-        client_id, username = self.settings.client_id, self.settings.username
-        sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
-        owner = Owner(self._account, sign_in)
-        with disk_errors(str(store)):
-            self._results.notes += await anyio.to_thread.run_sync(claim_folder, store, owner)
-
     async def _work(self, connection: Connection, *, conversions: int) -> None:
-        opened, ledger, folder = self._opened, self._opened.ledger, self._opened.folder
+        opened, results = self._opened, self._results
         self._requests = connection.http.tally.as_dict
         try:
             plan = await plan_in_folder(opened, self._offer or await load_offer(opened.request, connection.client))
             decided = await decide_run(opened, plan.pulls, client=connection.client)
             if plan.pulls:  # a mistyped address that offers nothing must not claim the folder
-                await self._claim(folder.store)
+                await self._claim(opened.folder.store)
         except SettingsError:
             raise
         except BulkpullError as error:
             await self._begin()
-            self._results.fail_all(error, opened.request)
+            results.fail_all(error, opened.request)
             return
         if decided.found.listed is None:
-            self._results.notes.append(LIST_UNKNOWN)
-        fetched = [pull for pull in plan.pulls if self._will_convert(decided.decisions[pull.dataset])]
-        self._results.refused = await self._find_refused(plan, fetched)
+            results.notes.append(LIST_UNKNOWN)
+        fetched = [pull for pull in plan.pulls if decided.decisions[pull.dataset].action is not Action.SKIP]
+        if self.request.submit_only:
+            fetched = []
+        results.refused = await self._find_refused(plan, fetched)
         await self._begin()
         if decided.poll_form is not None:
-            await form_recorder(ledger, run_id=opened.run_id, clock=self.clock)(decided.poll_form)
+            await form_recorder(opened.ledger, run_id=opened.run_id, clock=self.clock)(decided.poll_form)
         self._report_plan(plan)
         await self._put_pending(plan, decided.found.done)
         left = [pull for pull in plan.pulls if pull.dataset not in decided.found.done]
-        if left and all(pull.dataset in self._results.refused for pull in left):
+        if left and all(pull.dataset in results.refused for pull in left):
             for pull in left:
-                refused = self._results.refused[pull.dataset]
-                self._results.put(replace(self._results.outcome(pull.dataset), error=refused))
+                results.put(replace(results.outcome(pull.dataset), error=results.refused[pull.dataset]))
             return  # one message at the end, not one per dataset
-        usual_s = await load_usual_durations(ledger, now=self.clock.now())
-        create = partial(
-            create_context,
+        usual_s = await load_usual_durations(opened.ledger, now=self.clock.now())
+        publisher = Publisher(
+            store=opened.folder.store,
+            run_id=opened.run_id,
+            retain_runs=self.settings.retain_runs,
+            clock=self.clock,
+            events=self.events,
+            account=self._account,
+            check_lock=self._check_lock,
+        )
+        context = await create_context(
             opened,
             connection,
-            publisher=Publisher(
-                store=folder.store,
-                run_id=opened.run_id,
-                retain_runs=self.settings.retain_runs,
-                clock=self.clock,
-                events=self.events,
-                account=self._account,
-                check_lock=self._check_lock,
-            ),
+            publisher=publisher,
             conversions=conversions,
             reusable=decided.found.reusable,
             usual_s=usual_s,
             random=self.random,
             published_anyway=self.published_anyway,
-            undeleted=self._results.undeleted,
+            undeleted=results.undeleted,
         )
-        rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
-        await run_datasets(
-            slowest_first(left, usual_s=usual_s, rows=rows),
-            create,
-            decided=decided,
-            results=self._results,
-            conversions_ahead=len(fetched),
-        )
+        rows = {name: snapshot.rows for name, snapshot in opened.folder.current.datasets.items()}
+        pulls = slowest_first(left, usual_s=usual_s, rows=rows)
+        await run_datasets(pulls, context, decided=decided, results=results, conversions_ahead=len(fetched))
+
+    async def _claim(self, store: OutputStore) -> None:
+        """Record the account of the folder, after the service has answered and before anything is ordered."""
+        client_id, username = self.settings.client_id, self.settings.username
+        sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
+        with disk_errors(str(store)):
+            self._results.notes += await anyio.to_thread.run_sync(claim_folder, store, Owner(self._account, sign_in))
 
     async def _find_refused(self, plan: Plan, fetched: Sequence[Pull]) -> Mapping[str, DiskTrouble]:
         """The datasets that cannot be written: they are too large for the disk, or something is in their place."""
@@ -298,10 +282,10 @@ class Run:
 
     async def _put_pending(self, plan: Plan, done: Mapping[str, DatasetRecord]) -> None:
         """Begin with every dataset: unavailable, published already by this run, or pending."""
-        folder, others = self._opened.folder, self._opened.earlier.alive - {self._opened.run_id}
+        folder, others = self._opened.folder, self._opened.earlier.alive - {self.run_id}
         held = await anyio.to_thread.run_sync(held_back_by, folder.store, others, folder.current)
         for missing in plan.unavailable:
-            self._results.put(unavailable_record(missing))
+            self._results.put_unavailable(missing)
         for pull in plan.pulls:
             if pull.dataset in done:
                 self._results.put(await self._with_raw_note(done[pull.dataset], folder.store))
@@ -312,13 +296,10 @@ class Run:
             self._results.put(DatasetOutcome(pull, named=named, notes=notes, held_by=held.get(pull.dataset)))
 
     async def _with_raw_note(self, record: DatasetRecord, store: OutputStore) -> DatasetRecord:
-        raw = INSIDE.snapshot(record.dataset, self._opened.run_id, kind=RAW)
+        raw = INSIDE.snapshot(record.dataset, self.run_id, kind=RAW)
         if not self.settings.keep_raw or await anyio.to_thread.run_sync(store.exists, raw):
             return record
         return with_notes(record, ["its downloaded bytes were not kept, because it was published without `keep_raw`"])
-
-    def _will_convert(self, decision: Decision) -> bool:
-        return not self.request.submit_only and decision.action is not Action.SKIP
 
     async def _begin(self) -> None:
         if self._is_begun:
@@ -358,11 +339,9 @@ class Run:
         with disk_errors(str(store)):
             await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, store)
-        ending: str = status
+        ending: str = SUBMITTED if submitted else status
         if interrupted or is_to_be_resumed:
             ending = INTERRUPTED
-        elif submitted:
-            ending = SUBMITTED
         self.manifest = manifest  # only after it is saved
         try:
             await opened.ledger.end_run(opened.run_id, status=ending, summary=counts, at=now)

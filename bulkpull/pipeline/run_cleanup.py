@@ -22,9 +22,9 @@ from bulkpull.output.retention import retire_runs
 from bulkpull.output.symlink_safety import names_beneath, remove_beneath, rename_beneath, status_beneath
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext
+from bulkpull.pipeline.earlier_work import KEPT, PARTS
 from bulkpull.pipeline.nightly.report_deletion import is_worth_resuming
 from bulkpull.pipeline.open_run import OpenedRun
-from bulkpull.pipeline.reusable_work import KEPT, PARTS
 
 # How long deletions may go on once all datasets are done.
 _TIDYING_S = 10.0
@@ -64,25 +64,21 @@ def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> No
 
 async def clean_up_last(run: OpenedRun) -> None:
     """Retention after the manifest is saved; errors are logged, and the next run tries again."""
-    now = run.clock.now()
-    await anyio.to_thread.run_sync(partial(clear_old_parts, run.folder, now=now))
-    try:
-        await retire_runs(run.folder.store, run.ledger, retain=run.settings.retain_runs, now=now)
-        await _drop_conversions(run)
-    except (LedgerError, DiskTrouble) as trouble:
-        run.events.emit(CleanupPostponed(step="retention", reason=trouble.message))
-
-
-async def _drop_conversions(run: OpenedRun) -> None:
-    """Remove from the ledger how pulls were converted whose files are gone: no later run reads it."""
+    now, private = run.clock.now(), run.folder.private
 
     def is_over(facts: Mapping[str, Any]) -> bool:
         match facts:
             case {"stored": {"path": str(path)}}:
-                return _is_missing(Path(path), root=run.folder.private)
+                return _is_missing(Path(path), root=private)
         return False
 
-    await run.ledger.drop_facts(ConversionFacts, ("table", "columns"), is_over=is_over)
+    await anyio.to_thread.run_sync(partial(_clear_old_parts, private, now=now))
+    try:
+        await retire_runs(run.folder.store, run.ledger, retain=run.settings.retain_runs, now=now)
+        # How pulls were converted whose files are gone: no later run reads it.
+        await run.ledger.drop_facts(ConversionFacts, ("table", "columns"), is_over=is_over)
+    except (LedgerError, DiskTrouble) as trouble:
+        run.events.emit(CleanupPostponed(step="retention", reason=trouble.message))
 
 
 def _is_missing(path: Path, *, root: Path) -> bool:
@@ -96,14 +92,13 @@ def _is_missing(path: Path, *, root: Path) -> bool:
     return False
 
 
-def clear_old_parts(folder: OutputFolder, *, now: datetime) -> None:
+def _clear_old_parts(private: Path, *, now: datetime) -> None:
     """Remove downloads and windows of datasets that no run has completed in some days."""
-    private, oldest_s = folder.private, (now - KEPT).timestamp()
     with suppress(OSError):
         for dataset in names_beneath(private / PARTS, root=private):
             for fingerprint in names_beneath(private / PARTS / dataset, root=private):
                 part = private / PARTS / dataset / fingerprint
-                if part.lstat().st_mtime < oldest_s:
+                if part.lstat().st_mtime < (now - KEPT).timestamp():
                     remove_beneath(part, root=private)
 
 

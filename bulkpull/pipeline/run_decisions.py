@@ -1,15 +1,24 @@
-"""Plans a run and decides what it does for each dataset, from the reports on the service and the output folder."""
+"""
+Plans a run and decides what it does for each dataset, from the reports on the service and the output folder.
+
+Nothing is created or changed, and the service is called as seldom as possible.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import anyio.to_thread
 
 from bulkpull.catalog import load_catalog
+from bulkpull.errors import ReportingError, RequestRejected, TransferError
 from bulkpull.event_types import ReportsUnknown
 from bulkpull.formatting import join_some, plural
 from bulkpull.insights.client import InsightsClient
-from bulkpull.model import Pull, Report
+from bulkpull.model import Execution, ExecutionStatus, Pull, Report
 from bulkpull.output.ledger_facts import (
     ExecutionFacts,
     RefusedMetricsFacts,
@@ -18,20 +27,24 @@ from bulkpull.output.ledger_facts import (
     StepFacts,
     UnchangedFacts,
 )
-from bulkpull.output.manifest import DatasetRecord, PartRecord
-from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable
-from bulkpull.pipeline.nightly.decision import Decision
-from bulkpull.pipeline.nightly.gather_facts import decide_all, schedule_of
-from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
+from bulkpull.output.manifest import DatasetRecord
+from bulkpull.output.snapshots import find_last_answer
+from bulkpull.output.workspace import OutputFolder
+from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable, records_and_parts
+from bulkpull.pipeline.nightly.decision_rules import DatasetFacts, Decision, Seen, decide
+from bulkpull.pipeline.nightly.remembered_reports import LIST_UNKNOWN, ReportMemory, remember_reports, unused_reports
+from bulkpull.pipeline.nightly.scheduled_report_rules import Schedule, find_candidates, is_late
 from bulkpull.pipeline.open_run import OpenedRun
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.request import ServiceOffer, plan_request, published_datasets
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, load_form
-from bulkpull.pipeline.steps.metric_refusals import MetricRefusals
-from bulkpull.pipeline.steps.naming import parse_report_name
+from bulkpull.pipeline.steps.metric_refusals import recent_refusals
+from bulkpull.pipeline.steps.naming import parse_report_name, pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import history_starts
+from bulkpull.snapshot_question import question_of
 
 _MOST_LISTED = 8
+_UNFINISHED = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED)
 _NOTED_IDS: Mapping[type[StepFacts], tuple[str, ...]] = {
     ReportFacts: ("report_id", "query_id"),
     ScheduledReportFacts: ("report_id", "query_id"),
@@ -64,15 +77,20 @@ async def plan_in_folder(run: OpenedRun, offer: ServiceOffer) -> Plan:
         offer,
         settings=run.settings,
         now=run.started_at,
-        refusals=MetricRefusals.read(await run.ledger.noted(RefusedMetricsFacts), now=run.clock.now()),
+        refusals=recent_refusals(await run.ledger.noted(RefusedMetricsFacts), now=run.clock.now()),
         published=published_datasets(run.folder.published, catalog=load_catalog()),
         history_starts=history_starts(run.folder.published),
     )
 
 
 async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsClient) -> RunDecisions:
-    """Decide for all pulls of a plan, with reads only."""
-    is_nightly, ledger = run.request.nightly, run.ledger
+    """
+    Decide for all pulls of a plan, with reads only. Datasets whose published files are damaged count as not published.
+
+    Raises:
+        BulkpullError: The service could not be asked.
+    """
+    is_nightly, ledger, settings = run.request.nightly, run.ledger, run.settings
     client.add_known_ids(await _known_ids(run))
     listed: list[Report] | None = []
     if is_nightly or run.folder.runs or not run.earlier.is_empty:
@@ -80,41 +98,99 @@ async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsC
         if listed is None:
             run.events.emit(ReportsUnknown(reason=LIST_UNKNOWN))
     found = await find_reusable(run, pulls, listed=listed)
-    memories = await remember_reports(ledger) if is_nightly else {}
+    noted = await remember_reports(ledger) if is_nightly else {}
+    memories = {pull: noted.get(pull.dataset) or ReportMemory() for pull in found.parts}
     forms: list[PollForm] = []
 
     async def remember(form: PollForm) -> None:
         forms.append(form)
 
-    decisions = await decide_all(
-        found,
-        folder=run.folder,
-        memories=memories,
-        unchanged=await ledger.noted(UnchangedFacts),
-        lookup=ExecutionLookup(
-            client,
-            events=run.events,
-            form=max(await load_form(ledger, now=run.clock.now()), PollForm.ONE_STATUS),
-            remember=remember,
-            retry=True,
-        ),
-        schedule=schedule_of(run.settings, now=client.service_time()) if is_nightly else None,
-    )
+    form = max(await load_form(ledger, now=run.clock.now()), PollForm.ONE_STATUS)
+    lookup = ExecutionLookup(client, events=run.events, form=form, remember=remember, retry=True)
+    grace = timedelta(seconds=settings.report_timeout_seconds)
+    times = Schedule(client.service_time(), lead_h=settings.standing_lead_hours, grace=grace)
+    schedulable = [pull for pull in found.parts if is_nightly and not pull.window]
+    candidates = {pull: _candidates(pull, listed, memories[pull]) for pull in schedulable}
+    executions, begun = await _read_executions(candidates, lookup=lookup, now=times.now)
+    unchanged = {entry.dataset: entry.facts for entry in await ledger.noted(UnchangedFacts)}
+    decisions: dict[str, Decision] = {}
+    for pull, windows in found.parts.items():
+        marks = [pull_fingerprint(window) for window in windows]
+        facts = DatasetFacts(
+            published=_published(pull, run.folder),
+            is_done=pull.dataset in found.done,
+            collectable=tuple(report.report_id for mark in marks for report in found.reusable.reports.get(mark, [])),
+            kept_windows=sum(mark in found.reusable.converted for mark in marks) if len(windows) > 1 else 0,
+            last_answer=await _last_answer(pull, run.folder) if is_nightly else None,
+            unchanged=_unchanged(pull, unchanged.get(pull.dataset)),
+            memory=memories[pull],
+            scheduled=None if listed is None else candidates.get(pull, ()),
+            executions=executions,
+            begun=begun,
+        )
+        decisions[pull.dataset] = decide(pull, facts, schedule=times if is_nightly else None)
     chosen = [decision.schedule for decision in decisions.values() if decision.schedule]
     used = {report.report_id for choice in chosen for report in (choice.serving, *choice.replaced) if report}
-    unused = unused_reports(found.listed or (), memories, used=used)
+    unused = unused_reports(listed or (), noted, used=used)
     return RunDecisions(found, decisions, unused, forms[-1] if forms else None)
 
 
 async def _known_ids(run: OpenedRun) -> set[str]:
     """The ids in the ledger and in the manifests of what is published, which a reply may spell anew (behaviour 153)."""
-    records = list(run.folder.published.values())
-    parts: list[DatasetRecord | PartRecord] = [*records, *(part for record in records for part in record.parts)]
+    parts = records_and_parts(run.folder.published.values())
     known = {item_id for part in parts for item_id in (part.report_id, part.query_id, part.execution_id)}
     for kind, names in _NOTED_IDS.items():
         for name in names:
             known.update(item_id for _, item_id in await run.ledger.distinct(kind, name))
     return {item_id for item_id in known if item_id}
+
+
+def _candidates(pull: Pull, listed: Sequence[Report] | None, memory: ReportMemory) -> tuple[Report, ...]:
+    if listed is None:
+        return tuple(memory.serving(question_of(pull).sha256))
+    return tuple(find_candidates(pull, listed, memory))
+
+
+def _published(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
+    return None if pull.dataset in folder.damaged else folder.published.get(pull.dataset)
+
+
+async def _last_answer(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
+    current, question = _published(pull, folder), question_of(pull).sha256
+    if current is None or current.question_sha256 == question:
+        return None
+    return await anyio.to_thread.run_sync(find_last_answer, folder.store, pull.dataset, question)
+
+
+def _unchanged(pull: Pull, noted: UnchangedFacts | None) -> Seen | None:
+    """The data that the ledger noted, where they answer the question of the pull; earlier versions did not say."""
+    if noted is None or noted.question_sha256 not in (None, question_of(pull).sha256):
+        return None
+    return Seen(noted.execution_id, noted.generated_at)
+
+
+async def _read_executions(
+    candidates: Mapping[Pull, Sequence[Report]], *, lookup: ExecutionLookup, now: datetime
+) -> tuple[tuple[Execution, ...], Mapping[str, Execution]]:
+    """
+    The latest completed executions of scheduled reports, and the latest unfinished one of each late report, by its id.
+
+    A report that the service refuses by itself counts as one that did not run.
+    """
+    reports = [report for of_pull in candidates.values() for report in of_pull]
+    if not reports:
+        return (), {}
+    refused: dict[str, RequestRejected] = {}
+    lookup.on_refused = refused.__setitem__
+    executions = tuple(await lookup.ask([report.report_id for report in reports]))
+    if len(refused) == len(reports):
+        raise next(iter(refused.values()))  # it is not about one report
+    late = [report.report_id for report in reports if is_late(report, executions, now=now)]
+    late = [report_id for report_id in late if report_id not in refused]  # a second refusal adds nothing
+    begun: list[Execution] = []
+    with suppress(ReportingError, TransferError):
+        begun = await lookup.for_statuses(_UNFINISHED).ask(late) if late else []
+    return executions, {execution.report_id: execution for execution in begun}
 
 
 def unused_note(unused: Sequence[tuple[str, Report]]) -> str:

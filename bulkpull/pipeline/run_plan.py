@@ -19,7 +19,7 @@ from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.store import open_store
 from bulkpull.output.workspace import read_folder
 from bulkpull.pipeline.earlier_work import ReusableWork
-from bulkpull.pipeline.nightly.decision import Action, Decision
+from bulkpull.pipeline.nightly.decision_rules import Action, Decision
 from bulkpull.pipeline.nightly.scheduled_report_rules import first_start, next_due
 from bulkpull.pipeline.open_run import OpenedRun
 from bulkpull.pipeline.plan import Plan
@@ -64,13 +64,10 @@ async def plan_run(request: ExportRequest, *, settings: Settings, events: Events
         opened_ledger(Layout(output).private, read_only=True) as ledger,
         connected(settings=settings, events=events, clock=clock) as connection,
     ):
+        client = connection.client
         folder = await anyio.to_thread.run_sync(read_folder, output, open_store(output))
-        earlier = find_resumable(
-            await ledger.runs(),
-            key=request.as_key(settings),
-            now=now,
-            published=folder.current.run_ids,
-        )
+        runs, key = await ledger.runs(), request.as_key(settings)
+        earlier = find_resumable(runs, key=key, now=now, published=folder.current.run_ids)
         resumed = earlier.carried_on
         run = OpenedRun(
             run_id=resumed.run_id if resumed else "",
@@ -83,34 +80,26 @@ async def plan_run(request: ExportRequest, *, settings: Settings, events: Events
             events=events,
             clock=clock,
         )
-        plan = await plan_in_folder(run, await load_offer(run.request, connection.client))
-        decided = await decide_run(run, plan.pulls, client=connection.client)
-        service_now = connection.client.service_time()
+        plan = await plan_in_folder(run, await load_offer(run.request, client))
+        decided = await decide_run(run, plan.pulls, client=client)
     reports: dict[str, int] = {}
+    next_due_at: dict[str, datetime] = {}
     for pull in plan.pulls:
-        if decided.decisions[pull.dataset].action in (Action.ORDER_REPORT, Action.COLLECT_REPORT):
+        decision = decided.decisions[pull.dataset]
+        if decision.action in (Action.ORDER_REPORT, Action.COLLECT_REPORT):
             windows = _windows(pull, decided.found, run)
             reports[pull.dataset] = sum(not decided.found.reusable.has(pull_fingerprint(window)) for window in windows)
-    return RunPlan(
-        plan,
-        decided.decisions,
-        reports,
-        resumes=resumed.run_id if resumed else None,
-        next_due_at=_next_executions(decided.decisions, now=service_now, lead_h=settings.standing_lead_hours),
-    )
+        if (due_at := _next_due(decision, now=client.service_time(), lead_h=settings.standing_lead_hours)) is not None:
+            next_due_at[pull.dataset] = due_at
+    return RunPlan(plan, decided.decisions, reports, resumes=run.run_id or None, next_due_at=next_due_at)
 
 
-def _next_executions(decisions: Mapping[str, Decision], *, now: datetime, lead_h: float) -> dict[str, datetime]:
-    """By dataset, when its scheduled report is executed next, as the run would leave it."""
-    found: dict[str, datetime] = {}
-    for dataset, decision in decisions.items():
-        schedule = decision.schedule
-        if schedule is None or not schedule.may_order:
-            continue
-        due_at = next_due(schedule.serving, now) if schedule.serving else first_start(now, lead_h=lead_h)
-        if due_at is not None:
-            found[dataset] = due_at
-    return found
+def _next_due(decision: Decision, *, now: datetime, lead_h: float) -> datetime | None:
+    """When the scheduled report of a dataset is executed next, as the run would leave it."""
+    schedule = decision.schedule
+    if schedule is None or not schedule.may_order:
+        return None
+    return next_due(schedule.serving, now) if schedule.serving else first_start(now, lead_h=lead_h)
 
 
 def _windows(pull: Pull, found: ReusableWork, run: OpenedRun) -> Sequence[Pull]:

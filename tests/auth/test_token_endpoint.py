@@ -14,9 +14,11 @@ import pytest
 from support import TOKEN_URL, Answers, EventRecorder, FakeClock
 
 from bulkpull.auth.grants import life_of, margin_of, token_form
+from bulkpull.auth.token_cache import TokenEntry
 from bulkpull.auth.token_codes import LOOP_PAUSE_S, TOKEN_CODES, TOKEN_ERRORS
-from bulkpull.auth.token_endpoint import Credentials, Grant, RefreshTokens, TokenEndpoint
+from bulkpull.auth.token_endpoint import Credentials, Grant, TokenEndpoint
 from bulkpull.auth.token_errors import UnknownRefusal, first_sentence, judge_token_reply
+from bulkpull.auth.token_rotation import TokenRotation
 from bulkpull.errors import (
     AuthError,
     BulkpullError,
@@ -68,7 +70,7 @@ class Rig:
 async def endpoint(
     grant: Grant = Grant.PASSWORD,
     credentials: Credentials = PERSON,
-    kept: RefreshTokens | None = None,
+    kept: TokenRotation | None = None,
 ) -> AsyncIterator[Rig]:
     clock, recorded = FakeClock(), EventRecorder()
     async with Http(ca_file=None, events=recorded.hub, clock=clock, user_agent="x") as http:
@@ -478,15 +480,10 @@ async def test_while_the_endpoint_is_out_of_order_the_old_token_serves_to_its_en
 @pytest.mark.behaviour(8)
 @pytest.mark.fault(19, 20)
 async def test_a_rotated_refresh_token_is_stored_before_its_access_token_is_used() -> None:
-    @dataclass(frozen=True)
-    class Kept:
-        refresh_token: str
-        public: bool = False
-
-    class Shelf:
+    class Shelf(TokenRotation):
         def __init__(self) -> None:
             self.recorded: list[str] = []
-            self.newer: Kept | None = None
+            self.newer: TokenEntry | None = None
 
         @asynccontextmanager
         async def locked(self) -> AsyncIterator[None]:
@@ -494,12 +491,22 @@ async def test_a_rotated_refresh_token_is_stored_before_its_access_token_is_used
             yield
             self.recorded.append("end of turn")
 
-        async def latest(self) -> Kept | None:
+        async def latest(self) -> TokenEntry | None:
             return self.newer
 
         async def store(self, refresh_token: str) -> None:
             assert rig.recorded.of("token.renewed") == []
             self.recorded.append(f"kept {refresh_token}")
+
+    def kept(refresh_token: str, *, public: bool = False) -> TokenEntry:
+        return TokenEntry(
+            tenant_id="tenant-1",
+            client_id="app-1",
+            token_url=TOKEN_URL,
+            kept_at="2026-01-01T00:00:00Z",
+            refresh_token=refresh_token,
+            public=public,
+        )
 
     shelf = Shelf()
     credentials = Credentials("app-1", "app-secret", refresh_token="refresh-token-1")
@@ -507,12 +514,12 @@ async def test_a_rotated_refresh_token_is_stored_before_its_access_token_is_used
         rig.answer(token(1, refresh_token="refresh-token-2"))
         await rig.endpoint.get_token()
         rig.recorded.events.clear()
-        shelf.newer = Kept("refresh-token-9")  # another process went on with it meanwhile
+        shelf.newer = kept("refresh-token-9")  # another process went on with it meanwhile
         rig.answer(token(2, refresh_token="refresh-token-9"))
         rig.clock.advance(3_400)
         await rig.endpoint.get_token()
 
-        shelf.newer = Kept("refresh-token-of-a-person", public=True)
+        shelf.newer = kept("refresh-token-of-a-person", public=True)
         rig.answer(token(3))
         rig.clock.advance(3_400)
         await rig.endpoint.get_token()

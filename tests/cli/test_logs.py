@@ -86,6 +86,13 @@ def test_the_level_decides_what_is_shown(common: CommonOptions, shown: list[str]
     assert [json.loads(line)["event"] for line in lines] == shown
 
 
+def test_moments_are_logged_in_whole_seconds() -> None:
+    facts = {"endpoint": "token", "attempt": 1, "reason": "503", "since": "2026-11-23T02:14:07Z"}
+    (line,) = _lines(restore_event("call.retried", facts, level=Level.WARNING), common=JSON)
+
+    assert json.loads(line)["since"] == facts["since"]
+
+
 def test_what_the_display_tells_is_not_logged_again() -> None:
     assert _lines(_event("call.retried", Level.WARNING), silent=(CallRetried,)) == []
 

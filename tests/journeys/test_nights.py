@@ -28,7 +28,7 @@ from bulkpull.output.freshness import find_freshness
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import load_manifest
 from bulkpull.output.store import LocalStore
-from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
+from bulkpull.pipeline.nightly.execute import DecisionExecutor
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
@@ -341,10 +341,10 @@ async def test_a_standing_report_that_a_killed_night_never_heard_of_is_replaced_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its query is of yesterday's columns, so that only the ledger can tell that it is ours."""
-    plain, scope = ScheduledReportMaker.make, anyio.CancelScope()
+    plain, scope = DecisionExecutor.order_scheduled_report, anyio.CancelScope()
 
-    async def make(maker: ScheduledReportMaker, pull: Pull) -> Report:
-        report = await plain(maker, pull)
+    async def order(executor: DecisionExecutor, pull: Pull) -> Report:
+        report = await plain(executor, pull)
         if pull.dataset == "OfficeUsage":
             scope.cancel()
             await anyio.lowlevel.checkpoint()
@@ -352,7 +352,7 @@ async def test_a_standing_report_that_a_killed_night_never_heard_of_is_replaced_
 
     async with nights_of(tmp_path, FEW) as nights:
         with monkeypatch.context() as patched, scope:
-            patched.setattr(ScheduledReportMaker, "make", make)
+            patched.setattr(DecisionExecutor, "order_scheduled_report", order)
             await nights.night()
         lost = nights.standing("OfficeUsage").report_id
         await add_column(nights)

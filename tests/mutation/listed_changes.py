@@ -158,7 +158,7 @@ _QUOTA = ("tests/pipeline/steps/test_report_quota.py",)
 _WINDOWS = (
     "tests/pipeline/windows/test_date_windows.py",
     "tests/pipeline/windows/test_window_merge.py",
-    "tests/pipeline/windows/test_window_check.py",
+    "tests/pipeline/windows/test_window_handling.py",
 )
 _CUT = ("tests/conversion/test_window_filter.py",)
 _READER = (
@@ -387,8 +387,8 @@ BY_LAYER = (
     ),
     Change(
         "a token that is still good is dropped while the endpoint is down",
-        "if token is not None and self._clock.monotonic() < token.expires:",
-        "if token is not None and self._clock.monotonic() > token.expires:",
+        "if token is not None and self.clock.monotonic() < token.expires:",
+        "if token is not None and self.clock.monotonic() > token.expires:",
         _TOKENS,
     ),
     Change(
@@ -505,14 +505,14 @@ BY_LAYER = (
     ),
     Change(
         "a row of other length is taken",
-        "if block.data[whole] not in _LINE_ENDS:",
+        "if data[whole] not in _LINE_ENDS:",
         "if found > fields:",
         _READER,
     ),
     Change(
         "a blank line inside is left out",
-        "if block.data[whole:].strip(_LINE_ENDS):",
-        "if block.data[whole:] is None:",
+        "if data[whole:].strip(_LINE_ENDS):",
+        "if data[whole:] is None:",
         _READER,
     ),
     Change(
@@ -566,8 +566,8 @@ BY_LAYER = (
     # pipeline
     Change(
         "an execution of an earlier order is taken",
-        "if execution.report_id == report.report_id and not _is_older(execution, report)",
-        "if execution.report_id == report.report_id",
+        "if answer.report_id == report.report_id and not _is_older(answer, report)",
+        "if answer.report_id == report.report_id",
         _POLL,
     ),
     Change(
@@ -686,14 +686,14 @@ BY_LAYER = (
     ),
     Change(
         "a history gets a scheduled report",
-        "    if pull.keeps_history:\n        return _or_collect(_decide_history",
-        "    if pull.keeps_history and facts.published is None:\n        return _or_collect(_decide_history",
+        "    elif pull.keeps_history:\n        decision = _decide_history",
+        "    elif pull.keeps_history and facts.published is None:\n        decision = _decide_history",
         ("tests/pipeline/nightly/test_decision_rules.py",),
     ),
     Change(
         "windows whose files were cleared count as kept",
-        "if not was_cleared(entry.facts, private)",
-        "if entry.facts",
+        "if size_beneath(entry.facts.stored.path, root=private) is not None]",
+        "if entry.facts]",
         ("tests/cli/test_plans.py",),
     ),
     Change(

@@ -11,10 +11,16 @@ from pydantic import ValidationError
 from bulkpull.errors import AccessDenied, AuthError, DiskTrouble, RunOverdue, Unchanged
 from bulkpull.model import OfferedDataset, Pull
 from bulkpull.output.manifest import DatasetRecord, PublishedFile
-from bulkpull.pipeline.context import UndeletedReport
-from bulkpull.pipeline.outcome import DatasetOutcome, ExportOutcome, ServiceIds, dataset_record, finish_records
+from bulkpull.pipeline.outcome import (
+    DatasetOutcome,
+    ExportOutcome,
+    RunResults,
+    ServiceIds,
+    UndeletedReport,
+    dataset_record,
+    finish_records,
+)
 from bulkpull.pipeline.request import ExportRequest
-from bulkpull.pipeline.run_datasets import RunResults
 
 PULL = Pull(
     "Profile",

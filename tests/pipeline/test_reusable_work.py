@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bulkpull.model import Report
-from bulkpull.pipeline.reusable_work import KnownRun, Reusable, sort_reports
+from bulkpull.pipeline.earlier_work import KnownRun, Reusable, sort_reports
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 MINE, OTHER, OLD = "20261124T015900Z-aaaaaa", "20261123T220000Z-bbbbbb", "20261120T020000Z-cccccc"

@@ -12,8 +12,8 @@ from bulkpull.clock import iso_utc
 from bulkpull.model import OfferedDataset, Pull
 from bulkpull.output.ledger import NotedFacts, StepEntry, read_facts
 from bulkpull.output.ledger_facts import ExecutionFacts, PollFormFacts, ReportFacts
+from bulkpull.pipeline.plan_estimate import slowest_first, usual_durations
 from bulkpull.pipeline.steps.execution_lookup import PollForm, load_form
-from bulkpull.pipeline.usual_durations import slowest_first, usual_durations
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 

@@ -33,8 +33,7 @@ def telemetry_for(environment: Mapping[str, str]) -> Telemetry | None:
     """
     A listener for one run; `None` when the environment does not ask for one. Takes its time: libraries are loaded.
 
-    Raises:
-        ImportError: It is asked for, and the extra, or the exporter that is named, is not installed.
+    Raises `ImportError` where it is asked for, and the extra, or the exporter that is named, is not installed.
     """
     if not is_asked_for(environment):
         return None

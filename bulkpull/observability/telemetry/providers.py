@@ -23,12 +23,7 @@ from bulkpull._version import __version__
 
 @dataclass(frozen=True, slots=True)
 class Providers:
-    """
-    The providers of spans and metrics.
-
-    Attributes:
-        are_ours: Made for this run, and to be shut down with it; a program that uses us may have its own.
-    """
+    """The providers of spans and metrics; `are_ours` were made for this run, and are shut down with it."""
 
     traces: AnyTracerProvider
     metrics: AnyMeterProvider
@@ -50,9 +45,7 @@ def providers_for(environment: Mapping[str, str]) -> Providers:
     traces = TracerProvider(resource=resource, shutdown_on_exit=False)
     for exporter in _exporters("traces", environment):
         traces.add_span_processor(BatchSpanProcessor(exporter))
-    readers: list[MetricReader] = [
-        PeriodicExportingMetricReader(exporter) for exporter in _exporters("metrics", environment)
-    ]
+    readers: list[MetricReader] = [PeriodicExportingMetricReader(one) for one in _exporters("metrics", environment)]
     return Providers(traces, MeterProvider(readers, resource=resource, shutdown_on_exit=False))
 
 
@@ -73,9 +66,8 @@ def _exporter(signal: str, name: str, environment: Mapping[str, str]) -> Any:
     if name == "console":  # standard output is for data
         return ConsoleSpanExporter(out=sys.stderr) if signal == "traces" else ConsoleMetricExporter(out=sys.stderr)
     if name == "otlp":
-        protocol = environment.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL") or environment.get(
-            "OTEL_EXPORTER_OTLP_PROTOCOL", ""
-        )
+        common = environment.get("OTEL_EXPORTER_OTLP_PROTOCOL", "")
+        protocol = environment.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL") or common
         name = "otlp_proto_grpc" if protocol.strip() == "grpc" else "otlp_proto_http"
     found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=name))
     if not found:

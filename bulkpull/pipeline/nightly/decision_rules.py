@@ -5,22 +5,23 @@ Decides what a run does for a dataset, and why: one pure function for all comman
     the ledger ────────┼─ decide ─→ keep | take this execution | collect that report | order a report
     the service ───────┘            and of the scheduled report: keep | make | replace | leave
 
-`reusable_work` decides which one-off reports of earlier runs may be collected; `scheduled_report` decides whether a
-scheduled report can be used.
+`earlier_work` decides which one-off reports of earlier runs may be collected; `scheduled_report_rules` decides whether
+a scheduled report can be used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import is_ahead, iso_utc
 from bulkpull.formatting import join_some, plural
 from bulkpull.model import Execution, Pull, Report
-from bulkpull.output.manifest import DatasetRecord
-from bulkpull.pipeline.nightly.decision import Action, DatasetFacts, Decision, ScheduleDecision, Seen
+from bulkpull.output.manifest import DatasetRecord, DecisionRecord
+from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
 from bulkpull.pipeline.nightly.scheduled_report_rules import (
     CLOCK_TOLERANCE,
     LONG_AGO,
@@ -35,6 +36,117 @@ from bulkpull.snapshot_question import question_of
 
 _HALF_A_DAY = timedelta(hours=12)
 _UNKNOWN_LIST = "the service does not tell which reports there are, so no scheduled report was created or replaced"
+_NOTHING, _ANOTHER = "nothing is published yet", "what is published answers another question"
+
+
+class Action(StrEnum):
+    """Where a dataset's data come from."""
+
+    SKIP = "skip"
+    TAKE_EXECUTION = "take_execution"
+    COLLECT_REPORT = "collect_report"
+    ORDER_REPORT = "order_report"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Data that are published, or newer data that were found to be the same."""
+
+    execution_id: str | None
+    generated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """
+    Facts about a dataset that the decision depends on.
+
+    Attributes:
+        published: The current snapshot; `None` where there is none, or where its files are damaged.
+        is_done: The resumed run has published the dataset, and `current.json` still names that snapshot.
+        collectable: Ids of one-off reports of earlier runs that answer the question, or a window of it.
+        kept_windows: How many of its windows are on the disk already.
+        last_answer: The newest snapshot of the question that was published before, where another one is current.
+        unchanged: The latest data that were found to be those that are published.
+        scheduled: The scheduled reports that may serve it; `None` where the service does not tell which there are.
+        executions: The latest completed one of each of them.
+        begun: Of each whose last execution has not arrived, the latest execution, in any state.
+    """
+
+    published: DatasetRecord | None = None
+    is_done: bool = False
+    collectable: tuple[str, ...] = ()
+    kept_windows: int = 0
+    last_answer: DatasetRecord | None = None
+    unchanged: Seen | None = None
+    memory: ReportMemory = field(default_factory=ReportMemory)
+    scheduled: tuple[Report, ...] | None = ()
+    executions: tuple[Execution, ...] = ()
+    begun: Mapping[str, Execution] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleDecision:
+    """
+    What to do with the scheduled report of a dataset.
+
+    Attributes:
+        pull: With today's list of columns.
+        serving: The report that serves from now on; `None` when one has to be made.
+        is_own: This folder made that report.
+        lead_h: How many hours before the nightly hour it runs; `None` where that is not known.
+        replaced: Reports of this folder that are no longer useful.
+        may_order: Scheduled reports may be made and deleted; not where the service does not tell which there are.
+    """
+
+    pull: Pull
+    serving: Report | None = None
+    is_own: bool = False
+    lead_h: float | None = None
+    replaced: tuple[Report, ...] = ()
+    replace_reason: str | None = None
+    may_order: bool = True
+
+    @property
+    def action(self) -> str:
+        """The action on the scheduled report, in one word."""
+        if not self.may_order:
+            return "leave"
+        return "keep" if self.serving else "replace" if self.replaced else "make"
+
+    def with_replaced(self, report: Report, why: str) -> ScheduleDecision:
+        """The same, with `report` of this folder to be replaced; the first reason stays."""
+        return replace(self, replaced=(*self.replaced, report), replace_reason=self.replace_reason or why)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """
+    What a run does for one dataset.
+
+    Attributes:
+        pull: The pull; with `execution`, it has the query of the scheduled report that made it.
+        execution: With `TAKE_EXECUTION`: a completed one of a scheduled report.
+        schedule: For a nightly run; `None` without scheduled reports (a window cannot have one: behaviour 83).
+        missed: The report whose last execution has not arrived although it was due, and when it was due.
+        due_at: When the last execution was due, if it has not arrived yet.
+        seen_at: When the newest data were made that are published or were found unchanged.
+    """
+
+    pull: Pull
+    action: Action
+    reason: str
+    execution: Execution | None = None
+    schedule: ScheduleDecision | None = None
+    missed: tuple[Report, datetime] | None = None
+    due_at: datetime | None = None
+    notes: tuple[str, ...] = ()
+    seen_at: datetime | None = None
+
+    def as_record(self) -> DecisionRecord:
+        """The decision as a manifest entry."""
+        scheduled = self.schedule.action if self.schedule else None
+        return DecisionRecord(action=self.action.value, reason=self.reason, scheduled_report=scheduled)
 
 
 def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None) -> Decision:
@@ -47,26 +159,18 @@ def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None)
     if facts.is_done:
         return Decision(pull, Action.SKIP, "this run has published it already")
     if schedule is None or (pull.window is not None and not pull.keeps_history):
-        return _or_collect(Decision(pull, Action.ORDER_REPORT, "an export was asked for"), facts)
-    if pull.keeps_history:
-        return _or_collect(_decide_history(pull, facts, now=schedule.now), facts)
-    noted = facts.memory.serving(question_of(pull).sha256)
-    if facts.scheduled is None:
-        # The list of reports is unknown: use the ids in the ledger, and create nothing.
-        choice = ScheduleDecision(pull, serving=next(iter(noted), None), may_order=False)
-        decision = _decide_by_executions(pull, facts, noted, choice=choice, now=schedule.now)
-        decision = replace(decision, notes=(_UNKNOWN_LIST,))
+        decision = Decision(pull, Action.ORDER_REPORT, "an export was asked for")
+    elif pull.keeps_history:
+        decision = _decide_history(pull, facts, now=schedule.now)
     else:
-        choice, notes = _choose_report(pull, facts, facts.scheduled, schedule=schedule)
-        decision = _decide_by_executions(pull, facts, facts.scheduled, choice=choice, now=schedule.now)
-        decision = _with_missed_execution(replace(decision, notes=notes), facts, schedule=schedule)
-    if decision.action is Action.SKIP and facts.scheduled == () and noted:
-        why = "its scheduled report is gone"
-        note = f"{why}; a one-off report and another scheduled one are created"
-        decision = replace(decision, action=Action.ORDER_REPORT, reason=why, notes=(*decision.notes, note))
-    elif not facts.scheduled:
-        decision = order_if_due(decision, now=schedule.now)
-    return _or_collect(decision, facts)
+        decision = _decide_scheduled(pull, facts, schedule=schedule)
+    if decision.action is not Action.ORDER_REPORT or not (facts.collectable or facts.kept_windows):
+        return decision
+    found = [f"report {join_some(list(facts.collectable))}"] if facts.collectable else []
+    if facts.kept_windows:
+        found.append(f"{plural(facts.kept_windows, 'window')} on the disk")
+    reason = f"{decision.reason}; {' and '.join(found)} of an earlier run answer the same question"
+    return replace(decision, action=Action.COLLECT_REPORT, reason=reason)
 
 
 def order_if_due(decision: Decision, *, now: datetime) -> Decision:
@@ -88,24 +192,29 @@ def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decisi
     """Ask for the months that may be restated as often as the service refreshes the data; no report is scheduled."""
     published = facts.published
     if published is None or published.question_sha256 != question_of(pull).sha256:
-        why = "what is published answers another question" if published else "nothing is published yet"
-        return Decision(pull, Action.ORDER_REPORT, why)
-    seen = _seen(published, facts.unchanged, now=now)
-    seen_at = max((data.generated_at for data in seen if data.generated_at), default=None)
+        return Decision(pull, Action.ORDER_REPORT, _ANOTHER if published else _NOTHING)
+    seen_at = _newest(_seen(published, facts.unchanged, now=now))
     kept = "its newest windows are requested again when the service has refreshed the data"
     kept = f"{kept}; they are of {iso_utc(seen_at)}" if seen_at else kept
     return order_if_due(Decision(pull, Action.SKIP, kept, seen_at=seen_at), now=now)
 
 
-def _or_collect(decision: Decision, facts: DatasetFacts) -> Decision:
-    """The decision, with reports or windows of an earlier run in place of a new report."""
-    if decision.action is not Action.ORDER_REPORT or not (facts.collectable or facts.kept_windows):
-        return decision
-    found = [f"report {join_some(list(facts.collectable))}"] if facts.collectable else []
-    if facts.kept_windows:
-        found.append(f"{plural(facts.kept_windows, 'window')} on the disk")
-    reason = f"{decision.reason}; {' and '.join(found)} of an earlier run answer the same question"
-    return replace(decision, action=Action.COLLECT_REPORT, reason=reason)
+def _decide_scheduled(pull: Pull, facts: DatasetFacts, *, schedule: Schedule) -> Decision:
+    noted = facts.memory.serving(question_of(pull).sha256)
+    if facts.scheduled is None:
+        # The list of reports is unknown: use the ids in the ledger, and create nothing.
+        choice = ScheduleDecision(pull, serving=next(iter(noted), None), may_order=False)
+        decision = _decide_by_executions(pull, facts, noted, choice=choice, now=schedule.now)
+        decision = replace(decision, notes=(_UNKNOWN_LIST,))
+    else:
+        choice, notes = _choose_report(pull, facts, facts.scheduled, schedule=schedule)
+        decision = _decide_by_executions(pull, facts, facts.scheduled, choice=choice, now=schedule.now)
+        decision = _with_missed_execution(replace(decision, notes=notes), choice, facts, schedule=schedule)
+    if decision.action is Action.SKIP and facts.scheduled == () and noted:
+        why = "its scheduled report is gone"
+        note = f"{why}; a one-off report and another scheduled one are created"
+        return replace(decision, action=Action.ORDER_REPORT, reason=why, notes=(*decision.notes, note))
+    return decision if facts.scheduled else order_if_due(decision, now=schedule.now)
 
 
 def _decide_by_executions(
@@ -116,24 +225,21 @@ def _decide_by_executions(
     # The columns of a whole dataset change by themselves; its rows still match the request.
     is_another = published is not None and published.question_sha256 != question_of(pull).sha256
     seen = _seen(facts.last_answer if is_another else published, facts.unchanged, now=now)
-    seen_at = max((data.generated_at for data in seen if data.generated_at), default=None)
-    decision = Decision(pull, Action.ORDER_REPORT, "", schedule=choice, seen_at=seen_at)
+    decision = Decision(pull, Action.ORDER_REPORT, "", schedule=choice, seen_at=_newest(seen))
     # If another question was published since then, its last answer may be published again, but no older one (N18).
     is_known = is_another and latest is not None and latest.execution_id in {data.execution_id for data in seen}
     if latest is not None and (is_known or all(_is_newer(latest, data) for data in seen)):
         made_by = next(report for report in reports if report.report_id == latest.report_id)
-        why = "what is published answers another question" if is_another else "it is newer than what is published"
+        why = _ANOTHER if is_another else "it is newer than what is published"
         why = f"execution {latest.execution_id} of its scheduled report is ready: {why}"
         return replace(
             decision, pull=as_executed(pull, made_by), action=Action.TAKE_EXECUTION, reason=why, execution=latest
         )
-    if published is None:
-        return replace(decision, reason="nothing is published yet")
-    if is_another:
-        return replace(decision, reason="what is published answers another question")
+    if published is None or is_another:
+        return replace(decision, reason=_ANOTHER if is_another else _NOTHING)
     if choice.replaced and choice.serving is None:  # the run has data although its report cannot be used
         return replace(decision, reason=f"its scheduled report is of no use: {choice.replace_reason}")
-    since = iso_utc(seen_at) if seen_at else "the published one"
+    since = iso_utc(decision.seen_at) if decision.seen_at else "the published one"
     return replace(decision, action=Action.SKIP, reason=f"no execution newer than {since}")
 
 
@@ -148,8 +254,7 @@ def _choose_report(
         if choice.serving is None and why is None:
             choice = replace(choice, serving=report, is_own=is_own, lead_h=memory.lead_h(report.report_id))
         elif is_own:
-            replace_reason = choice.replace_reason or why or "there is a second one for the same query"
-            choice = replace(choice, replaced=(*choice.replaced, report), replace_reason=replace_reason)
+            choice = choice.with_replaced(report, why or "there is a second one for the same query")
         elif why is not None:
             notes.append(f"report {report.report_id}, which this folder did not make, is left alone: {why}")
     return choice, tuple(notes)
@@ -177,6 +282,10 @@ def _seen(answer: DatasetRecord | None, unchanged: Seen | None, *, now: datetime
     ]
 
 
+def _newest(seen: Sequence[Seen]) -> datetime | None:
+    return max((data.generated_at for data in seen if data.generated_at), default=None)
+
+
 def _is_newer(execution: Execution, seen: Seen) -> bool:
     if execution.execution_id == seen.execution_id:
         return False
@@ -185,12 +294,13 @@ def _is_newer(execution: Execution, seen: Seen) -> bool:
     return execution.generated_at >= seen.generated_at
 
 
-def _with_missed_execution(decision: Decision, facts: DatasetFacts, *, schedule: Schedule) -> Decision:
+def _with_missed_execution(
+    decision: Decision, choice: ScheduleDecision, facts: DatasetFacts, *, schedule: Schedule
+) -> Decision:
     """Detect a missed execution; a one-off report replaces it."""
-    choice = decision.schedule
-    report = choice.serving if choice else None
+    report = choice.serving
     due_at = last_due(report, schedule.now) if report else None
-    if choice is None or report is None or due_at is None:
+    if report is None or due_at is None:
         return decision
     ready = [
         execution for execution in facts.executions if execution.report_id == report.report_id and _is_ready(execution)
@@ -204,12 +314,12 @@ def _with_missed_execution(decision: Decision, facts: DatasetFacts, *, schedule:
         still = f"; the one due at {iso_utc(due_at)} is still being made" if decision.action is Action.SKIP else ""
         return replace(decision, reason=decision.reason + still)
     state = f"its status is {begun.status}" if begun else "none is pending or running"
-    why = f"the execution due at {iso_utc(due_at)} has not come ({state})"
-    note = why
+    note = why = f"the execution due at {iso_utc(due_at)} has not come ({state})"
     if decision.action is not Action.TAKE_EXECUTION:
         note = f"{why}; a one-off report is created instead"
         decision = replace(decision, action=Action.ORDER_REPORT, reason=why)
     decision = replace(decision, missed=(report, due_at), notes=(*decision.notes, note))
     if has_failed and report.report_id not in facts.memory.missed:
         return decision  # once is no reason to make another
-    return replace(decision, schedule=choice.without_serving(report, why, is_own=facts.memory.is_ours(report)))
+    choice = replace(choice, serving=None)
+    return replace(decision, schedule=choice.with_replaced(report, why) if facts.memory.is_ours(report) else choice)

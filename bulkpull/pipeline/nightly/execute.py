@@ -1,11 +1,15 @@
 """
 Executes the decision for one dataset.
 
-The data come first, then the scheduled report: the data of an unusable report are safe before it is deleted.
+The data come first, then the scheduled report: the data of an unusable report are safe before it is deleted, and
+deleting a report deletes its executions (behaviour 97). A scheduled report is created once and used by every run, also
+on other machines with the same query. Scheduled reports do not count against the quota of one-off reports (85), but an
+account may have only fifty active ones (86).
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,19 +17,17 @@ from typing import TYPE_CHECKING
 import anyio
 
 from bulkpull.clock import iso_utc
-from bulkpull.errors import BulkpullError, FileGone, QuotaExceeded, RequestRejected, Unchanged
-from bulkpull.event_types import ExecutionMissed, ReportAdopted, ReportLacking
-from bulkpull.model import Execution, Pull, Report
+from bulkpull.errors import BulkpullError, FileGone, NotFound, QuotaExceeded, RequestRejected, Unchanged
+from bulkpull.event_types import ExecutionMissed, ReportAdopted, ReportCreated, ReportDeleted, ReportLacking
+from bulkpull.insights.report_orders import ReportOrder
+from bulkpull.model import Execution, Pull, Query, Report
 from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts, UnchangedFacts
-from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.nightly.decision import Action, Decision, ScheduleDecision
-from bulkpull.pipeline.nightly.decision_rules import order_if_due
-from bulkpull.pipeline.nightly.scheduled_report_rules import next_due, serves
-from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
-from bulkpull.pipeline.outcome import DatasetOutcome, ExportOutcome, dataset_record
+from bulkpull.pipeline.nightly.decision_rules import Action, Decision, ScheduleDecision, order_if_due
+from bulkpull.pipeline.nightly.scheduled_report_rules import first_start, next_due, recurrence_h, serves
+from bulkpull.pipeline.outcome import DatasetOutcome, dataset_record
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
-from bulkpull.pipeline.steps.naming import query_digest, standing_name
+from bulkpull.pipeline.steps.naming import DESCRIPTION, query_digest, standing_name
 from bulkpull.snapshot_question import question_of
 
 if TYPE_CHECKING:
@@ -34,10 +36,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class DecisionExecutor:
+    """
+    Executes the decision for one dataset.
+
+    Args:
+        idle: Scheduled reports of this folder that nothing uses; they are deleted when the service's quota is full.
+    """
+
     decision: Decision
     planned: DatasetOutcome
     context: RunContext
-    maker: ScheduledReportMaker
+    idle: list[Report]
     _export: DatasetExport | None = None
     _state: DatasetOutcome = field(init=False)
 
@@ -103,7 +112,7 @@ class DecisionExecutor:
         self._export = DatasetExport(
             decision.pull,
             self.context,
-            self._describe,
+            lambda export: dataset_record(replace(self._state, export=export)),
             named=self.planned.is_required,
             query_id=_query_of(decision),
             execution=execution,
@@ -129,9 +138,6 @@ class DecisionExecutor:
         if execution is None:
             self._state = replace(self._state, due_at=None)  # the one-off report replaces it
 
-    def _describe(self, export: ExportOutcome) -> DatasetRecord:
-        return dataset_record(replace(self._state, export=export))
-
     async def _submit(self, export: DatasetExport) -> None:
         """Order the reports; the rest is done when the run is resumed."""
         reports = await export.submit()
@@ -146,16 +152,10 @@ class DecisionExecutor:
         """Note that the data are published already, so that the next run need not check them again."""
         outcome = export.outcome
         generated_at = execution.generated_at if execution else None
-        if generated_at is None and outcome.snapshot is not None and outcome.snapshot.generated_at is not None:
+        if generated_at is None and outcome.snapshot is not None:
             generated_at = outcome.snapshot.generated_at
-        await self.context.note(
-            self._dataset,
-            UnchangedFacts(
-                outcome.ids.execution_id,
-                generated_at or self.context.clock.now(),
-                question_of(export.pull).sha256,
-            ),
-        )
+        seen_at, question = generated_at or self.context.clock.now(), question_of(export.pull).sha256
+        await self.context.note(self._dataset, UnchangedFacts(outcome.ids.execution_id, seen_at, question))
         self._state = replace(self._state, generated_at=generated_at, due_at=None)  # the data have arrived
         source = iso_utc(generated_at) if generated_at else "the latest execution"
         return Unchanged(f"the data of {source} are already published", why=same.why)
@@ -178,7 +178,7 @@ class DecisionExecutor:
                 if isinstance(error, QuotaExceeded) or decision.action is not Action.SKIP:
                     return decision, schedule, False
                 raise
-        next_due_at = next_due(report, self.maker.client.service_time())
+        next_due_at = next_due(report, self.context.client.service_time())
         self._state = replace(self._state, next_due_at=next_due_at)
         await self.context.note(
             self._dataset,
@@ -187,7 +187,7 @@ class DecisionExecutor:
                 report_id=report.report_id,
                 query_id=report.query_id,
                 question_sha256=question_of(schedule.pull).sha256,
-                lead_h=self.maker.lead_h if is_new else schedule.lead_h,
+                lead_h=self.context.settings.standing_lead_hours if is_new else schedule.lead_h,
                 own=is_new or schedule.is_own,
             ),
         )
@@ -197,7 +197,7 @@ class DecisionExecutor:
         """A scheduled report for today's query; for the one without metrics where the service refuses them."""
         full = schedule.pull
         try:
-            report = await self._order(full)
+            report = await self.order_scheduled_report(full)
         except BulkpullError as error:
             if not may_be_due_to_metrics(error, full):
                 raise
@@ -211,7 +211,7 @@ class DecisionExecutor:
         replaced = tuple(report for report in schedule.replaced if report is not kept)
         schedule = replace(schedule, pull=fewer, replaced=replaced)
         try:
-            report = kept or await self._order(fewer)
+            report = kept or await self.order_scheduled_report(fewer)
         except RequestRejected as error:
             if isinstance(error, QuotaExceeded):
                 raise
@@ -221,10 +221,50 @@ class DecisionExecutor:
         self._state = replace(self._state, pull=fewer)
         return report, decision if decision.execution else replace(decision, pull=fewer), schedule
 
-    async def _order(self, pull: Pull) -> Report:
-        facts = ScheduledReportFacts(standing_name(pull), query_digest=query_digest(pull.query_text))
-        await self.context.note(self._dataset, facts)
-        return await self.maker.make(pull)
+    async def order_scheduled_report(self, pull: Pull) -> Report:
+        """
+        Order the scheduled report of `pull`; a second call after a lost answer finds what the first one made.
+
+        Raises:
+            QuotaExceeded: The account has as many active reports as it may (behaviour 86).
+            BulkpullError: The service refuses it, or could not be asked.
+        """
+        context, name = self.context, standing_name(pull)
+        facts = ScheduledReportFacts(name, query_digest=query_digest(pull.query_text))
+        await context.note(self._dataset, facts)
+
+        async def order(query: Query) -> Report:
+            now = context.client.service_time()
+            return await context.client.create_report(
+                ReportOrder(
+                    name=name,
+                    query_id=query.query_id,
+                    description=DESCRIPTION,
+                    execute_now=False,
+                    start_at=first_start(now, lead_h=context.settings.standing_lead_hours),
+                    recurrence_h=recurrence_h(pull),
+                )
+            )
+
+        try:
+            report = await context.submitter.with_query(pull, order)
+        except QuotaExceeded as refused:
+            if refused.kind == "one_off" or not await self._delete_idle():
+                raise
+            report = await context.submitter.with_query(pull, order)
+        start_at = report.start_at or context.client.service_time()
+        context.events.emit(ReportCreated(report_id=report.report_id, start_at=iso_utc(start_at)))
+        return report
+
+    async def _delete_idle(self) -> bool:
+        """Delete one idle report; whether there was any."""
+        while self.idle:
+            report_id = self.idle.pop().report_id
+            with suppress(NotFound):
+                await self.context.client.delete_report(report_id)
+                self.context.events.emit(ReportDeleted(report_id=report_id))
+                return True
+        return False
 
     def _note_replaced(self, schedule: ScheduleDecision) -> None:
         if schedule.replaced and schedule.replace_reason:

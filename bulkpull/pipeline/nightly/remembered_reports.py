@@ -1,18 +1,23 @@
 """
-The scheduled reports of a dataset in the ledger: which ones this folder created, and for which question (pure).
+The scheduled reports that the ledger knows: which ones this folder created, for which question, and which are unused.
 
 A report of another folder or tool may be used, but only reports that this folder created are changed or deleted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bulkpull.model import Report
-from bulkpull.output.ledger import NotedFacts
+from bulkpull.output.ledger import Ledger, NotedFacts
 from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts
 from bulkpull.pipeline.steps.naming import query_digest
+
+LIST_UNKNOWN = (
+    "the service does not tell which reports there are (the role may not list them); what is in the ledger counts, and "
+    "nothing was created or deleted on a guess"
+)
 
 
 @dataclass(slots=True)
@@ -24,7 +29,7 @@ class ReportMemory:
         made: Ids of those that this folder ordered.
         adopted: Ids of those that it found and used.
         ordered: Names of those that it ordered without an answer, each with the digest of its query, where noted.
-        facts: The latest facts about each, by id: name, query, question, lead in hours.
+        facts: The latest facts about each, by id.
         missed: Ids of those with an execution that did not arrive.
     """
 
@@ -67,11 +72,16 @@ class ReportMemory:
         ]
 
 
+async def remember_reports(ledger: Ledger) -> dict[str, ReportMemory]:
+    """What the ledger knows of each dataset's scheduled reports."""
+    return read_memory(await ledger.noted(ScheduledReportFacts), await ledger.noted(MissedFacts))
+
+
 def read_memory(
     scheduled: Iterable[NotedFacts[ScheduledReportFacts]], missed: Iterable[NotedFacts[MissedFacts]] = ()
 ) -> dict[str, ReportMemory]:
     """
-    The memory of each dataset, from the ledger's facts about scheduled reports, the oldest first.
+    The memory of each dataset, from the ledger's facts about scheduled reports, the oldest first (pure).
 
     An id that follows the order of its name is of a report that this folder made; every other id was found. A later
     note repeats it (`own`), because the ledger forgets runs after some months (case N16).
@@ -93,3 +103,17 @@ def read_memory(
     for lack in missed:
         memories.setdefault(lack.dataset, ReportMemory()).missed.add(lack.facts.report_id)
     return memories
+
+
+def unused_reports(
+    reports: Iterable[Report], memories: Mapping[str, ReportMemory], *, used: Container[str]
+) -> list[tuple[str, Report]]:
+    """
+    The scheduled reports that this folder created and no longer uses, each with its dataset (pure).
+
+    Args:
+        used: Ids of reports that serve a dataset, or are replaced anyway.
+    """
+    by_id = {report_id: dataset for dataset, memory in memories.items() for report_id in memory.made}
+    unused = [report for report in reports if report.report_id in by_id and report.report_id not in used]
+    return [(by_id[report.report_id], report) for report in unused]

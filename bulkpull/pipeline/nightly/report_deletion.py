@@ -1,15 +1,13 @@
 """
 When one of our one-off reports may be deleted on the service: one table (case C11).
 
-A run waits longest for its reports, and the service's quota may not allow another one today. So the
-table is short. Any other failure keeps the report: no network, a busy host, a refused link, a damaged file, a crashed
-conversion process, a full disk, data that are held back. The next run reuses such a report; one that no run has used
-for a day is deleted then (`reusable_work`). A person may also delete reports (`bulkpull reports delete`).
+A run waits longest for its reports, and the service's quota may not allow another one today. So the table is short. Any
+other failure keeps the report: no network, a busy host, a refused link, a damaged file, a crashed conversion process, a
+full disk, data that are held back. The next run reuses such a report; one that no run has used for a day is deleted
+then (`earlier_work`). A person may also delete reports (`bulkpull reports delete`).
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from bulkpull.errors import (
     AuthError,
@@ -24,14 +22,13 @@ from bulkpull.errors import (
     Unchanged,
 )
 
-WHY_DELETED: Mapping[type[BulkpullError], str] = {
-    Unchanged: "its data are already published",
-    ExecutionFailed: "the service says that it failed",
-    ExecutionOverdue: "it was not ready within `report_timeout_seconds`",
-    ReportLost: "the service does not know it, or its query, any more",
-    FileGone: "the service has removed its file, also after repeated checks",
-}
-"""By the error that ended the dataset; nothing but these. A dataset without error is published and durable."""
+_OF_NO_USE = (
+    Unchanged,  # its data are already published
+    ExecutionFailed,  # the service says that it failed
+    ExecutionOverdue,  # it was not ready within `report_timeout_seconds`
+    ReportLost,  # the service does not know it, or its query, any more
+    FileGone,  # the service has removed its file, also after repeated checks
+)
 
 
 def may_delete_report(error: BulkpullError | None) -> bool:
@@ -41,7 +38,7 @@ def may_delete_report(error: BulkpullError | None) -> bool:
     Args:
         error: The error that ended its dataset; `None` when the data are published and durable.
     """
-    return error is None or isinstance(error, tuple(WHY_DELETED))
+    return error is None or isinstance(error, _OF_NO_USE)
 
 
 def is_worth_resuming(error: BulkpullError | None) -> bool:

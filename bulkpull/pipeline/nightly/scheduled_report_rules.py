@@ -49,10 +49,8 @@ def find_candidates(pull: Pull, reports: Iterable[Report], memory: ReportMemory)
     """
     The scheduled reports that may serve a pull, the newest first.
 
-    Args:
-        memory: The ledger's: reports that this output folder has made or adopted, and names of those that it ordered
-            without getting an answer. Reports of the same query count as well, whoever made them; another query of
-            the same dataset may serve another output folder.
+    Those that the ledger knows, by id or by the name of an order without an answer, and those of the same query,
+    whoever made them; another query of the same dataset may serve another output folder.
     """
     known, fingerprints = memory.ids | memory.ordered.keys(), _fingerprints_of(pull)
     found = [
@@ -114,21 +112,20 @@ def answers(report: Report, pull: Pull, memory: ReportMemory) -> bool:
     Its query is compared as parsed. For a query that is deleted or not shown, what the ledger noted of the report
     counts, or the mark in its name.
     """
-    question = question_of(pull)
-    noted = memory.question_of(report.report_id)
+    question, noted = question_of(pull), memory.question_of(report.report_id)
     if noted is not None and noted != question.sha256:
         return False
     if report.query_text is None:
         name = parse_report_name(report.name)
-        return report.window is None and (
-            noted is not None or (name is not None and name.fingerprint in _fingerprints_of(pull))
-        )
+        is_marked = name is not None and name.fingerprint in _fingerprints_of(pull)
+        return report.window is None and (noted is not None or is_marked)
     if question_of_text(report.query_text, pull, window=report.window) != question:
         return False
     # For a report without a ledger entry, only its query shows whether it has the metrics.
     if noted is not None or pull.metrics_choice is None:
         return True
-    return _has_metrics(report.query_text, pull) == bool(pull.metrics)
+    metrics = _only_metrics(pull)
+    return any(name.casefold() in metrics for name in _columns_of(report.query_text)) == bool(pull.metrics)
 
 
 def serves(report: Report, pull: Pull) -> bool:
@@ -138,10 +135,13 @@ def serves(report: Report, pull: Pull) -> bool:
 
 def unusable_reason(report: Report, pull: Pull, *, memory: ReportMemory, schedule: Schedule | None) -> str | None:
     """Why a scheduled report does not serve a pull; `None` where it does."""
-    return (
-        _inactive_reason(report)
-        or _query_mismatch(report, pull, memory=memory)
-        or (_schedule_mismatch(report, pull, memory=memory, schedule=schedule) if schedule else None)
+    status = report.status.casefold()
+    if status == ReportStatus.PAUSED.casefold():
+        return "it was paused"
+    if status != ReportStatus.ACTIVE.casefold():
+        return f"it has ended (its status is {report.status})"
+    return _query_mismatch(report, pull, memory=memory) or (
+        _schedule_mismatch(report, pull, memory=memory, schedule=schedule) if schedule else None
     )
 
 
@@ -152,14 +152,12 @@ def as_executed(pull: Pull, report: Report) -> Pull:
     columns = _columns_of(report.query_text)
     if not columns:
         return pull
-    listed = {name.casefold() for name in pull.offered.metrics} - {name.casefold() for name in pull.offered.columns}
-    selected = tuple(name for name in columns if name.casefold() in listed)
-    taken = {name.casefold() for name in columns}
+    taken, only_metrics = {name.casefold() for name in columns}, _only_metrics(pull)
     return replace(
         pull,
         query_text=report.query_text,
         columns=columns,
-        metrics=selected,
+        metrics=tuple(name for name in columns if name.casefold() in only_metrics),
         metrics_left_out=tuple(name for name in unique_names(pull.offered.metrics) if name.casefold() not in taken),
     )
 
@@ -168,10 +166,9 @@ def _fingerprints_of(pull: Pull) -> set[str]:
     return {pull_fingerprint(pull), earlier_fingerprint(pull)}
 
 
-def _has_metrics(query_text: str, pull: Pull) -> bool:
-    columns = {name.casefold() for name in pull.offered.columns}
-    metrics = {name.casefold() for name in pull.offered.metrics} - columns
-    return any(name.casefold() in metrics for name in _columns_of(query_text))
+def _only_metrics(pull: Pull) -> set[str]:
+    """The listed metrics that are no columns, case-folded."""
+    return {name.casefold() for name in pull.offered.metrics} - {name.casefold() for name in pull.offered.columns}
 
 
 def _columns_of(query_text: str) -> tuple[str, ...]:
@@ -186,14 +183,6 @@ def _is_same_query(text: str, pull: Pull) -> bool:
     return normalise(text) == normalise(pull.query_text)
 
 
-def _inactive_reason(report: Report) -> str | None:
-    if report.status.casefold() == ReportStatus.PAUSED.casefold():
-        return "it was paused"
-    if report.status.casefold() != ReportStatus.ACTIVE.casefold():
-        return f"it has ended (its status is {report.status})"
-    return None
-
-
 def _query_mismatch(report: Report, pull: Pull, *, memory: ReportMemory) -> str | None:
     if report.query_text is None:
         return "its query was deleted"
@@ -205,14 +194,13 @@ def _query_mismatch(report: Report, pull: Pull, *, memory: ReportMemory) -> str 
 
 
 def _schedule_mismatch(report: Report, pull: Pull, *, memory: ReportMemory, schedule: Schedule) -> str | None:
-    every_h = recurrence_h(pull)
+    every_h, lead_h = recurrence_h(pull), memory.lead_h(report.report_id)
     if report.recurrence_h is not None and report.recurrence_h > every_h:
         return f"it was changed to run every {report.recurrence_h} hours"
     if report.start_at is None:
         return None
     if report.start_at > schedule.now + timedelta(hours=every_h) + CLOCK_TOLERANCE:
         return f"it was changed to run from {iso_utc(report.start_at)} on"
-    lead_h = memory.lead_h(report.report_id)
     if lead_h is not None and lead_h != schedule.lead_h:
         return f"`standing_lead_hours` was changed from {lead_h:g} to {schedule.lead_h:g}"
     return None

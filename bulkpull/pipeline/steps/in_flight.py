@@ -40,12 +40,7 @@ class Place:
 
 @dataclass(slots=True)
 class ReportsInFlight:
-    """
-    Delays the creation of reports while the limit is reached.
-
-    Args:
-        limit: The most at once. It falls when the service refuses or queues reports, and never rises above this.
-    """
+    """Delays the creation of reports while `limit` are made; it never rises above what it was in the beginning."""
 
     events: Events
     limit: int = UNLEARNT
@@ -70,9 +65,7 @@ class ReportsInFlight:
         """
         Hold a place from the order of a report until it is made.
 
-        Args:
-            rank: Among the windows of a dataset the lowest rank goes first.
-            is_ordered: Do not wait: the report is on the service already.
+        Among the windows of a dataset the lowest `rank` goes first; a report that `is_ordered` already does not wait.
         """
         place = Place(dataset, rank, next(self._numbers), is_ordered)
         self._waiting.append(place)
@@ -102,7 +95,6 @@ class ReportsInFlight:
         self._lower(max(_LEAST_QUEUED, 2 * at_work), reason="the service generates reports one after the other")
 
     async def wait_for_end(self) -> None:
-        """Wait until one of those in flight has ended."""
         await self._ended.wait()
 
     def _lower(self, limit: int, *, reason: str) -> None:
@@ -111,17 +103,9 @@ class ReportsInFlight:
             self.limit = limit
             self.events.emit(ReportsLimited(limit=limit, reason=reason))
 
-    def _rise(self) -> None:
-        self._made += 1
-        if self.limit < self._highest and self._made >= _ROUNDS_BEFORE_RISE * self.limit:
-            self.limit, self._made = self.limit + 1, 0
-
     def _grant_waiting(self) -> None:
         while self._waiting and len(self._held) < self.limit:
-            self._grant(min(self._waiting, key=self._turn_of))
-
-    def _turn_of(self, place: Place) -> tuple[int, float, int]:
-        return self._granted[place.dataset], place.rank, place.number
+            self._grant(min(self._waiting, key=lambda place: (self._granted[place.dataset], place.rank, place.number)))
 
     def _grant(self, place: Place) -> None:
         self._waiting.remove(place)
@@ -131,7 +115,9 @@ class ReportsInFlight:
 
     def _leave(self, place: Place) -> None:
         self._held.remove(place)
-        self._rise()
+        self._made += 1
+        if self.limit < self._highest and self._made >= _ROUNDS_BEFORE_RISE * self.limit:
+            self.limit, self._made = self.limit + 1, 0
         self._ended.set()
         self._ended = anyio.Event()
         self._grant_waiting()

@@ -20,7 +20,7 @@ from bulkpull.model import Execution, Pull
 from bulkpull.output.ledger_facts import PullFacts
 from bulkpull.output.manifest import Seconds
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.reusable_work import PARTS
+from bulkpull.pipeline.earlier_work import PARTS
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.query import normalise
 from bulkpull.snapshot_question import Question

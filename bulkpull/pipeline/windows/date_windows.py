@@ -1,5 +1,5 @@
 """
-Splits a long window into windows that the service can deliver, and a failed window into smaller ones (pure).
+The windows of a dataset: whether it can have one, and how a long or failed one is split into smaller ones (pure).
 
 Windows follow calendar months, because the service keys its data by month. Each window is a separate pull, and all
 pulls of a dataset become one snapshot.
@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from bulkpull.catalog import Catalog
+from bulkpull.clock import iso_utc
+from bulkpull.errors import SettingsError
 from bulkpull.model import Pull, Window
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.steps.naming import pull_fingerprint
-from bulkpull.pipeline.windows.time_column import time_column_of
 from bulkpull.snapshot_question import OPEN
-from bulkpull.timespans import SERVICE_SPAN, span_days
+from bulkpull.timespans import SERVICE_SPAN, has_time_axis, span_days
 
 # The service makes six months in one report by itself (behaviour 61); longer spans are requested month by month.
 LONG = timedelta(days=184)
@@ -27,7 +28,64 @@ _DAY = timedelta(days=1)
 _ENDLESS_DAYS = 100 * 366
 _MARGIN = timedelta(days=31)
 _DAYS_OF_A_MONTH = 30.4
-_Step = Callable[[datetime], datetime]
+
+
+def time_column_of(pull: Pull, catalog: Catalog) -> str | None:
+    """The column that windows cut along, as the query names it; `None` where the rows do not have it."""
+    known = catalog.find(pull.reads)
+    if known is None or known.time_column is None:
+        return None
+    for name in pull.columns:
+        column = known.column(name)
+        if column is not None and column.name == known.time_column:
+            return name
+    return None
+
+
+def why_no_window(pull: Pull, catalog: Catalog) -> str | None:
+    """Why the rows of a pull cannot be compared with a window; `None` if they can."""
+    if not has_time_axis(pull.offered.date_ranges):
+        return "it has no time axis"
+    if time_column_of(pull, catalog) is not None:
+        return None
+    known = catalog.find(pull.reads)
+    if known is None or known.time_column is None:
+        return "its time column is not documented"
+    return f"its time column {known.time_column} is not selected"
+
+
+def window_instead_of(timespan: str) -> str:
+    """The note on a pull with a window where a time span was requested as well."""
+    return f"the time span {timespan} is not used, because --since and --until take its place"
+
+
+def with_usable_window(pull: Pull, *, catalog: Catalog, named: bool) -> Pull:
+    """
+    The pull with its window, if its rows can be compared with it; else without a window, and with a note.
+
+    Raises:
+        SettingsError: The rows of a pull that the user named cannot be compared with the window.
+    """
+    why = why_no_window(pull, catalog) if pull.window else None
+    if why is None:
+        return pull
+    if named:
+        raise SettingsError(
+            f"{pull.dataset}: a window cannot be kept for it, because {why}",
+            fix="leave --since and --until out for it, or select its time column",
+        )
+    return replace(pull, window=None, notes=(*pull.notes, f"exported whole, without the window: {why}"))
+
+
+def is_divisible(pull: Pull, catalog: Catalog) -> bool:
+    """Whether the answers for two windows are the answer for both."""
+    return time_column_of(pull, catalog) is not None and not pull.indivisible
+
+
+def describe_window(window: Window) -> str:
+    """A window as messages name it: its days, where it consists of days."""
+    start, end = (iso_utc(edge).removesuffix("T00:00:00Z") for edge in (window.start, window.end))
+    return f"{start} to {end}"
 
 
 def open_since(record: DatasetRecord) -> datetime | None:
@@ -45,13 +103,7 @@ def history_starts(published: Mapping[str, DatasetRecord]) -> dict[str, datetime
 def split_by_month(
     window: Window, *, has_time_column: bool, history_start: datetime | None = None
 ) -> tuple[Window, ...]:
-    """
-    The months of `window`, the first and the last perhaps cut; `window` itself where it is not long.
-
-    Args:
-        has_time_column: Whether the dataset has a column that a window cuts along; without one it stays whole.
-        history_start: As for `split_months`.
-    """
+    """As `split_months`; `window` itself where it is not long, or there is no column to cut it along."""
     if not has_time_column or window.end - window.start <= LONG:
         return (window,)
     return split_months(window, history_start=history_start)
@@ -68,10 +120,48 @@ def split_months(window: Window, *, history_start: datetime | None = None) -> tu
     edges = [window.start]
     if history_start is not None and window.start < history_start < window.end:
         edges.append(history_start)
-    while (month := next_month(edges[-1])) < window.end:
-        edges.append(month)
-    edges.append(window.end)
+    edges += [*_edges(Window(edges[-1], window.end), step=next_month), window.end]
     return tuple(Window(start, end) for start, end in pairwise(edges))
+
+
+def split_in_half(window: Window) -> tuple[Window, Window] | None:
+    """
+    `window` in two, cut where a month begins if one does within it, else where a day does; as evenly as that allows.
+
+    `None` for a day or less: no smaller window can be requested.
+    """
+    middle = window.start + (window.end - window.start) / 2
+    edges = _edges(window, step=next_month) or _edges(window, step=_next_day)
+    if not edges or window.end - window.start <= _DAY:
+        return None
+    cut = min(edges, key=lambda edge: abs(edge - middle))
+    return Window(window.start, cut), Window(cut, window.end)
+
+
+def split_pull(pull: Pull, *, catalog: Catalog, now: datetime) -> list[Pull]:
+    """The pulls of all windows, the oldest first; the pull itself where it has none, or a short one."""
+    if pull.window is None:
+        return [pull]
+    begins = history_start(pull.offered.date_ranges, now=now)
+    if pull.keeps_history:
+        windows = split_months(pull.window, history_start=begins)
+    else:
+        windows = split_by_month(pull.window, has_time_column=is_divisible(pull, catalog), history_start=begins)
+    return [replace(pull, window=window, keeps_history=False) for window in windows]
+
+
+def halves_of(pull: Pull) -> list[Pull]:
+    """The pulls of both halves of a window; none where it cannot be split."""
+    halves = split_in_half(pull.window) if pull.window else None
+    return [replace(pull, window=half) for half in halves or ()]
+
+
+def with_halves(pull: Pull, splits: Collection[str]) -> Iterator[Pull]:
+    """The pull of a window, and of the halves in which earlier runs requested it."""
+    yield pull
+    if pull.window is not None and pull_fingerprint(pull) in splits:
+        for half in halves_of(pull):
+            yield from with_halves(half, splits)
 
 
 def history_start(ranges: Sequence[str], *, now: datetime) -> datetime | None:
@@ -87,13 +177,10 @@ def first_listed_month(ranges: Sequence[str], *, now: datetime) -> datetime:
 
 def window_of_span(span: str | None, *, now: datetime) -> Window | None:
     """
-    Whole months, with one to spare, from the first that a time span can reach, to the end of today.
+    Whole months, with one to spare, from the first that a TIMESPAN can reach, to the end of today.
 
-    Args:
-        span: A TIMESPAN; `None` for the service's own six months (behaviour 61).
-
-    Returns:
-        `None` where it is not known how far the span reaches.
+    `None` as `span` is the service's own six months (behaviour 61); the result is `None` where it is not known how far
+    the span reaches.
     """
     begins = history_start([span or SERVICE_SPAN], now=now)
     return None if begins is None else Window(begins, _next_day(now.astimezone(UTC)))
@@ -103,36 +190,10 @@ def restated_from(ranges: Sequence[str], *, months: int | None, now: datetime) -
     """
     The month from which on the service may still restate its data.
 
-    Args:
-        ranges: The spans that the service lists for the dataset: what the widest serves again counts.
-        months: How many months before the present one; `None` leaves that to the spans.
+    That is so many `months` back, or else as far as the widest span reaches that the service lists for the dataset.
     """
     days = (_widest_days(ranges) or LONG.days) if months is None else months * _DAYS_OF_A_MONTH
     return first_of_month(now.astimezone(UTC) - timedelta(days=days))
-
-
-def split_in_half(window: Window) -> tuple[Window, Window] | None:
-    """
-    `window` in two, cut where a month begins if one does within it, else where a day does; as evenly as that allows.
-
-    Returns:
-        `None` for a day or less: no smaller window can be requested.
-    """
-    middle = window.start + (window.end - window.start) / 2
-    edges = _edges(window, step=next_month) or _edges(window, step=_next_day)
-    if not edges or window.end - window.start <= _DAY:
-        return None
-    cut = min(edges, key=lambda edge: abs(edge - middle))
-    return Window(window.start, cut), Window(cut, window.end)
-
-
-def _edges(window: Window, *, step: _Step) -> list[datetime]:
-    edges: list[datetime] = []
-    edge = step(window.start)
-    while edge < window.end:
-        edges.append(edge)
-        edge = step(edge)
-    return edges
 
 
 def _widest_days(ranges: Sequence[str]) -> float | None:
@@ -142,7 +203,6 @@ def _widest_days(ranges: Sequence[str]) -> float | None:
 
 
 def first_of_month(moment: datetime) -> datetime:
-    """The beginning of its month."""
     return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -155,27 +215,11 @@ def _next_day(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0) + _DAY
 
 
-def is_divisible(pull: Pull, catalog: Catalog) -> bool:
-    """Whether the answers for two windows are the answer for both."""
-    return time_column_of(pull, catalog) is not None and not pull.indivisible
-
-
-def split_pull(pull: Pull, *, catalog: Catalog, now: datetime) -> list[Pull]:
-    """The pulls of all windows, the oldest first; the pull itself where it has none, or a short one."""
-    if pull.window is None:
-        return [pull]
-    begins = history_start(pull.offered.date_ranges, now=now)
-    if pull.keeps_history:
-        windows = split_months(pull.window, history_start=begins)
-    else:
-        windows = split_by_month(pull.window, has_time_column=is_divisible(pull, catalog), history_start=begins)
-    return [replace(pull, window=window, keeps_history=False) for window in windows]
-
-
-def with_halves(pull: Pull, splits: Collection[str]) -> Iterator[Pull]:
-    """The pull of a window, and of the halves in which earlier runs requested it."""
-    yield pull
-    if pull.window is None or pull_fingerprint(pull) not in splits:
-        return
-    for half in split_in_half(pull.window) or ():
-        yield from with_halves(replace(pull, window=half), splits)
+def _edges(window: Window, *, step: Callable[[datetime], datetime]) -> list[datetime]:
+    """Where a step begins within the window."""
+    edges: list[datetime] = []
+    edge = step(window.start)
+    while edge < window.end:
+        edges.append(edge)
+        edge = step(edge)
+    return edges

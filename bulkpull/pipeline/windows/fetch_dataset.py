@@ -7,7 +7,7 @@ halves (`window_pulls`). `window_merge` makes one table of the windows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -32,12 +32,9 @@ from bulkpull.pipeline.steps.metric_refusals import may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullRunner
 from bulkpull.pipeline.steps.pull_context import PullContext, StepSpan
-from bulkpull.pipeline.windows.date_windows import is_divisible, split_pull
-from bulkpull.pipeline.windows.history_columns import file_types, vanished_columns, with_common_columns
-from bulkpull.pipeline.windows.kept_history import plan_growth
-from bulkpull.pipeline.windows.time_column import time_column_of
-from bulkpull.pipeline.windows.window_check import HoldsWhole, describe_window
-from bulkpull.pipeline.windows.window_merge import WindowAgreement
+from bulkpull.pipeline.windows.date_windows import describe_window, is_divisible, split_pull, time_column_of
+from bulkpull.pipeline.windows.kept_history import file_types, plan_growth, vanished_columns, with_common_columns
+from bulkpull.pipeline.windows.window_merge import HoldsWhole, WindowAgreement
 from bulkpull.pipeline.windows.window_pulls import WindowPulls, may_need_less
 from bulkpull.snapshot_question import question_of
 
@@ -64,17 +61,23 @@ class DatasetFetch:
     """The columns of a history, in lower case, that only windows of earlier runs have."""
     runners: list[PullRunner] = field(default_factory=list)
     """In the order in which they began; each shows how far its pull has got."""
-    _contexts: list[PullContext] = field(default_factory=list)
+    spans: list[StepSpan] = field(default_factory=list)
+    """When a pull took which step."""
     _splits: list[tuple[Pull, BulkpullError]] = field(default_factory=list)
-    _windows: WindowAgreement | None = field(init=False)
+    _columns: list[ColumnPlan] = field(init=False)
+    _windows: WindowAgreement | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._windows = self._window_agreement()
-
-    @property
-    def spans(self) -> list[StepSpan]:
-        """When which pull took which step."""
-        return [span for context in self._contexts for span in context.spans]
+        self._columns = plan_columns(self.pull, catalog=self.context.catalog, earlier=self.typed_before)
+        column = time_column_of(self.pull, self.context.catalog)
+        if self.pull.window is not None and column is not None:
+            self._windows = WindowAgreement(
+                self.pull.window,
+                column,
+                is_limited=question_of(self.pull).limit is not None,
+                convert=self._convert_with_bounds,
+                undated_last=self.pull.keeps_history,
+            )
 
     async def run(self) -> list[ConvertedPull]:
         """
@@ -97,8 +100,15 @@ class DatasetFetch:
 
     async def _fetch_windows(self, pulls: Sequence[Pull]) -> list[ConvertedPull]:
         self._require_reports(pulls)
+
+        async def run_pull(pull: Pull, attempts: int) -> ConvertedPull:
+            part = await self._runner(pull).run(attempts=attempts, may_order=window_pulls.check_may_order)
+            if self._windows is not None:
+                self._windows.check(part)
+            return part
+
         window_pulls = WindowPulls(
-            run_pull=lambda pull, attempts: self._fetch_window(pull, attempts, refuse=window_pulls.check_may_order),
+            run_pull=run_pull,
             attempts=self.context.settings.report_attempts,
             may_halve=self._may_halve,
             on_split=self._note_split,
@@ -115,14 +125,12 @@ class DatasetFetch:
             # What is kept at the edges may have other types than the rows inside.
             parts = await self._with_common_types(await self._windows.agree(parts))
             self.notes += self._windows.notes
-        self._summarize_splits()
+        if self._splits:  # one note for all windows that were requested in halves (case W17)
+            (pull, error), *others = self._splits
+            assert pull.window is not None
+            more = f" (and {plural(len(others), 'other window')})" if others else ""
+            self.notes.append(f"{describe_window(pull.window)}{more} was requested in halves: {error.message}")
         return parts
-
-    async def _fetch_window(self, pull: Pull, attempts: int, *, refuse: Callable[[], None]) -> ConvertedPull:
-        part = await self._runner(pull).run(attempts=attempts, may_order=refuse)
-        if self._windows is not None:
-            self._windows.check(part)
-        return part
 
     async def _grow(self, window: Window) -> list[ConvertedPull]:
         """Keep published windows that the service no longer restates, and fetch all later ones again."""
@@ -175,50 +183,12 @@ class DatasetFetch:
         facts = SplitFacts(pull_fingerprint(pull), pull.window.start, pull.window.end)
         await self.context.note(self.pull.dataset, facts)
 
-    def _summarize_splits(self) -> None:
-        """Add one note for all windows that were requested in halves (case W17)."""
-        if not self._splits:
-            return
-        (pull, error), *others = self._splits
-        assert pull.window is not None
-        more = f" (and {plural(len(others), 'other window')})" if others else ""
-        self.notes.append(f"{describe_window(pull.window)}{more} was requested in halves: {error.message}")
-
-    def _window_agreement(self) -> WindowAgreement | None:
-        column = time_column_of(self.pull, self.context.catalog)
-        if self.pull.window is None or column is None:
-            return None
-
-        async def convert(part: ConvertedPull, bounds: WindowBounds) -> ConvertedPull:
-            columns = with_goals(self._columns(), present_goals(part.table.columns))
-            return await self._convert_again(part, columns=columns, bounds=bounds)
-
-        return WindowAgreement(
-            self.pull.window,
-            column,
-            is_limited=question_of(self.pull).limit is not None,
-            convert=convert,
-            undated_last=self.pull.keeps_history,
-        )
-
     def _runner(self, pull: Pull) -> PullRunner:
-        runner = PullRunner(
-            self._pull_context(pull, self._columns()), execution=self.execution, known_md5=self.known_md5
-        )
+        bounds = self._windows.bounds_of(pull.window) if self._windows is not None and pull.window is not None else None
+        context = PullContext(pull, self.context, question_of(self.pull), self._columns, bounds, self.spans)
+        runner = PullRunner(context, execution=self.execution, known_md5=self.known_md5)
         self.runners.append(runner)
         return runner
-
-    def _pull_context(
-        self, pull: Pull, columns: Sequence[ColumnPlan], *, bounds: WindowBounds | None = None
-    ) -> PullContext:
-        if bounds is None and self._windows is not None and pull.window is not None:
-            bounds = self._windows.bounds_of(pull.window)
-        context = PullContext(pull, self.context, question_of(self.pull), columns, bounds)
-        self._contexts.append(context)
-        return context
-
-    def _columns(self) -> list[ColumnPlan]:
-        return plan_columns(self.pull, catalog=self.context.catalog, earlier=self.typed_before)
 
     async def _with_common_types(self, parts: list[ConvertedPull]) -> list[ConvertedPull]:
         """The same parts with one set of types; those that differ are converted again."""
@@ -232,20 +202,22 @@ class DatasetFetch:
             goals = type_conflicts(parts, choose=choose)
             if not goals:
                 break
-            columns = with_goals(self._columns(), goals)
+            columns = with_goals(self._columns, goals)
             for place, part in enumerate(parts):
-                if any(
-                    column.name in goals and not goals[column.name].is_reached_by(column)
-                    for column in part.table.columns
-                ):
-                    parts[place] = await self._convert_again(part, columns=columns)
+                columns_of_part = [column for column in part.table.columns if column.name in goals]
+                if not all(goals[column.name].is_reached_by(column) for column in columns_of_part):
+                    bounds, rows = part.bounds, part.table.window
+                    if bounds is not None and rows is not None:
+                        bounds = replace(bounds, form=rows.form)
+                    parts[place] = await self._convert_again(part, columns=columns, bounds=bounds)
         return parts
 
+    async def _convert_with_bounds(self, part: ConvertedPull, bounds: WindowBounds) -> ConvertedPull:
+        columns = with_goals(self._columns, present_goals(part.table.columns))
+        return await self._convert_again(part, columns=columns, bounds=bounds)
+
     async def _convert_again(
-        self, part: ConvertedPull, *, columns: Sequence[ColumnPlan], bounds: WindowBounds | None = None
+        self, part: ConvertedPull, *, columns: Sequence[ColumnPlan], bounds: WindowBounds | None
     ) -> ConvertedPull:
-        rows = part.table.window
-        if bounds is None and part.bounds is not None and rows is not None:
-            bounds = replace(part.bounds, form=rows.form)
-        context = self._pull_context(part.pull, columns, bounds=bounds)
+        context = PullContext(part.pull, self.context, question_of(self.pull), columns, bounds, self.spans)
         return await convert_stored(context, part.stored, part.execution, report=part.report)

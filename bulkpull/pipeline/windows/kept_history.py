@@ -1,8 +1,10 @@
 """
-Incremental snapshots: published windows that are kept, beside those that are requested again.
+Growing snapshots: which published windows are kept beside those requested again, and with which columns (pure).
 
 The service restates the latest months and drops the oldest ones. So each run replaces windows that may still be
-restated and keeps the others; an empty answer never removes published rows.
+restated and keeps the others; an empty answer never removes published rows. The service also adds and removes columns,
+and a column may need a wider type: published windows have no CSV any more, so what they hold can be widened, but its
+text cannot be given back.
 """
 
 from __future__ import annotations
@@ -15,14 +17,15 @@ from typing import Any
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.messages import ConversionResult, ConvertedColumn, Misfit, TableFile
+from bulkpull.conversion.parquet_types import TEXT, common_type
 from bulkpull.errors import HeldBack
-from bulkpull.formatting import plural
+from bulkpull.formatting import join_some, plural
 from bulkpull.model import DownloadedFile, Execution, Pull, Window
 from bulkpull.output.layout import run_of_snapshot
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn, PublishedFile
+from bulkpull.pipeline.publication.type_merge import type_conflicts
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
-from bulkpull.pipeline.windows.date_windows import first_of_month, open_since, restated_from
-from bulkpull.pipeline.windows.window_check import describe_window
+from bulkpull.pipeline.windows.date_windows import describe_window, first_of_month, open_since, restated_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Growth:
     Which windows of a growing snapshot are kept, and which are fetched.
 
     Attributes:
-        kept: Those of them that stay, the oldest first.
+        kept: Those of `published` that stay, the oldest first.
         covered_until: Start of the windows that are requested again.
     """
 
@@ -40,135 +43,106 @@ class Growth:
     covered_until: datetime
 
     def join(self, fetched: Sequence[ConvertedPull]) -> tuple[list[ConvertedPull], list[str]]:
-        """The windows of the new snapshot, and notes for people (pure)."""
-        chosen, notes = restore_emptied(fetched, self.published)
+        """The windows of the new snapshot, and notes; a window that came without rows keeps its published ones."""
+        published = {_window(part): part for part in self.published if part.table.rows}
+        chosen, notes = list(self.kept), list[str]()
+        for part in fetched:
+            earlier = None if part.table.rows else published.get(_window(part))
+            chosen.append(earlier or part)
+            if earlier is not None:
+                window, rows = describe_window(_window(part)), earlier.table.rows
+                notes.append(f"{window} came without rows: its {rows:,} published rows are kept")
         if self.kept:
             many = plural(len(self.kept), "window")
             notes.append(f"{many} up to {self.covered_until:%Y-%m-%d} kept as published")
-        return [*self.kept, *chosen], notes
+        return chosen, notes
 
 
 def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, restated_months: int | None) -> Growth:
     """
-    Choose the published windows to keep, and the start of those to request again (pure).
+    Choose the published windows to keep, and the start of those to request again.
 
     Raises:
         HeldBack: The published history would be replaced by one that begins later or ends earlier.
     """
     window = pull.window
     assert window is not None
-    is_history = published is not None and open_since(published) is not None
-    parts = published_parts(published if is_history else None, pull, output=output)
-    if published is not None and is_history:
-        _refuse_shorter_history(published, window, until=_window(parts[-1]).end if parts else None)
-    restated = restated_from(pull.offered.date_ranges, months=restated_months, now=window.end)
-    kept, covered_until = keep_before(parts, since=window.start, restated_from=restated)
-    return Growth(parts, kept, covered_until)
-
-
-def published_parts(record: DatasetRecord | None, pull: Pull, *, output: Path) -> list[ConvertedPull]:
-    """The windows of the published snapshot, the oldest first, as parts that have arrived."""
-    if record is None or len(record.parts) != len(record.files):
-        return []
+    since = open_since(published) if published is not None else None
     parts: list[ConvertedPull] = []
-    rows_before = 0
-    for window, file in zip(record.parts, record.files, strict=True):
-        parts.append(_part(window, file, record, pull, output=output, rows_before=rows_before))
-        rows_before += file.rows
-    return sorted(parts, key=lambda part: _window(part).start)
+    if published is not None and since is not None:
+        parts = _published_parts(published, pull, output=output)
+        _refuse_shorter_history(published.dataset, window, since=since, until=_window(parts[-1]).end if parts else None)
+    kept, covered_until, reached = 0, window.start, window.start
+    # What ends later may still be restated by the service.
+    last_end = restated_from(pull.offered.date_ranges, months=restated_months, now=window.end)
+    for number, part in enumerate(parts, start=1):
+        start, end = _window(part).start, _window(part).end
+        if start != reached or end > last_end:
+            break
+        reached = end
+        if reached == first_of_month(reached):
+            # Only whole months: a month that was fetched before its end is fetched again.
+            kept, covered_until = number, reached
+    return Growth(parts, parts[:kept], covered_until)
 
 
-def _refuse_shorter_history(published: DatasetRecord, window: Window, *, until: datetime | None) -> None:
+def _refuse_shorter_history(dataset: str, window: Window, *, since: datetime, until: datetime | None) -> None:
     """Refuse to replace a history by one that covers less, because rows would be lost."""
-    since = open_since(published)
-    if since is not None and window.start > since:
+    if window.start > since:
         raise HeldBack(
-            f"{published.dataset}: the published history begins on {since:%Y-%m-%d}, and a later one would replace it",
+            f"{dataset}: the published history begins on {since:%Y-%m-%d}, and a later one would replace it",
             why=f"--since is {window.start:%Y-%m-%d}",
             fix="give the same --since or none, or another name by --as",
         )
     if until is not None and window.end < until:
         raise HeldBack(
-            f"{published.dataset}: the published history ends on {until:%Y-%m-%d}, and an earlier end would cut it",
+            f"{dataset}: the published history ends on {until:%Y-%m-%d}, and an earlier end would cut it",
             why=f"--until is {window.end:%Y-%m-%d}",
             fix="leave --until out, or give another name by --as",
         )
 
 
-def keep_before(
-    parts: Sequence[ConvertedPull], *, since: datetime, restated_from: datetime
-) -> tuple[list[ConvertedPull], datetime]:
-    """
-    The published parts that are kept, and the start of the windows that are requested again (pure).
-
-    Args:
-        restated_from: What begins later may still be restated by the service.
-    """
-    kept = 0
-    covered_until = reached = since
-    for number, part in enumerate(parts, start=1):
-        window = _window(part)
-        if window.start != reached or window.end > restated_from:
-            break
-        reached = window.end
-        if reached == first_of_month(reached):
-            # Only whole months: a month that was fetched before its end is fetched again.
-            kept, covered_until = number, reached
-    return list(parts[:kept]), covered_until
+def _published_parts(record: DatasetRecord, pull: Pull, *, output: Path) -> list[ConvertedPull]:
+    """The windows of the published snapshot, the oldest first, as parts that have arrived."""
+    if len(record.parts) != len(record.files):
+        return []
+    parts: list[ConvertedPull] = []
+    rows_before = 0
+    for window, file in zip(record.parts, record.files, strict=True):
+        parts.append(_published_part(window, file, record, pull, output=output, rows_before=rows_before))
+        rows_before += file.rows
+    return sorted(parts, key=lambda part: _window(part).start)
 
 
-def restore_emptied(
-    parts: Sequence[ConvertedPull], published: Sequence[ConvertedPull]
-) -> tuple[list[ConvertedPull], list[str]]:
-    """
-    Replace parts that came without rows by the published part of the same window, where that has rows (pure).
-
-    Returns:
-        The parts, and a note for each that stays.
-    """
-    before = {_window(part): part for part in published if part.table.rows}
-    chosen: list[ConvertedPull] = []
-    notes: list[str] = []
-    for part in parts:
-        earlier = before.get(_window(part))
-        if earlier is None or part.table.rows:
-            chosen.append(part)
-            continue
-        chosen.append(earlier)
-        notes.append(
-            f"{describe_window(_window(part))} came without rows: its {earlier.table.rows:,} published rows are kept"
-        )
-    return chosen, notes
-
-
-def _part(
+def _published_part(
     published: PartRecord, file: PublishedFile, record: DatasetRecord, pull: Pull, *, output: Path, rows_before: int
 ) -> ConvertedPull:
-    window = Window(published.start, published.end)
-    path = output / file.path
-    execution = Execution(
-        published.execution_id or "",
-        published.report_id or "",
-        "Completed",
-        generated_at=published.generated_at,
-    )
-    declared = [column for column in record.columns if column.declared is not None]
+    window, path = Window(published.start, published.end), output / file.path
     table = ConversionResult(
         files=(TableFile(path, rows=file.rows, bytes=file.bytes, sha256=file.sha256),),
         rows=file.rows,
-        columns=tuple(_column(column, rows=file.rows, rows_before=rows_before) for column in declared),
+        columns=tuple(
+            _converted_column(column, rows=file.rows, rows_before=rows_before)
+            for column in record.columns
+            if column.declared is not None
+        ),
         unpacked_bytes=0,
         extra_columns=tuple(column.name for column in record.columns if column.declared is None),
         content_hash=file.sha256,
     )
-    stored = DownloadedFile(path, published.downloaded_bytes, vouched_by=tuple(published.vouched_by))
-    fetched_by = published.run_id or run_of_snapshot(Path(file.path).parent.name)
     return ConvertedPull(
-        replace(pull, window=window, keeps_history=False), None, execution, stored, table, published_by=fetched_by
+        replace(pull, window=window, keeps_history=False),
+        report=None,
+        execution=Execution(
+            published.execution_id or "", published.report_id or "", "Completed", generated_at=published.generated_at
+        ),
+        stored=DownloadedFile(path, published.downloaded_bytes, vouched_by=tuple(published.vouched_by)),
+        table=table,
+        published_by=published.run_id or run_of_snapshot(Path(file.path).parent.name),
     )
 
 
-def _column(column: PublishedColumn, *, rows: int, rows_before: int) -> ConvertedColumn:
+def _converted_column(column: PublishedColumn, *, rows: int, rows_before: int) -> ConvertedColumn:
     def in_part(misfit: Mapping[str, Any] | None) -> Misfit | None:
         row = misfit["row"] - rows_before if misfit else 0
         return Misfit(row, misfit["value"]) if misfit and 0 < row <= rows else None
@@ -183,6 +157,77 @@ def _column(column: PublishedColumn, *, rows: int, rows_before: int) -> Converte
         outgrown=in_part(column.outgrown),
         format=column.format,
     )
+
+
+def with_common_columns(parts: Sequence[ConvertedPull], *, dataset: str) -> list[ConvertedPull]:
+    """
+    The same parts, each described with all columns, in the order and with the types that their files should have.
+
+    Columns of the newest window come first, then those that only earlier windows have. Where a part lacks a column, its
+    file should have it without values.
+
+    Raises:
+        HeldBack: A column is text in some windows, and others that hold values cannot become text.
+    """
+    columns: dict[str, ConvertedColumn] = {}
+    for part in reversed(parts):
+        for column in part.table.columns:
+            columns.setdefault(column.name.casefold(), column)
+    extra = dict.fromkeys(name for part in reversed(parts) for name in part.table.extra_columns)
+    aligned = [_with_columns(part, columns, tuple(extra)) for part in parts]
+    goals = type_conflicts(aligned, choose=common_type)
+    common: list[ConvertedPull] = []
+    for part in aligned:
+        typed: list[ConvertedColumn] = []
+        lost: list[str] = []
+        for column in part.table.columns:
+            kind = goals[column.name].type if column.name in goals else column.type
+            if kind == TEXT != column.type and not column.empty:
+                lost.append(column.name)
+            typed.append(replace(column, type=kind))
+        if lost:
+            raise HeldBack(
+                f"{dataset}: {join_some(lost)} became text, and a published history cannot follow",
+                why=_first_that_did_not_fit(parts, lost[0]),
+                fix="publish the history again under another name (--as), or select the columns that have stayed",
+            )
+        common.append(replace(part, table=replace(part.table, columns=tuple(typed))))
+    return common
+
+
+def vanished_columns(fetched: Sequence[ConvertedPull], published: DatasetRecord | None) -> frozenset[str]:
+    """The columns, in lower case, that only windows of earlier runs have."""
+    columns = published.columns if published else []
+    if not fetched:
+        return frozenset(column.name.casefold() for column in columns if column.vanished)
+    came = {name.casefold() for part in fetched for name in file_types(part)}
+    return frozenset(column.name.casefold() for column in columns) - came
+
+
+def file_types(part: ConvertedPull) -> dict[str, str]:
+    """The columns of a part's file in their order, with their types."""
+    types = {column.name: column.type for column in part.table.columns}
+    return types | dict.fromkeys(part.table.extra_columns, TEXT)
+
+
+def _with_columns(part: ConvertedPull, columns: dict[str, ConvertedColumn], extra: tuple[str, ...]) -> ConvertedPull:
+    own = {column.name.casefold(): column for column in part.table.columns}
+    described = tuple(
+        replace(own[name], name=column.name)
+        if name in own
+        else replace(column, misfit=None, outgrown=None, why_text=None, empty=True)
+        for name, column in columns.items()
+    )
+    return replace(part, table=replace(part.table, columns=described, extra_columns=extra))
+
+
+def _first_that_did_not_fit(parts: Sequence[ConvertedPull], name: str) -> str:
+    for part in parts:
+        for column in part.table.columns:
+            value = column.misfit or column.outgrown
+            if column.name == name and value is not None:
+                return f"{value.value!r} in the window {describe_window(_window(part))}"
+    return "its values are written in another form than before"
 
 
 def _window(part: ConvertedPull) -> Window:

@@ -1,33 +1,133 @@
 """
 Combines all windows of a dataset into one table: each row once, and inside the requested window.
 
+Little is documented about windows (behaviours 83 and 84), so only the rows of a report tell how its window was treated.
 Window edges, rows without a time and date formats concern several files at once; some files may have to be converted
 again with other bounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum
 
-from bulkpull.conversion.messages import WindowBounds
-from bulkpull.errors import WindowNotHonoured
+from bulkpull.conversion.messages import WindowBounds, WindowRows
+from bulkpull.errors import TimeNotReadable, WindowNotHonoured
 from bulkpull.formatting import plural
 from bulkpull.model import Window
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
-from bulkpull.pipeline.windows.window_check import (
-    HoldsWhole,
-    KeptRows,
-    WindowHandling,
-    describe_window,
-    divide_edges,
-    refuse_foreign_rows,
-    refuse_unread_times,
-    undated_rows,
-    window_handling,
-)
+from bulkpull.pipeline.windows.date_windows import describe_window, first_of_month, next_month
 
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 Convert = Callable[[ConvertedPull, WindowBounds], Awaitable[ConvertedPull]]
+
+
+class HoldsWhole(WindowNotHonoured):
+    """The report of one window holds the whole requested window: no other report is needed."""
+
+    def __init__(self, part: ConvertedPull) -> None:
+        self.part = part
+        super().__init__("the service did not keep to the window of a report, which holds all that was asked for")
+
+
+class WindowHandling(Enum):
+    """How the service treated the window of one report."""
+
+    KEPT = "kept"
+    ROUNDED = "rounded to whole months"
+    WHOLE = "holds the whole window"
+    IGNORED = "not honoured"
+
+
+def window_handling(part: ConvertedPull, *, whole: Window) -> WindowHandling:
+    rows, window = part.table.window, part.pull.window
+    if rows is None or window is None or not (rows.before or rows.after):
+        return WindowHandling.KEPT
+    made_at = part.execution.generated_at or datetime.max.replace(tzinfo=UTC)
+    if not rows.before and window.end >= made_at - timedelta(days=1):
+        return WindowHandling.KEPT  # rows in the future do not matter here
+    assert rows.earliest is not None
+    assert rows.latest is not None
+    last_month = first_of_month(window.end)
+    months_end = last_month if last_month == window.end else next_month(last_month)
+    if rows.earliest >= first_of_month(window.start) and rows.latest < months_end:
+        return WindowHandling.ROUNDED
+    ends = rows.latest >= whole.end or whole.end >= made_at - timedelta(days=1)
+    return WindowHandling.WHOLE if rows.earliest < whole.start and ends else WindowHandling.IGNORED
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRows:
+    """The rows that a part keeps at its window edges, by the fields of `WindowBounds`."""
+
+    keep_edge: bool = False
+    skip_first_day: bool = False
+    skip_undated: tuple[int, ...] = ()
+
+
+def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) -> list[KeptRows]:
+    """
+    Decide which part keeps the rows of each edge, and the rows without a time, so that each row is kept once (pure).
+
+    A day on the edge belongs to the part that begins with it. The part before keeps it where the following one has no
+    such rows (a service whose windows begin after their start), or where both have it whole, in different readings, and
+    its own is the later one. A row without a time that comes with several windows is kept where it is there most
+    often, of equals in the latest report; rows that differ are all kept.
+
+    Args:
+        parts: In the order of their windows, each beginning where the one before ends.
+        undated_last: Rows without a time belong to the last window that has them, which later runs request again.
+    """
+    kept = [KeptRows() for _ in parts]
+    for place in range(len(parts) - 1):
+        before, following = parts[place], parts[place + 1]
+        one, other = before.table.window, following.table.window
+        if one is None or other is None or not one.edge:
+            continue
+        if not other.first_day:
+            kept[place] = replace(kept[place], keep_edge=True)
+        elif (
+            one.edge_digest != other.first_day_digest
+            and one.edges_are_days
+            and other.edges_are_days
+            and _made_at(before) > _made_at(following)
+        ):
+            kept[place] = replace(kept[place], keep_edge=True)
+            kept[place + 1] = replace(kept[place + 1], skip_first_day=True)
+    for place, hashes in _doubled_undated_rows(parts, undated_last=undated_last).items():
+        kept[place] = replace(kept[place], skip_undated=tuple(sorted(hashes)))
+    return kept
+
+
+def undated_rows(found: Iterable[WindowRows]) -> Counter[int]:
+    """All rows without a time, by hash: each as often as the window has it that has it most often."""
+    rows: Counter[int] = Counter()
+    for part in found:
+        rows |= Counter(part.undated_hashes)
+    return rows
+
+
+def _doubled_undated_rows(parts: Sequence[ConvertedPull], *, undated_last: bool) -> dict[int, set[int]]:
+    """By the place of a part, the hashes of its rows without a time that another part keeps."""
+    counted = [
+        (place, Counter(part.table.window.undated_hashes))
+        for place, part in enumerate(parts)
+        if part.table.window and part.table.window.undated
+    ]
+    keepers: dict[int, tuple[int, datetime, int]] = {}
+    for place, counts in counted:
+        made_at = _LONG_AGO if undated_last else _made_at(parts[place])
+        for row, times in counts.items():
+            keepers[row] = max(keepers.get(row, (0, _LONG_AGO, 0)), (times, made_at, place))
+    doubled = {place: {row for row in counts if keepers[row][2] != place} for place, counts in counted}
+    return {place: rows for place, rows in doubled.items() if rows}
+
+
+def _made_at(part: ConvertedPull) -> datetime:
+    return part.execution.generated_at or _LONG_AGO
 
 
 @dataclass(slots=True)
@@ -48,9 +148,9 @@ class WindowAgreement:
     undated_last: bool = False
     notes: list[str] = field(default_factory=list)
 
-    def bounds_of(self, window: Window) -> WindowBounds:
-        """The bounds of a part's first conversion."""
-        return WindowBounds(self.column, window.start, window.end)
+    def bounds_of(self, window: Window, *, form: str | None = None) -> WindowBounds:
+        """The bounds of a part's conversion, with the form of its times where that is known."""
+        return WindowBounds(self.column, window.start, window.end, form)
 
     def check(self, part: ConvertedPull) -> None:
         """
@@ -60,24 +160,32 @@ class WindowAgreement:
             HoldsWhole: It holds the whole window, although a smaller one was requested.
             WindowNotHonoured: It holds rows outside its window.
         """
-        rows = part.table.window
-        if rows is None or rows.unread or rows.is_ambiguous:
+        rows, window = part.table.window, part.pull.window
+        if rows is None or window is None or rows.unread or rows.is_ambiguous:
             return  # another part may settle its date format
         if self.is_limited and rows.left_out:
             raise WindowNotHonoured(
                 f"the service did not keep to the window {describe_window(self.whole)} of a query with LIMIT",
                 why=f"{rows.left_out:,} of its rows lie outside",
             )
-        manner = window_handling(part, whole=self.whole)
-        if manner is WindowHandling.IGNORED:
-            refuse_foreign_rows(part, column=self.column)
-        if manner is WindowHandling.WHOLE and part.pull.window != self.whole:
+        handling = window_handling(part, whole=self.whole)
+        if handling is WindowHandling.IGNORED:
+            first = rows.first_outside
+            shown = (
+                f"row {first.row:,} of its report has {self.column} {first.value!r}"
+                if first
+                else "rows lie outside of it"
+            )
+            raise WindowNotHonoured(
+                f"the service did not keep to the window {describe_window(window)}",
+                why=f"{rows.before + rows.after:,} rows lie outside of it, {shown}",
+            )
+        if handling is WindowHandling.WHOLE and window != self.whole:
             raise HoldsWhole(part)
 
     async def cut_out(self, found: HoldsWhole) -> ConvertedPull:
         """The requested window, cut out of the one report that holds it."""
-        part = found.part
-        whole = replace(part, pull=replace(part.pull, window=self.whole))
+        whole = replace(found.part, pull=replace(found.part.pull, window=self.whole))
         self.notes.append("the service ignores windows for it: one report had all requested rows and was cut here")
         return await self.convert(whole, self.bounds_of(self.whole))
 
@@ -92,16 +200,12 @@ class WindowAgreement:
         agreed = await self._with_one_form(parts)
         kept = divide_edges(agreed, undated_last=self.undated_last)
         for place, (part, keeps) in enumerate(zip(agreed, kept, strict=True)):
-            if keeps != KeptRows() and part.table.window is not None:
-                agreed[place] = await self.convert(part, keeps.of(self._bounds_again(part)))
+            rows, window = part.table.window, part.pull.window
+            if keeps != KeptRows() and rows is not None and window is not None:
+                bounds = replace(self.bounds_of(window, form=rows.form), **asdict(keeps))
+                agreed[place] = await self.convert(part, bounds)
         self._add_notes(agreed, kept)
         return agreed
-
-    def _bounds_again(self, part: ConvertedPull) -> WindowBounds:
-        rows, window = part.table.window, part.pull.window
-        assert rows is not None
-        assert window is not None
-        return replace(self.bounds_of(window), form=rows.form)
 
     async def _with_one_form(self, parts: Sequence[ConvertedPull]) -> list[ConvertedPull]:
         """Read parts with an ambiguous date format in the format of the other parts."""
@@ -112,20 +216,29 @@ class WindowAgreement:
             if rows is None or window is None or not (rows.unread or rows.is_ambiguous):
                 continue
             if len(forms) != 1:
-                refuse_unread_times(part, column=self.column)
-            bounds = replace(self.bounds_of(window), form=next(iter(forms)))
-            agreed[place] = await self.convert(part, bounds)
-            refuse_unread_times(agreed[place], column=self.column)
+                self._refuse_unread_times(part)
+            agreed[place] = await self.convert(part, self.bounds_of(window, form=next(iter(forms))))
+            self._refuse_unread_times(agreed[place])
             self.check(agreed[place])
         return agreed
+
+    def _refuse_unread_times(self, part: ConvertedPull) -> None:
+        rows, window = part.table.window, part.pull.window
+        if rows is None or not (rows.unread or rows.is_ambiguous):
+            return
+        shown = "day and month may stand either way round"
+        if first := rows.first_unread:
+            report = f"the report of {describe_window(window)}" if window else "its report"
+            shown = f"{first.value!r} in row {first.row:,} of {report}"
+        raise TimeNotReadable(f"its time column {self.column} does not tell which rows lie within a window", why=shown)
 
     def _add_notes(self, parts: Sequence[ConvertedPull], kept: Sequence[KeptRows]) -> None:
         """Notes for the manifest about rows that are left out, with reasons."""
         found = [part.table.window for part in parts if part.table.window]
         if not found:
             return
-        manners = {window_handling(part, whole=self.whole) for part in parts}
-        twice = sum(rows.edge for rows, keeps in zip(found[:-1], kept[:-1], strict=True) if not keeps.edge)
+        handlings = {window_handling(part, whole=self.whole) for part in parts}
+        twice = sum(rows.edge for rows, keeps in zip(found[:-1], kept[:-1], strict=True) if not keeps.keep_edge)
         if twice:
             self.notes.append(f"{twice:,} rows on the edges of its windows came twice and are kept once")
         if at_end := found[-1].edge:
@@ -135,9 +248,9 @@ class WindowAgreement:
             )
         if outside := sum(rows.before + rows.after for rows in found):
             why = "are dated after its end"
-            if WindowHandling.ROUNDED in manners:
+            if WindowHandling.ROUNDED in handlings:
                 why = "came because the service answers with whole months"
-            elif WindowHandling.WHOLE in manners:
+            elif WindowHandling.WHOLE in handlings:
                 why = "came because the service does not keep to windows for it"
             self.notes.append(f"{plural(outside, 'row')} outside of the window {why}; they are left out")
         dated = [rows for rows in found if rows.earliest is not None]
@@ -148,5 +261,5 @@ class WindowAgreement:
         if undated := undated_rows(found).total():
             again = ", which came with several windows" if any(keeps.skip_undated for keeps in kept) else ""
             self.notes.append(f"{plural(undated, 'row')} without {self.column}{again}: kept, each once")
-        if len(parts) and not sum(part.table.rows for part in parts):
+        if not sum(part.table.rows for part in parts):
             self.notes.append(f"no row lies within the window {describe_window(self.whole)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -29,23 +29,20 @@ from bulkpull.errors import (
 )
 from bulkpull.model import Pull
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
-from bulkpull.pipeline.windows.date_windows import split_in_half
-from bulkpull.pipeline.windows.window_check import HoldsWhole, describe_window
+from bulkpull.pipeline.windows.date_windows import describe_window, halves_of
+from bulkpull.pipeline.windows.window_merge import HoldsWhole
 
 # How many windows are pulled before the others.
 _FIRST = 2
 # After this many failures in a row the other windows are expected to fail too.
 _IN_A_ROW = 3
-# Errors that apply to every window, whatever its size.
-_SHARED = (
-    AccessDenied, AuthError, DiskTrouble, LedgerError, OutputLocked, RequestRejected, TimeNotReadable, TooManyReports,
-    Unchanged, WindowNotHonoured,
-)  # fmt: skip
 # Errors that do not depend on a window: the message does not name one.
 _OF_NO_WINDOW = (
     AccessDenied, AuthError, DiskTrouble, HoldsWhole, LedgerError, OutputLocked, TimeNotReadable, TooManyReports,
     Unchanged,
 )  # fmt: skip
+# Errors that apply to every window, whatever its size.
+_SHARED = (*_OF_NO_WINDOW, RequestRejected, WindowNotHonoured)
 # Errors that a smaller window may avoid.
 _TOO_MUCH = (ExecutionFailed, ExecutionOverdue)
 
@@ -96,7 +93,9 @@ class WindowPulls:
         rest = new[_FIRST:]
         if rest:
             await self._pull_first(first)
-        await self._pull_in_parallel(rest or first)
+        async with anyio.create_task_group() as group:
+            for pull in rest or first:
+                group.start_soon(self._pull_one, pull)
         if self._failures:
             raise self._dataset_error(len(pulls))
         return sorted(self.parts, key=lambda part: _start_of(part.pull))
@@ -121,11 +120,6 @@ class WindowPulls:
                 return
         self._in_halves = len(failed) == len(first)
 
-    async def _pull_in_parallel(self, pulls: Sequence[Pull]) -> None:
-        async with anyio.create_task_group() as group:
-            for pull in pulls:
-                group.start_soon(self._pull_one, pull)
-
     async def _pull_one(self, pull: Pull) -> None:
         """Pull one window, in halves if it fails; an error is recorded, not raised."""
         for failed, error in await self._pull_each([pull], attempts=self.attempts):
@@ -136,8 +130,9 @@ class WindowPulls:
         failed: list[tuple[Pull, BulkpullError]] = []
 
         async def pull_window(pull: Pull) -> None:
+            is_split = self.was_split(pull) or (self._in_halves and attempts == self.attempts)
             try:
-                if self._is_split(pull, attempts=attempts):
+                if is_split and halves_of(pull):
                     await self._pull_halves(pull)
                 else:
                     self.check_may_order()
@@ -154,17 +149,13 @@ class WindowPulls:
                 group.start_soon(pull_window, pull)
         return failed
 
-    def _is_split(self, pull: Pull, *, attempts: int) -> bool:
-        is_known = self.was_split(pull) or (self._in_halves and attempts == self.attempts)
-        return is_known and _halves(pull) is not None
-
-    async def _retry_in_halves(self, pull: Pull, error: BulkpullError) -> bool:
+    async def _retry_in_halves(self, pull: Pull, error: BulkpullError, *, chances: int = 2) -> bool:
         """Request a failed window in halves where that may help; return whether all of it was pulled."""
-        if self._is_stopped or not self.may_halve(error) or _halves(pull) is None:
+        if self._is_stopped or chances == 0 or not self.may_halve(error) or not halves_of(pull):
             self._record_failure(pull, error)
             return False
         await self.on_split(pull, error)
-        return await self._pull_halves(pull)
+        return await self._pull_halves(pull, chances=chances)
 
     async def _pull_halves(self, pull: Pull, *, chances: int = 2) -> bool:
         """
@@ -172,14 +163,11 @@ class WindowPulls:
 
         If both fail, one of them is halved again; if its halves fail too, the size is not the cause.
         """
-        failed = await self._pull_each(_halves(pull) or (), attempts=1)
+        failed = await self._pull_each(halves_of(pull), attempts=1)
         if len(failed) > 1:
             (one, error), (other, its_error) = failed
-            if self._is_stopped or chances == 1 or not self.may_halve(error) or _halves(one) is None:
-                self._record_failure(one, error)
-                return False
-            await self.on_split(one, error)
-            return await self._pull_halves(one, chances=chances - 1) and await self._retry_in_halves(other, its_error)
+            is_one_pulled = await self._retry_in_halves(one, error, chances=chances - 1)
+            return is_one_pulled and await self._retry_in_halves(other, its_error)
         return all([await self._retry_in_halves(half, error) for half, error in failed])
 
     def _record_failure(self, pull: Pull, error: BulkpullError) -> None:
@@ -203,11 +191,6 @@ class WindowPulls:
 
 def _start_of(pull: Pull) -> float:
     return pull.window.start.timestamp() if pull.window else 0.0
-
-
-def _halves(pull: Pull) -> tuple[Pull, ...] | None:
-    halves = split_in_half(pull.window) if pull.window else None
-    return halves and tuple(replace(pull, window=half) for half in halves)
 
 
 def may_need_less(error: BulkpullError) -> bool:

@@ -13,8 +13,15 @@ from bulkpull.model import Execution, OfferedDataset, Pull, Report, SecureLink, 
 from bulkpull.output.ledger import NotedFacts
 from bulkpull.output.ledger_facts import ScheduledReportFacts
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.pipeline.nightly.decision import Action, DatasetFacts, Decision, ScheduleDecision, Seen
-from bulkpull.pipeline.nightly.decision_rules import decide, order_if_due
+from bulkpull.pipeline.nightly.decision_rules import (
+    Action,
+    DatasetFacts,
+    Decision,
+    ScheduleDecision,
+    Seen,
+    decide,
+    order_if_due,
+)
 from bulkpull.pipeline.nightly.remembered_reports import ReportMemory, read_memory
 from bulkpull.pipeline.nightly.scheduled_report_rules import Schedule, find_candidates, first_start, recurrence_h
 from bulkpull.pipeline.steps.naming import query_digest, report_name, standing_name

@@ -24,8 +24,7 @@ from bulkpull.errors import TimeNotReadable, WindowNotHonoured
 from bulkpull.model import DownloadedFile, Execution, OfferedDataset, Pull, Window
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.windows.date_windows import split_in_half, split_months
-from bulkpull.pipeline.windows.window_check import HoldsWhole
-from bulkpull.pipeline.windows.window_merge import WindowAgreement
+from bulkpull.pipeline.windows.window_merge import HoldsWhole, WindowAgreement
 
 FORMS = ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y", "%d.%m.%Y", "%Y-%m-%dT00:00:00Z")
 FIRST = date(2026, 1, 1)
