@@ -17,19 +17,9 @@ from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 
 
-def published_types(record: DatasetRecord | None) -> dict[str, str]:
-    """Parquet type by column of the latest reports, as published; empty when nothing is."""
-    return {column.name: column.type for column in record.columns if not column.vanished} if record else {}
-
-
 def known_types(record: DatasetRecord | None) -> dict[str, str]:
     """Parquet type by column, of the last snapshot that had the column."""
     return {**record.earlier_types, **{column.name: column.type for column in record.columns}} if record else {}
-
-
-def empty_columns(record: DatasetRecord | None) -> frozenset[str]:
-    """Columns of the snapshot, in lower case, that neither it nor an earlier one had a value of."""
-    return frozenset(column.name.casefold() for column in record.columns if column.empty) if record else frozenset()
 
 
 def known_formats(record: DatasetRecord | None) -> dict[str, str]:
@@ -66,7 +56,6 @@ def present_goals(columns: Iterable[ConvertedColumn]) -> dict[str, Goal]:
 
 
 def as_text(_: frozenset[str]) -> str:
-    """Text, which holds values of any type."""
     return TEXT
 
 
@@ -99,10 +88,9 @@ def _one_form(formats: Sequence[str], types: set[str], choose: Callable[[frozens
 
 
 def plan_columns(pull: Pull, *, catalog: Catalog, earlier: DatasetRecord | None) -> list[ColumnPlan]:
-    """The columns of a pull, in the order of its query."""
     published = {name.casefold(): kind for name, kind in known_types(earlier).items()}
     formats = {name.casefold(): form for name, form in known_formats(earlier).items()}
-    empty = empty_columns(earlier)
+    empty = {column.name.casefold() for column in earlier.columns if column.empty} if earlier else set[str]()
 
     def plan(name: str) -> ColumnPlan:
         column, key = _documented(name, pull, catalog=catalog), name.casefold()
