@@ -43,7 +43,8 @@ def visible(text: str, *, lines: bool = False) -> str:
 def writable(value: Any) -> Any:
     """The same JSON value with texts that UTF-8 can carry: to write a manifest must not fail for what it says."""
     if isinstance(value, str):
-        return visible(value, lines=True) if re.search(_SURROGATE, value) else value
+        is_fit = value.isascii() or not re.search(_SURROGATE, value)
+        return value if is_fit else visible(value, lines=True)
     if isinstance(value, dict):
         return {writable(key): writable(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
