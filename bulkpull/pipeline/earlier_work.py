@@ -51,7 +51,7 @@ class Reusable:
 
     Attributes:
         reports: The latest attempt last.
-        splits: Windows that were requested in halves, because their reports failed.
+        splits: Windows that were requested in halves.
         in_windows: Whole pulls that were requested in windows, of which some are here, with the reason.
     """
 
@@ -178,9 +178,7 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
     """
     Find the reports and files of earlier runs that this run can use, and the reports to delete.
 
-    Args:
-        listed: All reports that the service lists; `None` if the list is unknown. Then reports of the ledger are used
-            and none is deleted.
+    Where the service's list is unknown (`None`), reports of the ledger are used and none is deleted.
     """
     ledger, run_id, folder, now = run.ledger, run.run_id, run.folder, run.clock.now()
     steps = await ledger.steps(run_id)
@@ -231,11 +229,7 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
 
 
 def _published_before(steps: Iterable[StepEntry], run: OpenedRun) -> dict[str, DatasetRecord]:
-    """
-    The snapshots that the run had published, by dataset.
-
-    They count only while `current.json` names them and their files exist; other datasets are exported again.
-    """
+    """The snapshots that the run had published, by dataset, if `current.json` names them and their files exist."""
     store, current = run.folder.store, run.folder.current.datasets
     records = {entry.dataset: entry.facts.record for entry in read_facts(PublicationFacts, steps)}
     return {

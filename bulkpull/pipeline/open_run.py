@@ -59,13 +59,9 @@ async def open_run(
     clock: Clock,
 ) -> OpenedRun:
     """
-    Resume an earlier run or begin a new one; close runs that were interrupted too long ago.
+    Resume an earlier run (`resume`, if the user names one) or begin a new one, and close runs of long ago.
 
     Finishes the clean-up of earlier runs, and deletes old snapshots before the free disk space is checked.
-
-    Args:
-        resume: The run that the user wants to resume.
-        started_at: When this command began.
 
     Raises:
         DiskTrouble, LedgerError: The output folder cannot be used.

@@ -33,8 +33,7 @@ class EarlierRuns:
         taken_over: A nightly run that was interrupted after it had published some datasets. A new run reuses its
             reports and files, and checks every dataset again, because newer data may be ready.
         alive: Ids of unfinished runs that may still be resumed, `carried_on` included.
-        closed: Unfinished runs that were interrupted too long ago: the service may have deleted their reports, and has
-            refreshed the data since.
+        closed: Unfinished runs that were interrupted too long ago.
         is_empty: There was no earlier run, so the service has no report of this folder.
     """
 
@@ -51,12 +50,7 @@ def is_unfinished(run: RunEntry) -> bool:
 
 
 def choose_run(name: str | None, *, runs: Sequence[RunEntry], output: Path) -> RunEntry:
-    """
-    The run to resume: the named one, else the newest unfinished one, else the newest (pure).
-
-    Raises:
-        SettingsError: There is no such run; the message names what there is.
-    """
+    """The run to resume: the named one, else the newest unfinished one, else the newest; `SettingsError` if none is."""
     if name is None and (unfinished := next(filter(is_unfinished, runs), None)) is not None:
         return unfinished
     known = {run.run_id: run for run in runs}
@@ -64,12 +58,7 @@ def choose_run(name: str | None, *, runs: Sequence[RunEntry], output: Path) -> R
 
 
 def resumed_request(run: RunEntry, *, settings: Settings) -> tuple[ExportRequest, Settings]:
-    """
-    The request and settings with which an earlier run is resumed (pure).
-
-    Raises:
-        SettingsError: The run used another service.
-    """
+    """The request and settings with which a run is resumed; `SettingsError` where it used another service (pure)."""
     base = run.request.get("api_base_url")
     if base != settings.api_base_url:
         raise SettingsError(
@@ -98,7 +87,7 @@ def find_resumable(
 
     Args:
         runs: The newest first.
-        key: The values that must be equal for a run to be resumed, from `ExportRequest.as_key`.
+        key: From `ExportRequest.as_key`.
         resume: The run that the user wants to resume, whatever its status.
         published: Ids of the runs that current snapshots are of.
     """

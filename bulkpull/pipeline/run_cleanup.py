@@ -45,11 +45,7 @@ def clear_staging(folder: OutputFolder) -> None:
 
 
 def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> None:
-    """
-    Keep downloads of reports that stay on the service after a temporary error.
-
-    The next run takes up such a report, and carries on with its file where this run stopped.
-    """
+    """Keep downloads of reports that stay on the service after a temporary error: the next run carries on with them."""
     private = folder.private
     for record in records:
         if not is_worth_resuming(record.error):

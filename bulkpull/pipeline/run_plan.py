@@ -54,8 +54,7 @@ async def plan_run(request: ExportRequest, *, settings: Settings, events: Events
 
     Raises:
         SettingsError: A dataset's name is known neither to the catalog nor to the service.
-        AuthError, ReportingError, TransferError: The service could not be asked.
-        DiskTrouble, LedgerError: The output folder cannot be read.
+        BulkpullError: The service could not be asked, or the output folder cannot be read.
     """
     clock = SystemClock()
     await check_offline(request, settings=settings)

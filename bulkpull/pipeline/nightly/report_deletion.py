@@ -32,21 +32,16 @@ _OF_NO_USE = (
 
 
 def may_delete_report(error: BulkpullError | None) -> bool:
-    """
-    Whether a report may be deleted on the service (pure).
-
-    Args:
-        error: The error that ended its dataset; `None` when the data are published and durable.
-    """
+    """Whether a report may be deleted whose dataset ended with this error; `None`: published and durable."""
     return error is None or isinstance(error, _OF_NO_USE)
 
 
 def is_worth_resuming(error: BulkpullError | None) -> bool:
     """
-    Whether the bytes that were downloaded before this fault are still good (pure).
+    Whether the bytes that were downloaded before this fault are still good.
 
-    They are where the network, the storage host or the API failed on the way, since the report stays on the service.
-    They are not where the report is of no use any more, or the bytes themselves are damaged.
+    They are where the network, the storage host or the API failed on the way: the report stays on the service. They are
+    not where the report is of no use any more, or the bytes themselves are damaged.
     """
     is_passing = isinstance(error, TransferError | ReportingError | AuthError)
     return is_passing and not isinstance(error, FileDamaged) and not may_delete_report(error)
