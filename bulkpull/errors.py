@@ -138,7 +138,8 @@ class SettingsError(BulkpullError):
     """
     A setting, an option or a dataset name is wrong; nothing was started.
 
-    `why_lines` has what is wrong, one line each; `short_fix` the next step where there is little room for `fix`.
+    `why_lines` has what is wrong, one line each; `short_fix` the next step where there is little room for `fix`;
+    `doctor_fix` the one in the doctor's list, where `fix` speaks of what an export does.
     """
 
     cause = "a name or a value was mistyped, or a file does not exist"
@@ -154,19 +155,22 @@ class SettingsError(BulkpullError):
         fix: str | None = None,
         why_lines: Sequence[str] = (),
         short_fix: str | None = None,
+        doctor_fix: str | None = None,
     ) -> None:
         super().__init__(what, why=why, fix=fix)
         self._why_lines = [printable(line) for line in why_lines]
         self.short_fix = printable(short_fix) if short_fix else None
+        self._doctor_fix = printable(doctor_fix) if doctor_fix else None
 
     @property
     def doctor_fix(self) -> str | None:
-        return self.short_fix or super().doctor_fix
+        return self._doctor_fix or self.short_fix or super().doctor_fix
 
     def reword(self, words: Callable[[str], str]) -> None:
         super().reword(words)
         self._why_lines = [words(line) for line in self._why_lines]
         self.short_fix = words(self.short_fix) if self.short_fix else None
+        self._doctor_fix = words(self._doctor_fix) if self._doctor_fix else None
 
     @property
     def why_lines(self) -> list[str]:

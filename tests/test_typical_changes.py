@@ -38,11 +38,16 @@ from bulkpull.errors import SettingsError
 app = new_app()
 
 
-@command(app, common=LOCAL, example_lines=("bulkpull hello --whom Contoso",))
+@command(app, common=LOCAL)
 def hello(
     *, whom: Annotated[str, typer.Option("--whom", help="Whom to greet.")] = "Contoso", common: CommonOptions
 ) -> None:
-    """Greet somebody."""
+    """
+    Greet somebody.
+
+    Examples:
+        bulkpull hello --whom Contoso
+    """
     if whom == "nobody":
         raise SettingsError("nobody cannot be greeted", fix="name somebody by --whom")
     if common.as_json:

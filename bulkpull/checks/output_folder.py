@@ -23,49 +23,33 @@ from bulkpull.output.atomic_files import RESERVE_BYTES, disk_errors, has_links, 
 from bulkpull.output.current import Current
 from bulkpull.output.disk_space import FIX, describe_basis, estimate_room
 from bulkpull.output.layout import Layout
-from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
+from bulkpull.output.ledger import RunEntry, opened_ledger
 from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.lock import find_writer
-from bulkpull.output.owner import NO_REPORT, check_owner
+from bulkpull.output.owner import check_owner
 from bulkpull.output.store import open_store
 
 # The service's own number, where it limits one-off reports at all (behaviour 85).
 _ONE_OFF_REPORTS = 5
 _TRIAL = ".bulkpull-trial-"
+_FREE = "free: no run is writing to this folder"
 
 
 async def check_output_folder(settings: Settings, *, clock: Clock) -> list[CheckResult]:
     """Everything about the output folder; nothing is left there."""
-    output, quota_window_s = settings.output, settings.one_off_quota_window_seconds
-    layout = Layout(output)
-    private = layout.private
-    if _exists(layout.ledger):
-        try:
-            async with opened_ledger(private, read_only=True) as ledger:
-                runs = await ledger.runs()
-                quota = await _check_quota(ledger, clock=clock, window_s=quota_window_s)
-            known = _tell_runs(runs)
-        except BulkpullError as error:
-            known, quota = problem_from("ledger", error), unchecked("quota", "the ledger cannot be read")
-    else:
-        known, quota = _tell_runs([]), _tell_quota([], window_s=quota_window_s)
-    unwritable = await run_sync(_find_obstacle, output)
+    layout = Layout(settings.output)
+    unwritable = await run_sync(_find_obstacle, settings.output)
     room = await run_sync(_check_room, settings)
-    if unwritable is not None and not _is_for_lack_of_room(unwritable):
+    if unwritable is not None and getattr(unwritable.__cause__, "errno", None) not in platforms.NO_ROOM:
         # Free bytes do not matter in a folder that cannot be written, and /proc and similar have none.
         room = replace(unchecked("disk", f"the output folder cannot be written; {room.message}"), facts=room.facts)
     return [
         await run_sync(_check_output, settings, unwritable),
-        await run_sync(_check_links, output),
+        await run_sync(_check_links, settings.output),
         room,
-        await run_sync(_check_lock, private),
-        known,
-        quota,
+        await run_sync(_check_lock, layout.private),
+        *await _check_ledger(layout, clock=clock, window_s=settings.one_off_quota_window_seconds),
     ]
-
-
-def _is_for_lack_of_room(unwritable: BulkpullError) -> bool:
-    return getattr(unwritable.__cause__, "errno", None) in platforms.NO_ROOM
 
 
 def _find_obstacle(output: Path) -> BulkpullError | None:
@@ -92,44 +76,34 @@ def _find_obstacle(output: Path) -> BulkpullError | None:
 def _check_output(settings: Settings, unwritable: BulkpullError | None) -> CheckResult:
     """Whether an export could write there, and whether the data there are of the account that the settings name."""
     output = settings.output.absolute()
-    exists = output == _nearest(output)
+    if unwritable is not None:
+        # A folder that can be written is the fix where another folder helps.
+        found = problem_from("output", unwritable)
+        usual = Path(Settings.model_fields["output"].default).absolute()
+        example = f", such as {usual}" if _find_obstacle(usual) is None else ""
+        step = f"set `output` (or --output) to a folder that can be written{example}"
+        return replace(found, fix=(found.fix or "").replace("choose another folder with --output", step))
     try:
         with disk_errors(output):
-            if unwritable is not None:
-                return _tell_obstacle(unwritable)
             check_owner(open_store(output), settings.account)
     except BulkpullError as error:
-        found = problem_from("output", error)
-        return replace(found, fix=(found.fix or "").removesuffix(NO_REPORT))
+        return problem_from("output", error)
+    exists = output == _nearest(output)
     message = "can be written" if exists else "does not exist yet and can be created"
-    return fine("output", f"{output} {message}", facts={"path": str(output), "exists": exists})
-
-
-def _tell_obstacle(unwritable: BulkpullError) -> CheckResult:
-    """The obstacle, with a folder that can be written as its fix where another folder helps."""
-    found = problem_from("output", unwritable)
-    usual = Path(Settings.model_fields["output"].default).absolute()
-    example = f", such as {usual}" if _find_obstacle(usual) is None else ""
-    step = f"set `output` (or --output) to a folder that can be written{example}"
-    return replace(found, fix=(found.fix or "").replace("choose another folder with --output", step))
+    return fine("output", f"{output} {message}", path=str(output), exists=exists)
 
 
 def _check_links(output: Path) -> CheckResult:
     """Whether `latest/` can be created; reported before the first run, because readers have to know."""
     try:
         with tempfile.TemporaryDirectory(dir=_nearest(output), prefix=_TRIAL) as trial:
-            has_them = has_links(Path(trial))
+            links = has_links(Path(trial))
     except OSError:
         return unchecked("links", "the output folder cannot be written")
-    if has_them:
-        return fine(
-            "links", "the file system has links: `latest/` leads to the newest snapshots", facts={"links": True}
-        )
-    return fine(
-        "links",
-        "the file system has no links: `latest/` is not created, and readers use `current.json`",
-        facts={"links": False},
-    )
+    if links:
+        return fine("links", "the file system has links: `latest/` leads to the newest snapshots", links=True)
+    message = "the file system has no links: `latest/` is not created, and readers use `current.json`"
+    return fine("links", message, links=False)
 
 
 def _check_room(settings: Settings) -> CheckResult:
@@ -148,38 +122,36 @@ def _check_room(settings: Settings) -> CheckResult:
         f"{format_size(facts['free_bytes'])} free; an export of {plural(len(datasets), 'dataset')} needs "
         f"{format_size(facts['needed_bytes'])} with its reserve ({describe_basis(room.sizes)})"
     )
-    return problem("disk", message, fix=FIX, facts=facts) if room.too_large else fine("disk", message, facts=facts)
+    return problem("disk", message, fix=FIX, **facts) if room.too_large else fine("disk", message, **facts)
 
 
 def _check_lock(private: Path) -> CheckResult:
     writer = find_writer(private)
-    if writer is not None:
-        return fine("lock", f"a run is writing to this folder at the moment: {writer}", facts={"held": True})
-    return fine("lock", "free: no run is writing to this folder", facts={"held": False})
+    state = f"a run is writing to this folder at the moment: {writer}" if writer else _FREE
+    return fine("lock", state, held=writer is not None)
 
 
-async def _check_quota(ledger: Ledger, *, clock: Clock, window_s: float) -> CheckResult:
-    since = clock.now() - timedelta(seconds=window_s)
-    return _tell_quota(await ledger.moments(ReportFacts, since=since), window_s=window_s)
-
-
-def _tell_quota(made: Sequence[datetime], *, window_s: float) -> CheckResult:
-    window = f"the last {window_s / 60:,.0f} minutes"
-    message = f"{plural(len(made), 'one-off report')} made from here in {window}"
+async def _check_ledger(layout: Layout, *, clock: Clock, window_s: float) -> list[CheckResult]:
+    """Whether the ledger can be read, and how many one-off reports it knows of within the window of their quota."""
+    runs: Sequence[RunEntry] = ()
+    made: Sequence[datetime] = ()
+    if _exists(layout.ledger):
+        try:
+            async with opened_ledger(layout.private, read_only=True) as ledger:
+                runs = await ledger.runs()
+                made = await ledger.moments(ReportFacts, since=clock.now() - timedelta(seconds=window_s))
+        except BulkpullError as error:
+            return [problem_from("ledger", error), unchecked("quota", "the ledger cannot be read")]
+    known = fine("ledger", "no run of this folder is known", runs=0)
+    if runs:
+        last = runs[0]
+        message = f"it can be read: {plural(len(runs), 'run')}, the last {last.status or 'unfinished'}"
+        known = fine("ledger", f"{message}, begun {iso_utc(last.started_at)}", runs=len(runs), last=last.run_id)
+    message = f"{plural(len(made), 'one-off report')} made from here in the last {window_s / 60:,.0f} minutes"
     if len(made) >= _ONE_OFF_REPORTS:
         opens = max(made[-_ONE_OFF_REPORTS] + timedelta(seconds=window_s), made[-1])
         message += f"; where the service allows {_ONE_OFF_REPORTS}, a run waits for its turn until {opens:%H:%M}Z"
-    return fine("quota", message, facts={"made": len(made), "window_s": window_s})
-
-
-def _tell_runs(runs: Sequence[RunEntry]) -> CheckResult:
-    if not runs:
-        return fine("ledger", "no run of this folder is known", facts={"runs": 0})
-    last = runs[0]
-    message = f"it can be read: {plural(len(runs), 'run')}, the last {last.status or 'unfinished'}"
-    return fine(
-        "ledger", f"{message}, begun {iso_utc(last.started_at)}", facts={"runs": len(runs), "last": last.run_id}
-    )
+    return [known, fine("quota", message, made=len(made), window_s=window_s)]
 
 
 def _nearest(path: Path) -> Path:

@@ -21,13 +21,7 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """
-    The result of one check.
-
-    Attributes:
-        fix: The next step, if there is a problem.
-        exit_code: The exit status for the problem; 0 without one.
-    """
+    """The result of one check; `fix` is the next step for a problem, `exit_code` its exit status, else 0."""
 
     check: str
     verdict: CheckStatus
@@ -38,28 +32,16 @@ class CheckResult:
 
     def as_values(self) -> dict[str, Any]:
         """The finding as JSON values."""
-        return {
-            "check": self.check,
-            "verdict": self.verdict.value,
-            "message": self.message,
-            "fix": self.fix,
-            "facts": dict(self.facts),
-        }
+        names = ("check", "verdict", "message", "fix")
+        return {name: getattr(self, name) for name in names} | {"facts": dict(self.facts)}
 
 
-def fine(check: str, message: str, *, facts: Mapping[str, Any] | None = None) -> CheckResult:
-    return CheckResult(check, CheckStatus.OK, message, facts=facts or {})
+def fine(check: str, message: str, **facts: Any) -> CheckResult:
+    return CheckResult(check, CheckStatus.OK, message, facts=facts)
 
 
-def problem(
-    check: str,
-    message: str,
-    *,
-    fix: str | None,
-    exit_code: int = BulkpullError.exit_code,
-    facts: Mapping[str, Any] | None = None,
-) -> CheckResult:
-    return CheckResult(check, CheckStatus.TROUBLE, message, fix, exit_code, facts or {})
+def problem(check: str, message: str, *, fix: str | None, exit_code: int = 1, **facts: Any) -> CheckResult:
+    return CheckResult(check, CheckStatus.TROUBLE, message, fix, exit_code, facts)
 
 
 def unchecked(check: str, why: str) -> CheckResult:

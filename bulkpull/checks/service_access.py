@@ -1,8 +1,7 @@
 """
 Checks the service step by step: connection, clock, sign-in, MFA, role, datasets, allowance.
 
-Each step runs as far as the previous one allows. Only reads are sent. A first call without credentials checks DNS,
-proxy, TLS and the clock even if sign-in fails.
+Each step runs as far as the previous one allows. A first call without credentials checks DNS, proxy, TLS and the clock.
 """
 
 from __future__ import annotations
@@ -46,26 +45,26 @@ async def check_service(settings: Settings, *, clock: Clock, can_sign_in: bool =
     Args:
         can_sign_in: `False` where credentials are missing, which another check has reported: only hosts are reached.
     """
-    found: list[CheckResult] = []
+    agent = f"bulkpull/{__version__}"
     try:
-        async with Http(
-            ca_file=settings.ca_file, events=Events(), clock=clock, user_agent=f"bulkpull/{__version__}"
-        ) as http:
-            api, date = await _reach(
-                "service", f"{settings.api_base_url}/ScheduledDataset", http=http, endpoint="the service"
-            )
+        async with Http(ca_file=settings.ca_file, events=Events(), clock=clock, user_agent=agent) as http:
+            address = f"{settings.api_base_url}/ScheduledDataset"
+            api, date = await _reach("service", address, http=http, endpoint="the service")
             token_host, _ = await _reach("sign-in host", settings.token_address, http=http, endpoint="token")
     except BulkpullError as error:  # the certificates of `ca_file`
-        found.append(problem_from("service", error))
-        return [*found, *(unchecked(name, "the service is not reached") for name in _AFTER_REACH)]
-    found += [api, token_host, _check_clock(date, clock=clock)]
+        return [problem_from("service", error), *_all_unchecked(_AFTER_REACH, "the service is not reached")]
+    found = [api, token_host, _check_clock(date, clock=clock)]
     if not can_sign_in:
-        return [*found, *(unchecked(name, "credentials are missing") for name in _ACCOUNT_CHECKS)]
+        return [*found, *_all_unchecked(_ACCOUNT_CHECKS, "credentials are missing")]
     return [*found, *await _check_account(settings, clock=clock)]
 
 
 _ACCOUNT_CHECKS = ("sign-in", "mfa", "role", "datasets", "allowance")
 _AFTER_REACH = ("sign-in host", "clock", *_ACCOUNT_CHECKS)
+
+
+def _all_unchecked(checks: Sequence[str], why: str) -> list[CheckResult]:
+    return [unchecked(check, why) for check in checks]
 
 
 async def _reach(check: str, url: str, *, http: Http, endpoint: str) -> tuple[CheckResult, datetime | None]:
@@ -82,25 +81,21 @@ async def _reach(check: str, url: str, *, http: Http, endpoint: str) -> tuple[Ch
         fix = "wait: the service or a proxy has an error"
         return problem(check, f"{host}{way} answers {reply.status} {reply.reason}", fix=fix), date
     secured = "name, TLS and certificate are valid" if url.startswith("https:") else "without TLS, on this machine"
-    return fine(check, f"{host} answers{way}: {secured}", facts={"host": host, "proxied": bool(proxy)}), date
+    return fine(check, f"{host} answers{way}: {secured}", host=host, proxied=bool(proxy)), date
 
 
 def _check_clock(date: datetime | None, *, clock: Clock) -> CheckResult:
     if date is None:
         return unchecked("clock", "no reply had the service's time")
-    skew_s = (clock.now() - date).total_seconds()
-    facts = {"skew_s": round(skew_s, 1)}
-    # The service's time comes in whole seconds.
-    message = f"within {max(1.0, abs(skew_s)):,.0f} s of the service's"
-    if abs(skew_s) <= _MOST_SKEW_S:
-        return fine("clock", message, facts=facts)
-    direction = "ahead of" if skew_s > 0 else "behind"
-    return problem(
-        "clock",
-        f"{abs(skew_s):,.0f} s {direction} the service's: tokens and secure links would be refused",
-        fix="set this machine's clock (`timedatectl set-ntp true` on Linux with systemd)",
-        facts=facts,
-    )
+    ahead_s = (clock.now() - date).total_seconds()
+    skew_s = round(ahead_s, 1)
+    if abs(ahead_s) <= _MOST_SKEW_S:
+        # The service's time comes in whole seconds.
+        return fine("clock", f"within {max(1.0, abs(ahead_s)):,.0f} s of the service's", skew_s=skew_s)
+    direction = "ahead of" if ahead_s > 0 else "behind"
+    message = f"{abs(ahead_s):,.0f} s {direction} the service's: tokens and secure links would be refused"
+    fix = "set this machine's clock (`timedatectl set-ntp true` on Linux with systemd)"
+    return problem("clock", message, fix=fix, skew_s=skew_s)
 
 
 async def _check_account(settings: Settings, *, clock: Clock) -> list[CheckResult]:
@@ -117,11 +112,10 @@ async def _check_account(settings: Settings, *, clock: Clock) -> list[CheckResul
     except BulkpullError as error:
         allowance = client.pacer.allowance if client else AllowanceState()
         return _judge(error, events, has_mfa=client.has_mfa if client else None, allowance=allowance)
-    facts = {"data_redacted": withheld}
-    role = fine("role", "the service answers this user and withholds nothing", facts=facts)
+    role = fine("role", "the service answers this user and withholds nothing", data_redacted=withheld)
     if withheld:
         words = "the service withholds revenue and personal data from this user (`dataRedacted`)"
-        role = problem("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code, facts=facts)
+        role = problem("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code, data_redacted=withheld)
     last = _tell_allowance(client.pacer.allowance)
     return [_signed_in(events), _tell_mfa(client.has_mfa), role, _tell_offer(offered), last]
 
@@ -131,7 +125,7 @@ def _judge(
 ) -> list[CheckResult]:
     """Which of the steps an error ends."""
     if not any(isinstance(event, TokenRenewed) for event in events):
-        return [problem_from("sign-in", error), *(unchecked(name, "not signed in") for name in _ACCOUNT_CHECKS[1:])]
+        return [problem_from("sign-in", error), *_all_unchecked(_ACCOUNT_CHECKS[1:], "not signed in")]
     silent = "the answer does not say"
     mfa = unchecked("mfa", silent) if has_mfa is None else _tell_mfa(has_mfa)
     first = [_signed_in(events), mfa]
@@ -149,38 +143,30 @@ def _judge(
 
 def _signed_in(events: Sequence[Event]) -> CheckResult:
     renewed = next(event for event in reversed(events) if isinstance(event, TokenRenewed))
-    return fine(
-        "sign-in",
-        f"a token by the grant {renewed.grant}, good for {renewed.lives_s / 60:,.0f} minutes",
-        facts={"grant": renewed.grant},
-    )
+    message = f"a token by the grant {renewed.grant}, good for {renewed.lives_s / 60:,.0f} minutes"
+    return fine("sign-in", message, grant=renewed.grant)
 
 
 def _tell_mfa(has_mfa: bool | None) -> CheckResult:  # noqa: FBT001 - the answer is the whole subject
     """The claim of multi-factor authentication; where the service does not tell, that is no error (behaviour 13)."""
-    facts = {"compliant": has_mfa}
     if has_mfa is None:
-        return fine("mfa", "the service does not report whether the token has the MFA claim", facts=facts)
+        return fine("mfa", "the service does not report whether the token has the MFA claim", compliant=None)
     if has_mfa:
-        return fine("mfa", "the token has the claim of multi-factor authentication", facts=facts)
-    return problem(
-        "mfa",
-        "the token has no claim of multi-factor authentication: Partner Center requires it since April 2026",
-        fix="sign in once with MFA: `bulkpull auth login`",
-        exit_code=AuthError.exit_code,
-        facts=facts,
-    )
+        return fine("mfa", "the token has the claim of multi-factor authentication", compliant=True)
+    message = "the token has no claim of multi-factor authentication: Partner Center requires it since April 2026"
+    fix = "sign in once with MFA: `bulkpull auth login`"
+    return problem("mfa", message, fix=fix, exit_code=AuthError.exit_code, compliant=False)
 
 
 def _tell_allowance(allowance: AllowanceState) -> CheckResult:
     """The limit on calls, as the replies told it (behaviour 172)."""
     limit, lowest = allowance.limit, allowance.lowest
-    facts = {"limit": limit, "lowest_remaining": lowest}
-    if limit is None and lowest is None:
-        return fine("allowance", "the service does not report how many calls it allows", facts=facts)
-    of_limit = f" of {limit:,} a window" if limit is not None else ""
-    rest = f"{lowest:,} calls{of_limit} are left" if lowest is not None else f"{limit:,} calls a window are allowed"
-    return fine("allowance", f"{rest}, for all tools of this partner together", facts=facts)
+    message = "the service does not report how many calls it allows"
+    if limit is not None or lowest is not None:
+        of_limit = f" of {limit:,} a window" if limit is not None else ""
+        rest = f"{lowest:,} calls{of_limit} are left" if lowest is not None else f"{limit:,} calls a window are allowed"
+        message = f"{rest}, for all tools of this partner together"
+    return fine("allowance", message, limit=limit, lowest_remaining=lowest)
 
 
 def _tell_offer(offered: Sequence[OfferedDataset]) -> CheckResult:
@@ -194,4 +180,4 @@ def _tell_offer(offered: Sequence[OfferedDataset]) -> CheckResult:
         message += f", and {len(names) - there} more"
     if missing:
         message += f"; not to this account: {', '.join(missing)}"
-    return fine("datasets", message, facts={"offered": sorted(names), "not_offered": missing})
+    return fine("datasets", message, offered=sorted(names), not_offered=missing)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import platform
 import re
 import sys
+from contextlib import suppress
 from importlib import metadata
+from typing import Any
 
 from bulkpull._version import __version__
 from bulkpull.checks.result import CheckResult, fine, problem
@@ -17,30 +19,27 @@ _REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)>=([\d.]+)$")
 
 def check_versions() -> CheckResult:
     """Python and every library, against the oldest version that will do."""
-    versions = {"python": platform.python_version(), "bulkpull": __version__}
+    versions: dict[str, Any] = {"python": platform.python_version(), "bulkpull": __version__}
     lacking: list[str] = []
     requirements: list[str] = []
     for name, oldest in required().items():
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            lacking.append(f"{name} is not installed")
-            requirements.append(f"{name}>={oldest}")
+        if name in versions and release(versions[name]) >= release(oldest):
             continue
-        if release(versions[name]) < release(oldest):
-            lacking.append(f"{name} {versions[name]} is older than {oldest}")
-            requirements.append(f"{name}>={oldest}")
+        state = f"{versions[name]} is older than {oldest}" if name in versions else "is not installed"
+        lacking.append(f"{name} {state}")
+        requirements.append(f"{name}>={oldest}")
+    fix = f"install what is lacking: `{library_command(requirements)}`"
     if sys.version_info < _OLDEST_PYTHON:
         oldest = ".".join(map(str, _OLDEST_PYTHON))
         lacking.append(f"Python {versions['python']} is older than {oldest}")
         fix = f"install bulkpull with Python {oldest} or newer"
-        return problem("versions", ", ".join(lacking), fix=fix, facts=versions)
     if lacking:
-        fix = f"install what is lacking: `{library_command(requirements)}`"
-        return problem("versions", ", ".join(lacking), fix=fix, facts=versions)
+        return problem("versions", ", ".join(lacking), fix=fix, **versions)
     message = f"bulkpull {__version__}, Python {versions['python']} on {platform.system()} {platform.machine()}, "
     libraries = ", ".join(f"{name} {versions[name]}" for name in ("polars", "aiohttp", "pydantic"))
-    return fine("versions", message + libraries, facts=versions)
+    return fine("versions", message + libraries, **versions)
 
 
 def required() -> dict[str, str]:

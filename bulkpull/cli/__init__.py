@@ -15,6 +15,7 @@ from collections import UserDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -72,9 +73,8 @@ class RootGroup(TyperGroup):
         super().__init__(**given)
         self.commands = _Commands({name: None for section in COMMANDS.values() for name in section})
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as the base class has it
         """Write the commands, section by section."""
-        del ctx
         width = max(map(len, self.commands))
         for title, commands in COMMANDS.items():
             with formatter.section(title):
@@ -109,13 +109,13 @@ def _show_version(*, asked: bool) -> None:
         raise typer.Exit
 
 
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+]
+
+
 @app.callback()
-def root(
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
+def root(*, version: Version = False) -> None:
     """Export a Microsoft partner's analytics from the Partner Center Insights API to Parquet."""
 
 
@@ -127,11 +127,12 @@ def _program() -> Callable[..., Any]:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command; returns the contract's exit status (section 3)."""
-    as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in given
     before = count_json_objects()
     try:
         with report_errors(CommonOptions(as_json=as_json)):
-            check_given(sys.argv[1:] if arguments is None else arguments)
+            check_given(given)
             _check_open_files()
             return int(_program()(arguments, prog_name="bulkpull", standalone_mode=False) or 0)
     except typer.TyperException as misuse:
@@ -183,17 +184,17 @@ def _check_open_files() -> None:
 
 def _print_usage_error(misuse: typer.TyperException) -> Ending:
     context = getattr(misuse, "ctx", None)
-    path = context.command_path if context else "bulkpull"
+    fix = f"see `{context.command_path if context else 'bulkpull'} --help`"
     if type(misuse).__name__ == "NoArgsIsHelpError":  # typer keeps the class to itself
         typer.echo(misuse.format_message(), err=True)
-        return Ending("no command was given", USAGE, fix=f"see `{path} --help`")
-    near = getattr(misuse, "possibilities", None)
-    from bulkpull.suggestions import suggest  # slow to load
+        return Ending(what="no command was given", fix=fix, exit_code=USAGE)
+    what = misuse.format_message().replace(_PREFIX, "").replace(*_DATE_FORMAT)
+    if near := getattr(misuse, "possibilities", None):
+        from bulkpull.suggestions import suggest  # slow to load
 
-    hint = f"{suggest(' or '.join(sorted(near)))} " if near else ""
-    what = misuse.message if near else misuse.format_message().replace(_PREFIX, "").replace(*_DATE_FORMAT)
-    ending = Ending(visible(what), USAGE, fix=f"{hint}see `{path} --help`")
-    write_error(CommonOptions(), ending.what, fix=ending.fix)
+        what, fix = misuse.message, f"{suggest(' or '.join(sorted(near)))} {fix}"
+    ending = Ending(what=visible(what), fix=fix, exit_code=USAGE)
+    write_error(CommonOptions(), ending)
     return ending
 
 
@@ -205,14 +206,10 @@ _REMOVES: dict[tuple[str, ...], tuple[str, ...]] = {("reports", "update"): ("--d
 def check_given(arguments: Sequence[str]) -> None:
     """Refuse empty values, such as those of a shell variable that is not set."""
     may_be_empty = _REMOVES.get(tuple(arguments[:2]), ())
-    for number, argument in enumerate(arguments):
-        before = arguments[number - 1] if number else ""
-        name, equals, value = argument.partition("=")
-        if equals and _OPTION.fullmatch(name):
-            option = name
-        else:
+    for before, argument in pairwise(["", *arguments]):
+        option, equals, value = argument.partition("=")
+        if not (equals and _OPTION.fullmatch(option)):
             option, value = (before if _OPTION.fullmatch(before) else ""), argument
-        if value.strip() or option in may_be_empty:
-            continue
-        what = f"the value after {option} is empty" if option else "an argument is empty"
-        raise SettingsError(what, fix="leave it out, or give a value")
+        if not value.strip() and option not in may_be_empty:
+            what = f"the value after {option} is empty" if option else "an argument is empty"
+            raise SettingsError(what, fix="leave it out, or give a value")

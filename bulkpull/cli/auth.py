@@ -12,7 +12,7 @@ from bulkpull.cli.check_list import CheckList
 from bulkpull.cli.command_decorator import LOCAL, command, new_app
 from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import print_message
-from bulkpull.cli.error_output import INTERRUPTED, write_error
+from bulkpull.cli.error_output import INTERRUPTED, Ending, write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import SystemClock, iso_utc
@@ -31,61 +31,56 @@ app = new_app(
 _LOCK_WAIT_S = 30.0
 
 
-@command(
-    app,
-    "check",
-    common=LOCAL,
-    short_help="Check the credentials, step by step.",
-    example_lines=("bulkpull auth check", "bulkpull auth check --json", "bulkpull auth check --demo"),
-)
+@command(app, "check", common=LOCAL, short_help="Check the credentials, step by step.")
 def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
     """
     Try the credentials and show step by step what works: settings, proxy, token, MFA, role, datasets.
 
     Changes nothing on the service. Exit status: 0, or that of the worst problem: 2 settings, 4 credentials, else 1.
+
+    Examples:
+        bulkpull auth check
+        bulkpull auth check --json
+        bulkpull auth check --demo
     """
     import anyio  # slow to load, as all of these
 
     from bulkpull.checks.credentials import check_credentials, check_proxy
+    from bulkpull.checks.result import problem_from
     from bulkpull.checks.service_access import check_service
     from bulkpull.config.settings import DEFAULT_FILE, Settings, origins
 
-    checks = CheckList(as_json=common.as_json, config=common.config)
+    checks = CheckList(common)
 
-    async def run_checks(settings: Settings, came_from: dict[str, str]) -> None:
+    async def run_checks(settings: Settings) -> None:
+        came_from = dict.fromkeys(Settings.model_fields, "the demo") if demo else origins(common.config)
         file = str(common.config or DEFAULT_FILE)
         credentials, *others = await check_credentials(settings, origins=came_from, config=file)
-        checks.add(
-            credentials, details=[f"{name}: {place}" for name, place in credentials.facts["credentials"].items()]
-        )
+        places = credentials.facts["credentials"]
+        checks.add(credentials, details=[f"{name}: {place}" for name, place in places.items()])
         checks.add(*others, check_proxy(settings))
         can_sign_in = credentials.exit_code == 0
         checks.add(*await check_service(settings, clock=SystemClock(), can_sign_in=can_sign_in))
 
     try:
         with command_settings(common, demo=demo) as settings:
-            came_from: dict[str, str] = dict(origins(common.config))
-            if demo:
-                came_from = dict.fromkeys(Settings.model_fields, "the demo")
-            anyio.run(run_checks, settings, came_from)
+            anyio.run(run_checks, settings)
     except SettingsError as error:
-        checks.add_error("settings", error)
+        checks.add(problem_from("settings", error))
     return checks.finish()
 
 
-@command(
-    app,
-    "login",
-    common=LOCAL,
-    short_help="Sign in once, with a code in a browser.",
-    example_lines=("bulkpull auth login", "bulkpull auth login --config bulkpull.toml"),
-)
+@command(app, "login", common=LOCAL, short_help="Sign in once, with a code in a browser.")
 def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
     """
     Sign in once, with MFA, by a code that is entered in a browser on any device; the refresh token is stored.
 
     Needs an application that allows public client flows.
     `tenant_id` and `client_id` have to be set. No secret is shown.
+
+    Examples:
+        bulkpull auth login
+        bulkpull auth login --config bulkpull.toml
     """
     from bulkpull.auth.device_code import sign_in_by_device_code  # slow to load, as all of these
     from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
@@ -94,7 +89,9 @@ def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
 
     log = LogListener(common, write=write_line, default=LogLevel.WARNING)
     with command_settings(common, demo=demo) as settings, libraries_logged_by(log):
-        cache = _cache_of(settings, demo=demo)
+        cache = _open_cache(settings)
+        if cache is None and not demo:
+            raise _switched_off()
         done: list[SignedIn] = []
 
         async def sign_in() -> None:
@@ -104,32 +101,35 @@ def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
                 done.append(await sign_in_by_device_code(settings, http=http, clock=clock, show=_show))
 
         if run_interruptibly(sign_in, when_asked=lambda: None):
-            write_error(common, "interrupted: no sign-in was made", exit_code=INTERRUPTED)
+            write_error(common, Ending(what="interrupted: no sign-in was made", exit_code=INTERRUPTED))
             return INTERRUPTED
-        kept = _store_token(done[0], cache, settings=settings) if cache else None
+        kept = _store_token(done[0], cache, settings) if cache else None
     account = done[0].account
     if common.as_json:
         print_json({"version": 1, "account": account, "kept": kept})
         return 0
     print_data(f"signed in as {account or 'an unnamed user'}")
     print_data(f"the refresh token is stored {kept['place']}" if kept else "the demo does not store it")
-    for hint in _hints(settings) if cache else ():
-        print_data(hint)
+    if cache and settings.grant not in (None, "refresh_token"):
+        print_data(f"`grant` is {settings.grant}: unset it, or runs will not use this sign-in")
+    if cache:
+        print_data("next: `bulkpull doctor`")
     return 0
 
 
-@command(
-    app,
-    "logout",
-    common=LOCAL,
-    short_help="Delete the stored refresh token.",
-    example_lines=("bulkpull auth logout", "bulkpull auth logout --json"),
-)
+@command(app, "logout", common=LOCAL, short_help="Delete the stored refresh token.")
 def logout(*, common: CommonOptions) -> None:
-    """Delete the stored refresh token of this tenant and client, wherever it is stored."""
+    """
+    Delete the stored refresh token of this tenant and client, wherever it is stored.
+
+    Examples:
+        bulkpull auth logout
+        bulkpull auth logout --json
+    """
     settings = load_settings(common)
-    cache = _cache_of(settings, demo=False)
-    assert cache is not None
+    cache = _open_cache(settings)
+    if cache is None:
+        raise _switched_off()
     try:
         with _locked(cache):
             removed = cache.forget()
@@ -148,7 +148,7 @@ def logout(*, common: CommonOptions) -> None:
         print_data("`refresh_token` is still set, and later runs use it")
 
 
-def _cache_of(settings: Settings, *, demo: bool) -> TokenCache | None:
+def _open_cache(settings: Settings) -> TokenCache | None:
     from bulkpull.auth import open_token_cache
     from bulkpull.config.file import variable_of
 
@@ -160,18 +160,18 @@ def _cache_of(settings: Settings, *, demo: bool) -> TokenCache | None:
             f"the sign-in endpoint is unknown: {', '.join(missing)} not set",
             fix=f"set {keys} in the settings file, or {variables}",
         )
-    cache = open_token_cache(settings)
-    if cache is None and not demo:
-        raise SettingsError("the token cache is switched off", why="`token_cache` is off", fix="unset it")
-    return cache
+    return open_token_cache(settings)
+
+
+def _switched_off() -> SettingsError:
+    return SettingsError("the token cache is switched off", why="`token_cache` is off", fix="unset it")
 
 
 def _show(code: DeviceCode) -> None:
     print_message(f"open   {code.address}")
     print_message(f"enter  {code.user_code}")
-    print_message(
-        f"as a user with the role Executive report viewer, within {code.lives_s / 60:,.0f} minutes; Ctrl-C cancels"
-    )
+    within = f"within {code.lives_s / 60:,.0f} minutes"
+    print_message(f"as a user with the role Executive report viewer, {within}; Ctrl-C cancels")
 
 
 @contextmanager
@@ -185,18 +185,17 @@ def _locked(cache: TokenCache) -> Iterator[None]:
             cache.release()
 
 
-def _store_token(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) -> dict[str, Any]:
+def _store_token(signed_in: SignedIn, cache: TokenCache, settings: Settings) -> dict[str, Any]:
     from bulkpull.auth import TokenEntry, token_fingerprint
 
     identity = cache.identity
-    seed = settings.refresh_token.get_secret_value() if settings.refresh_token else None
     entry = TokenEntry(
         tenant_id=identity.tenant_id,
         client_id=identity.client_id,
         token_url=identity.token_url,
         account=signed_in.account,
         public=True,
-        descends_from=token_fingerprint(seed) if seed else None,
+        descends_from=token_fingerprint(settings.refresh_token.get_secret_value()) if settings.refresh_token else None,
         kept_at=iso_utc(SystemClock().now()),
         refresh_token=signed_in.refresh_token,
     )
@@ -210,11 +209,3 @@ def _store_token(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) 
             fix="set `token_cache` to a folder that this user can write, and sign in again",
         ) from None
     return {"place": store.description, "encrypted": store.encrypted, "folder": str(cache.folder)}
-
-
-def _hints(settings: Settings) -> list[str]:
-    """The next step after a sign-in."""
-    hints = ["next: `bulkpull doctor`"]
-    if settings.grant not in (None, "refresh_token"):
-        hints.insert(0, f"`grant` is {settings.grant}: unset it, or runs will not use this sign-in")
-    return hints

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import typer
@@ -29,20 +30,18 @@ _ENDS_ALL = (AuthError, NotConnected)
 _MOST_NAMED = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Kind:
-    """
-    Queries or reports.
-
-    Attributes:
-        id_key: The key of the id in their JSON values.
-        delete: The call; it raises `NotFound` if nothing has that id.
-    """
+    """Queries or reports; `delete` raises `NotFound` if nothing has that id."""
 
     one: str
     many: str
-    id_key: str
     delete: Callable[[InsightsClient, str], Awaitable[None]]
+
+    @property
+    def id_key(self) -> str:
+        """The key of the id in their JSON values."""
+        return f"{self.one}_id"
 
     def not_there(self, item_id: str) -> NotThere:
         """The error for an id that names nothing."""
@@ -51,41 +50,27 @@ class Kind:
         )
 
 
-QUERIES = Kind(
-    one="query", many="queries", id_key="query_id", delete=lambda client, query_id: client.delete_query(query_id)
-)
-REPORTS = Kind(
-    one="report", many="reports", id_key="report_id", delete=lambda client, report_id: client.delete_report(report_id)
-)
+QUERIES = Kind("query", "queries", delete=lambda client, query_id: client.delete_query(query_id))
+REPORTS = Kind("report", "reports", delete=lambda client, report_id: client.delete_report(report_id))
 
 
 @dataclass(slots=True)
 class BatchResult(Generic[T]):
-    """
-    The outcome of each item.
-
-    Attributes:
-        untried: Ids that were left out, because they would have failed the same way.
-    """
+    """The outcome of each item; `untried` are ids that were left out, because they would have failed the same way."""
 
     done: list[T] = field(default_factory=list)
     not_there: list[str] = field(default_factory=list)
     failed: dict[str, BulkpullError] = field(default_factory=dict)
     untried: list[str] = field(default_factory=list)
 
-    @property
-    def exit_code(self) -> int:
-        """2 when one of the ids names nothing, else 0."""
-        return NOT_THERE if self.not_there else COMPLETE
-
     def as_values(self) -> dict[str, Any]:
         """The items that failed, as JSON values."""
         failed = [{"id": item_id, "why": error.message, "fix": error.fix} for item_id, error in self.failed.items()]
         return {"not_there": self.not_there, "failed": failed, "not_tried": self.untried}
 
-    def report(self, kind: Kind, *, done: str, common: CommonOptions) -> None:
+    def report(self, kind: Kind, *, done: str, common: CommonOptions) -> int:
         """
-        Report the items that failed.
+        Report the items that failed; returns 2 when one of the ids names nothing, else 0.
 
         Raises:
             BulkpullError: Something failed: the failure itself where one item was named, else a list of all.
@@ -93,14 +78,14 @@ class BatchResult(Generic[T]):
         for item_id in self.not_there:
             print_note(kind.not_there(item_id).reason, common)
         if not self.failed:
-            return
+            return NOT_THERE if self.not_there else COMPLETE
         first = next(iter(self.failed.values()))
-        number = len(self.done) + len(self.not_there) + len(self.failed) + len(self.untried)
+        left = len(self.failed) + len(self.untried)
+        number = len(self.done) + len(self.not_there) + left
         if number == 1:
             raise first
         named = [f"{item_id} ({error.what})" for item_id, error in self.failed.items()]
         named += [f"{item_id} (not tried)" for item_id in self.untried]
-        left = len(self.failed) + len(self.untried)
         raise NotDone(
             f"{left} of {number:,} {kind.many} were not {done}",
             why=join_some(named, most=_MOST_NAMED),
@@ -112,8 +97,8 @@ class BatchResult(Generic[T]):
 async def for_each(ids: Iterable[str], act: Callable[[str], Awaitable[T]]) -> BatchResult[T]:
     """Call `act` with each of `ids`; only a failure that all the others would share ends it early."""
     result: BatchResult[T] = BatchResult()
-    waiting = list(ids)
-    for number, item_id in enumerate(waiting):
+    waiting = iter(ids)
+    for item_id in waiting:
         try:
             result.done.append(await act(item_id))
         except NotFound:
@@ -121,8 +106,7 @@ async def for_each(ids: Iterable[str], act: Callable[[str], Awaitable[T]]) -> Ba
         except BulkpullError as error:
             result.failed[item_id] = error
             if isinstance(error, _ENDS_ALL):
-                result.untried = waiting[number + 1 :]
-                break
+                result.untried = list(waiting)
     return result
 
 
@@ -136,7 +120,7 @@ def find_named(ids: Sequence[str], items: Mapping[str, T]) -> tuple[list[T], lis
 
 def delete_named(
     found: Sequence[dict[str, Any]],
-    missing: Sequence[str],
+    missing: Sequence[str] = (),
     *,
     kind: Kind,
     settings: Settings,
@@ -154,8 +138,6 @@ def delete_named(
         typer.Abort: The user said no.
     """
     by_id = {str(item[kind.id_key]): item for item in found}
-    if found:
-        _confirm(f"Delete {_describe(found, kind)}?", yes=yes)
 
     async def delete(client: InsightsClient, item_id: str) -> dict[str, Any]:
         await kind.delete(client, item_id)
@@ -163,21 +145,23 @@ def delete_named(
             print_data(printable(f"deleted {item_id} {by_id[item_id]['name']}"))
         return by_id[item_id]
 
+    async def delete_all(client: InsightsClient) -> BatchResult[dict[str, Any]]:
+        return await for_each(by_id, partial(delete, client))
+
     result: BatchResult[dict[str, Any]] = BatchResult()
     if found:
-        result = call_service(
-            lambda client: for_each(by_id, lambda item_id: delete(client, item_id)), settings=settings, common=common
-        )
+        names = [f"{printable(item['name'], most=60)!r} ({item_id})" for item_id, item in by_id.items()]
+        what = f"the {kind.one} {names[0]}" if len(names) == 1 else f"{len(names)} {kind.many}: {join_some(names)}"
+        if not yes:
+            _confirm(what)
+        result = call_service(delete_all, settings=settings, common=common)
     result.not_there[:0] = missing
     if common.as_json:
         print_json({"version": 1, kind.many: result.done, **result.as_values(), "deleted": bool(result.done)})
-    result.report(kind, done="deleted", common=common)
-    return result.exit_code
+    return result.report(kind, done="deleted", common=common)
 
 
-def _confirm(question: str, *, yes: bool) -> None:
-    if yes:
-        return
+def _confirm(what: str) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise SettingsError(
             "nothing was deleted",
@@ -185,12 +169,7 @@ def _confirm(question: str, *, yes: bool) -> None:
             fix="add --yes to delete without a question",
         )
     # Not typer's own prompt: it writes a blank to standard output, which is for data.
-    typer.echo(f"{question} [y/N] ", err=True, nl=False)
+    typer.echo(f"Delete {what}? [y/N] ", err=True, nl=False)
     if sys.stdin.readline().strip().casefold() not in ("y", "yes"):
         typer.echo("nothing was deleted", err=True)
         raise typer.Abort
-
-
-def _describe(found: Sequence[dict[str, Any]], kind: Kind) -> str:
-    names = [f"{printable(item['name'], most=60)!r} ({item[kind.id_key]})" for item in found]
-    return f"the {kind.one} {names[0]}" if len(names) == 1 else f"{len(names)} {kind.many}: {join_some(names)}"

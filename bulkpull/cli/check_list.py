@@ -5,60 +5,49 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull.checks.result import CheckResult, CheckStatus, exit_code_of, problem_from
+from bulkpull.checks.result import CheckResult, CheckStatus, exit_code_of
 from bulkpull.cli.console import data_console, print_table
 from bulkpull.cli.error_output import name_settings_file
+from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_json
 from bulkpull.config.file import variable_of
-from bulkpull.errors import SettingsError
 from bulkpull.formatting import plural
 
-_SIGNS = {CheckStatus.OK: "✓", CheckStatus.TROUBLE: "✗", CheckStatus.UNCHECKED: "–"}
-_ASCII_SIGNS = {CheckStatus.OK: "+", CheckStatus.TROUBLE: "x", CheckStatus.UNCHECKED: "-"}
-_STYLES = {CheckStatus.OK: "green", CheckStatus.TROUBLE: "bold red", CheckStatus.UNCHECKED: "yellow"}
+# Signs where the output takes them and where it does not, the word, and its style.
+_VERDICTS = {
+    CheckStatus.OK: ("✓", "+", "ok", "green"),
+    CheckStatus.TROUBLE: ("✗", "x", "problem", "bold red"),
+    CheckStatus.UNCHECKED: ("–", "-", "unchecked", "yellow"),
+}
 # Sign and verdict, then the check's name.
 _WIDTHS = (11, 12)
 
 
 class CheckList:
-    """
-    What the checks of one command found.
+    """What the checks of one command found; with `--json` nothing is written before `finish`."""
 
-    Args:
-        as_json: Nothing is written before `finish`.
-        config: The settings file that `--config` names, for the command that signs in.
-    """
-
-    def __init__(self, *, as_json: bool, config: Path | None) -> None:
-        self._as_json, self._config = as_json, config
+    def __init__(self, common: CommonOptions) -> None:
+        self._common = common
         self._console = data_console()
         self._results: list[CheckResult] = []
 
     def add(self, *results: CheckResult, details: Sequence[str] = ()) -> None:
-        """Add results and print them, one by one: some checks have to wait for the network."""
-        results = tuple(
-            replace(result, fix=name_settings_file(result.fix, self._config)) if result.fix else result
-            for result in results
-        )
-        self._results.extend(results)
-        if not self._as_json:
-            for result in results:
-                self._print(result, details if result is results[-1] else ())
-
-    def add_error(self, check: str, error: SettingsError) -> None:
-        """Add an error that ended the checks."""
-        self.add(problem_from(check, error))
+        """Add results and print them, with `details` of one: some checks have to wait for the network."""
+        for result in results:
+            fix = name_settings_file(result.fix, self._common.config) if result.fix else None
+            self._results.append(replace(result, fix=fix))
+            if not self._common.as_json:
+                self._print(self._results[-1], details)
 
     def finish(self, **more: Any) -> int:
         """Print the last line, or the JSON object; returns the exit status of the worst problem."""
         code = exit_code_of(self._results)
-        if self._as_json:
+        if self._common.as_json:
             checks = [result.as_values() for result in self._results]
             print_json({"version": 1, "healthy": code == 0, "exit_code": code, "checks": checks, **more})
         else:
@@ -69,15 +58,14 @@ class CheckList:
 
     def _print(self, result: CheckResult, details: Sequence[str]) -> None:
         """Write one result as a line, its next step and its details below."""
-        has_signs = (sys.stdout.encoding or "").casefold().startswith("utf")
-        sign = (_SIGNS if has_signs else _ASCII_SIGNS)[result.verdict]
+        sign, ascii_sign, word, style = _VERDICTS[result.verdict]
+        if not (sys.stdout.encoding or "").casefold().startswith("utf"):
+            sign = ascii_sign
         table = Table.grid(padding=(0, 1, 0, 0))
         for width in _WIDTHS:
             table.add_column(width=width, no_wrap=True)
         table.add_column(overflow="fold")
-        word = "problem" if result.verdict is CheckStatus.TROUBLE else result.verdict.value
-        verdict = Text(f"{sign} {word}", _STYLES[result.verdict])
-        table.add_row(verdict, result.check, Text(result.message))
+        table.add_row(Text(f"{sign} {word}", style), result.check, Text(result.message))
         if result.fix:
             table.add_row("", Text("fix:", "bold"), Text(result.fix))
         for line in details:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from copy import copy
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import is_dataclass
 from datetime import datetime
 from enum import Enum
 from functools import wraps
@@ -29,6 +29,7 @@ SERVICE = ("config", "as_json", "log_format", "log_level")
 LOCAL = ("config", "as_json", "log_level")
 """A command whose only log lines are errors."""
 _OPTIONS = "Options"
+_EXAMPLES = "\n\nExamples:\n"
 _METAVARS = {int: "NUMBER", float: "NUMBER", Path: "PATH", datetime: "DATE", str: "TEXT"}
 
 
@@ -49,83 +50,63 @@ def command(
     app: typer.Typer,
     name: str | None = None,
     *,
-    example_lines: Collection[str],
     common: Collection[str] = SERVICE,
     without: Collection[str] = (),
     short_help: str | None = None,
 ) -> Callable[[C], C]:
     """
-    Register a function as a command.
+    Register a function as a command; its docstring is the help, and ends with `Examples:`, commands to paste.
 
-    The function takes its own options, then `common`: the `CommonOptions` that this decorator adds. A parameter that is
-    a dataclass stands for its fields, each an option. Errors are reported in one place, `--json` gets its JSON object
-    even then, and the number that the function returns is the exit status.
+    A parameter that is a dataclass stands for its fields, each an option; the last one, `common`, is `CommonOptions`.
+    Errors are reported in one place, `--json` gets its JSON object even then, and the number that the function returns
+    is the exit status.
 
     Args:
-        example_lines: Commands to paste, at the end of the help.
         common: Which of the common options the command has: `QUIET_RUN`, `SERVICE`, `LOCAL` or names.
         without: Fields of a dataclass parameter that this command does not offer; they keep their defaults.
         short_help: The line in the group's help, where it is not the first of the docstring.
     """
 
     def register(function: C) -> C:
-        parameters, groups = _parameters(function, without=without)
-        parameters += [field for field in _fields(CommonOptions) if field.name in common]
+        parameters: list[inspect.Parameter] = []
+        groups: dict[str, tuple[Callable[..., Any], list[str]]] = {}
+        for parameter in _options_of(function):
+            kind = parameter.annotation
+            if not (isinstance(kind, type) and is_dataclass(kind)):
+                parameters.append(parameter)
+                continue
+            offered = [option for option in _options_of(kind) if option.name not in without]
+            if kind is CommonOptions:
+                offered = [option for option in offered if option.name in common]
+            groups[parameter.name] = kind, [option.name for option in offered]
+            parameters += offered
 
         @wraps(function)
         def run(**arguments: Any) -> None:
-            options = CommonOptions(**{part: arguments.pop(part) for part in common})
-            with report_errors(options):
-                status = function(**_regroup(arguments, groups), common=options)
+            for group, (make, names) in groups.items():
+                arguments[group] = make(**{name: arguments.pop(name) for name in names})
+            with report_errors(arguments["common"]):
+                status = function(**arguments)
                 if status:
                     raise typer.Exit(status)
 
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name, cls=SectionedCommand, epilog=examples(*example_lines), short_help=short_help)(run)
+        about, _, lines = (inspect.getdoc(function) or "").partition(_EXAMPLES)
+        epilog = examples(*map(str.strip, lines.splitlines()))
+        app.command(name, cls=SectionedCommand, help=about, epilog=epilog, short_help=short_help)(run)
         return function
 
     return register
 
 
-def _parameters(
-    function: Callable[..., Any], *, without: Collection[str]
-) -> tuple[list[inspect.Parameter], dict[str, tuple[type, tuple[str, ...]]]]:
-    """The options of a function, and for each parameter that is a dataclass the class and its options."""
-    hints = get_type_hints(function, include_extras=True)
-    parameters: list[inspect.Parameter] = []
-    groups: dict[str, tuple[type, tuple[str, ...]]] = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        annotation = hints[name]
-        if annotation is CommonOptions:
-            continue
-        if is_dataclass(annotation) and isinstance(annotation, type):
-            offered = [field for field in _fields(annotation) if field.name not in without]
-            groups[name] = annotation, tuple(field.name for field in offered)
-            parameters += offered
-        else:
-            annotation = with_metavar(annotation)
-            parameters.append(parameter.replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY))
-    return parameters, groups
-
-
-def _fields(options: type) -> list[inspect.Parameter]:
-    hints = get_type_hints(options, include_extras=True)
+def _options_of(source: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of a function, or the fields of a dataclass, as keyword options with words for their values."""
+    hints = get_type_hints(source, include_extras=True)
     return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=with_metavar(hints[field.name]),
-        )
-        for field in fields(options)
+        parameter.replace(annotation=_with_metavar(hints[name]), kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(source).parameters.items()
     ]
-
-
-def _regroup(arguments: dict[str, Any], groups: Mapping[str, tuple[type, tuple[str, ...]]]) -> dict[str, Any]:
-    for name, (options, names) in groups.items():
-        arguments[name] = options(**{part: arguments.pop(part) for part in names})
-    return arguments
 
 
 class SectionedCommand(TyperCommand):
@@ -146,16 +127,13 @@ class SectionedCommand(TyperCommand):
                     formatter.write_dl(rows)
 
 
-def with_metavar(annotation: Any) -> Any:
+def _with_metavar(annotation: Any) -> Any:
     """An option's annotation with a word for its value, where it has none: its choices, or what kind of value it is."""
     if get_origin(annotation) is not Annotated:
         return annotation
     kind, info, *others = get_args(annotation)
-    metavar = _metavar_of(kind)
-    if metavar is None or info.metavar is not None:
-        return annotation
     info = copy(info)
-    info.metavar = metavar
+    info.metavar = info.metavar or _metavar_of(kind)
     return Annotated[(kind, info, *others)]
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, JustifyMethod, OverflowMethod, RenderableType
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from bulkpull.cli.error_output import wrapped, write_json_line
@@ -27,10 +27,7 @@ _LEAST_LETTERS = 8
 
 
 class PlainConsole(Console):
-    """
-    A console on which foreign text cannot act: whatever command prints it, control characters and marks of writing
-    direction are spelled out. Colours come from styles alone.
-    """
+    """A console on which foreign text cannot act: control characters and marks of writing direction are spelled out."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         """As the base class, for text that was made visible; the width of a table's column is measured by it."""
@@ -74,21 +71,21 @@ def print_line(word: str, text: str, *, style: str, console: Console | None = No
     console.print(Text.assemble((word, style), line[len(word) :]), soft_wrap=True)
 
 
-def new_table(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = ()) -> Table:
-    """
-    A table without lines.
-
-    Args:
-        fold: Columns that may be broken into lines; the others are kept whole.
-    """
+def new_table(
+    columns: Iterable[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    right: Collection[str] = (),
+    fold: Collection[str] = (),
+) -> Table:
+    """A table without lines; the columns in `fold` may be broken into lines, and the others are kept whole."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        table.add_column(
-            name,
-            justify="right" if name in right else "left",
-            no_wrap=name not in fold,
-            overflow="fold" if name in fold else "ellipsis",
-        )
+        justify: JustifyMethod = "right" if name in right else "left"
+        overflow: OverflowMethod = "fold" if name in fold else "ellipsis"
+        table.add_column(name, justify=justify, no_wrap=name not in fold, overflow=overflow)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
@@ -96,20 +93,18 @@ def print_table(table: Table, console: Console | None = None) -> None:
     """Write a table to standard output, without the blanks that fill its rows up."""
     console = console or data_console()
     # A cut id is useless: the table is at least as wide as its columns that must not be wrapped.
-    console.width = max(console.width, _least_width(table))
+    console.width = max(console.width, sum(map(_least_width, table.columns)))
     with console.capture() as captured:
         console.print(table)
     print_data("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
-def _least_width(table: Table) -> int:
-    """How wide a table has to be so that no column is cut that may not be wrapped; the others get a few letters."""
-    width = 0
-    for column in table.columns:
-        longest = max((cell_len(str(cell)) for cell in (column.header, *column.cells)), default=0)
-        kept = min(longest, column.width or column.max_width or longest) if column.no_wrap else _LEAST_LETTERS
-        width += kept + 2
-    return width
+def _least_width(column: Column) -> int:
+    """How wide a column and its gap have to be: one that may be wrapped gets a few letters."""
+    if not column.no_wrap:
+        return _LEAST_LETTERS + 2
+    longest = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+    return min(longest, column.width or column.max_width or longest) + 2
 
 
 def print_grid(*facts: tuple[str, str | None], text: str | None = None) -> None:

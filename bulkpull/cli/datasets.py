@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkpull.catalog import Catalog, CatalogDataset, duplicate_flag, load_catalog
+from bulkpull.catalog import Catalog, duplicate_flag, load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.command_settings import command_settings
@@ -24,8 +25,6 @@ from bulkpull.query.render import unique_names
 from bulkpull.redact import printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from bulkpull.insights.client import InsightsClient
 
 app = new_app()
@@ -34,15 +33,15 @@ _LEGEND = (
     "export: `bulkpull export` includes it, or only with --all or by its name\n"
     "refresh: how often the service renews it; repeat: the shortest interval of a scheduled report"
 )
+_COLUMN, _METRIC = ("column", "declared type"), ("metric", "kind", "declared type", "exported")
+_DUPLICATES = "a customer's row comes once per attributed partner id, and an export keeps them all"
 _SUMS = (
     "The service sums a metric over all rows that are equal in every column, and sends them as one row: "
     "the sums are kept, the number of rows is not."
 )
 
 
-@command(
-    app, example_lines=("bulkpull datasets --demo", "bulkpull datasets AzureUsage --demo", "bulkpull datasets --json")
-)
+@command(app)
 def datasets(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", hidden=True, autocompletion=options.dataset_names)
@@ -56,12 +55,20 @@ def datasets(
 
     With NAME, that dataset's columns and their types, metrics, date ranges, how to sum rows that are repeated, and the
     service's own query with what is out of date in it.
+
+    Examples:
+        bulkpull datasets --demo
+        bulkpull datasets AzureUsage --demo
+        bulkpull datasets --json
     """
     names = (name,) if name is not None else ()
     with_queries = common.as_json or name is not None
 
     async def fetch(client: InsightsClient) -> tuple[list[OfferedDataset], list[Query]]:
-        return await client.get_datasets(), await _system_queries(client) if with_queries else []
+        offered = await client.get_datasets()
+        with suppress(AccessDenied):  # a role may see the datasets and not the queries
+            return offered, await client.get_queries(only_system=True) if with_queries else []
+        return offered, []
 
     with command_settings(common, demo=demo) as settings:
         offered, queries = call_service(fetch, settings=settings, common=common, names=names)
@@ -69,23 +76,20 @@ def datasets(
     offer = describe(offered, queries=queries, catalog=catalog, choice=settings.metrics)
     if name is not None:
         offer = [_pick(name, offer, catalog=catalog)]
-    missing = [] if name else _not_offered(offer, catalog=catalog)
+    there = {dataset["dataset"] for dataset in offer}
+    missing = [] if name else [dataset.name for dataset in catalog.standard if dataset.name not in there]
     if common.as_json:
         print_json({"version": 1, "api_base_url": settings.api_base_url, "datasets": offer, "not_offered": missing})
     elif name is not None:
         _print_one(offer[0])
     else:
-        print_table(_table(offer))
+        # Short headers leave the date ranges enough room in 80 columns.
+        columns = ("dataset", "export", "cols", "date ranges", "refresh", "repeat")
+        right = ("cols", "refresh", "repeat")
+        print_table(new_table(columns, map(_row, offer), right=right, fold=["date ranges"]))
         print_message(_LEGEND)
         if missing:
             print_message(f"not offered to this account, of the twenty: {join_some(missing, most=20)}")
-
-
-async def _system_queries(client: InsightsClient) -> list[Query]:
-    try:
-        return await client.get_queries(only_system=True)
-    except AccessDenied:  # a role may see the datasets and not the queries
-        return []
 
 
 def describe(
@@ -100,70 +104,51 @@ def describe(
     queries_of: dict[str, dict[str, Any]] = {}
     for query in queries:
         values = with_drift(query, offered)
-        queries_of.setdefault(_canonical(values["dataset"] or "", catalog=catalog), values)
-    described = []
-    for dataset in offered:
-        own = queries_of.get(_canonical(dataset.name, catalog=catalog))
-        described.append(_describe(dataset, system_query=own, catalog=catalog, choice=choice))
-    order = [dataset.name for dataset in catalog.datasets]
-    known = {name: place for place, name in enumerate(order)}
-    return sorted(described, key=lambda dataset: known.get(dataset["dataset"], len(order)))
-
-
-def _canonical(name: str, *, catalog: Catalog) -> str:
-    return catalog.canonical(name).casefold()
+        queries_of.setdefault(catalog.canonical(values["dataset"] or "").casefold(), values)
+    described = [_describe(dataset, queries_of, catalog=catalog, choice=choice) for dataset in offered]
+    places = {dataset.name: place for place, dataset in enumerate(catalog.datasets)}
+    return sorted(described, key=lambda dataset: places.get(dataset["dataset"], len(places)))
 
 
 def _describe(
-    offered: OfferedDataset, *, system_query: dict[str, Any] | None, catalog: Catalog, choice: MetricsChoice
+    offered: OfferedDataset, queries_of: Mapping[str, dict[str, Any]], *, catalog: Catalog, choice: MetricsChoice
 ) -> dict[str, Any]:
-    known = catalog.find(offered.name)
-    columns: list[dict[str, Any]] = []
-    for name in offered.columns:
-        column = known.column(name) if known else None
-        columns.append(
-            {
-                "name": name,
-                "declared": column.type.value if column else None,
-                "identifier": column.identifier if column else False,
-            }
-        )
+    name, known = catalog.canonical(offered.name), catalog.find(offered.name)
+    columns = [(column, known.column(column) if known else None) for column in offered.columns]
+    metrics = [(metric, known.metric(metric) if known else None) for metric in unique_names(offered.metrics)]
+    selected = select_metrics(offered, known=known, choice=choice).selected
     return {
-        "dataset": catalog.canonical(offered.name),
+        "dataset": name,
         "title": known.title if known else None,
         "of_the_twenty": bool(known and not known.extra),
         "offered_as": offered.name,
         "date_ranges": list(offered.date_ranges),
         "refresh_days": known.refresh_days if known else None,
         "minimum_recurrence_hours": offered.minimum_recurrence_h,
-        "columns": columns,
-        "metrics": _describe_metrics(offered, known=known, choice=choice),
+        "columns": [
+            {
+                "name": column,
+                "declared": documented.type.value if documented else None,
+                "identifier": bool(documented and documented.identifier),
+            }
+            for column, documented in columns
+        ],
+        "metrics": [
+            {
+                "name": metric,
+                "kind": kind_of_metric(metric, offered=offered, known=known).value,
+                "declared": documented.type.value if documented else None,
+                "exported": metric in selected,
+            }
+            for metric, documented in metrics
+        ],
         "duplicate_flag": duplicate_flag(offered.columns),
-        "system_query": system_query,
+        "system_query": queries_of.get(name.casefold()),
     }
 
 
-def _describe_metrics(
-    offered: OfferedDataset, *, known: CatalogDataset | None, choice: MetricsChoice
-) -> list[dict[str, Any]]:
-    """Every listed metric: its kind, its documented type, and whether a full export selects it."""
-    selected = set(select_metrics(offered, known=known, choice=choice).selected)
-    described: list[dict[str, Any]] = []
-    for name in unique_names(offered.metrics):
-        documented = known.metric(name) if known else None
-        described.append(
-            {
-                "name": name,
-                "kind": kind_of_metric(name, offered=offered, known=known).value,
-                "declared": documented.type.value if documented else None,
-                "exported": name in selected,
-            }
-        )
-    return described
-
-
 def _pick(name: str, offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> dict[str, Any]:
-    wanted = _canonical(name, catalog=catalog)
+    wanted = catalog.canonical(name).casefold()
     for dataset in offer:
         if wanted in (dataset["dataset"].casefold(), dataset["offered_as"].casefold()):
             return dataset
@@ -176,76 +161,53 @@ def _pick(name: str, offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> di
     )
 
 
-def _not_offered(offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> list[str]:
-    there = {dataset["dataset"] for dataset in offer}
-    return [dataset.name for dataset in catalog.standard if dataset.name not in there]
+def _row(dataset: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        dataset["dataset"],
+        "yes" if dataset["of_the_twenty"] else "--all",
+        str(len(dataset["columns"])),
+        _ranges(dataset),
+        f"{dataset['refresh_days']} d" if dataset["refresh_days"] else "",
+        f"≥{dataset['minimum_recurrence_hours']} h",
+    )
 
 
-def _table(offer: Sequence[dict[str, Any]]) -> Table:
-    # Short headers leave the date ranges enough room in 80 columns.
-    columns = ("dataset", "export", "cols", "date ranges", "refresh", "repeat")
-    table = new_table(*columns, right=["cols", "refresh", "repeat"], fold=["date ranges"])
-    for dataset in offer:
-        refresh = dataset["refresh_days"]
-        table.add_row(
-            dataset["dataset"],
-            "yes" if dataset["of_the_twenty"] else "--all",
-            str(len(dataset["columns"])),
-            _ranges(dataset["date_ranges"]),
-            f"{refresh} d" if refresh else "",
-            f"≥{dataset['minimum_recurrence_hours']} h",
-        )
-    return table
-
-
-def _ranges(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none: a snapshot"
+def _ranges(dataset: dict[str, Any]) -> str:
+    return ", ".join(dataset["date_ranges"]) or "none: a snapshot"
 
 
 def _print_one(dataset: dict[str, Any]) -> None:
-    refresh = dataset["refresh_days"]
+    refresh, flag, metrics = dataset["refresh_days"], dataset["duplicate_flag"], dataset["metrics"]
     print_grid(
         ("dataset", dataset["dataset"]),
         ("title", dataset["title"]),
         ("offered as", dataset["offered_as"] if dataset["offered_as"] != dataset["dataset"] else None),
         ("in export", "yes" if dataset["of_the_twenty"] else "no: exported when named, or with --all"),
-        ("date ranges", _ranges(dataset["date_ranges"])),
+        ("date ranges", _ranges(dataset)),
         ("refresh", f"every {plural(refresh, 'day')}" if refresh else None),
         ("recurrence", f"at least {dataset['minimum_recurrence_hours']} hours"),
-        ("duplicates", _about_duplicates(dataset["duplicate_flag"])),
+        ("duplicates", f"{_DUPLICATES}: sum only rows whose {flag} is 0" if flag is not None else None),
         ("system query", _about_query(dataset["system_query"])),
     )
     print_data("")
-    table = new_table("column", "declared type", fold=["column", "declared type"])
-    for column in dataset["columns"]:
-        declared = column["declared"] or "not documented: text"
-        table.add_row(column["name"], f"{declared}, an identifier: text" if column["identifier"] else declared)
-    print_table(table)
-    if dataset["metrics"]:
+    print_table(new_table(_COLUMN, map(_column_row, dataset["columns"]), fold=_COLUMN))
+    if metrics:
         print_data("")
-        print_table(_metrics_table(dataset["metrics"]))
-    if any(metric["exported"] for metric in dataset["metrics"]):
+        print_table(new_table(_METRIC, map(_metric_row, metrics), fold=_METRIC))
+    if any(metric["exported"] for metric in metrics):
         print_data(f"\n{_SUMS}")
     if dataset["system_query"]:
         print_data(f"\n{printable(dataset['system_query']['query'], most=LONGEST_QUERY)}")
 
 
-def _metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
-    columns = ("metric", "kind", "declared type", "exported")
-    table = new_table(*columns, fold=columns)
-    for metric in metrics:
-        declared = metric["declared"] or "not documented: a number"
-        table.add_row(metric["name"], metric["kind"], declared, "yes" if metric["exported"] else "no")
-    return table
+def _column_row(column: dict[str, Any]) -> tuple[str, str]:
+    declared = column["declared"] or "not documented: text"
+    return column["name"], f"{declared}, an identifier: text" if column["identifier"] else declared
 
 
-def _about_duplicates(flag: str | None) -> str | None:
-    if flag is None:
-        return None
-    return (
-        "a customer's row comes once per attributed partner id, and an export keeps them all: "
-        f"sum only rows whose {flag} is 0"
-    )
+def _metric_row(metric: dict[str, Any]) -> tuple[str, ...]:
+    declared = metric["declared"] or "not documented: a number"
+    return metric["name"], metric["kind"], declared, "yes" if metric["exported"] else "no"
 
 
 def _about_query(query: dict[str, Any] | None) -> str | None:

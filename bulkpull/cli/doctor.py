@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bulkpull.checks.result import CheckResult, fine, unchecked
+from bulkpull.checks.result import CheckResult, fine, problem_from, unchecked
 from bulkpull.cli import options
 from bulkpull.cli.check_list import CheckList, setting_lines
 from bulkpull.cli.command_decorator import LOCAL, command, new_app
@@ -24,21 +24,18 @@ _BEFORE_THE_FILE = ("option", "environment")
 _OTHER_SECRET = "another secret"  # noqa: S105 - words, in place of the secret
 
 
-@command(
-    app,
-    common=LOCAL,
-    example_lines=(
-        "bulkpull doctor",
-        "bulkpull doctor --demo",
-        "bulkpull doctor --output data --config bulkpull.toml",
-        "bulkpull doctor --json",
-    ),
-)
+@command(app, common=LOCAL)
 def doctor(*, demo: options.Demo = False, output: options.Output = None, common: CommonOptions) -> int:
     """
     Check what an export needs, from the settings to free disk space, with a next step for each problem.
 
     Creates nothing on the service. Exit status: 0, or that of the worst problem: 2 settings, 4 credentials, else 1.
+
+    Examples:
+        bulkpull doctor
+        bulkpull doctor --demo
+        bulkpull doctor --output data --config bulkpull.toml
+        bulkpull doctor --json
     """
     import anyio  # slow to load, as all of these
 
@@ -48,13 +45,12 @@ def doctor(*, demo: options.Demo = False, output: options.Output = None, common:
     from bulkpull.checks.versions import check_versions
     from bulkpull.config.settings import DEFAULT_FILE
 
-    checks = CheckList(as_json=common.as_json, config=common.config)
+    checks = CheckList(common)
     values: list[dict[str, Any]] = []
 
     async def run_checks(settings: Settings) -> None:
-        clock = SystemClock()
+        clock, file = SystemClock(), str(common.config or DEFAULT_FILE)
         came_from = {setting["name"]: setting["origin"] for setting in values}
-        file = str(common.config or DEFAULT_FILE)
         credentials = await check_credentials(settings, origins=came_from, config=file)
         checks.add(*credentials)
         checks.add(*await check_output_folder(settings, clock=clock))
@@ -68,7 +64,7 @@ def doctor(*, demo: options.Demo = False, output: options.Output = None, common:
             checks.add(_settings_result(values, config=common.config), details=setting_lines(values))
             anyio.run(run_checks, settings)
     except SettingsError as error:
-        checks.add_error("settings", error)
+        checks.add(problem_from("settings", error))
         without = "the settings cannot be used"
         checks.add(unchecked("output", without), unchecked("service", without))
     return checks.finish(settings=values)
@@ -98,21 +94,24 @@ def describe_settings(
         value = getattr(settings, name)
         found.append({"name": name, "value": _shown(value), "origin": came_from[name]})
         if came_from[name] in _BEFORE_THE_FILE:
-            in_use = value.get_secret_value() if isinstance(value, SecretStr) else value
-            written = differing_value(name, in_use, file=file)
+            is_secret = isinstance(value, SecretStr)
+            written = differing_value(name, value.get_secret_value() if is_secret else value, file=file)
             if written is not None:
-                found[-1]["overridden"] = _OTHER_SECRET if isinstance(value, SecretStr) else str(written)
+                found[-1]["overridden"] = _OTHER_SECRET if is_secret else str(written)
     return found
 
 
 def _shown(value: Any) -> Any:
     from pydantic import SecretStr
 
-    if isinstance(value, SecretStr):
-        return "set"
-    if isinstance(value, tuple):
-        return [query.name for query in value]
-    return str(value) if isinstance(value, Path) else value
+    match value:
+        case SecretStr():
+            return "set"
+        case tuple():
+            return [query.name for query in value]
+        case Path():
+            return str(value)
+    return value
 
 
 def _settings_result(values: Sequence[Mapping[str, Any]], *, config: Path | None) -> CheckResult:

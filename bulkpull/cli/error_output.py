@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from textwrap import TextWrapper
 from typing import Any
@@ -28,10 +28,9 @@ from bulkpull.untrusted_text import visible
 
 INTERRUPTED = platforms.INTERRUPTED
 USAGE = 2
-UNEXPECTED = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """
     How a command ended early.
@@ -44,11 +43,11 @@ class Ending:
     """
 
     what: str
-    exit_code: int
     why: str | None = None
     fix: str | None = None
-    excerpt: str | None = None
+    exit_code: int
     details: str | None = None
+    excerpt: str | None = None
     why_lines: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -58,7 +57,7 @@ class Ending:
 
 
 # An export says itself what it resumes; other commands have nothing to resume.
-_INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command again")
+_INTERRUPTION = Ending(what="interrupted", fix="run the same command again", exit_code=INTERRUPTED)
 
 
 @contextmanager
@@ -70,25 +69,27 @@ def report_errors(common: CommonOptions) -> Iterator[None]:
     """
     before = count_json_objects()
 
-    def lacks_object() -> bool:
-        return common.as_json and count_json_objects() == before
+    def print_if_lacking(ending: Ending) -> None:
+        if common.as_json and count_json_objects() == before:
+            print_ending(ending)
 
     try:
         yield
     except typer.Exit as end:
-        if end.exit_code and lacks_object():
-            print_ending(_ending_of(end.exit_code))
+        if end.exit_code == INTERRUPTED:
+            print_if_lacking(_INTERRUPTION)
+        elif end.exit_code:  # the command has reported it on standard error
+            what, why = "the command has no result", "standard error says what happened"
+            print_if_lacking(Ending(what=what, why=why, exit_code=end.exit_code))
         raise
     except typer.Abort:
-        if lacks_object():
-            print_ending(_INTERRUPTION)
+        print_if_lacking(_INTERRUPTION)
         raise
     except (typer.TyperException, SystemExit):  # wrong usage, which `run` reports; or a shell's completion
         raise
     except BaseException as error:  # noqa: BLE001 - the last place that can report it, and it ends the program
         ending = print_error(error, common)
-        if lacks_object():
-            print_ending(ending)
+        print_if_lacking(ending)
         raise typer.Exit(ending.exit_code) from None
 
 
@@ -99,94 +100,62 @@ def print_ending(ending: Ending) -> None:
         print_json(ending.as_dict())
 
 
-def _ending_of(exit_code: int) -> Ending:
-    """For a command that has reported its end on standard error and has no result."""
-    if exit_code == INTERRUPTED:
-        return _INTERRUPTION
-    return Ending("the command has no result", exit_code, why="standard error says what happened")
-
-
 def print_error(error: BaseException, common: CommonOptions) -> Ending:
     """Write `error` to standard error; return the written message and the exit status."""
-    error = _main_error(error)
+    while isinstance(error, BaseExceptionGroup):  # what was raised on purpose comes first
+        error = (error.subgroup(BulkpullError) or error).exceptions[0]
     if _is_interruption(error):
-        write_error(common, _INTERRUPTION.what, fix=_INTERRUPTION.fix, exit_code=INTERRUPTED)
+        write_error(common, _INTERRUPTION)
         return _INTERRUPTION
     details = "".join(traceback.format_exception(error)) if common.log_level is LogLevel.DEBUG else None
-    if isinstance(error, BulkpullError):
-        fix = name_settings_file(error.fix, common.config) if error.fix else None
-        ending = Ending(error.what, error.exit_code, error.why, fix, error.excerpt, details, error.why_lines)
-    else:
-        fault = BulkpullError(
-            f"unexpected fault ({type(error).__name__})",
-            why=str(error) or None,
-            fix="run again with `--log-level debug` and report what it shows",
-        )
-        ending = Ending(fault.what, UNEXPECTED, fault.why, fault.fix, details=details)
+    if not isinstance(error, BulkpullError):
+        fix = "run again with `--log-level debug` and report what it shows"
+        error = BulkpullError(f"unexpected fault ({type(error).__name__})", why=str(error) or None, fix=fix)
+    ending = Ending(
+        what=error.what,
+        why=error.why,
+        fix=name_settings_file(error.fix, common.config) if error.fix else None,
+        exit_code=error.exit_code,
+        details=details,
+        excerpt=error.excerpt,
+        why_lines=error.why_lines,
+    )
     has_little_room = terminal_width() is not None and not common.logs_json
     short_fix = error.short_fix if has_little_room and isinstance(error, SettingsError) else None
-    write_error(
-        common,
-        ending.what,
-        why=ending.why,
-        fix=short_fix or ending.fix,
-        exit_code=ending.exit_code,
-        details=ending.details,
-        excerpt=ending.excerpt,
-        why_lines=ending.why_lines,
-    )
+    write_error(common, replace(ending, fix=short_fix) if short_fix else ending)
     return ending
 
 
-def write_error(
-    common: CommonOptions,
-    what: str,
-    *,
-    why: str | None = None,
-    fix: str | None = None,
-    exit_code: int | None = None,
-    details: str | None = None,
-    excerpt: str | None = None,
-    why_lines: Sequence[str] = (),
-) -> None:
+def write_error(common: CommonOptions, ending: Ending) -> None:
     """Write one message in at most five lines, which a terminal gets wrapped to its width, or as one JSON object."""
     if common.logs_json:
-        write_json_line(
-            "command.failed",
-            level="error",
-            what=what,
-            why=why,
-            fix=fix,
-            exit_code=exit_code,
-            details=details,
-            excerpt=excerpt,
-        )
+        facts = asdict(ending)
+        del facts["why_lines"]
+        write_json_line("command.failed", level="error", **facts)
         return
     red, plain = ("\x1b[1;31m", "\x1b[0m") if is_coloured() else ("", "")
     width = terminal_width()
-    lines = [visible(details.rstrip(), lines=True)] if details else []
-    lines.append(wrapped(f"error: {visible(what)}", width).replace("error:", f"{red}error:{plain}", 1))
-    lines += [f"       {visible(line)}" for line in excerpt.split("\n")] if excerpt else []
-    lines += [wrapped(f"       {visible(line)}", width) for line in why_lines or ([why] if why else [])]
-    if fix:
-        lines.append(wrapped(f"fix:   {visible(fix)}", width))
+    lines = [visible(ending.details.rstrip(), lines=True)] if ending.details else []
+    lines.append(wrapped(f"error: {visible(ending.what)}", width).replace("error:", f"{red}error:{plain}", 1))
+    lines += [f"       {visible(line)}" for line in ending.excerpt.split("\n")] if ending.excerpt else []
+    why_lines = ending.why_lines or filter(None, [ending.why])
+    lines += [wrapped(f"       {visible(line)}", width) for line in why_lines]
+    if ending.fix:
+        lines.append(wrapped(f"fix:   {visible(ending.fix)}", width))
     sys.stderr.write(redact("\n".join(lines)) + "\n")
     sys.stderr.flush()
 
 
 def write_json_line(event: str, *, level: str, **facts: Any) -> None:
     """Write one log object to standard error; facts that are `None` are left out."""
+    import json  # slow to load, as all of these
     from datetime import UTC, datetime
 
     from bulkpull.clock import stamp_of
 
     # Secrets go before the line is made: taking something out of JSON text could cut a string in two.
-    given = {
-        name: redact(value) if isinstance(value, str) else value for name, value in facts.items() if value is not None
-    }
+    given = {name: redact(fact) if isinstance(fact, str) else fact for name, fact in facts.items() if fact is not None}
     line = {"timestamp": stamp_of(datetime.now(UTC)), "level": level, "event": event} | given
-    import json  # as in `print_json`
-
     sys.stderr.write(json.dumps(line) + "\n")
     sys.stderr.flush()
 
@@ -207,12 +176,6 @@ def name_settings_file(text: str, config: Path | None) -> str:
     return text.replace(_LOGIN, f"`{login}`")
 
 
-def _main_error(error: BaseException) -> BaseException:
-    """The error of a group to report: the first that was raised on purpose, else the first."""
-    leaves = list(_leaves(error))
-    return next((leaf for leaf in leaves if isinstance(leaf, BulkpullError)), leaves[0])
-
-
 def _is_interruption(error: BaseException) -> bool:
     """
     Whether somebody ended the program.
@@ -223,19 +186,9 @@ def _is_interruption(error: BaseException) -> bool:
     if isinstance(error, BulkpullError):
         return False
     cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, KeyboardInterrupt):
-            return True
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
         cause = cause.__cause__
-    return KeyboardInterrupt.__name__ in str(error)
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
+    return cause is not None or KeyboardInterrupt.__name__ in str(error)
 
 
 INDENT = 7
@@ -256,21 +209,18 @@ def terminal_width() -> int | None:
 
 def wrapped(line: str, width: int | None) -> str:
     """
-    A line of a message as lines that fit a terminal, the later ones indented.
+    A line of a message as lines that fit a terminal, the later ones indented; without a width it stays one line.
 
     Nothing that a person may want to copy is broken: no path, and no command in backticks unless it is longer than a
     line.
-
-    Args:
-        width: The terminal's columns; `None` where there is no terminal, and then nothing is wrapped.
     """
     if width is None or len(line) <= width:
         return line
-    width = max(width, _NARROWEST)
-    kept = _COMMAND.sub(lambda found: _whole(found[0], width - INDENT), line[INDENT:])
-    wrapper = TextWrapper(width - INDENT, break_long_words=False, break_on_hyphens=False)
-    return (line[:INDENT] + f"\n{' ' * INDENT}".join(wrapper.wrap(kept))).replace(_KEPT_BLANK, " ")
+    room = max(width, _NARROWEST) - INDENT
 
+    def keep_whole(command: re.Match[str]) -> str:
+        return command[0].replace(" ", _KEPT_BLANK) if len(command[0]) <= room else command[0]
 
-def _whole(command: str, width: int) -> str:
-    return command.replace(" ", _KEPT_BLANK) if len(command) <= width else command
+    wrapper = TextWrapper(room, break_long_words=False, break_on_hyphens=False)
+    texts = wrapper.wrap(_COMMAND.sub(keep_whole, line[INDENT:]))
+    return (line[:INDENT] + f"\n{' ' * INDENT}".join(texts)).replace(_KEPT_BLANK, " ")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,22 +21,9 @@ from bulkpull.model import Execution, ExecutionStatus, Report
 from bulkpull.redact import printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from bulkpull.insights.client import InsightsClient
 
 app = new_app()
-
-_EXAMPLE_ID = "cdc61cfe-d028-4333-a215-a1df51ccbfd4"
-
-
-class Status(StrEnum):
-    """The documented states of an execution."""
-
-    PENDING = "Pending"
-    RUNNING = "Running"
-    PAUSED = "Paused"
-    COMPLETED = "Completed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,26 +32,15 @@ class ExecutionFilter:
 
     history: Annotated[bool, typer.Option("--all", help="Executions of the last 90 days, not only the latest.")] = False
     status: Annotated[
-        list[Status] | None, typer.Option("--status", case_sensitive=False, help="Only these; may be repeated.")
+        list[ExecutionStatus] | None,
+        typer.Option("--status", case_sensitive=False, help="Only these; may be repeated."),
     ] = None
     execution_id: Annotated[
         list[str] | None, typer.Option("--execution-id", metavar="ID", help="Only this one; may be repeated.")
     ] = None
 
-    @property
-    def statuses(self) -> tuple[str, ...]:
-        """The requested states."""
-        return tuple(status.value for status in self.status or ())
 
-
-@command(
-    app,
-    example_lines=(
-        f"bulkpull executions {_EXAMPLE_ID}",
-        f"bulkpull executions {_EXAMPLE_ID} --all",
-        f"bulkpull executions {_EXAMPLE_ID} --json",
-    ),
-)
+@command(app)
 def executions(
     report_id: Annotated[str, typer.Argument(metavar="REPORT_ID", hidden=True)],
     wanted: ExecutionFilter,
@@ -76,6 +51,11 @@ def executions(
     Show the latest execution of the report REPORT_ID.
 
     A secure link is not shown, only that there is one: whoever has it has the data.
+
+    Examples:
+        bulkpull executions cdc61cfe-d028-4333-a215-a1df51ccbfd4
+        bulkpull executions cdc61cfe-d028-4333-a215-a1df51ccbfd4 --all
+        bulkpull executions cdc61cfe-d028-4333-a215-a1df51ccbfd4 --json
     """
 
     # None so far is no failure (behaviour 102); a report that is not there looks the same to the service (105).
@@ -86,56 +66,40 @@ def executions(
     if common.as_json:
         print_json({"version": 1, "executions": [execution_values(execution) for execution in found]})
     elif found:
-        print_table(_table(found))
+        print_table(new_table(("execution", "status", "generated"), map(_row, found), fold=["generated"]))
     else:
         print_message(_why_none(report, wanted))
 
 
 async def _find(client: InsightsClient, report_id: str, wanted: ExecutionFilter) -> list[Execution]:
-    statuses = wanted.statuses or tuple(ExecutionStatus)
+    names = {status.casefold() for status in wanted.status or ()}
+    statuses = tuple(wanted.status or ExecutionStatus)
     ids = tuple(wanted.execution_id or ()) or None
-    latest = not (wanted.history or ids)
+    ask = partial(client.get_executions, [report_id], latest=not (wanted.history or ids), execution_ids=ids)
     try:
-        found = await client.get_executions([report_id], statuses=statuses, latest=latest, execution_ids=ids)
+        found = await ask(statuses=statuses)
     except RequestRejected:
         if len(statuses) == 1:
             raise
         # If the service refuses several statuses in one call, request them one by one (behaviour 107).
-        found = [
-            execution
-            for status in statuses
-            for execution in await client.get_executions(
-                [report_id], statuses=[status], latest=latest, execution_ids=ids
-            )
-        ]
+        found = [execution for status in statuses for execution in await ask(statuses=[status])]
     # If the service ignores the filter, an execution comes once per requested status: the last one counts.
-    found = list({execution.execution_id.casefold(): execution for execution in found}.values())
-    if not wanted.statuses:
-        return found
-    asked = {status.casefold() for status in wanted.statuses}
-    return [execution for execution in found if execution.status.casefold() in asked]
+    by_id = {execution.execution_id.casefold(): execution for execution in found}
+    return [execution for execution in by_id.values() if not names or execution.status.casefold() in names]
 
 
 def _why_none(report: Report, wanted: ExecutionFilter) -> str:
-    if wanted.statuses or wanted.execution_id:
+    if wanted.status or wanted.execution_id:
         return "no execution matches"
     if report.start_at and not report.execute_now:
         return f"no execution yet: the report starts at {format_time(report.start_at)}"
     return "no execution yet"
 
 
-def _table(found: Sequence[Execution]) -> Table:
-    table = new_table("execution", "status", "generated", fold=["generated"])
-    for execution in found:
-        words = (format_time(execution.generated_at), _link_text(execution))
-        table.add_row(
-            printable(execution.execution_id), printable(execution.status), "; ".join(word for word in words if word)
-        )
-    return table
-
-
-def _link_text(execution: Execution) -> str | None:
-    if execution.link is None:
-        return None
-    expires = format_time(execution.link.expires_at)
-    return f"link available, expires {expires}" if expires else "link available"
+def _row(execution: Execution) -> tuple[str, str, str]:
+    words = format_time(execution.generated_at) or ""
+    if execution.link is not None:
+        expires = format_time(execution.link.expires_at)
+        link = f"link available, expires {expires}" if expires else "link available"
+        words = f"{words}; {link}" if words else link
+    return printable(execution.execution_id), printable(execution.status), words

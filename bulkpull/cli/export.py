@@ -66,42 +66,28 @@ class ExportOptions:
 _ONLY_EXPORT = (*_QUERY_OPTIONS, "reset_types")
 
 
-@command(
-    app,
-    common=QUIET_RUN,
-    example_lines=(
-        "bulkpull export --demo",
-        "bulkpull export --output data",
-        "bulkpull export AzureUsage Profile --timespan widest",
-        "bulkpull export --plan",
-        'bulkpull export AzureUsage --select "Month, ACR_USD" --limit 100',
-        'bulkpull export AzureUsage --where "ACR_USD > 20000" --as big-azure',
-        "bulkpull export --submit-only && bulkpull runs resume",
-        "bulkpull export --quiet --json > manifest.json",
-    ),
-)
+@command(app, common=QUIET_RUN)
 def export(options: ExportOptions, *, common: CommonOptions) -> int:
     """
     Export datasets to Parquet: the twenty of the main job and the queries of the settings file, or what is named.
 
     DATASET is a dataset or a query of the settings file. What is selected of one dataset is published under a name of
     its own, beside the whole. What fails harms nothing else. The same command again carries on an interrupted run.
+
+    Examples:
+        bulkpull export --demo
+        bulkpull export --output data
+        bulkpull export AzureUsage Profile --timespan widest
+        bulkpull export --plan
+        bulkpull export AzureUsage --select "Month, ACR_USD" --limit 100
+        bulkpull export AzureUsage --where "ACR_USD > 20000" --as big-azure
+        bulkpull export --submit-only && bulkpull runs resume
+        bulkpull export --quiet --json > manifest.json
     """
     return _export(options, nightly=False, common=common)
 
 
-@command(
-    app,
-    common=QUIET_RUN,
-    without=_ONLY_EXPORT,
-    example_lines=(
-        "bulkpull nightly --output /var/lib/bulkpull",
-        "bulkpull nightly --config config/nightly.toml",
-        "bulkpull nightly --log-format json --json > last-run.json",
-        "bulkpull nightly --plan",
-        "bulkpull nightly AzureUsage Profile",
-    ),
-)
+@command(app, common=QUIET_RUN, without=_ONLY_EXPORT)
 def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
     """
     Export what is new since the last run, with scheduled reports on the service.
@@ -109,6 +95,13 @@ def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
     The first run creates one scheduled report per dataset, and a one-off report where nothing is published yet. Later
     runs create nothing: they publish executions that are newer than the published data, and skip the other datasets.
     With --since, one-off reports for those days are created instead.
+
+    Examples:
+        bulkpull nightly --output /var/lib/bulkpull
+        bulkpull nightly --config config/nightly.toml
+        bulkpull nightly --log-format json --json > last-run.json
+        bulkpull nightly --plan
+        bulkpull nightly AzureUsage Profile
     """
     gc.set_threshold(_OBJECTS_OF_A_NIGHT)
     return _export(options, nightly=True, common=common)

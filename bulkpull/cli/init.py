@@ -36,15 +36,7 @@ class Use(StrEnum):
     BENCHMARK = "benchmark"
 
 
-@command(
-    app,
-    common=(),
-    example_lines=(
-        "bulkpull init",
-        "bulkpull init --use nightly --file /etc/bulkpull.toml",
-        "bulkpull init --use full --tenant-id contoso.example --output data --force",
-    ),
-)
+@command(app, common=())
 def init(
     *,
     use: Annotated[Use | None, typer.Option(help="What the file is for; standard: the default settings.")] = None,
@@ -62,6 +54,11 @@ def init(
 
     Without --use every setting but those asked for keeps its default. What is set is shown, with the default it
     replaces. Secrets are neither asked for nor written: `bulkpull auth login` needs none.
+
+    Examples:
+        bulkpull init
+        bulkpull init --use nightly --file /etc/bulkpull.toml
+        bulkpull init --use full --tenant-id contoso.example --output data --force
     """
     del common
     if file.exists() and not force:

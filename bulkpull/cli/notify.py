@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bulkpull._version import __version__
 from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.command_settings import load_settings
-from bulkpull.cli.error_output import write_error
+from bulkpull.cli.error_output import Ending, write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import SystemClock
@@ -29,17 +29,16 @@ MADE_UP = "test"
 """The id of the made-up run."""
 
 
-@command(
-    app,
-    "test",
-    short_help="Test `notify_command` and `notify_url` with a made-up run.",
-    example_lines=("bulkpull notify test", "bulkpull notify test --config bulkpull.toml --json"),
-)
+@command(app, "test", short_help="Test `notify_command` and `notify_url` with a made-up run.")
 def test_notifications(*, common: CommonOptions) -> int:
     """
     Send the manifest of a made-up run, `test`, to `notify_command` and `notify_url`, as the end of a run does.
 
     Exit status 1 when one of them failed, 2 when neither is set.
+
+    Examples:
+        bulkpull notify test
+        bulkpull notify test --config bulkpull.toml --json
     """
     import anyio  # slow to load
 
@@ -50,13 +49,11 @@ def test_notifications(*, common: CommonOptions) -> int:
         )
     outcomes = anyio.run(_try_each, settings, common)
     if common.as_json:
-        tried = [
-            {"to": to, "sent": error is None, "why": error.reason if error else None} for to, error in outcomes.items()
-        ]
+        tried = [{"to": to, "sent": error is None, "why": error and error.reason} for to, error in outcomes.items()]
         print_json({"version": 1, "notices": tried})
     for to, error in outcomes.items():
         if error is not None:
-            write_error(common, error.what, why=error.why, fix=error.fix)
+            write_error(common, Ending(what=error.what, why=error.why, fix=error.fix, exit_code=1))
         elif not common.as_json:
             print_data(f"{to}: accepted the manifest of the made-up run {MADE_UP!r}")
     return 1 if any(outcomes.values()) else 0
@@ -69,7 +66,7 @@ async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, Bulk
     from bulkpull.observability.notifications import post, run_command
     from bulkpull.output.store import INSIDE, open_store
 
-    clock = SystemClock()
+    clock, command, within_s = SystemClock(), settings.notify_command, settings.notify_seconds
     events = Events(LogListener(common, write=write_line, default=LogLevel.WARNING))
     manifest = sample_manifest(now=clock.now(), api_base_url=settings.api_base_url)
     found: dict[str, BulkpullError | None] = {}
@@ -78,19 +75,16 @@ async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, Bulk
         await anyio.to_thread.run_sync(manifest.save, store)
         path = Path(store.place(INSIDE.manifest(manifest.run_id)))
         ways: dict[str, Callable[[], Awaitable[None]]] = {}
-        if settings.notify_command is not None:
-            ways["notify_command"] = partial(
-                run_command, settings.notify_command, manifest, path=path, within_s=settings.notify_seconds
-            )
+        if command is not None:
+            ways["notify_command"] = partial(run_command, command, manifest, path=path, within_s=within_s)
         if settings.notify_url is not None:
             ways["notify_url"] = partial(post, settings, manifest, events=events, clock=clock)
         for to, send in ways.items():
             try:
+                found[to] = None
                 await send()
             except BulkpullError as error:
                 found[to] = error
-            else:
-                found[to] = None
     return found
 
 
@@ -98,13 +92,14 @@ def sample_manifest(*, now: datetime, api_base_url: str) -> Manifest:
     """The manifest of a run of no datasets (pure)."""
     from bulkpull.output.manifest import Manifest, Requests, Tool
 
-    values: dict[str, Any] = {
-        "run_id": MADE_UP,
-        "status": "complete",
-        "started_at": now,
-        "finished_at": now,
-        "notes": ["this run is not real: `bulkpull notify test` made it up"],
-    }
     return Manifest(
-        tool=Tool(version=__version__), api_base_url=api_base_url, requests=Requests(), datasets=[], **values
+        run_id=MADE_UP,
+        status="complete",
+        started_at=now,
+        finished_at=now,
+        tool=Tool(version=__version__),
+        api_base_url=api_base_url,
+        requests=Requests(),
+        datasets=[],
+        notes=["this run is not real: `bulkpull notify test` made it up"],
     )

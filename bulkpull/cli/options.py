@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -44,7 +44,8 @@ def _beginning_with(incomplete: str, names: list[str]) -> list[str]:
 # Panels of the help.
 _WHERE = "Settings and service"
 _OUTPUT = "Output"
-_ROWS_AND_COLUMNS = "Rows and columns"
+_ROWS = "Rows and columns"
+_DAYS = ["%Y-%m-%d"]
 
 
 class LogFormat(StrEnum):
@@ -63,113 +64,55 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+def _option(name: str, about: str, panel: str | None = None, **more: Any) -> Any:
+    return typer.Option(name, help=about, rich_help_panel=panel, **more)
+
+
 Names = Annotated[list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=dataset_names)]
-Demo = Annotated[
-    bool,
-    typer.Option("--demo", rich_help_panel=_WHERE, help="Use the embedded service simulator; needs no credentials."),
-]
-Output = Annotated[
-    Path | None, typer.Option("--output", rich_help_panel=_WHERE, help="Output folder; default: ./bulkpull-data.")
-]
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", rich_help_panel=_WHERE, help="Settings file; default: ./bulkpull.toml if present."),
-]
-Timespan = Annotated[
-    str | None,
-    typer.Option(
-        "--timespan",
-        metavar="NAME",
-        help="Time span: LAST_MONTH … LIFETIME, any listed one, or widest; default: LAST_6_MONTHS.",
-        autocompletion=timespans,
-    ),
-]
-Since = Annotated[
-    datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="First day, UTC, instead of a timespan.")
-]
-Until = Annotated[
-    datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Day after the last, UTC; default: now.")
-]
+Demo = Annotated[bool, _option("--demo", "Use the embedded service simulator; needs no credentials.", _WHERE)]
+Output = Annotated[Path | None, _option("--output", "Output folder; default: ./bulkpull-data.", _WHERE)]
+Config = Annotated[Path | None, _option("--config", "Settings file; default: ./bulkpull.toml if present.", _WHERE)]
+_SPANS = "Time span: LAST_MONTH … LIFETIME, any listed one, or widest; default: LAST_6_MONTHS."
+Timespan = Annotated[str | None, _option("--timespan", _SPANS, metavar="NAME", autocompletion=timespans)]
+Since = Annotated[datetime | None, _option("--since", "First day, UTC, instead of a timespan.", formats=_DAYS)]
+Until = Annotated[datetime | None, _option("--until", "Day after the last, UTC; default: now.", formats=_DAYS)]
 Metrics = Annotated[
     Literal["amounts", "all", "none"] | None,
-    typer.Option("--metrics", help="Metrics after the columns: amounts that no column holds (default), all or none."),
+    _option("--metrics", "Metrics after the columns: amounts that no column holds (default), all or none."),
 ]
-Everything = Annotated[bool, typer.Option("--all", help="All datasets that the service lists, beyond the twenty.")]
+Everything = Annotated[bool, _option("--all", "All datasets that the service lists, beyond the twenty.")]
 Select = Annotated[
-    str | None,
-    typer.Option(
-        "--select",
-        metavar="COLUMNS",
-        rich_help_panel=_ROWS_AND_COLUMNS,
-        help="Columns and metrics, separated by commas.",
-    ),
+    str | None, _option("--select", "Columns and metrics, separated by commas.", _ROWS, metavar="COLUMNS")
 ]
 Where = Annotated[
-    str | None,
-    typer.Option(
-        "--where",
-        metavar="CONDITIONS",
-        rich_help_panel=_ROWS_AND_COLUMNS,
-        help='Conditions on its rows: "ACR_USD > 20000".',
-    ),
+    str | None, _option("--where", 'Conditions on its rows: "ACR_USD > 20000".', _ROWS, metavar="CONDITIONS")
 ]
-OrderBy = Annotated[
-    str | None,
-    typer.Option(
-        "--order-by", metavar="COLUMNS", rich_help_panel=_ROWS_AND_COLUMNS, help='Order of its rows: "Month DESC".'
-    ),
-]
-Limit = Annotated[
-    int | None, typer.Option("--limit", rich_help_panel=_ROWS_AND_COLUMNS, min=1, help="Maximum number of rows.")
-]
-Distinct = Annotated[bool, typer.Option("--distinct", rich_help_panel=_ROWS_AND_COLUMNS, help="Drop duplicate rows.")]
+OrderBy = Annotated[str | None, _option("--order-by", 'Order of its rows: "Month DESC".', _ROWS, metavar="COLUMNS")]
+Limit = Annotated[int | None, _option("--limit", "Maximum number of rows.", _ROWS, min=1)]
+Distinct = Annotated[bool, _option("--distinct", "Drop duplicate rows.", _ROWS)]
 PublishedAs = Annotated[
-    str | None,
-    typer.Option(
-        "--as",
-        rich_help_panel=_ROWS_AND_COLUMNS,
-        metavar="NAME",
-        help="Name to publish it under; default: DATASET-selection-…",
-    ),
+    str | None, _option("--as", "Name to publish it under; default: DATASET-selection-…", _ROWS, metavar="NAME")
 ]
-Plan = Annotated[bool, typer.Option("--plan", help="Show what would be done, with reads only.")]
+Plan = Annotated[bool, _option("--plan", "Show what would be done, with reads only.")]
 SubmitOnly = Annotated[
-    bool, typer.Option("--submit-only", help="Create the reports and exit; `bulkpull runs resume` collects them.")
+    bool, _option("--submit-only", "Create the reports and exit; `bulkpull runs resume` collects them.")
 ]
-ResetTypes = Annotated[bool, typer.Option("--reset-types", help="Infer the column types of the named datasets again.")]
-KeepRaw = Annotated[bool, typer.Option("--keep-raw", help="Keep the downloaded bytes beside the Parquet.")]
+ResetTypes = Annotated[bool, _option("--reset-types", "Infer the column types of the named datasets again.")]
+KeepRaw = Annotated[bool, _option("--keep-raw", "Keep the downloaded bytes beside the Parquet.")]
 MetricsFile = Annotated[
-    Path | None,
-    typer.Option("--metrics-file", rich_help_panel=_OUTPUT, help="Write Prometheus metrics of the run to this file."),
+    Path | None, _option("--metrics-file", "Write Prometheus metrics of the run to this file.", _OUTPUT)
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="Print one JSON object on standard output.")
-]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before anything is deleted.")]
-More = Annotated[
-    bool, typer.Option("--yes", help="Create more reports for a dataset than `reports_per_dataset` allows.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", rich_help_panel=_OUTPUT, help="Errors only: no display, no summary.")]
-Format = Annotated[
-    LogFormat, typer.Option("--log-format", rich_help_panel=_OUTPUT, help="Log lines on standard error.")
-]
-Level = Annotated[
-    LogLevel | None,
-    typer.Option("--log-level", rich_help_panel=_OUTPUT, help="Quietest log lines shown; default: info."),
-]
+AsJson = Annotated[bool, _option("--json", "Print one JSON object on standard output.", _OUTPUT)]
+Yes = Annotated[bool, _option("--yes", "Do not ask before anything is deleted.")]
+More = Annotated[bool, _option("--yes", "Create more reports for a dataset than `reports_per_dataset` allows.")]
+Quiet = Annotated[bool, _option("--quiet", "Errors only: no display, no summary.", _OUTPUT)]
+Format = Annotated[LogFormat, _option("--log-format", "Log lines on standard error.", _OUTPUT)]
+Level = Annotated[LogLevel | None, _option("--log-level", "Quietest log lines shown; default: info.", _OUTPUT)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonOptions:
-    """
-    The options that most commands have in common; a command that lacks one has its default.
-
-    Attributes:
-        config: The settings file; `None` when the option was not given.
-        as_json: One JSON object on standard output takes the place of what people read.
-        quiet: Errors only, no display and no summary.
-        log_level: `None` when the option was not given.
-    """
+    """The options that most commands have in common; a command that lacks one has its default."""
 
     config: Config = None
     as_json: AsJson = False

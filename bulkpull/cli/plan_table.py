@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
-from rich.table import Table
 
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.json_output import format_time
@@ -70,11 +69,11 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
         values = {"version": 1, "resumes": run_plan.resumes, "plan": rows, "estimate": estimate.as_values()}
         print_json(values | notes)
     elif not common.quiet:
-        print_table(_table(rows))
-        too_many = too_many_reports(rows, most=settings.reports_per_dataset)
+        _print_table(rows)
         _print_metrics_and_reasons(rows)
         first = [f"it resumes run {run_plan.resumes}"] if run_plan.resumes else []
         first += [estimate.obstacle] if estimate.obstacle else []
+        too_many = too_many_reports(rows, most=settings.reports_per_dataset)
         for note in (*first, *plan.notes, estimate.sentence, *schedule_notes(rows), *too_many):
             print_message(f"note:  {note}")
         for row in rows:
@@ -106,22 +105,15 @@ def plan_as_rows(run_plan: RunPlan) -> list[dict[str, Any]]:
         | _decision_values(run_plan.decisions[pull.dataset], next_due_at=run_plan.next_due_at.get(pull.dataset))
         for pull in run_plan.plan.pulls
     ]
-    missing: list[dict[str, Any]] = [
-        {
+    nothing: dict[str, Any] = dict.fromkeys(("query", "timespan", "wider_timespan", "window", "decision"))
+    nothing |= {"columns": 0, "reports": 0, "metrics": [], "metrics_left_out": [], "notes": []}
+    missing = [
+        nothing
+        | {
             "dataset": unavailable.dataset,
             "source": unavailable.source,
             "action": "failed" if unavailable.failed else "unavailable",
-            "query": None,
-            "columns": 0,
-            "metrics": [],
-            "metrics_left_out": [],
-            "timespan": None,
-            "wider_timespan": None,
-            "window": None,
-            "reports": 0,
-            "decision": None,
             "reason": unavailable.reason,
-            "notes": [],
         }
         for unavailable in run_plan.plan.unavailable
     ]
@@ -133,17 +125,15 @@ def schedule_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     notes: list[str] = []
     for actions, verb, which in ((("make", "replace"), "created", "first"), (("keep",), "kept", "next")):
         chosen = [row for row in rows if row.get("standing_report") in actions]
+        moments = sorted(row["next_due_at"] for row in chosen if row["next_due_at"])
+        due = ""
+        if moments:
+            first, last = moments[0], moments[-1]
+            due = f"; {'its' if len(chosen) == 1 else 'their'} {which} execution is due "
+            due += f"at {first}" if first == last else f"between {first} and {last}"
         if chosen:
-            moments = sorted(row["next_due_at"] for row in chosen if row["next_due_at"])
-            whose = "its" if len(chosen) == 1 else "their"
-            due = f"; {whose} {which} execution is due {_between(moments)}" if moments else ""
             notes.append(f"{plural(len(chosen), 'scheduled report')} would be {verb}{due}")
     return notes
-
-
-def _between(moments: Sequence[str]) -> str:
-    first, last = moments[0], moments[-1]
-    return f"at {first}" if first == last else f"between {first} and {last}"
 
 
 def too_many_reports(rows: Sequence[Mapping[str, Any]], *, most: int) -> list[str]:
@@ -172,36 +162,36 @@ def _decision_values(decision: Decision, *, next_due_at: datetime | None) -> dic
     return values
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
-    has_windows = any(row["reports"] > 1 for row in rows)
-    is_nightly = any("standing_report" in row for row in rows)
-    columns = [
-        *("dataset", "action", "span"),
-        *(["reports"] if has_windows else []),
-        "columns",
-        *(["scheduled report"] if is_nightly else []),
-    ]
-    table = new_table(*columns, right=["reports", "columns"], fold=["span"])
+def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the plan; columns for windows and for scheduled reports only where it has any."""
+    cells = []
     for row in rows:
-        window = row["window"]
-        span = f"{window['start'][:10]}..{window['end'][:10]}" if window else row["timespan"] or ""
-        reports = [str(row["reports"] or "")] if has_windows else []
-        cells = [row["dataset"], _SHOWN[row["action"]][0], span, *reports, str(row["columns"] or "")]
-        if is_nightly:
-            scheduled = row.get("standing_report", "")
-            cells.append(_SCHEDULES.get(scheduled, scheduled))
-        table.add_row(*cells)
-    return table
+        window, scheduled = row["window"], row.get("standing_report", "")
+        cells.append(
+            {
+                "dataset": row["dataset"],
+                "action": _SHOWN[row["action"]][0],
+                "span": f"{window['start'][:10]}..{window['end'][:10]}" if window else row["timespan"] or "",
+                "reports": str(row["reports"] or ""),
+                "columns": str(row["columns"] or ""),
+                "scheduled report": _SCHEDULES.get(scheduled, scheduled),
+            }
+        )
+    columns = ["dataset", "action", "span", "reports", "columns", "scheduled report"]
+    if not any(row["reports"] > 1 for row in rows):
+        columns.remove("reports")
+    if not any("standing_report" in row for row in rows):
+        columns.remove("scheduled report")
+    shown = ([row[column] for column in columns] for row in cells)
+    print_table(new_table(columns, shown, right=["reports", "columns"], fold=["span"]))
 
 
 def _print_metrics_and_reasons(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what is too long for a column of the table: what each action means, the metrics, and each reason once."""
     actions = dict.fromkeys(_SHOWN[row["action"]] for row in rows)
     print_data(f"actions: {'; '.join(f'{word} = {meaning}' for word, meaning in actions)}")
-    metrics = describe_metrics({row["dataset"]: row["metrics"] for row in rows})
-    given = ((row["dataset"], row["reason"]) for row in rows if row["reason"])
-    reasons = group_by_reason(given, may_differ="moments")
-    if metrics:
+    if metrics := describe_metrics({row["dataset"]: row["metrics"] for row in rows}):
         print_data(visible(f"metrics: {metrics}"))
-    for datasets, reason in reasons:
+    given = ((row["dataset"], row["reason"]) for row in rows if row["reason"])
+    for datasets, reason in group_by_reason(given, may_differ="moments"):
         print_data(visible(f"reason:  {join_some(datasets)}: {reason}"))

@@ -102,18 +102,18 @@ class Preview:
         }
 
 
-@command(
-    app,
-    example_lines=(
-        "bulkpull preview Profile --demo",
-        "bulkpull preview AzureUsage --timespan LAST_MONTH --json",
-        "bulkpull preview OfficeUsage --since 2026-01-01 --until 2026-02-01",
-        'bulkpull preview --demo --query "SELECT City, Country FROM Profile"',
-        "bulkpull preview --query-id d1a4d75e-5ca8-4847-845f-ee0a9be6f07b --demo",
-    ),
-)
+@command(app)
 def preview(subject: PreviewSubject, *, demo: options.Demo = False, common: CommonOptions) -> None:
-    """Show up to 100 rows of DATASET, or of a query, as a table; creates nothing on the service."""
+    """
+    Show up to 100 rows of DATASET, or of a query, as a table; creates nothing on the service.
+
+    Examples:
+        bulkpull preview Profile --demo
+        bulkpull preview AzureUsage --timespan LAST_MONTH --json
+        bulkpull preview OfficeUsage --since 2026-01-01 --until 2026-02-01
+        bulkpull preview --demo --query "SELECT City, Country FROM Profile"
+        bulkpull preview --query-id d1a4d75e-5ca8-4847-845f-ee0a9be6f07b --demo
+    """
     subject.check()
     window = window_of(options.day_of(subject.since), options.day_of(subject.until), now=datetime.now(UTC))
     names = (subject.dataset,) if subject.dataset is not None else ()

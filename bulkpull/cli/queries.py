@@ -15,7 +15,7 @@ from bulkpull.cli.batch import QUERIES, delete_named, find_named
 from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import new_table, print_grid, print_message, print_note, print_table
-from bulkpull.cli.json_output import has_name, query_values
+from bulkpull.cli.json_output import format_time, has_name, query_values
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.service_call import call_service
 from bulkpull.cli.stdio import print_json
@@ -27,8 +27,6 @@ from bulkpull.query.validate import QueryDrift, find_query_drift
 from bulkpull.redact import printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from bulkpull.insights.client import InsightsClient
 
 app = new_app(
@@ -41,16 +39,7 @@ QueryId = Annotated[str, typer.Argument(metavar="ID", help="A query's id, as `qu
 QueryIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of queries.")]
 
 
-@command(
-    app,
-    "list",
-    short_help="Show the stored queries.",
-    example_lines=(
-        "bulkpull queries list",
-        "bulkpull queries list --system --demo",
-        "bulkpull queries list --mine --json",
-    ),
-)
+@command(app, "list", short_help="Show the stored queries.")
 def list_queries(
     *,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only the query of this name.")] = None,
@@ -60,7 +49,14 @@ def list_queries(
     demo: options.Demo = False,
     common: CommonOptions,
 ) -> None:
-    """Show the stored queries, and whether their dataset still has what they select."""
+    """
+    Show the stored queries, and whether their dataset still has what they select.
+
+    Examples:
+        bulkpull queries list
+        bulkpull queries list --system --demo
+        bulkpull queries list --mine --json
+    """
     if sum((system, everything, mine)) > 1:
         raise SettingsError("--system, --all and --mine exclude each other", fix="give one of them")
     from bulkpull.pipeline.steps.naming import is_ours  # slow to load
@@ -80,22 +76,25 @@ def list_queries(
     if common.as_json:
         print_json({"version": 1, "queries": [with_drift(query, offered) for query in queries]})
     elif queries:
-        print_table(_table(queries, offered))
+        drifts = {query.query_id: find_query_drift(query.text, offered=offered) for query in queries}
+        rows = (
+            (query.query_id, printable(query.name), printable(_describe_drift(drifts[query.query_id])))
+            for query in queries
+        )
+        print_table(new_table(("query", "name", "drifted"), rows, fold=["name", "drifted"]))
     else:
         print_message("no such queries are stored")
 
 
-@command(
-    app,
-    "show",
-    short_help="Show one query with its text.",
-    example_lines=(
-        "bulkpull queries show 7d19305c-56db-4edc-b776-428340e3a9c8",
-        "bulkpull queries show d1a4d75e-5ca8-4847-845f-ee0a9be6f07b --demo",
-    ),
-)
+@command(app, "show", short_help="Show one query with its text.")
 def show_query(query_id: QueryId, *, demo: options.Demo = False, common: CommonOptions) -> None:
-    """Show one query with its text; exit status 2 when there is none of that id."""
+    """
+    Show one query with its text; exit status 2 when there is none of that id.
+
+    Examples:
+        bulkpull queries show 7d19305c-56db-4edc-b776-428340e3a9c8
+        bulkpull queries show d1a4d75e-5ca8-4847-845f-ee0a9be6f07b --demo
+    """
 
     async def fetch(client: InsightsClient) -> tuple[list[Query], list[OfferedDataset]]:
         return await client.get_queries(query_id=query_id, include_system=True), await _offered(client)
@@ -110,14 +109,7 @@ def show_query(query_id: QueryId, *, demo: options.Demo = False, common: CommonO
         _print_one(queries[0], find_query_drift(queries[0].text, offered=offered))
 
 
-@command(
-    app,
-    "create",
-    example_lines=(
-        'bulkpull queries create --demo Customers "SELECT Month FROM OfficeUsage"',
-        'bulkpull queries create "Our names" "SELECT PartnerName FROM Profile" --json',
-    ),
-)
+@command(app, "create")
 def create_query(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits and blanks.")],
     text: Annotated[str, typer.Argument(metavar="QUERY", help="The query's text.")],
@@ -126,7 +118,13 @@ def create_query(
     demo: options.Demo = False,
     common: CommonOptions,
 ) -> None:
-    """Store the query QUERY under the name NAME."""
+    """
+    Store the query QUERY under the name NAME.
+
+    Examples:
+        bulkpull queries create --demo Customers "SELECT Month FROM OfficeUsage"
+        bulkpull queries create "Our names" "SELECT PartnerName FROM Profile" --json
+    """
     from bulkpull.insights import validation  # slow to load
 
     name = name.strip()
@@ -147,17 +145,10 @@ def create_query(
     if common.as_json:
         print_json({"version": 1, "queries": [query_values(query)]})
     else:
-        _print_one(query, None)
+        _print_one(query)
 
 
-@command(
-    app,
-    "delete",
-    example_lines=(
-        "bulkpull queries delete 7d19305c-56db-4edc-b776-428340e3a9c8",
-        "bulkpull queries delete --yes 7d19305c-56db-4edc-b776-428340e3a9c8",
-    ),
-)
+@command(app, "delete")
 def delete_queries(
     query_ids: QueryIds,
     *,
@@ -169,6 +160,10 @@ def delete_queries(
     Delete the named queries, and nothing else.
 
     Reports that use a deleted query produce nothing more, so such a query stays unless --force is given.
+
+    Examples:
+        bulkpull queries delete 7d19305c-56db-4edc-b776-428340e3a9c8
+        bulkpull queries delete --yes 7d19305c-56db-4edc-b776-428340e3a9c8
     """
     settings = load_settings(common)
 
@@ -206,8 +201,7 @@ def with_drift(query: Query, offered: Sequence[OfferedDataset]) -> dict[str, Any
     }
 
 
-def describe_query_drift(drift: QueryDrift | None) -> str:
-    """The state of a query, in a few words (pure)."""
+def _describe_drift(drift: QueryDrift | None) -> str:
     if drift is None:
         return "cannot be read"
     if not drift.offered:
@@ -216,10 +210,9 @@ def describe_query_drift(drift: QueryDrift | None) -> str:
 
 
 async def _offered(client: InsightsClient) -> list[OfferedDataset]:
-    try:
+    with suppress(NotFound):
         return await client.get_datasets()
-    except NotFound:
-        return []
+    return []
 
 
 def _check_deletable(queries: Sequence[Query], reports: Sequence[Report], *, force: bool) -> None:
@@ -237,25 +230,14 @@ def _check_deletable(queries: Sequence[Query], reports: Sequence[Report], *, for
             )
 
 
-def _table(queries: Sequence[Query], offered: Sequence[OfferedDataset]) -> Table:
-    table = new_table("query", "name", "drifted", fold=["name", "drifted"])
-    for query in queries:
-        table.add_row(
-            query.query_id,
-            printable(query.name),
-            printable(describe_query_drift(find_query_drift(query.text, offered=offered))),
-        )
-    return table
-
-
-def _print_one(query: Query, drift: QueryDrift | None) -> None:
+def _print_one(query: Query, drift: QueryDrift | None = None) -> None:
     print_grid(
         ("query", query.query_id),
         ("name", query.name),
         ("description", query.description),
         ("owner", "the service" if query.is_system else "this user"),
-        ("created", query_values(query)["created_at"]),
-        ("drifted", describe_query_drift(drift) if drift else None),
+        ("created", format_time(query.created_at)),
+        ("drifted", _describe_drift(drift) if drift else None),
         ("leaves out", ", ".join(drift.left_out) if drift else None),
         text=query.text,
     )

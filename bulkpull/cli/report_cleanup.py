@@ -79,10 +79,9 @@ def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> in
 def _delete_or_show(
     reports: list[Report], *, if_none: str, yes: bool, settings: Settings, common: CommonOptions
 ) -> int:
-    """Delete these reports; without `yes`, only show them."""
     values = [report_values(report) for report in reports]
     if yes and reports:
-        return delete_named(values, [], kind=REPORTS, settings=settings, yes=True, common=common)
+        return delete_named(values, kind=REPORTS, settings=settings, yes=True, common=common)
     if common.as_json:
         print_json({"version": 1, "reports": values, **BatchResult().as_values(), "deleted": False})
     else:
@@ -118,23 +117,19 @@ def find_orphans(
     reports: Sequence[Report], *, runs: Sequence[RunEntry], older_than: timedelta, now: datetime
 ) -> list[Report]:
     """
-    One-off reports with this tool's mark that no run needs (pure). Scheduled reports of `nightly` are not included.
+    One-off reports with this tool's mark that no run needs (pure).
 
     Args:
-        runs: What the ledger of the output folder knows. The reports of a run that may still be resumed are left
-            alone; it may be for a day after it last did something.
+        runs: What the ledger of the output folder knows. The reports of a run that may still be resumed are left alone.
         older_than: Younger reports may belong to a run of another folder or another machine.
         now: The service's time.
     """
     alive = {run.run_id for run in runs if is_unfinished(run) and is_young(run, now=now)}
-    marked = [(parse_report_name(report.name), report) for report in reports]
-    return [
-        report
-        for mark, report in marked
-        if mark is not None
-        and mark.run_id is not None
-        and mark.run_id not in alive
-        and report.execute_now
-        and report.created_at is not None
-        and now - report.created_at > older_than
-    ]
+
+    def is_orphan(report: Report) -> bool:
+        mark = parse_report_name(report.name)
+        is_marked = mark is not None and mark.run_id is not None and mark.run_id not in alive
+        is_old = report.created_at is not None and now - report.created_at > older_than
+        return is_marked and is_old and report.execute_now
+
+    return list(filter(is_orphan, reports))

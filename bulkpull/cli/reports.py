@@ -22,8 +22,6 @@ from bulkpull.model import Report
 from bulkpull.redact import printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from bulkpull.insights.client import InsightsClient
 
 app = new_app(
@@ -35,12 +33,18 @@ app = new_app(
 ReportId = Annotated[str, typer.Argument(metavar="ID", help="A report's id, as `reports list` shows it.")]
 ReportIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of reports.")]
 SomeIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of reports.")]
-_EXAMPLE_ID = "cdc61cfe-d028-4333-a215-a1df51ccbfd4"
+Orphans = Annotated[
+    bool, typer.Option("--orphans", help="One-off reports of interrupted exports; without --yes, only show.")
+]
+_UNUSED = "Scheduled reports of the output folder that its last nightly run did not use; needs --yes."
+Unused = Annotated[bool, typer.Option("--unused", help=_UNUSED)]
+OlderThan = Annotated[
+    timedelta | None,
+    typer.Option("--older-than", metavar="TIME", parser=read_span, help="Age of orphans; default: 2d."),
+]
 
 
-@command(
-    app, "list", example_lines=("bulkpull reports list", "bulkpull reports list --mine", "bulkpull reports list --json")
-)
+@command(app, "list")
 def list_reports(
     *,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only the reports of this name.")] = None,
@@ -50,14 +54,21 @@ def list_reports(
     mine: Annotated[bool, typer.Option("--mine", help="Only those that this tool created for its exports.")] = False,
     common: CommonOptions,
 ) -> None:
-    """Show the user's reports: their status, and how often they run."""
+    """
+    Show the user's reports: their status, and how often they run.
+
+    Examples:
+        bulkpull reports list
+        bulkpull reports list --mine
+        bulkpull reports list --json
+    """
 
     async def fetch(client: InsightsClient) -> list[Report]:
         found = await client.get_reports(name=name, query_id=query_id)
-        if name is None or found:
-            return found
-        # Names that others gave may have blanks around them, which the service's own filter minds.
-        return [report for report in await client.get_reports(query_id=query_id) if has_name(report.name, name)]
+        if name is not None and not found:
+            # Names that others gave may have blanks around them, which the service's own filter minds.
+            found = [report for report in await client.get_reports(query_id=query_id) if has_name(report.name, name)]
+        return found
 
     reports = call_service(fetch, settings=load_settings(common), common=common)
     if mine:
@@ -67,9 +78,14 @@ def list_reports(
         print_message("there are no such reports")
 
 
-@command(app, "show", example_lines=(f"bulkpull reports show {_EXAMPLE_ID}",))
+@command(app, "show")
 def show_report(report_id: ReportId, *, common: CommonOptions) -> None:
-    """Show one report; exit status 2 when there is none of that id."""
+    """
+    Show one report; exit status 2 when there is none of that id.
+
+    Examples:
+        bulkpull reports show cdc61cfe-d028-4333-a215-a1df51ccbfd4
+    """
     settings = load_settings(common)
     report = call_service(lambda client: find_report(client, report_id), settings=settings, common=common)
     if common.as_json:
@@ -78,20 +94,17 @@ def show_report(report_id: ReportId, *, common: CommonOptions) -> None:
         _print_one(report)
 
 
-@command(
-    app,
-    "create",
-    example_lines=(
-        "bulkpull reports create --dataset Profile --now --demo",
-        "bulkpull reports create --dataset AzureUsage --every 24 --times 30",
-        "bulkpull reports create --query-id ID --now --since 2026-01-01",
-    ),
-)
+@command(app, "create")
 def create(spec: ReportSpec, *, demo: options.Demo = False, common: CommonOptions) -> None:
     """
     Create a report: one run with --now, or a schedule with --every.
 
     Exports create and delete their own reports; this command is for other reports.
+
+    Examples:
+        bulkpull reports create --dataset Profile --now --demo
+        bulkpull reports create --dataset AzureUsage --every 24 --times 30
+        bulkpull reports create --query-id ID --now --since 2026-01-01
     """
     from bulkpull.cli.report_create import create_report  # slow to load
 
@@ -101,36 +114,43 @@ def create(spec: ReportSpec, *, demo: options.Demo = False, common: CommonOption
         print_message(f"next: bulkpull executions {report.report_id}")
 
 
-@command(
-    app,
-    "update",
-    example_lines=(
-        f"bulkpull reports update {_EXAMPLE_ID} --every 48",
-        f"bulkpull reports update {_EXAMPLE_ID} --name Weekly",
-    ),
-)
+@command(app, "update")
 def update(report_id: ReportId, change: ReportUpdate, *, common: CommonOptions) -> None:
-    """Change a scheduled report; its query cannot be changed."""
+    """
+    Change a scheduled report; its query cannot be changed.
+
+    Examples:
+        bulkpull reports update cdc61cfe-d028-4333-a215-a1df51ccbfd4 --every 48
+        bulkpull reports update cdc61cfe-d028-4333-a215-a1df51ccbfd4 --name Weekly
+    """
     from bulkpull.cli.report_create import update_report  # slow to load
 
     print_reports([update_report(report_id, change, common=common)], as_json=common.as_json)
 
 
-@command(app, "pause", example_lines=(f"bulkpull reports pause {_EXAMPLE_ID}",))
+@command(app, "pause")
 def pause_reports(report_ids: SomeIds, *, common: CommonOptions) -> int:
-    """Stop the schedules of the named reports until they are resumed."""
+    """
+    Stop the schedules of the named reports until they are resumed.
+
+    Examples:
+        bulkpull reports pause cdc61cfe-d028-4333-a215-a1df51ccbfd4
+    """
     return _switch(report_ids, resume=False, common=common)
 
 
-@command(app, "resume", example_lines=(f"bulkpull reports resume {_EXAMPLE_ID}",))
+@command(app, "resume")
 def resume_reports(report_ids: SomeIds, *, common: CommonOptions) -> int:
-    """Let paused reports run again."""
+    """
+    Let paused reports run again.
+
+    Examples:
+        bulkpull reports resume cdc61cfe-d028-4333-a215-a1df51ccbfd4
+    """
     return _switch(report_ids, resume=True, common=common)
 
 
 def _switch(report_ids: Sequence[str], *, resume: bool, common: CommonOptions) -> int:
-    """Pause the schedules of reports, or let them go on; a failure of one does not stop the others."""
-
     async def switch(client: InsightsClient, report_id: str) -> Report:
         changed = await (client.resume_report(report_id) if resume else client.pause_report(report_id))
         return changed or await find_report(client, report_id)
@@ -147,39 +167,16 @@ def _switch(report_ids: Sequence[str], *, resume: bool, common: CommonOptions) -
         print_json({"version": 1, "reports": [report_values(report) for report in result.done], **result.as_values()})
     else:
         print_reports(result.done, as_json=False)
-    result.report(REPORTS, done="resumed" if resume else "paused", common=common)
-    return result.exit_code
+    return result.report(REPORTS, done="resumed" if resume else "paused", common=common)
 
 
-@command(
-    app,
-    "delete",
-    short_help="Delete the named reports, and nothing else.",
-    example_lines=(
-        f"bulkpull reports delete {_EXAMPLE_ID}",
-        f"bulkpull reports delete --yes {_EXAMPLE_ID}",
-        "bulkpull reports delete --orphans --older-than 2d",
-        "bulkpull reports delete --orphans --yes",
-        "bulkpull reports delete --unused --output data",
-    ),
-)
+@command(app, "delete", short_help="Delete the named reports, and nothing else.")
 def delete_reports(
     report_ids: ReportIds = None,
     *,
-    orphans: Annotated[
-        bool, typer.Option("--orphans", help="One-off reports of interrupted exports; without --yes, only show.")
-    ] = False,
-    unused: Annotated[
-        bool,
-        typer.Option(
-            "--unused",
-            help="Scheduled reports of the output folder that its last nightly run did not use; needs --yes.",
-        ),
-    ] = False,
-    older_than: Annotated[
-        timedelta | None,
-        typer.Option("--older-than", metavar="TIME", parser=read_span, help="Age of orphans; default: 2d."),
-    ] = None,
+    orphans: Orphans = False,
+    unused: Unused = False,
+    older_than: OlderThan = None,
     yes: options.Yes = False,
     output: options.Output = None,
     common: CommonOptions,
@@ -188,6 +185,13 @@ def delete_reports(
     Delete the named reports with their executions and files, and nothing else.
 
     Orphans are reports of this tool that no run of the output folder waits for.
+
+    Examples:
+        bulkpull reports delete cdc61cfe-d028-4333-a215-a1df51ccbfd4
+        bulkpull reports delete --yes cdc61cfe-d028-4333-a215-a1df51ccbfd4
+        bulkpull reports delete --orphans --older-than 2d
+        bulkpull reports delete --orphans --yes
+        bulkpull reports delete --unused --output data
     """
     if [bool(report_ids), orphans, unused].count(True) != 1:
         raise typer.BadParameter("give either the ids of reports, or --orphans, or --unused")
@@ -216,12 +220,7 @@ def is_our_report(report: Report) -> bool:
 
 
 async def find_report(client: InsightsClient, report_id: str) -> Report:
-    """
-    The report of that id.
-
-    Raises:
-        NotThere: There is none.
-    """
+    """The report of that id; raises `NotThere` where there is none."""
     found = await client.get_reports(report_id=report_id)
     if not found:
         raise REPORTS.not_there(report_id.strip())
@@ -233,49 +232,39 @@ def print_reports(reports: Sequence[Report], *, as_json: bool) -> None:
     if as_json:
         print_json({"version": 1, "reports": [report_values(report) for report in reports]})
     elif reports:
-        print_table(_table(reports))
+        print_table(new_table(("report", "status", "runs", "name"), map(_row, reports), fold=["name"]))
 
 
-def _table(reports: Sequence[Report]) -> Table:
-    table = new_table("report", "status", "runs", "name", fold=["name"])
-    for report in reports:
-        table.add_row(
-            printable(report.report_id), printable(report.status), _recurrence(report), printable(report.name)
-        )
-    return table
-
-
-def _recurrence(report: Report) -> str:
-    if report.execute_now:
-        return "once"
-    if report.recurrence_h is None:
-        return ""
-    return f"{report.recurrence_h} h" + (f" ×{report.recurrence_count}" if report.recurrence_count else "")
+def _row(report: Report) -> tuple[str, str, str, str]:
+    runs = "once"
+    if not report.execute_now:
+        times = f" ×{report.recurrence_count}" if report.recurrence_count else ""
+        runs = f"{report.recurrence_h} h{times}" if report.recurrence_h is not None else ""
+    return printable(report.report_id), printable(report.status), runs, printable(report.name)
 
 
 def _print_one(report: Report) -> None:
     values: dict[str, Any] = report_values(report)
-    every = f"every {report.recurrence_h} hours" if report.recurrence_h else None
-    times = f", {report.recurrence_count} times in all" if every and report.recurrence_count else ""
-    callback = f"{report.callback_method or 'POST'} {values['callback_url']}" if report.callback_url else None
+    window, start, runs, origin = values["window"], values["start_at"], "on a schedule", None
+    if report.recurrence_h:
+        times = f", {report.recurrence_count} times in all" if report.recurrence_count else ""
+        runs = f"every {report.recurrence_h} hours{times}"
+    if report.execute_now:
+        start, runs = None, "once, at once"
+        origin = "this tool, which deletes it when it is no longer needed" if is_our_report(report) else None
     print_grid(
         ("report", report.report_id),
         ("name", report.name),
         ("description", report.description),
-        (
-            "made by",
-            "this tool, which deletes it when it is no longer needed"
-            if is_our_report(report) and report.execute_now
-            else None,
-        ),
+        ("made by", origin),
         ("status", report.status),
-        ("runs", "once, at once" if report.execute_now else f"{every or 'on a schedule'}{times}"),
-        ("start", None if report.execute_now else values["start_at"]),
-        ("window", f"{values['window']['start']} to {values['window']['end']}" if values["window"] else None),
+        ("runs", runs),
+        ("start", start),
+        ("window", f"{window['start']} to {window['end']}" if window else None),
         ("created", values["created_at"]),
         ("changed", values["modified_at"]),
         ("format", report.format),
-        ("callback", callback),
+        ("callback", f"{report.callback_method or 'POST'} {values['callback_url']}" if report.callback_url else None),
         ("query", report.query_id),
         text=report.query_text,
     )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from rich.table import Table
 
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.json_output import format_time
@@ -42,11 +40,8 @@ def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOpti
 
     runs, steps = ask_ledger(settings.output, read) or ([], {})
     unfinished = [run.run_id for run in runs if is_unfinished(run)]
-    chosen = (
-        unfinished[0]
-        if run_id is None and unfinished
-        else resolve_run_id(run_id, known=[run.run_id for run in runs], output=settings.output)
-    )
+    known = unfinished if run_id is None and unfinished else [run.run_id for run in runs]
+    chosen = resolve_run_id(run_id, known=known, output=settings.output)
     base = next(run.request.get("api_base_url") for run in runs if run.run_id == chosen)
     awaited = awaited_reports(steps.get(chosen, ()))
     if awaited and base != settings.api_base_url:
@@ -63,7 +58,10 @@ def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOpti
         print_json({"version": 1, "run_id": chosen, "ready": ready, "waiting": len(values) - ready, "reports": values})
         return
     if values:
-        print_table(_table(values))
+        rows = (
+            (printable(row["report_id"]), printable(row["status"] or "not begun"), row["dataset"]) for row in values
+        )
+        print_table(new_table(("report", "status", "dataset"), rows, fold=["dataset"]))
     state = f"{ready} of {plural(len(values), 'report')} ready" if values else "it has no pending reports"
     more = f": bulkpull runs resume {chosen}" if ready else ""
     print_message(f"run {chosen}: {state}{more}")
@@ -96,10 +94,3 @@ def _as_values(awaited: AwaitedReport, execution: Execution | None) -> dict[str,
         "ready": execution is not None and execution.is_completed,
         "generated_at": format_time(execution.generated_at) if execution else None,
     }
-
-
-def _table(values: Iterable[dict[str, Any]]) -> Table:
-    table = new_table("report", "status", "dataset", fold=["dataset"])
-    for report in values:
-        table.add_row(printable(report["report_id"]), printable(report["status"] or "not begun"), report["dataset"])
-    return table

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from bulkpull.cli.console import print_message
-from bulkpull.cli.error_output import write_error
+from bulkpull.cli.error_output import Ending, write_error
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.formatting import format_size, join_some, plural
@@ -62,7 +62,8 @@ def _print_end(findings: Findings, *, quick: bool, common: CommonOptions) -> Non
     looked_at = f"{plural(findings.snapshots, 'snapshot')} checked"
     if findings.troubles:
         number = plural(len(findings.troubles), "problem")
-        write_error(common, f"{number} found, {looked_at}", fix="each line above has a next step", exit_code=DAMAGED)
+        what = f"{number} found, {looked_at}"
+        write_error(common, Ending(what=what, fix="each line above has a next step", exit_code=DAMAGED))
     elif not common.as_json:
         how = "names and sizes" if quick else "sizes, hashes and rows"
         gone = f"; retention has removed {join_some(findings.gone)} of this run" if findings.gone else ""

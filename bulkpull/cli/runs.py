@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,10 +25,10 @@ from bulkpull.suggestions import did_you_mean
 from bulkpull.untrusted_text import escaped_json
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from bulkpull.output.ledger import RunEntry
 
+_BUNDLE = "Write a support bundle (no data, no secrets); print its path."
+Bundle = Annotated[bool, typer.Option("--bundle", help=_BUNDLE)]
 RunId = Annotated[str | None, typer.Argument(metavar="RUN", hidden=True)]
 
 app = new_app(
@@ -39,49 +40,45 @@ app = new_app(
 _MOST_SHOWN = 20
 
 
-@command(app, "list", common=LOCAL, example_lines=("bulkpull runs list", "bulkpull runs list --output data --json"))
+@command(app, "list", common=LOCAL)
 def list_runs(
     *,
     everything: Annotated[bool, typer.Option("--all", help="Show every run, not only the newest twenty.")] = False,
     output: options.Output = None,
     common: CommonOptions,
 ) -> None:
-    """Show the runs of an output folder, newest first; changes nothing. With --json it shows all of them."""
+    """
+    Show the runs of an output folder, newest first; changes nothing. With --json it shows all of them.
+
+    Examples:
+        bulkpull runs list
+        bulkpull runs list --output data --json
+    """
     from bulkpull.output.ledger import Ledger  # slow to load, as the next
-    from bulkpull.output.run_history import ask_ledger, missing_export
+    from bulkpull.output.run_history import ask_ledger, check_export
 
     folder = load_settings(common, output=output).output
     runs = ask_ledger(folder, Ledger.runs) or []
+    if not runs:
+        check_export(folder)
     if common.as_json:
         print_json({"version": 1, "output": str(folder), "runs": [_run_values(run) for run in runs]})
     elif runs:
         shown = runs if everything else runs[:_MOST_SHOWN]
-        print_table(_table(shown))
+        columns = ("run", "command", "took", "status", "datasets")
+        print_table(new_table(columns, map(_row, shown), right=["took"], fold=["datasets"]))
         if len(shown) < len(runs):
             print_message(f"the newest {len(shown)} of {len(runs):,} runs; --all shows every one")
     else:
-        print_message(missing_export(folder) or f"there are no runs in {folder.absolute()}")
+        print_message(f"there are no runs in {folder.absolute()}")
 
 
-@command(
-    app,
-    "show",
-    common=LOCAL,
-    short_help="Show one run: outcome, calls, timeline.",
-    example_lines=(
-        "bulkpull runs show",
-        "bulkpull runs show 20261123T020000Z --json",
-        "bulkpull runs show --log | grep -v debug",
-        "bulkpull runs show 20261123T020000Z --bundle",
-    ),
-)
+@command(app, "show", common=LOCAL, short_help="Show one run: outcome, calls, timeline.")
 def show(
     run: RunId = None,
     *,
     log: Annotated[bool, typer.Option("--log", help="Print the run's own log, JSON lines, instead.")] = False,
-    bundle: Annotated[
-        bool, typer.Option("--bundle", help="Write a support bundle (no data, no secrets); print its path.")
-    ] = False,
+    bundle: Bundle = False,
     to: Annotated[Path | None, typer.Option("--to", help="File or folder for the bundle; default: here.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show every step, also for many datasets.")] = False,
     output: options.Output = None,
@@ -91,6 +88,12 @@ def show(
     Show one run: start and end, calls, and the result of every dataset.
 
     Shows the newest run, or the one whose id is, or begins with, RUN. Changes nothing; may run during an export.
+
+    Examples:
+        bulkpull runs show
+        bulkpull runs show 20261123T020000Z --json
+        bulkpull runs show --log | grep -v debug
+        bulkpull runs show 20261123T020000Z --bundle
     """
     from bulkpull.cli.run_bundle import write_bundle  # slow to load, as the next
     from bulkpull.cli.run_details import show_run
@@ -105,17 +108,7 @@ def show(
         show_run(run, folder=folder, as_json=common.as_json, verbose=verbose)
 
 
-@command(
-    app,
-    "resume",
-    common=QUIET_RUN,
-    short_help="Resume a run, or collect its reports.",
-    example_lines=(
-        "bulkpull runs resume",
-        "bulkpull runs resume 20261123T020000Z",
-        "bulkpull runs resume --quiet --json > run.json",
-    ),
-)
+@command(app, "resume", common=QUIET_RUN, short_help="Resume a run, or collect its reports.")
 def resume(run: RunId = None, *, output: options.Output = None, common: CommonOptions) -> int:
     """
     Resume an interrupted run, or collect one that only submitted its reports.
@@ -123,19 +116,18 @@ def resume(run: RunId = None, *, output: options.Output = None, common: CommonOp
     Resumes the newest unfinished run, or the one whose id is, or begins with, RUN. Of a run that ended with failures,
     the failed datasets are tried again. Nothing is created twice. A run that was interrupted a day ago or earlier is
     closed, and a new one is started.
+
+    Examples:
+        bulkpull runs resume
+        bulkpull runs resume 20261123T020000Z
+        bulkpull runs resume --quiet --json > run.json
     """
     from bulkpull.cli.run_resume import resume_run  # slow to load
 
     return resume_run(run, output=output, common=common)
 
 
-@command(
-    app,
-    "publish",
-    common=QUIET_RUN,
-    short_help="Publish data that a run held back.",
-    example_lines=("bulkpull runs publish 20261123T020000Z", "bulkpull runs publish 20261123T020000Z AzureUsage"),
-)
+@command(app, "publish", common=QUIET_RUN, short_help="Publish data that a run held back.")
 def publish(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or the beginning of it.")],
     dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]", help="Only this one.")] = None,
@@ -147,19 +139,17 @@ def publish(
     Publish data that `on_shrink`, `on_drift` or `fail_on_redacted` held back, from the report that was kept.
 
     The run is resumed: datasets that it lost for another reason are tried again.
+
+    Examples:
+        bulkpull runs publish 20261123T020000Z
+        bulkpull runs publish 20261123T020000Z AzureUsage
     """
     from bulkpull.cli.run_resume import publish_held  # slow to load
 
     return publish_held(run, dataset, output=output, common=common)
 
 
-@command(
-    app,
-    "forget",
-    common=LOCAL,
-    short_help="Remove a dataset from the current snapshots.",
-    example_lines=("bulkpull runs forget AzureUsage", "bulkpull runs forget mine --output data"),
-)
+@command(app, "forget", common=LOCAL, short_help="Remove a dataset from the current snapshots.")
 def forget(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="The published name.")],
     *,
@@ -170,6 +160,10 @@ def forget(
     Take a dataset out of `current.json` and `latest/`; `status` no longer expects it, and its types are inferred again.
 
     Its snapshots stay until retention removes them. Nothing changes on the service.
+
+    Examples:
+        bulkpull runs forget AzureUsage
+        bulkpull runs forget mine --output data
     """
     import anyio  # slow to load, as all of these
 
@@ -208,33 +202,23 @@ def forget(
         print_data(f"{name} is no longer current; its snapshots stay until retention deletes them")
 
 
-@command(
-    app,
-    "look",
-    short_help="Show which reports of a submitted run are ready.",
-    example_lines=("bulkpull runs look", "bulkpull runs look 20261123T020000Z --json"),
-)
+@command(app, "look", short_help="Show which reports of a submitted run are ready.")
 def look(run: RunId = None, *, output: options.Output = None, common: CommonOptions) -> None:
     """
     Ask the service, in one call, which reports of a submitted run are ready; fetches and changes nothing.
 
     Looks at the newest unfinished run, or at the one whose id is, or begins with, RUN.
+
+    Examples:
+        bulkpull runs look
+        bulkpull runs look 20261123T020000Z --json
     """
     from bulkpull.cli.run_readiness import show_readiness  # slow to load
 
     show_readiness(run, settings=load_settings(common, output=output), common=common)
 
 
-@command(
-    app,
-    "verify",
-    short_help="Verify published files.",
-    example_lines=(
-        "bulkpull runs verify",
-        "bulkpull runs verify --quick --output data",
-        "bulkpull runs verify 20261123T020000Z --json",
-    ),
-)
+@command(app, "verify", short_help="Verify published files.")
 def verify(
     run: RunId = None,
     *,
@@ -247,6 +231,11 @@ def verify(
 
     Checks the current snapshots and every older one; with RUN (or its beginning), those of that run. Ends with status
     3 when something is wrong. Changes nothing; may run during an export.
+
+    Examples:
+        bulkpull runs verify
+        bulkpull runs verify --quick --output data
+        bulkpull runs verify 20261123T020000Z --json
     """
     from bulkpull.cli.run_verify import verify_output  # slow to load
 
@@ -262,14 +251,15 @@ def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
 
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     store, name = open_store(folder), INSIDE.log(run_id)
+    entries: list[object] = []
     try:
         with store.open(name) as log:
-            lines = (line.decode("utf-8", errors="replace") for line in log)
-            if not as_json:
-                for line in lines:
+            for line in (line.decode("utf-8", errors="replace") for line in log):
+                if not as_json:
                     print_data(escaped_json(line))
-                return
-            entries = [_entry(line) for line in lines]
+                    continue
+                with suppress(ValueError):  # cut short by a kill
+                    entries.append(json.loads(line))
     except FileNotFoundError:
         raise SettingsError(
             f"run {run_id} has no log in {folder}",
@@ -278,14 +268,8 @@ def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
         ) from None
     except OSError as trouble:
         raise to_disk_error(trouble, Path(store.place(name))) from trouble
-    print_json({"version": 1, "run_id": run_id, "log": [entry for entry in entries if entry is not None]})
-
-
-def _entry(line: str) -> object | None:
-    try:
-        return json.loads(line) or None
-    except ValueError:
-        return None  # cut short by a kill
+    if as_json:
+        print_json({"version": 1, "run_id": run_id, "log": list(filter(None, entries))})
 
 
 def _run_values(run: RunEntry) -> dict[str, Any]:
@@ -300,13 +284,7 @@ def _run_values(run: RunEntry) -> dict[str, Any]:
     }
 
 
-def _table(runs: list[RunEntry]) -> Table:
-    table = new_table("run", "command", "took", "status", "datasets", right=["took"], fold=["datasets"])
-    for run in runs:
-        # The id begins with the moment of the start.
-        table.add_row(run.run_id, run.command, _took(run), run.status or "unfinished", format_counts(run.summary or {}))
-    return table
-
-
-def _took(run: RunEntry) -> str:
-    return "" if run.ended_at is None else format_clock((run.ended_at - run.started_at).total_seconds())
+def _row(run: RunEntry) -> tuple[str, ...]:
+    took = "" if run.ended_at is None else format_clock((run.ended_at - run.started_at).total_seconds())
+    # The id begins with the moment of the start.
+    return run.run_id, run.command, took, run.status or "unfinished", format_counts(run.summary or {})

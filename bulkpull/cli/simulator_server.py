@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import anyio
@@ -33,8 +33,8 @@ class Staging:
     """
 
     scenario: Scenario
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    expectations: tuple[str, ...] = ()
+    settings: Mapping[str, Any]
+    expectations: Sequence[str]
 
 
 def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str]) -> Staging:
@@ -51,18 +51,22 @@ def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str
     settings: dict[str, Any] = {}
     expectations: list[str] = []
     for wanted in faults:
-        row = _ROWS.get(wanted)
-        if row is None:
-            armed.append(Fault(_known(wanted)))
-            continue
-        parameters |= _changed_parameters(row.scenario)
-        armed += row.scenario.faults
-        settings |= {**QUICK, **row.settings}
-        expectations.append(_expectation(row))
+        if row := _ROWS.get(wanted):
+            parameters |= _changed_parameters(row.scenario)
+            armed += row.scenario.faults
+            settings |= {**QUICK, **row.settings}
+            expectations.append(_expectation(row))
+        elif wanted in STORIES:
+            armed.append(Fault(wanted))
+        else:
+            hint = did_you_mean(wanted, [*STORIES, *_ROWS])
+            raise SettingsError(
+                f"--fault {wanted}: unknown fault id or name",
+                fix=f"{hint + ' ' if hint else ''}`bulkpull simulate --list-faults` shows them",
+            )
     if latency is not None:
         parameters["latency_s"] = _read_latency(latency)
-    scenario = Scenario(**{**parameters, **given, "faults": tuple(armed)})
-    return Staging(scenario, settings, tuple(expectations))
+    return Staging(Scenario(**{**parameters, **given, "faults": tuple(armed)}), settings, expectations)
 
 
 def serve(staging: Staging, *, port: int, blob_port: int, as_json: bool) -> None:
@@ -98,13 +102,9 @@ def show_faults(*, as_json: bool) -> None:
         rows = [{"id": row.id, "title": row.title, "expected": row.expected} for row in FAULT_TABLE]
         faults = [{"name": name, "story": story} for name, story in STORIES.items()]
         print_json({"version": 1, "matrix": rows, "faults": faults})
-        return
-    table = new_table("fault", "story", fold=["story"])
-    for row in FAULT_TABLE:
-        table.add_row(row.id, row.title)
-    for name, story in STORIES.items():
-        table.add_row(name, story)
-    print_table(table)
+    else:
+        matrix = ((row.id, row.title) for row in FAULT_TABLE)
+        print_table(new_table(("fault", "story"), [*matrix, *STORIES.items()], fold=["story"]))
 
 
 def _changed_parameters(scenario: Scenario) -> dict[str, Any]:
@@ -120,16 +120,6 @@ def _expectation(row: FaultRow) -> str:
     offered = row.scenario.datasets
     only = f"; of the twenty only {', '.join(sorted(offered))} are offered" if offered is not None else ""
     return f"fault {row.id}: {row.title}; expected of `bulkpull export`: {result}exit status {codes}{only}"
-
-
-def _known(name: str) -> str:
-    if name not in STORIES:
-        hint = did_you_mean(name, [*STORIES, *_ROWS])
-        raise SettingsError(
-            f"--fault {name}: unknown fault id or name",
-            fix=f"{hint + ' ' if hint else ''}`bulkpull simulate --list-faults` shows them",
-        )
-    return name
 
 
 def _read_latency(text: str) -> tuple[float, float]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +15,7 @@ from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.stdio import discard_output
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.formatting import plural
 
@@ -27,16 +27,7 @@ app = new_app()
 _MOST_ROWS = 40  # about a screen
 
 
-@command(
-    app,
-    common=("config",),
-    example_lines=(
-        'bulkpull sql "SHOW TABLES"',
-        'bulkpull sql "SELECT count(*) FROM AzureUsage" --output data',
-        'bulkpull sql "SELECT * FROM Profile" --format csv > profile.csv',
-        'bulkpull sql "SELECT * FROM AzureUsage" --format parquet --to azure.parquet',
-    ),
-)
+@command(app, common=("config",))
 def sql(
     query: Annotated[str, typer.Argument(metavar="QUERY", hidden=True)],
     *,
@@ -52,6 +43,12 @@ def sql(
     Run the SQL query QUERY on the data published in an output folder; every dataset is a view.
 
     Needs the extra `sql` (DuckDB). Only reads; may run during an export.
+
+    Examples:
+        bulkpull sql "SHOW TABLES"
+        bulkpull sql "SELECT count(*) FROM AzureUsage" --output data
+        bulkpull sql "SELECT * FROM Profile" --format csv > profile.csv
+        bulkpull sql "SELECT * FROM AzureUsage" --format parquet --to azure.parquet
     """
     if answer_format == "table" and to is not None:
         raise SettingsError(
@@ -75,17 +72,10 @@ def sql(
 
 
 def _print(found: SqlResult) -> None:
-    table = new_table(*found.columns, fold=found.columns)
-    for row in found.rows:
-        table.add_row(*map(_cell, row))
-    print_table(table)
-    number = plural(len(found.rows), "row")
+    rows = (["" if value is None else str(value) for value in row] for row in found.rows)
+    print_table(new_table(found.columns, rows, fold=found.columns))
     more = "the first rows; --format csv writes all" if found.has_more else "all"
-    print_message(f"{number}: {more}")
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value)
+    print_message(f"{plural(len(found.rows), 'row')}: {more}")
 
 
 def _copy_to_standard_output(path: Path) -> None:
@@ -95,8 +85,6 @@ def _copy_to_standard_output(path: Path) -> None:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        discard_output(sys.stdout)
     except OSError as trouble:
         raise DiskTrouble("standard output cannot be written", why=trouble.strerror) from None

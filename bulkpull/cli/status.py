@@ -14,7 +14,7 @@ from bulkpull.cli import options
 from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
-from bulkpull.cli.error_output import write_error
+from bulkpull.cli.error_output import Ending, write_error
 from bulkpull.cli.json_output import format_time
 from bulkpull.cli.options import CommonOptions, read_span
 from bulkpull.cli.stdio import print_json
@@ -22,45 +22,31 @@ from bulkpull.clock import iso_utc
 from bulkpull.formatting import format_age, join_some, plural
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from bulkpull.output.freshness import Freshness, State
 
 app = new_app()
 
 LATE = 3
 _MOST_NAMED = 3
+_MAX_AGE = "Exit with status 3 when a dataset was not checked for this long: 36h, 2d, 90m."
+MaxAge = Annotated[timedelta | None, typer.Option("--max-age", metavar="TIME", parser=read_span, help=_MAX_AGE)]
 
 
-@command(
-    app,
-    example_lines=(
-        "bulkpull status",
-        "bulkpull status --max-age 36h",
-        "bulkpull status AzureUsage Profile --max-age 2d --output data",
-        "bulkpull status --json",
-    ),
-)
+@command(app)
 def status(
-    datasets: options.Names = None,
-    *,
-    max_age: Annotated[
-        timedelta | None,
-        typer.Option(
-            "--max-age",
-            metavar="TIME",
-            parser=read_span,
-            help="Exit with status 3 when a dataset was not checked for this long: 36h, 2d, 90m.",
-        ),
-    ] = None,
-    output: options.Output = None,
-    common: CommonOptions,
+    datasets: options.Names = None, *, max_age: MaxAge = None, output: options.Output = None, common: CommonOptions
 ) -> int:
     """
     Show how old the data of each dataset is, and when it was last checked; of all, or those named as DATASET.
 
     A run that finds no new data still counts as a check. A run that was interrupted is named, with the command that
     continues it. Reads the output folder only; needs no credentials.
+
+    Examples:
+        bulkpull status
+        bulkpull status --max-age 36h
+        bulkpull status AzureUsage Profile --max-age 2d --output data
+        bulkpull status --json
     """
     from bulkpull.cli.unfinished_run import find_unfinished_run  # slow to load, as all of these
     from bulkpull.output.freshness import find_freshness
@@ -100,12 +86,14 @@ def status(
             }
         )
     elif not nothing:
-        print_table(_table(chosen, states, now=now))
+        _print_table(chosen, states, now=now)
         _note_shrunk(chosen, common=common)
     if nothing and not max_age:
         print_message(nothing_published(folder))
     if unfinished and not common.as_json:
         print_note(unfinished.describe(), common)
+    elif is_fresh and not common.as_json:
+        _note_failed(chosen, common=common)
     if is_fresh:
         return 0
     _report_late(folder, late, now=now, nothing=nothing, common=common)
@@ -116,9 +104,21 @@ def _note_shrunk(chosen: Sequence[Freshness], *, common: CommonOptions) -> None:
     """Name the datasets whose snapshot has far fewer rows than the one before."""
     from bulkpull.pipeline.publication.publish_checks import describe_shrink  # slow to load
 
-    for dataset in chosen if not common.quiet else ():
+    for dataset in chosen:
         if dataset.rows is not None and dataset.rows_before is not None:
             print_note(f"{dataset.dataset}: {describe_shrink(dataset.rows, before=dataset.rows_before)}", common)
+
+
+def _note_failed(chosen: Sequence[Freshness], *, common: CommonOptions) -> None:
+    """Say in one line what the newest run did not export; nothing is late yet."""
+    from bulkpull.observability.failures import group_by_reason  # slow to load
+
+    reasons = [(dataset.dataset, dataset.reason) for dataset in chosen if dataset.reason and not dataset.unavailable]
+    groups = group_by_reason(reasons)
+    if groups:
+        others = f"; {plural(len(groups) - 1, 'other reason')}: `bulkpull runs show`" if len(groups) > 1 else ""
+        names = join_some([dataset for dataset, _ in reasons])
+        print_note(f"the newest run did not export {names}: {groups[0][1]}{others}", common)
 
 
 def _report_late(
@@ -130,26 +130,17 @@ def _report_late(
     fix = f"see `{listing}`, and check that the job still starts the export"
     if nothing:
         fix = NO_EXPORT_FIX if missing_export(folder) else fix
-        write_error(common, nothing_published(folder), fix=fix, exit_code=LATE)
+        write_error(common, Ending(what=nothing_published(folder), fix=fix, exit_code=LATE))
         return
     if len(late) > _MOST_NAMED:
         names = join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
     else:
         names = ", ".join(f"{dataset.dataset} ({_last_look(dataset, now)})" for dataset in late)
-    words = "is late" if len(late) == 1 else "are late"
+    what = f"{plural(len(late), 'dataset')} {'is' if len(late) == 1 else 'are'} late: {names}"
     why = next((dataset for dataset in late if dataset.reason), None)
-    write_error(
-        common,
-        f"{plural(len(late), 'dataset')} {words}: {names}",
-        why=_why(why) if why else None,
-        fix=fix,
-        exit_code=LATE,
-    )
-
-
-def _why(freshness: Freshness) -> str | None:
     # That a dataset is not offered may come from an earlier run than the newest.
-    return freshness.reason if freshness.unavailable else f"the newest run said: {freshness.reason}"
+    said_by = "" if why is None or why.unavailable else "the newest run said: "
+    write_error(common, Ending(what=what, why=f"{said_by}{why.reason}" if why else None, fix=fix, exit_code=LATE))
 
 
 def _last_look(freshness: Freshness, now: datetime) -> str:
@@ -167,30 +158,27 @@ def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str
         "generated_at": format_time(freshness.generated_at),
         "published_at": format_time(freshness.published_at),
         "checked_at": format_time(freshness.checked_at),
-        "data_age_seconds": _seconds(_data_time(freshness), now),
+        "data_age_seconds": _seconds(freshness.generated_at or freshness.published_at, now),
         "check_age_seconds": _seconds(freshness.checked_at, now),
         "reason": freshness.reason,
     }
 
 
-def _table(chosen: Sequence[Freshness], states: dict[str, State], *, now: datetime) -> Table:
-    numbers = ("rows", "data age", "checked")
-    table = new_table("dataset", "state", *numbers, right=numbers, fold=["dataset"])
-    table.columns[0].max_width = DATASET_WIDTH
-    for freshness in chosen:
-        table.add_row(
+def _print_table(chosen: Sequence[Freshness], states: dict[str, State], *, now: datetime) -> None:
+    rows = (
+        (
             freshness.dataset,
             states[freshness.dataset],
             "" if freshness.rows is None else f"{freshness.rows:,}",
-            _age(_data_time(freshness), now),
+            _age(freshness.generated_at or freshness.published_at, now),
             f"{_age(freshness.checked_at, now)} ago" if freshness.checked_at else "",
         )
-    return table
-
-
-def _data_time(freshness: Freshness) -> datetime | None:
-    """The time that the data describes, as far as it is known."""
-    return freshness.generated_at or freshness.published_at
+        for freshness in chosen
+    )
+    numbers = ("rows", "data age", "checked")
+    table = new_table(("dataset", "state", *numbers), rows, right=numbers, fold=["dataset"])
+    table.columns[0].max_width = DATASET_WIDTH
+    print_table(table)
 
 
 def _age(moment: datetime | None, now: datetime) -> str:

@@ -30,28 +30,27 @@ class SafeStream:
         self._ignored = ignored
 
     def write(self, text: str) -> int:
-        """Write as the stream does; discard the text once its reader has gone."""
         try:
             return self._stream.write(text)
         except self._ignored:
-            self._discard_output()
+            discard_output(self._stream)
         return len(text)
 
     def flush(self) -> None:
-        """Flush as the stream does."""
         try:
             self._stream.flush()
         except self._ignored:
-            self._discard_output()
+            discard_output(self._stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def _discard_output(self) -> None:
-        # The rest of the buffer goes to the null device; otherwise the interpreter reports an error at exit.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)
+
+def discard_output(stream: TextIO) -> None:
+    """Lead a stream and its buffer to the null device; otherwise the interpreter reports an error at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def make_stdio_safe() -> None:

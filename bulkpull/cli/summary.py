@@ -38,18 +38,19 @@ _METRICS_SHOWN = 9
 
 def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
     """Write the whole summary for people."""
-    if manifest.submitted and len(manifest.datasets) > _MOST_NAMED:
-        console.print(_submitted(manifest), style="bold", soft_wrap=True)
+    all_submitted = manifest.submitted and len(manifest.datasets) > _MOST_NAMED
+    if all_submitted:  # there are no rows or sizes for a table
+        ordered = sum(record.status == "skipped" for record in manifest.datasets)
+        words = f"reports created for {ordered} of {plural(len(manifest.datasets), 'dataset')}"
+        console.print(f"{words}, {plural(manifest.requests.total, 'call')}", style="bold", soft_wrap=True)
     elif manifest.datasets and not _has_one_reason(manifest):
         console.print(_table(manifest))
         console.print(_totals(manifest), style="bold", soft_wrap=True)
     if metrics := describe_metrics({record.dataset: record.metrics for record in manifest.datasets if record.files}):
         print_line("metrics: ", metrics, style="bold", console=console)
     print_failures(manifest, console, config=invocation.config)
-    # The line above says that all were submitted, and each has a report of its own.
-    with_skipped = not (manifest.submitted and len(manifest.datasets) > _MOST_NAMED)
-    notes = run_notes(manifest, with_skipped=with_skipped, most_misfits=_MOST_NAMED)
-    for note in notes:
+    # A line above says that all were submitted, and each has a report of its own.
+    for note in run_notes(manifest, with_skipped=not all_submitted, most_misfits=_MOST_NAMED):
         print_line("note:  ", note, style="yellow", console=console)
     for word, line in _next_commands(manifest, invocation):
         console.print(Text.assemble((f"{word:<9} ", "bold"), line), soft_wrap=True)
@@ -87,48 +88,28 @@ def print_interruption(console: Console, *, resume: str | None) -> None:
 
 
 def _table(manifest: Manifest) -> Table:
-    numbers = ("rows", "size", "seconds")
-    table = new_table("dataset", "status", *numbers, right=numbers, fold=["dataset"])
-    table.columns[0].max_width = DATASET_WIDTH
+    rows = []
     for record in manifest.datasets:
         status = status_for_people(record, interrupted=manifest.interrupted, submitted=manifest.submitted)
-        has_data = bool(record.files)
-        seconds = record.seconds.total
-        table.add_row(
-            record.dataset,
-            Text(status, style=_STYLES[status]),
-            f"{record.rows:,}" if has_data else "",
-            format_size(record.stored_bytes) if has_data else "",
-            f"{seconds:,.1f}" if seconds else "",
-        )
+        counts = (f"{record.rows:,}", format_size(record.stored_bytes)) if record.files else ("", "")
+        seconds = f"{record.seconds.total:,.1f}" if record.seconds.total else ""
+        rows.append((record.dataset, Text(status, style=_STYLES[status]), *counts, seconds))
+    numbers = ("rows", "size", "seconds")
+    table = new_table(("dataset", "status", *numbers), rows, right=numbers, fold=["dataset"])
+    table.columns[0].max_width = DATASET_WIDTH
     return table
-
-
-def _submitted(manifest: Manifest) -> str:
-    """The result of a run that only ordered reports: there are no rows or sizes for a table."""
-    ordered = sum(record.status == "skipped" for record in manifest.datasets)
-    calls = plural(manifest.requests.total, "call")
-    return f"reports created for {ordered} of {plural(len(manifest.datasets), 'dataset')}, {calls}"
 
 
 def _totals(manifest: Manifest) -> str:
     there = [record for record in manifest.datasets if record.files]
     totals = Totals.of(there)
-    return ", ".join(
-        (
-            f"{len(there)} of {plural(len(manifest.datasets), 'dataset')}",
-            plural(totals.rows, "row"),
-            f"{format_size(totals.stored_bytes)} {manifest.file_format}",
-            plural(manifest.requests.total, "call"),
-        )
-    )
+    size = f"{format_size(totals.stored_bytes)} {manifest.file_format}"
+    datasets, calls = plural(len(manifest.datasets), "dataset"), plural(manifest.requests.total, "call")
+    return f"{len(there)} of {datasets}, {plural(totals.rows, 'row')}, {size}, {calls}"
 
 
 def describe_metrics(metrics: Mapping[str, Sequence[str]]) -> str:
-    """
-    The metrics beside the columns of each dataset, or how many there are where a line does not hold them; empty where
-    there are none.
-    """
+    """The metrics beside the columns of each dataset, or their number where a line does not hold them."""
     chosen = {dataset: names for dataset, names in metrics.items() if names}
     total = sum(len(names) for names in chosen.values())
     if total <= _METRICS_SHOWN:

@@ -130,7 +130,7 @@ class _Known:
 
 
 def memory_bytes(frame: pl.DataFrame) -> int:
-    """What a frame takes of memory, in bytes: its values, and the references to its texts."""
+    """The values of a frame, and the references to its texts."""
     texts = frame.height * sum(dtype == pl.String for dtype in frame.dtypes)
     return int(frame.estimated_size()) + texts * _TEXT_REFERENCE_BYTES
 

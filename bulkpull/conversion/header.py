@@ -58,7 +58,6 @@ class RowLayout:
 
     @property
     def fields(self) -> int:
-        """How many fields each row must have."""
         return len(self.wanted) + len(self.extra)
 
 
@@ -81,9 +80,8 @@ def split_header(pieces: Iterator[bytes]) -> tuple[Header, Iterator[bytes]]:
     """
     Take the first line off the file; what follows is the data.
 
-    Raises:
-        FileDamaged: The file ends inside quotes before the first line does.
-        NotTheReport: The line does not end within `MAX_HEADER_BYTES`, or breaks the rules of `csv_validator`.
+    Raises `FileDamaged` if the file ends inside quotes before the line does, `NotTheReport` if the line does not end
+    within `MAX_HEADER_BYTES` or breaks the rules of `csv_validator`.
     """
     parts, size = [], 0
     while size <= MAX_HEADER_BYTES and (piece := next(pieces, b"")):

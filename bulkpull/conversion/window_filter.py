@@ -46,9 +46,8 @@ class WindowCut:
         """
         Which rows of the next batch to keep.
 
-        Args:
-            text: The batch as the file wrote it, all columns as text; its time column is the one at `time_at`.
-            first_row: The number of the first of these rows in the file, from 1.
+        All columns of `text` are as the file wrote them; the times are in the one at `time_at`. `first_row` is the
+        number of the first of these rows in the file, from 1.
         """
         times = text.to_series(time_at)
         frame = pl.DataFrame({"text": times, "at": self._instants(times, first_row=first_row)})

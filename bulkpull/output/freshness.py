@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from bulkpull.catalog import load_catalog
 from bulkpull.clock import is_ahead
 from bulkpull.conversion.read_table import read_footer
 from bulkpull.output.current import Current, CurrentSnapshot
@@ -69,6 +70,8 @@ def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[F
     """
     Every dataset that is published in the output or was requested in the newest run; reads only.
 
+    Their order is the catalog's, then custom queries by name.
+
     A run that could not read the service's list does not tell what is offered: then the newest run before it that could
     read it counts as well. What was forgotten since a run began is not expected any more.
 
@@ -84,7 +87,8 @@ def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[F
     if newest and not newest.tells_offer:
         news = _with_known_offer(news, manifests(store), pointer)
     looks = _last_looks(current, chain([newest] if newest else [], recent))
-    names = dict.fromkeys([*news, *current])
+    places = {dataset.name: place for place, dataset in enumerate(load_catalog().datasets)}
+    names = sorted({*news, *current}, key=lambda name: (places.get(name, len(places)), name))
     return [_freshness(name, store, current.get(name), news.get(name), looks.get(name), now=now) for name in names]
 
 

@@ -22,8 +22,7 @@ from bulkpull.output.run_history import load_manifest
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.url_safety import is_loopback
 
-NO_REPORT = "; no report was created"
-"""The end of the next step where an export is refused; `bulkpull doctor` leaves it out."""
+_NO_REPORT = "; no report was created"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +71,12 @@ def check_owner(store: OutputStore, account: Account) -> None:
     owner = load_owner(store)
     other = _account_in_pointer(store) if owner else None
     if owner is not None and other is not None and other != owner.account:
+        fix = f"restore {CURRENT} and move what is not this account's to another folder"
         raise SettingsError(
             f"{store} holds the data of two accounts: {owner.account}, and {CURRENT} names those of {other}",
             why="folders were merged",
-            fix=f"restore {CURRENT} and move what is not this account's to another folder" + NO_REPORT,
+            fix=fix + _NO_REPORT,
+            doctor_fix=fix,
         )
     if owner is not None and owner.account != account:
         difference = owner.account.describe_difference(account)
@@ -167,8 +168,10 @@ def _other_account(
     store: OutputStore, there: str, account: Account, differing: Sequence[str], *, is_difference: bool = False
 ) -> SettingsError:
     settings = " and ".join(f"`{name}`" for name in differing)
+    fix = ("" if account == DEMO else f"check {settings}, or ") + "choose another folder with --output"
     return SettingsError(
         f"{store} holds the data of another account: {there}",
         why=None if is_difference else f"this run is for {account}",
-        fix=("" if account == DEMO else f"check {settings}, or ") + "choose another folder with --output" + NO_REPORT,
+        fix=fix + _NO_REPORT,
+        doctor_fix=fix,
     )

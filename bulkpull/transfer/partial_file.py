@@ -12,8 +12,6 @@ Measured on one TLS stream of 1.5 GB (`python -m benchmarks download`): on a fas
 - One descriptor for all streams: `pwrite` names its offset, so that nobody seeks.
 - The sync runs beside the transfer, which never waits for it. It costs nearly as much processor time as everything
   else, so a transfer of a few seconds does without.
-
-`os.pwrite` does not exist on Windows; downloads are not supported there.
 """
 
 from __future__ import annotations
@@ -209,7 +207,6 @@ class PartialFile:
             raise
 
     async def fsync(self) -> None:
-        """Make durable what has been written."""
         if self._is_durable:
             return
 
@@ -272,16 +269,14 @@ class Checkpoints:
 
     partial: PartialFile
     clock: Clock
-    _began_s: float
-    _last_s: float
-    _synced_s: float
+    _began_s: float = field(init=False)
+    _last_s: float = field(init=False)
+    _synced_s: float = field(init=False)
     _sync_s: float = 0.0
     _under_way: bool = False
 
-    @classmethod
-    def of(cls, partial: PartialFile, *, clock: Clock) -> Checkpoints:
-        now_s = clock.monotonic()
-        return cls(partial, clock, now_s, now_s, now_s)
+    def __post_init__(self) -> None:
+        self._began_s = self._last_s = self._synced_s = self.clock.monotonic()
 
     def begin_if_due(self) -> bool:
         """Whether the next checkpoint is due; the caller that gets `True` makes it."""
@@ -292,7 +287,7 @@ class Checkpoints:
         self._under_way = True
         return True
 
-    async def make(self, *, size_bytes: int | None) -> None:
+    async def make(self, size_bytes: int | None) -> None:
         """Record the written bytes, and check the disk space for the rest (`DiskTrouble`); meanwhile writes go on."""
         try:
             await self.partial.write_journal()

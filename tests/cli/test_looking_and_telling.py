@@ -109,6 +109,7 @@ def test_a_variable_that_is_no_setting_is_told_as_a_key_of_the_file_is(
     assert "retain_runs" in outcome.err
     monkeypatch.setenv("BULKPULL_RETAIN_RUN", "")
     monkeypatch.setenv("BULKPULL_RUN_ID", "20261123T020000Z-aaaaaa")  # within a `notify_command`
+    Path("bulkpull-data/.bulkpull").mkdir(parents=True)
     assert command("runs", "list").code == 0
 
 

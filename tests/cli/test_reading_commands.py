@@ -225,12 +225,22 @@ def test_a_preview_that_takes_too_long_is_no_failure(command: Command, serve: Se
     assert command("preview", "Profile", "--json").json()["rows"] is None
 
 
-def test_there_are_no_runs_before_the_first_and_looking_makes_no_folder(command: Command) -> None:
-    outcome = command("runs", "list", "--output", "data")
-    assert (outcome.code, outcome.out) == (0, "")
-    assert outcome.err == f"there is no folder {Path('data').absolute()}\n"
-    assert command("runs", "list", "--output", "data", "--json").json()["runs"] == []
+@pytest.mark.parametrize("arguments", [("runs", "list"), ("runs", "show"), ("status",)], ids=" ".join)
+def test_a_folder_that_does_not_exist_is_wrong_usage_and_looking_makes_none(
+    command: Command, arguments: tuple[str, ...]
+) -> None:
+    outcome = command(*arguments, "--output", "data")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"error: there is no folder {Path('data').absolute()}\nfix:   check the name")
+    assert command(*arguments, "--output", "data", "--json").json()["exit"] == 2
     assert not Path("data").exists()
+
+
+def test_an_output_whose_ledger_knows_no_run_has_an_empty_list(command: Command) -> None:
+    (Path("data") / ".bulkpull").mkdir(parents=True)
+    outcome = command("runs", "list", "--output", "data")
+    assert (outcome.code, outcome.err) == (0, f"there are no runs in {Path('data').absolute()}\n")
+    assert command("runs", "list", "--output", "data", "--json").json()["runs"] == []
 
 
 @pytest.mark.case("O5")

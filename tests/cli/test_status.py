@@ -102,6 +102,40 @@ def test_a_night_that_failed_has_not_looked_and_says_why(command: Command) -> No
     assert "the service is down" in outcome.err
 
 
+def test_a_run_that_failed_while_the_data_are_young_is_named_in_one_line(command: Command) -> None:
+    ran(10 * HOUR, "Profile", "MSLearn")
+    down = [lost(name, reason=f"{name}: the service is down") for name in ("Profile", "MSLearn")]
+    write_manifest(OUT, *down, run_id=run_id_of(NOW - 2 * HOUR))
+
+    for age in ((), ("--max-age", "36h")):
+        outcome = command("status", "--output", "data", *age)
+
+        assert outcome.code == 0
+        assert outcome.err == "note:  the newest run did not export MSLearn, Profile: the service is down\n"
+    assert command("status", "--output", "data", "--json").err == ""
+
+
+def test_several_reasons_of_one_run_are_one_line_that_says_where_the_others_are(command: Command) -> None:
+    ran(10 * HOUR, "Profile", "MSLearn")
+    reasons = [lost("Profile", reason="Profile: the service is down"), lost("MSLearn", reason="MSLearn: it is gone")]
+    write_manifest(OUT, *reasons, run_id=run_id_of(NOW - 2 * HOUR))
+
+    outcome = command("status", "--output", "data")
+
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.rstrip().endswith("1 other reason: `bulkpull runs show`")
+
+
+def test_rows_come_in_the_order_of_the_catalog_then_queries_by_name_whatever_a_run_lost(command: Command) -> None:
+    names = [dataset.name for dataset in load_catalog().datasets][:3]
+    ran(10 * HOUR, "zebra", *reversed(names), "alpha")
+    before = [row["dataset"] for row in command("status", "--output", "data", "--json").json()["datasets"]]
+    write_manifest(OUT, lost("alpha"), lost(names[2]), run_id=run_id_of(NOW - 2 * HOUR))
+    after = [row["dataset"] for row in command("status", "--output", "data", "--json").json()["datasets"]]
+
+    assert before == after == [*names, "alpha", "zebra"]
+
+
 def test_a_run_that_only_submitted_its_reports_has_not_looked(command: Command) -> None:
     run_id = ran(40 * HOUR, "Profile")
     waiting = lost("Profile", "skipped", reason="Profile: submitted")

@@ -505,14 +505,14 @@ BY_LAYER = (
     ),
     Change(
         "a row of other length is taken",
-        "if block.data[whole] not in _LINE_ENDS:",
+        "if data[whole] not in _LINE_ENDS:",
         "if found > fields:",
         _READER,
     ),
     Change(
         "a blank line inside is left out",
-        "if block.data[whole:].strip(_LINE_ENDS):",
-        "if block.data[whole:] is None:",
+        "if data[whole:].strip(_LINE_ENDS):",
+        "if data[whole:] is None:",
         _READER,
     ),
     Change(
