@@ -37,7 +37,6 @@ from bulkpull.output.snapshots import find_last_answer
 from bulkpull.output.symlink_safety import remove_beneath
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.earlier_work import PARTS
-from bulkpull.pipeline.nightly.report_deletion import may_delete_report
 from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds
 from bulkpull.pipeline.publication.publish import Staged, stage_files
 from bulkpull.pipeline.publication.publish_checks import (
@@ -49,6 +48,7 @@ from bulkpull.pipeline.publication.publish_checks import (
 )
 from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
 from bulkpull.pipeline.publication.type_merge import empty_columns, published_types
+from bulkpull.pipeline.run_cleanup import may_delete_report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint

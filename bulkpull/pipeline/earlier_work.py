@@ -92,7 +92,6 @@ class KnownRun:
     Attributes:
         carried_on: It is unfinished and may still be resumed, so its reports are left to it.
         published: Datasets that it has published: their reports are no longer needed.
-        keeps_reports: It was asked to leave its reports on the service (`keep_reports`).
     """
 
     run_id: str

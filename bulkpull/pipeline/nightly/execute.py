@@ -66,11 +66,10 @@ class DecisionExecutor:
 
     async def execute(self) -> None:
         """
-        Fetch what is new, and make sure that the next run finds a scheduled report.
+        Fetch what is new, and make sure that the next run finds a scheduled report; without one there is only a note.
 
         Raises:
-            BulkpullError: The data could not be fetched. A missing scheduled report is only a note.
-            Unchanged: There is newer data, and it is the same.
+            BulkpullError: The data could not be fetched, or they are `Unchanged`.
         """
         if self.decision.missed is not None:
             report, due_at = self.decision.missed
@@ -220,16 +219,9 @@ class DecisionExecutor:
         return report, schedule
 
     async def order_scheduled_report(self, pull: Pull) -> Report:
-        """
-        Order the scheduled report of `pull`; a second call after a lost answer finds what the first one made.
-
-        Raises:
-            QuotaExceeded: The account has as many active reports as it may (behaviour 86).
-            BulkpullError: The service refuses it, or could not be asked.
-        """
+        """Order the scheduled report of `pull`; a second call after a lost answer finds what the first one made."""
         context, name = self.context, standing_name(pull)
-        facts = ScheduledReportFacts(name, query_digest=query_digest(pull.query_text))
-        await context.note(self._dataset, facts)
+        await context.note(self._dataset, ScheduledReportFacts(name, query_digest=query_digest(pull.query_text)))
 
         async def order(query: Query) -> Report:
             now = context.client.service_time()
