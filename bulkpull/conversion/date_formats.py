@@ -271,10 +271,8 @@ def instant_of(times: pl.Expr, *, dtype: pl.DataType) -> pl.Expr:
             return (times.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else times).cast(
                 pl.Datetime("us")
             )
-        case pl.String():
+        case _:
             parts = times.str.extract_groups(_ANY_ISO).struct
             text = parts.field("1") + " " + parts.field("2").fill_null("00:00") + ":" + parts.field("3").fill_null("00")
             iso = text.str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M:%S%.f", strict=False)
             return pl.coalesce(iso, *(read_dates(times, form).cast(pl.Datetime("us")) for form in _CLEAR_FORMS))
-        case _:
-            return pl.lit(None, pl.Datetime("us"))

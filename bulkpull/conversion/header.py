@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from bulkpull.conversion.csv_index import LF, index_csv, positions
-from bulkpull.conversion.csv_validator import BOM, HEADER_ROW, check_quotes, check_returns, ends_in_quotes, refused
+from bulkpull.conversion.csv_validator import BOM, HEADER_ROW, check_quotes, check_returns, ends_in_quotes
 from bulkpull.conversion.messages import ColumnPlan
 from bulkpull.errors import NotTheReport
 from bulkpull.redact import printable
@@ -193,8 +193,6 @@ def _fields_of(line: bytes, *, separator: int) -> list[bytes]:
     """The fields of the header line, without their quoting."""
     row = line + b"\n"
     marks = index_csv(row, separator=separator)
-    if marks.open_quote or marks.ends.size != 1 or marks.returns.any():
-        raise refused(HEADER_ROW, "is not one line")
     check_quotes(marks, first_row=HEADER_ROW)
     fields = int(marks.fields[0])
     if fields > MAX_COLUMNS:

@@ -40,7 +40,6 @@ class WindowCut:
         self._counts = WindowRows()
         self._undated: list[int] = []
         self._skipped = pl.Series(bounds.skip_undated, dtype=pl.UInt64)
-        self._is_text = False
 
     def keep(self, text: pl.DataFrame, time_at: int, *, first_row: int) -> pl.Series:
         """
@@ -78,20 +77,15 @@ class WindowCut:
     def outcome(self) -> WindowRows:
         """What was found, once the whole file was looked at."""
         form, is_ambiguous = self._bounds.form, False
-        if form is None and not self._is_text:
+        if form is None and self._times.dtype != pl.String():
             self._times.finalize()
             is_ambiguous = self._times.dtype == pl.String()
             form = self._times.format
         return replace(self._counts, undated_hashes=tuple(self._undated), form=form, is_ambiguous=is_ambiguous)
 
     def _instants(self, text: pl.Series, *, first_row: int) -> pl.Series:
-        if self._bounds.form is not None:
-            typed = read_dates(text, self._bounds.form)
-        elif self._is_text:
-            typed = text
-        else:
-            typed = self._times.convert(text, first_row=first_row)
-            self._is_text = self._times.dtype == pl.String()
+        form = self._bounds.form
+        typed = self._times.convert(text, first_row=first_row) if form is None else read_dates(text, form)
         return typed.to_frame("at").select(instant_of(pl.col("at"), dtype=typed.dtype)).to_series()
 
     def _count(self, text: pl.DataFrame, frame: pl.DataFrame, kinds: pl.DataFrame, *, first_row: int) -> None:

@@ -1,9 +1,8 @@
 """
-The log of a run: one JSON object per event and line, in `runs/<run_id>/log.jsonl`.
+The log of a run: one JSON object per event and line, in `runs/<run_id>/log.jsonl`, as `--log-format json` has them.
 
-Its lines are those of `--log-format json` from level debug, whatever the terminal shows; a resumed run continues the
-same file. A thread writes each line as soon as possible, so a slow disk never delays the run, a kill loses at most the
-last moment, and a disk that is full for a while loses nothing. Secrets are removed before a line is formatted.
+A thread writes each line as soon as possible, so a slow disk never delays the run, a kill loses at most the last
+moment, and a disk that is full for a while loses nothing.
 """
 
 from __future__ import annotations

@@ -47,7 +47,6 @@ from bulkpull.pipeline.publication.publish_checks import (
     publication_notes,
 )
 from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
-from bulkpull.pipeline.publication.type_merge import empty_columns, published_types
 from bulkpull.pipeline.run_cleanup import may_delete_report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
@@ -236,12 +235,7 @@ class DatasetExport:
         current = self._published if self._is_same_question else None
         if request.nightly and current is not None and current.content_hash == snapshot.content_hash:
             raise Unchanged(f"execution {found.ids.execution_id} has data that are already published")
-        drift = find_schema_drift(
-            published_types(baseline),
-            snapshot.columns,
-            empty=empty_columns(baseline),
-            unrequested=parts[0].table.extra_columns,
-        )
+        drift = find_schema_drift(baseline, snapshot.columns, unrequested=parts[0].table.extra_columns)
         if request.reset_types:
             drift = drift.model_copy(update={"retyped": []})  # what the user requested
         self._drift = drift

@@ -12,7 +12,7 @@ from bulkpull.custom_query import Selection
 from bulkpull.errors import SettingsError
 from bulkpull.metric_selection import MetricsChoice
 from bulkpull.model import OfferedDataset, Window
-from bulkpull.pipeline.steps.metric_refusals import MetricRefusals
+from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
 from bulkpull.redact import printable
 from bulkpull.suggestions import did_you_mean, nearest_names
 
@@ -45,7 +45,7 @@ class PlanOptions:
     only_selections: bool = False
     system_texts: Mapping[str, str] = field(default_factory=dict)
     metrics: MetricsChoice = "amounts"
-    refusals: MetricRefusals = field(default_factory=MetricRefusals)
+    refusals: tuple[MetricRefusal, ...] = ()
     history_starts: Mapping[str, datetime] = field(default_factory=dict)
     now: datetime | None = None
 

@@ -19,7 +19,7 @@ from bulkpull.model import OfferedDataset, Window
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.plan import Plan, Unavailable, check_selections, make_plan
 from bulkpull.pipeline.plan_names import PlanOptions, check_names
-from bulkpull.pipeline.steps.metric_refusals import MetricRefusals
+from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
 
 # Kept in the ledger under these names.
 _FLAGS = ("everything", "only_selections", "nightly", "reset_types")
@@ -175,7 +175,7 @@ def plan_request(
     *,
     settings: Settings,
     now: datetime | None = None,
-    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
+    refusals: tuple[MetricRefusal, ...] = (),
     published: frozenset[str] = frozenset(),
     history_starts: Mapping[str, datetime] = MappingProxyType({}),
 ) -> Plan:

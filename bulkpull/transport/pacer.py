@@ -65,8 +65,7 @@ class RateLimiter:
     Delays calls so that they respect both limits.
 
     At most `calls_per_s` calls per second and `burst` at once, of which only three before the service has reported an
-    allowance; `window_s` is the assumed length of its window until a Retry-After shows otherwise. `random` gives
-    numbers in [0, 1) that spread the calls of many runs after a 429.
+    allowance. `window_s` is the assumed length of its window. `random` spreads the calls of many runs after a 429.
     """
 
     def __init__(
@@ -122,12 +121,10 @@ class RateLimiter:
 
     async def acquire(self, urgency: Urgency = Urgency.USUAL) -> float:
         """
-        Wait until the call may go; a cancelled wait uses nothing up.
+        Wait until the call may go, and return the moment, for `answered` or `lost`; a cancelled wait uses nothing up.
 
-        Returns the moment at which it goes, monotonic seconds, for `answered` or `lost`.
-
-        Raises:
-            Throttled: The service has answered every call of the last 50 minutes by 429, and asks for another pause.
+        Raises `Throttled` where the service has answered every call of the last 50 minutes by 429, and asks for another
+        pause.
         """
         waiter = _Waiter(urgency, next(self._numbers))
         self._waiting.append(waiter)
@@ -187,11 +184,7 @@ class RateLimiter:
         self._notify()
 
     def tidying_throttled(self, retry_after_s: float | None) -> None:
-        """
-        Take note of a 429 to a clean-up call: only clean-up calls wait (behaviour 37), which the next run can do.
-
-        Where the limit is the one of all calls, the next call finds that out by its own reply.
-        """
+        """Take note of a 429 to a clean-up call: only clean-up calls wait (behaviour 37), which the next run can do."""
         at = self._clock.monotonic()
         pause_s = rate_limit.UNNAMED_PAUSE_S if retry_after_s is None else retry_after_s
         self._tidying_from_s = max(self._tidying_from_s, at + rate_limit.spread(pause_s, draw=self._random()))

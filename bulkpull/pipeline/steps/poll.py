@@ -207,7 +207,6 @@ class Poller:
         )
 
     def _waited_since_s(self, watch: ReportWatch) -> float:
-        """From when the deadline of a report counts."""
         if watch.running_since_s is not None:
             return watch.running_since_s
         return max(watch.since_s, self._finished_at_s)
@@ -225,7 +224,6 @@ class Poller:
             self.on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
 
     def _refuse(self, report_id: str, error: RequestRejected) -> None:
-        """Fail a report that the service refuses by itself; others go on."""
         if (watch := self._watches.get(report_id)) is not None:
             watch.finish(error=error)
 

@@ -93,7 +93,6 @@ class DatasetFetch:
         return await self._fetch_windows(self._pulls())
 
     async def submit(self) -> list[Report]:
-        """Order all reports, for a later run to collect."""
         pulls = self._pulls()
         self._require_reports(pulls)
         return [await self._runner(pull).submit() for pull in pulls]

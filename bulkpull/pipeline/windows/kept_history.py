@@ -87,7 +87,6 @@ def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, re
 
 
 def _refuse_shorter_history(dataset: str, window: Window, *, since: datetime, until: datetime | None) -> None:
-    """Refuse to replace a history by one that covers less, because rows would be lost."""
     if window.start > since:
         raise HeldBack(
             f"{dataset}: the published history begins on {since:%Y-%m-%d}, and a later one would replace it",

@@ -11,7 +11,8 @@ from bulkpull.catalog import ColumnType
 from bulkpull.conversion.messages import ConversionResult, ConvertedColumn
 from bulkpull.conversion.parquet_types import common_type
 from bulkpull.model import DownloadedFile, Execution, OfferedDataset, Pull
-from bulkpull.pipeline.publication.type_merge import Goal, as_text, published_columns, type_conflicts
+from bulkpull.pipeline.publication.snapshot_facts import published_columns
+from bulkpull.pipeline.publication.type_merge import Goal, as_text, type_conflicts
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 
 
