@@ -49,7 +49,6 @@ from bulkpull.pipeline.publication.publish_checks import (
     publication_notes,
 )
 from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
-from bulkpull.pipeline.publication.type_merge import empty_columns, published_types
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
@@ -245,12 +244,8 @@ class DatasetExport:
         is_same = current is not None and current.content_hash == snapshot.content_hash
         if self.context.request.nightly and is_same:
             raise Unchanged(f"execution {found.ids.execution_id} has data that are already published")
-        self._drift = drift = find_schema_drift(
-            published_types(baseline),
-            snapshot.columns,
-            empty=empty_columns(baseline),
-            unrequested=parts[0].table.extra_columns,
-        )
+        unrequested = parts[0].table.extra_columns
+        self._drift = drift = find_schema_drift(baseline, snapshot.columns, unrequested=unrequested)
         if self.context.request.reset_types:
             self._drift = drift = drift.model_copy(update={"retyped": []})  # what the user requested
         if drift and settings.on_drift != "allow":

@@ -139,7 +139,6 @@ async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:
 
 
 async def _check(partial: PartialFile, version: Version) -> None:
-    """Compare the file on disk with the announced length and MD5."""
     if version.size_bytes is not None and partial.done_bytes != version.size_bytes:
         raise FileDamaged(
             "the downloaded file has another length than announced",

@@ -8,7 +8,6 @@ so that a small one does not wait behind all windows of a large one.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,7 +32,6 @@ class Place:
 
     dataset: str
     rank: float
-    number: int
     is_ordered: bool = False
     granted: anyio.Event = field(default_factory=anyio.Event)
 
@@ -49,7 +47,6 @@ class ReportsInFlight:
     _held: set[Place] = field(default_factory=set)
     _granted: Counter[str] = field(default_factory=Counter)
     _waiting: list[Place] = field(default_factory=list)
-    _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _ended: anyio.Event = field(default_factory=anyio.Event)
 
     def __post_init__(self) -> None:
@@ -67,23 +64,19 @@ class ReportsInFlight:
 
         Among the windows of a dataset the lowest `rank` goes first; a report that `is_ordered` already does not wait.
         """
-        place = Place(dataset, rank, next(self._numbers), is_ordered)
+        place = Place(dataset, rank, is_ordered)
         self._waiting.append(place)
         if is_ordered:
             self._grant(place)
         self._grant_waiting()
         try:
             await place.granted.wait()
-        except BaseException:
-            if place.granted.is_set():
+            yield place
+        finally:
+            if place in self._held:
                 self._leave(place)
             else:
                 self._waiting.remove(place)
-            raise
-        try:
-            yield place
-        finally:
-            self._leave(place)
 
     def refused(self, *, quota: int | None = None) -> None:
         """The service refuses a further report while those in flight are not made (behaviour 86)."""
@@ -105,7 +98,8 @@ class ReportsInFlight:
 
     def _grant_waiting(self) -> None:
         while self._waiting and len(self._held) < self.limit:
-            self._grant(min(self._waiting, key=lambda place: (self._granted[place.dataset], place.rank, place.number)))
+            # Of equals the first that came.
+            self._grant(min(self._waiting, key=lambda place: (self._granted[place.dataset], place.rank)))
 
     def _grant(self, place: Place) -> None:
         self._waiting.remove(place)

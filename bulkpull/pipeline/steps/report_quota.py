@@ -101,7 +101,6 @@ class OneOffQuota:
             self._waiting.pop(min(self._waiting)).set()
 
     def succeeded(self) -> None:
-        """A report was created."""
         self.created_at.append(self.clock.monotonic())
         self._in_a_row = 0
         since = self.clock.monotonic() - self.window_s
@@ -110,7 +109,6 @@ class OneOffQuota:
             self._close()
 
     def refused(self, *, limit: int | None) -> None:
-        """The service refused a creation because of the quota."""
         self._limit = limit or self._limit
         if self._refused and self.clock.monotonic() < self._opens_at:
             return  # refusals of one burst count once

@@ -154,7 +154,6 @@ class StoredQueries:
             return self._queries
 
     def forget(self, query: Query) -> None:
-        """Note that a query is no longer stored."""
         self._duplicates = [double for double in self._duplicates if double.query_id != query.query_id]
         text, queries = normalise(query.text), self._queries or {}
         if text in queries and queries[text].query_id == query.query_id:
