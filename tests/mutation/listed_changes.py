@@ -223,7 +223,7 @@ BY_LAYER = (
     ),
     Change(
         "tidying uses up the allowance",
-        "reserve = math.ceil(self._allowance.limit * _LOOKS_SHARE)",
+        "reserve = math.ceil(self.allowance.limit * _LOOKS_SHARE)",
         "reserve = 0",
         _ALLOWANCE,
     ),

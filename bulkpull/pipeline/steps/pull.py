@@ -34,12 +34,7 @@ _WORTH_A_NEW_REPORT = (ExecutionFailed, ExecutionOverdue, ReportLost, FileGone)
 
 @dataclass(slots=True)
 class PullRunner:
-    """
-    Runs one pull, and shows how far it has got, also where it failed or was interrupted.
-
-    Attributes:
-        ordered: Every report of ours that is in use; the caller deletes them.
-    """
+    """Runs one pull, and shows how far it has got, also where it failed; the caller deletes the `ordered` reports."""
 
     context: PullContext
     execution: Execution | None = None
@@ -51,11 +46,7 @@ class PullRunner:
 
     async def run(self, *, attempts: int, may_order: Callable[[], None]) -> ConvertedPull:
         """
-        Fetch and convert the pull's data.
-
-        Args:
-            attempts: How often its report may be ordered.
-            may_order: Called before a report is ordered; its errors are passed on.
+        Fetch and convert the pull's data; `may_order` is called before a report is ordered, its errors are passed on.
 
         Raises:
             BulkpullError: The first error that no retry could fix.
