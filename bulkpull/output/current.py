@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import operator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from bulkpull.errors import DiskTrouble
 from bulkpull.output.atomic_files import json_text
 from bulkpull.output.manifest import Moment, MomentIfAny, Record, RecordedWindow
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.output.symlink_safety import NotBeneath, inner_parts
+
+
+def _check_name(name: str) -> str:
+    if len(inner_parts(name)) != 1:
+        raise NotBeneath(f"{name!r} is not the name of a dataset or a run")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_check_name)]
+"""A name that becomes a part of a path (case C26)."""
 
 
 class CurrentSnapshot(Record):
@@ -23,7 +33,7 @@ class CurrentSnapshot(Record):
     of their runs, when they ceased to be current: readers have a day from then on.
     """
 
-    run_id: str
+    run_id: FolderName
     rows: int
     files: list[str]
     question: dict[str, Any] | None = None
@@ -33,13 +43,6 @@ class CurrentSnapshot(Record):
     window: RecordedWindow = None
     published_at: MomentIfAny = Field(default=None, exclude_if=operator.not_)
     replaced: dict[str, Moment] = Field(default_factory=dict, exclude_if=operator.not_)
-
-    @field_validator("run_id")
-    @classmethod
-    def _one_name(cls, run_id: str) -> str:
-        if len(inner_parts(run_id)) != 1:
-            raise NotBeneath(f"{run_id!r} is not the id of a run")
-        return run_id
 
 
 class Current(Record):
@@ -52,20 +55,12 @@ class Current(Record):
     version: Literal[1] = 1
     updated_at: MomentIfAny = None
     account: dict[str, Any] | None = None
-    datasets: dict[str, CurrentSnapshot] = Field(default_factory=dict)
+    datasets: dict[FolderName, CurrentSnapshot] = Field(default_factory=dict)
     forgotten: dict[str, Moment] = Field(default_factory=dict, exclude_if=operator.not_)
 
     @property
     def run_ids(self) -> frozenset[str]:
         return frozenset(snapshot.run_id for snapshot in self.datasets.values())
-
-    @field_validator("datasets")
-    @classmethod
-    def _names(cls, datasets: dict[str, CurrentSnapshot]) -> dict[str, CurrentSnapshot]:
-        for name in datasets:
-            if len(inner_parts(name)) != 1:
-                raise NotBeneath(f"{name!r} is not the name of a dataset")
-        return datasets
 
     @classmethod
     def load(cls, store: OutputStore) -> Current:

@@ -109,8 +109,7 @@ def expected_sizes(output: Path, datasets: Iterable[str]) -> list[ExpectedSize]:
     sizes = {dataset: ExpectedSize(dataset) for dataset in datasets}
     for manifest in manifests(open_store(output)):
         for dataset, record in manifest.published.items():
-            known = sizes.get(dataset)
-            if known is not None and not known.is_known:
+            if dataset in sizes and not sizes[dataset].is_known:
                 sizes[dataset] = ExpectedSize(dataset, record.downloaded_bytes, record.stored_bytes, is_known=True)
         if all(size.is_known for size in sizes.values()):
             break

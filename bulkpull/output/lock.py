@@ -70,16 +70,14 @@ async def locked(folder: Path, *, since: datetime) -> AsyncIterator[Callable[[],
 
 
 def _check_held(path: Path, held: os.stat_result) -> None:
-    try:
-        is_held = os.path.samestat(os.stat(path), held)  # noqa: PTH116 - beside its sister
-    except OSError:
-        is_held = False
-    if not is_held:
-        raise DiskTrouble(
-            f"{path.parent.parent} no longer belongs to this run",
-            why="its lock was deleted, or the folder was moved or unmounted, during the run",
-            fix="put the folder back, then run the same command again: what was published before stays",
-        )
+    with suppress(OSError):
+        if os.path.samestat(path.stat(), held):
+            return
+    raise DiskTrouble(
+        f"{path.parent.parent} no longer belongs to this run",
+        why="its lock was deleted, or the folder was moved or unmounted, during the run",
+        fix="put the folder back, then run the same command again: what was published before stays",
+    )
 
 
 def find_writer(folder: Path) -> str | None:

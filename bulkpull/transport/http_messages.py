@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 ERROR_BODY_S = 15.0
 """How long the body of a refusal is read, seconds."""
-# Nothing else is quoted as an id.
-_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
+SUPPORT_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
+"""Ids that Microsoft's support asks for; nothing else is quoted as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,9 @@ class Timeouts:
     """
     The time limits of a request, seconds.
 
-    Attributes:
-        connect_s: For the connection, TLS included.
-        head_s: From the start until the head of the answer is complete: name look-up, connection, proxy and interim
-            (1xx) answers included. `None` where `total_s` limits all of it.
-        read_s: The longest silence while waiting for the answer or for its next bytes.
-        error_body_s: For the body of a refusal, which only explains it.
-        total_s: For everything together; `None` for transfers, which may take hours as long as bytes come fast enough.
+    `head_s` counts from the start until the head of the answer is complete: name look-up, connection, proxy and interim
+    (1xx) answers included. `read_s` is the longest silence. `total_s` is `None` for transfers, which may take hours as
+    long as bytes come fast enough.
     """
 
     connect_s: float = 15
@@ -47,12 +43,10 @@ _ADDRESS_NAMES = {"token": "`token_url`", "notify_url": "`notify_url`", "blob": 
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    A request to send.
+    A request to send; the URL goes out byte for byte.
 
-    Attributes:
-        url: Sent byte for byte.
-        endpoint: The name used in counts and messages: `ScheduledReport`, `token`, `blob`, …
-        creates: It makes something new each time it is sent, so it must not be repeated after a doubtful answer.
+    `endpoint` names it in counts and messages: `ScheduledReport`, `token`, `blob`, … What `creates` something new each
+    time it is sent must not be repeated after a doubtful answer.
     """
 
     method: str
@@ -89,7 +83,7 @@ class Reply:
 def request_id_in(headers: Mapping[str, str]) -> str:
     """The id that Microsoft's support asks for, as a piece of an error's reason; nothing where there is none."""
     found = next((value for name, value in headers.items() if name.lower() == "x-ms-request-id"), "").strip()
-    return f", x-ms-request-id {found}" if _ID.fullmatch(found) else ""
+    return f", x-ms-request-id {found}" if SUPPORT_ID.fullmatch(found) else ""
 
 
 @dataclass(slots=True)

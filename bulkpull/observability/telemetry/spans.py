@@ -9,32 +9,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from bulkpull import event_types
 from bulkpull._version import __version__
 from bulkpull.clock import iso_utc
-from bulkpull.event_types import (
-    CallRetried,
-    CallSent,
-    ConversionCompleted,
-    DownloadCompleted,
-    Event,
-    Level,
-    PullFinished,
-    PullStepped,
-    RunFinished,
-    RunStarted,
-)
+from bulkpull.event_types import Event
 from bulkpull.observability.pull_states import PullStates
 from bulkpull.observability.telemetry.providers import Providers
 from bulkpull.redact import printable
 
 _CLOSING_S = 5.0
-_THROTTLED, _FAULTS = 429, 500
 _NO_FAULT = frozenset({"complete", "skipped"})
 _Key = tuple[str, str | None]
 
@@ -65,19 +55,19 @@ class Telemetry:
             if span.ends_step:
                 self._end_step((span.dataset, span.part), now, reason=_loss(event))
         match event:
-            case RunStarted():
+            case event_types.RunStarted():
                 self._run = self._begin("run", self._outside, now, _attributes(event.facts))
-            case RunFinished():
+            case event_types.RunFinished():
                 self._end_all(now, event.status)
-            case PullStepped(dataset=str(dataset)):
+            case event_types.PullStepped(dataset=str(dataset)):
                 self._step(dataset, event.step, event.part, now)
-            case ConversionCompleted():
+            case event_types.ConversionCompleted():
                 pass  # it has ended its step
-            case PullFinished(dataset=str(dataset)):
+            case event_types.PullFinished(dataset=str(dataset)):
                 self._end_pull(dataset, event, now)
-            case CallSent():
+            case event_types.CallSent():
                 self._call(event, now)
-            case _ if event.level > Level.TRACE:
+            case _ if event.level > event_types.Level.TRACE:
                 self._mark(event, now)
 
     def close(self) -> None:
@@ -101,36 +91,29 @@ class Telemetry:
         if (open_ := self._step_spans.pop(key, None)) is None:
             return
         span, step, began = open_
-        if reason is not None:
-            span.set_status(Status(StatusCode.ERROR, reason))
-        span.end(now)
+        _end(span, now, fault=reason)
         self._steps.record((now - began) / 1e9, {"bulkpull.dataset": key[0], "bulkpull.step": step})
 
-    def _end_pull(self, dataset: str, event: PullFinished, now: int) -> None:
-        status, rows, lost = event.status, event.rows, _loss(event)
+    def _end_pull(self, dataset: str, event: event_types.PullFinished, now: int) -> None:
+        status, rows = event.status, event.rows
         self._pulls.add(1, {"bulkpull.dataset": dataset, "bulkpull.status": status})
         if status == "complete":
             self._rows.add(rows, {"bulkpull.dataset": dataset})
         if (span := self._pull_spans.pop(dataset, None)) is not None:
             span.set_attributes(_attributes({"status": status, "rows": rows}))
-            if lost is not None:
-                span.set_status(Status(StatusCode.ERROR, lost))
-            span.end(now)
+            _end(span, now, fault=_loss(event))
 
     def _end_all(self, now: int, status: str) -> None:
         """The run is over."""
         for span in self._pull_spans.values():
-            span.set_status(Status(StatusCode.ERROR, status))
-            span.end(now)
+            _end(span, now, fault=status)
         self._pull_spans.clear()
         if self._run is not None:
             self._run.set_attribute("bulkpull.status", status)
-            if status not in _NO_FAULT:
-                self._run.set_status(Status(StatusCode.ERROR, status))
-            self._run.end(now)
+            _end(self._run, now, fault=None if status in _NO_FAULT else status)
             self._run = None
 
-    def _call(self, event: CallSent, now: int) -> None:
+    def _call(self, event: event_types.CallSent, now: int) -> None:
         about: dict[str, Any] = {"bulkpull.endpoint": event.endpoint, "http.response.status_code": event.status}
         self._calls.record(event.elapsed_s, about)
         within = self._nearest(event)
@@ -138,15 +121,15 @@ class Telemetry:
         began = now - int(event.elapsed_s * 1e9)
         more = _attributes({"request_id": event.request_id, "dataset": event.dataset})
         span = self._begin(event.endpoint, context, began, about | more, kind=SpanKind.CLIENT)
-        if event.status == _THROTTLED or event.status >= _FAULTS:
+        if event.status == HTTPStatus.TOO_MANY_REQUESTS or event.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             span.set_status(Status(StatusCode.ERROR))
         span.end(now)
 
     def _mark(self, event: Event, now: int) -> None:
         """Any other event is added to the span in which it happened."""
-        if isinstance(event, CallRetried):
+        if isinstance(event, event_types.CallRetried):
             self._retries.add(1, {"bulkpull.endpoint": event.endpoint})
-        elif isinstance(event, DownloadCompleted):
+        elif isinstance(event, event_types.DownloadCompleted):
             self._bytes.add(event.size_bytes, {"bulkpull.dataset": str(event.dataset)})
         if (span := self._nearest(event)) is not None:
             span.add_event(event.name, _attributes(event.facts), timestamp=now)
@@ -160,12 +143,18 @@ class Telemetry:
         return steps[-1] if steps else self._pull_spans.get(dataset, self._run)
 
 
+def _end(span: Span, now: int, *, fault: str | None) -> None:
+    if fault is not None:
+        span.set_status(Status(StatusCode.ERROR, fault))
+    span.end(now)
+
+
 def _loss(event: Event) -> str | None:
     """Why what the event ends has failed; `None` where it has not."""
     match event:
-        case PullFinished() if event.status not in _NO_FAULT:
+        case event_types.PullFinished() if event.status not in _NO_FAULT:
             return printable(event.reason or event.status)
-        case RunFinished():  # what is still open was interrupted
+        case event_types.RunFinished():  # what is still open was interrupted
             return event.status
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import HeldBack
@@ -14,35 +14,28 @@ from bulkpull.snapshot_question import question_of
 
 
 def find_schema_drift(
-    published: Mapping[str, str],
-    columns: Sequence[PublishedColumn],
-    *,
-    empty: frozenset[str] = frozenset(),
-    unrequested: Sequence[str] = (),
+    earlier: DatasetRecord | None, columns: Sequence[PublishedColumn], *, unrequested: Sequence[str] = ()
 ) -> Drift:
     """
-    How the columns differ from those of the last snapshot of the same question; names are compared without case.
+    How the columns differ from those of an earlier snapshot of the same question; names are compared without case.
 
-    Args:
-        published: As `published_types` tells them; empty when nothing is published.
-        columns: As published now; those that only kept windows of a history have count as gone.
-        empty: Columns, in lower case, without a value in any snapshot: their types may still change.
-        unrequested: Columns of the file that were not requested.
+    Columns that only kept windows of a history have count as gone. A column without a value in any snapshot may still
+    change its type. The file has the `unrequested` columns as well.
     """
-    if not published:
+    before = {column.name.casefold(): column for column in earlier.columns if not column.vanished} if earlier else {}
+    if not before:
         return Drift(unrequested=list(unrequested))
-    before = {name.casefold(): kind for name, kind in published.items()}
     columns = [column for column in columns if not column.vanished]
     now = {column.name.casefold() for column in columns}
     new = [name for name in unrequested if name.casefold() not in before]
     return Drift(
         unrequested=new,
         appeared=[column.name for column in columns if column.name.casefold() not in before and column.name not in new],
-        vanished=[name for name in published if name.casefold() not in now],
+        vanished=[column.name for name, column in before.items() if name not in now],
         retyped=[
-            f"{column.name}: {before[column.name.casefold()]} → {column.type}{_first_that_did_not_fit(column)}"
+            f"{column.name}: {known.type} → {column.type}{_first_that_did_not_fit(column)}"
             for column in columns
-            if before.get(column.name.casefold(), column.type) != column.type and column.name.casefold() not in empty
+            if (known := before.get(column.name.casefold())) and known.type != column.type and not known.empty
         ],
     )
 

@@ -33,7 +33,6 @@ MetricRefusal = NotedFacts[RefusedMetricsFacts]
 
 
 def metric_refusal(pull: Pull, error: BulkpullError, *, at: datetime) -> MetricRefusal:
-    """The refusal of the metrics of `pull`, from its error."""
     reason = printable(error.why or error.what, most=_REASON_SHOWN)
     return NotedFacts(pull.dataset, at, RefusedMetricsFacts(pull.metrics, reason))
 

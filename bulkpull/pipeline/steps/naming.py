@@ -42,7 +42,6 @@ class ReportName:
 
     @property
     def ordered_at(self) -> datetime | None:
-        """When its run began, UTC."""
         return run_start_time(self.run_id) if self.run_id else None
 
 
