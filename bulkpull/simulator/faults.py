@@ -189,20 +189,9 @@ class FaultBox:
         self._armed.clear()
 
     def take(
-        self, name: str, *, datasets: Collection[str] = (), endpoint: str | None = None, method: str | None = None
+        self, *names: str, datasets: Collection[str] = (), endpoint: str | None = None, method: str | None = None
     ) -> Fault | None:
-        """The fault of that name if it strikes here and now; asking is a chance, and uses up one strike."""
-        return self.take_any((name,), datasets=datasets, endpoint=endpoint, method=method)
-
-    def take_any(
-        self,
-        names: Collection[str],
-        *,
-        datasets: Collection[str] = (),
-        endpoint: str | None = None,
-        method: str | None = None,
-    ) -> Fault | None:
-        """The first fault among `names`, in the order of arming, that strikes here and now."""
+        """The first fault of these names, in the order of arming, that strikes here; asking uses up one strike."""
         here = {None, endpoint, f"{method} {endpoint}"}
         for armed in list(self._armed):
             is_here = endpoint is None or armed.fault.endpoint in here

@@ -177,7 +177,7 @@ class ReportStore:
         )
 
     def _begin(self, report: StoredReport, *, at: datetime) -> None:
-        plight = self._faults.take_any(EXECUTION_FAULTS, datasets=(report.dataset,))
+        plight = self._faults.take(*EXECUTION_FAULTS, datasets=(report.dataset,))
         if plight is not None and plight.name == "old_execution_first":
             older = StoredExecution(
                 execution_id=str(uuid4()),

@@ -129,9 +129,10 @@ class Service:
         window: tuple[datetime, datetime] | None = None,
     ) -> Extract:
         """
-        What a report on these columns of the dataset holds, begun `at`: of `window`, or of six months.
+        What a report on these columns of the dataset without a TIMESPAN holds, begun `at` (now by default).
 
-        Without `columns`: all columns, then the amounts that no column holds (behaviour 160).
+        Without `columns`: all columns, then the amounts that no column holds (behaviour 160). `window` has an exclusive
+        end; six months by default.
         """
         table = self.tables[dataset]
         amounts = [metric for metric in table.metrics if metric.kind == "amount"]
