@@ -20,12 +20,11 @@ from bulkpull.simulator.generated_values import edition_at
 from bulkpull.simulator.listed_datasets import Table, offered_tables
 from bulkpull.simulator.query_months import days_between, months_between, whole_months
 from bulkpull.simulator.query_parser import ParsedQuery
-from bulkpull.simulator.query_store import QueryStore
 from bulkpull.simulator.report_data import Extract
-from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.request_validation import Fields, read_time
 from bulkpull.simulator.scenario import ColumnDrift
 from bulkpull.simulator.simulator_context import Context
+from bulkpull.simulator.stored_objects import QueryStore, ReportStore
 
 TEST_ROWS = 100
 """Most rows of a test query (behaviour 78)."""

@@ -37,7 +37,7 @@ class Simulator:
     The simulated service, as an async context manager.
 
     The API and the token endpoint listen on one origin, the storage host on another, so that a client that sends its
-    token to the wrong one is found out. All that a client needs stands in `environment`.
+    token to the wrong one is noticed. `environment` has all that a client needs.
 
     Args:
         clock: Its time; the machine's own by default.
