@@ -11,11 +11,10 @@ import typer
 from bulkpull.catalog import Catalog, duplicate_flag, load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.console import LONGEST_QUERY, new_table, print_grid, print_message, print_table
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.queries import with_drift
-from bulkpull.cli.service_call import NotOffered, call_service
+from bulkpull.cli.service_call import NotOffered, call_service, command_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.errors import AccessDenied
 from bulkpull.formatting import join_some, plural

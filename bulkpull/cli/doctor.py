@@ -10,8 +10,8 @@ from bulkpull.checks.result import CheckResult, fine, problem_from, unchecked
 from bulkpull.cli import options
 from bulkpull.cli.check_list import CheckList, setting_lines
 from bulkpull.cli.command_decorator import LOCAL, command, new_app
-from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.service_call import command_settings
 from bulkpull.clock import SystemClock
 from bulkpull.errors import SettingsError
 

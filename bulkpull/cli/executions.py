@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.json_output import execution_values, format_time
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.reports import find_report
-from bulkpull.cli.service_call import call_service
+from bulkpull.cli.service_call import call_service, load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import RequestRejected
 from bulkpull.model import Execution, ExecutionStatus, Report

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from bulkpull.cli import options as shared
 from bulkpull.cli.command_decorator import QUIET_RUN, command, new_app
-from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.service_call import command_settings
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events

@@ -42,7 +42,10 @@ class LogListener:
         default: LogLevel = LogLevel.INFO,
         silent: tuple[type[Event], ...] = (),
     ) -> None:
-        self._log = _logger(common, write=write, level=_LEVELS[common.level(default)])
+        render = structlog.dev.ConsoleRenderer(colors=is_coloured(), pad_event_to=22, sort_keys=False)
+        # No second look at a finished JSON line: taking something out of its text could cut a string in two.
+        finish = [to_json] if common.logs_json else [_as_people_read_it, render, lambda _, __, line: redact(str(line))]
+        self._log = line_logger(write, level=_LEVELS[common.level(default)], finish=finish)
         self._silent = silent
         self._is_json = common.logs_json
 
@@ -90,21 +93,8 @@ class _Handler(logging.Handler):
             self.handleError(record)
 
 
-def _logger(common: CommonOptions, *, write: Write, level: int) -> structlog.typing.FilteringBoundLogger:
-    if common.logs_json:
-        # No second look at the finished line: taking something out of JSON text could cut a string in two.
-        return line_logger(write, level=level, finish=[to_json])
-    render = structlog.dev.ConsoleRenderer(colors=is_coloured(), pad_event_to=22, sort_keys=False)
-    return line_logger(write, level=level, finish=[_as_people_read_it, render, _redacted])
-
-
 def _as_people_read_it(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """The time of day in place of the timestamp, and counts as `18 unfinished, 2 complete`."""
     entry["timestamp"] = f"{entry['timestamp'][11:19]}Z"
-    counts = {name: format_counts(value) for name, value in entry.items() if isinstance(value, dict)}
-    entry.update(counts)
+    entry |= {name: format_counts(value) for name, value in entry.items() if isinstance(value, dict)}
     return entry
-
-
-def _redacted(_: Any, __: str, line: Any) -> str:
-    return redact(str(line))

@@ -20,10 +20,9 @@ from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.batch import QUERIES
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.console import PIPED_WIDTH, data_console, print_message, print_note, print_table
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service_call import NotOffered, call_service
+from bulkpull.cli.service_call import NotOffered, call_service, command_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import SettingsError
 from bulkpull.formatting import plural
@@ -80,28 +79,6 @@ class PreviewSubject:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """The rows that the service sent; `None` where it needed too long."""
-
-    dataset: str | None
-    query_id: str | None
-    text: str | None
-    rows: Rows | None
-    redacted: bool
-
-    def as_values(self) -> dict[str, Any]:
-        """The preview as JSON values."""
-        return {
-            "version": 1,
-            "dataset": self.dataset,
-            "query_id": self.query_id,
-            "query": self.text,
-            "data_redacted": self.redacted,
-            "rows": self.rows,
-        }
-
-
 @command(app)
 def preview(subject: PreviewSubject, *, demo: options.Demo = False, common: CommonOptions) -> None:
     """
@@ -119,7 +96,7 @@ def preview(subject: PreviewSubject, *, demo: options.Demo = False, common: Comm
     names = (subject.dataset,) if subject.dataset is not None else ()
     with command_settings(common, demo=demo, timespan=subject.timespan) as settings:
         # Source: behaviours 69, 78 and 79.
-        async def fetch(client: InsightsClient) -> Preview:
+        async def fetch(client: InsightsClient) -> dict[str, Any]:
             if subject.dataset is not None:
                 dataset, query_id, text = await _of_dataset(client, subject.dataset, settings=settings, common=common)
             else:
@@ -130,17 +107,19 @@ def preview(subject: PreviewSubject, *, demo: options.Demo = False, common: Comm
                 start=window.start if window else None,
                 end=window.end if window else None,
             )
-            return Preview(dataset, query_id, text, rows, client.redacted)
+            found = {"dataset": dataset, "query_id": query_id, "query": text}
+            return {"version": 1, **found, "data_redacted": client.redacted, "rows": rows}
 
         found = call_service(fetch, settings=settings, common=common, names=names)
+    rows = found["rows"]
     if common.as_json:
-        print_json(found.as_values())
-    elif found.rows:
-        _print_table(found.rows)
-    if found.rows is None:
+        print_json(found)
+    elif rows:
+        _print_table(rows)
+    if rows is None:
         print_message("no preview: the service needed too long; an export may still work")
-    elif not found.rows:
-        print_message(f"{found.dataset or 'the query'} has no rows in this span")
+    elif not rows:
+        print_message(f"{found['dataset'] or 'the query'} has no rows in this span")
 
 
 _Found = tuple[str | None, str | None, str | None]
@@ -164,9 +143,9 @@ async def _of_dataset(client: InsightsClient, name: str, *, settings: Settings, 
         return pull.dataset, None, pull.query_text
     # Too long for an address (behaviour 69): a query that is stored can still be looked at, and none is stored for it.
     stored = await client.get_queries(include_system=True)
-    equal = [query for query in stored if normalise(query.text) == normalise(pull.query_text)]
-    if equal:
-        return pull.dataset, equal[0].query_id, equal[0].text
+    for query in stored:
+        if normalise(query.text) == normalise(pull.query_text):
+            return pull.dataset, query.query_id, query.text
     for query in stored:
         drift = find_query_drift(query.text, offered=offer.datasets)
         if query.is_system and drift and drift.dataset.casefold() == pull.offered.name.casefold() and not drift.missing:
@@ -195,17 +174,15 @@ async def _of_query(client: InsightsClient, subject: PreviewSubject, *, common: 
 def _print_table(rows: Rows) -> None:
     console = data_console()
     names = list(rows[0])
-    # Piped output is never cut.
-    shown = names if console.width >= PIPED_WIDTH else columns_that_fit(names, rows, width=console.width)
+    is_piped = console.width >= PIPED_WIDTH  # piped output is never cut
+    shown = names if is_piped else columns_that_fit(names, rows, width=console.width)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for name in shown:
-        widest = None if console.width >= PIPED_WIDTH else _width(name)
-        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=widest)
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=None if is_piped else _width(name))
     for row in rows:
         table.add_row(*(Text(_cell(row.get(name))) for name in shown))
     print_table(table, console)
-    hidden = len(names) - len(shown)
-    if hidden:
+    if hidden := len(names) - len(shown):
         print_message(f"{plural(hidden, 'column')} did not fit: --json or a pipe shows all")
 
 

@@ -13,11 +13,10 @@ from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.batch import QUERIES, delete_named, find_named
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import new_table, print_grid, print_message, print_note, print_table
 from bulkpull.cli.json_output import format_time, has_name, query_values
 from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service_call import call_service
+from bulkpull.cli.service_call import call_service, command_settings, load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import AccessDenied, ListUnknown, NotFound, SettingsError
 from bulkpull.formatting import join_some

@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bulkpull.cli.batch import QUERIES
-from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import print_note
 from bulkpull.cli.options import CommonOptions, day_of
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
 from bulkpull.cli.reports import find_report, is_our_report
-from bulkpull.cli.service_call import NotOffered, call_service
+from bulkpull.cli.service_call import NotOffered, call_service, command_settings, load_settings
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AccessDenied, BulkpullError, ListUnknown, SettingsError

@@ -11,12 +11,11 @@ import typer
 from bulkpull.cli import options
 from bulkpull.cli.batch import REPORTS, delete_named, find_named, for_each
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_grid, print_message, print_table
 from bulkpull.cli.json_output import has_name, report_values
 from bulkpull.cli.options import CommonOptions, read_span
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
-from bulkpull.cli.service_call import call_service
+from bulkpull.cli.service_call import call_service, load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.model import Report
 from bulkpull.redact import printable

@@ -6,11 +6,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import error_console, print_message
 from bulkpull.cli.invocation import Invocation
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.run_display import run_with_display
+from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.cli.summary import print_summary
 from bulkpull.config.settings import Settings

@@ -13,9 +13,9 @@ import typer
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import LOCAL, QUIET_RUN, command, new_app
-from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError

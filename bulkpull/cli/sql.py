@@ -12,9 +12,9 @@ import typer
 
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import discard_output
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.formatting import plural

@@ -12,11 +12,11 @@ import typer
 from bulkpull import platforms
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
 from bulkpull.cli.error_output import Ending, write_error
 from bulkpull.cli.json_output import format_time
 from bulkpull.cli.options import CommonOptions, read_span
+from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.clock import iso_utc
 from bulkpull.formatting import format_age, join_some, plural
