@@ -21,6 +21,7 @@ from bulkpull.redact import printable
 if TYPE_CHECKING:
     from bulkpull.config.settings import Settings
     from bulkpull.insights.client import InsightsClient
+    from bulkpull.model import Query
 
 
 T = TypeVar("T")
@@ -52,6 +53,14 @@ class Kind:
 
 QUERIES = Kind("query", "queries", delete=lambda client, query_id: client.delete_query(query_id))
 REPORTS = Kind("report", "reports", delete=lambda client, report_id: client.delete_report(report_id))
+
+
+async def find_query(client: InsightsClient, query_id: str) -> Query:
+    """The query of that id, a system query too; raises `NotThere` where there is none."""
+    found = await client.get_queries(query_id=query_id, include_system=True)
+    if not found:
+        raise QUERIES.not_there(query_id.strip())
+    return found[0]
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import typer
 from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.json_output import execution_values, format_time
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import CommonOptions, option
 from bulkpull.cli.reports import find_report
 from bulkpull.cli.service_call import call_service, load_settings
 from bulkpull.cli.stdio import print_json
@@ -29,13 +29,13 @@ app = new_app()
 class ExecutionFilter:
     """Which executions to show; no status stands for all of them."""
 
-    history: Annotated[bool, typer.Option("--all", help="Executions of the last 90 days, not only the latest.")] = False
+    history: Annotated[bool, option("--all", "Executions of the last 90 days, not only the latest.")] = False
     status: Annotated[
         list[ExecutionStatus] | None,
-        typer.Option("--status", case_sensitive=False, help="Only these; may be repeated."),
+        option("--status", "Only these; may be repeated.", case_sensitive=False),
     ] = None
     execution_id: Annotated[
-        list[str] | None, typer.Option("--execution-id", metavar="ID", help="Only this one; may be repeated.")
+        list[str] | None, option("--execution-id", "Only this one; may be repeated.", metavar="ID")
     ] = None
 
 

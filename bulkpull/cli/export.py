@@ -18,7 +18,6 @@ from bulkpull.window_bounds import window_of
 
 if TYPE_CHECKING:
     from bulkpull.config.settings import Settings
-    from bulkpull.model import Window
     from bulkpull.pipeline.request import ExportRequest
 
 app = new_app()
@@ -109,7 +108,7 @@ def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
 
 def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> int:
     from bulkpull.account import DEMO
-    from bulkpull.cli.invocation import Invocation
+    from bulkpull.cli.invocation import Invocation, option_words
     from bulkpull.cli.run_display import run_with_display  # slow to load, as all of these
     from bulkpull.output.owner import check_owner
     from bulkpull.output.store import open_store
@@ -120,7 +119,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
             "--reset-types was given, and no dataset is named",
             fix="name those whose columns became text: bulkpull export AzureUsage --reset-types",
         )
-    window = window_of(shared.day_of(options.since), shared.day_of(options.until), now=datetime.now(UTC))
+    since, until = shared.day_of(options.since), shared.day_of(options.until)
     with command_settings(
         common,
         demo=options.demo,
@@ -134,8 +133,8 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
         request = request_of(
             options,
             settings=settings,
-            window=window,
-            open_ended=options.until is None,
+            window=window_of(since, until, now=datetime.now(UTC)),
+            open_ended=until is None,
             everything=options.everything,
             nightly=nightly,
             submit_only=options.submit_only,
@@ -147,30 +146,19 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
 
             check_owner(open_store(settings.output.absolute()), account)
             return show_plan(request, settings=settings, common=common)
+        days = {"since": str(since or ""), "until": str(until or "")}
         invocation = Invocation(
             output=settings.output,
             config=common.config,
             demo=options.demo,
             command="nightly" if nightly else "export",
-            options=_options_to_repeat(options),
+            options=option_words(**days, timespan=options.timespan, metrics=options.metrics),
         )
         return run_with_display(
             lambda listener: Run(request, settings, Events(listener), account=account),
             invocation=invocation,
             common=common,
         )
-
-
-def _options_to_repeat(options: ExportOptions) -> tuple[str, ...]:
-    """The options that define the request, for the command that the summary suggests."""
-    since, until = shared.day_of(options.since), shared.day_of(options.until)
-    given = {
-        "--since": since and since.isoformat(),
-        "--until": until and until.isoformat(),
-        "--timespan": options.timespan,
-        "--metrics": options.metrics,
-    }
-    return tuple(word for option, value in given.items() if value for word in (option, value))
 
 
 def request_of(options: ExportOptions, *, settings: Settings, **rest: Any) -> ExportRequest:
@@ -192,43 +180,34 @@ def request_of(options: ExportOptions, *, settings: Settings, **rest: Any) -> Ex
         return create_request(names, settings=settings, **rest)
     option = _QUERY_OPTIONS[next(iter(given))]
     if len(names) != 1 or rest.get("everything"):
-        number = (
-            "all are requested" if rest.get("everything") else f"{len(names)} are named" if names else "none is named"
-        )
+        number = f"{len(names)} are named" if names else "none is named"
         raise SettingsError(
-            f"{option} applies to one dataset, and {number}", fix=f"name one: bulkpull export AzureUsage {option} …"
+            f"{option} applies to one dataset, and {'all are requested' if rest.get('everything') else number}",
+            fix=f"name one: bulkpull export AzureUsage {option} …",
         )
     (dataset,) = names
     known = {query.name.casefold(): query.name for query in settings.queries}
-    own_query = known.get(dataset.strip().casefold())
-    if own_query is not None:
+    if own_query := known.get(dataset.strip().casefold()):
         raise SettingsError(
             f"{option} applies to a dataset, and {own_query} is a query of the settings",
             fix="change the query there, or name the dataset that it reads",
         )
-    if "published_as" in given and rest.get("window") is not None and rest.get("open_ended"):
+    window, open_ended = rest.get("window"), rest.get("open_ended")
+    if "published_as" in given and window is not None and open_ended:
         given["keep"] = "append"
-    name = given.pop("published_as", None) or derived_name(dataset, **given, **_span_of(settings, **rest))
+    # Two spans of one selection are two custom queries.
+    span = {"timespan": settings.timespan} if settings.timespan else {}
+    if window is not None:
+        span = {"since": iso_utc(window.start)} | ({} if open_ended else {"until": iso_utc(window.end)})
+    name = given.pop("published_as", None) or derived_name(dataset, **given, **span)
     try:
         selection = Selection(name=name, dataset=dataset, **given)
-    except SettingsError as error:
-        raise _naming_options(error) from None
+    except SettingsError as refused:
+        error = refused.within("options")
+        for part, word in (_QUERY_OPTIONS | {"name": "--as"}).items():
+            error.what = error.what.replace(f"`{part}`", word)
+        error.args = (error.reason,)
+        raise error from None
     if name.casefold() in known:
         raise SettingsError(f"--as {name} is the name of a query of the settings", fix="choose another name")
     return create_request((), settings=settings, selections=(selection,), **rest)
-
-
-def _naming_options(error: SettingsError) -> SettingsError:
-    """The error of a custom query, with the options in place of its keys."""
-    error = error.within("options")
-    for part, option in (_QUERY_OPTIONS | {"name": "--as"}).items():
-        error.what = error.what.replace(f"`{part}`", option)
-    error.args = (error.reason,)
-    return error
-
-
-def _span_of(settings: Settings, *, window: Window | None = None, open_ended: bool = False, **_: Any) -> dict[str, str]:
-    """The time that is asked for, where it is not the default: two spans of one selection are two custom queries."""
-    if window is None:
-        return {"timespan": settings.timespan} if settings.timespan else {}
-    return {"since": iso_utc(window.start)} | ({} if open_ended else {"until": iso_utc(window.end)})

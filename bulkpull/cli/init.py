@@ -14,7 +14,7 @@ import typer
 
 from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.console import print_message
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import CommonOptions, option
 from bulkpull.errors import SettingsError
 from bulkpull.output.atomic_files import disk_errors, write_atomically
 
@@ -46,7 +46,7 @@ def init(
     client_id: Annotated[str | None, typer.Option(metavar="ID", help="The application.")] = None,
     output: Annotated[Path | None, typer.Option(help="Output folder.")] = None,
     file: Annotated[Path, typer.Option(help="The file to write.")] = Path("bulkpull.toml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace the file when it exists.")] = False,
+    force: Annotated[bool, option("--force", "Replace the file when it exists.")] = False,
     common: CommonOptions,
 ) -> None:
     """

@@ -18,10 +18,10 @@ from rich.text import Text
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
-from bulkpull.cli.batch import QUERIES
+from bulkpull.cli.batch import find_query
 from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.console import PIPED_WIDTH, data_console, print_message, print_note, print_table
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import CommonOptions, option
 from bulkpull.cli.service_call import NotOffered, call_service, command_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import SettingsError
@@ -55,12 +55,8 @@ class PreviewSubject:
     dataset: Annotated[
         str | None, typer.Argument(metavar="[DATASET]", hidden=True, autocompletion=options.dataset_names)
     ] = None
-    query_id: Annotated[
-        str | None, typer.Option("--query-id", metavar="ID", help="A stored query instead of a dataset.")
-    ] = None
-    query: Annotated[
-        str | None, typer.Option("--query", metavar="QUERY", help="A query's text instead of a dataset.")
-    ] = None
+    query_id: Annotated[str | None, option("--query-id", "A stored query instead of a dataset.", metavar="ID")] = None
+    query: Annotated[str | None, option("--query", "A query's text instead of a dataset.", metavar="QUERY")] = None
     timespan: options.Timespan = None
     since: options.Since = None
     until: options.Until = None
@@ -163,12 +159,9 @@ async def _of_query(client: InsightsClient, subject: PreviewSubject, *, common: 
         for warning in checked.warnings:
             print_note(warning, common)
         return checked.offered.name, None, checked.text
-    wanted = subject.query_id or ""
-    found = await client.get_queries(query_id=wanted, include_system=True)
-    if not found:
-        raise QUERIES.not_there(wanted.strip())
-    drift = find_query_drift(found[0].text, offered=())
-    return drift.dataset if drift else None, found[0].query_id, found[0].text
+    query = await find_query(client, subject.query_id or "")
+    drift = find_query_drift(query.text, offered=())
+    return drift.dataset if drift else None, query.query_id, query.text
 
 
 def _print_table(rows: Rows) -> None:

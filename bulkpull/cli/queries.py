@@ -11,11 +11,11 @@ import typer
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
-from bulkpull.cli.batch import QUERIES, delete_named, find_named
+from bulkpull.cli.batch import QUERIES, delete_named, find_named, find_query
 from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.console import new_table, print_grid, print_message, print_note, print_table
 from bulkpull.cli.json_output import format_time, has_name, query_values
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import CommonOptions, option
 from bulkpull.cli.service_call import call_service, command_settings, load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import AccessDenied, ListUnknown, NotFound, SettingsError
@@ -41,10 +41,10 @@ QueryIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of que
 @command(app, "list", short_help="Show the stored queries.")
 def list_queries(
     *,
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only the query of this name.")] = None,
-    system: Annotated[bool, typer.Option("--system", help="System queries instead of the user's.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="User and system queries.")] = False,
-    mine: Annotated[bool, typer.Option("--mine", help="Only those that this tool created.")] = False,
+    name: Annotated[str | None, option("--name", "Only the query of this name.", metavar="NAME")] = None,
+    system: Annotated[bool, option("--system", "System queries instead of the user's.")] = False,
+    everything: Annotated[bool, option("--all", "User and system queries.")] = False,
+    mine: Annotated[bool, option("--mine", "Only those that this tool created.")] = False,
     demo: options.Demo = False,
     common: CommonOptions,
 ) -> None:
@@ -95,17 +95,15 @@ def show_query(query_id: QueryId, *, demo: options.Demo = False, common: CommonO
         bulkpull queries show d1a4d75e-5ca8-4847-845f-ee0a9be6f07b --demo
     """
 
-    async def fetch(client: InsightsClient) -> tuple[list[Query], list[OfferedDataset]]:
-        return await client.get_queries(query_id=query_id, include_system=True), await _offered(client)
+    async def fetch(client: InsightsClient) -> tuple[Query, list[OfferedDataset]]:
+        return await find_query(client, query_id), await _offered(client)
 
     with command_settings(common, demo=demo) as settings:
-        queries, offered = call_service(fetch, settings=settings, common=common)
-    if not queries:
-        raise QUERIES.not_there(query_id.strip())
+        query, offered = call_service(fetch, settings=settings, common=common)
     if common.as_json:
-        print_json({"version": 1, "queries": [with_drift(query, offered) for query in queries]})
+        print_json({"version": 1, "queries": [with_drift(query, offered)]})
     else:
-        _print_one(queries[0], find_query_drift(queries[0].text, offered=offered))
+        _print_one(query, find_query_drift(query.text, offered=offered))
 
 
 @command(app, "create")
@@ -113,7 +111,7 @@ def create_query(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits and blanks.")],
     text: Annotated[str, typer.Argument(metavar="QUERY", help="The query's text.")],
     *,
-    description: Annotated[str | None, typer.Option("--description", help="Description.")] = None,
+    description: Annotated[str | None, option("--description", "Description.")] = None,
     demo: options.Demo = False,
     common: CommonOptions,
 ) -> None:
@@ -152,7 +150,7 @@ def delete_queries(
     query_ids: QueryIds,
     *,
     yes: options.Yes = False,
-    force: Annotated[bool, typer.Option("--force", help="Also those that reports use.")] = False,
+    force: Annotated[bool, option("--force", "Also those that reports use.")] = False,
     common: CommonOptions,
 ) -> int:
     """

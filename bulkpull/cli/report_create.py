@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from bulkpull.cli.batch import QUERIES
+from bulkpull.cli.batch import find_query
 from bulkpull.cli.console import print_note
 from bulkpull.cli.options import CommonOptions, day_of
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
@@ -57,7 +57,7 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
                 order.check(now=now)  # before a query is created
                 query = await _own_query(client, pull)
             else:
-                query = await _stored_query(client, spec.query_id or "")
+                query = await find_query(client, spec.query_id or "")
                 dataset = dataset_of(query.text, offered)
                 order = _order(spec, title=query.name, dataset=dataset, window=window, now=now)
             if spec.at_once and spec.callback_url is not None:
@@ -92,10 +92,8 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
         earliest = earliest_start(client.service_time())
         start_at = change.start_at or next_start(report.start_at, every_h=every_h, earliest=earliest)
         if change.start_at is None and start_at != report.start_at:
-            print_note(
-                f"its schedule starts again at {iso_utc(start_at)}: the service requires a start four hours ahead",
-                common,
-            )
+            again = f"its schedule starts again at {iso_utc(start_at)}"
+            print_note(f"{again}: the service requires a start four hours ahead", common)
         offered = await client.get_datasets() if change.every is not None and report.query_text else []
         dataset = next(iter(_datasets_of_query(report.query_text or "", offered)), None)
         callback_url = _given_or(change.callback_url, report.callback_url)
@@ -215,10 +213,3 @@ async def _own_query(client: InsightsClient, pull: Pull) -> Query:
         if is_ours(query) and normalise(query.text) == wanted:
             return query
     return await client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
-
-
-async def _stored_query(client: InsightsClient, query_id: str) -> Query:
-    found = await client.get_queries(query_id=query_id, include_system=True)
-    if not found:
-        raise QUERIES.not_there(query_id.strip())
-    return found[0]

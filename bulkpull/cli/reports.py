@@ -13,7 +13,7 @@ from bulkpull.cli.batch import REPORTS, delete_named, find_named, for_each
 from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.console import new_table, print_grid, print_message, print_table
 from bulkpull.cli.json_output import has_name, report_values
-from bulkpull.cli.options import CommonOptions, read_span
+from bulkpull.cli.options import CommonOptions, option, read_span
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
 from bulkpull.cli.service_call import call_service, load_settings
 from bulkpull.cli.stdio import print_json
@@ -32,25 +32,21 @@ app = new_app(
 ReportId = Annotated[str, typer.Argument(metavar="ID", help="A report's id, as `reports list` shows it.")]
 ReportIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of reports.")]
 SomeIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of reports.")]
-Orphans = Annotated[
-    bool, typer.Option("--orphans", help="One-off reports of interrupted exports; without --yes, only show.")
-]
+Orphans = Annotated[bool, option("--orphans", "One-off reports of interrupted exports; without --yes, only show.")]
 _UNUSED = "Scheduled reports of the output folder that its last nightly run did not use; needs --yes."
-Unused = Annotated[bool, typer.Option("--unused", help=_UNUSED)]
+Unused = Annotated[bool, option("--unused", _UNUSED)]
 OlderThan = Annotated[
     timedelta | None,
-    typer.Option("--older-than", metavar="TIME", parser=read_span, help="Age of orphans; default: 2d."),
+    option("--older-than", "Age of orphans; default: 2d.", metavar="TIME", parser=read_span),
 ]
 
 
 @command(app, "list")
 def list_reports(
     *,
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only the reports of this name.")] = None,
-    query_id: Annotated[
-        str | None, typer.Option("--query-id", metavar="ID", help="Only the reports on this query.")
-    ] = None,
-    mine: Annotated[bool, typer.Option("--mine", help="Only those that this tool created for its exports.")] = False,
+    name: Annotated[str | None, option("--name", "Only the reports of this name.", metavar="NAME")] = None,
+    query_id: Annotated[str | None, option("--query-id", "Only the reports on this query.", metavar="ID")] = None,
+    mine: Annotated[bool, option("--mine", "Only those that this tool created for its exports.")] = False,
     common: CommonOptions,
 ) -> None:
     """

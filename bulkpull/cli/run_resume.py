@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.console import error_console, print_message
-from bulkpull.cli.invocation import Invocation
+from bulkpull.cli.invocation import Invocation, option_words
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.run_display import run_with_display
 from bulkpull.cli.service_call import load_settings
@@ -37,27 +37,29 @@ def resume_run(
         published_anyway: Datasets that are published although they would be held back; `None` for all.
     """
     settings = load_settings(common, output=output)
-    runs = ask_ledger(settings.output, Ledger.runs) or []
-    run = choose_run(run_id, runs=runs, output=settings.output)
-    options = _options_to_repeat(run, settings)
+    run = choose_run(run_id, runs=ask_ledger(settings.output, Ledger.runs) or [], output=settings.output)
+    request = run.request
+    # The options that the run was begun with, as far as the settings do not say the same.
+    options = option_words(
+        **{name: str(request.get(name) or "")[:10] for name in ("since", "until")},
+        timespan=request.get("timespan") if request.get("timespan") != settings.timespan else None,
+        metrics=request.get("metrics") if request.get("metrics") != settings.metrics else None,
+    )
     invocation = Invocation(output=settings.output, config=common.config, command=run.command, options=options)
     if run.status == "complete":
         return _show_ended(run, settings, invocation, common=common)
-    request, settings = resumed_request(run, settings=settings)
+    export_request, settings = resumed_request(run, settings=settings)
     return run_with_display(
-        lambda listener: Run(request, settings, Events(listener), resume=run.run_id, published_anyway=published_anyway),
+        lambda listener: Run(
+            export_request, settings, Events(listener), resume=run.run_id, published_anyway=published_anyway
+        ),
         invocation=invocation,
         common=common,
     )
 
 
 def publish_held(run_id: str, dataset: str | None, *, output: Path | None, common: CommonOptions) -> int:
-    """
-    Publish what a run held back, from the data that it kept; returns the exit status.
-
-    Args:
-        dataset: The only one to be published; `None` for all that the run held back.
-    """
+    """Publish what a run held back, all of it or one dataset, from the data that it kept; returns the exit status."""
     folder = load_settings(common, output=output).output
     run = choose_run(run_id, runs=ask_ledger(folder, Ledger.runs) or [], output=folder)
     manifest = load_manifest(open_store(folder), run.run_id)
@@ -71,17 +73,6 @@ def publish_held(run_id: str, dataset: str | None, *, output: Path | None, commo
             fix=f"`bulkpull runs show {run.run_id}` shows how each dataset ended",
         )
     return resume_run(run.run_id, output=output, common=common, published_anyway=chosen)
-
-
-def _options_to_repeat(run: RunEntry, settings: Settings) -> tuple[str, ...]:
-    """The options that the run was begun with, as far as the settings do not say the same."""
-    asked = {
-        "--since": str(run.request.get("since") or "")[:10],
-        "--until": str(run.request.get("until") or "")[:10],
-        "--timespan": run.request.get("timespan") if run.request.get("timespan") != settings.timespan else None,
-        "--metrics": run.request.get("metrics") if run.request.get("metrics") != settings.metrics else None,
-    }
-    return tuple(word for option, value in asked.items() if value for word in (option, value))
 
 
 def _show_ended(run: RunEntry, settings: Settings, invocation: Invocation, *, common: CommonOptions) -> int:

@@ -14,7 +14,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import LOCAL, QUIET_RUN, command, new_app
 from bulkpull.cli.console import new_table, print_message, print_table
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import CommonOptions, option
 from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bulkpull.output.ledger import RunEntry
 
 _BUNDLE = "Write a support bundle (no data, no secrets); print its path."
-Bundle = Annotated[bool, typer.Option("--bundle", help=_BUNDLE)]
+Bundle = Annotated[bool, option("--bundle", _BUNDLE)]
 RunId = Annotated[str | None, typer.Argument(metavar="RUN", hidden=True)]
 
 app = new_app(
@@ -43,7 +43,7 @@ _MOST_SHOWN = 20
 @command(app, "list", common=LOCAL)
 def list_runs(
     *,
-    everything: Annotated[bool, typer.Option("--all", help="Show every run, not only the newest twenty.")] = False,
+    everything: Annotated[bool, option("--all", "Show every run, not only the newest twenty.")] = False,
     output: options.Output = None,
     common: CommonOptions,
 ) -> None:
@@ -77,10 +77,10 @@ def list_runs(
 def show(
     run: RunId = None,
     *,
-    log: Annotated[bool, typer.Option("--log", help="Print the run's own log, JSON lines, instead.")] = False,
+    log: Annotated[bool, option("--log", "Print the run's own log, JSON lines, instead.")] = False,
     bundle: Bundle = False,
-    to: Annotated[Path | None, typer.Option("--to", help="File or folder for the bundle; default: here.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show every step, also for many datasets.")] = False,
+    to: Annotated[Path | None, option("--to", "File or folder for the bundle; default: here.")] = None,
+    verbose: Annotated[bool, option("--verbose", "Show every step, also for many datasets.")] = False,
     output: options.Output = None,
     common: CommonOptions,
 ) -> None:
@@ -176,26 +176,25 @@ def forget(
     now = datetime.now(UTC)
     wanted = load_catalog().canonical(dataset)
     published = Current.load(store).datasets
-    if wanted.casefold() not in {name.casefold() for name in published}:
+    name = next((name for name in published if name.casefold() == wanted.casefold()), None)
+    if name is None:
         if not published:
             raise no_export(folder)
         there = f"current there: {', '.join(sorted(published))}"
         hint = did_you_mean(wanted, published)
         raise SettingsError(f"{wanted} is not current in {folder}", fix=f"{hint} {there}" if hint else there)
 
-    async def remove() -> str:
+    async def remove() -> None:
         async with store.lock(since=now):
             current = Current.load(store)
-            name = next(name for name in current.datasets if name.casefold() == wanted.casefold())
-            del current.datasets[name]
+            current.datasets.pop(name, None)
             current.forgotten[name] = current.updated_at = now
             with disk_errors(folder):
                 current.save(store)
                 if store.link_target(INSIDE.latest_link(name)) is not None:
                     store.delete(INSIDE.latest_link(name))
-            return name
 
-    name = anyio.run(remove)
+    anyio.run(remove)
     if common.as_json:
         print_json({"version": 1, "output": str(folder), "forgotten": name})
     else:
@@ -222,7 +221,7 @@ def look(run: RunId = None, *, output: options.Output = None, common: CommonOpti
 def verify(
     run: RunId = None,
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="Check names and sizes only; read no data.")] = False,
+    quick: Annotated[bool, option("--quick", "Check names and sizes only; read no data.")] = False,
     output: options.Output = None,
     common: CommonOptions,
 ) -> int:
