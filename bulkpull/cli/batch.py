@@ -78,12 +78,7 @@ class BatchResult(Generic[T]):
         return {"not_there": self.not_there, "failed": failed, "not_tried": self.untried}
 
     def report(self, kind: Kind, *, done: str, common: CommonOptions) -> int:
-        """
-        Report the items that failed; returns 2 when one of the ids names nothing, else 0.
-
-        Raises:
-            BulkpullError: Something failed: the failure itself where one item was named, else a list of all.
-        """
+        """Report what failed, or raise the failure of the only item; returns 2 when an id names nothing, else 0."""
         for item_id in self.not_there:
             print_note(kind.not_there(item_id).reason, common)
         if not self.failed:
@@ -136,16 +131,7 @@ def delete_named(
     yes: bool,
     common: CommonOptions,
 ) -> int:
-    """
-    Delete `found` after the user has agreed; returns 2 when something that was named is not there, else 0.
-
-    An error for one item does not stop the others; deleted items are always reported.
-
-    Raises:
-        SettingsError: There is no terminal to confirm at.
-        BulkpullError: One of them, or more, could not be deleted.
-        typer.Abort: The user said no.
-    """
+    """Delete `found` after the user has agreed; an error for one does not stop the others. Returns the exit status."""
     by_id = {str(item[kind.id_key]): item for item in found}
 
     async def delete(client: InsightsClient, item_id: str) -> dict[str, Any]:

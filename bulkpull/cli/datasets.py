@@ -94,12 +94,7 @@ def datasets(
 def describe(
     offered: Sequence[OfferedDataset], *, queries: Sequence[Query], catalog: Catalog, choice: MetricsChoice = "amounts"
 ) -> list[dict[str, Any]]:
-    """
-    Each offered dataset as JSON values, under its canonical name, the twenty first (pure).
-
-    Args:
-        choice: The setting `metrics`: which of them a full export selects.
-    """
+    """Each offered dataset as JSON values, under its canonical name, the twenty first (pure); `choice` of metrics."""
     queries_of: dict[str, dict[str, Any]] = {}
     for query in queries:
         values = with_drift(query, offered)

@@ -73,11 +73,7 @@ def doctor(*, demo: options.Demo = False, output: options.Output = None, common:
 def describe_settings(
     settings: Settings, *, config: Path | None, demo: bool, given: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """
-    Each setting as `name`, `value` and `origin`; of a secret only whether it is set.
-
-    `overridden` is the file's value where option or environment set another one.
-    """
+    """Each setting as `name`, `value` (of a secret that it is set), `origin`, and `overridden`: the file's value."""
     from pydantic import SecretStr
 
     from bulkpull.config.file import differing_value, read_settings_file

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from bulkpull.cli import options as shared
 from bulkpull.cli.command_decorator import QUIET_RUN, command, new_app
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import OUTPUT, ROWS, CommonOptions, option
 from bulkpull.cli.service_call import command_settings
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
@@ -42,24 +43,38 @@ class ExportOptions:
 
     datasets: shared.Names = None
     demo: shared.Demo = False
-    plan: shared.Plan = False
-    submit_only: shared.SubmitOnly = False
+    plan: Annotated[bool, option("--plan", "Show what would be done, with reads only.")] = False
+    submit_only: Annotated[
+        bool, option("--submit-only", "Create the reports and exit; `bulkpull runs resume` collects them.")
+    ] = False
     output: shared.Output = None
     timespan: shared.Timespan = None
     since: shared.Since = None
     until: shared.Until = None
     metrics: shared.Metrics = None
-    everything: shared.Everything = False
-    select: shared.Select = None
-    where: shared.Where = None
-    order_by: shared.OrderBy = None
-    limit: shared.Limit = None
-    distinct: shared.Distinct = False
-    published_as: shared.PublishedAs = None
-    reset_types: shared.ResetTypes = False
-    yes: shared.More = False
-    keep_raw: shared.KeepRaw = False
-    metrics_file: shared.MetricsFile = None
+    everything: Annotated[bool, option("--all", "All datasets that the service lists, beyond the twenty.")] = False
+    select: Annotated[
+        str | None, option("--select", "Columns and metrics, separated by commas.", ROWS, metavar="COLUMNS")
+    ] = None
+    where: Annotated[
+        str | None, option("--where", 'Conditions on its rows: "ACR_USD > 20000".', ROWS, metavar="CONDITIONS")
+    ] = None
+    order_by: Annotated[
+        str | None, option("--order-by", 'Order of its rows: "Month DESC".', ROWS, metavar="COLUMNS")
+    ] = None
+    limit: Annotated[int | None, option("--limit", "Maximum number of rows.", ROWS, min=1)] = None
+    distinct: Annotated[bool, option("--distinct", "Drop duplicate rows.", ROWS)] = False
+    published_as: Annotated[
+        str | None, option("--as", "Name to publish it under; default: DATASET-selection-…", ROWS, metavar="NAME")
+    ] = None
+    reset_types: Annotated[bool, option("--reset-types", "Infer the column types of the named datasets again.")] = False
+    yes: Annotated[bool, option("--yes", "Create more reports for a dataset than `reports_per_dataset` allows.")] = (
+        False
+    )
+    keep_raw: Annotated[bool, option("--keep-raw", "Keep the downloaded bytes beside the Parquet.")] = False
+    metrics_file: Annotated[
+        Path | None, option("--metrics-file", "Write Prometheus metrics of the run to this file.", OUTPUT)
+    ] = None
 
 
 _ONLY_EXPORT = (*_QUERY_OPTIONS, "reset_types")
@@ -162,15 +177,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
 
 
 def request_of(options: ExportOptions, *, settings: Settings, **rest: Any) -> ExportRequest:
-    """
-    The request that the options make.
-
-    Args:
-        rest: The attributes of the request that are not query options.
-
-    Raises:
-        SettingsError: The options shape a dataset, and not exactly one is named; or one of them is wrong.
-    """
+    """The request that the options make, of one dataset where they shape it; `rest` are its other attributes."""
     from bulkpull.custom_query import Selection, derived_name  # slow to load, as the next
     from bulkpull.pipeline.request import create_request
 

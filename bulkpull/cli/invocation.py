@@ -14,14 +14,7 @@ from bulkpull import platforms
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """
-    The command as it was given, as far as the next one needs it.
-
-    Attributes:
-        output: As the user wrote it, so that it can be pasted.
-        command: `export` or `nightly`.
-        options: The options that define the request (time, metrics), as given.
-    """
+    """The command as it was given, as far as the next one needs it: `options` define the request (time, metrics)."""
 
     output: Path
     config: Path | None = None

@@ -1,8 +1,4 @@
-"""
-The live display: one line per dataset on standard error, redrawn in place and removed when the run ends.
-
-A listener of events. It fits into 80 columns and the height of the terminal: completed datasets are hidden first.
-"""
+"""The live display: a line per dataset, redrawn in place; completed ones are hidden first where room is short."""
 
 from __future__ import annotations
 

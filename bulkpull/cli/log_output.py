@@ -27,12 +27,7 @@ _LEVELS = {name: getattr(logging, name.upper()) for name in LogLevel}
 
 
 class LogListener:
-    """
-    Writes events as log lines. In JSON every line has `run_id`, for people only the first and the last one of a run.
-
-    Args:
-        silent: Events that are shown elsewhere, for example by the display.
-    """
+    """Writes events as log lines, but for those that are shown elsewhere (`silent`); in JSON each has `run_id`."""
 
     def __init__(
         self,

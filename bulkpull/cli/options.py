@@ -43,8 +43,8 @@ def _beginning_with(incomplete: str, names: list[str]) -> list[str]:
 
 # Panels of the help.
 _WHERE = "Settings and service"
-_OUTPUT = "Output"
-_ROWS = "Rows and columns"
+OUTPUT = "Output"
+ROWS = "Rows and columns"
 _DAYS = ["%Y-%m-%d"]
 
 
@@ -81,34 +81,11 @@ Metrics = Annotated[
     Literal["amounts", "all", "none"] | None,
     option("--metrics", "Metrics after the columns: amounts that no column holds (default), all or none."),
 ]
-Everything = Annotated[bool, option("--all", "All datasets that the service lists, beyond the twenty.")]
-Select = Annotated[
-    str | None, option("--select", "Columns and metrics, separated by commas.", _ROWS, metavar="COLUMNS")
-]
-Where = Annotated[
-    str | None, option("--where", 'Conditions on its rows: "ACR_USD > 20000".', _ROWS, metavar="CONDITIONS")
-]
-OrderBy = Annotated[str | None, option("--order-by", 'Order of its rows: "Month DESC".', _ROWS, metavar="COLUMNS")]
-Limit = Annotated[int | None, option("--limit", "Maximum number of rows.", _ROWS, min=1)]
-Distinct = Annotated[bool, option("--distinct", "Drop duplicate rows.", _ROWS)]
-PublishedAs = Annotated[
-    str | None, option("--as", "Name to publish it under; default: DATASET-selection-…", _ROWS, metavar="NAME")
-]
-Plan = Annotated[bool, option("--plan", "Show what would be done, with reads only.")]
-SubmitOnly = Annotated[
-    bool, option("--submit-only", "Create the reports and exit; `bulkpull runs resume` collects them.")
-]
-ResetTypes = Annotated[bool, option("--reset-types", "Infer the column types of the named datasets again.")]
-KeepRaw = Annotated[bool, option("--keep-raw", "Keep the downloaded bytes beside the Parquet.")]
-MetricsFile = Annotated[
-    Path | None, option("--metrics-file", "Write Prometheus metrics of the run to this file.", _OUTPUT)
-]
-AsJson = Annotated[bool, option("--json", "Print one JSON object on standard output.", _OUTPUT)]
+AsJson = Annotated[bool, option("--json", "Print one JSON object on standard output.", OUTPUT)]
 Yes = Annotated[bool, option("--yes", "Do not ask before anything is deleted.")]
-More = Annotated[bool, option("--yes", "Create more reports for a dataset than `reports_per_dataset` allows.")]
-Quiet = Annotated[bool, option("--quiet", "Errors only: no display, no summary.", _OUTPUT)]
-Format = Annotated[LogFormat, option("--log-format", "Log lines on standard error.", _OUTPUT)]
-Level = Annotated[LogLevel | None, option("--log-level", "Quietest log lines shown; default: info.", _OUTPUT)]
+Quiet = Annotated[bool, option("--quiet", "Errors only: no display, no summary.", OUTPUT)]
+Format = Annotated[LogFormat, option("--log-format", "Log lines on standard error.", OUTPUT)]
+Level = Annotated[LogLevel | None, option("--log-level", "Quietest log lines shown; default: info.", OUTPUT)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,12 +123,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
 
 
 def read_span(text: str) -> timedelta:
-    """
-    `36h` → 36 hours; parts may follow each other, as in `1d12h`.
-
-    Raises:
-        typer.BadParameter: It is no length of time, or none at all.
-    """
+    """`36h` → 36 hours; parts may follow each other, as in `1d12h`; raises `typer.BadParameter`."""
     folded = text.strip().lower()
     parts = _PART.findall(folded)
     if not parts or "".join(number + unit for number, unit in parts) != folded:

@@ -1,8 +1,4 @@
-"""
-`bulkpull preview`: the first rows of a dataset or a query, without a report, by the service's test-query call.
-
-The service gives up on slow queries; that is no error.
-"""
+"""`bulkpull preview`: the first rows of a dataset or a query, without a report, by the test-query call."""
 
 from __future__ import annotations
 
@@ -45,12 +41,7 @@ _GAP = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewSubject:
-    """
-    What to preview: one of a dataset, a stored query's id and a query's text.
-
-    Attributes:
-        since, until: Days `[since, until)` in place of the query's own span; `until` counts only with `since`.
-    """
+    """What to preview: one of a dataset, a stored query's id and a query's text; `until` counts only with `since`."""
 
     dataset: Annotated[
         str | None, typer.Argument(metavar="[DATASET]", hidden=True, autocompletion=options.dataset_names)

@@ -30,13 +30,7 @@ from bulkpull.pipeline.steps.naming import parse_report_name
 
 
 def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, common: CommonOptions) -> int:
-    """
-    Delete one-off reports of exports that no run waits for; without `yes`, only show them.
-
-    Raises:
-        SettingsError: The output folder belongs to another account, so its runs do not say which reports are needed.
-        LedgerError: The local runs cannot be read, so it is unknown which reports are still needed.
-    """
+    """Delete one-off reports of exports that no run waits for; without `yes`, only show them."""
     check_owner(open_store(settings.output.absolute()), settings.account)
     runs = ask_ledger(settings.output, Ledger.runs) or []
 
@@ -49,15 +43,7 @@ def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, comm
 
 
 def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> int:
-    """
-    Delete the scheduled reports that the output folder made and its last nightly run did not use; without `yes`, show
-    them.
-
-    Raises:
-        SettingsError: The output folder belongs to another account.
-        LedgerError: The ledger cannot be read, so it is unknown which reports belong to the folder.
-        BulkpullError: The service does not list the reports; nothing is deleted on a guess.
-    """
+    """Delete the scheduled reports that the folder made and its last night did not use; without `yes`, show them."""
     check_owner(open_store(settings.output.absolute()), settings.account)
     memories, used = ask_ledger(settings.output, reports_of_last_night) or ({}, set())
     known_ids = used.union(*(memory.ids for memory in memories.values()))

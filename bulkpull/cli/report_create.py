@@ -33,14 +33,7 @@ T = TypeVar("T")
 
 
 def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Report:
-    """
-    Create a report.
-
-    Raises:
-        SettingsError: Options exclude each other, or the service would refuse a part of it; no report was created.
-        NotOffered, NotThere: There is no such dataset for this account, or no such query for this user.
-        QuotaExceeded: Of one-off reports or of active ones (behaviours 85 and 86).
-    """
+    """Create a report; what the service would refuse is refused before anything is created."""
     spec.check()
     names = (spec.dataset,) if spec.dataset is not None else ()
     with command_settings(common, demo=demo, timespan=spec.timespan) as settings:
@@ -127,12 +120,7 @@ def next_start(start_at: datetime | None, *, every_h: int | None, earliest: date
 
 
 def dataset_of(query_text: str, offered: Sequence[OfferedDataset]) -> OfferedDataset:
-    """
-    The dataset that a stored query reads, if the service can answer the query today (pure).
-
-    Raises:
-        SettingsError: The dataset is not offered, or lacks what the query names (behaviour 76).
-    """
+    """The dataset that a stored query reads; raises if the service cannot answer the query today (behaviour 76)."""
     drift = find_query_drift(query_text, offered=offered)
     if drift is None:
         raise SettingsError(

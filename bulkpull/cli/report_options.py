@@ -30,14 +30,7 @@ _QueryDataset = option(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSpec:
-    """
-    The report that `bulkpull reports create` is to make.
-
-    Attributes:
-        query_id, dataset: One of the two; a dataset stands for this tool's own query of all its columns.
-        at_once: Once, now; else on a schedule of `every` hours.
-        start: When the schedule begins; `None` for as soon as the service takes it.
-    """
+    """The report that `reports create` is to make; a dataset stands for this tool's own query of all its columns."""
 
     query_id: Annotated[str | None, option("--query-id", "The query of the report.", metavar="ID")] = None
     dataset: Annotated[str | None, _QueryDataset] = None
@@ -76,12 +69,7 @@ class ReportSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportUpdate:
-    """
-    What `bulkpull reports update` is to change; `None` leaves a value as it is.
-
-    Attributes:
-        description, callback_url: An empty text removes the current value.
-    """
+    """What `reports update` is to change; `None` leaves a value, an empty description or address removes it."""
 
     name: Name = None
     description: Description = None

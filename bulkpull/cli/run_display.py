@@ -1,8 +1,4 @@
-"""
-A run under a live display or a log, and its end for people or as JSON.
-
-The live display is loaded only on a terminal.
-"""
+"""A run under a live display, which is loaded only on a terminal, or a log; and its end for people or as JSON."""
 
 from __future__ import annotations
 
@@ -49,12 +45,7 @@ _IN_SUMMARY = (PullFinished,)
 
 
 def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation, common: CommonOptions) -> int:
-    """
-    Do a run under a display or a log, and print its end; returns the exit status.
-
-    Raises:
-        BulkpullError: Nothing could be done at all.
-    """
+    """Do a run under a display or a log, and print its end; returns the exit status."""
     console = error_console()  # one console: text above a live display has to be printed through it
 
     def print_stopping() -> None:
@@ -101,12 +92,7 @@ def _print_end(
 
 @contextmanager
 def listeners(common: CommonOptions, console: Console, *, output: Path | None = None) -> Iterator[Listener]:
-    """
-    A listener for the run: the live display on a terminal, with warnings above it, or the log.
-
-    Args:
-        output: Where earlier runs say how long datasets take; without it no end is estimated.
-    """
+    """The live display on a terminal, with warnings above it, or the log; durations are estimated by earlier runs."""
     with ExitStack() as stack:
         if has_display(common, console):
             from bulkpull.cli.live_display import Display  # slow to load

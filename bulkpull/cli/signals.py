@@ -1,8 +1,4 @@
-"""
-Ctrl-C, SIGTERM and SIGHUP: the first cancels the work and lets it clean up, the second ends the process at once.
-
-For every command that waits: runs, the sign-in in a browser and the simulator.
-"""
+"""Ctrl-C, SIGTERM and SIGHUP: the first cancels the work and lets it clean up, the second ends the process at once."""
 
 from __future__ import annotations
 

@@ -21,13 +21,7 @@ _HOW_IT_ENDED = {INTERRUPTED: "was interrupted", SUBMITTED: "has submitted its r
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedRun:
-    """
-    A run that was interrupted or killed, or has only submitted its reports.
-
-    Attributes:
-        datasets: How many it has begun and not published.
-        resume: The command that continues it; `None` where that is no longer possible, and a new run is started.
-    """
+    """A run that did not come to its end, with the number of unfinished datasets; `resume` continues it."""
 
     run: RunEntry
     datasets: int
