@@ -149,7 +149,7 @@ def delete_named(
         what = f"the {kind.one} {names[0]}" if len(names) == 1 else f"{len(names)} {kind.many}: {join_some(names)}"
         if not yes:
             _confirm(what)
-        result = call_service(delete_all, settings=settings, common=common)
+        result = call_service(delete_all, common, settings=settings)
     result.not_there[:0] = missing
     if common.as_json:
         print_json({"version": 1, kind.many: result.done, **result.as_values(), "deleted": bool(result.done)})

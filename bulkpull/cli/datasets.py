@@ -70,7 +70,7 @@ def datasets(
         return offered, []
 
     with command_settings(common, demo=demo) as settings:
-        offered, queries = call_service(fetch, settings=settings, common=common, names=names)
+        offered, queries = call_service(fetch, common, settings=settings, names=names)
     catalog = load_catalog()
     offer = describe(offered, queries=queries, catalog=catalog, choice=settings.metrics)
     if name is not None:

@@ -13,7 +13,7 @@ from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.json_output import execution_values, format_time
 from bulkpull.cli.options import CommonOptions, option
 from bulkpull.cli.reports import find_report
-from bulkpull.cli.service_call import call_service, load_settings
+from bulkpull.cli.service_call import call_service
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import RequestRejected
 from bulkpull.model import Execution, ExecutionStatus, Report
@@ -61,7 +61,7 @@ def executions(
     async def fetch(client: InsightsClient) -> tuple[Report, list[Execution]]:
         return await find_report(client, report_id), await _find(client, report_id, wanted)
 
-    report, found = call_service(fetch, settings=load_settings(common), common=common)
+    report, found = call_service(fetch, common)
     if common.as_json:
         print_json({"version": 1, "executions": [execution_values(execution) for execution in found]})
     elif found:

@@ -97,7 +97,7 @@ def preview(subject: PreviewSubject, *, demo: options.Demo = False, common: Comm
             found = {"dataset": dataset, "query_id": query_id, "query": text}
             return {"version": 1, **found, "data_redacted": client.redacted, "rows": rows}
 
-        found = call_service(fetch, settings=settings, common=common, names=names)
+        found = call_service(fetch, common, settings=settings, names=names)
     rows = found["rows"]
     if common.as_json:
         print_json(found)

@@ -16,7 +16,7 @@ from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.console import new_table, print_grid, print_message, print_note, print_table
 from bulkpull.cli.json_output import format_time, has_name, query_values
 from bulkpull.cli.options import CommonOptions, option
-from bulkpull.cli.service_call import call_service, command_settings, load_settings
+from bulkpull.cli.service_call import call_service, load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import AccessDenied, ListUnknown, NotFound, SettingsError
 from bulkpull.formatting import join_some
@@ -70,8 +70,7 @@ def list_queries(
             queries = [query for query in queries if is_ours(query)]
         return queries, await _offered(client) if queries else []
 
-    with command_settings(common, demo=demo) as settings:
-        queries, offered = call_service(fetch, settings=settings, common=common)
+    queries, offered = call_service(fetch, common, demo=demo)
     if common.as_json:
         print_json({"version": 1, "queries": [with_drift(query, offered) for query in queries]})
     elif queries:
@@ -98,8 +97,7 @@ def show_query(query_id: QueryId, *, demo: options.Demo = False, common: CommonO
     async def fetch(client: InsightsClient) -> tuple[Query, list[OfferedDataset]]:
         return await find_query(client, query_id), await _offered(client)
 
-    with command_settings(common, demo=demo) as settings:
-        query, offered = call_service(fetch, settings=settings, common=common)
+    query, offered = call_service(fetch, common, demo=demo)
     if common.as_json:
         print_json({"version": 1, "queries": [with_drift(query, offered)]})
     else:
@@ -137,8 +135,7 @@ def create_query(
             await client.get_queries(name=name)  # existing ones are not the new query
         return await client.create_query(name=name, text=checked.text, description=description)
 
-    with command_settings(common, demo=demo) as settings:
-        query = call_service(store, settings=settings, common=common)
+    query = call_service(store, common, demo=demo)
     if common.as_json:
         print_json({"version": 1, "queries": [query_values(query)]})
     else:
@@ -168,7 +165,7 @@ def delete_queries(
         queries = await client.get_queries(query_id=query_ids[0] if len(query_ids) == 1 else None, include_system=True)
         return queries, await client.get_reports(whole=True)
 
-    listed, reports = call_service(fetch, settings=settings, common=common)
+    listed, reports = call_service(fetch, common, settings=settings)
     found, missing = find_named(query_ids, {query.query_id: query for query in listed})
     _check_deletable(found, reports, force=force)
     values = [query_values(query) for query in found]

@@ -37,7 +37,7 @@ def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, comm
     async def fetch(client: InsightsClient) -> tuple[list[Report], datetime]:
         return await client.get_reports(), client.service_time()
 
-    reports, now = call_service(fetch, settings=settings, common=common)
+    reports, now = call_service(fetch, common, settings=settings)
     orphans = find_orphans(reports, runs=runs, older_than=older_than, now=now)
     return _delete_or_show(orphans, if_none="no orphans", yes=yes, settings=settings, common=common)
 
@@ -52,7 +52,7 @@ def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> in
         client.add_known_ids(known_ids)
         return await client.list_reports()
 
-    listed = call_service(list_reports, settings=settings, common=common)
+    listed = call_service(list_reports, common, settings=settings)
     if listed is None:
         raise ReportingError(LIST_UNKNOWN, fix="restore the role that may list reports, then try again")
     unused = [report for _, report in unused_reports(listed, memories, used=used)]

@@ -13,7 +13,7 @@ from bulkpull.cli.console import print_note
 from bulkpull.cli.options import CommonOptions, day_of
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
 from bulkpull.cli.reports import find_report, is_our_report
-from bulkpull.cli.service_call import NotOffered, call_service, command_settings, load_settings
+from bulkpull.cli.service_call import NotOffered, call_service, command_settings
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AccessDenied, BulkpullError, ListUnknown, SettingsError
@@ -59,7 +59,7 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
                 await client.get_reports(name=order.name)  # existing ones are not the new report
             return await client.create_report(replace(order, query_id=query.query_id))
 
-        return call_service(create, settings=settings, common=common, names=names)
+        return call_service(create, common, settings=settings, names=names)
 
 
 def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions) -> Report:
@@ -106,7 +106,7 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
         _check_removed(change, changed)
         return changed
 
-    return call_service(update, settings=load_settings(common), common=common)
+    return call_service(update, common)
 
 
 def next_start(start_at: datetime | None, *, every_h: int | None, earliest: datetime) -> datetime:

@@ -57,7 +57,7 @@ def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOpti
             done = [ExecutionStatus.COMPLETED]
             return [found for one in awaited for found in await client.get_executions([one], statuses=done)]
 
-    found = call_service(fetch, settings=settings, common=common) if awaited else []
+    found = call_service(fetch, common, settings=settings) if awaited else []
     latest = {execution.report_id.casefold(): execution for execution in found}
     values: list[dict[str, Any]] = []
     for report_id, dataset in awaited.items():

@@ -75,9 +75,10 @@ def _with_default(settings: Settings, **values: float) -> Settings:
 
 def call_service(
     question: Callable[[InsightsClient], Awaitable[T]],
-    *,
-    settings: Settings,
     common: CommonOptions,
+    *,
+    settings: Settings | None = None,
+    demo: bool = False,
     names: tuple[str, ...] = (),
 ) -> T:
     """
@@ -87,8 +88,12 @@ def call_service(
     this user, a note at the end says so (behaviour 23).
 
     Args:
+        settings: Those of the command, where it has loaded them.
         names: Datasets that the user named; without credentials, a misspelled one is the better message.
     """
+    if settings is None:
+        with command_settings(common, demo=demo) as loaded:
+            return call_service(question, common, settings=loaded, names=names)
     import anyio  # slow to load, as all of these
 
     from bulkpull.auth.sign_in import choose_grant
