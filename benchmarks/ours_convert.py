@@ -20,8 +20,8 @@ from pathlib import Path
 import anyio
 
 from benchmarks.columns import COLUMNS, WIDE_COLUMNS
-from bulkpull.conversion.messages import ColumnPlan
-from bulkpull.pipeline.steps.convert import convert_report, warm_up
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest
+from bulkpull.pipeline.steps.convert import BATCH_BYTES, convert_report, warm_up
 
 # Three times as long as a child takes.
 _STARTING_S = 1.0
@@ -29,9 +29,8 @@ _STARTING_S = 1.0
 
 async def convert(source: Path, folder: Path, *, columns: Sequence[ColumnPlan], limiter: anyio.CapacityLimiter) -> int:
     """Convert in a child process; the rows."""
-    table = await convert_report(
-        source, into=folder, columns=columns, metadata={}, max_unpacked_bytes=1 << 40, limiter=limiter
-    )
+    order = ConversionRequest(source, folder, tuple(columns), {}, 1 << 40, BATCH_BYTES)
+    table = await convert_report(order, limiter=limiter)
     assert not any(column.misfit for column in table.columns), "a column stayed text, which would be less work"
     return table.rows
 

@@ -22,10 +22,8 @@ from bulkpull.suggestions import did_you_mean
 
 _OWN_WORDS = "Value error, "
 _NUMBERS = {int: "a whole number", float: "a number"}
-_BOUNDS = {"gt": "greater than", "ge": "of at least", "lt": "less than", "le": "of at most"}
+_BOUNDS = {"gt": "greater than", "ge": "of at least", "le": "of at most"}
 _LONGEST_QUOTE = 60
-# A bound that nobody reaches is not worth a word.
-_ENDLESS = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,7 @@ def typed(value: Any, field: FieldInfo) -> Any:
 
 def allowed_words(field: FieldInfo) -> list[str]:
     """The words of which a field takes one; empty where it takes anything else."""
-    return _words(list(_parts(field.annotation)))
+    return _words(list(annotation_parts(field.annotation)))
 
 
 def _words(types: list[Any]) -> list[str]:
@@ -119,18 +117,17 @@ def _allowed(types: list[Any], words: list[str], bounds: dict[str, float]) -> st
 
 def _types_and_bounds(field: FieldInfo) -> tuple[list[Any], dict[str, float]]:
     """The types of a field without `None`, and its bounds by their short names."""
-    parts = [*_parts(field.annotation), *field.metadata]
+    parts = [*annotation_parts(field.annotation), *field.metadata]
     bounds = {name: getattr(part, name) for name in _BOUNDS for part in parts if hasattr(part, name)}
-    bounds = {name: bound for name, bound in bounds.items() if bound < _ENDLESS}
     return [part for part in parts if part is not NoneType], bounds
 
 
-def _parts(annotation: Any) -> Iterator[Any]:
+def annotation_parts(annotation: Any) -> Iterator[Any]:
     """What an annotation is made of: its types, and what stands beside them in `Annotated`."""
     if isinstance(annotation, FieldInfo):
         yield from annotation.metadata
     elif get_origin(annotation) is not Literal and get_args(annotation):
         for inner in get_args(annotation):
-            yield from _parts(inner)
+            yield from annotation_parts(inner)
     else:
         yield annotation

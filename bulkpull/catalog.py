@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -39,6 +39,11 @@ class ColumnType(StrEnum):
     @property
     def is_time(self) -> bool:
         return self in (ColumnType.MONTH, ColumnType.DATE, ColumnType.DATETIME)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are compared as text."""
+        return self is not ColumnType.BOOL and not self.is_number
 
 
 class MetricKind(StrEnum):
@@ -208,14 +213,9 @@ def duplicate_flag(columns: Iterable[str]) -> str | None:
     return next((spelled[flag.casefold()] for flag in _DUPLICATE_FLAGS if flag.casefold() in spelled), None)
 
 
-def _known(kind: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
-    """What a class has fields for, with tuples in place of JSON's lists."""
-    names = {field.name for field in fields(kind)}
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in raw.items() if name in names}
-
-
 def _column(raw: Mapping[str, Any]) -> CatalogColumn:
-    return CatalogColumn(**_known(CatalogColumn, raw) | {"type": ColumnType(raw["type"])})
+    words = (tuple(raw.get(name, ())) for name in ("aliases", "values", "known_values"))
+    return CatalogColumn(raw["name"], ColumnType(raw["type"]), raw.get("identifier", False), *words)
 
 
 def _metric(raw: Mapping[str, Any]) -> CatalogMetric:
@@ -223,9 +223,12 @@ def _metric(raw: Mapping[str, Any]) -> CatalogMetric:
 
 
 def _dataset(raw: Mapping[str, Any]) -> CatalogDataset:
-    parts = {name: tuple(map(_column, raw[name])) for name in ("columns", "further_columns", "drift_columns")}
-    metrics = {name: tuple(map(_metric, raw[name])) for name in ("metrics", "further_metrics")}
-    return CatalogDataset(**_known(CatalogDataset, raw) | parts | metrics)
+    plain = ("name", "title", "extra", "refresh_days", "snapshot", "time_column", "minimum_recurrence_hours")
+    values: dict[str, Any] = {name: raw[name] for name in plain}
+    values |= {name: tuple(raw[name]) for name in ("aliases", "date_ranges", "further_date_ranges")}
+    values |= {name: tuple(map(_column, raw[name])) for name in ("columns", "further_columns", "drift_columns")}
+    values |= {name: tuple(map(_metric, raw[name])) for name in ("metrics", "further_metrics")}
+    return CatalogDataset(**values)
 
 
 @cache

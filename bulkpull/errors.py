@@ -54,6 +54,9 @@ class BulkpullError(Exception):
         what: What happened, and to which dataset, setting or address.
         why: The cause, if known.
         fix: What a person can do next; written so that it can follow a semicolon. Without it, the class's `remedy`.
+        why_lines: Where several things are wrong, a line for each; `why` has them all in one line.
+        short_fix: The next step where there is little room for a long `fix`: on a terminal, and in the doctor's list.
+        doctor_fix: The one in the doctor's list, where `fix` speaks of what an export does.
 
     Secrets are removed and control characters are escaped in all texts.
     """
@@ -70,28 +73,42 @@ class BulkpullError(Exception):
     was_repeated: bool = False
     """All allowed retries were made, so no layer above retries."""
 
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str | None = None,
+        fix: str | None = None,
+        why_lines: Sequence[str] = (),
+        short_fix: str | None = None,
+        doctor_fix: str | None = None,
+    ) -> None:
+        fix = fix or self.remedy
+        self.what = printable(what)
+        self.why = printable(why) if why else None
+        self.fix = printable(fix) if fix else None
+        self.short_fix = printable(short_fix) if short_fix else None
+        self._doctor_fix = printable(doctor_fix) if doctor_fix else None
+        self._why_lines = [printable(line) for line in why_lines]
+        super().__init__(self.reason)
+
     @property
     def why_lines(self) -> list[str]:
         """The cause as a person reads it: one line, or at most three where several things are wrong."""
-        return [self.why] if self.why else []
+        lines = self._why_lines or ([self.why] if self.why else [])
+        hidden = len(lines) - _MOST_LINES
+        return [*lines[: _MOST_LINES - 1], f"{lines[_MOST_LINES - 1]}; and {hidden} more"] if hidden > 0 else lines
 
     @property
     def excerpt(self) -> str | None:
-        """Lines that show the position of the error in the input; `None` if there is no position."""
+        """Lines that show the position of the error in the input, if there is one."""
         return None
-
-    def __init__(self, what: str, *, why: str | None = None, fix: str | None = None) -> None:
-        self.what = printable(what)
-        self.why = printable(why) if why else None
-        fix = fix or self.remedy
-        self.fix = printable(fix) if fix else None
-        super().__init__(self.reason)
 
     @property
     def doctor_fix(self) -> str | None:
         """The next step as `bulkpull doctor` shows it, which sends nobody to `bulkpull doctor`."""
         is_usual = self.doctor_remedy is not None and self.fix == printable(self.remedy)
-        return self.doctor_remedy if is_usual else self.fix
+        return self._doctor_fix or self.short_fix or (self.doctor_remedy if is_usual else self.fix)
 
     @property
     def reason(self) -> str:
@@ -108,6 +125,9 @@ class BulkpullError(Exception):
         self.what = words(self.what)
         self.why = words(self.why) if self.why else None
         self.fix = words(self.fix) if self.fix else None
+        self.short_fix = words(self.short_fix) if self.short_fix else None
+        self._doctor_fix = words(self._doctor_fix) if self._doctor_fix else None
+        self._why_lines = [words(line) for line in self._why_lines]
         self.args = (self.reason,)
 
     def __str__(self) -> str:
@@ -116,14 +136,7 @@ class BulkpullError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross the border of the conversion process by pickle, which would otherwise call the subclass
         # with one positional argument and lose `why` and `fix`.
-        return _rebuild, (type(self), self.__dict__.copy(), self.reason)
-
-
-def _rebuild(kind: type[BulkpullError], state: dict[str, object], reason: str) -> BulkpullError:
-    error = kind.__new__(kind, reason)
-    error.args = (reason,)
-    error.__dict__.update(state)
-    return error
+        return BaseException.__new__, (type(self), self.reason), self.__dict__.copy()
 
 
 class _WithPause(BulkpullError):
@@ -135,48 +148,12 @@ class _WithPause(BulkpullError):
 
 
 class SettingsError(BulkpullError):
-    """
-    A setting, an option or a dataset name is wrong; nothing was started.
-
-    `why_lines` has what is wrong, one line each; `short_fix` the next step where there is little room for `fix`;
-    `doctor_fix` the one in the doctor's list, where `fix` speaks of what an export does.
-    """
+    """A setting, an option or a dataset name is wrong; nothing was started."""
 
     cause = "a name or a value was mistyped, or a file does not exist"
     remedy = "correct it and try again; `bulkpull doctor` shows every setting and where it comes from"
     doctor_remedy = "correct it and try again"
     exit_code = 2
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        why: str | None = None,
-        fix: str | None = None,
-        why_lines: Sequence[str] = (),
-        short_fix: str | None = None,
-        doctor_fix: str | None = None,
-    ) -> None:
-        super().__init__(what, why=why, fix=fix)
-        self._why_lines = [printable(line) for line in why_lines]
-        self.short_fix = printable(short_fix) if short_fix else None
-        self._doctor_fix = printable(doctor_fix) if doctor_fix else None
-
-    @property
-    def doctor_fix(self) -> str | None:
-        return self._doctor_fix or self.short_fix or super().doctor_fix
-
-    def reword(self, words: Callable[[str], str]) -> None:
-        super().reword(words)
-        self._why_lines = [words(line) for line in self._why_lines]
-        self.short_fix = words(self.short_fix) if self.short_fix else None
-        self._doctor_fix = words(self._doctor_fix) if self._doctor_fix else None
-
-    @property
-    def why_lines(self) -> list[str]:
-        lines = self._why_lines or super().why_lines
-        hidden = len(lines) - _MOST_LINES
-        return [*lines[: _MOST_LINES - 1], f"{lines[_MOST_LINES - 1]}; and {hidden} more"] if hidden > 0 else lines
 
     def within(self, place: str) -> Self:
         """The same error, with the file, table or key in which it was found."""

@@ -222,15 +222,11 @@ class PlanMade(Event):
 
 @event("plan.noted", Level.WARNING)
 class PlanNoted(Event):
-    """Something about a pull, or the list of datasets, is odd."""
-
     reason: str
 
 
 @event("concurrency.lowered", Level.WARNING)
 class ConcurrencyLowered(Event):
-    """The machine allows less at once than is set."""
-
     parallel_downloads: int
     download_segments: int
     conversions: int
@@ -295,8 +291,6 @@ class ReportDeleted(Event):
 
 @event("report.doubled", Level.WARNING)
 class ReportDoubled(Event):
-    """Another report equals that of the pull, and is left."""
-
     report_id: str
 
 
@@ -319,8 +313,6 @@ class ReportsUnused(Event):
 
 @event("reports.limited", Level.WARNING)
 class ReportsLimited(Event):
-    """Fewer reports are created at once."""
-
     limit: int
     reason: str
 
@@ -549,7 +541,5 @@ class NoticeLost(Event):
 
 @event("listener.dropped", Level.WARNING)
 class ListenerDropped(Event):
-    """A listener raised an exception and hears no more."""
-
     listener: str
     reason: str

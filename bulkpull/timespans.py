@@ -109,7 +109,5 @@ def check_timespan(asked: str | None, *, ranges: Sequence[Sequence[str]], docume
 
 def _is_wider(widest: str | None, chosen: str | None) -> bool:
     """Whether the widest span, whose length is known, is longer than the chosen one, or may be."""
-    if widest is None or widest == chosen:
-        return False
     chosen_days = span_days(chosen) if chosen else None
-    return chosen_days is None or (span_days(widest) or 0.0) > chosen_days
+    return widest is not None and (chosen_days is None or (span_days(widest) or 0.0) > chosen_days)

@@ -208,7 +208,7 @@ CHANGES: Mapping[str, Mapping[str, Edits]] = {
             before(
                 '        fault = self._take("error_in_ok_envelope", call)\n',
                 '        if self._take("planned_maintenance", call):',
-                '            return Response(status=503, body=b"planned maintenance", content_type="text/plain")',
+                '            return web.Response(status=503, body=b"planned maintenance", content_type="text/plain")',
             ),
         ),
     },

@@ -1,8 +1,4 @@
-"""
-Sign-in, access tokens, and the private token cache with the newest refresh token of each sign-in.
-
-The cache is in a folder of the user, never in an output folder, and encrypted by the operating system where possible.
-"""
+"""Sign-in, access tokens, and the private token cache with the newest refresh token of each sign-in."""
 
 from __future__ import annotations
 

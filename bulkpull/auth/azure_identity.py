@@ -1,9 +1,4 @@
-"""
-Tokens from any credential of the Azure libraries, or any object with their `get_token`; secrets from a Key Vault.
-
-The credential decides how to sign in. This module decides when to renew a token, and shares one renewal among all
-callers, as for our own token endpoint.
-"""
+"""Tokens from any credential of the Azure libraries, or any object with their `get_token`; secrets from a Key Vault."""
 
 from __future__ import annotations
 
@@ -49,12 +44,7 @@ class AzureCredential(Protocol):
 
 
 class CredentialTokens:
-    """
-    A token source over a credential.
-
-    The credential keeps tokens itself and may give the same one again after it was refused; then the API refuses it
-    once more, with an event.
-    """
+    """A token source over a credential, which keeps tokens itself and may give one again after it was refused."""
 
     def __init__(self, credential: AzureCredential, *, resource: str, clock: Clock, events: Events) -> None:
         self._credential = credential
@@ -69,14 +59,11 @@ class CredentialTokens:
         token = self._token
         if token is not None and self._clock.monotonic() < self._renew_from:
             return token
-        return await self._renewed(instead_of=token)
+        return await self.renew(token)
 
-    async def renew(self, rejected: AccessToken) -> AccessToken:
-        return await self._renewed(instead_of=rejected)
-
-    async def _renewed(self, *, instead_of: AccessToken | None) -> AccessToken:
+    async def renew(self, rejected: AccessToken | None) -> AccessToken:
         async with self._renewing:
-            if self._token is None or self._token is instead_of:
+            if self._token is None or self._token is rejected:
                 self._token = await self._fetch()
             return self._token
 
@@ -141,13 +128,7 @@ def _is_app_only(token: str) -> bool:
 
 
 async def fetch_secret(reference: VaultReference, *, setting: str) -> str:
-    """
-    Ask the vault, as whoever this machine is to Azure: environment, workload or managed identity, or `az login`.
-
-    Raises:
-        SettingsError: The libraries are not installed.
-        AuthError: The vault gives no such secret to this identity.
-    """
+    """Ask the vault, as whoever this machine is to Azure; `AuthError` where it gives this identity no such secret."""
     what = f"`{setting}`: the secret {reference.name} of {reference.vault_url} cannot be read"
     try:
         from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - an extra, and slow to load

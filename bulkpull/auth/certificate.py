@@ -1,7 +1,5 @@
 """
-Certificate sign-in: a signed assertion instead of a client secret.
-
-The key never leaves the machine; what is sent is valid for ten minutes and for one token endpoint.
+Certificate sign-in: a signed assertion instead of a client secret, valid for ten minutes and one token endpoint.
 
 Source: the identity platform's certificate credentials (PS256, `x5t#S256`), RFC 7523.
 """

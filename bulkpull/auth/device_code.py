@@ -1,8 +1,8 @@
 """
 Device code sign-in through MSAL: a person signs in with any browser, and the program gets a refresh token.
 
-MSAL implements the protocol; its requests use our own transport, so that proxy, `ca_file`, address rules and redaction
-are the same as everywhere. Waiting is done here, so that it can be cancelled.
+Its requests use our own transport, so that proxy, `ca_file`, address rules and redaction are the same as everywhere.
+Waiting is done here, so that it can be cancelled.
 """
 
 from __future__ import annotations
@@ -61,14 +61,12 @@ async def sign_in_by_device_code(
     settings: Settings, *, http: Http, clock: Clock, show: Callable[[DeviceCode], None]
 ) -> SignedIn:
     """
-    Ask for a device code, show it, and wait until the person has signed in.
+    Ask for a device code, show it, and wait until the person has signed in (behaviour 11; RFC 8628).
 
     Raises:
         SettingsError: MSAL is not installed, or it cannot use `token_url`.
         AuthError: Tenant or client is missing, the directory refuses, or the person did not sign in.
         TransferError, ReportingError: The directory does not answer.
-
-    Source: Secure Application Model (behaviour 11); OAuth 2.0 device authorization grant (RFC 8628).
     """
     application = await to_thread.run_sync(partial(_application, settings, http=http))
     scope = f"{settings.resource.rstrip('/')}/user_impersonation"
@@ -167,8 +165,8 @@ class _Carrier:
     """
     Sends MSAL's requests, which come from a worker thread, through the transport of the event loop.
 
-    MSAL takes https addresses only. On loopback plain http is accepted, so addresses are written as https for MSAL
-    and in their own scheme on the wire.
+    MSAL takes https addresses only, so those of loopback are written as https for MSAL, and in their own scheme on the
+    wire.
     """
 
     def __init__(self, http: Http, *, token_url: str) -> None:

@@ -1,8 +1,4 @@
-"""
-OAuth grants: the form of a token request, the words for a refusal, and the lifetime of a token. Pure.
-
-The forms follow Microsoft's walkthrough, without the blanks that it prints before every value.
-"""
+"""OAuth grants: the form of a token request, as in Microsoft's walkthrough, and the lifetime of a token. Pure."""
 
 from __future__ import annotations
 
@@ -43,8 +39,7 @@ class Credentials:
     """
     The application, and the user or the refresh token; blanks around a value are dropped (behaviour 1).
 
-    `sign` makes a signed assertion for a token endpoint, which an application with a certificate sends in place of a
-    secret.
+    An application with a certificate signs an assertion for a token endpoint in place of a secret.
     """
 
     client_id: str
@@ -61,11 +56,7 @@ _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def token_form(grant: Grant, *, credentials: Credentials, resource: str, token_url: str) -> dict[str, str]:
-    """
-    The form that asks for a token; `SettingsError` where a value that the grant needs is missing.
-
-    Version 1 of the endpoint takes `resource`, version 2 a `scope` that contains it (behaviours 1 and 14).
-    """
+    """The form that asks for a token; `SettingsError` where a needed value is missing (behaviours 1 and 14)."""
     own = {name: (getattr(credentials, name) or "").strip() for name in _OWN}
     missing = [name for name in NEEDED_SETTINGS[grant.value] if name in own and not own[name]]
     # A certificate stands in for it, and a public client has none (AADSTS700025).

@@ -21,10 +21,9 @@ _LONGEST_BYTES = 65_536
 
 async def read_from_command(command: str, *, setting: str, within_s: float = LONGEST_S) -> str:
     """
-    The secret that a program writes to its standard output, without the line end.
+    The secret that a program, run without a shell and without input, writes to its standard output.
 
-    The program is run without a shell and without input. Its environment is this program's without any setting and any
-    secret. What it writes is never shown, whether it is the secret or an error.
+    What it writes is never shown, whether it is the secret or an error.
 
     Raises:
         SettingsError: There is no such program, or it may not be run.

@@ -59,8 +59,7 @@ async def describe_sign_in(settings: Settings) -> str:
 
 async def prepare_sign_in(settings: Settings, *, events: Events, clock: Clock) -> SignIn:
     """
-    All that a token endpoint asks for, for any grant but `azure`. A Key Vault is asked, and commands are run, for the
-    secrets that they hold.
+    All that a token endpoint asks for; a Key Vault is asked, and commands are run, for the secrets that they hold.
 
     Raises:
         AuthError: A credential is missing, or a vault or a command does not give it.

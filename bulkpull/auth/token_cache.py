@@ -2,10 +2,10 @@
 The token cache of one sign-in: its entry, and the lock between processes.
 
 A folder of mode 0700 holds, per sign-in, `NAME.json` (a private file) or `NAME.bin` (the system's), and `NAME.lock`.
-Where the folder that the settings name is shared with others, it keeps its mode, and a private one is made within it.
+Where the folder that the settings name is shared with others, a private one is made within it.
 
 A refresh token in the settings is the seed of a chain: each redemption may return the next token. The cached token is
-used instead of the seed as long as the seed stays the same; a new seed in the settings wins.
+used as long as the seed stays the same; a new seed in the settings wins.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Identity:
 
 class TokenEntry(BaseModel):
     """
-    One sign-in, of `account` as far as that is known, kept at an ISO 8601 time, UTC.
+    One sign-in, of `account` as far as that is known.
 
     A `public` token was given to a client without a secret, and is redeemed without one (else AADSTS700025). It
     `descends_from` the seed in the settings with this fingerprint, or replaced it when a person signed in.
@@ -132,10 +132,8 @@ class TokenCache:
 
     def load(self) -> tuple[TokenEntry, Store] | None:
         """
-        The entry and where it lies; `None` when there is none.
-
-        `OSError` where it cannot be read, for example because the system's store answers in a desktop session only;
-        `ValueError` where it is damaged.
+        The entry and where it lies, or `None`; `OSError` where the store does not answer, `ValueError` for
+        damage.
         """
         if self._sealed.exists():
             if self._system is None:
@@ -235,10 +233,8 @@ def open_token_cache(settings: Settings) -> TokenCache | None:
     """
     The cache for the sign-in that the settings describe; `None` when it is switched off, or they describe none yet.
 
-    Reads no entry; only looks whose folder it is.
-
-    Raises:
-        SettingsError: It would lie in the output folder, which is for everybody's eyes, by its name or by a link.
+    Reads no entry. `SettingsError` where it would lie in the output folder, by its name or by a link: tokens stay
+    private.
     """
     folder = settings.token_cache_folder
     if folder is None or not (settings.tenant_id and settings.client_id):

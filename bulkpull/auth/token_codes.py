@@ -1,8 +1,7 @@
 """
 Error codes of the token endpoint: for each whether it is final or temporary, its cause and the next step. Pure data.
 
-A known AADSTS code decides, else the value of `error`. A code in neither table is unknown.
-Source: behaviour 17, RFC 6749 and the identity platform's list of error codes.
+A known AADSTS code decides, else the value of `error`. Source: behaviour 17, RFC 6749 and the platform's list of codes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""
-Access tokens from a token endpoint, renewed before they expire.
-
-Any object with `get_token` and `renew` can be a `TokenSource`; this one calls a token endpoint as Microsoft's
-walkthrough shows. `grants` has the request forms, `token_errors` the error messages.
-"""
+"""Access tokens from a token endpoint, renewed before they expire."""
 
 import re
 from collections.abc import Mapping
@@ -84,13 +79,9 @@ class TokenEndpoint:
     Tokens from a token endpoint.
 
     One renewal is under way at a time, whoever asks, and all who waited share its outcome. A refusal is remembered:
-    repeating wrong credentials locks accounts.
-
-    Attributes:
-        credentials: For `grant`. A refresh token that comes with a reply replaces the one before (behaviours 7 and 8).
-        kept: Where refresh tokens of the grant `refresh_token` are kept: a new one before its access token is used
-            (fault 19), and what another process kept there meanwhile is used in place of the older (20). Those of the
-            password grant are not: the password is available and lasts longer.
+    repeating wrong credentials locks accounts. A refresh token that comes with a reply replaces the one before
+    (behaviours 7 and 8). Of the grant `refresh_token` it is `kept` before its access token is used (fault 19), and what
+    another process kept meanwhile is used (20); the password is available itself, and lasts longer.
     """
 
     http: Http
@@ -127,15 +118,13 @@ class TokenEndpoint:
         """
         The current token, or a new one when it is about to end.
 
-        Raises:
-            AuthError: The credentials are refused; remembered, so that asking again costs no call.
-            TransferError, ReportingError: The endpoint does not answer, after all tries.
+        `AuthError` where the credentials are refused; it is remembered, so that asking again costs no call.
         """
         token = self._token
         if token is not None and self.clock.monotonic() < self._renew_from:
             return token
         try:
-            return await self._renewed(instead_of=token)
+            return await self.renew(token)
         except AuthError:
             raise
         except BulkpullError:
@@ -144,15 +133,12 @@ class TokenEndpoint:
                 return token
             raise
 
-    async def renew(self, rejected: AccessToken) -> AccessToken:
-        return await self._renewed(instead_of=rejected)
-
-    async def _renewed(self, *, instead_of: AccessToken | None) -> AccessToken:
+    async def renew(self, rejected: AccessToken | None) -> AccessToken:
         attempts = self._attempts
         async with self._renewing:
             if self._refusal is not None:
                 raise copy(self._refusal)
-            if self._token is not None and self._token is not instead_of:
+            if self._token is not None and self._token is not rejected:
                 return self._token
             if self._attempts != attempts and self._last_failure is not None:
                 raise copy(self._last_failure)  # the attempt that this caller waited for

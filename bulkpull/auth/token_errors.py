@@ -1,7 +1,7 @@
 """
 Maps error replies of the token endpoint to errors with a next step. Pure.
 
-Only the first sentence of the endpoint's own description is quoted: the rest has trace ids and sometimes user names.
+Only the first sentence of a description is quoted: the rest has trace ids and sometimes user names.
 """
 
 from __future__ import annotations
@@ -53,9 +53,8 @@ def judge_token_reply(
     """
     Raise what the answer means if it is no success.
 
-    The request id in `headers` stands in where the body names no trace id. With `is_stored` the refresh token is one
-    that `bulkpull auth login` stored, which is sent without a client secret. The page that explains codes is named if
-    `token_url` is Microsoft's, or is not given.
+    The request id in `headers` stands in where the body names no trace id. A token that `is_stored` is one of `bulkpull
+    auth login`. The page that explains codes is named if `token_url` is Microsoft's, or is not given.
 
     Raises:
         AuthError: The credentials are refused; asking again cannot help.
@@ -110,11 +109,7 @@ def token_error(
     is_stored: bool = False,
     token_url: str | None = None,
 ) -> AuthError:
-    """
-    The sentence for a refusal: in our words where a table knows it, else quoted; with the ids for support.
-
-    Of a stored sign-in (`is_stored`) another sign-in helps, and a client secret does not.
-    """
+    """The sentence for a refusal: in our words where a table knows it, else quoted; with the ids for support."""
     label, ids = _label(raw, code=code), _ids_of(raw) or request_id_in(headers)
     what = "the stored sign-in is not accepted any more" if is_stored else REFUSED[grant]
     known = find_token_code(code, _error_word(raw))

@@ -1,9 +1,4 @@
-"""
-Rotation of refresh tokens across runs and processes.
-
-A renewal takes the lock, reads the token that another process may have stored, and stores its new token before using
-it. A cache that cannot be used causes a warning: the run continues with the token in the settings.
-"""
+"""Rotation of refresh tokens across runs and processes. Without a usable cache a run uses the settings' token."""
 
 from __future__ import annotations
 

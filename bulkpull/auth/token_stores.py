@@ -1,8 +1,4 @@
-"""
-Storage of a cache entry: a file that only its user can read, or the operating system's encrypted store.
-
-The encrypted store uses msal-extensions: DPAPI, the keychain, or libsecret where a user session runs.
-"""
+"""Storage of a cache entry: a private file, or by msal-extensions DPAPI, the keychain or libsecret."""
 
 from __future__ import annotations
 
@@ -20,11 +16,7 @@ _SYSTEMS = {"win32": "DPAPI", "darwin": "the keychain", "linux": "libsecret"}
 
 
 class Store(Protocol):
-    """
-    Holds the text of one entry; every method raises `OSError` where the disk or the system refuses.
-
-    `description` says for people how it is kept, `encrypted` whether the operating system encrypts it.
-    """
+    """Holds the text of one entry; every method raises `OSError` where the disk or the system refuses."""
 
     @property
     def description(self) -> str: ...

@@ -18,7 +18,7 @@ import typer
 from bulkpull import platforms
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import count_json_objects, print_json
-from bulkpull.errors import BulkpullError, SettingsError
+from bulkpull.errors import BulkpullError
 from bulkpull.redact import redact
 from bulkpull.untrusted_text import visible
 
@@ -105,7 +105,7 @@ def print_error(error: BaseException, common: CommonOptions) -> Ending:
         why_lines=error.why_lines,
     )
     has_little_room = terminal_width() is not None and not common.logs_json
-    short_fix = error.short_fix if has_little_room and isinstance(error, SettingsError) else None
+    short_fix = error.short_fix if has_little_room else None
     write_error(common, replace(ending, fix=short_fix) if short_fix else ending)
     return ending
 

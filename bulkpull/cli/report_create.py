@@ -18,8 +18,7 @@ from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AccessDenied, BulkpullError, ListUnknown, SettingsError
 from bulkpull.insights.client import InsightsClient
-from bulkpull.insights.report_orders import ReportChange, ReportOrder
-from bulkpull.insights.validation import LONGEST_TEXT, earliest_start
+from bulkpull.insights.report_orders import LONGEST_TEXT, ReportChange, ReportOrder, earliest_start
 from bulkpull.model import OfferedDataset, Pull, Query, Report, Window
 from bulkpull.pipeline.plan import make_plan
 from bulkpull.pipeline.plan_names import PlanOptions

@@ -25,7 +25,7 @@ from bulkpull.output.ledger import Ledger, RunEntry, StepEntry, published_datase
 from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.run_history import ask_ledger, load_manifest, resolve_run_id
 from bulkpull.output.store import open_store
-from bulkpull.pipeline.resume import choose_run, is_unfinished, resumed_request
+from bulkpull.pipeline.open_run import choose_run, is_unfinished, resumed_request
 from bulkpull.pipeline.run import Run
 from bulkpull.redact import printable
 

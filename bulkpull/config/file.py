@@ -66,11 +66,6 @@ def read_settings_file(config: Path | None) -> SettingsFile:
     return SettingsFile(path, content)
 
 
-def unknown_keys(file: SettingsFile, *, known: Collection[str]) -> list[WrongSetting]:
-    """The keys of the file that are no settings, as one fault."""
-    return unknown_names([name for name in file.content if name not in known], where=file.place, known=known)
-
-
 def unknown_variables(environment: Mapping[str, str], *, known: Collection[str]) -> list[WrongSetting]:
     """The variables `BULKPULL_…` that are no settings, as one fault; an empty one is not set."""
     names = {

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bulkpull.account import Account
@@ -28,7 +28,6 @@ from bulkpull.config.file import (
     in_use,
     origin_of,
     read_settings_file,
-    unknown_keys,
     unknown_variables,
     variable_of,
 )
@@ -37,27 +36,29 @@ from bulkpull.config.types import (
     CacheFolder,
     Client,
     Command,
+    ExistingFile,
     FilePath,
     Hosts,
     OutputPath,
     Positive,
     PositiveInt,
+    Programme,
     RootAddress,
     Secret,
+    SecretAddress,
     Tenant,
     Text,
+    Timespan,
     TokenAddress,
     Word,
-    check_setting_address,
     expanded,
 )
 from bulkpull.custom_query import Selection, read_selections
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.metric_selection import MetricsChoice
 from bulkpull.python_wording import python_words
-from bulkpull.redact import register_secret
 from bulkpull.secret_sources import FORMS, FROM_COMMAND, SECRETS, given_twice, origins_of_secrets, without_outranked
-from bulkpull.timespans import WIDEST, is_span_name
+from bulkpull.timespans import WIDEST
 from bulkpull.wrong_settings import RefusedSetting, WrongSetting, settings_error, unknown_names
 
 __all__ = ["DEFAULT_FILE", "ENV_PREFIX", "NO_CACHE", "SECRETS", "WIDEST", "Grant", "Origin", "Settings", "origins"]
@@ -91,7 +92,7 @@ class Settings(BaseSettings):
     resource: Word = Field(
         "https://api.partnercenter.microsoft.com", description="resource requested from the token endpoint"
     )
-    ca_file: FilePath | None = Field(None, description="extra PEM bundle to trust")
+    ca_file: ExistingFile | None = Field(None, description="extra PEM bundle to trust")
     tenant_id: Tenant | None = Field(None, description="the directory (tenant) of the application")
     client_id: Client | None = Field(None, description="the application")
     client_secret: Secret | None = Field(None, description="the application's secret")
@@ -99,7 +100,7 @@ class Settings(BaseSettings):
     client_secret_command: Command | None = Field(
         None, description="program, run without a shell, that writes `client_secret`"
     )
-    client_certificate_file: FilePath | None = Field(
+    client_certificate_file: ExistingFile | None = Field(
         None, description="PEM file with the application's private key and certificate, instead of a secret"
     )
     client_certificate_password: Secret | None = Field(None, description="opens an encrypted private key")
@@ -122,7 +123,7 @@ class Settings(BaseSettings):
     encrypt_token_cache: bool = Field(
         default=True, description="let the operating system encrypt the token cache where it can"
     )
-    programme: Literal["mpn", "cmp"] = Field(
+    programme: Programme = Field(
         "mpn", description="`mpn` (Partner Insights); `cmp` (commercial marketplace) is not supported yet"
     )
     output: OutputPath = Field(Path("bulkpull-data"), description="output folder", validate_default=True)
@@ -166,7 +167,7 @@ class Settings(BaseSettings):
     storage_hosts: Hosts | None = Field(
         None, description="hosts on this machine or in a private network that links may name, separated by commas"
     )
-    timespan: Text | None = Field(
+    timespan: Timespan | None = Field(
         None, description="TIMESPAN of the query, or `widest`; default: the widest offered up to LAST_6_MONTHS"
     )
     metrics: MetricsChoice = Field(
@@ -191,7 +192,7 @@ class Settings(BaseSettings):
     notify_command: Command | None = Field(
         None, description="command run at the end of every run, without a shell; the manifest is its standard input"
     )
-    notify_url: Secret | None = Field(
+    notify_url: SecretAddress | None = Field(
         None, description="address that receives the manifest by POST at the end of every run; kept secret"
     )
     notify_seconds: Positive = Field(30.0, description="time limit of the notifications at the end of a run")
@@ -213,10 +214,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def unknown_settings(cls) -> list[WrongSetting]:
-        known = cls.model_fields
         if not cls.reads_outside:
             return []
-        return [*unknown_keys(in_use.get(), known=known), *unknown_variables(os.environ, known=known)]
+        known, file = cls.model_fields, in_use.get()
+        in_file = unknown_names([name for name in file.content if name not in known], where=file.place, known=known)
+        return [*in_file, *unknown_variables(os.environ, known=known)]
 
     @classmethod
     def settings_customise_sources(
@@ -313,15 +315,6 @@ class Settings(BaseSettings):
                 given[name] = read_secret_file(Path(path), setting=setting, where=describe_origin(setting))
         return given
 
-    @field_validator("notify_url", mode="after")
-    @classmethod
-    def _safe_and_remembered(cls, url: SecretStr | None) -> SecretStr | None:
-        # Whoever knows the address of a webhook may post to it, and some carry a signature.
-        if url is not None:
-            check_setting_address(url.get_secret_value())
-            register_secret(url.get_secret_value())
-        return url
-
     @field_validator("queries", mode="before")
     @classmethod
     def _read_queries(cls, given: object) -> tuple[Selection, ...]:
@@ -336,30 +329,6 @@ class Settings(BaseSettings):
             return read_selections(given, where=where)
         except SettingsError as error:
             raise RefusedSetting(error) from None
-
-    @field_validator("programme", mode="after")
-    @classmethod
-    def _supported(cls, programme: str) -> str:
-        if programme != "mpn":
-            raise ValueError("this version exports Partner Insights only; allowed: mpn")
-        return programme
-
-    @field_validator("timespan", mode="after")
-    @classmethod
-    def _plausible_timespan(cls, timespan: str | None) -> str | None:
-        # Whether it is offered, only the service can tell: its datasets list names that no document has.
-        if timespan is None or timespan.casefold() == WIDEST:
-            return timespan and WIDEST
-        if not is_span_name(timespan):
-            raise ValueError(f"write it as the service does, such as LAST_3_MONTHS, or use {WIDEST}")
-        return timespan.upper()
-
-    @field_validator("ca_file", "client_certificate_file", mode="after")
-    @classmethod
-    def _readable(cls, file: Path | None) -> Path | None:
-        if file is not None and not file.is_file():
-            raise ValueError(f"no file at {file}")
-        return file
 
     @property
     def account(self) -> Account:

@@ -10,12 +10,12 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import wrap
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from bulkpull.allowed_values import allowed_words
+from bulkpull.allowed_values import allowed_words, annotation_parts
 from bulkpull.config.file import variable_of
 from bulkpull.config.settings import Settings
 
@@ -136,11 +136,7 @@ def _replaced_default(name: str, value: Any) -> str:
 
 def secrets() -> list[str]:
     """The settings that are secrets."""
-    return [name for name, field in Settings.model_fields.items() if _is_secret(field.annotation)]
-
-
-def _is_secret(annotation: Any) -> bool:
-    return annotation is SecretStr or any(_is_secret(inner) for inner in get_args(annotation))
+    return [name for name, field in Settings.model_fields.items() if SecretStr in annotation_parts(field.annotation)]
 
 
 def _sections() -> Iterator[tuple[str, list[str]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from bulkpull import platforms
 from bulkpull.config.secrets import vault_reference
 from bulkpull.redact import register_secret
+from bulkpull.timespans import WIDEST, is_span_name
 from bulkpull.url_safety import AMBIGUOUS, is_loopback
 
 # A scheme of two letters or more; one letter is a drive of Windows. `Path` makes one slash of two.
@@ -70,8 +71,28 @@ def _named(kind: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def check_setting_address(address: str) -> str:
-    """An address that a setting may name, without the slash at its end; raises `ValueError` for any other."""
+def _existing(file: Path) -> Path:
+    if not file.is_file():
+        raise ValueError(f"no file at {file}")
+    return file
+
+
+def _timespan(name: str) -> str:
+    # Whether it is offered, only the service can tell: its datasets list names that no document has.
+    if name.casefold() == WIDEST:
+        return WIDEST
+    if not is_span_name(name):
+        raise ValueError(f"write it as the service does, such as LAST_3_MONTHS, or use {WIDEST}")
+    return name.upper()
+
+
+def _checked_secret_address(address: SecretStr) -> SecretStr:
+    # Whoever knows the address of a webhook may post to it, and some carry a signature.
+    _checked_address(address.get_secret_value())
+    return address
+
+
+def _checked_address(address: str) -> str:
     try:
         parts = urlsplit(address)
         _ = parts.port  # a port that is no number is only noticed when it is asked for
@@ -126,7 +147,8 @@ Command = Annotated[str, BeforeValidator(_as_command)]
 Text = Annotated[str, BeforeValidator(_trimmed)]
 Secret = Annotated[SecretStr, BeforeValidator(_trimmed), AfterValidator(_remembered)]
 """A secret itself, kept out of every text from now on, or a reference to one in a vault."""
-Address = Annotated[Text, AfterValidator(check_setting_address)]
+SecretAddress = Annotated[Secret, AfterValidator(_checked_secret_address)]
+Address = Annotated[Text, AfterValidator(_checked_address)]
 RootAddress = Annotated[Address, _like(r"[^?#]*", "must end with a path: names of operations are appended to it")]
 TokenAddress = Annotated[Address, _like(r"([^{}]|\{tenant_id\})*", "may hold the placeholder {tenant_id} and no other")]
 Tenant = Annotated[
@@ -144,10 +166,13 @@ Client = Annotated[
         "must be the application (client) id that the portal shows: letters, digits and - only",
     ),
 ]
+Programme = Annotated[Literal["mpn", "cmp"], _like("mpn", "this version exports Partner Insights only; allowed: mpn")]
+Timespan = Annotated[Text, AfterValidator(_timespan)]
 Word = Annotated[Text, _like(r"\S*", "must not have blanks")]
 Hosts = Annotated[Text, AfterValidator(_check_hosts)]
 CacheFolder = Annotated[Text, AfterValidator(lambda text: expanded(Path(text)) and text)]
 OutputPath = Annotated[Path, _named("folder"), AfterValidator(check_output)]
 FilePath = Annotated[Path, _named("file"), AfterValidator(expanded)]
+ExistingFile = Annotated[FilePath, AfterValidator(_existing)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(ge=1)]

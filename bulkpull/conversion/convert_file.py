@@ -16,13 +16,14 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
 import xxhash
+from polars.io.plugins import register_io_source
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.csv_validator import Batch, batches
@@ -130,7 +131,7 @@ class _Known:
 
 
 def memory_bytes(frame: pl.DataFrame) -> int:
-    """What a frame takes of memory, in bytes: its values, and the references to its texts."""
+    """The values of a frame, and the references to its texts."""
     texts = frame.height * sum(dtype == pl.String for dtype in frame.dtypes)
     return int(frame.estimated_size()) + texts * _TEXT_REFERENCE_BYTES
 
@@ -140,27 +141,29 @@ def _write(
 ) -> TableFile | None:
     """Write all frames; `None`, and no file, when something changed on the way and another pass is needed."""
     first = next(frames, None)
-    start = [] if first is None else [first]
     schema, formats = known.schema if first is None else first.schema, known.formats
     # After a pass over the whole file its row groups are planned exactly.
     is_planned = known.row_group_rows > 0
     if first is not None and not is_planned:
         known.look_at(first)
-    row_group_rows, changed = known.row_group_rows or _ROW_GROUP_ROWS[1], False
+    row_group_rows = known.row_group_rows or _ROW_GROUP_ROWS[1]
+    rows, changed = 0, False
 
-    def alike() -> Iterator[pl.DataFrame]:
-        nonlocal changed
-        yield from start
+    def alike(*_: object) -> Iterator[pl.DataFrame]:
+        nonlocal rows, changed
+        if first is not None:
+            rows = first.height
+            yield first
         for frame in frames:
             known.look_at(frame)
             changed = frame.schema != schema or (known.row_group_rows < row_group_rows and not is_planned)
             if changed:
                 return
+            rows += frame.height
             yield frame
 
-    file = write_table(
-        alike(), path=path, schema=schema, row_group_rows=row_group_rows, metadata=metadata, formats=formats
-    )
+    table = register_io_source(alike, schema=schema)
+    file = write_table(table, path=path, row_group_rows=row_group_rows, metadata=metadata, formats=formats)
     for frame in frames:  # only to learn the rest
         known.look_at(frame)
     for column in known.columns.values():
@@ -168,7 +171,7 @@ def _write(
     if changed or known.schema != schema or known.formats != formats:
         path.unlink()
         return None
-    return file
+    return replace(file, rows=rows)
 
 
 class _FilePass:

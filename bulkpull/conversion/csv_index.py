@@ -49,12 +49,10 @@ class CsvIndex:
         return self.start_of_row(self.ends.size)
 
     def start_of_row(self, index: int) -> int:
-        """Where the row of that index, from 0, begins."""
         return int(self.ends[index - 1]) + 1 if index else 0
 
     @cached_property
     def fields(self) -> Positions:
-        """How many fields each row has."""
         word, bit = self.ends // _WORD, (self.ends % _WORD).astype(np.uint64)
         up_to_word = np.cumsum(np.bitwise_count(self.separators), dtype=np.intp)
         after_end = np.bitwise_count(self.separators[word] >> bit)
@@ -117,7 +115,6 @@ def just_before(bits: Bits) -> Bits:
 
 
 def _planes(data: NDArray[np.uint8], wanted: tuple[int, ...]) -> list[Bits]:
-    """For each of the bytes that are wanted, where it is."""
     planes = np.zeros((len(wanted), -(-data.size // _WORD) * 8), np.uint8)
     for start in range(0, data.size, _CHUNK):
         chunk = data[start : start + _CHUNK]

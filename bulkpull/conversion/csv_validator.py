@@ -63,39 +63,33 @@ def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes
         NotTheReport: A row has another number of fields, a line inside is blank, or the rules are broken.
     """
     row, blank_row, blank_bytes = 1, 0, 0
-    for block in _blocks(pieces, separator=separator, batch_bytes=batch_bytes):
-        marks, size = block.marks, len(block.data)
+    for data, marks, line_end_bytes in _blocks(pieces, separator=separator, batch_bytes=batch_bytes):
+        size = len(data)
         whole = 0 if blank_row else size
         if not blank_row and (is_odd := marks.fields != fields).any():
             odd = int(is_odd.argmax())
             whole, found = marks.start_of_row(odd), marks.fields[odd]
-            if block.data[whole] not in _LINE_ENDS:
+            if data[whole] not in _LINE_ENDS:
                 raise refused(row + odd, f"has {found} fields instead of {fields}")
             blank_row = row + odd
-        if block.data[whole:].strip(_LINE_ENDS):
+        if data[whole:].strip(_LINE_ENDS):
             raise refused(blank_row, "is a blank line")
-        added = block.added_bytes if whole == size else 0
+        added_bytes = line_end_bytes if whole == size else 0
         if whole:
             whole_marks = marks if whole == size else marks.up_to(whole)
-            batch = _batch(block.data[:whole], whole_marks, first_row=row, added_bytes=added)
+            batch = _batch(data[:whole], whole_marks, first_row=row, added_bytes=added_bytes)
             row += batch.rows
             yield batch
-        blank_bytes += size - whole - (block.added_bytes - added)
+        blank_bytes += size - whole - (line_end_bytes - added_bytes)
     if blank_bytes:
         yield Batch(b"", rows=0, first_row=row, content_bytes=0, nul_bytes=0, size_bytes=blank_bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """Whole lines with their marks; of its last bytes, `added_bytes` are the line end that the file lacks."""
-
-    data: bytes
-    marks: CsvIndex
-    added_bytes: int
-
-
-def _blocks(pieces: Iterator[bytes], *, separator: int, batch_bytes: int) -> Iterator[_Block]:
-    """Blocks of whole lines of about `batch_bytes`, in which quotes and carriage returns stand where they may."""
+def _blocks(pieces: Iterator[bytes], *, separator: int, batch_bytes: int) -> Iterator[tuple[bytes, CsvIndex, int]]:
+    """
+    Blocks of whole lines of about `batch_bytes` with their marks, in which quotes and carriage returns stand where they
+    may; and how many bytes of the last line end were added, because the file lacks it.
+    """
     row, carried, rest, wanted, ended = 1, b"", b"", batch_bytes, False
     while not ended:
         data, rest, ended = _gather(carried, rest, pieces, wanted=wanted)
@@ -118,7 +112,7 @@ def _blocks(pieces: Iterator[bytes], *, separator: int, batch_bytes: int) -> Ite
             data, marks = data[:cut], marks.up_to(cut)
         check_quotes(marks, first_row=row)
         row += marks.ends.size
-        yield _Block(data, marks, added_bytes)
+        yield data, marks, added_bytes
 
 
 def first_undecodable(batch: Batch, *, separator: int) -> tuple[int, int] | None:
@@ -215,7 +209,6 @@ def refused(row: int, what: str) -> NotTheReport:
 
 
 def ends_in_quotes() -> FileDamaged:
-    """The refusal of a file whose last quote is not closed."""
     return FileDamaged("the report's file is damaged", why="it ends inside a quoted field")
 
 

@@ -42,7 +42,6 @@ _MICROSECONDS = 6
 _MONTHS_A_YEAR, _HOURS, _MINUTES = 12, 24, 60
 _YEARS = 10_000
 _SAMPLE = 1_000
-_LAST_YEAR = 9999
 # A time column that is text has values of several forms, or in one that no type gives back. Those that can be misread
 # are not among these: day and month of `1/2/2026`, or the six digits of a day without its century.
 _ANY_ISO = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2}(?:\.\d+)?))?(?:Z|\+00:?00)?)?$"
@@ -244,7 +243,7 @@ def read_dates(values: Values, form: str) -> Values:
 
 def is_written_so(dates: Values, text: Values, form: str) -> Values:
     """Where the dates, written in that form, are the text; years with a sign are not dates that other programs hold."""
-    return (write_dates(dates, form) == text) & dates.dt.year().is_between(0, _LAST_YEAR)
+    return (write_dates(dates, form) == text) & dates.dt.year().is_between(0, _YEARS - 1)
 
 
 def parse_dates(values: Values, form: str) -> Values:
@@ -272,10 +271,8 @@ def instant_of(times: pl.Expr, *, dtype: pl.DataType) -> pl.Expr:
             return (times.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else times).cast(
                 pl.Datetime("us")
             )
-        case pl.String():
+        case _:
             parts = times.str.extract_groups(_ANY_ISO).struct
             text = parts.field("1") + " " + parts.field("2").fill_null("00:00") + ":" + parts.field("3").fill_null("00")
             iso = text.str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M:%S%.f", strict=False)
             return pl.coalesce(iso, *(read_dates(times, form).cast(pl.Datetime("us")) for form in _CLEAR_FORMS))
-        case _:
-            return pl.lit(None, pl.Datetime("us"))

@@ -40,11 +40,10 @@ def unpacked(
     on_gzip: Callable[[], None] = lambda: None,
 ) -> Iterator[bytes]:
     """
-    Yield the unpacked bytes of `source` (gzip of one or more members, or plain) in pieces of at most 256 kB, none of
-    them empty (behaviours 126, 127 and 190).
+    Yield the unpacked bytes of `source` in pieces of at most 256 kB, none of them empty (behaviours 126, 127 and 190).
 
     Args:
-        read_bytes: How much to read at once.
+        source: Gzip of one or more members, or plain; read `read_bytes` at once.
         on_gzip: Called when the file turns out to be gzip, whose checksums vouch for its content.
 
     Raises:

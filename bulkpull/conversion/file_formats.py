@@ -69,7 +69,6 @@ WRITTEN = PARQUET
 
 
 def is_table(name: str) -> bool:
-    """Whether a file of this name holds a table (pure)."""
     return Path(name).suffix in FORMATS
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from bulkpull.conversion.csv_index import LF, index_csv, positions
-from bulkpull.conversion.csv_validator import BOM, HEADER_ROW, check_quotes, check_returns, ends_in_quotes, refused
+from bulkpull.conversion.csv_validator import BOM, HEADER_ROW, check_quotes, check_returns, ends_in_quotes
 from bulkpull.conversion.messages import ColumnPlan
 from bulkpull.errors import NotTheReport
 from bulkpull.redact import printable
@@ -58,7 +58,6 @@ class RowLayout:
 
     @property
     def fields(self) -> int:
-        """How many fields each row must have."""
         return len(self.wanted) + len(self.extra)
 
 
@@ -81,9 +80,8 @@ def split_header(pieces: Iterator[bytes]) -> tuple[Header, Iterator[bytes]]:
     """
     Take the first line off the file; what follows is the data.
 
-    Raises:
-        FileDamaged: The file ends inside quotes before the first line does.
-        NotTheReport: The line does not end within `MAX_HEADER_BYTES`, or breaks the rules of `csv_validator`.
+    Raises `FileDamaged` if the file ends inside quotes before the line does, `NotTheReport` if the line does not end
+    within `MAX_HEADER_BYTES` or breaks the rules of `csv_validator`.
     """
     parts, size = [], 0
     while size <= MAX_HEADER_BYTES and (piece := next(pieces, b"")):
@@ -195,8 +193,6 @@ def _fields_of(line: bytes, *, separator: int) -> list[bytes]:
     """The fields of the header line, without their quoting."""
     row = line + b"\n"
     marks = index_csv(row, separator=separator)
-    if marks.open_quote or marks.ends.size != 1 or marks.returns.any():
-        raise refused(HEADER_ROW, "is not one line")
     check_quotes(marks, first_row=HEADER_ROW)
     fields = int(marks.fields[0])
     if fields > MAX_COLUMNS:

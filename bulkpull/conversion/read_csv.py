@@ -18,8 +18,7 @@ def read_text(batch: Batch, *, layout: RowLayout) -> pl.DataFrame:
     """
     The batch as columns of text, in the order of the file.
 
-    Raises:
-        NotTheReport: It is not UTF-8, or the CSV reader found other rows or content in it than were counted.
+    Raises `NotTheReport` if it is not UTF-8, or if the CSV reader found other rows or content than were counted.
     """
     try:
         text = pl.read_csv(
@@ -54,7 +53,6 @@ def read_text(batch: Batch, *, layout: RowLayout) -> pl.DataFrame:
 
 
 def counts_differ(counted: str, converted: str) -> NotTheReport:
-    """The refusal of a table that lost or gained something on the way."""
     return NotTheReport(
         f"the report's file was not converted whole: {counted} were counted and {converted} converted",
         why="the converter and the independent count disagree",

@@ -58,7 +58,8 @@ class ColumnTyper:
         self._misfit: Misfit | None = None
         self._outgrown: Misfit | None = None
         self._has_values = False
-        self._published = NARROW_BY_NAME.get(plan.published_type or "")
+        published = NARROW_BY_NAME.get(plan.published_type or "")
+        self._bound = None if plan.published_empty else published
         self._why_text: str | None = None
         self._reading: _Reading | None = None
         if plan.declared in _TEXTS:
@@ -69,8 +70,8 @@ class ColumnTyper:
             self._why_text = "it was published as text before, and stays text"
         else:
             # While all values are empty it has the published type, so that it does not flap.
-            self.dtype = self._published or _foreseen_type(plan)
-            self._reading = _reading_of(plan, published=self._published)
+            self.dtype = published or _foreseen_type(plan)
+            self._reading = _reading_of(plan, published=published, bound=self._bound)
 
     def convert(self, text: pl.Series, *, first_row: int) -> pl.Series:
         """Read the next batch; `dtype` changes when its values ask for it."""
@@ -85,13 +86,17 @@ class ColumnTyper:
             self._misfit = _shown(text, typed, first_row=first_row)
             self._fall_back_to_text(self._reading.why_not.format(value=str(text[typed])[:20]))
             return text
-        held = self._hold_with_published(typed, text, first_row=first_row)
-        if held is None:
+        if why_only_text := self._why_only_text(typed):
             self._misfit = _shown(text, _first_value(text), first_row=first_row)
-            self._fall_back_to_text(self._why_only_text(typed))
+            self._fall_back_to_text(why_only_text)
             return text
-        self.dtype = held.dtype
-        return held
+        if self._bound is not None and self._bound != typed.dtype:
+            if widen(self._bound, typed.dtype) == self._bound:
+                typed = typed.cast(self._bound)
+            elif self._outgrown is None and (place := _first_outgrown(text, self._bound)) is not None:
+                self._outgrown = _shown(text, place, first_row=first_row)
+        self.dtype = typed.dtype
+        return typed
 
     def finalize(self) -> None:
         """Decide, after the last batch, what no single batch could tell."""
@@ -112,42 +117,27 @@ class ColumnTyper:
 
     @property
     def format(self) -> str | None:
-        """How its dates are written, as far as it is known now."""
         if not isinstance(self._reading, _Dates) or not self.dtype.is_temporal():
             return None
         return self._reading.format or self.plan.published_format
 
-    def _why_only_text(self, typed: pl.Series) -> str:
-        if self.dtype == typed.dtype and isinstance(self._reading, _Dates):
-            forms = f"{self._reading.format}, and was before in the form {self.plan.published_format}"
-            return f"its dates are written in the form {forms}: only text gives both back"
-        types = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
-        return f"it is written as {types}: only text holds both"
+    def _why_only_text(self, typed: pl.Series) -> str | None:
+        """Why only text holds these values and the published ones; `None` when something narrower does."""
+        if self._bound is None:
+            return None
+        if self._bound != typed.dtype:
+            types = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
+            is_held = widen(self._bound, typed.dtype) is not None
+            return None if is_held else f"it is written as {types}: only text holds both"
+        before, now = self.plan.published_format, self._reading.format if isinstance(self._reading, _Dates) else None
+        if before is None or now is None or is_same_form(before, now):
+            return None
+        return (
+            f"its dates are written in the form {now}, and was before in the form {before}: only text gives both back"
+        )
 
     def _fall_back_to_text(self, why: str) -> None:
         self.dtype, self._reading, self._why_text = pl.String(), None, why
-
-    def _hold_with_published(self, typed: pl.Series, text: pl.Series, *, first_row: int) -> pl.Series | None:
-        """The batch in a type that holds the published one's values as well; `None` when only text does."""
-        published = self._published
-        if published is None or self.plan.published_empty:
-            return typed
-        if published == typed.dtype:
-            before, now = (
-                self.plan.published_format,
-                self._reading.format if isinstance(self._reading, _Dates) else None,
-            )
-            is_in_another_form = before is not None and now is not None and not is_same_form(before, now)
-            return None if is_in_another_form else typed
-        both = widen(published, typed.dtype)
-        if both is None:
-            return None
-        if both == published:
-            return typed.cast(published)
-        if self._outgrown is None:
-            place = _first_outgrown(text, published)
-            self._outgrown = None if place is None else _shown(text, place, first_row=first_row)
-        return typed
 
 
 def widen(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
@@ -203,9 +193,8 @@ class _Reading(ABC):
         """The typed values, or the index of the first value that does not fit."""
 
 
-def _reading_of(plan: ColumnPlan, *, published: pl.DataType | None) -> _Reading:
+def _reading_of(plan: ColumnPlan, *, published: pl.DataType | None, bound: pl.DataType | None) -> _Reading:
     declared = plan.declared
-    bound = None if plan.published_empty else published
     amounts = _Amounts(next((dtype for dtype in AMOUNTS if dtype == bound), AMOUNTS[0]))
     if declared is ColumnType.NUMBER or (declared is ColumnType.INT and plan.amount):
         return _Numbers(amounts)

@@ -9,12 +9,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from bulkpull import platforms
 from bulkpull.conversion.file_formats import format_of
@@ -39,48 +37,25 @@ _DISK = {
 
 
 def write_table(
-    frames: Iterator[pl.DataFrame],
+    table: pl.LazyFrame,
     *,
     path: Path,
-    schema: pl.Schema,
     row_group_rows: int,
     metadata: Mapping[str, str],
     formats: Mapping[str, str],
 ) -> TableFile:
     """
-    Write the frames, all of `schema` and in their order, and force the file to the disk.
+    Write a table in the order of its rows, and force the file to the disk; its row count is what a reader finds.
 
     Args:
         path: Its suffix names the format.
         row_group_rows: Rows of one row group, the unit that a reader skips or loads.
         formats: How the dates of columns were written; it becomes metadata of the file and of these columns.
     """
-    rows = 0
-
-    def source(*_: object) -> Iterator[pl.DataFrame]:
-        nonlocal rows
-        for frame in frames:
-            rows += frame.height
-            yield frame
-
-    frame = register_io_source(source, schema=schema)
-    written = _write_lazy(frame, path=path, row_group_rows=row_group_rows, metadata=metadata, formats=formats)
-    return replace(written, rows=rows)
-
-
-def _write_lazy(
-    frame: pl.LazyFrame,
-    *,
-    path: Path,
-    row_group_rows: int,
-    metadata: Mapping[str, str],
-    formats: Mapping[str, str],
-) -> TableFile:
-    """As `write_table`; the row count is that of the file itself."""
     path.touch()
     with _digest_of(path) as digest:
         format_of(path).files.write(
-            frame,
+            table,
             path,
             row_group_rows=row_group_rows,
             metadata={**metadata, **{f"{FORMAT_KEY}{name}": form for name, form in formats.items()}},
@@ -111,7 +86,7 @@ def widen_file(request: WideningRequest) -> TableFile:
     formats = {new_names[name]: form for name, form in formats_of(there).items() if name in new_names}
     path = request.into / request.source.name
     with removed_on_error(path):
-        written = _write_lazy(
+        written = write_table(
             source.select(columns),
             path=path,
             row_group_rows=_WIDENED_ROW_GROUP_ROWS,

@@ -1,1 +1,1 @@
-"""The client of the Insights API: requests, responses, error mapping, validation and sessions."""
+"""The client of the Insights API: requests, responses, error mapping and sessions."""

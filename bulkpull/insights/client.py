@@ -1,9 +1,4 @@
-"""
-One async method per call of the Insights API.
-
-`session` sends calls, `requests` builds them, `responses` parses the replies. Creating is not idempotent: see
-`idempotent_create`.
-"""
+"""One async method per call of the Insights API. Creating is not idempotent: see `idempotent_create`."""
 
 from __future__ import annotations
 
@@ -45,10 +40,7 @@ class InsightsClient:
 
     Every method raises, besides what it names: `AuthError` (credentials or role), `AccessDenied` (403), `Throttled`,
     `ServiceTrouble`, `UnexpectedReply`, `NotConnected` and `AnswerLost` after all tries, `TlsRefused`, `UnsafeAddress`.
-
-    Args:
-        pacer: Shared by all calls of the API, and by nothing else.
-        api_base_url: The API's root; pages and redirects must stay on its origin.
+    Pages and redirects must stay on the origin of `api_base_url`; all calls of the API share one `pacer`.
     """
 
     def __init__(
@@ -66,10 +58,8 @@ class InsightsClient:
             http=http, auth=auth, pacer=pacer, retrier=retrier, api_base_url=api_base_url, clock=clock
         )
         self._listings = ListingReader(self._session, events=events)
-        self._retrier = retrier
         self._lost_queries = SharedLookup(partial(_list_whole, self.get_queries), clock=clock)
         self._lost_reports = SharedLookup(partial(_list_whole, self.get_reports), clock=clock)
-        self._base = api_base_url
         self._spellings = IdSpellings()
         self._clock = clock
         self._events = events
@@ -145,13 +135,9 @@ class InsightsClient:
         """
         Stored queries that match exactly, whatever the filter lets by: the user's own, on demand also the system's.
 
-        A list that is null is unknown, not empty (`ListUnknown`). Behaviours 74 and 107 (filters are not always
+        A list that is null is unknown, not empty (`ListUnknown`). Who concludes something from what is not listed asks
+        for the `whole`, which fails where an entry cannot be read. Behaviours 74 and 107 (filters are not always
         honoured).
-
-        Args:
-            only_system: The system's and no others.
-            whole: Fail where an entry cannot be read: for who concludes something from what is not listed.
-            retry: Whether failures are repeated here.
         """
         call = requests.list_queries(
             name=name, query_id=query_id, include_system=include_system, only_system=only_system
@@ -197,14 +183,10 @@ class InsightsClient:
 
     async def delete_query(self, query_id: str, *, optional: bool = False, tidying: bool = False) -> None:
         """
-        Delete a user's own query.
+        Delete a user's own query; `NotFound` where there is none, except after a doubtful answer (behaviour 75).
 
-        Args:
-            optional: A later run can do it as well: it is not tried again after a 429, and no other call waits for it.
-            tidying: Nobody waits for it: it goes only while nobody else needs the allowance; optional as well.
-
-        Raises:
-            NotFound: There is none; after a doubtful answer that counts as done (behaviour 75).
+        What is `optional` a later run can do as well: it is not tried again after a 429. For `tidying` nobody waits: it
+        goes only while nobody else needs the allowance; optional as well.
         """
         await self._session.delete(_clean_up(requests.delete_query(query_id), optional=optional, tidying=tidying))
 
@@ -220,10 +202,7 @@ class InsightsClient:
         The first rows of a query, at most 100, as column → value; exactly one of `query_id` and `text`.
 
         `None` when the service needed too long, which says nothing against the query (behaviours 69, 78 and 79).
-
-        Raises:
-            SettingsError: Both or none are given, the window `[start, end)` is empty, or the text is too long for an
-                address; nothing was sent.
+        `SettingsError` where the window `[start, end)` is empty, or the text is too long for an address.
         """
         call = requests.preview_query(query_id=query_id, text=text, start=start, end=end)
         request = self._session.request(call)
@@ -243,12 +222,9 @@ class InsightsClient:
         """
         Order a report; after a doubtful answer the one that it brought is taken (event `report.adopted`).
 
-        What else is there is never taken for it: `lost_creation` says which is which.
-
-        Args:
-            order: What is ordered, or its attributes by keyword: `create_report(name=…, query_id=…)`.
-            name_is_unique: No other order bears this name, whoever places it, so that a second report of that name
-                is a spare, to be deleted.
+        What else is there is never taken for it: `lost_creation` says which is which. `order`, or its attributes by
+        keyword, is what is ordered. With `name_is_unique` no other order bears this name, whoever places it, so that a
+        second report of that name is a spare, to be deleted.
 
         Raises:
             SettingsError: The service would refuse or ignore a part of it; nothing was sent.
@@ -318,10 +294,7 @@ class InsightsClient:
 
     async def update_report(self, report_id: str, change: ReportChange | None = None, **fields: Any) -> Report:
         """
-        Change a scheduled report; its query cannot be changed.
-
-        Args:
-            change: What changes, or its attributes by keyword: `update_report(report_id, name=…, start_at=…)`.
+        Change a scheduled report; its query cannot be changed. `change`, or its attributes by keyword, is what changes.
 
         Raises:
             SettingsError: The service would refuse a part of it; nothing was sent.
@@ -359,15 +332,9 @@ class InsightsClient:
         """
         The executions of several reports, in as few calls as addresses allow.
 
-        A report that is missing has none yet (behaviours 102, 105, 108).
-
-        Args:
-            statuses: Asked for as one filter; the service's default is Completed alone. What comes back may have others
-                all the same (103).
-            latest: Only each report's newest; otherwise those of the last 90 days (111).
-            execution_ids: Only these.
-            retry: Whether failures are repeated here; a poller that asks again anyway says no, and lets others go
-                first where calls are scarce.
+        A report that is missing has none yet (behaviours 102, 105, 108). `statuses` are asked for as one filter, whose
+        default is Completed alone, and others may come back all the same (103). Without `latest` come those of the last
+        90 days (111). A poller that asks again anyway sets no `retry`, and lets others go first where calls are scarce.
 
         Raises:
             RequestRejected: Also when the service does not take the form joined by `;` (107).
@@ -375,7 +342,11 @@ class InsightsClient:
         self._spellings.add((*report_ids, *(execution_ids or ())))
         found: list[Execution] = []
         calls = requests.list_executions(
-            report_ids, statuses=statuses, latest=latest, execution_ids=execution_ids, api_base_url=self._base
+            report_ids,
+            statuses=statuses,
+            latest=latest,
+            execution_ids=execution_ids,
+            api_base_url=self._session.api_base_url,
         )
         urgency = Urgency.USUAL if retry else Urgency.LOOK
         # The latest executions are one a report: where each stands on a page of its own, there are as many pages.
@@ -429,7 +400,9 @@ class InsightsClient:
         async def find() -> list[Made]:
             return [found for found in await lookup.find(name) if is_answer(found, placed)]
 
-        return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
+        return await create_once(
+            make, find=find, endpoint=call.endpoint, retrier=self._session.retrier, clock=self._clock
+        )
 
 
 def _clean_up(call: Call, *, optional: bool = False, tidying: bool) -> Call:

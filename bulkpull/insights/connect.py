@@ -41,8 +41,7 @@ async def connected(
     """
     A connection to the service that the settings name, closed at the end of the block. Nothing is sent to it yet.
 
-    `credential` gives tokens in place of what the settings say about signing in; it stays open. `random` gives numbers
-    in [0, 1) that spread waits.
+    `credential` gives tokens in place of what the settings say about signing in; it stays open.
 
     Raises:
         AuthError: A credential that the grant needs is missing, or a vault does not give it.

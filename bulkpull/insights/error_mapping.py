@@ -2,10 +2,8 @@
 Maps error replies to our errors, by status and body. Pure.
 
 An error inside an envelope under HTTP 200 is an error too (behaviour 30). The body may be an envelope, a bare message,
-the generic format, HTML or empty (behaviour 36).
-
-The service documents few statuses (behaviours 36 to 42 and 104); gateways and proxies add their own. An unknown status
-is retried a limited number of times and then quoted.
+the generic format, HTML or empty (36). The service documents few statuses (36 to 42 and 104); gateways and proxies add
+their own. An unknown status is retried a limited number of times and then quoted.
 """
 
 from __future__ import annotations
@@ -113,11 +111,8 @@ def raise_for_error(
     """
     Raise what a reply to `operation`, such as "list the reports", means if it is no success.
 
-    Args:
-        status: Of HTTP; a `statusCode` of 400 or more in the body beats a lower one (behaviour 30).
-        reference: The ids that support asks for; they follow the service's own words.
-        headers: Names in any case; only `WWW-Authenticate` is read.
-        reason: The reason phrase, where an older refusal for want of MFA stands (behaviour 12).
+    A `statusCode` of 400 or more in the body beats a lower status (behaviour 30). `reference` has the ids that support
+    asks for, and the phrase in `reason` may tell of missing MFA (behaviour 12).
     """
     raw = json_object(body)
     inner = whole_number((raw or {}).get("statuscode"))

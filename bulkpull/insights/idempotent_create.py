@@ -2,9 +2,8 @@
 Creates an object exactly once, even if the reply is lost.
 
 The service's two POSTs are not idempotent (behaviour 45). Failures that prove that nothing was created (no connection,
-429) are retried by the retry layer. After any other failure, or an unreadable success, the outcome is unknown: the
-object is searched for as long as listings may lag, and only then created again. `lost_creation` decides what counts as
-found. If the listing fails or is incomplete, nothing is created.
+429) are retried by the retry layer. After any other failure, or an unreadable success, the object is searched for as
+long as listings may lag, and only then created again. If the listing fails or is incomplete, nothing is created.
 
 One creation makes at most six calls: two attempts, each followed by two look-ups, which other creations share
 (`lookup`).

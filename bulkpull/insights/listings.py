@@ -23,8 +23,8 @@ class IdSpellings:
     """
     The first spelling of each id, so that ids can be compared as they stand.
 
-    The service may spell one id in several cases (behaviour 153): lower case in the reply to a creation, upper case in
-    a listing. The first spelling is kept as it was sent, and goes into addresses, the ledger and the manifest.
+    The service may spell one id in several cases (behaviour 153). The first spelling is kept as it was sent, and goes
+    into addresses, the ledger and the manifest.
     """
 
     def __init__(self) -> None:
@@ -71,11 +71,8 @@ class ListingReader:
         """
         The entries of a listing; one that cannot be read costs itself alone, and a warning tells of it.
 
-        An entry whose name is `required` is looked for: "cannot be read" must then not become "is not there".
-
-        Raises:
-            ListUnknown: One that is looked for cannot be read.
-            UnexpectedReply: No entry can be read.
+        `ListUnknown` for one whose name is `required`: "cannot be read" must not become "is not there".
+        `UnexpectedReply` where no entry can be read.
         """
         found: list[Read] = []
         unread: list[tuple[Mapping[str, Any], UnexpectedReply]] = []

@@ -1,8 +1,7 @@
 """
 One shared listing for all creations whose outcome is unknown at the same time.
 
-During an outage every dataset's creation may lose its reply at once. One listing of everything answers all their
-look-ups (behaviour 39: repeated listings get throttled).
+An outage may cost every dataset's creation its reply at once, and repeated listings get throttled (behaviour 39).
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ class SharedLookup(Generic[Made]):
     """
     Finds objects by name, for several callers at once.
 
-    `list_named` lists the objects of one name, or with `None` all of the user's. `gather` waits for others to join a
-    listing; without it `GATHER_S` pass.
+    `list_named` lists the objects of one name, or with `None` all. `gather` waits for others to join, or `GATHER_S`
+    pass.
     """
 
     def __init__(

@@ -30,11 +30,8 @@ class Placed:
     """
     When a creation was requested, and which objects were known then.
 
-    Attributes:
-        not_before: Nothing created for this request is older, by the service's clock.
-        known_ids: Ids that the service had listed before.
-        name_is_unique: No other request uses this name, so any object with it belongs to this request, even if the
-            request was first sent some minutes ago.
+    Nothing created for this request is older than `not_before`, by the service's clock. With `name_is_unique` no other
+    request uses this name, so any object with it belongs to this request, even if that was first sent some minutes ago.
     """
 
     not_before: datetime
@@ -43,11 +40,7 @@ class Placed:
 
     @classmethod
     def at(cls, now: datetime, *, skew_s: float | None, known_ids: Collection[str], name_is_unique: bool) -> Placed:
-        """
-        A creation that is requested `now` by this machine's clock.
-
-        `skew_s` is by how much the service's clock is ahead of it; `None` where that is unknown.
-        """
+        """A creation that is requested `now`; the service's clock is ahead by `skew_s`, if that is known."""
         margin = _CLOCK_MARGIN
         if skew_s is None or name_is_unique:
             # A name of its own is proof enough: then whichever clock is behind counts, and an order placed before.

@@ -2,20 +2,31 @@
 What is ordered from the service: a query, a report, a change of a scheduled report. Each is one frozen value (pure).
 
 The same value is checked before anything is sent, becomes the body of the call, and decides after a lost reply whether
-an object on the service is its result (`lost_creation`).
+an object on the service is its result (`lost_creation`). Each failed check is a `SettingsError` that states the rule:
+the service's own messages are short (behaviours 41 to 43), and it accepts some invalid values but returns other data
+(behaviours 82 and 83).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from bulkpull.clock import iso_utc
-from bulkpull.errors import SettingsError
-from bulkpull.insights import validation
-from bulkpull.model import DEFAULT_FORMAT, Window
+from bulkpull.errors import SettingsError, UnsafeAddress
+from bulkpull.model import CALLBACK_METHODS, DEFAULT_FORMAT, FILE_FORMATS, Window
+from bulkpull.redact import printable
+from bulkpull.url_safety import Reach, check_address, reach_of
+
+LONGEST_TEXT = 256
+_RECURRENCE_H = range(4, 2_161)
+# Four hours, and some minutes for a clock that is wrong, and for the way there (behaviour 81).
+_START_LEAD = timedelta(hours=4, minutes=5)
+# Names that no public name server knows.
+_PRIVATE_DOMAINS = ("local", "localdomain", "localhost", "internal", "intranet", "lan", "home", "corp", "arpa")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +39,7 @@ class QueryOrder:
 
     def check(self) -> None:
         """Raise `SettingsError` where the service would refuse it."""
-        validation.check_query_text(name=self.name, text=self.text)
+        check_query_text(name=self.name, text=self.text)
 
     def body(self) -> Mapping[str, Any]:
         return without_none(Name=self.name, Description=self.description, Query=self.text)
@@ -40,14 +51,11 @@ class ReportOrder:
     A report that runs once at once, or on a schedule; `None` for what is not asked for.
 
     Attributes:
-        name: Up to 256 characters without semicolon.
         execute_now: Once, at once; otherwise from `start_at` (four hours ahead) every `recurrence_h` hours.
         window: Overrides the query's TIMESPAN; one-off reports only (behaviour 83).
         recurrence_count: Runs in all; `None` for endless.
         minimum_recurrence_h: The dataset's shortest recurrence, to be held against `recurrence_h`; it is not sent.
-        format: `csv` or `tsv`.
         callback_url: A public https address that the service calls after success, as a hint (behaviour 100).
-        callback_method: `GET` or `POST`, which is the service's default.
     """
 
     name: str
@@ -81,7 +89,7 @@ class ReportOrder:
                 why="the service ignores it for scheduled reports",
             )
         if self.window is not None:
-            validation.check_span(self.window.start, self.window.end)
+            check_span(self.window.start, self.window.end)
 
     def body(self) -> Mapping[str, Any]:
         window = self.window
@@ -99,10 +107,8 @@ class ReportChange:
     """
     A change of a scheduled report. Name and start are needed whatever changes, so the four hours count again (95).
 
-    Attributes:
-        start_at: At least four hours ahead.
-        description, callback_url: An empty text is sent, to remove what is there; `None` is left out.
-        recurrence_count: What becomes of it when it is left out is not documented; say it to keep it.
+    An empty `description` or `callback_url` is sent, to remove what is there; `None` is left out. What becomes of
+    `recurrence_count` when it is left out is not documented; say it to keep it.
     """
 
     name: str
@@ -122,15 +128,96 @@ class ReportChange:
         return without_none(**_schedule_body(self))
 
 
+def earliest_start(now: datetime) -> datetime:
+    """The first moment at which a schedule made now may begin, whole minutes."""
+    return (now + _START_LEAD).replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+
+def check_query_text(*, name: str, text: str) -> None:
+    """A query to be stored (behaviours 71 and 73)."""
+    if not name.strip() or not all(character.isalnum() or character == " " for character in name):
+        raise SettingsError(
+            f"a query cannot be named {printable(name, most=40)!r}", why="letters, digits and blanks are allowed"
+        )
+    if not text.strip():
+        raise SettingsError(f"the query {name!r} has no text")
+
+
+def check_span(start: datetime | None, end: datetime | None) -> None:
+    """A window of a report or of a preview (behaviours 78 and 84)."""
+    if start is not None and end is not None and end <= start:
+        raise SettingsError(f"the window ends ({iso_utc(end)}) before it begins ({iso_utc(start)})")
+
+
 def _check_schedule(order: ReportOrder | ReportChange, *, now: datetime) -> None:
-    validation.check_texts(name=order.name, description=order.description)
-    validation.check_recurrence(
-        hours=order.recurrence_h, count=order.recurrence_count, minimum_h=order.minimum_recurrence_h
-    )
-    validation.check_format(order.format)
+    """Source: behaviours 50, 81, 87, 88 and 93 to 95."""
+    if not order.name.strip() or len(order.name) > LONGEST_TEXT or ";" in order.name:
+        raise SettingsError(
+            f"a report cannot be named {printable(order.name, most=40)!r}",
+            why=f"a name has 1 to {LONGEST_TEXT} characters and no semicolon",
+        )
+    if len(order.description or "") > LONGEST_TEXT:
+        raise SettingsError(
+            f"the description of the report {order.name!r} is too long",
+            why=f"it has {len(order.description or '')} characters, {LONGEST_TEXT} are allowed",
+        )
+    _check_recurrence(order.recurrence_h, count=order.recurrence_count, minimum_h=order.minimum_recurrence_h)
+    if order.format is not None and order.format.casefold() not in FILE_FORMATS:
+        raise SettingsError(
+            f"there is no report format {order.format!r}", why=f"{' and '.join(FILE_FORMATS)} are allowed"
+        )
     is_removed = isinstance(order, ReportChange) and not order.callback_url
-    validation.check_callback(None if is_removed else order.callback_url, order.callback_method)
-    validation.check_start(order.start_at, now=now)
+    _check_callback(None if is_removed else order.callback_url, order.callback_method)
+    if order.start_at is not None and order.start_at < now + _START_LEAD:
+        raise SettingsError(
+            f"a report cannot start at {iso_utc(order.start_at)}",
+            why="the service takes four hours ahead and more, and five minutes are kept for clocks that differ",
+            fix=f"the earliest is {iso_utc(earliest_start(now))}",
+        )
+
+
+def _check_recurrence(hours: int | None, *, count: int | None, minimum_h: int | None) -> None:
+    if hours is not None and hours not in _RECURRENCE_H:
+        raise SettingsError(
+            f"a report cannot recur every {hours} h",
+            why=f"{_RECURRENCE_H[0]} to {_RECURRENCE_H[-1]} h are allowed",
+            fix="choose a number of hours within these limits",
+        )
+    if hours is not None and minimum_h is not None and hours < minimum_h:
+        raise SettingsError(
+            f"a report cannot recur every {hours} h",
+            why=f"the shortest interval of its dataset is {minimum_h} h",
+            fix=f"choose {minimum_h} h or more",
+        )
+    if count is not None and count < 1:
+        raise SettingsError(f"a report cannot recur {count} times", why="1 and more are allowed")
+
+
+def _check_callback(url: str | None, method: str | None) -> None:
+    """Where and how the service tells that a report is done: a public https address, by GET or POST (behaviour 100)."""
+    if method is not None and method.upper() not in CALLBACK_METHODS:
+        raise SettingsError(f"there is no callback method {method!r}", why="GET and POST are allowed")
+    if url is None:
+        if method is not None:
+            raise SettingsError("a callback method was given without an address", fix="name the address as well")
+        return
+    try:
+        check_address(url, what="the callback address")
+    except UnsafeAddress as refused:
+        raise SettingsError(refused.what, why=refused.why, fix=refused.fix) from None
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not _is_public(parts.hostname or ""):
+        raise SettingsError(
+            "the callback address is not used", why="the service calls it, so it has to be https on a public host"
+        )
+
+
+def _is_public(host: str) -> bool:
+    """Whether the service could reach that host; `127.1` and `0x7f.1` are addresses, as resolvers read them."""
+    if reach_of(host) is not Reach.PUBLIC:
+        return False
+    above, _, last = host.casefold().rstrip(".").rpartition(".")
+    return ":" in host or (bool(above) and last not in _PRIVATE_DOMAINS)
 
 
 def _schedule_body(order: ReportOrder | ReportChange) -> dict[str, Any]:

@@ -1,8 +1,4 @@
-"""
-Builds every API call as a value: method, path, parameters and body. Pure.
-
-Ids come from the service and go into paths percent-encoded; bodies are PascalCase as documented.
-"""
+"""Builds every API call as a value. Pure. Ids of the service go into paths percent-encoded; bodies are PascalCase."""
 
 from __future__ import annotations
 
@@ -14,8 +10,7 @@ from urllib.parse import quote, urlencode
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
-from bulkpull.insights import validation
-from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder, without_none
+from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder, check_span, without_none
 from bulkpull.insights.responses import chunked
 from bulkpull.transport.pacer import Urgency
 from bulkpull.url_safety import join_address
@@ -34,13 +29,8 @@ class Call:
     """
     A call of the API, relative to its root.
 
-    Attributes:
-        endpoint: The name by which it is counted.
-        operation: What it does, as a verb with its object: "create the report X".
-        may_be_empty: Its success needs no body.
-        patience_s: How long its answer may take, seconds; `None` for the usual.
-        urgency: Who goes first where calls are scarce.
-        optional: A later run can do it as well: a 429 ends it, and delays other clean-up calls alone (behaviour 37).
+    `operation` says what it does, as a verb with its object: "create the report X". Its answer may take `patience_s`.
+    What is `optional` a later run can do as well: a 429 ends it, and delays other clean-up calls alone (behaviour 37).
     """
 
     method: str
@@ -62,9 +52,8 @@ class Call:
 
 def next_address(next_link: str, *, page_url: str, api_base_url: str) -> str:
     """
-    The address of the next page; whether it may be asked is for the caller to judge.
-
-    A link is absolute, relative to the API's root, to its host (`/insights/…`), or to its page (a bare `?query`).
+    The next page's address: absolute, relative to the API's root, to its host (`/insights/…`), or a bare
+    `?query`.
     """
     base = api_base_url.rstrip("/")
     if "://" in next_link.partition("?")[0] or next_link.startswith(("//", "?")):
@@ -109,7 +98,7 @@ def delete_query(query_id: str) -> Call:
 
 def preview_query(*, query_id: str | None, text: str | None, start: datetime | None, end: datetime | None) -> Call:
     """The test-query call; `SettingsError` if it has not exactly one of id and text, or the text is too long (69)."""
-    validation.check_span(start, end)
+    check_span(start, end)
     if (query_id is None) == (text is None):
         raise SettingsError(
             "a query can be previewed by its id or by its text, not both", why="both or none were given"
@@ -180,8 +169,7 @@ def list_executions(
     """
     As few calls as fit into addresses of `LONGEST_ADDRESS` characters, several ids joined by `;` (behaviour 106).
 
-    `statuses` are one filter; `None` leaves the service's default, Completed (102). Raises `SettingsError` where so
-    many execution ids do not fit into an address.
+    Without `statuses` the service's default counts, Completed (102). `SettingsError` for too many execution ids.
     """
     params = without_none(
         executionId=";".join(execution_id.strip() for execution_id in execution_ids) if execution_ids else None,

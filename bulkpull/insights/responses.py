@@ -1,8 +1,7 @@
 """
 Parses the service's replies. Pure.
 
-Keys ignore case and unknown keys are ignored (behaviours 34 and 35). A reply that is not understood raises
-`UnexpectedReply`. `requests` builds requests, `error_mapping` maps errors.
+Keys ignore case and unknown keys are ignored (behaviours 34 and 35). What is not understood is an `UnexpectedReply`.
 """
 
 from __future__ import annotations
@@ -25,11 +24,8 @@ class Envelope:
     """
     A successful reply.
 
-    Attributes:
-        items: The objects of `value`, keys as the service wrote them.
-        next_link: Where the next page is; absolute, or relative to the API's root (behaviour 32).
-        is_null: `value` is null: the content is unknown, which differs from an empty list.
-        data_redacted: The role withholds revenue or personal data (behaviour 23).
+    `next_link` is absolute, or relative to the API's root (behaviour 32). With `data_redacted` the role withholds
+    revenue or personal data (23). `is_null`: the content is unknown, which differs from an empty list.
     """
 
     items: tuple[Mapping[str, Any], ...] = ()
@@ -116,11 +112,7 @@ def read_report(item: Mapping[str, Any]) -> Report:
 
 
 def read_execution(item: Mapping[str, Any], *, data_redacted: bool, now: datetime | None = None) -> Execution:
-    """
-    An execution; a blank link is none (behaviour 113), and its expiry is read off it (115).
-
-    Data made later than `now`, by the service's clock, is not believed.
-    """
+    """An execution; a blank link is none (behaviour 113), its expiry is read off it (115), no data is of the future."""
     raw = fold(item)
     made_at = moment(raw.get("reportgeneratedtime"))
     ahead = made_at is not None and now is not None and is_ahead(made_at, now=now)

@@ -1,8 +1,7 @@
 """
 Sends API calls: rate limit, token, request ids, error mapping, retries, paging.
 
-Each call has its own request id, which retries keep, and the correlation id of the run (behaviour 44). Errors name
-both, for support tickets.
+Each call has its own request id, which retries keep, and the correlation id of the run, for support (behaviour 44).
 """
 
 from __future__ import annotations
@@ -95,10 +94,9 @@ class ApiSession:
         """
         All pages of a listing; each is a call of its own. One that brings nothing new after the first is the last.
 
-        Raises:
-            UnsafeAddress: A next page is on another origin: it is not asked, since it would get the token.
-            UnexpectedReply: The pages lead in a circle, or there are more than `MOST_ITEMS` objects or `most_pages`
-                (`MOST_PAGES`) pages (behaviour 32).
+        Raises `UnsafeAddress` for a page on another origin, which would get the token, and `UnexpectedReply` where the
+        pages lead in a circle, or there are more than `MOST_ITEMS` objects or `most_pages` (`MOST_PAGES`) pages
+        (behaviour 32).
         """
         request = self.request(call)
         visited, known = {request.url}, set[str]()

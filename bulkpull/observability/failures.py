@@ -33,9 +33,8 @@ class FailureGroup:
 
 def failure_groups(manifest: Manifest) -> list[FailureGroup]:
     """
-    Requested datasets that failed, grouped by reason.
-
-    Problems with credentials come first, then the most frequent reasons; what is not offered comes last.
+    Requested datasets that failed, by reason: credentials first, then the most frequent, last what is not
+    offered.
     """
     records = failed_datasets(manifest)
     by_name = {record.dataset: record for record in records}
@@ -71,9 +70,8 @@ def failed_datasets(manifest: Manifest) -> list[DatasetRecord]:
 
 def status_for_people(record: DatasetRecord, *, interrupted: bool, submitted: bool = False) -> str:
     """
-    The record's status; `UNFINISHED` for what the interruption of its run ended: the same command resumes it.
-
-    Of a run that only `submitted` its reports, `SUBMITTED` for what `runs resume` collects.
+    The record's status, or `UNFINISHED` after an interruption, or `SUBMITTED` where the report is to be
+    collected.
     """
     if interrupted and record.status == "failed" and record.error is None:
         return UNFINISHED
@@ -87,8 +85,8 @@ def group_by_reason(
     """
     Datasets by reason, each once (pure); a reason may begin with its dataset's name.
 
-    In `may_differ` reasons of one group may differ: ids and numbers, where the first stands for all; moments and ids
-    alone, of which the earliest and the latest, or the first and a number, are shown; or nothing.
+    Reasons of one group may differ in ids and numbers, where the first stands for all; or in moments and ids alone, of
+    which the earliest and the latest, or the first and a number, are shown.
     """
     varying = {"numbers": _VARYING, "moments": _MOMENT_OR_ID, "nothing": None}[may_differ]
     groups: dict[str, tuple[list[str], list[str]]] = {}

@@ -1,8 +1,4 @@
-"""
-The timeline of a run as values for the report's template (pure): bars on a time axis, and a table of the same numbers.
-
-Bars scale with the page, so their sizes are percentages of the run; text beside them keeps its size.
-"""
+"""The timeline of a run as values for the report's template (pure); sizes of bars are percentages of the run."""
 
 from __future__ import annotations
 

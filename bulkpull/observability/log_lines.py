@@ -1,8 +1,4 @@
-"""
-Log lines: structlog writes every log of a run, from the same entries.
-
-An entry is time, level, event, and the event's facts without secrets, in this order.
-"""
+"""Log lines: structlog writes every log of a run. An entry is time, level, event, and facts without secrets."""
 
 from __future__ import annotations
 
@@ -38,12 +34,7 @@ class _Sink:
 
 
 def line_logger(write: Callable[[Any], None], *, level: int, finish: Sequence[Processor]) -> FilteringBoundLogger:
-    """
-    A logger.
-
-    Args:
-        write: Takes what the last of `finish` makes of an entry.
-    """
+    """A logger; `write` takes what the last of `finish` makes of an entry."""
     logger: FilteringBoundLogger = structlog.wrap_logger(
         _Sink(write),
         processors=[structlog.processors.add_log_level, _complete, *finish],

@@ -1,8 +1,7 @@
 """
 Notifications about the end of a run, to a command and to a URL from the settings: both receive the manifest.
 
-They are sent last, after the output folder is unlocked, and take at most `notify_seconds`. A failed notification never
-changes the exit status.
+They are sent last, after the output folder is unlocked, and take at most `notify_seconds`.
 """
 
 from __future__ import annotations
@@ -63,11 +62,8 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
     """
     Run a command, without a shell, with the manifest as its standard input; it does not outlive this program.
 
-    Its environment is `environment_for`, its output is used for the error only.
-
-    Raises:
-        BulkpullError: It could not be run, ended with another status than 0, or took longer than `within_s`; then it
-            and what it started are ended.
+    `BulkpullError` with what it printed, where it could not be run or ended with another status than 0, or where it
+    took longer than `within_s` and was ended.
     """
     words = platforms.current().split_command(command)
     by_hand = f"run it by hand, with {path} as its standard input"

@@ -1,9 +1,4 @@
-"""
-The state of a run at this moment, gathered from its events (pure).
-
-The live display draws it, and each minute the log and the metrics file get a summary of it. Nothing here
-knows of terminals or reads a clock.
-"""
+"""The state of a run at this moment, gathered from its events (pure): for the display, the log and the metrics file."""
 
 from __future__ import annotations
 
@@ -14,20 +9,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from bulkpull.event_types import (
-    AllowanceAwaited,
-    CallRetried,
-    CallSent,
-    ConversionCompleted,
-    DownloadCompleted,
-    DownloadProgressed,
-    Event,
-    PaceChanged,
-    PlanMade,
-    PullFinished,
-    QuotaReached,
-    RunProgressed,
-)
+from bulkpull import event_types
+from bulkpull.event_types import Event
 from bulkpull.formatting import join_some, plural
 from bulkpull.observability.pull_states import PullState, PullStates
 
@@ -106,7 +89,7 @@ class DatasetProgress:
 class _Trouble:
     """A call that failed and is retried; moments are those of `Progress`."""
 
-    failure: CallRetried
+    failure: event_types.CallRetried
     at_s: float
 
     def lasts(self, now_s: float) -> bool:
@@ -132,10 +115,8 @@ class _Trouble:
 @dataclass(slots=True)
 class Progress:
     """
-    The run as a whole. All moments are seconds on one monotonic scale.
-
-    Attributes:
-        usual: How long each dataset took the last time, seconds.
+    The run as a whole; moments are seconds on one monotonic scale, `usual` is how long datasets took the last
+    time.
     """
 
     began_s: float
@@ -152,18 +133,18 @@ class Progress:
     def note(self, event: Event, *, now_s: float) -> None:
         """Update the state by one event."""
         match event:
-            case PlanMade():
+            case event_types.PlanMade():
                 self.total = event.pulls
-            case PaceChanged():
+            case event_types.PaceChanged():
                 self._slowed_to = event.calls_per_s if event.wait_s else None
-            case QuotaReached():
+            case event_types.QuotaReached():
                 self._quota_until_s = now_s + event.wait_s
-            case AllowanceAwaited():
+            case event_types.AllowanceAwaited():
                 self._allowance_until_s = now_s + event.wait_s
-            case CallRetried():
+            case event_types.CallRetried():
                 self.repeated += 1
                 self._troubles[event.endpoint, event.dataset] = _Trouble(event, now_s)
-            case CallSent() if event.status < HTTPStatus.BAD_REQUEST:
+            case event_types.CallSent() if event.status < HTTPStatus.BAD_REQUEST:
                 self._troubles.pop((event.endpoint, event.dataset), None)
         self._states.note(event, at_s=now_s)
         if event.dataset is not None:
@@ -174,17 +155,13 @@ class Progress:
             line.doing = self._states.by_dataset.get(event.dataset, line.doing)
             _note_line(line, event, now_s=now_s)
 
-    def as_event(self, *, now_s: float) -> RunProgressed:
-        """
-        How far the run is, in a line: datasets by state, and for each step those that are in it.
-
-        Without new lines in a log, a waiting run looks like one that hangs.
-        """
+    def as_event(self, *, now_s: float) -> event_types.RunProgressed:
+        """How far the run is, in a line: without new lines in a log, a waiting run looks like one that hangs."""
         done, failed, total = self.counts()
         states: dict[str, Any] = {
             state: join_some(names, most=_MOST_NAMED) for state, names in self.datasets_by_state().items()
         }
-        return RunProgressed(
+        return event_types.RunProgressed(
             done=done,
             failed=failed,
             total=total,
@@ -216,9 +193,8 @@ class Progress:
 
     def remaining_s(self, *, now_s: float) -> float | None:
         """
-        Seconds to the end of the run, if all datasets take as long as the last time.
-
-        `None` if there is no basis for it: one of them was never exported, or the run waits for a quota.
+        Seconds to the end, if all takes as long as the last time; `None` with a new dataset, or while a quota is
+        awaited.
         """
         if self._quota_until_s is not None and self._quota_until_s > now_s:
             return None
@@ -254,12 +230,12 @@ class Progress:
 
 def _note_line(line: DatasetProgress, event: Event, *, now_s: float) -> None:
     match event:
-        case DownloadProgressed():
+        case event_types.DownloadProgressed():
             line.arrived(event.done_bytes, now_s=now_s)
             line.size_bytes = event.size_bytes or line.size_bytes
-        case DownloadCompleted():
+        case event_types.DownloadCompleted():
             line.done_bytes = line.size_bytes = event.size_bytes or line.done_bytes
-        case ConversionCompleted():
+        case event_types.ConversionCompleted():
             line.rows = event.rows
-        case PullFinished():
+        case event_types.PullFinished():
             line.status, line.ended_s = _DONE.get(event.status, event.status), now_s

@@ -19,8 +19,7 @@ class ProgressLine:
 
         bulkpull.sync.export(output="data", listeners=bulkpull.ProgressLine())
 
-    The line has the datasets that are done and lost, what the others are doing, and the time since the start. It can
-    be used for one run after the other. `write` takes the text, which begins with a carriage return; default:
+    It can be used for one run after the other. `write` takes the text, which begins with a carriage return; default:
     standard output.
     """
 

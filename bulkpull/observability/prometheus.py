@@ -45,12 +45,7 @@ _Sample = tuple[dict[str, str], float]
 
 @dataclass(frozen=True, slots=True)
 class EarlierMetrics:
-    """
-    Values of earlier runs that the new file keeps.
-
-    A run last ended with status 0 at `run_success`, and each dataset was last found or made up to date at
-    `dataset_success`; Unix time.
-    """
+    """Values of earlier runs that the new file keeps; when a run or a dataset succeeded is Unix time."""
 
     run_success: float | None = None
     dataset_success: Mapping[str, float] = field(default_factory=dict)
@@ -61,8 +56,8 @@ def write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
     """
     Replace `path` by the metrics of a run that has ended.
 
-    When datasets were last up to date comes from the file as it was, else from `current.json` and the manifests that
-    it names: a failed run, or one of a few datasets, does not remove it.
+    When datasets were last up to date comes from the file as it was, else from `current.json` and its manifests: a
+    failed run, or one of a few datasets, does not remove it.
     """
     _replace(path, render_metrics(manifest, output=str(output), remembered=_remember(path, output)))
 
@@ -125,10 +120,8 @@ def render_progress(before: str, progress: Progress, *, output: str, now: dateti
     """
     The file's content during a run (pure): the values of the last run, and the progress of this one.
 
-    Args:
-        before: The content until now; unreadable values and those of another output folder are left out.
-        now: The present moment; `bulkpull_run_progress_timestamp_seconds` tells it, and stands still when a run hangs.
-        is_running: False where the run has ended without a manifest.
+    Values of another output folder, and what cannot be read, are left out. `now` stands still in the file when a run
+    hangs. A run that has ended without a manifest is not running any more.
     """
     kept: list[Metric] = []
     with suppress(ValueError):

@@ -41,12 +41,7 @@ _BY_STATUS = {"running": PullState.RUNNING, "completed": PullState.READY}
 
 @dataclass(frozen=True, slots=True)
 class StateSpan:
-    """
-    The time in which a pull was in one state.
-
-    `part` is one of several windows of the dataset; `None` for the whole. Without `ends_step` only the state within
-    its step has changed.
-    """
+    """The time in which a pull, or a `part` of several, was in one state; its step may go on after it."""
 
     dataset: str
     part: str | None
@@ -58,11 +53,7 @@ class StateSpan:
 
 @dataclass(slots=True)
 class PullStates:
-    """
-    The states of all pulls of a run. All moments are seconds on one scale, whichever the caller uses.
-
-    `by_dataset` is what each dataset began last; of several windows, any of them.
-    """
+    """The states of all pulls of a run, on one scale of seconds; `by_dataset` has what each began last."""
 
     by_dataset: dict[str, PullState] = field(default_factory=dict)
     _open: dict[_Key, tuple[PullState, float]] = field(default_factory=dict)

@@ -1,8 +1,4 @@
-"""
-Listens to the events of a run, and writes its log, report, metrics and notifications.
-
-Each minute it reports the run's progress. Any failure here is a warning: it affects no data and no exit status.
-"""
+"""Writes log, report, metrics and notifications of a run from its events. A failure here is only a warning."""
 
 from __future__ import annotations
 
@@ -244,11 +240,7 @@ def _earlier_sessions(store: OutputStore, run_id: str) -> list[tuple[Event, date
 
 @asynccontextmanager
 async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> AsyncIterator[RunRecorder]:
-    """
-    Record the run that begins within the block: every event goes into its log, and each minute its progress is told.
-
-    Notifications of the run's end are sent when the block is over, whichever way it ended.
-    """
+    """Record the run that begins within the block; after it, however it ended, notifications are sent."""
     keeper = RunRecorder(settings, events=events, clock=clock)
     await keeper.open()
     failure: Exception | None = None

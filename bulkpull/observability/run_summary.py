@@ -15,11 +15,7 @@ from bulkpull.output.manifest import DatasetRecord, Manifest, Totals
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """
-    A finished run; `output` is the folder as commands name it.
-
-    `rows_before` are those of the snapshot before; a dataset without them is published for the first time.
-    """
+    """A finished run; a dataset without `rows_before` is published for the first time."""
 
     manifest: Manifest
     output: Path

@@ -1,8 +1,7 @@
 """
 The support bundle: everything recorded about a run, without data, secrets and links (pure).
 
-A value that did not fit its column is reduced to its shape, and quoted values in queries are removed: both are data of
-the partner.
+A value that did not fit its column is reduced to its shape, and quoted values in queries are removed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """
 The timings of a run: the phases of every pull, and delays; collected from its events (pure).
 
-Times are seconds of work since the run began. A resumed run has no gap: the time between its sessions is left out, and
-`resumptions` says where it was.
+Times are seconds of work since the run began: the time between the sessions of a resumed run is left out.
 """
 
 from __future__ import annotations
@@ -66,14 +65,9 @@ class RunTimings:
     """
     The timings of one run, or of one session of it.
 
-    Attributes:
-        length_s: Seconds of work, up to the last event.
-        resumptions: When the run was resumed.
-        retries: How often a call was repeated, by endpoint and reason.
-        quota_waits: For each refusal by a quota, the requested wait (seconds) and the reported limit.
-        allowance: The service's limit of calls in a window as it told it last, and the lowest number left.
-        slowest_pace: The lowest rate that the service forced, calls per second.
-        breaks: Downloads that were resumed after a break, by dataset.
+    `retries` counts by endpoint and reason, `quota_waits` has for each refusal the requested wait (seconds) and the
+    reported limit, `allowance` the service's limit of calls in a window and the lowest number left, `slowest_pace`
+    calls per second, `breaks` how often each download was resumed.
     """
 
     length_s: float = 0.0
@@ -123,14 +117,16 @@ class RunTimings:
             replace(span, began_s=span.began_s + offset_s, ended_s=span.ended_s + offset_s) for span in later.spans
         ]
         paces = [pace for pace in (self.slowest_pace, later.slowest_pace) if pace is not None]
-        told = [allowance for allowance in (later.allowance, self.allowance) if allowance is not None]
+        allowances = [allowance for allowance in (later.allowance, self.allowance) if allowance is not None]
         return RunTimings(
             length_s=offset_s + later.length_s,
             spans=self.spans + moved,
             resumptions=[*self.resumptions, offset_s, *(at_s + offset_s for at_s in later.resumptions)],
             retries=self.retries + later.retries,
             quota_waits=self.quota_waits + later.quota_waits,
-            allowance=(told[0][0] or told[-1][0], min(lowest for _, lowest in told)) if told else None,
+            allowance=(allowances[0][0] or allowances[-1][0], min(lowest for _, lowest in allowances))
+            if allowances
+            else None,
             slowest_pace=min(paces, default=None),
             breaks=self.breaks + later.breaks,
         )

@@ -158,14 +158,7 @@ def json_values(value: Any, *, indent: int | None = None) -> str:
 
 
 def read_whole(path: Path, *, root: Path) -> bytes | None:
-    """
-    The content of `path`; `None` when there is no such file.
-
-    Raises:
-        ValueError: It is larger than any file of ours.
-        NotBeneath: It is no regular file, or reached by a link.
-        OSError: It cannot be read.
-    """
+    """The content of `path`, if there is such a file. Raises `ValueError` for one larger than any of ours."""
     with suppress(FileNotFoundError), open_beneath(path, root=root) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes > _MOST_JSON_BYTES:
@@ -175,11 +168,7 @@ def read_whole(path: Path, *, root: Path) -> bytes | None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """
-    Give a durable file a second name, replacing what bears it; where the file system has no hard links, a durable copy.
-
-    The folder of `target` is not synced. Raises `OSError`.
-    """
+    """Give a durable file a second name, or a durable copy; the folder of `target` is not synced. Raises `OSError`."""
     target.unlink(missing_ok=True)
     try:
         target.hardlink_to(source)
@@ -195,8 +184,7 @@ def replace_symlink(link: Path, target: str) -> bool:
     """
     Make `link` a symbolic link to `target` (relative to the link's folder), replacing the old one atomically.
 
-    Returns false, and changes nothing, where the file system has no links, or the system cannot replace one in one step
-    (Windows). Raises `OSError`.
+    Returns false, and changes nothing, where there are no links, or none that can be replaced in one step (Windows).
     """
     if not platforms.current().has_atomic_links:
         return False
@@ -223,11 +211,7 @@ def has_links(folder: Path) -> bool:
 
 
 def remove_stale_temp_files(folder: Path, *, root: Path, names: Collection[str] | None = None) -> None:
-    """
-    Remove what a killed process had written aside in `folder` and not yet renamed; of `names` only, where given.
-
-    No link is followed between `root` and `folder`.
-    """
+    """Remove what a killed process had written aside in `folder` and not yet renamed; of `names` only, where given."""
     with suppress(OSError):
         for name in names_beneath(folder, root=root):
             aside = _ASIDE.fullmatch(name)

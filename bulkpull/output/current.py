@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+import operator
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import AfterValidator, Field
 
 from bulkpull.errors import DiskTrouble
 from bulkpull.output.atomic_files import json_text
@@ -14,16 +15,25 @@ from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.output.symlink_safety import NotBeneath, inner_parts
 
 
+def _check_name(name: str) -> str:
+    if len(inner_parts(name)) != 1:
+        raise NotBeneath(f"{name!r} is not the name of a dataset or a run")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_check_name)]
+"""A name that becomes a part of a path (case C26)."""
+
+
 class CurrentSnapshot(Record):
     """
     The newest complete snapshot of a dataset; `files` are relative to the output folder.
 
-    `question` is what it answers, `question_sha256` the hash over all of it; `None` for one of an earlier version.
-    `published_at` is when it became current (UTC). `replaced` tells of older snapshots, by the ids of their runs, when
-    they ceased to be current: readers have a day from then on. Both are left out where nothing is known.
+    `question` is what it answers; snapshots of earlier versions do not tell. `replaced` tells of older ones, by the ids
+    of their runs, when they ceased to be current: readers have a day from then on.
     """
 
-    run_id: str
+    run_id: FolderName
     rows: int
     files: list[str]
     question: dict[str, Any] | None = None
@@ -31,20 +41,8 @@ class CurrentSnapshot(Record):
     query: str | None = None
     timespan: str | None = None
     window: RecordedWindow = None
-    published_at: MomentIfAny = None
-    replaced: dict[str, Moment] = Field(default_factory=dict)
-
-    @field_validator("run_id")
-    @classmethod
-    def _one_name(cls, run_id: str) -> str:
-        if len(inner_parts(run_id)) != 1:
-            raise NotBeneath(f"{run_id!r} is not the id of a run")
-        return run_id
-
-    @model_serializer(mode="wrap")
-    def _without_the_unknown(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = serialise(self)
-        return {name: value for name, value in values.items() if value or name not in ("published_at", "replaced")}
+    published_at: MomentIfAny = Field(default=None, exclude_if=operator.not_)
+    replaced: dict[str, Moment] = Field(default_factory=dict, exclude_if=operator.not_)
 
 
 class Current(Record):
@@ -57,35 +55,16 @@ class Current(Record):
     version: Literal[1] = 1
     updated_at: MomentIfAny = None
     account: dict[str, Any] | None = None
-    datasets: dict[str, CurrentSnapshot] = Field(default_factory=dict)
-    forgotten: dict[str, Moment] = Field(default_factory=dict)
+    datasets: dict[FolderName, CurrentSnapshot] = Field(default_factory=dict)
+    forgotten: dict[str, Moment] = Field(default_factory=dict, exclude_if=operator.not_)
 
     @property
     def run_ids(self) -> frozenset[str]:
-        """The runs that the current snapshots are of."""
         return frozenset(snapshot.run_id for snapshot in self.datasets.values())
-
-    @model_serializer(mode="wrap")
-    def _without_the_empty(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = serialise(self)
-        return {name: value for name, value in values.items() if value or name != "forgotten"}
-
-    @field_validator("datasets")
-    @classmethod
-    def _names(cls, datasets: dict[str, CurrentSnapshot]) -> dict[str, CurrentSnapshot]:
-        for name in datasets:
-            if len(inner_parts(name)) != 1:
-                raise NotBeneath(f"{name!r} is not the name of a dataset")
-        return datasets
 
     @classmethod
     def load(cls, store: OutputStore) -> Current:
-        """
-        Read `current.json`; without one nothing is published yet.
-
-        Raises:
-            DiskTrouble: The file is damaged or of another version; it is never replaced on a guess.
-        """
+        """Read `current.json`, if there is one. A damaged one is a `DiskTrouble`; it is never replaced on a guess."""
         why: str | None = "it is damaged or was written by another version"
         try:
             content = store.read(INSIDE.current)

@@ -41,11 +41,7 @@ class ExpectedSize:
 
 @dataclass(frozen=True, slots=True)
 class RoomEstimate:
-    """
-    Room on the disk beside the reserve that downloads leave, and what an export needs of it.
-
-    There is no room for the datasets that are `too_large`; `fitting_bytes` is what the others need.
-    """
+    """The room beside the reserve, and the need; `fitting_bytes` is that of the datasets that are not `too_large`."""
 
     free_bytes: int
     sizes: tuple[ExpectedSize, ...]
@@ -55,11 +51,7 @@ class RoomEstimate:
 
 
 async def find_too_large(output: Path, datasets: Iterable[str], *, settings: Settings) -> dict[str, DiskTrouble]:
-    """
-    The datasets for which there is no room, so that only they are refused and the others are exported.
-
-    One error for all of them tells what is needed and what is free.
-    """
+    """The datasets for which there is no room, so that only they are refused; one error for all of them."""
     room = await anyio.to_thread.run_sync(lambda: estimate_room(output, datasets, settings=settings))
     if not room.too_large:
         return {}
@@ -87,11 +79,7 @@ def describe_basis(sizes: Sequence[ExpectedSize]) -> str:
 def estimate_room(
     output: Path, datasets: Iterable[str], *, settings: Settings, place: Path | None = None
 ) -> RoomEstimate:
-    """
-    Compare the disk space that an export of `datasets` needs with the free space; reads manifests only.
-
-    `place` is a folder on the disk that `output` will lie on, where `output` does not exist yet.
-    """
+    """Compare what an export needs with the free space of `output`, or of `place` where that does not exist yet."""
     free_bytes = max(0, shutil.disk_usage(place or output).free - RESERVE_BYTES)  # downloads keep it free too
     sizes = expected_sizes(output, datasets)
     needs = partial(needed_bytes, keep_raw=settings.keep_raw, at_once=settings.parallel_downloads + CONVERSIONS_AT_ONCE)
@@ -121,8 +109,7 @@ def expected_sizes(output: Path, datasets: Iterable[str]) -> list[ExpectedSize]:
     sizes = {dataset: ExpectedSize(dataset) for dataset in datasets}
     for manifest in manifests(open_store(output)):
         for dataset, record in manifest.published.items():
-            known = sizes.get(dataset)
-            if known is not None and not known.is_known:
+            if dataset in sizes and not sizes[dataset].is_known:
                 sizes[dataset] = ExpectedSize(dataset, record.downloaded_bytes, record.stored_bytes, is_known=True)
         if all(size.is_known for size in sizes.values()):
             break

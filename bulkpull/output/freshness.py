@@ -41,10 +41,8 @@ class Freshness:
             the data were generated, by the service's clock; for a snapshot of an earlier version, when its run began.
         checked_at: The last successful check of the service, whether it found new data or not.
         unavailable: The service does not offer it to this account, as the newest run found that could read its list.
-        reason: The reason that the newest run gives, if it was not successful; where the dataset is unavailable, that
-            of the run that found so.
-        source: For a custom query the dataset that it reads; it has no schedule, so only its owner knows when it is
-            late.
+        reason: Why the newest run was not successful, or why the dataset is unavailable.
+        source: For a custom query the dataset that it reads; only its owner knows when it is late.
     """
 
     dataset: str
@@ -96,10 +94,9 @@ def _with_known_offer(
     news: Mapping[str, DatasetRecord], recent: Iterable[Manifest], pointer: Current
 ) -> dict[str, DatasetRecord]:
     """
-    `news`, and what the newest run was asked for that tells what the service offers (pure).
+    `news`, and what the newest of the `recent` runs was asked for that tells what the service offers (pure).
 
-    `recent` are the manifests, newest first. For a dataset that was never published, the newest record counts that
-    tells whether it is offered.
+    For a dataset that was never published, the newest record counts that tells whether it is offered.
     """
     offers = (_expected(manifest, pointer) for manifest in recent if manifest.tells_offer)
     newest = next(offers, {})

@@ -46,8 +46,8 @@ class RunEntry:
     """
     A run in the ledger; a later run with the same `request` resumes an unfinished one.
 
-    `status` is `complete`, `partial`, `failed` or `interrupted`, and `None` while it runs, and after a kill. `summary`
-    are counts per dataset status; `active_at` is when it last noted a step.
+    `status` is `complete`, `partial`, `failed` or `interrupted`, and `None` while it runs, and after a kill; `summary`
+    counts its datasets by status. It noted its last step at `active_at`.
     """
 
     run_id: str
@@ -107,11 +107,7 @@ _MOMENT = datetime.fromisoformat
 
 
 class Ledger:
-    """
-    Reads and appends; every call runs in a thread, because a commit waits for the disk.
-
-    `set_aside` is the damaged ledger in whose place this one was begun.
-    """
+    """Reads and appends; every call runs in a thread, because a commit waits for the disk."""
 
     def __init__(self, database: sqlite3.Connection, *, path: Path, set_aside: SetAside | None = None) -> None:
         self.set_aside = set_aside
@@ -183,28 +179,25 @@ class Ledger:
 
     async def prune(self, *, before: datetime, keep: Collection[str], keep_last: type[StepFacts] | None = None) -> int:
         """
-        Delete the runs that began earlier, but for those in `keep`, so that the ledger does not grow without limit.
+        Delete the runs that began earlier, but for those in `keep`; returns how many. Their space is used again.
 
-        Of the step `keep_last` the last facts of each dataset and report (`report_id`) stay. Returns how many runs were
-        deleted; the space is reused.
+        Of the step `keep_last` the last facts of each dataset and report (`report_id`) stay.
         """
-        gone: list[tuple[str]] = []
-        kept_step = keep_last.step if keep_last else ""
 
-        def work() -> None:
+        def work() -> int:
             with self._database:
                 old = self._database.execute("SELECT run_id FROM run WHERE started_at < ?", (iso_utc(before),))
-                gone.extend((run_id,) for (run_id,) in old.fetchall() if run_id not in keep)
+                gone = [(run_id,) for (run_id,) in old.fetchall() if run_id not in keep]
                 self._database.executemany(
                     "DELETE FROM step WHERE run_id = ? AND number NOT IN (SELECT max(number) FROM step WHERE step = ?"
                     " GROUP BY dataset, json_extract(facts, '$.report_id'))",
-                    [(run_id, kept_step) for (run_id,) in gone],
+                    [(run_id, keep_last.step if keep_last else "") for (run_id,) in gone],
                 )
                 for table in ("ending", "resumption", "run"):
                     self._database.executemany(f"DELETE FROM {table} WHERE run_id = ?", gone)  # noqa: S608 - our names
+                return len(gone)
 
-        await self._change(work)
-        return len(gone)
+        return await self._change(work)
 
     async def drop_facts(
         self, kind: type[StepFacts], names: Sequence[str], *, is_over: Callable[[Mapping[str, Any]], bool]
@@ -213,14 +206,12 @@ class Ledger:
         Remove large facts that no later run reads, so that a run in a folder of many runs costs what the first did.
 
         The steps stay, with their other facts; `StepFacts.read` leaves them out if a fact without a default is gone.
-
-        Args:
-            names: The facts to remove. A step without the first of them is not looked at.
-            is_over: Whether they may go, by the facts of the step; called in a thread.
+        `is_over` tells by the facts of a step, in a thread, whether they may go; a step without the first of `names` is
+        not looked at. Returns from how many steps they were removed.
         """
-        shortened: list[int] = []
 
-        def work() -> None:
+        def work() -> int:
+            shortened = 0
             with self._database:
                 found = self._database.execute(
                     "SELECT number FROM step WHERE step = ? AND json_type(facts, ?) IS NOT NULL",
@@ -237,10 +228,10 @@ class Ledger:
                             "UPDATE step SET facts = ?, digest = ? WHERE number = ?",
                             (rest, ledger_digest((*values, rest)), number),
                         )
-                        shortened.append(number)
+                        shortened += 1
+            return shortened
 
-        await self._change(work)
-        return len(shortened)
+        return await self._change(work)
 
     async def distinct(self, kind: type[StepFacts], fact: str) -> set[tuple[str, str]]:
         """The texts that one fact has in the steps of that kind, over all runs, each once, with its dataset."""
@@ -278,10 +269,11 @@ class Ledger:
 
         await self._change(work)
 
-    async def _change(self, work: Callable[[], None]) -> None:
+    async def _change(self, work: Callable[[], T]) -> T:
         # Shielded: a completed step is recorded even while the run is being stopped.
         with anyio.CancelScope(shield=True):
-            await self._in_thread(work)
+            done = await self._in_thread(work)
+        return done  # noqa: RET504 - within the block mypy misses a return
 
     async def _read(self, make: Callable[..., T], statement: str, *values: str) -> list[T]:
         """The rows, each made into a value; opening for a run checks every row, so that only a reader meets damage."""
@@ -301,9 +293,8 @@ async def opened_ledger(folder: Path, *, read_only: bool = False, clock: Clock |
     """
     The ledger in `folder` (the private `.bulkpull`), created when there is none.
 
-    A damaged one is set aside and a new one begun (`set_aside`): what it held of interrupted runs is found again on the
-    service, by the names of its objects. Opened to be read only, nothing is created or moved; where there is none, what
-    is read is empty.
+    A damaged one is `set_aside` and a new one begun: what it held of interrupted runs is found again on the service, by
+    the names of its objects. With `read_only` nothing is created or moved; where there is none, what is read is empty.
 
     Raises:
         LedgerError: It was written by a newer version, another program holds it, or it cannot be read.

@@ -95,11 +95,7 @@ class DownloadFacts(StepFacts):
 
 @dataclass(frozen=True, slots=True)
 class ConversionFacts(StepFacts):
-    """
-    A pull was converted by `columns` and `bounds`: everything that decides whether its files still match a request.
-
-    `query_id` and `name` are those of its one-off report.
-    """
+    """A pull was converted: all that decides whether its files still match a request; `name` is of a one-off report."""
 
     step = "converted"
 

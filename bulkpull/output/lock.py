@@ -70,24 +70,22 @@ async def locked(folder: Path, *, since: datetime) -> AsyncIterator[Callable[[],
 
 
 def _check_held(path: Path, held: os.stat_result) -> None:
-    try:
-        is_held = os.path.samestat(os.stat(path), held)  # noqa: PTH116 - beside its sister
-    except OSError:
-        is_held = False
-    if not is_held:
-        raise DiskTrouble(
-            f"{path.parent.parent} no longer belongs to this run",
-            why="its lock was deleted, or the folder was moved or unmounted, during the run",
-            fix="put the folder back, then run the same command again: what was published before stays",
-        )
+    with suppress(OSError):
+        if os.path.samestat(path.stat(), held):
+            return
+    raise DiskTrouble(
+        f"{path.parent.parent} no longer belongs to this run",
+        why="its lock was deleted, or the folder was moved or unmounted, during the run",
+        fix="put the folder back, then run the same command again: what was published before stays",
+    )
 
 
 def find_writer(folder: Path) -> str | None:
     """
     The writer of the output folder of `folder` (its private `.bulkpull`), in words; `None` if there is none.
 
-    Reads only. The lock itself is tried just where the account of the last writer names a process that may live, so
-    that a run that begins at this moment is not refused because of this look.
+    Reads only. The lock itself is tried just where the last writer may still live: a run that begins at this moment is
+    not refused because of this look.
     """
     if not writer_file(folder).is_file() or not _may_be_running(_load_writer(folder)):
         return None

@@ -6,6 +6,7 @@ The fields have the names of the documented format: `manifest["status"]` in the 
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -170,10 +171,9 @@ class PartRecord(Record):
 
 class DecisionRecord(Record):
     """
-    Where the run took a dataset's data from, and why.
+    Where the run took a dataset's data from (`skip`, `take_execution`, `collect_report`, `order_report`), and why.
 
-    `action` is `skip`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a nightly run
-    what became of the scheduled report: `keep`, `make`, `replace` or `leave`.
+    `scheduled_report` is what a nightly run did with it: `keep`, `make`, `replace` or `leave`.
     """
 
     action: str
@@ -286,8 +286,7 @@ class Requests(Record):
     """
     Calls to the service, of a run and all its resumptions.
 
-    `throttled` counts every 429 received, `retried` every request sent again. A part of a run that was killed has left
-    no count.
+    `throttled` counts every 429, `retried` every request sent again. A part that was killed has left no count.
     """
 
     total: int = 0
@@ -309,8 +308,7 @@ class Manifest(Record):
     The manifest of a run. Times are aware and UTC; in JSON they are ISO 8601 with `Z`.
 
     `account` is whose data they are; manifests of earlier versions do not tell. `notes` are about the run as a whole. A
-    run that only submitted its reports says so: its datasets are `skipped` until it is resumed. In JSON all three are
-    left out where there is nothing to tell.
+    run that only `submitted` its reports has `skipped` datasets until it is resumed.
     """
 
     version: int = 1
@@ -320,11 +318,11 @@ class Manifest(Record):
     finished_at: Moment
     tool: Tool
     api_base_url: str
-    account: dict[str, Any] | None = None
+    account: dict[str, Any] | None = Field(default=None, exclude_if=operator.not_)
     requests: Requests
     datasets: list[DatasetRecord]
-    notes: list[str] = Field(default_factory=list)
-    submitted: bool = False
+    notes: list[str] = Field(default_factory=list, exclude_if=operator.not_)
+    submitted: bool = Field(default=False, exclude_if=operator.not_)
     interrupted: bool = Field(default=False, exclude=True)
 
     def __repr__(self) -> str:
@@ -362,9 +360,8 @@ class Manifest(Record):
 
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON values."""
-        silent = {name for name in ("account", "notes", "submitted") if not getattr(self, name)}
         # mode="json" would refuse texts that UTF-8 cannot carry, and what a run did must be written whatever it says.
-        values: dict[str, Any] = from_json(json_values(self.model_dump(exclude=silent)))
+        values: dict[str, Any] = from_json(json_values(self.model_dump()))
         return values
 
     def save(self, store: OutputStore) -> None:

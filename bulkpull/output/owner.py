@@ -60,13 +60,10 @@ def _account_in_pointer(store: OutputStore) -> Account | None:
 
 def check_owner(store: OutputStore, account: Account) -> None:
     """
-    Refuse a run for another account than the one whose data lie in the folder; reads only.
+    Refuse (`SettingsError`) a run for another account than the one whose data lie in the folder; reads only.
 
-    A folder of an earlier version records no account; the service address of its manifests is used instead.
-
-    Raises:
-        SettingsError: The folder belongs to another account.
-        DiskTrouble: What the folder says of its account cannot be read.
+    A folder of an earlier version records no account; the service address of its manifests is used instead. A damaged
+    record is a `DiskTrouble`.
     """
     owner = load_owner(store)
     other = _account_in_pointer(store) if owner else None

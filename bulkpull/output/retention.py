@@ -38,16 +38,12 @@ _REMEMBERED = timedelta(days=90)
 def snapshots_to_retire(
     names: Sequence[str], *, current: str, retain: int, now: datetime, replaced: Mapping[str, datetime] | None = None
 ) -> list[str]:
-    """
-    Which `run=…` folders of a dataset may go (pure).
-
-    `replaced` tells when runs' snapshots ceased to be current; any other was replaced when the next newer run began, at
-    the earliest.
-    """
+    """Which `run=…` folders of a dataset may go (pure); `replaced` tells when those of known runs were replaced."""
     known, a_day_ago = replaced or {}, now - _A_DAY
     runs = sorted((name for name in names if RUN_ID.fullmatch(run_of_snapshot(name))), reverse=True)
     newest = snapshot_name(current)
     kept = [newest, *(name for name in runs if name != newest)][:retain]
+    # Replaced when the next newer run began, at the earliest.
     superseded = {older for newer, older in pairwise(runs) if newer < snapshot_name(_stamp(a_day_ago))}
 
     def is_free(name: str) -> bool:

@@ -73,11 +73,7 @@ def manifests(store: OutputStore) -> Iterator[Manifest]:
 
 
 def held_back_by(store: OutputStore, run_ids: Iterable[str], current: Current) -> dict[str, str]:
-    """
-    The datasets whose data one of these runs holds back, with the id of that run; the newest counts.
-
-    Data that were held back before what is `current` was published are out of date.
-    """
+    """The datasets whose data one of these runs holds back since what is `current`, with the id of the newest one."""
     held: dict[str, str] = {}
     for manifest in filter(None, (load_manifest(store, run_id) for run_id in sorted(run_ids))):
         for record in manifest.datasets:
@@ -109,9 +105,9 @@ def nothing_published(folder: Path) -> str:
     return missing_export(folder) or f"nothing is published in {folder.absolute()} yet"
 
 
-def no_export(folder: Path, *, otherwise: str | None = None) -> SettingsError:
-    """The error for a folder without an export, or one in which nothing is published: it may say `otherwise`."""
-    return SettingsError(missing_export(folder) or otherwise or nothing_published(folder), fix=NO_EXPORT_FIX)
+def no_export(folder: Path) -> SettingsError:
+    """The error for a folder without an export, or one in which nothing is published."""
+    return SettingsError(nothing_published(folder), fix=NO_EXPORT_FIX)
 
 
 def check_export(folder: Path) -> None:
@@ -123,7 +119,8 @@ def check_export(folder: Path) -> None:
 def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | str) -> str:
     """The run for an id or the beginning of one; the newest for `None`. A `SettingsError` names what there is."""
     if not known:
-        raise no_export(Path(output), otherwise=f"there are no runs in {Path(output).absolute()}")
+        folder = Path(output)
+        raise SettingsError(missing_export(folder) or f"there are no runs in {folder.absolute()}", fix=NO_EXPORT_FIX)
     if asked is None:
         return known[0]
     found = [run_id for run_id in known if run_id.startswith(asked.strip())]

@@ -1,14 +1,20 @@
-"""Loads the record of each dataset's current snapshot from the manifest of its run."""
+"""
+Loads the record of each dataset's current snapshot from the manifest of its run, and compares it with the files.
+
+People, disks and other programs may damage a snapshot: each run publishes damaged datasets again (fault 10).
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from bulkpull.conversion.file_formats import format_of
 from bulkpull.output.current import Current, CurrentSnapshot
+from bulkpull.output.integrity import integrity_problems, location_problem
 from bulkpull.output.manifest import DatasetRecord, PublishedColumn, PublishedFile
 from bulkpull.output.run_history import manifests
 from bulkpull.output.store import INSIDE, OutputStore
@@ -16,17 +22,26 @@ from bulkpull.snapshot_question import whole_question
 from bulkpull.window_bounds import window_texts
 
 
-def load_published(store: OutputStore, current: Current) -> dict[str, DatasetRecord]:
+def load_published(store: OutputStore, current: Current) -> tuple[dict[str, DatasetRecord], dict[str, str]]:
     """
-    The record of every snapshot that `current` names, by dataset.
+    By dataset, the record of every snapshot that `current` names, and the first problem with its files, if any.
 
-    If its manifest is gone or damaged, columns, types and origin come from its files.
+    If its manifest is gone or damaged, columns, types and origin come from its files. Of the files only names and sizes
+    are checked.
     """
+    published: dict[str, DatasetRecord] = {}
+    damaged: dict[str, str] = {}
     records = {run_id: _records_of(store, run_id) for run_id in current.run_ids}
-    return {
-        name: _with_question(records[snapshot.run_id].get(name) or _record_from_files(store, name, snapshot), snapshot)
-        for name, snapshot in current.datasets.items()
-    }
+    for name, snapshot in current.datasets.items():
+        record = records[snapshot.run_id].get(name)
+        if record is not None:
+            problems: Iterable[tuple[str, str]] = integrity_problems(record, store, run_id=snapshot.run_id)
+        else:  # the run that published it was killed before it could describe it
+            problems = ((path, what) for path in snapshot.files if (what := location_problem(store, path)) is not None)
+        for path, what in islice(problems, 1):
+            damaged[name] = f"{path}: {what}"
+        published[name] = _with_question(record or _record_from_files(store, name, snapshot), snapshot)
+    return published, damaged
 
 
 def find_last_answer(store: OutputStore, dataset: str, question_sha256: str) -> DatasetRecord | None:

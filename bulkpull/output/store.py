@@ -168,27 +168,22 @@ class LocalStore:
             raise NotADirectoryError(errno.ENOTDIR, f"{path} is not a folder")
 
     def put(self, name: Path, text: str) -> None:
-        root, path = self._rooted(name)
-        makedirs_durable(path.parent, root=root)
-        write_atomically(path, text)
+        write_atomically(self._with_folder(name), text)
 
     def put_file(self, file: Path, name: Path) -> None:
-        root, path = self._rooted(name)
-        makedirs_durable(path.parent, root=root)
+        path = self._with_folder(name)
         link_or_copy(file, path)
         sync_folder(path.parent)
 
     def put_folder(self, folder: Path, name: Path) -> None:
-        target = self._path(name)
-        makedirs_durable(target.parent, root=self.root)
+        target = self._with_folder(name)
         sync_folder(folder)
         remove_beneath(target, root=self.root)
         rename_beneath(folder, target, root=Layout(self.root).private, target_root=self.root)
         sync_folder(target.parent)
 
     def put_link(self, name: Path, target: str) -> bool:
-        link = self._path(name)
-        makedirs_durable(link.parent, root=self.root)
+        link = self._with_folder(name)
         if link.is_dir() and not link.is_symlink():
             raise NotBeneath(
                 f"{link} is a folder, not the link that it should be: what it holds is not kept up to date"
@@ -251,6 +246,12 @@ class LocalStore:
         """The folder from which on no link is followed, and the path."""
         path, private = self._path(name), Layout(self.root).private
         return (private if path.is_relative_to(private) else self.root), path
+
+    def _with_folder(self, name: Path) -> Path:
+        """The path, in a folder that is made if need be."""
+        root, path = self._rooted(name)
+        makedirs_durable(path.parent, root=root)
+        return path
 
     def _status(self, name: Path) -> os.stat_result:
         root, path = self._rooted(name)

@@ -26,14 +26,8 @@ _HAS_HANDLES = (
 )
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _OPTIONS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_KINDS = (
-    (stat.S_ISLNK, "a link"),
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISSOCK, "a socket"),
-)
+# By the letter that `ls -l` shows.
+_KINDS = {"l": "a link", "d": "a folder", "p": "a pipe", "c": "a device", "b": "a device", "s": "a socket"}
 
 
 class NotBeneath(OSError):
@@ -64,9 +58,7 @@ def open_beneath(path: Path, *, root: Path) -> Iterator[BufferedReader]:
     """
     Open a regular file to be read; links are not followed, pipes and devices are not waited for.
 
-    Raises:
-        NotBeneath: The path leads out, through a link, or to no regular file.
-        OSError: There is no such file, or it cannot be read.
+    Raises `NotBeneath` where the path leads out, through a link, or to no regular file; else `OSError`.
     """
     flags = os.O_RDONLY | _NO_FOLLOW | _OPTIONS
     with _reached(path.parent, root) as (base, handle):
@@ -95,12 +87,7 @@ def size_beneath(path: Path, *, root: Path) -> int | None:
 
 
 def refuse_links(folder: Path, *, root: Path) -> None:
-    """
-    Make sure that the way from `root` to `folder` holds no link; what does not exist yet is fine.
-
-    Raises:
-        NotBeneath: A part of it is a link, or no folder; the message names it.
-    """
+    """Make sure that the way from `root` to `folder` holds no link (`NotBeneath`); what does not exist yet is fine."""
     path = root
     for part in _steps(folder, root):
         path /= part
@@ -183,7 +170,6 @@ def _reached(folder: Path, root: Path) -> Iterator[tuple[Path, int | None]]:
 
 
 def _refuse_unless_regular(found: os.stat_result, path: Path, root: Path) -> None:
-    if stat.S_ISREG(found.st_mode):
-        return
-    kind = next((words for is_kind, words in _KINDS if is_kind(found.st_mode)), "something else")
-    raise NotBeneath(f"{path.relative_to(root).as_posix()} is {kind}, not a regular file")
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.filemode(found.st_mode)[0], "something else")
+        raise NotBeneath(f"{path.relative_to(root).as_posix()} is {kind}, not a regular file")

@@ -19,10 +19,7 @@ def views_of(
     """
     One `CREATE VIEW` statement a dataset, in the order of their names; none for a format that DuckDB does not read.
 
-    Args:
-        published: The current snapshots, by dataset; files are relative to the output folder.
-        place: Gives the path that DuckDB is to open, for a path relative to the output folder.
-        temporary: The views are to last as long as the connection.
+    `place` gives the path that DuckDB is to open, for a path relative to the output folder.
     """
     kind = "CREATE OR REPLACE TEMPORARY VIEW" if temporary else "CREATE OR REPLACE VIEW"
     return [

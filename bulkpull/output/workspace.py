@@ -9,7 +9,6 @@ from pathlib import Path
 from bulkpull.errors import DiskTrouble
 from bulkpull.output.atomic_files import makedirs_durable, to_disk_error
 from bulkpull.output.current import Current
-from bulkpull.output.integrity import damaged_snapshots
 from bulkpull.output.layout import DATASETS, RAW, RUN_ID, Layout
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.snapshots import load_published
@@ -52,11 +51,8 @@ def open_folder(
     Read the state of the folder, and delete files of runs that will not be resumed.
 
     The lock says that no other run is at work, so what others left in staging goes, but for the runs in `alive`. Only
-    what is named like a run goes: the private folder may be a link to one that others use as well.
-
-    Raises:
-        DiskTrouble: `current.json` is damaged.
-        OSError: The folder cannot be read or written, or a part of it is a link to elsewhere.
+    what is named like a run goes: the private folder may be a link to one that others use as well. Raises `DiskTrouble`
+    where `current.json` is damaged, and `OSError`.
     """
     current = Current.load(store)
     layout = Layout(output)
@@ -79,17 +75,12 @@ def _staged(output: Path) -> set[str]:
 
 def _folder_of(output: Path, store: OutputStore, current: Current, *, left: set[str], run_id: str) -> OutputFolder:
     runs = tuple((set(store.list_names(INSIDE.runs)) | left) - {run_id})
-    published, damaged = load_published(store, current), damaged_snapshots(store, current)
+    published, damaged = load_published(store, current)
     return OutputFolder(output, store, Layout(output).staged(run_id), current, published, damaged, runs)
 
 
 def find_blocked(store: OutputStore, datasets: Iterable[str], *, keep_raw: bool) -> dict[str, DiskTrouble]:
-    """
-    The datasets whose own folders are links, or no folders, so that nothing is ordered for them (case C25).
-
-    Returns:
-        The obstacles, by dataset.
-    """
+    """The datasets whose own folders are links, or no folders, so that nothing is ordered for them (case C25)."""
     blocked: dict[str, DiskTrouble] = {}
     for dataset in datasets:
         for kind in (DATASETS, RAW) if keep_raw else (DATASETS,):

@@ -30,7 +30,7 @@ from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, form_recorder, load_form
 from bulkpull.pipeline.steps.in_flight import UNLEARNT, ReportsInFlight
-from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
+from bulkpull.pipeline.steps.metric_refusals import describe_refusal, metric_refusal
 from bulkpull.pipeline.steps.poll import Poller
 from bulkpull.pipeline.steps.poll_rules import PollSchedule
 from bulkpull.pipeline.steps.report_quota import OneOffQuota
@@ -103,10 +103,10 @@ class RunContext:
 
     async def note_refused_metrics(self, refused: Pull, error: BulkpullError) -> str:
         """Note in log and ledger that the service refused the metrics of `refused`; return the manifest's note."""
-        refusal = MetricRefusal.of(refused, error, at=self.clock.now())
-        self.events.emit(MetricsRefused(metrics=list(refusal.metrics), reason=refusal.reason))
+        refusal = metric_refusal(refused, error, at=self.clock.now())
+        self.events.emit(MetricsRefused(metrics=list(refusal.facts.metrics), reason=refusal.facts.reason))
         await self.note(refused.dataset, refusal.facts)
-        return refusal.note
+        return describe_refusal(refusal)
 
     def discard_report(self, report: Report, *, dataset: str) -> None:
         """

@@ -12,7 +12,7 @@ from bulkpull.custom_query import Selection
 from bulkpull.errors import SettingsError
 from bulkpull.metric_selection import MetricsChoice
 from bulkpull.model import OfferedDataset, Window
-from bulkpull.pipeline.steps.metric_refusals import MetricRefusals
+from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
 from bulkpull.redact import printable
 from bulkpull.suggestions import did_you_mean, nearest_names
 
@@ -45,18 +45,13 @@ class PlanOptions:
     only_selections: bool = False
     system_texts: Mapping[str, str] = field(default_factory=dict)
     metrics: MetricsChoice = "amounts"
-    refusals: MetricRefusals = field(default_factory=MetricRefusals)
+    refusals: tuple[MetricRefusal, ...] = ()
     history_starts: Mapping[str, datetime] = field(default_factory=dict)
     now: datetime | None = None
 
 
 def check_names(names: Iterable[str], *, catalog: Catalog, queries: Sequence[str] = ()) -> None:
-    """
-    Refuse names that the catalog does not know, where the service cannot be asked about them.
-
-    Raises:
-        SettingsError: With the nearest known name.
-    """
+    """Refuse names that the catalog does not know, where the service cannot be asked; the error names the nearest."""
     ours = {query.casefold() for query in queries}
     for name in names:
         if catalog.find(name) is None and name.strip().casefold() not in ours:
@@ -87,7 +82,7 @@ def requested_datasets(
     names: Sequence[str], *, listed: Mapping[str, OfferedDataset], options: PlanOptions
 ) -> list[str]:
     """
-    The canonical names of the datasets that are requested, each once; the twenty of the catalog where none is named.
+    The canonical names of the requested datasets, each once; the twenty of the catalog where none is named.
 
     Raises:
         SettingsError: A name is known neither to the catalog nor to the service.

@@ -38,7 +38,7 @@ from bulkpull.pipeline.open_run import OpenedRun
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.request import ServiceOffer, plan_request, published_datasets
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, load_form
-from bulkpull.pipeline.steps.metric_refusals import MetricRefusals
+from bulkpull.pipeline.steps.metric_refusals import recent_refusals
 from bulkpull.pipeline.steps.naming import parse_report_name, pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import history_starts
 from bulkpull.snapshot_question import question_of
@@ -77,7 +77,7 @@ async def plan_in_folder(run: OpenedRun, offer: ServiceOffer) -> Plan:
         offer,
         settings=run.settings,
         now=run.started_at,
-        refusals=MetricRefusals.read(await run.ledger.noted(RefusedMetricsFacts), now=run.clock.now()),
+        refusals=recent_refusals(await run.ledger.noted(RefusedMetricsFacts), now=run.clock.now()),
         published=published_datasets(run.folder.published, catalog=load_catalog()),
         history_starts=history_starts(run.folder.published),
     )

@@ -18,14 +18,12 @@ CANNOT_RUN = 126
 
 
 def end_with_parent(pipe: int) -> None:
-    """Wait for the end of the pipe, then end this whole process group."""
     while os.read(pipe, 1):
         pass
     os.killpg(0, signal.SIGKILL)
 
 
 def main(pipe: int, command: list[str]) -> int:
-    """Run the command; returns its exit status."""
     try:
         process = subprocess.Popen(command)  # noqa: S603 - the user named it
     except OSError as trouble:

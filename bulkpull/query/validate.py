@@ -19,7 +19,7 @@ from bulkpull.model import OfferedDataset
 from bulkpull.query.ast import Condition, Name, Operator, Ordering, Statement
 from bulkpull.query.parser import parse
 from bulkpull.query.render import build
-from bulkpull.query.value_checks import ColumnValues, check_value
+from bulkpull.query.value_checks import check_value
 from bulkpull.suggestions import did_you_mean
 
 _SHOWN = 12
@@ -180,9 +180,10 @@ class _Check:
 
     def _condition(self, condition: Condition) -> Condition:
         name = self._listed(condition.name)
-        kind = self._kind(name)
+        is_metric = name.folded not in self.columns
+        column = self.catalog.metric(name.text) if is_metric else self._documented(name.text)
         for value in condition.values:
-            doubt = check_value(value.text, kind=kind, operator=condition.operator)
+            doubt = check_value(value.text, column=column, operator=condition.operator)
             if doubt is None:
                 continue
             what = f"{name.text} {condition.operator} '{value.text}'"
@@ -193,16 +194,9 @@ class _Check:
                 raise QueryError(what, text=self.text, at=value.at, length=value.length, why=why, fix=doubt.fix)
             self.warnings.append(f"{what}: {doubt.why}" + (f"; {doubt.fix}" if doubt.fix else ""))
         # Text is sent in quotes, so that nobody takes 007 for a number (behaviours 66 and 152).
-        values = tuple(replace(value, quoted=value.quoted or kind.is_text) for value in condition.values)
+        is_text = column is not None and column.type.is_text
+        values = tuple(replace(value, quoted=value.quoted or is_text) for value in condition.values)
         return replace(condition, name=name, values=values)
-
-    def _kind(self, name: Name) -> ColumnValues:
-        if name.folded not in self.columns:
-            return ColumnValues(self.catalog.metric(name.text).type)
-        column = self._documented(name.text)
-        if column is None:
-            return ColumnValues()
-        return ColumnValues(column.type, values=column.values, known_values=column.known_values)
 
     def _timespan(self, name: Name) -> Name:
         ranges = self.dataset.date_ranges

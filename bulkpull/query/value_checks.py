@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from bulkpull.catalog import ColumnType
+from bulkpull.catalog import CatalogColumn, ColumnType
 from bulkpull.query.ast import Operator
 from bulkpull.suggestions import did_you_mean
 
@@ -29,20 +29,6 @@ _TRUE, _FALSE = ("1", "y", "yes", "true"), ("0", "n", "no", "false")
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnValues:
-    """The documented content of a column; `type` is `None` where nothing is documented."""
-
-    type: ColumnType | None = None
-    values: tuple[str, ...] = ()
-    known_values: tuple[str, ...] = ()
-
-    @property
-    def is_text(self) -> bool:
-        """Whether its values are compared as text."""
-        return self.type is not None and self.type is not ColumnType.BOOL and not self.type.is_number
-
-
-@dataclass(frozen=True, slots=True)
 class ValueWarning:
     """A problem with a value in a condition; if it is fatal, no row can match, and the query is not sent."""
 
@@ -51,21 +37,21 @@ class ValueWarning:
     is_fatal: bool
 
 
-def check_value(value: str, *, kind: ColumnValues, operator: Operator) -> ValueWarning | None:
-    """What is wrong with comparing a column of that kind with `value`. Source: behaviours 66, 67 and 154."""
-    form = _form_of(kind.type)
+def check_value(value: str, *, column: CatalogColumn | None, operator: Operator) -> ValueWarning | None:
+    """What is wrong with comparing a column with `value`. Source: behaviours 66, 67 and 154."""
+    form = _form_of(column.type) if column else None
     if operator.takes_pattern:
         return _of_pattern(value, form)
     if not value.strip():
         return ValueWarning("no document says what an empty value compares with", None, is_fatal=False)
-    if kind.values:
-        return _of_flag(value, kind.values)
-    if form is None:
-        return _of_word(value, kind.known_values)
-    if form.fits(value):
+    if column is None or (form and form.fits(value)):
         return None
+    if column.values:
+        return _of_flag(value, column.values)
+    if form is None:
+        return _of_word(value, column.known_values)
     why = f"the column holds {form.noun}, so no row can match"
-    return ValueWarning(why, form.fix, is_fatal=kind.type not in _UNDOCUMENTED)
+    return ValueWarning(why, form.fix, is_fatal=column.type not in _UNDOCUMENTED)
 
 
 def _of_pattern(value: str, form: _Form | None) -> ValueWarning | None:
@@ -129,10 +115,8 @@ _GUIDS = _Form("GUIDs", _GUID.fullmatch)
 _UNDOCUMENTED = (ColumnType.GUID, ColumnType.NUMBER)
 
 
-def _form_of(type_: ColumnType | None) -> _Form | None:
+def _form_of(type_: ColumnType) -> _Form | None:
     """The form of values of that type; `None` where any text may occur."""
-    if type_ is None:
-        return None
     if type_.is_number:
         return _NUMBERS
     if type_.is_time:

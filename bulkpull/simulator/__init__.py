@@ -10,9 +10,9 @@ It is at least as strict as the documents, its clock is an argument, and every f
 
 from bulkpull.simulator.fault_matrix import FAULT_TABLE, FaultRow
 from bulkpull.simulator.faults import STORIES, Fault
-from bulkpull.simulator.request_log import LoggedRequest
 from bulkpull.simulator.scenario import ColumnDrift, Scenario, SimulatorClock
 from bulkpull.simulator.simulator import Simulator
+from bulkpull.simulator.simulator_context import LoggedRequest
 
 __all__ = [
     "FAULT_TABLE",

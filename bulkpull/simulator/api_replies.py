@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
-from bulkpull.simulator.error_replies import Refusal
+from aiohttp import web
+
+from bulkpull.simulator.error_replies import INVALID_QUERY, THROTTLED, Refusal
 from bulkpull.simulator.faults import Fault
-from bulkpull.simulator.signed_links import http_date
 
 _HTML = (
     b"<!DOCTYPE html>\r\n<html><head><title>Gateway</title></head>\r\n"
     b"<body><h1>The service is unavailable.</h1></body></html>\r\n"
 )
-_JSON = "application/json"
 _IDS = frozenset({"executionId", "queryId", "reportId"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
-    """An HTTP response."""
-
-    status: int
-    body: bytes
-    content_type: str = _JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
-    reason: str | None = None
 
 
 def envelope(
@@ -45,34 +34,53 @@ def envelope(
     }
 
 
-def json_reply(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def reply_of(body: bytes, *, status: int = 200, content_type: str = "application/json", **more: Any) -> web.Response:
+    """A response of these bytes."""
+    return web.Response(body=body, status=status, content_type=content_type, charset="utf-8", **more)
+
+
+def json_reply(body: Any, *, status: int = 200, **more: Any) -> web.Response:
+    """A response of this object; `more` is `headers` and `reason`."""
+    return reply_of(_json(body), status=status, **more)
+
+
+def _json(body: Any) -> bytes:
     """JSON as the service sends it, with non-Latin letters unescaped."""
-    text = json.dumps(body, ensure_ascii=False)
     # A lone surrogate has no UTF-8 form; the backslash form is its escape in JSON.
-    return Response(status=status, body=text.encode(errors="backslashreplace"), headers=headers or {})
+    return json.dumps(body, ensure_ascii=False).encode(errors="backslashreplace")
 
 
-def refusal_reply(refusal: Refusal) -> Response:
+def gateway_error(status: int, words: str) -> web.Response:
+    """An error of the gateway rather than the API, in Partner Center's generic form (behaviour 36)."""
+    return json_reply({"code": str(status), "description": words, "source": "Gateway"}, status=status)
+
+
+def refusal_reply(refusal: Refusal) -> web.Response:
     """A documented error: nothing but its code, message and status (behaviour 36)."""
     body = {**refusal.extra, "message": refusal.message, "statusCode": refusal.status}
-    return replace(json_reply(body, status=refusal.status, headers=refusal.headers), reason=refusal.reason)
+    return json_reply(body, status=refusal.status, headers=refusal.headers, reason=refusal.reason)
 
 
 def pascal(body: dict[str, Any], *, records_too: bool) -> dict[str, Any]:
     """The same reply with keys in PascalCase (behaviour 34); a test query's rows keep their column names."""
-    cased = {_capital(key): value for key, value in body.items()}
+    cased = _with_capitals(body)
     if records_too and isinstance(cased.get("Value"), list):
-        cased["Value"] = [{_capital(key): value for key, value in record.items()} for record in cased["Value"]]
+        cased["Value"] = [_with_capitals(record) for record in cased["Value"]]
     return cased
+
+
+def _with_capitals(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key[:1].upper() + key[1:]: value for key, value in record.items()}
 
 
 def upper_ids(body: dict[str, Any]) -> dict[str, Any]:
     """The same reply with the ids of its records in upper case (behaviour 153)."""
-    return {**body, "value": [_with_upper_ids(record) for record in body["value"] or ()]}
+    return _with_ids(body, change=lambda key, value: value.upper() if key in _IDS and value else value)
 
 
-def _with_upper_ids(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value.upper() if key in _IDS and value else value for key, value in record.items()}
+def _with_ids(body: dict[str, Any], *, change: Callable[[str, Any], Any]) -> dict[str, Any]:
+    records = [{key: change(key, value) for key, value in record.items()} for record in body["value"] or ()]
+    return {**body, "value": records}
 
 
 def other_version(body: dict[str, Any]) -> dict[str, Any]:
@@ -83,65 +91,52 @@ def other_version(body: dict[str, Any]) -> dict[str, Any]:
     return {**other, "ApiVersion": "1.1"}
 
 
-def status_reply(fault: Fault, *, now: datetime) -> Response:
+def status_reply(fault: Fault, *, now: datetime) -> web.Response:
     """The answer of `http_status`, `throttle` and `status_after_acting`, in one of the forms of behaviour 36."""
     args = fault.args
     throttles = fault.name == "throttle"
     status = int(args.get("status", 429 if throttles else 503))
     headers: dict[str, str] = {}
     if "retry_after_date" in args:
-        headers["Retry-After"] = http_date(now + timedelta(seconds=float(args["retry_after_date"])))
+        at = now + timedelta(seconds=float(args["retry_after_date"]))
+        headers["Retry-After"] = format_datetime(at, usegmt=True)
     elif "retry_after" in args or throttles:
         headers["Retry-After"] = str(args.get("retry_after", 1))
-    wait = headers.get("Retry-After", "1")
-    message = args.get(
-        "message", f"Rate limit is exceeded. Try again in {wait} seconds." if throttles else "Service unavailable"
-    )
-    form = args.get("body", "bare")
-    reply = Response(status=status, body=b"", headers=headers, reason=args.get("reason"))
+    usual = THROTTLED.format(wait=headers.get("Retry-After", "1")) if throttles else "Service unavailable"
+    message = args.get("message", usual)
     bare = {"message": message, "statusCode": status}
     bodies: dict[str, Any] = {
         "bare": {**({"code": args["code"]} if "code" in args else {}), **bare},
         "envelope": {"value": None, "nextLink": None, "totalCount": 0, **bare, "dataRedacted": False},
         "generic": {"code": str(args.get("code", "3000")), "description": message, "data": [], "source": "PartnerFD"},
     }
+    form = args.get("body", "bare")
+    body, content_type = _HTML if form == "html" else b"", "text/html" if form == "html" else "text/plain"
     if form in bodies:
-        return replace(reply, body=json.dumps(bodies[form]).encode())
-    if form == "html":
-        return replace(reply, body=_HTML, content_type="text/html")
-    return replace(reply, content_type="text/plain")
+        body, content_type = json.dumps(bodies[form]).encode(), "application/json"
+    return reply_of(body, status=status, content_type=content_type, headers=headers, reason=args.get("reason"))
 
 
-def ok_with_error(fault: Fault) -> Response:
+def ok_with_error(fault: Fault) -> web.Response:
     """HTTP 200 around an error (behaviour 30)."""
-    body = envelope([], message=fault.args.get("message", "Invalid query"), next_link=None, data_redacted=False)
+    body = envelope([], message=fault.args.get("message", INVALID_QUERY), next_link=None, data_redacted=False)
     return json_reply({**body, "statusCode": int(fault.args.get("status", 400))})
 
 
-REPLY_FAULTS = ("html_body", "cut_json", "empty_body", "wrong_charset", "idless_body", "null_value")
-"""The faults that spoil the body after the service acted."""
+REPLY_FAULTS: Mapping[str, Callable[[bytes, dict[str, Any]], bytes]] = {
+    "html_body": lambda _sent, _body: _HTML,
+    "cut_json": lambda sent, _body: sent[: len(sent) // 2],
+    "empty_body": lambda _sent, _body: b"",
+    "wrong_charset": lambda sent, _body: sent.decode().encode("utf-16"),
+    "idless_body": lambda _sent, body: _json(
+        _with_ids(body, change=lambda key, value: None if key.casefold().endswith("id") else value)
+    ),
+    "null_value": lambda _sent, body: _json({**body, "value": None, "totalCount": 0}),
+}
+"""The faults that damage the body after the service acted: what is sent, by the usual bytes and the envelope."""
 
 
-def spoiled_reply(fault: Fault, reply: Response, body: dict[str, Any]) -> Response:
-    """The reply as one of `REPLY_FAULTS` leaves it."""
-    match fault.name:
-        case "html_body":
-            return replace(reply, body=_HTML, content_type="text/html")
-        case "cut_json":
-            return replace(reply, body=reply.body[: len(reply.body) // 2])
-        case "empty_body":
-            return replace(reply, body=b"")
-        case "wrong_charset":
-            return replace(reply, body=reply.body.decode().encode("utf-16"))
-        case "idless_body":
-            records = [
-                {key: None if key.casefold().endswith("id") else value for key, value in record.items()}
-                for record in body["value"]
-            ]
-            return replace(json_reply({**body, "value": records}), headers=reply.headers)
-        case _:
-            return replace(json_reply({**body, "value": None, "totalCount": 0}), headers=reply.headers)
-
-
-def _capital(key: str) -> str:
-    return key[:1].upper() + key[1:]
+def damaged_reply(fault: Fault, shaped: dict[str, Any], body: dict[str, Any]) -> web.Response:
+    """The reply as one of `REPLY_FAULTS` leaves it; `shaped` is the envelope `body` in the casing that is sent."""
+    content_type = "text/html" if fault.name == "html_body" else "application/json"
+    return reply_of(REPLY_FAULTS[fault.name](_json(shaped), body), content_type=content_type)

@@ -4,97 +4,97 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from email.utils import format_datetime
 from uuid import uuid4
 
+import anyio.to_thread
 from aiohttp import web
+from isal import igzip
 
-from bulkpull.simulator.body_sender import Body, Head, SendPlan, reset, send
-from bulkpull.simulator.error_replies import StorageRefusal, beyond, refusal_response
-from bulkpull.simulator.faults import CONTENT_FAULTS, Fault, FaultBox
+from bulkpull.simulator.body_sender import Body, SendPlan, reset, send
+from bulkpull.simulator.error_replies import StorageRefusal
+from bulkpull.simulator.faults import CONTENT_FAULTS, Fault
 from bulkpull.simulator.file_store import FileStore, StoredFile
-from bulkpull.simulator.ranges import (
-    NotSatisfiable,
-    RequestedRange,
-    begins_a_fetch,
-    is_unchanged,
-    precondition_fails,
-    read_range,
-)
 from bulkpull.simulator.report_data import Extract
-from bulkpull.simulator.request_log import LoggedRequest
-from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
-from bulkpull.simulator.signed_links import LinkRefused, LinkSigner, http_date
-from bulkpull.simulator.transfer_faults import by_proxy, elsewhere, send_plan_of, shifted
+from bulkpull.simulator.signed_links import LinkSigner, refused_signature
+from bulkpull.simulator.simulator_context import Context, Host, LoggedRequest
 
 _READING = ("GET", "HEAD")
 _VERBS = (*_READING, "PUT", "DELETE")
+# A read of a few bytes is somebody looking at size and ETag, not the fetch that a content fault waits for.
+_PROBE_BYTES = 16
+# The two forms that the storage host documents; it knows no suffix ranges (`bytes=-n`) and no lists of ranges.
+_RANGE = re.compile(r"\s*bytes=(\d+)-(\d*)\s*")
+_CUTS = ("cut_after_bytes", "link_expires_mid_file", "reset_every_bytes")
+_STALL_S = 3_600.0
+_MD5_HEADERS = ("Content-MD5", "x-ms-blob-content-md5")
 
 
-class BlobHost:
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Bytes `[start, end)` of a stored file."""
+
+    start: int
+    end: int
+
+
+class BlobHost(Host):
     """Serves the stored files."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        services: Iterable[Service],
-        *,
-        store: FileStore,
-        links: LinkSigner,
-        clock: SimulatorClock,
-        faults: FaultBox,
-        calls: list[LoggedRequest],
-    ) -> None:
-        self._scenario, self._services, self._store, self._links = scenario, tuple(services), store, links
-        self._clock, self._faults, self._calls = clock, faults, calls
-        self._spoiled: dict[str, Fault | None] = {}
+    def __init__(self, context: Context, services: Iterable[Service], store: FileStore, links: LinkSigner) -> None:
+        super().__init__(context)
+        self._services, self._store, self._links = tuple(services), store, links
+        self._content_faults: dict[str, Fault | None] = {}  # by execution
         self.blob_origin = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        target = request.raw_path
-        execution_id = self._links.execution_of(target)
-        extract = self._extract_of(execution_id) if execution_id else None
-        call = self._note(request, execution_id, extract)
+        execution_id = self._links.execution_of(request.raw_path)
+        # A file's link is all that a reader needs, whichever tenant it belongs to.
+        extracts = (service.extract_of(execution_id or "") for service in self._services)
+        extract = next((extract for extract in extracts if extract is not None), None)
+        call = self._note(
+            request,
+            endpoint="blob",
+            subject=execution_id,
+            datasets=(extract.table.name,) if extract else (),
+            range=request.headers.get("Range"),
+            if_match=request.headers.get("If-Match"),
+        )
         if self._take("reset_before_acting", call):
             return reset(request)
-        late = self._take("slow_answer", call)
-        if late is not None:
-            await self._clock.sleep(float(late.args.get("seconds", 1.0)))
+        await self._answer_slowly(call)
         try:
-            response = await self._serve(request, call, target, extract)
+            response = await self._serve(request, call, extract)
         except StorageRefusal as refusal:
-            response = refusal_response(refusal, now=self._clock.now())
+            response = refusal.response(now=self._clock.now())
         call.status = response.status
         return response
 
-    def _extract_of(self, execution_id: str) -> Extract | None:
-        """What the file of an execution holds, whichever tenant it belongs to: its link is all that a reader needs."""
-        found = (service.extract_of(execution_id) for service in self._services)
-        return next((extract for extract in found if extract is not None), None)
-
-    async def _serve(
-        self, request: web.Request, call: LoggedRequest, target: str, extract: Extract | None
-    ) -> web.StreamResponse:
+    async def _serve(self, request: web.Request, call: LoggedRequest, extract: Extract | None) -> web.StreamResponse:
         redirect = self._take("redirect", call)
         if redirect is not None:
-            location = elsewhere(redirect, target, origin=self.blob_origin)
+            # The same host by its other name is another origin to a client.
+            elsewhere = self.blob_origin.replace("127.0.0.1", "localhost")
+            origins = {"loop": self.blob_origin} | {
+                scheme: f"{scheme}://storage.contoso.example" for scheme in ("http", "https")
+            }
+            location = origins.get(redirect.args.get("to", ""), elsewhere) + request.raw_path
             return web.Response(status=int(redirect.args.get("status", 302)), headers={"Location": location})
         page = self._take("xml_under_200", call)
         if page is not None:
-            code = str(page.args.get("code", "AuthenticationFailed"))
-            return refusal_response(StorageRefusal(200, code), now=self._clock.now())
-        self._check(request, call, target)
+            raise StorageRefusal(200, str(page.args.get("code", "AuthenticationFailed")))
+        self._check(request, call)
         if extract is None:
             raise StorageRefusal(404, "BlobNotFound")
         file = await self._file(request, call, extract)
-        head, stretch = self._head(request, call, file)
-        if head.status in (200, 206):
-            return await self._transfer(request, call, file, head=head, stretch=stretch)
-        return web.Response(status=head.status, headers=dict(head.headers))
+        head, span = self._head(request, call, file)
+        return head if span is None else await self._transfer(request, call, file, head=head, span=span)
 
-    def _check(self, request: web.Request, call: LoggedRequest, target: str) -> None:
+    def _check(self, request: web.Request, call: LoggedRequest) -> None:
         """Everything that is refused before a file is looked for."""
         if request.method not in _VERBS:
             raise StorageRefusal(405, "UnsupportedHttpVerb")
@@ -108,102 +108,113 @@ class BlobHost:
             raise StorageRefusal(404, "BlobNotFound")
         if "Authorization" in request.headers:
             # Behaviour 120: the two ways to authenticate exclude each other.
-            raise StorageRefusal(
-                403, "AuthenticationFailed", detail="Authorization header and signature exclude each other"
-            )
+            raise refused_signature("Authorization header and signature exclude each other")
         if self._take("link_always_refused", call):
-            raise StorageRefusal(403, "AuthenticationFailed", detail="Signature not valid in the specified time frame")
-        try:
-            self._links.check(target, now=self._clock.now())
-        except LinkRefused as refused:
-            raise StorageRefusal(403, "AuthenticationFailed", detail=refused.detail) from refused
+            raise refused_signature("Signature not valid in the specified time frame")
+        self._links.check(request.raw_path, now=self._clock.now())
         if request.method not in _READING:
             raise StorageRefusal(403, "AuthorizationPermissionMismatch")  # links say `sp=r`
 
     async def _file(self, request: web.Request, call: LoggedRequest, extract: Extract) -> StoredFile:
         """The file as it is today: a content fault strikes the fetch that begins at the first byte."""
         execution_id = call.subject or ""
-        begins = begins_a_fetch(request.headers.get("Range"))
+        asked = _RANGE.fullmatch(request.headers.get("Range", ""))
+        begins = asked is None or (int(asked[1]) == 0 and (not asked[2] or int(asked[2]) >= _PROBE_BYTES))
+        known = self._content_faults.get(execution_id)
+        is_replaced = known is not None and known.name == "etag_changes"
         if not begins and self._take("etag_changes", call):
-            self._spoiled[execution_id] = Fault("etag_changes")
-        elif begins and request.method == "GET" and self._replaced(execution_id) is None:
+            self._content_faults[execution_id] = Fault("etag_changes")
+        elif begins and request.method == "GET" and not is_replaced:
             fault = self._faults.take_any(CONTENT_FAULTS, datasets=call.datasets)
-            self._spoiled[execution_id] = fault
+            self._content_faults[execution_id] = fault
             call.fault = call.fault or (fault.name if fault else None)
-        return await self._store.fetch(extract, now=self._clock.now(), fault=self._spoiled.get(execution_id))
+        return await self._store.fetch(extract, now=self._clock.now(), fault=self._content_faults.get(execution_id))
 
-    def _replaced(self, execution_id: str) -> Fault | None:
-        fault = self._spoiled.get(execution_id)
-        return fault if fault is not None and fault.name == "etag_changes" else None
-
-    def _head(self, request: web.Request, call: LoggedRequest, file: StoredFile) -> tuple[Head, RequestedRange]:
-        etag = file.etag if self._scenario.etag and not self._take("etag_missing", call) else None
-        if etag is not None and self._take("etag_weak", call):
-            etag = f"W/{etag}"
-        if precondition_fails(request.headers, etag=file.etag if etag else None):
+    def _head(
+        self, request: web.Request, call: LoggedRequest, file: StoredFile
+    ) -> tuple[web.StreamResponse, _Span | None]:
+        etag = self._etag(call, file)
+        if not _names(request.headers.get("If-Match", "*"), file.etag if etag else None):
             raise StorageRefusal(412, "ConditionNotMet")
         headers = {
             "Content-Type": "application/octet-stream",
-            "Last-Modified": http_date(file.modified_at),
-            "Date": http_date(self._clock.now()),
+            "Last-Modified": format_datetime(file.modified_at, usegmt=True),
+            "Date": format_datetime(self._clock.now(), usegmt=True),
             "x-ms-request-id": str(uuid4()),
             "x-ms-version": "2018-03-28",
             "x-ms-blob-type": "BlockBlob",
             **({"ETag": etag} if etag else {}),
         }
-        if is_unchanged(request.headers, etag=etag):
-            return Head(status=304, headers=headers | {"x-ms-error-code": "ConditionNotMet"}), RequestedRange(0, 0)
+        if _names(request.headers.get("If-None-Match", ""), etag):
+            return web.Response(status=304, headers=headers | {"x-ms-error-code": "ConditionNotMet"}), None
         if file.is_gzip and self._scenario.content_encoding:
             headers["Content-Encoding"] = "gzip"
         if self._scenario.ranges:
             headers["Accept-Ranges"] = "bytes"
-        stretch = self._stretch(request, call, file)
-        digest = base64.b64encode(self._digest(call, file)).decode()
-        if stretch is None:
-            if self._scenario.content_md5:
-                headers["Content-MD5"] = digest
-            return Head(status=200, headers=headers), RequestedRange(0, file.size_bytes)
-        stretch, content_range = shifted(stretch, size=file.size_bytes, take=lambda name: self._take(name, call))
-        headers["Content-Range"] = content_range
+        span = self._span(request, call, file.size_bytes)
+        wrong = self._take("md5_wrong", call)
+        md5 = hashlib.md5(b"another file", usedforsecurity=False).digest() if wrong else file.md5
         if self._scenario.content_md5:
-            headers["x-ms-blob-content-md5"] = digest
-        if stretch.start and self._take("range_multipart", call):
+            headers["Content-MD5" if span is None else "x-ms-blob-content-md5"] = base64.b64encode(md5).decode()
+        if span is None:
+            return web.StreamResponse(status=200, headers=headers), _Span(0, file.size_bytes)
+        total = file.size_bytes
+        if span.start and self._take("range_wrong_start", call):
+            span = replace(span, start=span.start - 1)
+        if span.start and self._take("range_other_total", call):
+            total += 1
+        headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{total}"
+        if span.start and self._take("range_multipart", call):
             headers["Content-Type"] = "multipart/byteranges; boundary=part"
-        return Head(status=206, headers=headers), stretch
+        return web.StreamResponse(status=206, headers=headers), span
 
-    def _stretch(self, request: web.Request, call: LoggedRequest, file: StoredFile) -> RequestedRange | None:
+    def _etag(self, call: LoggedRequest, file: StoredFile) -> str | None:
+        if not self._scenario.etag or self._take("etag_missing", call):
+            return None
+        return f"W/{file.etag}" if self._take("etag_weak", call) else file.etag
+
+    def _span(self, request: web.Request, call: LoggedRequest, size: int) -> _Span | None:
         """
         The range to serve, `None` for the whole file.
 
         `If-Range` is not among the conditions that the storage host documents, so it changes nothing; HEAD (Get Blob
-        Properties) knows no ranges.
+        Properties) knows no ranges, and a header of no known form asks for the whole file.
         """
-        header = request.headers.get("Range") if self._scenario.ranges and request.method == "GET" else None
-        try:
-            stretch = read_range(header, size=file.size_bytes)
-        except NotSatisfiable as no:
-            raise beyond(file.size_bytes) from no
-        if stretch is None or not stretch.start:
-            return stretch
-        if self._take("range_ignored", call):
+        asked = _RANGE.fullmatch(request.headers.get("Range", ""))
+        if asked is None or not self._scenario.ranges or request.method != "GET":
             return None
-        if self._take("range_not_satisfiable", call):
-            raise beyond(file.size_bytes)
-        if self._take("segment_refused", call):
+        start, last = int(asked[1]), int(asked[2] or size)
+        if last < start and asked[2]:
+            return None
+        beyond = StorageRefusal(416, "InvalidRange", headers={"Content-Range": f"bytes */{size}"})
+        if start >= size:  # also at 0 of an empty file
+            raise beyond
+        if start and self._take("range_ignored", call):
+            return None
+        if start and self._take("range_not_satisfiable", call):
+            raise beyond
+        if start and self._take("segment_refused", call):
             raise StorageRefusal(500, "InternalError")
-        return stretch
+        return _Span(start, min(last + 1, size))
 
     async def _transfer(
-        self, request: web.Request, call: LoggedRequest, file: StoredFile, *, head: Head, stretch: RequestedRange
+        self, request: web.Request, call: LoggedRequest, file: StoredFile, *, head: web.StreamResponse, span: _Span
     ) -> web.StreamResponse:
-        body = Body(path=file.path, offset=stretch.start, length=stretch.length)
+        body, send_plan = Body(path=file.path, offset=span.start, length=span.end - span.start), SendPlan()
         if request.method == "HEAD":
-            return await send(request, head, body, SendPlan(), clock=self._clock)
+            return await send(request, head, body, send_plan, clock=self._clock)
         if self._take("empty_file", call):
-            bare = {name: value for name, value in head.headers.items() if "md5" not in name.casefold()}
-            return await send(request, replace(head, headers=bare), Body(), SendPlan(), clock=self._clock)
+            for name in _MD5_HEADERS:
+                head.headers.popall(name, None)
+            return await send(request, head, Body(), send_plan, clock=self._clock)
         if self._take("encoding_by_proxy", call):
-            head, body, send_plan = await by_proxy(head, file)
+            # A compressing proxy passes on the whole file in chunks, without length, MD5 or strong ETag.
+            packed = await anyio.to_thread.run_sync(lambda: igzip.compress(file.path.read_bytes()))
+            for name in ("Accept-Ranges", "Content-Range", *_MD5_HEADERS):
+                head.headers.popall(name, None)
+            head.headers.update({"Content-Encoding": "gzip", "ETag": f"W/{file.etag}"})
+            head.set_status(200)
+            body, send_plan = Body(literal=packed), SendPlan(delimit="chunked")
         else:
             send_plan = self._send_plan(call, body.size)
         if send_plan.cut_after is not None and call.fault == "link_expires_mid_file":
@@ -213,34 +224,31 @@ class BlobHost:
         return await send(request, head, body, send_plan, clock=self._clock)
 
     def _send_plan(self, call: LoggedRequest, size: int) -> SendPlan:
-        return send_plan_of(
-            size,
-            take=lambda name: self._take(name, call),
-            peek=lambda name: self._faults.peek(name, datasets=call.datasets),
-        )
+        """
+        How the transfer of `size` bytes goes.
 
-    def _digest(self, call: LoggedRequest, file: StoredFile) -> bytes:
-        if self._take("md5_wrong", call):
-            return hashlib.md5(b"another file", usedforsecurity=False).digest()
-        return file.md5
+        A fault that strikes after more bytes than there are keeps its strike for a longer transfer.
+        """
+        for name in _CUTS:
+            armed = self._faults.peek(name, datasets=call.datasets)
+            after = int(armed.args.get("after", max(1, size // 2))) if armed is not None else size
+            fault = self._take(name, call) if after < size else None
+            if fault is not None:
+                resets = name == "reset_every_bytes" or bool(fault.args.get("resets"))
+                return SendPlan(cut_after=after, resets=resets, delimit=str(fault.args.get("delimit", "length")))
+        fault = self._take("stall_after_bytes", call)
+        if fault is not None:
+            after = min(int(fault.args.get("after", size // 2)), max(0, size - 1))
+            return SendPlan(stall_after=after, stall_s=float(fault.args.get("seconds", _STALL_S)))
+        fault = self._take("trickle", call)
+        if fault is not None:
+            pace = float(fault.args.get("bytes_per_s", 0.05))
+            return SendPlan(trickle_after=int(fault.args.get("after", size // 2)), trickle_bytes_per_s=pace)
+        fault = self._take("more_bytes_than_announced", call)
+        return SendPlan(excess=b"\0" * int(fault.args.get("bytes", 100))) if fault is not None else SendPlan()
 
-    def _take(self, name: str, call: LoggedRequest) -> Fault | None:
-        fault = self._faults.take(name, datasets=call.datasets, endpoint="blob", method=call.method)
-        if fault is not None and call.fault is None:
-            call.fault = fault.name
-        return fault
 
-    def _note(self, request: web.Request, execution_id: str | None, extract: Extract | None) -> LoggedRequest:
-        call = LoggedRequest(
-            at=self._clock.now(),
-            method=request.method,
-            path=request.path,
-            endpoint="blob",
-            subject=execution_id,
-            datasets=(extract.table.name,) if extract else (),
-            has_authorization="Authorization" in request.headers or "X-AadUserTicket" in request.headers,
-            range=request.headers.get("Range"),
-            if_match=request.headers.get("If-Match"),
-        )
-        self._calls.append(call)
-        return call
+def _names(header: str, etag: str | None) -> bool:
+    """Whether a list of tags has this one; the quotes around a tag may be missing (documented for `If-Match`)."""
+    tags = [tag.strip() for tag in header.split(",")]
+    return "*" in tags or (etag is not None and (etag in tags or etag.strip('"') in tags))

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
+import anyio
 import anyio.to_thread
 from aiohttp import web
 
@@ -41,7 +39,7 @@ class SendPlan:
     How to send a body; the defaults send it without any fault.
 
     Attributes:
-        cut_after: Bytes after which it ends early; `resets` tells a reset from an orderly end.
+        cut_after: Bytes after which it ends early; `resets` means by a reset instead of an orderly end.
         delimit: How the other side learns the length: `length`, `close` or `chunked`.
         stall_after, stall_s: Where and for how long it stands still.
         trickle_after, trickle_bytes_per_s: From where on it goes byte by byte.
@@ -59,26 +57,13 @@ class SendPlan:
     excess: bytes = b""
     bandwidth_bytes_per_s: float | None = None
 
-    @property
-    def is_smooth(self) -> bool:
-        return self == SendPlan()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """Status line and headers."""
-
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-
 
 async def send(
-    request: web.Request, head: Head, body: Body, send_plan: SendPlan, *, clock: SimulatorClock
+    request: web.Request, response: web.StreamResponse, body: Body, send_plan: SendPlan, *, clock: SimulatorClock
 ) -> web.StreamResponse:
     """Answer with a body; returns when it is out, or the connection is gone."""
     if send_plan.delimit == "close":
-        return await _send_until_close(request, head, body, send_plan)
-    response = web.StreamResponse(status=head.status, headers=dict(head.headers))
+        return await _send_until_close(request, response, body, send_plan)
     # A client that hangs up in the middle is nothing to complain of.
     with suppress(ConnectionError):
         return await _send_measured(request, response, body, send_plan, clock=clock)
@@ -88,7 +73,7 @@ async def send(
 async def _send_measured(
     request: web.Request, response: web.StreamResponse, body: Body, send_plan: SendPlan, *, clock: SimulatorClock
 ) -> web.StreamResponse:
-    """Answer with a body whose end the head tells, by its length or by chunks."""
+    """Answer with a body whose end the head gives, by its length or by chunks."""
     if send_plan.delimit == "length":
         response.content_length = body.size
     else:
@@ -97,16 +82,16 @@ async def _send_measured(
     if request.method == "HEAD":
         await response.write_eof()
         return response
-    if send_plan.is_smooth and body.path is not None:
-        await _send_file(request, body)
+    if send_plan == SendPlan() and body.path is not None:
+        await _send_file(request, body.path, body)
         await response.write_eof()
         return response
     await _send_pieces(response, body, send_plan, clock=clock)
     if send_plan.cut_after is not None and send_plan.resets:
         return reset(request)
     if send_plan.cut_after is not None or send_plan.excess:
-        write_raw(request, send_plan.excess)
-        hang_up(request)
+        _write_raw(request, send_plan.excess)
+        _hang_up(request)
     else:
         await response.write_eof()
     return response
@@ -132,38 +117,34 @@ async def _send_pieces(response: web.StreamResponse, body: Body, send_plan: Send
                 await clock.sleep(ahead_s)
 
 
-async def _send_until_close(request: web.Request, head: Head, body: Body, send_plan: SendPlan) -> web.StreamResponse:
+async def _send_until_close(
+    request: web.Request, response: web.StreamResponse, body: Body, send_plan: SendPlan
+) -> web.StreamResponse:
     """The old way: no length, and the end of the connection is the end of the body."""
     end = body.size if send_plan.cut_after is None else min(send_plan.cut_after, body.size)
     lines = [
-        f"HTTP/1.1 {head.status} OK",
+        f"HTTP/1.1 {response.status} OK",
         "Connection: close",
-        *(f"{name}: {value}" for name, value in head.headers.items()),
+        *(f"{name}: {value}" for name, value in response.headers.items()),
     ]
-    write_raw(request, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+    _write_raw(request, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
     sent = 0
     while sent < end and request.method != "HEAD":
         piece = await _read(body, at=sent, most=min(_PIECE_BYTES, end - sent))
-        write_raw(request, piece)
+        _write_raw(request, piece)
         sent += len(piece)
-    hang_up(request)
+    _hang_up(request)
     return web.Response()
 
 
-async def _send_file(request: web.Request, body: Body) -> None:
+async def _send_file(request: web.Request, path: Path, body: Body) -> None:
     """The kernel copies the file to the socket, so that the simulator does not bound a benchmark."""
-    assert body.path is not None
-    transport = request.transport
     if not body.length:
         return
-    path = body.path
-    file: IO[bytes] = await anyio.to_thread.run_sync(lambda: path.open("rb"))
-    try:
-        if transport is None or transport.is_closing():
+    async with await anyio.open_file(path, "rb") as file:
+        if request.transport is None or request.transport.is_closing():
             raise ConnectionResetError
-        await asyncio.get_running_loop().sendfile(transport, file, body.offset, body.length)
-    finally:
-        await anyio.to_thread.run_sync(file.close)
+        await asyncio.get_running_loop().sendfile(request.transport, file.wrapped, body.offset, body.length)
 
 
 def _piece(send_plan: SendPlan, *, sent: int, end: int) -> int:
@@ -171,45 +152,41 @@ def _piece(send_plan: SendPlan, *, sent: int, end: int) -> int:
     most = _PIECE_BYTES
     if send_plan.bandwidth_bytes_per_s:
         most = min(most, max(1_024, int(send_plan.bandwidth_bytes_per_s / _PIECES_PER_SECOND)))
-    stops = [
-        end,
-        *(stop for stop in (send_plan.stall_after, send_plan.trickle_after) if stop is not None and stop > sent),
-    ]
-    return min(most, min(stops) - sent)
+    stops = (stop for stop in (send_plan.stall_after, send_plan.trickle_after) if stop is not None and stop > sent)
+    return min(most, min([end, *stops]) - sent)
 
 
 async def _read(body: Body, *, at: int, most: int) -> bytes:
-    if body.path is None:
+    path = body.path
+    if path is None:
         return body.literal[at : at + most]
-    length = min(most, body.length - at)
-    return await anyio.to_thread.run_sync(partial(_read_at, body.path, offset=body.offset + at, length=length))
 
+    def read() -> bytes:
+        with path.open("rb", buffering=0) as file:
+            file.seek(body.offset + at)
+            return file.read(min(most, body.length - at))
 
-def _read_at(path: Path, *, offset: int, length: int) -> bytes:
-    with path.open("rb", buffering=0) as file:
-        file.seek(offset)
-        return file.read(length)
+    return await anyio.to_thread.run_sync(read)
 
 
 def reset(request: web.Request) -> web.Response:
     """Cut the connection so that the other side sees a reset instead of an end."""
-    transport = request.transport
-    if transport is not None:
-        connection = transport.get_extra_info("socket")
+    if request.transport is not None:
+        connection = request.transport.get_extra_info("socket")
         if connection is not None:
             # With a linger time of zero the kernel drops what is unsent and sends a reset.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
+        request.transport.abort()
     return web.Response()
 
 
-def hang_up(request: web.Request) -> None:
+def _hang_up(request: web.Request) -> None:
     """Close the connection in order, after what was written has gone out."""
     if request.transport is not None:
         request.transport.close()
 
 
-def write_raw(request: web.Request, data: bytes) -> None:
+def _write_raw(request: web.Request, data: bytes) -> None:
     """Write bytes past aiohttp, which would hold them to the announced length."""
     if request.transport is not None:
         request.transport.write(data)

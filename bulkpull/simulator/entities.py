@@ -1,4 +1,4 @@
-"""The objects that the simulated service stores: queries, reports and executions."""
+"""The objects that the simulated service stores, and the records of queries and reports in its replies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,23 @@ class StoredQuery:
     text: str
     user: str | None
     created_at: datetime
-    is_system: bool = False
+
+    @property
+    def is_system(self) -> bool:
+        return self.user is None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As replies show it, with the keys of the seed's reply."""
+        return {
+            "queryId": self.query_id,
+            "name": self.name,
+            "description": self.description,
+            "query": self.text,
+            "type": "system" if self.is_system else "userDefined",
+            "user": self.user,
+            "createdTime": wire_time(self.created_at),
+        }
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,7 +51,6 @@ class StoredExecution:
         latency_s: How long it takes, without the time in which its report is paused.
         plight: The fault that befell it at birth.
         reads: How often it was read in its plight.
-        own: False for an execution that is older than its report (fault `old_execution_first`).
         answerable: False when its query had fallen behind the live columns by then (behaviour 76): it never ends.
     """
 
@@ -45,7 +60,6 @@ class StoredExecution:
     latency_s: float
     plight: Fault | None = None
     reads: int = 0
-    own: bool = True
     answerable: bool = True
 
 
@@ -139,66 +153,39 @@ class StoredReport:
         waited_s = (now - execution.started_at).total_seconds()
         return "Pending" if waited_s < execution.latency_s * _QUEUED_SHARE else "Running"
 
+    @property
+    def recurrence(self) -> dict[str, int | None]:
+        """Interval and count, as the records of the report and of its executions show them."""
+        return {
+            "recurrenceInterval": -1 if self.execute_now else self.interval_h,
+            "recurrenceCount": 1 if self.execute_now else self.count,
+        }
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As replies show it; `CallbackMethod` has the seed's odd casing (behaviour 34)."""
+        start, end = self.window
+        times = {"queryStartTime": wire_time(start), "queryEndTime": wire_time(end)} if self.execute_now else {}
+        return {
+            "reportId": self.report_id,
+            "reportName": self.name,
+            "description": self.description,
+            "queryId": self.query_id,
+            "query": self.query_text,
+            "user": self.user,
+            "createdTime": wire_time(self.created_at),
+            "modifiedTime": wire_time(self.modified_at),
+            "executeNow": self.execute_now,
+            **times,
+            "startTime": wire_time(self.start_at),
+            "reportStatus": self.status,
+            **self.recurrence,
+            "callbackUrl": self.callback_url,
+            "CallbackMethod": self.callback_method,
+            "format": self.format,
+        }
+
 
 def wire_time(moment: datetime | None) -> str | None:
     """A moment in the service's form: whole seconds, UTC, `Z`."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment is not None else None
-
-
-def wire_query(query: StoredQuery) -> dict[str, Any]:
-    """The record of a query, with the keys of the seed's reply."""
-    return {
-        "queryId": query.query_id,
-        "name": query.name,
-        "description": query.description,
-        "query": query.text,
-        "type": "system" if query.is_system else "userDefined",
-        "user": query.user,
-        "createdTime": wire_time(query.created_at),
-    }
-
-
-def wire_report(report: StoredReport) -> dict[str, Any]:
-    """The record of a report; `CallbackMethod` has the seed's odd casing (behaviour 34)."""
-    times: dict[str, Any] = {}
-    if report.execute_now:
-        times = {"queryStartTime": wire_time(report.window[0]), "queryEndTime": wire_time(report.window[1])}
-    return {
-        "reportId": report.report_id,
-        "reportName": report.name,
-        "description": report.description,
-        "queryId": report.query_id,
-        "query": report.query_text,
-        "user": report.user,
-        "createdTime": wire_time(report.created_at),
-        "modifiedTime": wire_time(report.modified_at),
-        "executeNow": report.execute_now,
-        **times,
-        "startTime": wire_time(report.start_at),
-        "reportStatus": report.status,
-        "recurrenceInterval": -1 if report.execute_now else report.interval_h,
-        "recurrenceCount": 1 if report.execute_now else report.count,
-        "callbackUrl": report.callback_url,
-        "CallbackMethod": report.callback_method,
-        "format": report.format,
-    }
-
-
-def wire_execution(
-    execution: StoredExecution, report: StoredReport, *, status: str, link: str | None, generated_at: str | None
-) -> dict[str, Any]:
-    """The record of an execution; the callback's two keys are null although the report has them (behaviour 116)."""
-    return {
-        "executionId": execution.execution_id,
-        "reportId": execution.report_id,
-        "recurrenceInterval": -1 if report.execute_now else report.interval_h,
-        "recurrenceCount": 1 if report.execute_now else report.count,
-        "callbackUrl": None,
-        "CallbackMethod": None,
-        "format": report.format,
-        "executionStatus": status,
-        "reportLocation": None,
-        "reportAccessSecureLink": link,
-        "reportExpiryTime": None,
-        "reportGeneratedTime": generated_at,
-    }

@@ -14,15 +14,15 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-INTERNAL_ERROR = 500
-
 CREATION = "Invalid report parameters for creation - "
 
 NULL_OR_MISSING = "Null or missing value"
 INVALID_PARAMETERS = "Invalid report parameters"
+INVALID_QUERY = "Invalid query"
 INVALID_QUERY_ID = "Invalid QueryId"
 # No document has the text for a refused name; only the refusal is known (behaviour 71).
 INVALID_QUERY_NAME = "Invalid query name"
+UNKNOWN_COLUMN = "Incorrect column name"
 RECURRENCE_BOUNDS = "Recurrence Interval must be between 4 and 2160"
 START_TOO_EARLY = CREATION + "Start time of report should at least be 4 hours from current UTC time"
 START_FORMAT = CREATION + "StartTime should follow format: yyyy-MM-ddTHH:mm:ssZ"
@@ -34,32 +34,32 @@ CALLBACK_METHOD = CREATION + "CallbackMethod can only be GET or POST"
 RECURRENCE_COUNT = CREATION + "Recurrence count has to be a positive integer value"
 LENGTH = CREATION + "Limit ReportName and Description length to 256 characters or less"
 QUERY_QUOTA = "Number of queries exceeded. Delete few queries before creating new queries"
+# Behaviour 85: it passes with time.
+ONE_OFF_QUOTA = "User has exceeded its ExecuteNow report creation quota of {limit} reports/{minutes:g} mins"
+# Behaviour 86: it passes when a report is deleted.
+REPORT_QUOTA = "User has exceeded its report creation quota of {limit} active reports"
+# A 500 that usually stands for a badly formatted time (behaviour 41).
+INTERNAL_ERROR = "Internal error encountered while creating report. Correlation ID <{correlation_id}>"
+THROTTLED = "Rate limit is exceeded. Try again in {wait} seconds."
 NO_ITEM = "No item found with given filters."
 NO_EXECUTION = (
     "There are no executions that have occurred for the given filter conditions. Double check the reportId or "
     "executionId and retry the API after the report's scheduled execution time"
 )
-
 # No document has the text for a metric that is offered and refused in a query (behaviour 68).
-_METRICS_REFUSED = {"names": "Incorrect column name", "syntax": "Invalid query", "length": "Query is too long"}
+METRICS_REFUSED = {"names": UNKNOWN_COLUMN, "syntax": INVALID_QUERY, "length": "Query is too long"}
 
 
 class Refusal(Exception):
-    """
-    An error reply.
-
-    Attributes:
-        extra: Further keys of the body.
-        reason: The reason phrase, where it is not the usual one.
-    """
+    """An error reply of the API; `extra` is further keys of the body, `reason` an unusual reason phrase."""
 
     def __init__(
         self,
         status: int,
         message: str,
         *,
-        extra: dict[str, Any] | None = None,
-        headers: dict[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
         reason: str | None = None,
     ) -> None:
         self.status, self.message, self.reason = status, message, reason
@@ -74,39 +74,23 @@ def bad_request(message: str) -> Refusal:
 
 def requested_value(value: object) -> Refusal:
     """400 for a placeholder or an unknown word where the service expects one of a few (behaviour 43)."""
-    return Refusal(400, f"Requested value '{value}' not found")
+    return bad_request(f"Requested value '{value}' not found")
 
 
-def one_off_quota(limit: int, window_s: float) -> Refusal:
-    """400 of behaviour 85, which passes with time."""
-    minutes = f"{window_s / 60:g}"
-    return Refusal(400, f"User has exceeded its ExecuteNow report creation quota of {limit} reports/{minutes} mins")
+def no_item() -> Refusal:
+    """404: no such query or report, or none that the filters leave."""
+    return Refusal(404, NO_ITEM)
 
 
-def report_quota(limit: int) -> Refusal:
-    """400 of behaviour 86, which passes when a report is deleted."""
-    return Refusal(400, f"User has exceeded its report creation quota of {limit} active reports")
-
-
-def internal_error(correlation_id: str) -> Refusal:
-    """500 that usually stands for a badly formatted time (behaviour 41)."""
-    return Refusal(500, f"Internal error encountered while creating report. Correlation ID <{correlation_id}>")
-
-
-def unauthorized() -> Refusal:
-    """401: the token is missing, unknown or at its end."""
-    return Refusal(401, "Unauthorized", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+def unauthorized(message: str = "Unauthorized", **more: Any) -> Refusal:
+    """401: the token is missing, unknown or expired."""
+    return Refusal(401, message, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}, **more)
 
 
 def mfa_required() -> Refusal:
     """401 for a token without the claim of multi-factor authentication (behaviours 10 and 12)."""
-    return Refusal(
-        401,
-        "Unauthorized - MFA required",
-        extra={"code": 900421},
-        headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
-        reason="Unauthorized - MFA required",
-    )
+    message = "Unauthorized - MFA required"
+    return unauthorized(message, extra={"code": 900421}, reason=message)
 
 
 def forbidden() -> Refusal:
@@ -114,17 +98,7 @@ def forbidden() -> Refusal:
     return Refusal(403, "Forbidden")
 
 
-def metrics_refused(words: str) -> Refusal:
-    """A query refused because of its metrics: `words` is "names", "syntax" or "length"."""
-    return bad_request(_METRICS_REFUSED[words])
-
-
-def throttled(wait_s: int) -> Refusal:
-    """429 with the pause to make (behaviour 37)."""
-    return Refusal(429, f"Rate limit is exceeded. Try again in {wait_s} seconds.", headers={"Retry-After": str(wait_s)})
-
-
-_ERRORS: Mapping[int, tuple[int, str, str]] = {
+_TOKEN_ERRORS: Mapping[int, tuple[int, str, str]] = {
     50011: (400, "invalid_request", "the redirect address does not match the registered ones"),
     50076: (400, "invalid_grant", "multifactor authentication needed"),
     50079: (400, "invalid_grant", "the user has to register for multifactor authentication"),
@@ -148,35 +122,32 @@ _ERRORS: Mapping[int, tuple[int, str, str]] = {
     7000222: (401, "invalid_client", "the client secret is expired"),
 }
 """Status, error and words of each AADSTS code (behaviour 17)."""
+_SUBERRORS = {50076: "basic_action", 50079: "basic_action", 65001: "consent_required"}
 
 
 class TokenRefused(Exception):
     """An error reply of the token endpoint."""
 
     def __init__(self, code: int, *, words: str | None = None) -> None:
-        self.status, self.error, usual = _ERRORS.get(code, (400, "invalid_request", "the request was refused"))
+        self.status, self.error, usual = _TOKEN_ERRORS.get(code, (400, "invalid_request", "the request was refused"))
         self.code, self.description = code, f"AADSTS{code}: {words or usual}"
         super().__init__(self.description)
 
     def body(self, *, now: datetime) -> dict[str, Any]:
         """The reply's JSON."""
-        body: dict[str, Any] = {
+        return {
             "error": self.error,
             "error_description": self.description,
             "error_codes": [self.code],
             "timestamp": now.strftime("%Y-%m-%d %H:%M:%SZ"),
+            **({"suberror": _SUBERRORS[self.code]} if self.code in _SUBERRORS else {}),
         }
-        if self.code in (50076, 50079):
-            body["suberror"] = "basic_action"
-        if self.code == 65001:  # noqa: PLR2004 - the code of missing consent
-            body["suberror"] = "consent_required"
-        return body
 
 
 _FIRST_ERROR = 400
 _BOM = b"\xef\xbb\xbf"
 
-_MESSAGES = {
+_STORAGE_MESSAGES = {
     "AuthenticationFailed": "Server failed to authenticate the request. Make sure the value of Authorization header is "
     "formed correctly including the signature.",
     "AuthorizationPermissionMismatch": "This request is not authorized to perform this operation using this "
@@ -197,26 +168,20 @@ class StorageRefusal(Exception):
     def __init__(
         self, status: int, code: str, *, detail: str | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
-        self.status, self.code, self.detail, self.headers = status, code, detail, dict(headers or {})
+        self.status, self.code, self.detail, self.headers = status, code, detail, headers or {}
         super().__init__(code)
 
-
-def beyond(size_bytes: int) -> StorageRefusal:
-    """The refusal of a range that begins at the end of a file of that size, or beyond it."""
-    return StorageRefusal(416, "InvalidRange", headers={"Content-Range": f"bytes */{size_bytes}"})
-
-
-def refusal_response(refusal: StorageRefusal, *, now: datetime) -> web.Response:
-    """The answer that carries a refusal."""
-    request_id = str(uuid4())
-    time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
-    message = f"{_MESSAGES.get(refusal.code, refusal.code)}\nRequestId:{request_id}\nTime:{time}"
-    parts = [f"<Code>{escape(refusal.code)}</Code>", f"<Message>{escape(message)}</Message>"]
-    if refusal.detail:
-        parts.append(f"<AuthenticationErrorDetail>{escape(refusal.detail)}</AuthenticationErrorDetail>")
-    text = f'<?xml version="1.0" encoding="utf-8"?><Error>{"".join(parts)}</Error>'
-    headers = {"x-ms-request-id": request_id, "Content-Type": "application/xml", **refusal.headers}
-    if refusal.status >= _FIRST_ERROR:
-        # Under 200 (fault `xml_under_200`) nothing but the body tells that it is an error.
-        headers["x-ms-error-code"] = refusal.code
-    return web.Response(status=refusal.status, body=_BOM + text.encode(), headers=headers)
+    def response(self, *, now: datetime) -> web.Response:
+        """The reply: an XML page behind a byte order mark."""
+        request_id = str(uuid4())
+        time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+        message = f"{_STORAGE_MESSAGES.get(self.code, self.code)}\nRequestId:{request_id}\nTime:{time}"
+        text = f"<Code>{escape(self.code)}</Code><Message>{escape(message)}</Message>"
+        if self.detail:
+            text += f"<AuthenticationErrorDetail>{escape(self.detail)}</AuthenticationErrorDetail>"
+        page = f'<?xml version="1.0" encoding="utf-8"?><Error>{text}</Error>'
+        headers = {"x-ms-request-id": request_id, "Content-Type": "application/xml", **self.headers}
+        if self.status >= _FIRST_ERROR:
+            # Under 200 (fault `xml_under_200`) nothing but the body shows that it is an error.
+            headers["x-ms-error-code"] = self.code
+        return web.Response(status=self.status, body=_BOM + page.encode(), headers=headers)

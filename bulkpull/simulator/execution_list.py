@@ -9,25 +9,24 @@ from typing import Any
 from uuid import uuid4
 
 from bulkpull.simulator import error_replies
-from bulkpull.simulator.entities import StoredExecution, StoredReport, wire_execution, wire_time
-from bulkpull.simulator.error_replies import Refusal
-from bulkpull.simulator.faults import Fault, FaultBox
+from bulkpull.simulator.entities import StoredExecution, StoredReport, wire_time
+from bulkpull.simulator.error_replies import Refusal, bad_request, requested_value
+from bulkpull.simulator.faults import Fault
 from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.request_validation import Fields
-from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.simulator_context import Context
 
 _STATUSES = ("Pending", "Running", "Paused", "Completed")
 # Behaviour 111.
 _KEPT = timedelta(days=90)
-
-_PLIGHTS_OF_COMPLETED = frozenset(
-    {"execution_fails", "execution_flips_back", "completed_without_link", "generated_time_odd"}
-)
-
 _UNSEEN = ""
 """The status of an execution that this reading does not show."""
 
-_WORDS = {
+_FIRST_READS = frozenset({"execution_status_unknown_word", "old_execution_first"})
+"""The plights whose status shows in the first reads only."""
+_ONCE_COMPLETED = frozenset({"execution_fails", "execution_flips_back", "completed_without_link", "generated_time_odd"})
+"""The plights that show when the execution is completed; only those readings count."""
+_STATUS_SHOWN = {
     "execution_stuck": "Running",
     "execution_paused": "Paused",
     "execution_fails": "Failed",
@@ -50,20 +49,30 @@ class _View:
     link: str | None = None
     generated_at: str | None = None
 
+    @property
     def record(self) -> dict[str, Any]:
-        return wire_execution(
-            self.execution, self.report, status=self.status, link=self.link, generated_at=self.generated_at
-        )
+        """The callback's two keys are null although the report has them (behaviour 116)."""
+        return {
+            "executionId": self.execution.execution_id,
+            "reportId": self.report.report_id,
+            **self.report.recurrence,
+            "callbackUrl": None,
+            "CallbackMethod": None,
+            "format": self.report.format,
+            "executionStatus": self.status,
+            "reportLocation": None,
+            "reportAccessSecureLink": self.link,
+            "reportExpiryTime": None,
+            "reportGeneratedTime": self.generated_at,
+        }
 
 
 class ExecutionReader:
     """Answers the call that lists executions."""
 
-    def __init__(
-        self, scenario: Scenario, reports: ReportStore, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker
-    ) -> None:
-        self._scenario, self._reports, self._clock, self._faults = scenario, reports, clock, faults
-        self._sign = sign
+    def __init__(self, context: Context, reports: ReportStore, sign: LinkMaker) -> None:
+        self._scenario, self._clock, self._faults = context.scenario, context.clock, context.faults
+        self._reports, self._sign = reports, sign
 
     def read(self, report_ids: str, params: Fields) -> list[dict[str, Any]]:
         """
@@ -74,18 +83,24 @@ class ExecutionReader:
         """
         ids = [report_id for report_id in report_ids.casefold().split(";") if report_id]
         statuses = self._statuses(params.text("executionStatus"))
-        self._check_joined(ids)
-        self._reports.advance()
         reports = [self._reports.stored[report_id] for report_id in ids if report_id in self._reports.stored]
         if len(ids) > 1:
-            reports = self._without_some(reports)
-        reports = [report for report in reports if not self._vanishes(report)]
+            if not self._scenario.joined_ids or self._refused("ids"):
+                raise requested_value(";".join(ids))
+            if self._faults.take("one_id_spoils_batch", datasets=[report.dataset for report in reports]):
+                raise bad_request(error_replies.INVALID_PARAMETERS)
+            reports = [report for report in reports if not self._strikes("batch_lacks_ids", report)]
+        self._reports.advance()
+        for report in reports:
+            if self._strikes("report_vanishes", report):
+                self._reports.stored.pop(report.report_id, None)
+        reports = [report for report in reports if report.report_id in self._reports.stored]
         latest_only = params.flag("getLatestExecution", default=True)
         wanted_ids = params.text("executionId")
         records: list[dict[str, Any]] = []
         for report in reports:
             views = self._matching(report, statuses, wanted_ids)
-            records += [view.record() for view in (views[-1:] if latest_only else views)]
+            records += [view.record for view in (views[-1:] if latest_only else views)]
         if not records:
             raise Refusal(404, error_replies.NO_EXECUTION)
         if self._faults.take("strangers_in_batch", datasets=[report.dataset for report in reports]):
@@ -98,35 +113,20 @@ class ExecutionReader:
             return None
         words = [word.strip() for word in text.split(";")]
         if len(words) > 1 and (not self._scenario.joined_status or self._refused("status")):
-            raise error_replies.requested_value(text)
+            raise requested_value(text)
         accepted = (*_STATUSES, "Failed") if self._scenario.failed_status else _STATUSES
         known = {status.casefold(): status for status in accepted}
         for word in words:
             if word.casefold() not in known:
-                raise error_replies.requested_value(word)
+                raise requested_value(word)
         return tuple(known[word.casefold()] for word in words)
-
-    def _check_joined(self, ids: list[str]) -> None:
-        if len(ids) < 2:  # noqa: PLR2004 - one id is not joined to another
-            return
-        datasets = [self._reports.stored[report_id].dataset for report_id in ids if report_id in self._reports.stored]
-        if not self._scenario.joined_ids or self._refused("ids"):
-            raise error_replies.requested_value(";".join(ids))
-        if self._faults.take("one_id_spoils_batch", datasets=datasets):
-            raise error_replies.bad_request(error_replies.INVALID_PARAMETERS)
 
     def _refused(self, form: str) -> bool:
         fault = self._faults.peek("joined_form_refused")
         return fault is not None and fault.args.get("form", form) == form
 
-    def _without_some(self, reports: list[StoredReport]) -> list[StoredReport]:
-        return [report for report in reports if not self._faults.take("batch_lacks_ids", datasets=(report.dataset,))]
-
-    def _vanishes(self, report: StoredReport) -> bool:
-        if self._faults.take("report_vanishes", datasets=(report.dataset,)) is None:
-            return False
-        del self._reports.stored[report.report_id]
-        return True
+    def _strikes(self, name: str, report: StoredReport) -> bool:
+        return self._faults.take(name, datasets=(report.dataset,)) is not None
 
     def _matching(self, report: StoredReport, statuses: tuple[str, ...] | None, wanted_ids: str | None) -> list[_View]:
         now = self._clock.now()
@@ -147,32 +147,24 @@ class ExecutionReader:
         return completed or (views if seed_like else [])
 
     def _view(self, execution: StoredExecution, report: StoredReport, *, now: datetime) -> _View:
-        status = report.status_of(execution, now=now)
-        if execution.plight is not None:
-            return self._view_in_plight(execution, report, execution.plight, status=status)
-        return self._plain(execution, report, status=status)
+        status, plight = report.status_of(execution, now=now), execution.plight
+        if plight is None or (status != "Completed" and plight.name in _ONCE_COMPLETED):
+            return self._plain(execution, report, status=status)
+        return self._view_in_plight(execution, report, plight, status=status)
 
     def _view_in_plight(self, execution: StoredExecution, report: StoredReport, plight: Fault, *, status: str) -> _View:
-        """What a fault of the execution shows; a plight of completed executions counts only their readings."""
-        done, args = status == "Completed", plight.args
-        if not done and plight.name in _PLIGHTS_OF_COMPLETED:
-            return self._plain(execution, report, status=status)
+        """What a fault of the execution shows."""
         execution.reads += 1
-        most = args.get("reads", 2)
+        most = plight.args.get("reads", 2)
         early = most is None or execution.reads <= int(most)
-        match plight.name:
-            case "execution_stuck" | "execution_paused" | "execution_fails":
-                shown = str(args.get("status", _WORDS[plight.name]))
-            case "execution_status_unknown_word" | "old_execution_first" if early:
-                shown = str(args.get("status", _WORDS[plight.name]))
-            case "execution_flips_back" if early:
-                return _View(execution, report, ("Completed", "Pending")[(execution.reads - 1) % 2])
-            case _:
-                shown = status
-        view = self._plain(execution, report, status=shown)
+        if plight.name == "execution_flips_back" and early:
+            return _View(execution, report, "Completed" if execution.reads % 2 else "Pending")
+        if plight.name in _STATUS_SHOWN and (early or plight.name not in _FIRST_READS):
+            status = str(plight.args.get("status", _STATUS_SHOWN[plight.name]))
+        view = self._plain(execution, report, status=status)
         if plight.name == "completed_without_link" and early:
-            return replace(view, link="" if args.get("link") == "empty" else None)
-        return replace(view, generated_at=args.get("value")) if plight.name == "generated_time_odd" else view
+            return replace(view, link="" if plight.args.get("link") == "empty" else None)
+        return replace(view, generated_at=plight.args.get("value")) if plight.name == "generated_time_odd" else view
 
     def _plain(self, execution: StoredExecution, report: StoredReport, *, status: str) -> _View:
         if status != "Completed":

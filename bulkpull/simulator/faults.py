@@ -6,8 +6,8 @@ Each fault has a name and a description (`STORIES`). Code that can apply a fault
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 STORIES: Mapping[str, str] = {
@@ -122,6 +122,15 @@ CONTENT_FAULTS = frozenset(list(STORIES)[list(STORIES).index("cut_gzip") :])
 """The faults of the stored file itself; they strike a fetch that begins at the first byte."""
 
 
+EXECUTION_FAULTS = frozenset(
+    {
+        "execution_stuck", "execution_fails", "execution_status_unknown_word", "execution_paused",
+        "execution_flips_back", "completed_without_link", "old_execution_first", "generated_time_odd",
+    }
+)  # fmt: skip
+"""The faults that befall an execution when it begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """
@@ -137,11 +146,12 @@ class Fault:
     """
 
     name: str
-    dataset: str | None = field(default=None, kw_only=True)
-    endpoint: str | None = field(default=None, kw_only=True)
-    times: int | None = field(default=1, kw_only=True)
-    skip: int = field(default=0, kw_only=True)
-    args: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    _: KW_ONLY
+    dataset: str | None = None
+    endpoint: str | None = None
+    times: int | None = 1
+    skip: int = 0
+    args: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.name not in STORIES:
@@ -157,10 +167,9 @@ class _Armed:
     def fire(self) -> bool:
         """Whether this chance is taken."""
         self.chances += 1
-        spent = self.fault.times is not None and self.firings >= self.fault.times
-        if spent or self.chances <= self.fault.skip:
-            return False
-        if (self.chances - self.fault.skip) % int(self.fault.args.get("every", 1)):
+        fault, late = self.fault, self.chances - self.fault.skip
+        spent = fault.times is not None and self.firings >= fault.times
+        if spent or late <= 0 or late % int(fault.args.get("every", 1)):
             return False
         self.firings += 1
         return True
@@ -173,43 +182,44 @@ class FaultBox:
         self._armed = [_Armed(fault) for fault in faults]
 
     def arm(self, fault: Fault) -> None:
-        """Add a fault to those that are armed."""
+        """Let this go wrong from now on."""
         self._armed.append(_Armed(fault))
 
     def disarm_all(self) -> None:
-        """From now on nothing goes wrong; what has gone wrong stays so."""
+        """Let nothing go wrong from now on; what has gone wrong stays so."""
         self._armed.clear()
 
     def take(
         self, name: str, *, datasets: Collection[str] = (), endpoint: str | None = None, method: str | None = None
     ) -> Fault | None:
         """The fault of that name if it strikes here and now; asking is a chance, and uses up one strike."""
-        return next((armed.fault for armed in self._matching(name, datasets, endpoint, method) if armed.fire()), None)
+        return self.take_any((name,), datasets=datasets, endpoint=endpoint, method=method)
 
-    def take_any(self, names: Collection[str], *, datasets: Collection[str] = ()) -> Fault | None:
+    def take_any(
+        self,
+        names: Collection[str],
+        *,
+        datasets: Collection[str] = (),
+        endpoint: str | None = None,
+        method: str | None = None,
+    ) -> Fault | None:
         """The first fault among `names`, in the order of arming, that strikes here and now."""
+        here = {None, endpoint, f"{method} {endpoint}"}
         for armed in list(self._armed):
-            if armed.fault.name in names and _concerns(armed.fault, datasets) and armed.fire():
+            is_here = endpoint is None or armed.fault.endpoint in here
+            if is_here and self._concerns(armed.fault, names, datasets) and armed.fire():
                 return armed.fault
         return None
 
     def peek(self, name: str, *, datasets: Collection[str] = ()) -> Fault | None:
         """The armed fault of that name, without using it up."""
-        return next((armed.fault for armed in self._matching(name, datasets, None, None)), None)
+        faults = (armed.fault for armed in self._armed)
+        return next((fault for fault in faults if self._concerns(fault, (name,), datasets)), None)
 
     def times_fired(self, name: str) -> int:
-        """How often faults of that name have struck."""
+        """How often armed faults of that name have struck."""
         return sum(armed.firings for armed in self._armed if armed.fault.name == name)
 
-    def _matching(
-        self, name: str, datasets: Collection[str], endpoint: str | None, method: str | None
-    ) -> Iterator[_Armed]:
-        here = {None, endpoint, f"{method} {endpoint}"}
-        for armed in list(self._armed):
-            is_here = endpoint is None or armed.fault.endpoint in here
-            if armed.fault.name == name and is_here and _concerns(armed.fault, datasets):
-                yield armed
-
-
-def _concerns(fault: Fault, datasets: Collection[str]) -> bool:
-    return fault.dataset is None or fault.dataset in datasets
+    @staticmethod
+    def _concerns(fault: Fault, names: Collection[str], datasets: Collection[str]) -> bool:
+        return fault.name in names and (fault.dataset is None or fault.dataset in datasets)

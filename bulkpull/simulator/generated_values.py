@@ -1,24 +1,30 @@
 """
-Generated column values; each is a pure function of seed, dataset, column and row.
+Generated column values; each is a pure function of seed, dataset, column, row and refresh.
 
 A value is drawn from a pool by its row number. The pools hold realistic edge cases: leading zeros, commas, quotes, line
 breaks, several scripts, padding blanks, the words NULL and NA, negative amounts, empty fields with and without quotes.
 Customers are the same in all columns and datasets.
+
+Refreshes happen at midnight UTC, at the documented interval of days. Each restates a quarter of the rows, always with
+the first row of a month or snapshot: the bytes are the same between two refreshes and different after one
+(behaviours 142 and 146).
+
+A row that repeats a column's value of the row before is drawn by that row's number. Equal rows never share amounts, so
+a query that aggregates has something to sum.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from datetime import date, timedelta
-from functools import cache, reduce
-from operator import add
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bulkpull.simulator.listed_datasets import Column
+from bulkpull.simulator.listed_datasets import Column, Table
 
 Keys = npt.NDArray[np.uint64]
 
@@ -26,31 +32,13 @@ _CUSTOMERS = 5_000
 _PARTS = 65_536
 _COMPANIES = ("Contoso", "Fabrikam", "Northwind", "Adatum", "Tailspin", "Wingtip", "Litware", "Proseware", "Woodgrove")
 _FORMS = (
-    "{0} {1}",
-    "{0} {1} Ltd",
-    "{0}, Inc. {1}",
-    "{0} {1} GmbH & Co. KG",
-    '{0} "Retail" {1}',
-    "{0} {1}, Berlin, DE",
-    "Κοντόσο {1}",
-    "Контосо {1}",
-    "コントソ株式会社 {1}",
-    "{0} {1} 🚀",
-    "Société {0} d'Étude {1}",
-    "مجموعة {0} {1}",
-)
+    "{0} {1}", "{0} {1} Ltd", "{0}, Inc. {1}", "{0} {1} GmbH & Co. KG", '{0} "Retail" {1}', "{0} {1}, Berlin, DE",
+    "Κοντόσο {1}", "Контосо {1}", "コントソ株式会社 {1}", "{0} {1} 🚀", "Société {0} d'Étude {1}", "مجموعة {0} {1}",
+)  # fmt: skip
 # Names that trip readers up, each a customer of its own.
 _ODD_NAMES = (
-    "NULL",
-    "NA",
-    "nan",
-    "null",
-    "-",
-    " padded on both sides ",
-    "Contoso\r\nsecond line",
-    'say "hi", twice\n',
-    "",
-)
+    "NULL", "NA", "nan", "null", "-", " padded on both sides ", "Contoso\r\nsecond line", 'say "hi", twice\n', "",
+)  # fmt: skip
 _MARKETS = ("Sweden", "Germany", "Japan", "Korea, Republic of", "Türkiye", "Côte d'Ivoire", "United States", "Brazil")
 _SEGMENTS = ("Enterprise", "SMB", "Corporate", "Strategic - Commercial", "Education")
 _PART_NUMBERS = ("AAA-01234", "0E123", "1E5", "00042", "CFQ7TTC0LH16", "7NQ-00301")
@@ -74,20 +62,55 @@ def salt(*parts: object) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big"))
 
 
+_TURNS = np.uint64(4)
+# Row numbers stay below 2**32, with the month above; what a restatement adds lies between. It is the same again after
+# 4,096 editions, which is eleven years of days.
+_EDITION_BIT = np.uint64(1 << 52)
+_ALIKE_EVERY, _ALIKE_AT = np.uint64(16), np.uint64(9)
+_REPEATED_EVERY, _REPEATED_AT = np.uint64(8), np.uint64(3)
+# Columns that carry 0 on exactly one row of a customer and 1 on its repetitions (behaviour 147), in lower case.
+_DUPLICATE_FLAGS = frozenset({"isduplicaterowforpga", "isacrduplicateatpgalevel"})
+# What differs between the repetitions of a customer: the partner that it is attributed to.
+_PARTNER = ("mpnid", "partnername", "partnerlocation", "partnerattributiontype")
+
+
+def edition_at(table: Table, moment: datetime) -> int:
+    """The number of the refresh that the data at `moment` come from; 0 for ever where no interval is documented."""
+    return moment.date().toordinal() // table.refresh_days if table.refresh_days else 0
+
+
+def month_number(month: date | None) -> int:
+    """Consecutive for consecutive months; 0 for a snapshot."""
+    return month.year * 12 + month.month - 1 if month is not None else 0
+
+
 def column_values(
-    column: Column, keys: Keys, *, seed: int, dataset: str, month: date | None, is_time: bool
+    column: Column, rows: Keys, *, seed: int, table: Table, month: date | None, edition: int
 ) -> pl.Series:
-    """One value per key."""
+    """The column's values in the rows of these numbers, counted within a month or a snapshot."""
+    name = column.origin.casefold()
+    # Which rows repeat the row before them for another attributed partner; none where no flag would say so.
+    has_flag = any(candidate.name.casefold() in _DUPLICATE_FLAGS for candidate in table.columns)
+    repeats = (rows % _REPEATED_EVERY == _REPEATED_AT) & has_flag
+    if column.name.casefold() in _DUPLICATE_FLAGS:
+        return pl.Series(repeats.astype(np.int64)).cast(pl.String)
     if column.kind == "count":
-        return pl.Series(np.ones(len(keys), dtype=np.int64))
-    customers = mix(keys ^ salt(seed, "customer")) % np.uint64(_CUSTOMERS)
-    draws = mix(keys ^ salt(seed, dataset, column.origin.casefold()))
-    if is_time and month is not None:
+        return pl.Series(np.ones(len(rows), dtype=np.int64))
+    borrows = np.zeros(len(rows), dtype=np.bool_) if name.startswith(_PARTNER) else repeats
+    if column.kind != "amount":
+        borrows = borrows | (rows % _ALIKE_EVERY == _ALIKE_AT)
+    keys = _restated(rows - borrows.astype(np.uint64), edition) + np.uint64(month_number(month) << 32)
+    draws = mix(keys ^ salt(seed, table.name, name))
+    if column.origin == table.time_column and month is not None:
         days = 1 if column.type == "month" else 28
         return _pick(pl.Series([(month + timedelta(days=day)).isoformat() for day in range(days)]), draws)
-    pool = _CUSTOMER_POOLS.get(column.origin.casefold())
+    pool = _CUSTOMER_POOLS.get(name)
     if pool is not None:
-        return _pick(_customer_pool(seed, pool), customers)
+        return _pick(_customer_pool(seed, pool), mix(keys ^ salt(seed, "customer")) % np.uint64(_CUSTOMERS))
+    return _drawn(column, draws)
+
+
+def _drawn(column: Column, draws: Keys) -> pl.Series:
     if column.type == "guid":
         return _guids(draws)
     if column.type == "decimal":
@@ -95,18 +118,23 @@ def column_values(
     return _pick(_pool(column), draws)
 
 
+def _restated(rows: Keys, edition: int) -> Keys:
+    """The numbers that the rows' values are drawn by: their own, mixed with the edition that last restated each."""
+    if not edition:
+        return rows
+    since = (np.uint64(edition) + rows) % _TURNS
+    last = np.uint64(edition) - np.where(rows == 0, np.uint64(0), since)
+    return rows + last * _EDITION_BIT
+
+
 def _pick(pool: pl.Series, draws: Keys) -> pl.Series:
     return pool[(draws % np.uint64(len(pool))).astype(np.uint32)]
-
-
-def _glue(*parts: pl.Series) -> pl.Series:
-    return reduce(add, parts)
 
 
 def _guids(draws: Keys) -> pl.Series:
     """GUIDs in upper case, as the seed's rows show them (behaviour 153)."""
     first, middle, last = _guid_parts()
-    return _glue(_pick(first, draws), _pick(middle, draws >> np.uint64(16)), _pick(last, draws >> np.uint64(32)))
+    return _pick(first, draws) + _pick(middle, draws >> np.uint64(16)) + _pick(last, draws >> np.uint64(32))
 
 
 @cache
@@ -123,7 +151,7 @@ def _guid_parts() -> tuple[pl.Series, pl.Series, pl.Series]:
 def _decimals(draws: Keys, *, percent: bool) -> pl.Series:
     """Amounts with two to six decimals, some of them credits, some missing."""
     wholes = _wholes(101 if percent else 200_000)
-    return _glue(_pick(wholes, draws), _pick(_fractions(), draws >> np.uint64(20)))
+    return _pick(wholes, draws) + _pick(_fractions(), draws >> np.uint64(20))
 
 
 @cache
@@ -142,41 +170,34 @@ def _fractions() -> pl.Series:
     return pl.Series([None if word % 29 == 0 else f".{word >> 40:08d}"[: 1 + digits[word % 5]] for word in noise])
 
 
-# By lower case, because datasets spell the same column differently (behaviour 169).
-_CUSTOMER_POOLS = {
-    name.casefold(): name
-    for name in (
-        "CustomerName", "CustomerTenantId", "CustomerTpid", "CustomerSegment", "CustomerMarket", "CustomerTenantName",
-        "TenantDomainName", "DUNSNumber", "PostalCode", "CustomerTenantCountry",
-    )
-}  # fmt: skip
-
-
-@cache
-def _customer_pool(seed: int, name: str) -> pl.Series:
-    numbers = range(_CUSTOMERS)
-    if name == "CustomerTenantId":
-        return _guids(mix(np.arange(_CUSTOMERS, dtype=np.uint64) ^ salt(seed, name)))
-    makers: dict[str, Callable[[int], str | None]] = {
-        "CustomerName": _customer_name,
-        "CustomerTenantName": _customer_name,
-        "CustomerTpid": lambda n: f"{n * 7919 % 9_999_991:07d}",
-        "CustomerSegment": lambda n: _SEGMENTS[n % len(_SEGMENTS)],
-        "CustomerMarket": lambda n: _MARKETS[n % len(_MARKETS)],
-        "CustomerTenantCountry": lambda n: _MARKETS[n % len(_MARKETS)],
-        "TenantDomainName": lambda n: f"tenant{n:04d}.contoso.example",
-        "DUNSNumber": lambda n: None if n % 6 == 0 else f"{n * 104_729 % 999_999_937:09d}",
-        "PostalCode": lambda n: ("SW1A 1AA", "114 55", None)[n % 3] if n % 4 == 0 else f"{n * 31 % 100_000:05d}",
-    }
-    return pl.Series(name, [makers[name](number) for number in numbers], dtype=pl.String)
-
-
 def _customer_name(number: int) -> str | None:
     if number < len(_ODD_NAMES):
         return _ODD_NAMES[number]
     if number % 97 == 0:
         return None
     return _FORMS[number % len(_FORMS)].format(_COMPANIES[number % len(_COMPANIES)], number)
+
+
+_CUSTOMER_MAKERS: dict[str, Callable[[int], str | None]] = {
+    "CustomerName": _customer_name,
+    "CustomerTenantName": _customer_name,
+    "CustomerTpid": lambda n: f"{n * 7919 % 9_999_991:07d}",
+    "CustomerSegment": lambda n: _SEGMENTS[n % len(_SEGMENTS)],
+    "CustomerMarket": lambda n: _MARKETS[n % len(_MARKETS)],
+    "CustomerTenantCountry": lambda n: _MARKETS[n % len(_MARKETS)],
+    "TenantDomainName": lambda n: f"tenant{n:04d}.contoso.example",
+    "DUNSNumber": lambda n: None if n % 6 == 0 else f"{n * 104_729 % 999_999_937:09d}",
+    "PostalCode": lambda n: ("SW1A 1AA", "114 55", None)[n % 3] if n % 4 == 0 else f"{n * 31 % 100_000:05d}",
+}
+# By lower case, because datasets spell the same column differently (behaviour 169).
+_CUSTOMER_POOLS = {name.casefold(): name for name in ("CustomerTenantId", *_CUSTOMER_MAKERS)}
+
+
+@cache
+def _customer_pool(seed: int, name: str) -> pl.Series:
+    if name == "CustomerTenantId":
+        return _guids(mix(np.arange(_CUSTOMERS, dtype=np.uint64) ^ salt(seed, name)))
+    return pl.Series(name, [_CUSTOMER_MAKERS[name](number) for number in range(_CUSTOMERS)], dtype=pl.String)
 
 
 @cache
@@ -233,14 +254,9 @@ def _texts(name: str) -> pl.Series:
     if "partnername" in lowered or "resellername" in lowered:
         return pl.Series([f"{company} Consulting, {market}" for company in _COMPANIES for market in _MARKETS])
     if len(name) > 40:  # noqa: PLR2004 - the campaign columns, known by their long names, are rarely filled
-        return _rarely("Yes", "Act Now", " x ")
+        return pl.Series(["Yes", "Act Now", " x ", *[None] * 72])
     if lowered.endswith(("country", "market", "territory", "location")):
         return pl.Series(_MARKETS)
     values: list[str | None] = [f"{name} {number:02d}" for number in range(40)]
     values += [*_PLAIN, None, None, None]
-    return pl.Series(values)
-
-
-def _rarely(*words: str, one_in: int = 25) -> pl.Series:
-    values: Sequence[str | None] = [*words, *[None] * (len(words) * (one_in - 1))]
     return pl.Series(values)

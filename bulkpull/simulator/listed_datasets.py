@@ -9,7 +9,7 @@ reads the catalog's data file itself: a reader shared with the client would hide
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -22,15 +22,12 @@ from bulkpull.simulator.scenario import ColumnDrift, Scenario
 
 # Months that LIFETIME covers where the catalog knows no lookback (behaviour 156).
 _LOOKBACK_MONTHS = 24
-
-Kind = Literal["amount", "total", "count"]
-Form = str
-"""`iso`, a form that the live service was seen to use (`MMM-YYYY`, `yyyyMMdd`), or one as `strftime` writes it."""
-
 # Observed for one dataset of the live service (behaviours 185 and 186); for the others nothing is known.
-_FORMS: Mapping[str, Mapping[str, Form]] = {"AzureUsage": {"month": "MMM-YYYY", "date": "yyyyMMdd"}}
+_FORMS: Mapping[str, Mapping[str, str]] = {"AzureUsage": {"month": "%^b-%Y", "date": "%Y%m%d"}}
 PROVENANCE = "Provenance"
-"""The column that tells which question made a row (`Scenario.provenance`)."""
+"""The column that says which question made a row (`Scenario.provenance`)."""
+
+Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +41,9 @@ class Column:
         type: The catalog's word for what it holds.
         values: The words it is written in (flags), or the known ones (categories).
         is_metric: It is computed for every combination of the other columns selected (behaviour 63).
-        kind: "amount", "total" or "count" for what the live list has as a metric (behaviour 162). A total's `origin` is
-            the column that it sums.
-        form: How dates and months are written in the file (behaviours 185 and 186).
+        kind: What the live list has as a metric (behaviour 162). A total's `origin` is the column that it sums.
+        form: How dates and months are written in the file (behaviours 185 and 186), as `strftime` writes it; ISO by
+            default.
     """
 
     name: str
@@ -55,8 +52,8 @@ class Column:
     values: tuple[str, ...] = ()
     identifier: bool = False
     is_metric: bool = False
-    kind: Kind | None = None
-    form: Form = "iso"
+    kind: Literal["amount", "total", "count"] | None = None
+    form: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,28 +80,18 @@ class Table:
     sensitive: frozenset[str]
     refresh_days: int | None
 
-    def column(self, name: str) -> Column | None:
-        """The column of that name, in any case (behaviour 60)."""
-        wanted = name.casefold()
-        return next((column for column in self.columns if column.name.casefold() == wanted), None)
-
-    def drifted(self, drift: ColumnDrift) -> Table:
-        """The same dataset with other live columns."""
-        return replace(self, columns=_drifted(self.columns, drift, known=()))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SystemQuery:
-    """A query that the service itself stores (behaviours 74 to 77)."""
-
-    query_id: str
-    name: str
-    text: str
+    def drifted(self, drift: ColumnDrift, *, known: Iterable[Record] = ()) -> Table:
+        """The same dataset with other live columns; `known` is where new ones have their types from."""
+        types = {column["name"]: column["type"] for column in known}
+        kept = (column for column in self.columns if column.name not in drift.removed)
+        named = (replace(column, name=drift.renamed.get(column.name, column.name)) for column in kept)
+        new = (Column(name=name, origin=name, type=types.get(name, "string")) for name in drift.added)
+        return replace(self, columns=(*named, *new))
 
 
 def offered_tables(scenario: Scenario) -> dict[str, Table]:
     """The datasets that the scenario offers, by canonical name, in the catalog's order; unknown names are an error."""
-    known = {raw["name"]: raw for raw in _catalog()["datasets"]}
+    known = {raw["name"]: raw for raw in _catalog()}
     if scenario.datasets is None:
         wanted = {name for name, raw in known.items() if _is_listed(raw, scenario)}
     else:
@@ -115,37 +102,39 @@ def offered_tables(scenario: Scenario) -> dict[str, Table]:
     return {name: _table(raw, scenario) for name, raw in known.items() if name in wanted}
 
 
-def system_queries(tables: Iterable[Table]) -> list[SystemQuery]:
-    """The stored system queries of the offered datasets; some select columns that are gone (behaviour 76)."""
-    known = {raw["name"]: raw["system_query"] for raw in _catalog()["datasets"]}
-    found = []
+def system_queries(tables: Iterable[Table]) -> Iterator[tuple[str, str, str]]:
+    """
+    Id, name and text of the stored system queries of the offered datasets (behaviours 74 to 77).
+
+    Some select columns that are gone (behaviour 76).
+    """
+    known = {raw["name"]: raw["system_query"] for raw in _catalog()}
     for table in tables:
         raw = known[table.name]
         if raw:
             span = f" TIMESPAN {raw['timespan']}" if raw.get("timespan") else ""
             text = f"SELECT {','.join(raw['columns'])} FROM {table.listed_name}{span}"  # noqa: S608 - the service's own language, not SQL
-            found.append(SystemQuery(query_id=raw["query_id"], name=table.listed_name, text=text))
-    return found
+            yield raw["query_id"], table.listed_name, text
 
 
 @cache
-def _catalog() -> dict[str, Any]:
-    raw: dict[str, Any] = json.loads((files("bulkpull") / "catalog.json").read_text(encoding="utf-8"))
-    return raw
+def _catalog() -> list[Record]:
+    datasets: list[Record] = json.loads((files("bulkpull") / "catalog.json").read_text(encoding="utf-8"))["datasets"]
+    return datasets
 
 
-def _is_listed(raw: dict[str, Any], scenario: Scenario) -> bool:
+def _is_listed(raw: Record, scenario: Scenario) -> bool:
     """Whether the edition lists the dataset; the documents' further datasets are listed only on demand."""
     if scenario.edition == "live":
         return "live" in raw["editions"] or (scenario.extras and raw["extra"])
     return "documents" in raw["editions"] and (scenario.extras or not raw["extra"])
 
 
-def _listing(raw: dict[str, Any], edition: str) -> dict[str, Any]:
+def _listing(raw: Record, edition: str) -> Record:
     """Columns and metrics (as records), time spans and recurrence of the dataset in the edition."""
     if edition == "live" or "documents" not in raw:
         return raw
-    documents: dict[str, Any] = raw["documents"]
+    documents: Record = raw["documents"]
     known = {column["name"].casefold(): column for column in reversed(_every_record(raw))}
     known |= {
         alias.casefold(): column
@@ -160,36 +149,35 @@ def _listing(raw: dict[str, Any], edition: str) -> dict[str, Any]:
     }
 
 
-def _every_record(raw: dict[str, Any]) -> list[dict[str, Any]]:
+def _every_record(raw: Record) -> list[Record]:
     return [*raw["columns"], *raw["further_columns"], *raw["metrics"], *raw["further_metrics"]]
 
 
-def _table(raw: dict[str, Any], scenario: Scenario) -> Table:
+def _table(raw: Record, scenario: Scenario) -> Table:
     name = raw["name"]
-    form = scenario.date_forms.get(name, scenario.date_forms.get("*"))
-    listed = _listed_table(name, edition=scenario.edition, form=form)
+    table = _listed_table(name, edition=scenario.edition)
     if isinstance(scenario.drift, bool):
         drift = _known_drift(raw, _listing(raw, scenario.edition)) if scenario.drift else ColumnDrift()
     else:
         drift = scenario.drift.get(name, ColumnDrift())
+    if drift != ColumnDrift():
+        table = table.drifted(drift, known=[*_every_record(raw), *raw["drift_columns"]])
     provenance = (Column(name=PROVENANCE, origin=PROVENANCE, type="string"),) if scenario.provenance else ()
     return replace(
-        listed,
+        table,
         listed_name=scenario.dataset_names.get(name, name),
-        columns=(*_drifted(listed.columns, drift, known=[*_every_record(raw), *raw["drift_columns"]]), *provenance),
-        date_ranges=tuple(scenario.date_ranges.get(name, listed.date_ranges)),
+        columns=(*table.columns, *provenance),
+        date_ranges=tuple(scenario.date_ranges.get(name, table.date_ranges)),
     )
 
 
 @cache
-def _listed_table(name: str, *, edition: str, form: Form | None) -> Table:
+def _listed_table(name: str, *, edition: str) -> Table:
     """The dataset as the edition lists it; cached, because each of many simulators in one process has all of them."""
-    raw = next(raw for raw in _catalog()["datasets"] if raw["name"] == name)
+    raw = next(raw for raw in _catalog() if raw["name"] == name)
     listing = _listing(raw, edition)
-    forms: Mapping[str, Form] = _FORMS.get(name, {}) if edition == "live" else {}
-    if form is not None:
-        forms = {"month": form, "date": form}
-    columns = tuple(_column(column, form=forms.get(column["type"], "iso")) for column in listing["columns"])
+    forms = _FORMS.get(name, {}) if edition == "live" else {}
+    columns = tuple(_column(column, form=forms.get(column["type"])) for column in listing["columns"])
     return Table(
         name=name,
         listed_name=name,
@@ -204,7 +192,7 @@ def _listed_table(name: str, *, edition: str, form: Form | None) -> Table:
     )
 
 
-def _column(raw: dict[str, Any], *, form: Form = "iso") -> Column:
+def _column(raw: Record, *, form: str | None = None) -> Column:
     return Column(
         name=raw["name"],
         origin=raw["name"],
@@ -216,7 +204,7 @@ def _column(raw: dict[str, Any], *, form: Form = "iso") -> Column:
     )
 
 
-def _metric(raw: dict[str, Any], columns: Iterable[Column]) -> Column:
+def _metric(raw: Record, columns: Iterable[Column]) -> Column:
     """A metric; the total of a listed column is drawn and typed as that column is, so that the two agree."""
     metric = replace(_column(raw), is_metric=True)
     if metric.kind != "total":
@@ -226,11 +214,12 @@ def _metric(raw: dict[str, Any], columns: Iterable[Column]) -> Column:
     return replace(metric, origin=column.origin, type=column.type)
 
 
-def _known_drift(raw: dict[str, Any], listing: dict[str, Any]) -> ColumnDrift:
+def _known_drift(raw: Record, listing: Record) -> ColumnDrift:
     """Every change that the catalog has seen: a column that replaces another renames it, the rest are new."""
     columns = {column["name"] for column in listing["columns"]}
     names = {item["name"].casefold() for item in (*listing["columns"], *listing["metrics"])}
-    renamed, added = {}, []
+    renamed: dict[str, str] = {}
+    added = []
     for column in (*raw["columns"], *raw["further_columns"], *raw["drift_columns"]):
         if column["name"].casefold() in names:
             continue
@@ -242,41 +231,22 @@ def _known_drift(raw: dict[str, Any], listing: dict[str, Any]) -> ColumnDrift:
     return ColumnDrift(added=tuple(added), renamed=renamed)
 
 
-def _drifted(columns: tuple[Column, ...], drift: ColumnDrift, *, known: Iterable[dict[str, Any]]) -> tuple[Column, ...]:
-    if drift == ColumnDrift():
-        return columns
-    types = {column["name"]: column["type"] for column in known}
-    kept = [column for column in columns if column.name not in drift.removed]
-    named = [replace(column, name=drift.renamed.get(column.name, column.name)) for column in kept]
-    new = [Column(name=name, origin=name, type=types.get(name, "string")) for name in drift.added]
-    return (*named, *new)
-
-
-_PATTERNS: dict[Form, str] = {"MMM-YYYY": "%^b-%Y", "yyyyMMdd": "%Y%m%d"}
-
-
 def written(column: Column) -> pl.Expr:
     """The column's values as its file writes them; a value that is no date stays as it is."""
     text = pl.col(column.name)
-    pattern = _pattern(column)
-    if pattern is None:
+    if column.form is None:
         return text
     dates = text.cast(pl.String).str.to_date("%Y-%m-%d", strict=False)
-    shown = dates.dt.strftime(pattern.replace("%^b", "%b"))
-    shown = shown.str.to_uppercase() if "%^b" in pattern else shown
+    shown = dates.dt.strftime(column.form.replace("%^b", "%b"))
+    shown = shown.str.to_uppercase() if "%^b" in column.form else shown
     return shown.fill_null(text).alias(column.name)
 
 
 def as_iso(value: str, column: Column) -> str:
     """A compared value in the form of the data inside, in lower case: the service converts it (behaviour 66)."""
-    pattern = _pattern(column)
-    if pattern is not None:
+    if column.form is not None:
         try:
-            return datetime.strptime(value.strip(), pattern.replace("%^b", "%b")).date().isoformat()  # noqa: DTZ007 - a day, no moment
+            return datetime.strptime(value.strip(), column.form.replace("%^b", "%b")).date().isoformat()  # noqa: DTZ007 - a day, no moment
         except ValueError:
             pass
     return value.lower()
-
-
-def _pattern(column: Column) -> str | None:
-    return column.form if "%" in column.form else _PATTERNS.get(column.form)

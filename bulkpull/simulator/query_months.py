@@ -12,29 +12,42 @@ _DAYS_OF_MONTH = 30
 # Without TIMESPAN the service takes six months (behaviour 61); the scenario counts rows over as many.
 DEFAULT_MONTHS = 6
 
+Window = tuple[datetime | None, datetime | None]
+
 
 def months_of_span(table: Table, timespan: str | None, *, now: datetime) -> tuple[date, ...] | None:
     """First days of the months that end with the present one, oldest first; `None` for snapshots."""
     if table.time_column is None:
         return None
-    count = _reach_months(table) if timespan == "LIFETIME" else _length_months(timespan)
+    count = _length_months(timespan)
+    if timespan == "LIFETIME":
+        # The documented lookback, or the longest span that the dataset lists (behaviour 156).
+        listed = (_length_months(span) for span in table.date_ranges if span != "LIFETIME")
+        count = max([table.lookback_months, *listed])
     months = [now.date().replace(day=1)]
     while len(months) < count:
-        months.append(_month_before(months[-1]))
+        months.append((months[-1] - timedelta(days=1)).replace(day=1))
     return tuple(reversed(months))
 
 
 def months_between(
-    table: Table, *, start: datetime | None, end: datetime | None, now: datetime, inclusive: bool = False
+    table: Table, timespan: str | None, window: Window, *, now: datetime, inclusive: bool
 ) -> tuple[date, ...] | None:
-    """First days of the months that `[start, end)` touches and the dataset reaches back to; `None` for snapshots."""
+    """
+    First days of the months that the window `[start, end)` touches and the dataset reaches back to.
+
+    `None` for snapshots; the months of the TIMESPAN for a window without start and end.
+    """
+    start, end = window
+    if start is None and end is None:
+        return months_of_span(table, timespan, now=now)
     reach = months_of_span(table, "LIFETIME", now=now)
     if reach is None:
         return None
     first = start.date() if start is not None else reach[-min(DEFAULT_MONTHS, len(reach))]
     last = end.date() if end is not None else now.date() + timedelta(days=1)
     begun = [month for month in reach if month < last or (inclusive and month == last)]
-    return tuple(month for month in begun if first < _month_after(month))
+    return tuple(month for month in begun if first < (month + timedelta(days=31)).replace(day=1))
 
 
 def days_between(
@@ -46,12 +59,19 @@ def days_between(
     last = end or now
     last_day = last.date() if inclusive or last != _midnight(last) else last.date() - timedelta(days=1)
     first = start or datetime.min.replace(tzinfo=now.tzinfo)
-    return first.date() if first == _midnight(first) else first.date() + timedelta(days=1), last_day
+    first_day = first.date() if first == _midnight(first) else first.date() + timedelta(days=1)
+    return first_day, last_day
 
 
-def whole_months(start: datetime | None, end: datetime | None) -> tuple[datetime | None, datetime | None]:
+def whole_months(start: datetime | None, end: datetime | None) -> Window:
     """The window of all months that `[start, end)` touches."""
-    return start and _first_moment(start), end and _month_at_or_after(end)
+    if end is not None and (first := _midnight(end.replace(day=1))) != end:
+        end = (first + timedelta(days=32)).replace(day=1)
+    return start and _midnight(start.replace(day=1)), end
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _length_months(timespan: str | None) -> int:
@@ -63,30 +83,3 @@ def _length_months(timespan: str | None) -> int:
     if found["unit"] == "DAY":
         return max(1, -(-count // _DAYS_OF_MONTH))
     return count * 12 if found["unit"] == "YEAR" else count
-
-
-def _reach_months(table: Table) -> int:
-    """How far back the dataset goes: its documented lookback, or the longest span that it lists (behaviour 156)."""
-    listed = [_length_months(span) for span in table.date_ranges if span != "LIFETIME"]
-    return max(table.lookback_months, *listed) if listed else table.lookback_months
-
-
-def _month_after(month: date) -> date:
-    return (month + timedelta(days=31)).replace(day=1)
-
-
-def _month_before(month: date) -> date:
-    return (month - timedelta(days=1)).replace(day=1)
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _first_moment(moment: datetime) -> datetime:
-    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-
-def _month_at_or_after(moment: datetime) -> datetime:
-    first = _first_moment(moment)
-    return first if first == moment else _first_moment(first + timedelta(days=32))

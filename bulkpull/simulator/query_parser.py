@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from bulkpull.simulator.error_replies import bad_request
+from bulkpull.simulator.error_replies import INVALID_QUERY, UNKNOWN_COLUMN, bad_request
 from bulkpull.simulator.listed_datasets import Column, Table
 
 _HEAD = re.compile(
@@ -29,9 +29,15 @@ _TAIL = re.compile(
     (?: \s* \b TIMESPAN \s+ (?P<timespan> \S+) )?
     \s* """
 )
-_OPERATOR = re.compile(r"\s*(?P<op>=|!=|<>|<=|>=|<|>|NOT\s+LIKE\b|LIKE\b|NOT\s+IN\b|IN\b)\s*", re.IGNORECASE)
-_LITERAL = re.compile(r"\s*(?:'(?P<single>(?:[^']|'')*)'|\"(?P<double>[^\"]*)\"|(?P<bare>[\w.:+-]+))")
+_LITERAL = r"""(?:'(?:[^']|'')*'|"[^"]*"|[\w.:+-]+)"""
+_CONDITION = re.compile(
+    rf"""(?ix) \s* (?:
+        (?P<op> =|!=|<>|<=|>=|<|>|(?:NOT\s+)?LIKE\b ) \s* (?P<value> {_LITERAL})
+        | (?P<list_op> (?:NOT\s+)?IN\b ) \s* \( (?P<values> \s* {_LITERAL} \s* (?: , \s* {_LITERAL} \s* )* ) \)
+    )"""
+)
 _AND = re.compile(r"\s+AND\s+", re.IGNORECASE)
+_LIMIT = re.compile(r"(?!0+$)[0-9]{1,18}")
 _DIRECTION = re.compile(r"\s+(ASC|DESC)\b", re.IGNORECASE)
 
 
@@ -75,23 +81,30 @@ def parse_query(text: str, tables: Iterable[Table]) -> ParsedQuery:
     """Read a query; a `Refusal` carries the service's answer to one that it does not accept (behaviour 73)."""
     head = _HEAD.fullmatch(text)
     if head is None:
-        raise bad_request("Invalid query")
-    table = next(
-        (candidate for candidate in tables if candidate.listed_name.casefold() == head["table"].casefold()), None
-    )
+        raise bad_request(INVALID_QUERY)
+    wanted = head["table"].casefold()
+    table = next((candidate for candidate in tables if candidate.listed_name.casefold() == wanted), None)
     if table is None:
         raise bad_request("Invalid table name")
     tail = _TAIL.fullmatch(head["rest"])
     if tail is None:
-        raise bad_request("Invalid query")
+        raise bad_request(INVALID_QUERY)
+    columns = _names(head["names"], table)
+    conditions = _conditions(tail["where"], table) if tail["where"] is not None else ()
+    orderings = _orderings(tail["order"], table) if tail["order"] is not None else ()
+    limit, timespan = tail["limit"], tail["timespan"] and tail["timespan"].upper()
+    if limit is not None and not _LIMIT.fullmatch(limit):
+        raise bad_request(INVALID_QUERY)
+    if timespan is not None and timespan not in table.date_ranges:
+        raise bad_request(INVALID_QUERY)
     return ParsedQuery(
         table=table,
-        columns=_names(head["names"], table),
-        conditions=_conditions(tail["where"], table) if tail["where"] is not None else (),
-        orderings=_orderings(tail["order"], table) if tail["order"] is not None else (),
+        columns=columns,
+        conditions=conditions,
+        orderings=orderings,
         distinct=head["distinct"] is not None,
-        limit=_limit(tail["limit"]) if tail["limit"] is not None else None,
-        timespan=_timespan(tail["timespan"], table) if tail["timespan"] is not None else None,
+        limit=int(limit) if limit is not None else None,
+        timespan=timespan,
     )
 
 
@@ -103,7 +116,7 @@ def _leading_name(text: str, table: Table) -> tuple[Column, str]:
             rest = text[len(item.name) :]
             if not rest or not re.match(r"\w", rest):
                 return item, rest
-    raise bad_request("Incorrect column name")
+    raise bad_request(UNKNOWN_COLUMN)
 
 
 @lru_cache(maxsize=256)
@@ -113,22 +126,26 @@ def _longest_first(columns: tuple[Column, ...], metrics: tuple[Column, ...]) -> 
     return tuple((item.name.casefold(), item) for item in items)
 
 
+def _after_comma(text: str, *, refusal: str) -> str | None:
+    """What follows the comma that `text` begins with; `None` at the end of the list."""
+    rest = text.lstrip()
+    if rest and not rest.startswith(","):
+        raise bad_request(refusal)
+    return rest[1:].lstrip() if rest else None
+
+
 @lru_cache(maxsize=256)
 def _names(text: str, table: Table) -> tuple[Column, ...]:
     found: list[Column] = []
-    rest = text.strip()
-    while True:
-        name, rest = _leading_name(rest.lstrip(), table)
-        if name in found:
-            raise bad_request("Invalid query")
-        found.append(name)
-        rest = rest.lstrip()
-        if not rest:
-            return tuple(found)
-        if not rest.startswith(","):
-            # A blank after a known name starts an alias or a longer, unknown name.
-            raise bad_request("Incorrect column name")
-        rest = rest[1:]
+    rest: str | None = text.strip()
+    while rest is not None:
+        column, after = _leading_name(rest, table)
+        if column in found:
+            raise bad_request(INVALID_QUERY)
+        found.append(column)
+        # A blank after a known name starts an alias or a longer, unknown name.
+        rest = _after_comma(after, refusal=UNKNOWN_COLUMN)
+    return tuple(found)
 
 
 def _conditions(text: str, table: Table) -> tuple[ParsedCondition, ...]:
@@ -136,67 +153,35 @@ def _conditions(text: str, table: Table) -> tuple[ParsedCondition, ...]:
     rest = text.strip()
     while True:
         column, rest = _leading_name(rest, table)
-        operator = _OPERATOR.match(rest)
-        if operator is None:
-            raise bad_request("Invalid query")
-        word = re.sub(r"\s+", " ", operator["op"].upper())
-        values, rest = _values(rest[operator.end() :], several=word.endswith("IN"))
-        found.append(ParsedCondition(column, "!=" if word == "<>" else word, values))
+        condition = _CONDITION.match(rest)
+        if condition is None:
+            raise bad_request(INVALID_QUERY)
+        operator = " ".join((condition["op"] or condition["list_op"]).upper().split())
+        values = re.findall(_LITERAL, condition["value"] or condition["values"])
+        found.append(
+            ParsedCondition(column, "!=" if operator == "<>" else operator, tuple(map(_without_quotes, values)))
+        )
+        rest = rest[condition.end() :]
         if not rest.strip():
             return tuple(found)
         joint = _AND.match(rest)
         if joint is None:
-            raise bad_request("Invalid query")
+            raise bad_request(INVALID_QUERY)
         rest = rest[joint.end() :]
 
 
-def _values(text: str, *, several: bool) -> tuple[tuple[str, ...], str]:
-    if not several:
-        value, rest = _literal(text)
-        return (value,), rest
-    if not text.startswith("("):
-        raise bad_request("Invalid query")
-    values, rest = [], text
-    while rest[:1] in ("(", ","):
-        value, rest = _literal(rest[1:])
-        values.append(value)
-        rest = rest.lstrip()
-    if not rest.startswith(")"):
-        raise bad_request("Invalid query")
-    return tuple(values), rest[1:]
-
-
-def _literal(text: str) -> tuple[str, str]:
-    found = _LITERAL.match(text)
-    if found is None:
-        raise bad_request("Invalid query")
-    single, double, bare = found["single"], found["double"], found["bare"]
-    value = single.replace("''", "'") if single is not None else double if double is not None else bare
-    return value, text[found.end() :]
+def _without_quotes(literal: str) -> str:
+    if literal[0] not in "'\"":
+        return literal
+    return literal[1:-1].replace("''", "'") if literal[0] == "'" else literal[1:-1]
 
 
 def _orderings(text: str, table: Table) -> tuple[ParsedOrdering, ...]:
     found = []
-    rest = text.strip()
-    while True:
-        column, rest = _leading_name(rest.lstrip(), table)
-        direction = _DIRECTION.match(rest)
+    rest: str | None = text.strip()
+    while rest is not None:
+        column, after = _leading_name(rest, table)
+        direction = _DIRECTION.match(after)
         found.append(ParsedOrdering(column, descending=direction is None or direction[1].upper() == "DESC"))
-        rest = (rest[direction.end() :] if direction else rest).lstrip()
-        if not rest:
-            return tuple(found)
-        if not rest.startswith(","):
-            raise bad_request("Invalid query")
-        rest = rest[1:]
-
-
-def _limit(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) == 0:
-        raise bad_request("Invalid query")
-    return int(text)
-
-
-def _timespan(text: str, table: Table) -> str:
-    if text.upper() not in table.date_ranges:
-        raise bad_request("Invalid query")
-    return text.upper()
+        rest = _after_comma(after[direction.end() :] if direction else after, refusal=INVALID_QUERY)
+    return tuple(found)

@@ -4,42 +4,39 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from bulkpull.simulator import error_replies
 from bulkpull.simulator.entities import StoredQuery
-from bulkpull.simulator.error_replies import Refusal, bad_request
-from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.error_replies import bad_request
 from bulkpull.simulator.listed_datasets import Table, system_queries
 from bulkpull.simulator.query_parser import ParsedQuery, parse_query
 from bulkpull.simulator.request_validation import Fields
-from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.simulator_context import Context
 
 # Behaviour 71.
-_NAME = re.compile(r"[\w ]+")
+_NAME = re.compile(r"(?:[^\W_]| )+")
 _SYSTEM_SINCE = datetime(2021, 3, 1, tzinfo=UTC)
 
 
 class QueryStore:
     """Stores queries; tests may read and change `stored`, and `created` counts the user's queries per dataset."""
 
-    def __init__(
-        self, scenario: Scenario, tables: dict[str, Table], *, clock: SimulatorClock, faults: FaultBox
-    ) -> None:
-        self._scenario, self._tables, self._clock, self._faults = scenario, tables, clock, faults
+    def __init__(self, context: Context, tables: dict[str, Table]) -> None:
+        self._scenario, self._clock, self._faults = context.scenario, context.clock, context.faults
+        self._tables = tables
         self.created: Counter[str] = Counter()
-        self.stored: dict[str, StoredQuery] = {
-            query.query_id: StoredQuery(
-                query_id=query.query_id,
-                name=query.name,
-                description=f"{query.name} data",
-                text=query.text,
+        self.stored = {
+            query_id: StoredQuery(
+                query_id=query_id,
+                name=name,
+                description=f"{name} data",
+                text=text,
                 user=None,
                 created_at=_SYSTEM_SINCE,
-                is_system=True,
             )
-            for query in system_queries(tables.values())
+            for query_id, name, text in system_queries(tables.values())
         }
 
     def parse(self, text: str) -> ParsedQuery:
@@ -52,13 +49,13 @@ class QueryStore:
         if any(column.is_metric for column in parsed.columns):
             fault = self._faults.take("metrics_refused", datasets=(parsed.table.name,))
             if fault is not None:
-                raise error_replies.metrics_refused(fault.args.get("words", "names"))
+                raise bad_request(error_replies.METRICS_REFUSED[fault.args.get("words", "names")])
         return parsed
 
     def create(self, body: Fields) -> StoredQuery:
         """Store a query; name and text are trimmed, and what is between stays as sent (behaviour 70)."""
         name, text = body.required("Name"), body.required("Query")
-        if not _NAME.fullmatch(name) or "_" in name:
+        if not _NAME.fullmatch(name):
             raise bad_request(error_replies.INVALID_QUERY_NAME)
         parsed = self.accept(text)
         if sum(not query.is_system for query in self.stored.values()) >= self._scenario.query_quota:
@@ -84,24 +81,24 @@ class QueryStore:
         only_system = params.flag("includeOnlySystemQueries", default=False)
         with_system = params.flag("includeSystemQueries", default=True) or only_system
         query_id, name = params.text("queryId"), params.text("queryName")
-        shown_until = self._clock.now().timestamp() - self.lag_s()
+        listed_until = self.listed_until()
         found = [
             query
             for query in self.stored.values()
             if (with_system if query.is_system else not only_system)
             and (query_id is None or query.query_id == query_id.casefold())
             and (name is None or query.name.casefold() == name.casefold())
-            and query.created_at.timestamp() <= shown_until
+            and query.created_at <= listed_until
         ]
         if not found and (query_id or name):
-            raise Refusal(404, error_replies.NO_ITEM)
+            raise error_replies.no_item()
         return found
 
     def delete(self, query_id: str) -> StoredQuery:
         """Remove a user's query; the system's stay (behaviour 75)."""
         query = self.stored.get(query_id.casefold())
         if query is None:
-            raise Refusal(404, error_replies.NO_ITEM)
+            raise error_replies.no_item()
         if query.is_system:
             raise bad_request(error_replies.INVALID_QUERY_ID)
         return self.stored.pop(query.query_id)
@@ -113,7 +110,8 @@ class QueryStore:
             raise bad_request(error_replies.INVALID_QUERY_ID)
         return query
 
-    def lag_s(self) -> float:
-        """How long a new object is missing from listings."""
+    def listed_until(self) -> datetime:
+        """Objects that were created later are not in listings yet."""
         fault = self._faults.peek("listing_lag")
-        return float(fault.args.get("seconds", 1.0)) if fault else self._scenario.visible_lag_s
+        lag_s = float(fault.args.get("seconds", 1.0)) if fault else self._scenario.visible_lag_s
+        return self._clock.now() - timedelta(seconds=lag_s)

@@ -8,24 +8,30 @@ months. Any other query is generated block by block.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from bulkpull.simulator.generated_values import column_values
+from bulkpull.simulator.generated_values import column_values, month_number
 from bulkpull.simulator.listed_datasets import PROVENANCE, Column, Table, as_iso, written
 from bulkpull.simulator.query_months import DEFAULT_MONTHS
-from bulkpull.simulator.query_parser import ParsedCondition, ParsedOrdering
-from bulkpull.simulator.row_numbers import DUPLICATE_FLAGS, are_repetitions, restated, source_rows
+from bulkpull.simulator.query_parser import ParsedCondition, ParsedQuery
 from bulkpull.simulator.scenario import Scenario
 
 BLOCK_ROWS = 50_000
+_NUMBERS = ("int", "decimal")
+_ORDERS: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +45,11 @@ class Extract:
         seed: The values follow from it; each tenant has its own.
         hidden: Columns that the role does not see, in lower case; empty in the file, or gone from it.
         window: The first and the last day that it takes, where it does not take whole months.
+        content: Literal bytes in place of generated rows.
         provenance: What the column `Provenance` says in every row.
     """
 
-    table: Table
-    columns: tuple[Column, ...]
-    conditions: tuple[ParsedCondition, ...]
-    orderings: tuple[ParsedOrdering, ...]
-    distinct: bool
-    limit: int | None
+    query: ParsedQuery
     months: tuple[date, ...] | None
     edition: int
     tsv: bool
@@ -59,11 +61,16 @@ class Extract:
     provenance: str | None = None
 
     @property
+    def table(self) -> Table:
+        return self.query.table
+
+    @property
     def key(self) -> str:
         """Equal for equal contents, so that reports share one file."""
+        query = self.query
         facts = (
-            self.table.name, self.columns, self.conditions, self.orderings, self.distinct, self.limit, self.months,
-            self.edition, self.tsv, self.seed,
+            query.table.name, query.columns, query.conditions, query.orderings, query.distinct, query.limit,
+            self.months, self.edition, self.tsv, self.seed,
             sorted(self.hidden), self.hidden_vanish, self.window, self.content, self.provenance,
         )  # fmt: skip
         return hashlib.sha256(repr(facts).encode()).hexdigest()
@@ -72,15 +79,15 @@ class Extract:
     def header(self) -> list[str]:
         """The names in the file's first line."""
         gone = self.hidden if self.hidden_vanish else frozenset()
-        return [column.name for column in self.columns if column.origin.casefold() not in gone]
+        return [column.name for column in self.query.columns if column.origin.casefold() not in gone]
 
     @property
     def used(self) -> dict[str, Column]:
         """Every column that the answer depends on, by its name."""
-        compared = [condition.column for condition in self.conditions]
-        sorted_by = [ordering.column for ordering in self.orderings]
-        times = [column for column in self.table.columns if self.window and column.origin == self.table.time_column]
-        return {column.name: column for column in (*self.columns, *compared, *sorted_by, *times)}
+        compared = (condition.column for condition in self.query.conditions)
+        sorted_by = (ordering.column for ordering in self.query.orderings)
+        times = (column for column in self.table.columns if self.window and column.origin == self.table.time_column)
+        return {column.name: column for column in (*self.query.columns, *compared, *sorted_by, *times)}
 
     @property
     def aggregates(self) -> bool:
@@ -89,46 +96,35 @@ class Extract:
 
     @property
     def is_of_all(self) -> bool:
-        """Whether each row depends on all others."""
-        return self.distinct or bool(self.orderings) or (self.aggregates and not self.is_of_months)
-
-    @property
-    def is_of_months(self) -> bool:
-        """Whether each row depends on its month alone: a column that tells the month is among those grouped by."""
-        plain = {column.origin for column in self.columns if not column.is_metric}
-        is_whole = self.distinct or self.orderings
-        return self.months is not None and self.table.time_column in plain and not is_whole
+        """Whether each row depends on all others: none does that aggregates and has the month among its columns."""
+        plain = {column.origin for column in self.query.columns if not column.is_metric}
+        is_of_months = self.months is not None and self.table.time_column in plain
+        return self.query.distinct or bool(self.query.orderings) or (self.aggregates and not is_of_months)
 
 
-def csv_blocks(extract: Extract, scenario: Scenario, *, block_rows: int = BLOCK_ROWS) -> Iterator[bytes]:
+def csv_blocks(extract: Extract, scenario: Scenario) -> Iterator[bytes]:
     """The file's text in blocks, each of whole rows; the first is the header line."""
     separator = "\t" if extract.tsv else ","
     schema = pl.DataFrame(schema=dict.fromkeys(extract.header, pl.String))
     yield schema.write_csv(separator=separator, line_terminator=scenario.line_ending).encode()
-    for frame in frames(extract, scenario, block_rows=block_rows):
+    for frame in frames(extract, scenario, block_rows=BLOCK_ROWS):
         text = frame.write_csv(separator=separator, line_terminator=scenario.line_ending, include_header=False)
         yield text.encode()
 
 
 def sample(extract: Extract, scenario: Scenario) -> list[dict[str, Any]]:
-    """The rows as JSON objects, for a test query; the extract's limit keeps them few."""
+    """The rows as JSON objects, for a test query; the query's limit keeps them few."""
     rows: list[dict[str, Any]] = []
-    for frame in frames(extract, scenario, block_rows=extract.limit or BLOCK_ROWS):
+    for frame in frames(extract, scenario, block_rows=extract.query.limit or BLOCK_ROWS):
         rows += frame.to_dicts()
     return rows
 
 
 def frames(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[pl.DataFrame]:
     """The rows in frames of at most `block_rows`; where a block ends changes no value."""
-    blocks = _blocks(extract, scenario, block_rows=block_rows)
-    made: Iterator[pl.DataFrame] = (_frame(extract, *block) for block in blocks)
-    if extract.is_of_all:
-        made = _arranged(list(made), extract).iter_slices(block_rows)
-    elif extract.aggregates:
-        made = _month_by_month(extract, scenario, block_rows=block_rows)
-    left = extract.limit
-    shown = [written(column) for column in extract.columns if column.name in extract.header]
-    for whole in made:
+    left = extract.query.limit
+    shown = [written(column) for column in extract.query.columns if column.name in extract.header]
+    for whole in _arranged_frames(extract, scenario, block_rows=block_rows):
         frame = whole.select(shown)
         if left is not None:
             frame = frame.head(left)
@@ -139,11 +135,17 @@ def frames(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator
             return
 
 
-def _month_by_month(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[pl.DataFrame]:
-    """The rows of one month after the other, each month aggregated on its own."""
-    for _, blocks in groupby(_blocks(extract, scenario, block_rows=block_rows), key=itemgetter(0)):
-        made = [_frame(extract, *block) for block in blocks]
-        yield from _arranged(made, extract).iter_slices(block_rows)
+def _arranged_frames(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[pl.DataFrame]:
+    """The rows with every column that is used: all at once, month by month, or block by block."""
+    blocks = _blocks(extract, scenario, block_rows=block_rows)
+    if extract.is_of_all:
+        yield from _arranged([_frame(extract, *block) for block in blocks], extract).iter_slices(block_rows)
+    elif extract.aggregates:
+        for _, of_month in groupby(blocks, key=operator.itemgetter(0)):
+            yield from _arranged([_frame(extract, *block) for block in of_month], extract).iter_slices(block_rows)
+    else:
+        for block in blocks:
+            yield _frame(extract, *block)
 
 
 def _blocks(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[tuple[date | None, int, int]]:
@@ -151,25 +153,16 @@ def _blocks(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterato
     if scenario.is_header_only(extract.table.name):
         return
     rows = scenario.rows_of(extract.table.name)
+    share, rest = divmod(rows, DEFAULT_MONTHS)
     for month in extract.months if extract.months is not None else (None,):
-        total = rows if month is None else _rows_of_month(month, rows)
+        # A month's share: any six months in a row hold exactly `rows`.
+        total = rows if month is None else share + (month_number(month) % DEFAULT_MONTHS < rest)
         for first in range(0, total, block_rows):
             yield month, first, min(block_rows, total - first)
 
 
-def _rows_of_month(month: date, rows: int) -> int:
-    """A month's share: any six months in a row hold exactly `rows`."""
-    share, rest = divmod(rows, DEFAULT_MONTHS)
-    return share + (_ordinal(month) % DEFAULT_MONTHS < rest)
-
-
-def _ordinal(month: date) -> int:
-    return month.year * 12 + month.month - 1
-
-
 def _frame(extract: Extract, month: date | None, first: int, count: int) -> pl.DataFrame:
-    table = extract.table
-    base = np.uint64((_ordinal(month) if month is not None else 0) << 32)
+    table, used = extract.table, extract.used
     rows = np.arange(first, first + count, dtype=np.uint64)
 
     def values(column: Column) -> pl.Series:
@@ -177,40 +170,38 @@ def _frame(extract: Extract, month: date | None, first: int, count: int) -> pl.D
             return pl.Series([None], dtype=pl.String).new_from_index(0, count)
         if column.origin == PROVENANCE:
             return pl.Series([extract.provenance], dtype=pl.String).new_from_index(0, count)
-        if column.name.casefold() in DUPLICATE_FLAGS:
-            return pl.Series(are_repetitions(rows, table).astype(np.int64)).cast(pl.String)
-        keys = restated(source_rows(rows, column, table), edition=extract.edition) + base
-        is_time = column.origin == table.time_column
-        return column_values(column, keys, seed=extract.seed, dataset=table.name, month=month, is_time=is_time)
+        return column_values(column, rows, seed=extract.seed, table=table, month=month, edition=extract.edition)
 
-    frame = pl.DataFrame({name: values(column) for name, column in extract.used.items()})
+    frame = pl.DataFrame({name: values(column) for name, column in used.items()})
     if extract.window is not None:
         first_day, last_day = extract.window
-        for column in extract.used.values():
+        for column in used.values():
             if column.origin == table.time_column:
                 days = pl.col(column.name).cast(pl.String)
                 frame = frame.filter((days >= first_day.isoformat()) & (days <= last_day.isoformat()))
-    for condition in extract.conditions:
-        if not condition.column.is_metric:
+    return _filtered(frame, extract, metrics=False)
+
+
+def _filtered(frame: pl.DataFrame, extract: Extract, *, metrics: bool) -> pl.DataFrame:
+    """The rows that satisfy the conditions on metrics, or those on columns."""
+    for condition in extract.query.conditions:
+        if condition.column.is_metric == metrics:
             frame = frame.filter(_predicate(condition))
     return frame
 
 
 def _arranged(made: list[pl.DataFrame], extract: Extract) -> pl.DataFrame:
     """All rows of the blocks, in the shape and order that the query asks for."""
-    used = extract.used
-    frame = pl.concat(made) if made else pl.DataFrame(schema=dict.fromkeys(used, pl.String))
+    query = extract.query
+    frame = pl.concat(made) if made else pl.DataFrame(schema=dict.fromkeys(extract.used, pl.String))
     if extract.aggregates:
-        frame = _aggregated(frame, extract)
-        for condition in extract.conditions:
-            if condition.column.is_metric:
-                frame = frame.filter(_predicate(condition))
-    if extract.distinct:
-        frame = frame.unique([column.name for column in extract.columns], keep="first", maintain_order=True)
-    if extract.orderings:
+        frame = _filtered(_aggregated(frame, extract), extract, metrics=True)
+    if query.distinct:
+        frame = frame.unique([column.name for column in query.columns], keep="first", maintain_order=True)
+    if query.orderings:
         frame = frame.sort(
-            [_sortable(ordering.column) for ordering in extract.orderings],
-            descending=[ordering.descending for ordering in extract.orderings],
+            [_comparable(pl.col(ordering.column.name), ordering.column) for ordering in query.orderings],
+            descending=[ordering.descending for ordering in query.orderings],
             nulls_last=True,
             maintain_order=True,
         )
@@ -219,7 +210,7 @@ def _arranged(made: list[pl.DataFrame], extract: Extract) -> pl.DataFrame:
 
 def _aggregated(frame: pl.DataFrame, extract: Extract) -> pl.DataFrame:
     """Every metric computed for each combination of the columns selected beside it (behaviour 63)."""
-    beside = [column.name for column in extract.columns if not column.is_metric]
+    beside = [column.name for column in extract.query.columns if not column.is_metric]
     shapes = [_total(column) if column.is_metric else pl.col(name).first() for name, column in extract.used.items()
               if name not in beside]  # fmt: skip
     if not beside:
@@ -234,43 +225,27 @@ def _total(metric: Column) -> pl.Expr:
     return pl.when(numbers.count() > 0).then(numbers.sum().cast(pl.String)).alias(metric.name)
 
 
-def _sortable(column: Column) -> pl.Expr:
-    text = pl.col(column.name)
-    return text.cast(pl.Float64, strict=False) if column.type in ("int", "decimal") else text.cast(pl.String)
+def _comparable(values: pl.Expr, column: Column) -> pl.Expr:
+    """Numbers where the column holds numbers, else text."""
+    return values.cast(pl.Float64, strict=False) if column.type in _NUMBERS else values.cast(pl.String)
 
 
 def _predicate(condition: ParsedCondition) -> pl.Expr:
     """Comparison without case (behaviour 60), by number where the column holds numbers."""
-    text = pl.col(condition.column.name).cast(pl.String).str.to_lowercase()
-    values = [as_iso(value, condition.column) for value in condition.values]
+    column = condition.column
+    text = pl.col(column.name).cast(pl.String).str.to_lowercase()
+    values = [as_iso(value, column) for value in condition.values]
     match condition.operator:
         case "=" | "IN":
             return text.is_in(values)
         case "!=" | "NOT IN":
             return ~text.is_in(values)
         case "LIKE" | "NOT LIKE":
-            found = text.str.contains(_pattern(values[0]))
+            # As a regular expression: % is anything, _ is one character.
+            special = {"%": ".*", "_": "."}
+            pattern = "".join(special.get(char, pl.escape_regex(char)) for char in values[0])
+            found = text.str.contains(f"(?s)^{pattern}$")
             return found if condition.operator == "LIKE" else ~found
         case _:
-            return _order(condition, text)
-
-
-def _order(condition: ParsedCondition, text: pl.Expr) -> pl.Expr:
-    column, value = text, pl.lit(as_iso(condition.values[0], condition.column))
-    if condition.column.type in ("int", "decimal"):
-        column, value = text.cast(pl.Float64, strict=False), value.cast(pl.Float64, strict=False)
-    match condition.operator:
-        case "<":
-            return column < value
-        case "<=":
-            return column <= value
-        case ">":
-            return column > value
-        case _:
-            return column >= value
-
-
-def _pattern(like: str) -> str:
-    """A LIKE pattern as a regular expression: % is anything, _ is one character."""
-    special = {"%": ".*", "_": "."}
-    return "(?s)^" + "".join(special.get(char, pl.escape_regex(char)) for char in like) + "$"
+            compare = _ORDERS[condition.operator]
+            return compare(_comparable(text, column), _comparable(pl.lit(values[0]), column))

@@ -11,29 +11,19 @@ from uuid import uuid4
 from bulkpull.simulator import error_replies
 from bulkpull.simulator.entities import StoredExecution, StoredReport
 from bulkpull.simulator.error_replies import Refusal, bad_request
-from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.faults import EXECUTION_FAULTS
+from bulkpull.simulator.query_parser import ParsedQuery
 from bulkpull.simulator.query_store import QueryStore
-from bulkpull.simulator.request_validation import Fields, read_change, read_order
-from bulkpull.simulator.scenario import Scenario, SimulatorClock
-
-PLIGHTS = (
-    "execution_stuck",
-    "execution_fails",
-    "execution_status_unknown_word",
-    "execution_paused",
-    "execution_flips_back",
-    "completed_without_link",
-    "old_execution_first",
-    "generated_time_odd",
-)
-"""The faults that befall an execution when it is born."""
+from bulkpull.simulator.request_validation import Fields, ReportBody, read_report_body
+from bulkpull.simulator.simulator_context import Context
 
 
 class ReportStore:
     """Creates reports; tests may read and change `stored`, and `created` counts reports per dataset."""
 
-    def __init__(self, scenario: Scenario, queries: QueryStore, *, clock: SimulatorClock, faults: FaultBox) -> None:
-        self._scenario, self._queries, self._clock, self._faults = scenario, queries, clock, faults
+    def __init__(self, context: Context, queries: QueryStore) -> None:
+        self._scenario, self._clock, self._faults = context.scenario, context.clock, context.faults
+        self._queries = queries
         self.stored: dict[str, StoredReport] = {}
         self.created: Counter[str] = Counter()
         # Deleting a report does not give its one-off back, so these outlive it.
@@ -45,19 +35,13 @@ class ReportStore:
         """Take an order, under the rules of behaviours 81 to 94; a one-off report is queued at once."""
         body.required("ReportName")
         query = self._queries.find(body.required("QueryId"))
-        if self._faults.take("query_vanishes", datasets=(self._queries.parse(query.text).table.name,)):
-            del self._queries.stored[query.query_id]
-            raise bad_request(error_replies.INVALID_QUERY_ID)
         # A stored query may have fallen behind the live columns (behaviour 76).
         parsed = self._queries.parse(query.text)
+        if self._faults.take("query_vanishes", datasets=(parsed.table.name,)):
+            del self._queries.stored[query.query_id]
+            raise bad_request(error_replies.INVALID_QUERY_ID)
         now = self._clock.now()
-        order = read_order(
-            body,
-            now=now,
-            minimum_recurrence_h=parsed.table.minimum_recurrence_h,
-            bad_time=self._scenario.bad_time,
-            correlation_id=correlation_id,
-        )
+        order = self._read(body, parsed, correlation_id)
         self._check_quota(one_off=order.execute_now)
         report = StoredReport(
             report_id=str(uuid4()),
@@ -66,7 +50,7 @@ class ReportStore:
             parsed=parsed,
             user=self._scenario.username,
             created_at=now,
-            **asdict(order) | {"start_at": order.start_at or now},
+            **asdict(order) | {"start_at": order.start_at or now, "format": order.format or "csv"},
         )
         self.stored[report.report_id] = report
         self.created[report.dataset] += 1
@@ -83,7 +67,7 @@ class ReportStore:
         """The reports that the filters leave; 404 when they leave none."""
         ids, name, query_id = params.text("reportId"), params.text("reportName"), params.text("queryId")
         wanted = {part.strip().casefold() for part in ids.split(";")} if ids else None
-        shown_until = self._clock.now().timestamp() - self._queries.lag_s()
+        listed_until = self._queries.listed_until()
         self.advance()
         found = [
             report
@@ -91,24 +75,17 @@ class ReportStore:
             if (wanted is None or report.report_id in wanted)
             and (name is None or report.name.casefold() == name.casefold())
             and (query_id is None or report.query_id == query_id.casefold())
-            and report.created_at.timestamp() <= shown_until
+            and report.created_at <= listed_until
         ]
         if not found and (ids or name or query_id):
-            raise Refusal(404, error_replies.NO_ITEM)
+            raise error_replies.no_item()
         return found
 
     def update(self, report_id: str, body: Fields, *, correlation_id: str) -> StoredReport:
         """Change a scheduled report; its query stays, and a one-off cannot be changed (behaviours 91 and 95)."""
         report = self.find(report_id)
-        now = self._clock.now()
-        change = read_change(
-            body,
-            now=now,
-            minimum_recurrence_h=report.parsed.table.minimum_recurrence_h,
-            bad_time=self._scenario.bad_time,
-            correlation_id=correlation_id,
-        )
-        if report.execute_now:
+        change = self._read(body, report.parsed, correlation_id, is_update=True)
+        if report.execute_now or change.start_at is None:
             raise bad_request(error_replies.INVALID_PARAMETERS)
         self.advance()
         report.name, report.start_at, report.made = change.name, change.start_at, 0
@@ -120,7 +97,7 @@ class ReportStore:
         is_removed = body.is_blank("CallbackUrl")
         report.callback_url = change.callback_url or (None if is_removed else report.callback_url)
         report.callback_method = change.callback_method or (None if is_removed else report.callback_method)
-        report.modified_at = now
+        report.modified_at = self._clock.now()
         return report
 
     def delete(self, report_id: str) -> StoredReport:
@@ -146,17 +123,16 @@ class ReportStore:
                 execution.plight = None
         return report
 
-    def exhaust(self, report_id: str) -> StoredReport:
+    def exhaust(self, report_id: str) -> None:
         """Use up its recurrences (behaviour 88); no call of the API does this, only time."""
         report = self.find(report_id)
         self.advance()
         report.count = report.made
-        return report
 
     def find(self, report_id: str) -> StoredReport:
         report = self.stored.get(report_id.casefold())
         if report is None:
-            raise Refusal(404, error_replies.NO_ITEM)
+            raise error_replies.no_item()
         return report
 
     def lose_query(self, query_id: str) -> None:
@@ -190,60 +166,66 @@ class ReportStore:
             )
         return report.next_execution
 
+    def _read(self, body: Fields, parsed: ParsedQuery, correlation_id: str, *, is_update: bool = False) -> ReportBody:
+        """Check a body; a badly formatted time is a 500 as documented, or a 400 (behaviour 41)."""
+        internal_error = Refusal(500, error_replies.INTERNAL_ERROR.format(correlation_id=correlation_id))
+        return read_report_body(
+            body,
+            now=self._clock.now(),
+            minimum_recurrence_h=parsed.table.minimum_recurrence_h,
+            bad_time=internal_error if self._scenario.bad_time == internal_error.status else None,
+            is_update=is_update,
+        )
+
     def _begin(self, report: StoredReport, *, at: datetime) -> None:
-        plight = self._faults.take_any(PLIGHTS, datasets=(report.dataset,))
+        plight = self._faults.take_any(EXECUTION_FAULTS, datasets=(report.dataset,))
         if plight is not None and plight.name == "old_execution_first":
             older = StoredExecution(
                 execution_id=str(uuid4()),
                 report_id=report.report_id,
                 started_at=at - timedelta(days=1),
                 latency_s=0.0,
-                own=False,
             )
             report.executions.append(older)
         execution = self.upcoming(report)
         execution.started_at, execution.plight = at, plight
         execution.answerable = self._is_answerable(report)
         if self._scenario.reports_at_once is not None:
-            execution.started_at = self._turn(at, latency_s=execution.latency_s, places=self._scenario.reports_at_once)
+            # It waits for one of the places at which executions are made, and takes it.
+            if len(self._free_at) >= self._scenario.reports_at_once:
+                execution.started_at = max(at, heapq.heappop(self._free_at))
+            heapq.heappush(self._free_at, execution.started_at + timedelta(seconds=execution.latency_s))
         report.next_execution = None
         report.executions.append(execution)
-
-    def _turn(self, at: datetime, *, latency_s: float, places: int) -> datetime:
-        """When an execution begins that waits for one of the places; the place is taken."""
-        begins_at = at if len(self._free_at) < places else max(at, heapq.heappop(self._free_at))
-        heapq.heappush(self._free_at, begins_at + timedelta(seconds=latency_s))
-        return begins_at
 
     def _is_answerable(self, report: StoredReport) -> bool:
         """Whether the columns that its query names are still there."""
         if report.query_text is None:
-            return True  # `query_gone_at` tells
+            return True  # `query_gone_at` counts instead
         try:
             self._queries.parse(report.query_text)
         except Refusal:
             return False
         return True
 
-    def _unfinished(self, now: datetime) -> int:
-        """One-off reports whose execution is not completed."""
-        return sum(
-            any(report.status_of(execution, now=now) != "Completed" for execution in report.executions)
-            for report in self.stored.values()
-            if report.execute_now
-        )
-
     def _check_quota(self, *, one_off: bool) -> None:
         now = self._clock.now()
         if one_off:
             limit, window_s = self._scenario.one_off_quota, self._scenario.one_off_window_s
-            recent = [at for at in self._one_offs if (now - at).total_seconds() < window_s]
-            if limit is not None and len(recent) >= limit:
-                raise error_replies.one_off_quota(limit, window_s)
+            recent = sum((now - at).total_seconds() < window_s for at in self._one_offs)
+            if limit is not None and recent >= limit:
+                raise bad_request(error_replies.ONE_OFF_QUOTA.format(limit=limit, minutes=window_s / 60))
             most = self._scenario.unfinished_report_quota
-            if most is not None and self._unfinished(now) >= most:
-                raise error_replies.report_quota(most)
-            return
-        self.advance()
-        if sum(report.status == "Active" for report in self.stored.values()) >= self._scenario.active_report_quota:
-            raise error_replies.report_quota(self._scenario.active_report_quota)
+            if most is None:
+                return
+            counted = sum(
+                any(report.status_of(execution, now=now) != "Completed" for execution in report.executions)
+                for report in self.stored.values()
+                if report.execute_now
+            )
+        else:
+            self.advance()
+            most = self._scenario.active_report_quota
+            counted = sum(report.status == "Active" for report in self.stored.values())
+        if counted >= most:
+            raise bad_request(error_replies.REPORT_QUOTA.format(limit=most))

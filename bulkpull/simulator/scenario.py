@@ -21,19 +21,13 @@ from bulkpull.simulator.faults import Fault
 
 
 class SimulatorClock(Protocol):
-    """Time as the simulated service sees it."""
+    """Time as the simulated service sees it: the present moment in UTC, seconds since an arbitrary moment, waiting."""
 
-    def now(self) -> datetime:
-        """The present moment, aware, UTC."""
-        ...
+    def now(self) -> datetime: ...
 
-    def monotonic(self) -> float:
-        """Seconds since an arbitrary moment; never goes backward."""
-        ...
+    def monotonic(self) -> float: ...
 
-    async def sleep(self, wait_s: float, /) -> None:
-        """Wait `wait_s` seconds."""
-        ...
+    async def sleep(self, wait_s: float, /) -> None: ...
 
 
 ReportContent = Callable[[datetime | None, datetime | None, datetime], bytes]
@@ -65,58 +59,49 @@ class ColumnDrift:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """
-    One simulated service.
+    One simulated service. What a name says is not explained; `None` as a limit is no limit.
 
     Attributes:
         seed: The data follow from it: same seed, same bytes.
         rows: Rows that six months hold, per dataset ("*" is the default of a mapping); other spans in proportion.
         refreshes: Restate a part of the rows at each documented refresh (behaviours 142 and 146).
         edition: "live" lists what the live list of 2023 had, "documents" what the documents describe (behaviour 159).
-        datasets: The offered ones, `None` for those that the edition lists.
-        extras: Offer all further datasets that documents know as well (behaviour 57).
+        datasets: The offered ones, `None` for those that the edition lists; `extras` adds all that documents know
+            (behaviour 57).
         date_ranges: Time spans of a dataset in place of the listed ones; any `LAST_<n>_<unit>` is understood.
         dataset_names: The live spelling of a dataset, by its published one (behaviour 49).
         latency_s: How long reports take: a range to draw from per dataset, or a time per dataset ("*": others).
-        api_latency_s: How long every API call takes.
-        requests_per_minute: The partner's allowance: calls in `throttle_window_s` beyond which the API answers 429
-            (behaviours 37 and 173). The live service told 10; the default does not slow anybody down.
-        tells_allowance: Whether replies carry the allowance and what is left of it (behaviour 172).
-        one_off_quota: One-off reports in `one_off_window_s` (behaviour 85), `None` for no limit.
-        active_report_quota: Active reports a user may have (behaviour 86).
-        query_quota: Stored queries a user may have (behaviour 72).
-        token_lifetime_s: Life of an access token (behaviour 3).
-        link_lifetime_s: Life of a secure link, from the moment it is read (behaviours 121 and 122).
+        requests_per_minute: The partner's allowance in `throttle_window_s` (behaviours 37 and 173). The live service
+            told 10; the default does not slow anybody down. `tells_allowance`: in the replies, too (behaviour 172).
+        one_off_quota: One-off reports in `one_off_window_s` (behaviour 85).
+        active_report_quota, query_quota: Active reports and stored queries of a user (behaviours 86 and 72).
+        token_lifetime_s, link_lifetime_s: Behaviour 3; behaviours 121 and 122, from the moment the link is read.
         page_size: Records in a listing's page, `None` for all; `next_link` is the form of the link (behaviour 32).
         key_casing: Casing of reply keys (behaviour 34).
         id_casing: "mixed" spells ids in upper case in listings, in lower case in replies to creations (behaviour 153).
         role: What the user may see (behaviours 22, 23 and 26); `redaction`: what becomes of the rest.
         app_only: What the API makes of a token without a user (behaviour 15).
-        mfa: Where multi-factor authentication is asked for (behaviours 10 to 12), `None` for nowhere.
-        tells_mfa: Whether `isMfaCompliant` comes with a reply when it is asked for (behaviour 13).
+        mfa: Where multi-factor authentication is asked for (behaviours 10 to 12); `tells_mfa`: behaviour 13.
         drift: Columns that differ from the published ones; `True` for all that the catalog knows of.
         content_encoding: Send `Content-Encoding: gzip` with a gzip file (behaviour 127).
-        gzip: Store files compressed, in `gzip_members` members.
         tsv: Separate by tabs whatever format the report asked for.
         header_only: Datasets without rows (behaviour 138), or all.
         content_md5, etag, ranges: Whether the storage host sends MD5 and ETag and honours ranges.
-        bandwidth_bytes_per_s: Ceiling of each connection to the storage host.
+        bandwidth_bytes_per_s: Of each connection to the storage host.
         joined_status, joined_ids: Whether the `;` forms are accepted (behaviours 106 and 107).
         failed_status: Whether `Failed` is a status that may be asked for (behaviour 181).
         pending_without_status: Answer to a call without a status before the first completion (behaviours 102 and 103).
         longest_address: Characters of an address beyond which it is refused with 414 (behaviour 69 warns of the limit).
         bad_time: Status for a badly formatted time: 500 as documented, 400 as the sibling does it (behaviour 41).
         inclusive_end: Whether a window takes what lies exactly at its end (behaviour 84 leaves it open).
-        provenance: Every dataset has a column `Provenance`, whose text tells as JSON which question made the row:
+        provenance: Every dataset has a column `Provenance`, whose text says as JSON which question made the row:
             account (the tenant), span, filter, window and version (when the execution began).
         windows: What becomes of a window: kept, rounded to whole months, or ignored (then the query's span counts).
-        date_forms: How a dataset writes its dates and months, in the notation of `strftime` (`%^b` is a month in
-            capitals), by dataset ("*": others).
-        reports_at_once: How many executions are made at once; the others are Pending. `None` for all.
-        unfinished_report_quota: One-off reports that a user may have unfinished (behaviour 86), `None` for no limit.
+        reports_at_once: How many executions are made at once; the others are Pending.
+        unfinished_report_quota: One-off reports that a user may have unfinished (behaviour 86).
         visible_lag_s: How long a new object is missing from listings.
         rotate_refresh_token: Whether redeeming a refresh token gives a new one (behaviour 8).
-        single_use_refresh_tokens: Whether a refresh token is refused once it was redeemed; the service does not do so
-            (behaviour 8), but may one day.
+        single_use_refresh_tokens: Refuse a refresh token that was redeemed; the service does not (behaviour 8) yet.
         further_tenants: Tenants beside `tenant_id`, each with its own reports, queries, rows and allowance. The
             application and its user sign in to all of them; the token decides which one a call sees.
         client_certificate: PEM certificate of the application, for signed assertions in place of the secret.
@@ -125,7 +110,6 @@ class Scenario:
         tables: Literal CSV bytes (or a file of them) in place of a dataset's generated data.
         contents: What makes the CSV bytes of each report of a dataset from its window and its time.
         stored: Literal stored bytes, served as they are.
-        faults: Armed from the start.
     """
 
     seed: int = 20260101
@@ -177,7 +161,6 @@ class Scenario:
     inclusive_end: bool = False
     provenance: bool = False
     windows: Literal["kept", "rounded", "ignored"] = "kept"
-    date_forms: Mapping[str, str] = field(default_factory=dict)
     reports_at_once: int | None = None
     unfinished_report_quota: int | None = None
     visible_lag_s: float = 0.0

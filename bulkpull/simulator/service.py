@@ -8,67 +8,46 @@ All state follows from the requests and the clock; nothing runs in the backgroun
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from bulkpull.simulator import error_replies
-from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport, wire_query, wire_report, wire_time
+from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport, wire_time
 from bulkpull.simulator.error_replies import Refusal, bad_request
 from bulkpull.simulator.execution_list import ExecutionReader, LinkMaker
-from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.generated_values import edition_at
 from bulkpull.simulator.listed_datasets import Table, offered_tables
-from bulkpull.simulator.query_months import days_between, months_between, months_of_span, whole_months
+from bulkpull.simulator.query_months import days_between, months_between, whole_months
 from bulkpull.simulator.query_parser import ParsedQuery
 from bulkpull.simulator.query_store import QueryStore
 from bulkpull.simulator.report_data import Extract
 from bulkpull.simulator.report_store import ReportStore
-from bulkpull.simulator.request_validation import Fields, parse_time
-from bulkpull.simulator.row_numbers import edition_at
-from bulkpull.simulator.scenario import ColumnDrift, Scenario, SimulatorClock
+from bulkpull.simulator.request_validation import Fields, read_time
+from bulkpull.simulator.scenario import ColumnDrift
+from bulkpull.simulator.simulator_context import Context
 
 TEST_ROWS = 100
 """Most rows of a test query (behaviour 78)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceResult:
-    """The result of a successful call: records and the envelope's message, null for some calls (behaviour 31)."""
-
-    records: list[dict[str, Any]]
-    message: str | None = None
-
-
 class Service:
-    """The documented service."""
+    """
+    The documented service.
 
-    def __init__(self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker) -> None:
-        self.scenario, self._clock, self._faults = scenario, clock, faults
-        self.tables: dict[str, Table] = offered_tables(scenario)
-        self.query_store = QueryStore(scenario, self.tables, clock=clock, faults=faults)
-        self.report_store = ReportStore(scenario, self.query_store, clock=clock, faults=faults)
-        self._reader = ExecutionReader(scenario, self.report_store, clock=clock, faults=faults, sign=sign)
+    Attributes:
+        queries, reports: All that are stored, by id; the system's queries among them.
+        created_queries, created_reports: How many users ever stored or ordered, per dataset; deleted ones count.
+    """
 
-    @property
-    def queries(self) -> dict[str, StoredQuery]:
-        """Every stored query by id, the system's among them."""
-        return self.query_store.stored
-
-    @property
-    def reports(self) -> dict[str, StoredReport]:
-        return self.report_store.stored
-
-    @property
-    def created_queries(self) -> Counter[str]:
-        """How many queries users ever stored, per dataset; deleted ones count."""
-        return self.query_store.created
-
-    @property
-    def created_reports(self) -> Counter[str]:
-        """How many reports were ever ordered, per dataset; deleted ones count."""
-        return self.report_store.created
+    def __init__(self, context: Context, sign: LinkMaker) -> None:
+        self.scenario, self._clock = context.scenario, context.clock
+        self.tables: dict[str, Table] = offered_tables(context.scenario)
+        self.query_store = QueryStore(context, self.tables)
+        self.report_store = ReportStore(context, self.query_store)
+        self.execution_list = ExecutionReader(context, self.report_store, sign)
+        self.queries, self.created_queries = self.query_store.stored, self.query_store.created
+        self.reports, self.created_reports = self.report_store.stored, self.report_store.created
 
     @property
     def executions(self) -> list[StoredExecution]:
@@ -91,7 +70,7 @@ class Service:
         self.report_store.advance()
         return [report for report in self.reports.values() if report.dataset == dataset and report.is_standing]
 
-    def list_datasets(self, params: Fields) -> ServiceResult:
+    def list_datasets(self, params: Fields) -> list[dict[str, Any]]:
         """The offered datasets, or the one that is asked for."""
         wanted = params.text("datasetName")
         found = [
@@ -106,21 +85,14 @@ class Service:
             if wanted is None or table.listed_name.casefold() == wanted.casefold()
         ]
         if not found:
-            raise Refusal(404, error_replies.NO_ITEM)
-        return ServiceResult(found, "Dataset fetched successfully")
+            raise error_replies.no_item()
+        return found
 
-    def create_query(self, body: Fields) -> ServiceResult:
-        return ServiceResult([wire_query(self.query_store.create(body))], "Query created successfully")
-
-    def list_queries(self, params: Fields) -> ServiceResult:
-        return ServiceResult(
-            [wire_query(query) for query in self.query_store.list(params)], "Queries fetched successfully"
-        )
-
-    def delete_query(self, query_id: str) -> ServiceResult:
+    def delete_query(self, query_id: str) -> StoredQuery:
+        """Remove a query; the reports on it make nothing any more."""
         query = self.query_store.delete(query_id)
         self.report_store.lose_query(query.query_id)
-        return ServiceResult([wire_query(query)], "Query deleted successfully")
+        return query
 
     def test_query(self, params: Fields) -> Extract:
         """The rows that a test query asks for, by text or by id, never by both (behaviour 78)."""
@@ -128,49 +100,19 @@ class Service:
         if (text is None) == (query_id is None):
             raise bad_request(error_replies.NULL_OR_MISSING)
         parsed = self.query_store.accept(text if text is not None else self.query_store.find(query_id or "").text)
-        times = []
-        for name, message in (("startTime", error_replies.START_FORMAT), ("endTime", error_replies.END_FORMAT)):
-            value = params.text(name)
-            moment = parse_time(value) if value is not None else None
-            if value is not None and moment is None:
-                raise bad_request(message)
-            times.append(moment)
-        start, end = times
+        start = read_time(params.text("startTime"), bad_request(error_replies.START_FORMAT))
+        end = read_time(params.text("endTime"), bad_request(error_replies.END_FORMAT))
         if start is not None and end is not None and end <= start:
             raise bad_request(error_replies.END_BEFORE_START)
-        most = min(TEST_ROWS, parsed.limit or TEST_ROWS)
-        return self._extract(parsed, at=self._clock.now(), start=start, end=end, limit=most)
-
-    def create_report(self, body: Fields, *, correlation_id: str) -> ServiceResult:
-        report = self.report_store.create(body, correlation_id=correlation_id)
-        return ServiceResult([wire_report(report)], "Report created successfully")
-
-    def list_reports(self, params: Fields) -> ServiceResult:
-        return ServiceResult(
-            [wire_report(report) for report in self.report_store.list(params)], "Reports fetched successfully"
-        )
-
-    def update_report(self, report_id: str, body: Fields, *, correlation_id: str) -> ServiceResult:
-        report = self.report_store.update(report_id, body, correlation_id=correlation_id)
-        return ServiceResult([wire_report(report)], "Report updated successfully")
-
-    def delete_report(self, report_id: str) -> ServiceResult:
-        return ServiceResult([wire_report(self.report_store.delete(report_id))], "Report deleted successfully")
-
-    def pause_report(self, report_id: str) -> ServiceResult:
-        return ServiceResult([wire_report(self.report_store.pause(report_id))], "Report paused successfully")
-
-    def resume_report(self, report_id: str) -> ServiceResult:
-        return ServiceResult([wire_report(self.report_store.resume(report_id))], "Report resumed successfully")
-
-    def read_executions(self, report_ids: str, params: Fields) -> ServiceResult:
-        return ServiceResult(self._reader.read(report_ids, params))
+        parsed = replace(parsed, limit=min(TEST_ROWS, parsed.limit or TEST_ROWS))
+        return self._extract(parsed, at=self._clock.now(), window=(start, end))
 
     def extract_of(self, execution_id: str) -> Extract | None:
         """What the file of an execution holds; `None` when the execution is gone with its report (behaviour 97)."""
-        for execution, report in self._pairs():
-            if execution.execution_id == execution_id:
-                return self._extract_of(report, execution)
+        for report in self.reports.values():
+            for execution in report.executions:
+                if execution.execution_id == execution_id:
+                    return self._extract_of(report, execution.started_at)
         return None
 
     def dataset_of_query(self, text_or_id: str) -> str | None:
@@ -198,25 +140,19 @@ class Service:
         amounts = [metric for metric in table.metrics if metric.kind == "amount"]
         names = columns or tuple(column.name for column in (*table.columns, *amounts))
         text = f"SELECT {', '.join(names)} FROM {table.listed_name}"  # noqa: S608 - the service's own language, not SQL
-        start, end = window or (None, None)
-        parsed, at = self.query_store.parse(text), at or self._clock.now()
-        return self._extract(parsed, at=at, start=start, end=end, inclusive=False)
+        parsed = self.query_store.parse(text)
+        return self._extract(parsed, at=at or self._clock.now(), window=window or (None, None), inclusive=False)
 
-    def _pairs(self) -> Iterator[tuple[StoredExecution, StoredReport]]:
-        for report in self.reports.values():
-            for execution in report.executions:
-                yield execution, report
-
-    def _extract_of(self, report: StoredReport, execution: StoredExecution) -> Extract:
-        parsed, at, manner = report.parsed, execution.started_at, self.scenario.windows
-        start, end = (None, None) if manner == "ignored" else report.window
-        if manner == "rounded":
-            start, end = whole_months(start, end)
-        make = self.scenario.contents.get(parsed.table.name)
-        tsv = report.format == "tsv"
+    def _extract_of(self, report: StoredReport, at: datetime) -> Extract:
+        window = (None, None) if self.scenario.windows == "ignored" else report.window
+        if self.scenario.windows == "rounded":
+            window = whole_months(*window)
+        make = self.scenario.contents.get(report.dataset)
+        extract = self._extract(report.parsed, at=at, window=window)
         return replace(
-            self._extract(parsed, at=at, start=start, end=end, tsv=tsv, limit=parsed.limit),
-            content=make(start, end, at) if make is not None else None,
+            extract,
+            tsv=extract.tsv or report.format == "tsv",
+            content=make(*window, at) if make is not None else None,
             provenance=self._provenance_of(report, at) if self.scenario.provenance else None,
         )
 
@@ -237,32 +173,19 @@ class Service:
         parsed: ParsedQuery,
         *,
         at: datetime,
-        start: datetime | None,
-        end: datetime | None,
+        window: tuple[datetime | None, datetime | None],
         inclusive: bool | None = None,
-        tsv: bool = False,
-        limit: int | None = None,
     ) -> Extract:
         """What a query brings at a moment: of the window, where it has a start or an end, else of its own span."""
         inclusive = self.scenario.inclusive_end if inclusive is None else inclusive
-        if start is None and end is None:
-            months = months_of_span(parsed.table, parsed.timespan, now=at)
-        else:
-            months = months_between(parsed.table, start=start, end=end, now=at, inclusive=inclusive)
-        days = days_between(start, end, now=at, inclusive=inclusive)
-        viewer = self.scenario.role == "viewer"
+        months = months_between(parsed.table, parsed.timespan, window, now=at, inclusive=inclusive)
         return Extract(
-            table=parsed.table,
-            columns=parsed.columns,
-            conditions=parsed.conditions,
-            orderings=parsed.orderings,
-            distinct=parsed.distinct,
-            limit=limit,
+            query=parsed,
             months=months,
-            window=days if months is not None else None,
+            window=days_between(*window, now=at, inclusive=inclusive) if months is not None else None,
             edition=edition_at(parsed.table, at) if self.scenario.refreshes else 0,
-            tsv=tsv or self.scenario.tsv,
+            tsv=self.scenario.tsv,
             seed=self.scenario.seed,
-            hidden=parsed.table.sensitive if viewer else frozenset(),
+            hidden=parsed.table.sensitive if self.scenario.role == "viewer" else frozenset(),
             hidden_vanish=self.scenario.redaction == "vanish",
         )

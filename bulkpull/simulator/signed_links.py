@@ -7,23 +7,18 @@ import hashlib
 import hmac
 import re
 import secrets
-from datetime import UTC, datetime
-from urllib.parse import quote
+from datetime import datetime
+from email.utils import format_datetime
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
+from bulkpull.simulator.entities import wire_time
+from bulkpull.simulator.error_replies import StorageRefusal
 from bulkpull.simulator.request_validation import parse_time
 
 _CONTAINER = "programmatic-export-pi"
-_PATH = re.compile(rf"/{_CONTAINER}/(?P<name>.+)_(?P<file>[0-9a-f-]{{36}})\.csv")
+_PATH = re.compile(rf"/{_CONTAINER}/.+_(?P<file>[0-9a-f-]{{36}})\.csv")
 _QUERY = re.compile(r"sv=2018-03-28&sr=b&sig=(?P<sig>[^&]+)&se=(?P<se>[^&]+)&sp=r")
-
-
-class LinkRefused(Exception):
-    """The signature is not valid for the file; `detail` is the storage host's explanation."""
-
-    def __init__(self, detail: str) -> None:
-        self.detail = detail
-        super().__init__(detail)
 
 
 class LinkSigner:
@@ -40,7 +35,7 @@ class LinkSigner:
         file = self._files.setdefault(execution_id, str(uuid4()))
         self._executions[file] = execution_id
         path = f"/{_CONTAINER}/{quote(report_name, safe='')}_{file}.csv"
-        end = quote(_seconds(expires_at), safe="")
+        end = quote(wire_time(expires_at) or "", safe="")
         return f"{path}?sv=2018-03-28&sr=b&sig={self._signature(path, end)}&se={end}&sp=r"
 
     def execution_of(self, target: str) -> str | None:
@@ -49,21 +44,26 @@ class LinkSigner:
         return self._executions.get(found["file"]) if found else None
 
     def check(self, target: str, *, now: datetime) -> None:
-        """Check the signature and its end, as the storage host does when a request starts (behaviour 125)."""
+        """
+        Check the signature and its end, as the storage host does when a request starts (behaviour 125).
+
+        Raises:
+            StorageRefusal: 403 with the storage host's explanation.
+        """
         path, _, query = target.partition("?")
         found = _QUERY.fullmatch(query)
         if found is None or not hmac.compare_digest(found["sig"], self._signature(path, found["se"])):
-            raise LinkRefused("Signature did not match. String to sign used was r")
-        expires_at = parse_time(found["se"].replace("%3A", ":"))
+            raise refused_signature("Signature did not match. String to sign used was r")
+        expires_at = parse_time(unquote(found["se"]))
         if expires_at is None or expires_at <= now or target in self._revoked:
-            end = expires_at or now
-            raise LinkRefused(
+            raise refused_signature(
                 "Signature not valid in the specified time frame: Start [Thu, 01 Jan 1970 00:00:00 GMT] - "
-                f"Expiry [{http_date(end)}] - Current [{http_date(now)}]"
+                f"Expiry [{format_datetime(expires_at or now, usegmt=True)}] - "
+                f"Current [{format_datetime(now, usegmt=True)}]"
             )
 
     def revoke(self, target: str) -> None:
-        """From now on this link is refused, as if its end had come."""
+        """From now on this link is refused as expired."""
         self._revoked.add(target)
 
     def _signature(self, path: str, end: str) -> str:
@@ -71,10 +71,6 @@ class LinkSigner:
         return quote(base64.b64encode(digest), safe="")
 
 
-def http_date(moment: datetime) -> str:
-    """A moment as HTTP headers write it."""
-    return moment.astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
-
-
-def _seconds(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def refused_signature(detail: str) -> StorageRefusal:
+    """403: the link does not open the file; `detail` says why."""
+    return StorageRefusal(403, "AuthenticationFailed", detail=detail)

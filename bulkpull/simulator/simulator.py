@@ -6,10 +6,11 @@ import shutil
 import ssl
 import tempfile
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import anyio.to_thread
@@ -18,13 +19,13 @@ from aiohttp import web
 from bulkpull.simulator.api_server import ApiHost
 from bulkpull.simulator.blob_server import BlobHost
 from bulkpull.simulator.entities import StoredExecution, StoredReport
-from bulkpull.simulator.faults import Fault, FaultBox
+from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.file_store import FileStore
-from bulkpull.simulator.request_log import LoggedRequest
 from bulkpull.simulator.routes import API_ROOT
 from bulkpull.simulator.scenario import RealClock, Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.signed_links import LinkSigner
+from bulkpull.simulator.simulator_context import Context
 
 # A handler that stalls on purpose must not hold up the end.
 _SHUTDOWN_S = 0.2
@@ -50,6 +51,8 @@ class Simulator:
         service: The state of the first tenant, to look at and to tamper with.
         services: The state of each tenant, by the tenant's id in lower case.
         calls: Every request received, in order of arrival.
+        arm, disarm_all, times_fired: Of the faults (`FaultBox`).
+        spend_allowance: Let another tool of the same partner make so many calls, out of the one allowance.
     """
 
     def __init__(
@@ -65,56 +68,44 @@ class Simulator:
     ) -> None:
         self.scenario = scenario or Scenario()
         self._clock: SimulatorClock = clock or RealClock()
-        self._host, self._ports, self._given_workdir = host, (port, blob_port), workdir
-        self._tls = tls
-        self._faults = FaultBox(self.scenario.faults)
-        self._links = LinkSigner()
-        self.calls: list[LoggedRequest] = []
+        self._host, self._ports, self._given_workdir, self._tls = host, (port, blob_port), workdir, tls
+        faults, self._links = FaultBox(self.scenario.faults), LinkSigner()
+        self._context = Context(self.scenario, self._clock, faults)
+        self.calls = self._context.calls
         self.services = {
-            tenant: Service(scenario, clock=self._clock, faults=self._faults, sign=self._sign)
+            tenant: Service(replace(self._context, scenario=scenario), self._sign)
             for tenant, scenario in self.scenario.tenants.items()
         }
         self.service = next(iter(self.services.values()))
-        self._api = ApiHost(self.scenario, self.services, clock=self._clock, faults=self._faults, calls=self.calls)
-        self._runners: list[web.ServerRunner] = []
+        self._api = ApiHost(self._context, self.services)
+        self._opened = AsyncExitStack()
+        self.arm, self.disarm_all, self.times_fired = faults.arm, faults.disarm_all, faults.times_fired
+        self.spend_allowance = self._api.spend
 
     async def __aenter__(self) -> Self:
         self._workdir = self._given_workdir or Path(
             await anyio.to_thread.run_sync(partial(tempfile.mkdtemp, prefix="bulkpull-simulator-"))
         )
+        if self._given_workdir is None:
+            remove = partial(shutil.rmtree, self._workdir, ignore_errors=True)
+            self._opened.push_async_callback(anyio.to_thread.run_sync, remove)
         self._store = FileStore(self._workdir, self.scenario)
-        self._blobs = BlobHost(
-            self.scenario,
-            self.services.values(),
-            store=self._store,
-            links=self._links,
-            clock=self._clock,
-            faults=self._faults,
-            calls=self.calls,
-        )
+        blobs = BlobHost(self._context, self.services.values(), self._store, self._links)
         api_port, blob_port = self._ports
         try:
             self._api.api_origin = await self._listen(self._api.handle, port=api_port)
-            self.blob_url = await self._listen(self._blobs.handle, port=blob_port)
+            self.blob_url = await self._listen(blobs.handle, port=blob_port)
         except OSError:
             # A port is taken: what listens already must not outlive the attempt.
-            await self._clear_away()
+            await self.__aexit__()
             raise
-        self._api.blob_origin = self._blobs.blob_origin = self.blob_url
+        self._api.blob_origin = blobs.blob_origin = self.blob_url
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._clear_away()
-
-    async def _clear_away(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._store.close()
         with anyio.CancelScope(shield=True):
-            for runner in self._runners:
-                await runner.cleanup()
-            if self._given_workdir is None:
-                await anyio.to_thread.run_sync(partial(shutil.rmtree, self._workdir, ignore_errors=True))
+            await self._opened.aclose()
 
     @property
     def api_base_url(self) -> str:
@@ -139,22 +130,6 @@ class Simulator:
             "BULKPULL_PASSWORD": self.scenario.password,
         }
 
-    def arm(self, fault: Fault) -> None:
-        """Let this go wrong from now on."""
-        self._faults.arm(fault)
-
-    def disarm_all(self) -> None:
-        """Let nothing go wrong from now on; what has gone wrong stays so."""
-        self._faults.disarm_all()
-
-    def spend_allowance(self, calls: int) -> None:
-        """Let another tool of the same partner make so many calls, out of the one allowance (behaviour 173)."""
-        self._api.spend(calls)
-
-    def times_fired(self, name: str) -> int:
-        """How often armed faults of that name have struck."""
-        return self._faults.times_fired(name)
-
     async def csv(
         self,
         dataset: str,
@@ -173,18 +148,16 @@ class Simulator:
             window: Start and exclusive end of what is asked for; six months by default.
         """
         names = tuple(columns) if columns is not None else None
-        extract = self.service.whole_extract(dataset, names, at=at, window=window)
-        return await self._store.plain_text(extract)
+        return await self._store.plain_text(self.service.whole_extract(dataset, names, at=at, window=window))
 
     async def prepare(self, datasets: Sequence[str] | None = None) -> None:
         """Make the files of these datasets (all) now, so that no first reader has to wait for them."""
         for dataset in datasets if datasets is not None else tuple(self.service.tables):
-            extract = self.service.whole_extract(dataset)
-            await self._store.fetch(extract, now=self._clock.now())
+            await self._store.fetch(self.service.whole_extract(dataset), now=self._clock.now())
 
     def _sign(self, report: StoredReport, execution: StoredExecution) -> str:
         """A fresh link at every reading; only `link_expired` hands one out that is at its end."""
-        expired = self._faults.take("link_expired", datasets=(report.dataset,))
+        expired = self._context.faults.take("link_expired", datasets=(report.dataset,))
         lifetime_s = -60.0 if expired else self.scenario.link_lifetime_s
         expires_at = self._clock.now() + timedelta(seconds=lifetime_s)
         return self.blob_url + self._links.sign(
@@ -196,7 +169,7 @@ class Simulator:
         server = web.Server(handler, access_log=None, max_line_size=_LINE_BYTES, max_field_size=_LINE_BYTES)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
-        self._runners.append(runner)
+        self._opened.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, self._host, port, ssl_context=self._tls).start()
         bound = runner.addresses[0][1]
         return f"{'https' if self._tls else 'http'}://{self._host}:{bound}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import secrets
 from collections.abc import Mapping
@@ -10,18 +11,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bulkpull.simulator import client_assertion, error_replies
+from bulkpull.simulator import error_replies
 from bulkpull.simulator.error_replies import TokenRefused
-from bulkpull.simulator.faults import FaultBox
-from bulkpull.simulator.issued_device_codes import GRANT as DEVICE_GRANT
-from bulkpull.simulator.issued_device_codes import DeviceCodeStore
-from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.simulator_context import Context
 
 API = "https://api.partnercenter.microsoft.com"
 # Older material asks for it; the token is issued and has the wrong audience (behaviour 2).
 _GRAPH = "https://graph.windows.net"
 # Behaviour 5: a token's `not_before` lies this far before its issue.
 _BACKDATED_S = 301
+_DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+_DEVICE_CODE_LIVES_S = 900
+# Letters and digits that nobody mistakes for one another.
+_USER_CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ23456789"
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+# Entra tolerates clocks that differ by this much.
+_ASSERTION_LEEWAY_S = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,47 +40,57 @@ class _Token:
     has_mfa: bool
 
 
+@dataclass(slots=True)
+class _Device:
+    """An issued device code: the person signs in after `device_polls` requests of the program."""
+
+    expires_at: datetime
+    scope: str
+    polls: int = 0
+
+
 class TokenIssuer:
     """Issues tokens and knows which the API accepts."""
 
-    def __init__(self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox) -> None:
-        self._scenario, self._clock, self._faults = scenario, clock, faults
-        self._devices = DeviceCodeStore(scenario, clock=clock)
+    def __init__(self, context: Context) -> None:
+        self._scenario, self._clock, self._faults = context.scenario, context.clock, context.faults
+        self._devices: dict[str, _Device] = {}
         self._issued: dict[str, _Token] = {}
         # A redeemed refresh token is not revoked, it ends with its own lifetime (behaviour 8); whether it was given to
         # a client without a secret.
-        self._refresh_tokens = {scenario.refresh_token: False}
+        self._refresh_tokens = {context.scenario.refresh_token: False}
 
-    def issue(self, form: Mapping[str, str], *, tenant: str, version: int) -> dict[str, Any]:
+    def issue(self, form: Mapping[str, str], *, tenant: str, address: str) -> dict[str, Any]:
         """
         Answer a token request.
 
         Args:
             form: The body's fields; blanks around values do not count (behaviour 1).
-            version: 1 replies with numbers as strings, 2 with numbers (behaviour 4).
+            address: Below the tenant. Version 1 replies with numbers as strings, version 2 with numbers (behaviour 4).
         """
         fields = {name.casefold(): value.strip() for name, value in form.items()}
         fault = self._faults.take("token_error")
         if fault is not None:
             raise TokenRefused(int(fault.args.get("code", 50126)), words=fault.args.get("words"))
         self._check_tenant(tenant)
-        grant = fields.get("grant_type", "")
-        if grant == DEVICE_GRANT:
-            fields.setdefault("scope", self._devices.scope_of(fields.get("device_code", "")))
+        grant, is_first_version = fields.get("grant_type", ""), "v2.0" not in address
+        if grant == _DEVICE_GRANT:
+            device = self._devices.get(fields.get("device_code", ""))
+            # The token request need not repeat the scope that the device code was asked for with.
+            fields.setdefault("scope", device.scope if device else "")
         public = self._is_public(fields, grant=grant)
-        path = f"/{tenant}/oauth2/{'v2.0/' if version == 2 else ''}token"  # noqa: PLR2004 - the endpoint's version
-        self._check_client(fields, path=path, public=public)
+        self._check_client(fields, path=f"/{tenant}/{address}", public=public)
         self._check_grant(fields, grant=grant)
-        for_api = self._audience(fields, version=version)
+        for_api = self._is_for_api(fields, is_first_version=is_first_version)
         lifetime_s = self._scenario.token_lifetime_s
-        token = self._mint(grant=grant, tenant=tenant, for_api=for_api, lifetime_s=lifetime_s)
+        token = self._mint(grant=grant, tenant=tenant, for_api=for_api)
         reply: dict[str, Any] = {
             "token_type": "Bearer",
             "scope": fields.get("scope") or "user_impersonation",
             "expires_in": lifetime_s,
             "ext_expires_in": lifetime_s,
         }
-        if version == 1:
+        if is_first_version:
             now_s = int(self._clock.now().timestamp())
             reply |= {"scope": "user_impersonation", "expires_in": str(lifetime_s), "ext_expires_in": str(lifetime_s)}
             reply |= {"expires_on": str(now_s + lifetime_s), "not_before": str(now_s - _BACKDATED_S)}
@@ -83,9 +98,13 @@ class TokenIssuer:
         reply["access_token"] = token
         if grant != "client_credentials":
             reply["refresh_token"] = self._next_refresh_token(fields.get("refresh_token"), public=public)
-        if "openid" in fields.get("scope", "").split() and version == 2:  # noqa: PLR2004 - the endpoint's version
-            reply["id_token"] = self._id_token(lifetime_s, tenant=tenant)
-        return self._with_odd_expiry(reply)
+        if "openid" in fields.get("scope", "").split() and not is_first_version:
+            reply["id_token"] = self._id_token(tenant)
+        fault = self._faults.take("expires_in_form")
+        if fault is not None:
+            reply = {name: value for name, value in reply.items() if not name.endswith(("expires_in", "expires_on"))}
+            reply |= {"expires_in": fault.args["value"]} if fault.args.get("value") is not None else {}
+        return reply
 
     def begin_device(self, form: Mapping[str, str], *, tenant: str, origin: str) -> dict[str, Any]:
         """Answer a request for a device code."""
@@ -96,7 +115,19 @@ class TokenIssuer:
             raise TokenRefused(7000218)
         if not fields.get("scope"):
             raise TokenRefused(900144)
-        return self._devices.begin(scope=fields["scope"], origin=origin)
+        code = secrets.token_urlsafe(48)
+        user_code = "".join(secrets.choice(_USER_CODE_LETTERS) for _ in range(9))
+        expires_at = self._clock.now() + timedelta(seconds=_DEVICE_CODE_LIVES_S)
+        self._devices[code] = _Device(expires_at, fields["scope"])
+        address = f"{origin}/devicelogin"
+        return {
+            "user_code": user_code,
+            "device_code": code,
+            "verification_uri": address,
+            "expires_in": _DEVICE_CODE_LIVES_S,
+            "interval": self._scenario.device_interval_s,
+            "message": f"To sign in, open the page {address} and enter the code {user_code} to authenticate.",
+        }
 
     def describe(self, *, tenant: str, origin: str) -> dict[str, Any]:
         """What the directory says of itself, to clients that ask before they sign in."""
@@ -135,7 +166,7 @@ class TokenIssuer:
 
     def _is_public(self, fields: Mapping[str, str], *, grant: str) -> bool:
         """Whether this request needs no secret: what it redeems was given to a client without one, or is unknown."""
-        if grant == DEVICE_GRANT:
+        if grant == _DEVICE_GRANT:
             return self._scenario.public_client
         known = self._refresh_tokens.get(fields.get("refresh_token", ""), self._scenario.public_client)
         return grant == "refresh_token" and known
@@ -146,27 +177,50 @@ class TokenIssuer:
         if fields["client_id"].casefold() != self._scenario.client_id.casefold():
             raise TokenRefused(700016)
         if assertion := fields.get("client_assertion"):
-            self._check_assertion(fields, assertion, path=path)
+            if fields.get("client_assertion_type") != _ASSERTION_TYPE:
+                raise TokenRefused(900144)
+            self._check_assertion(assertion, client_id=fields["client_id"], path=path)
         elif not fields.get("client_secret"):
             if not public:
                 raise TokenRefused(7000218)
         elif fields["client_secret"] != self._scenario.client_secret:
             raise TokenRefused(7000215)
 
-    def _check_assertion(self, fields: Mapping[str, str], assertion: str, *, path: str) -> None:
-        known = self._scenario.client_certificate
-        if fields.get("client_assertion_type") != client_assertion.TYPE:
-            raise TokenRefused(900144)
-        if known is None or not client_assertion.is_signed_by(assertion, known):
+    def _check_assertion(self, assertion: str, *, client_id: str, path: str) -> None:
+        """A signed assertion in place of the secret (RFC 7523), as Entra documents it; `path` is the endpoint's."""
+        import jwt  # noqa: PLC0415 - for this check alone
+        from cryptography import x509  # noqa: PLC0415 - the same
+        from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - the same
+
+        if self._scenario.client_certificate is None:
             raise TokenRefused(700027)
-        if not client_assertion.is_meant_for(assertion, client_id=fields["client_id"], path=path):
+        certificate = x509.load_pem_x509_certificate(self._scenario.client_certificate)
+        digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
+        try:
+            key: Any = certificate.public_key()
+            decoded = jwt.decode_complete(
+                assertion,
+                key,
+                algorithms=["PS256"],
+                # The times are checked below, by the simulator's clock; the audience by its end.
+                options={"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False},
+            )
+        except jwt.InvalidTokenError as error:
+            raise TokenRefused(700027) from error
+        claims = decoded["payload"]
+        is_ours = str(decoded["header"].get("x5t#S256", "")).rstrip("=") == _base64(digest)
+        is_meant = claims.get("iss") == claims.get("sub") == client_id
+        if not (is_ours and is_meant and str(claims.get("aud", "")).casefold().endswith(path.casefold())):
             raise TokenRefused(700027)
-        if not client_assertion.is_valid_at(assertion, self._clock.now()):
+        first, last, now_s = claims.get("nbf"), claims.get("exp"), self._clock.now().timestamp()
+        if not isinstance(first, int | float) or not isinstance(last, int | float):
+            raise TokenRefused(700024)
+        if not first - _ASSERTION_LEEWAY_S <= now_s <= last + _ASSERTION_LEEWAY_S:
             raise TokenRefused(700024)
 
-    def _audience(self, fields: Mapping[str, str], *, version: int) -> bool:
+    def _is_for_api(self, fields: Mapping[str, str], *, is_first_version: bool) -> bool:
         """Whether the token will be for the API."""
-        if version == 1:
+        if is_first_version:
             resource = fields.get("resource", "").rstrip("/")
             if resource not in (API, _GRAPH):
                 raise TokenRefused(500011 if resource else 900144)
@@ -190,10 +244,8 @@ class TokenIssuer:
                     raise TokenRefused(70000)
             case "client_credentials":
                 pass
-            case _ if grant == DEVICE_GRANT:
-                code = self._devices.refusal(fields.get("device_code", ""))
-                if code is not None:
-                    raise TokenRefused(code)
+            case _ if grant == _DEVICE_GRANT:
+                self._redeem_device(fields.get("device_code", ""))
             case _:
                 raise TokenRefused(70003)
 
@@ -204,16 +256,30 @@ class TokenIssuer:
         if self._scenario.mfa == "token":
             raise TokenRefused(50076)
 
-    def _mint(self, *, grant: str, tenant: str, for_api: bool, lifetime_s: int) -> str:
+    def _redeem_device(self, code: str) -> None:
+        """Refuse a device code as long as the person has not signed in, or for good."""
+        device, answer = self._devices.get(code), self._scenario.device_answer
+        if device is None:
+            raise TokenRefused(70018)
+        device.polls += 1
+        if device.expires_at <= self._clock.now() or answer == "expired":
+            raise TokenRefused(70019)
+        if device.polls <= self._scenario.device_polls:
+            raise TokenRefused(70016)
+        if answer == "declined":
+            raise TokenRefused(65004)
+        del self._devices[code]  # it is redeemed once
+
+    def _mint(self, *, grant: str, tenant: str, for_api: bool) -> str:
         now = self._clock.now()
         # The password grant cannot satisfy multi-factor authentication (behaviour 11).
-        has_mfa = grant in ("refresh_token", "authorization_code", DEVICE_GRANT)
+        has_mfa = grant in ("refresh_token", "authorization_code", _DEVICE_GRANT)
         app_only = grant == "client_credentials"
         claims = {"aud": API if for_api else _GRAPH, "tid": tenant, "iat": int(now.timestamp())}
         claims |= {"idtyp": "app"} if app_only else {"scp": "user_impersonation", "amr": ["pwd", "mfa"][: 1 + has_mfa]}
-        token = ".".join((_base64({"typ": "JWT", "alg": "RS256"}), _base64(claims), secrets.token_urlsafe(24)))
+        token = _made_up_jwt(claims)
         fault = self._faults.take("token_expires_early")
-        lives_s = float(fault.args.get("seconds", 0.0)) if fault else lifetime_s
+        lives_s = float(fault.args.get("seconds", 0.0)) if fault else self._scenario.token_lifetime_s
         self._issued[token] = _Token(
             tenant=tenant.casefold(),
             expires_at=now + timedelta(seconds=lives_s),
@@ -232,30 +298,25 @@ class TokenIssuer:
             del self._refresh_tokens[redeemed]
         return fresh
 
-    def _id_token(self, lifetime_s: int, *, tenant: str) -> str:
+    def _id_token(self, tenant: str) -> str:
         now_s = int(self._clock.now().timestamp())
         claims = {
             "aud": self._scenario.client_id,
             "iss": f"https://login.microsoftonline.com/{tenant}/v2.0",
             "iat": now_s,
             "nbf": now_s,
-            "exp": now_s + lifetime_s,
+            "exp": now_s + self._scenario.token_lifetime_s,
             "sub": "simulated-user",
             "tid": tenant,
             "preferred_username": self._scenario.username,
         }
-        return ".".join((_base64({"typ": "JWT", "alg": "RS256"}), _base64(claims), secrets.token_urlsafe(24)))
-
-    def _with_odd_expiry(self, reply: dict[str, Any]) -> dict[str, Any]:
-        fault = self._faults.take("expires_in_form")
-        if fault is not None:
-            value = fault.args.get("value")
-            for name in ("expires_in", "ext_expires_in", "expires_on"):
-                reply.pop(name, None)
-            if value is not None:
-                reply["expires_in"] = value
-        return reply
+        return _made_up_jwt(claims)
 
 
-def _base64(claims: Mapping[str, Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+def _made_up_jwt(claims: Mapping[str, Any]) -> str:
+    parts = (json.dumps(part).encode() for part in ({"typ": "JWT", "alg": "RS256"}, claims))
+    return ".".join((*map(_base64, parts), secrets.token_urlsafe(24)))
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

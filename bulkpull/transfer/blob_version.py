@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,6 @@ class Version:
             if mine is not None and theirs is not None and mine != theirs:
                 return word
         return "encoding" if self.encoding != other.encoding else None
-
-    def of_size(self, size_bytes: int, *, known_by: str = "length") -> Version:
-        return replace(self, size_bytes=size_bytes, end_known_by=known_by)
 
 
 def version_of_whole(headers: Mapping[str, str]) -> Version:

@@ -59,17 +59,10 @@ def merged(stretches: Iterable[ByteRange]) -> list[ByteRange]:
 
 def missing(present: Iterable[ByteRange], *, size_bytes: int) -> list[ByteRange]:
     """The ranges missing from a file of that size, in order; bytes beyond its end are ignored."""
-    gaps: list[ByteRange] = []
-    at = 0
-    for stretch in merged(present):
-        if stretch.start >= size_bytes:
-            break
-        if stretch.start > at:
-            gaps.append(ByteRange(at, stretch.start))
-        at = max(at, stretch.end)
-    if at < size_bytes:
-        gaps.append(ByteRange(at, size_bytes))
-    return gaps
+    ranges = merged(present)
+    starts = [0, *(stretch.end for stretch in ranges)]
+    ends = [*(min(stretch.start, size_bytes) for stretch in ranges), size_bytes]
+    return [ByteRange(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
 
 
 def share_of(size_bytes: int | None) -> int:

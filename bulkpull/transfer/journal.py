@@ -7,17 +7,10 @@ An append-only text file beside the partial file. Each line is independent:
     9b02e7d1 {"kept":[[0,16777216,2774099152],[16777216,18874368,311427290]]}
     └ CRC-32 of the rest of the line, 8 hexadecimal digits
 
-The first line identifies the file:
-
-| field              | meaning                                                                                  |
-|--------------------|------------------------------------------------------------------------------------------|
-| `bulkpull_journal` | version of this format, 1; a journal of another version is not read                      |
-| `execution`        | the execution that made the file                                                         |
-| `blob`             | SHA-256 of host and path of its address; the query is a secret and leaves no trace        |
-| `size`             | stored bytes                                                                             |
-| `etag`             | strong ETag; a file without one has no journal, since nothing could pin a later request  |
-| `md5`              | of the whole file, hexadecimal; `null` when the service gives none                       |
-| `modified`, `encoding` | `Last-Modified` and `Content-Encoding`, `null` when not sent                         |
+The first line identifies the file: the version of this format (a journal of another version is not read), the
+execution that made the file, `blob` (SHA-256 of host and path of its address: the query is a secret and leaves no
+trace), its size, strong ETag (a file without one has no journal, since nothing could pin a later request), MD5
+(hexadecimal), `modified` and `encoding` (`Last-Modified` and `Content-Encoding`); `null` for what was not sent.
 
 Each later line lists extents `[start, end, crc]`: the bytes `[start, end)` were in the file before the line was
 written, and their CRC-32 was `crc`. An extent replaces an earlier one with the same start. The first line that is cut

@@ -12,8 +12,6 @@ Measured on one TLS stream of 1.5 GB (`python -m benchmarks download`): on a fas
 - One descriptor for all streams: `pwrite` names its offset, so that nobody seeks.
 - The sync runs beside the transfer, which never waits for it. It costs nearly as much processor time as everything
   else, so a transfer of a few seconds does without.
-
-`os.pwrite` does not exist on Windows; downloads are not supported there.
 """
 
 from __future__ import annotations
@@ -82,29 +80,25 @@ class PartialFile:
 
     async def close(self) -> None:
         """Close the file; bytes that are not in the journal may be fetched again."""
-        if self._descriptor >= 0:
-            await anyio.to_thread.run_sync(os.close, self._descriptor)
+        await anyio.to_thread.run_sync(self._close)
 
     async def rename(self, path: Path) -> None:
         """Give the file another name in its folder, replacing what was there; the journal keeps its own."""
         here = platforms.current()
 
-        def close_and_rename() -> None:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        def work() -> None:
+            if not here.renames_open_files:
+                self._close()
             here.replace_file(self.path, path)
-            self._descriptor = here.open_file(path, os.O_RDWR)
+            if self._descriptor < 0:
+                self._descriptor = here.open_file(path, os.O_RDWR)
 
-        if here.renames_open_files:
-            await anyio.to_thread.run_sync(here.replace_file, self.path, path)
-        else:
-            await anyio.to_thread.run_sync(close_and_rename)
+        await anyio.to_thread.run_sync(work)
         self.path = path
 
     def remove(self) -> None:
-        if not platforms.current().renames_open_files and self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if not platforms.current().renames_open_files:
+            self._close()
         self.path.unlink(missing_ok=True)
         self.journal.unlink(missing_ok=True)
 
@@ -209,7 +203,6 @@ class PartialFile:
             raise
 
     async def fsync(self) -> None:
-        """Make durable what has been written."""
         if self._is_durable:
             return
 
@@ -247,6 +240,11 @@ class PartialFile:
         self._start_by_end[end] = start
         self._unvouched.add(start)
 
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
     def _forget(self) -> None:
         self._extents.clear()
         self._start_by_end.clear()
@@ -272,16 +270,14 @@ class Checkpoints:
 
     partial: PartialFile
     clock: Clock
-    _began_s: float
-    _last_s: float
-    _synced_s: float
+    _began_s: float = field(init=False)
+    _last_s: float = field(init=False)
+    _synced_s: float = field(init=False)
     _sync_s: float = 0.0
     _under_way: bool = False
 
-    @classmethod
-    def of(cls, partial: PartialFile, *, clock: Clock) -> Checkpoints:
-        now_s = clock.monotonic()
-        return cls(partial, clock, now_s, now_s, now_s)
+    def __post_init__(self) -> None:
+        self._began_s = self._last_s = self._synced_s = self.clock.monotonic()
 
     def begin_if_due(self) -> bool:
         """Whether the next checkpoint is due; the caller that gets `True` makes it."""
@@ -292,7 +288,7 @@ class Checkpoints:
         self._under_way = True
         return True
 
-    async def make(self, *, size_bytes: int | None) -> None:
+    async def make(self, size_bytes: int | None) -> None:
         """Record the written bytes, and check the disk space for the rest (`DiskTrouble`); meanwhile writes go on."""
         try:
             await self.partial.write_journal()

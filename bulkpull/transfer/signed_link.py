@@ -45,9 +45,7 @@ class SignedLink:
         """
         Replace a refused link, unless another stream has done so already.
 
-        Raises:
-            LinkExpired: Fresh links were refused too, for about a minute.
-            FileGone: The execution has no link any more.
+        Raises `LinkExpired` once fresh links were refused for about a minute, `FileGone` if the execution has none.
         """
         async with self._turn:
             if self.link is not refused:

@@ -13,7 +13,7 @@ a segment begin at least `PAUSE_S` apart (case C10).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 import anyio
@@ -77,7 +77,6 @@ class _Dismissed(TransferError):
 
 
 _Refusal = tuple[SecureLink, LinkExpired | FileGone]
-_Advance = Callable[[Segment], Awaitable[_Refusal | None]]
 
 
 @dataclass(slots=True)
@@ -117,7 +116,7 @@ class Transfer:
     _ended: tuple[int, bool] | None = None
 
     def __post_init__(self) -> None:
-        self._checkpoints = Checkpoints.of(self.partial, clock=self.clock)
+        self._checkpoints = Checkpoints(self.partial, self.clock)
 
     async def fetch(self, *, resume: bool) -> Version:
         """
@@ -194,17 +193,17 @@ class Transfer:
         if self._failure is not None:
             raise self._failure
 
-    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _guard(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
         """Run one stream; the first that fails cancels the others, and its error is raised."""
         try:
-            await work()
+            await work(*arguments)
         except (BulkpullError, OSError) as error:
             self._failure = self._failure or error
             self._group.cancel_scope.cancel()
 
     async def _front(self) -> None:
         while (claim := self._sharing.claim_front()) is not None:
-            await self._complete(claim, advance=self._advance)
+            await self._complete(claim)
 
     async def _help(self, claim: Segment) -> None:
         """Fetch segments as long as this many streams are wanted. Errors are left to the front stream."""
@@ -212,7 +211,7 @@ class Transfer:
         try:
             while piece is not None:
                 claim = piece
-                await self._complete(claim, advance=self._advance_helper)
+                await self._complete(claim)
                 wanted = self._helpers < self._width.streams
                 piece = self._sharing.claim_piece(streams=self._width.streams) if wanted else None
         except (_Dismissed, AnswerLost, NotConnected) as error:
@@ -224,11 +223,11 @@ class Transfer:
         finally:
             self._helpers -= 1
 
-    async def _complete(self, claim: Segment, *, advance: _Advance) -> None:
+    async def _complete(self, claim: Segment) -> None:
         """Send requests, one after the other and each with retries, until the segment is complete."""
         while not claim.is_done:
             refusal = await self.retrier.run(
-                lambda: advance(claim),
+                lambda: self._advance(claim),
                 endpoint="blob",
                 origin=origin(self.links.link.url),
                 progressed=self._has_progressed,
@@ -241,13 +240,6 @@ class Transfer:
                 case _:
                     continue
             self.http.tally.retried += 1  # the same bytes are asked for again, by a fresh link
-
-    async def _advance_helper(self, claim: Segment) -> _Refusal | None:
-        try:
-            return await self._advance(claim)
-        except StorageTrouble as trouble:
-            # Tried again by fewer streams, not by this one.
-            raise _Dismissed(trouble.what, why=trouble.why) from trouble
 
     async def _advance(self, claim: Segment) -> _Refusal | None:
         """
@@ -273,7 +265,9 @@ class Transfer:
             return link, error
         except StorageTrouble as trouble:
             self._width.back_off(at=self.clock.monotonic(), retry_after_s=trouble.retry_after_s)
-            raise
+            if claim is self._sharing.front:
+                raise
+            raise _Dismissed(trouble.what, why=trouble.why) from trouble  # tried again by fewer streams
         except AnswerLost as broken:
             if claim.position > began_at and self._ranged:
                 self.events.emit(DownloadResumed(offset_bytes=claim.position, reason=broken.message))
@@ -316,7 +310,9 @@ class Transfer:
             raise error
         offer = check_response(reply.status, reply.headers, asked=asked, known=self.version)
         if not offer.whole:
-            self._learn_size(offer, claim)
+            size_bytes = offer.version.size_bytes
+            if self._size_bytes is None and size_bytes is not None:
+                self._set_end(claim, size_bytes, known_by="length")
             claim.response_end = offer.end or claim.end
             return offer
         if asked is not None:
@@ -324,7 +320,7 @@ class Transfer:
                 self._width.limit_to_one()
                 raise _Dismissed("the storage host answers a range with the whole file")
             if self._ended == (claim.position, True):
-                self._confirm_end(claim, known_by="end_mark")
+                self._set_end(claim, claim.position, known_by="end_mark")
                 return None
             self._whole_answers += 1
             self._ranged = self._ranged and self._whole_answers < _WHOLE_ANSWERS
@@ -335,7 +331,6 @@ class Transfer:
         return offer
 
     async def _begin(self, offer: BodyRange, claim: Segment) -> None:
-        """Start a new version: earlier bytes are dropped."""
         self.version = offer.version
         if self.known_md5 is not None and offer.version.md5 == self.known_md5:
             raise Unchanged("the stored file is the one that was fetched before", why="its MD5 is the same")
@@ -346,12 +341,6 @@ class Transfer:
         claim.position, claim.end = 0, ENDLESS if size is None else size
         claim.response_end = claim.end
         self._shares = self._ranged and offer.shares and offer.version.is_pinned and claim.end >= _LARGE_BYTES
-
-    def _learn_size(self, offer: BodyRange, claim: Segment) -> None:
-        assert self.version is not None
-        if self.version.size_bytes is None and offer.version.size_bytes is not None:
-            self.version = self.version.of_size(offer.version.size_bytes)
-            claim.end = offer.version.size_bytes
 
     async def _receive(
         self, reply: StreamedReply, offer: BodyRange, claim: Segment, *, link: SecureLink, since_s: float
@@ -380,15 +369,14 @@ class Transfer:
         An MD5 decides that. Else the byte after the end is asked for; and where no ranges are served, an end mark, or a
         second reading that ends at the same byte, is believed.
         """
-        assert self.version is not None
         seen = self._ended[0] if self._ended else None
         self._ended = (claim.position, offer.ends_by_itself)
-        if self.version.md5:
-            self._confirm_end(claim, known_by="md5")
+        if offer.version.md5:
+            self._set_end(claim, claim.position, known_by="md5")
         elif seen == claim.position:
-            self._confirm_end(claim, known_by="readings")
+            self._set_end(claim, claim.position, known_by="readings")
         elif offer.ends_by_itself and not (self._ranged and offer.shares):
-            self._confirm_end(claim, known_by="end_mark")
+            self._set_end(claim, claim.position, known_by="end_mark")
         elif seen is not None:
             raise FileReplaced("the file ends at another byte than before", why=f"{seen:,}, then {claim.position:,}")
 
@@ -398,16 +386,16 @@ class Transfer:
             raise StorageTrouble("the storage host refuses the whole file as if it were a range", why=error.why)
         known = self._size_bytes
         if known is None and error.size_bytes in (None, claim.position):
-            self._confirm_end(claim, known_by="length")
+            self._set_end(claim, claim.position, known_by="length")
         elif error.size_bytes in (None, known):
             raise InvalidRangeResponse("the storage host refuses a range within the file", why=error.why)
         else:
             raise FileReplaced("the stored file has another length than before", why=error.why)
 
-    def _confirm_end(self, claim: Segment, *, known_by: str) -> None:
+    def _set_end(self, claim: Segment, end: int, *, known_by: str) -> None:
         assert self.version is not None
-        claim.end = claim.position
-        self.version = self.version.of_size(claim.position, known_by=known_by)
+        claim.end = end
+        self.version = replace(self.version, size_bytes=end, end_known_by=known_by)
 
     def _note_arrival(self, size_bytes: int) -> None:
         if not self._shares:
@@ -418,7 +406,7 @@ class Transfer:
             if piece is None:
                 return
             self._helpers += 1
-            self._group.start_soon(self._guard, lambda piece=piece: self._help(piece))
+            self._group.start_soon(self._guard, self._help, piece)
 
     def _note_write(self, link: SecureLink) -> None:
         size_bytes = self._size_bytes
@@ -426,4 +414,4 @@ class Transfer:
             self.links.confirm(link)
         self.events.emit(DownloadProgressed(done_bytes=self.partial.done_bytes, size_bytes=size_bytes))
         if self._checkpoints.begin_if_due():
-            self._group.start_soon(self._guard, lambda: self._checkpoints.make(size_bytes=size_bytes))
+            self._group.start_soon(self._guard, self._checkpoints.make, size_bytes)

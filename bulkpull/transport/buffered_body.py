@@ -3,11 +3,9 @@ Reads a large body from the connection directly into large buffers.
 
 aiohttp passes a body on in many small pieces that it has copied and joined. So once it has read the head of a large
 response, a `BufferedBody` takes over the connection: the event loop decrypts into one of its buffers while another is
-written to the disk. At the end of the body the connection is returned to aiohttp.
-
-That takes 2.0 to 2.4 processor seconds for 1.5 GB over TLS (`python -m benchmarks download`), and 1.4 to 1.6 with a
-`ThreadedTlsReader` on a fast line; aiohttp's own body takes 5 to 6, curl 1.9 to 2.0. uvloop or other sizes of buffers
-make it no faster.
+written to the disk. At the end of the body the connection is returned to aiohttp. That takes 2.0 to 2.4 processor
+seconds for 1.5 GB over TLS (`python -m benchmarks download`), and 1.4 to 1.6 with a `ThreadedTlsReader` on a fast line;
+aiohttp's own body takes 5 to 6, curl 1.9 to 2.0. uvloop or other sizes of buffers make it no faster.
 """
 
 from __future__ import annotations
@@ -36,11 +34,9 @@ class BufferedBody(asyncio.BufferedProtocol):
     """
     The rest of a body with a known length: `first`, which has been read already, and then `missing_bytes`.
 
-    Args:
-        transport: Where the bytes come from, its reading paused. From now on they come here.
-        before: The protocol that the transport had; it is notified when the connection is lost.
-        read_s: The longest silence, seconds.
-        may_tap: Its TLS, if any, runs on the socket itself: not within that of a proxy.
+    It takes over `transport`, whose reading is paused, from the protocol `before`, which hears when the connection is
+    lost. `read_s` is the longest silence. It `may_tap` where TLS, if any, runs on the socket itself: not within that of
+    a proxy.
     """
 
     def __init__(
@@ -67,11 +63,7 @@ class BufferedBody(asyncio.BufferedProtocol):
         """
         What comes next, as soon as a buffer is full or some bytes have waited for a moment; empty at the end.
 
-        It is only valid until the next call.
-
-        Raises:
-            ConnectionError: The connection broke; all that came before has been handed over.
-            TimeoutError: Nothing came for `read_s`.
+        It is only valid until the next call. `ConnectionError` or `TimeoutError` come after all that arrived before.
         """
         if self._first:
             first, self._first = self._first, b""

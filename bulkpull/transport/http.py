@@ -83,12 +83,10 @@ class StreamedReply:
 
     async def chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
         """
-        The stored bytes, never decompressed, in pieces of any size.
+        The stored bytes, never decompressed, in pieces of any size; a `memoryview` is only valid until the next is
+        asked for.
 
-        A `memoryview` is only valid until the next piece is asked for.
-
-        Raises:
-            AnswerLost: They broke off before the announced end, or none came for `read_s`.
+        Raises `AnswerLost` where they broke off before the announced end, or none came for `read_s`.
         """
         ours: BulkpullError | None = None
         while ours is None:
@@ -108,22 +106,14 @@ class StreamedReply:
         raise ours
 
     def _left_behind(self) -> bytes:
-        """
-        What arrived before a break.
-
-        aiohttp hides it once the break has arrived too: up to two megabytes that would have to cross the wire again.
-        """
+        """What arrived before a break, which aiohttp hides: up to two megabytes would have to come again."""
         try:
             return self._content._read_nowait(-1)  # noqa: SLF001 - there is no public way past its exception
         except TimeoutError:  # the time for the whole call is over, of which it tells here as well (case C13)
             return b""
 
     async def tapped(self) -> ThreadedTlsReader | None:
-        """
-        Where a worker thread reads the rest of the body; `None` as long as it comes by `chunks`.
-
-        Once there is one, `chunks` ends, and the rest comes by its `pour` alone. Raises `AnswerLost` as `chunks`.
-        """
+        """Where a worker thread reads the rest of the body by `pour` alone; `None` as long as it comes by `chunks`."""
         if self._inflow is None:
             return None
         try:
@@ -146,17 +136,12 @@ class StreamedReply:
 @dataclass(kw_only=True, eq=False)
 class Http:
     """
-    Sends requests; use it as a context manager.
+    Sends requests; use it as a context manager. It uses the proxy of the environment, never for loopback.
 
-    A proxy is taken from the environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`); loopback never goes through one. The
-    user's `.netrc` is not read: its credentials would go to the storage host, which refuses any.
-
-    Attributes:
-        ca_file: PEM bundle to trust besides the system's.
-        api_base_url: Where the API is. Links and redirects may not lead closer to this machine than the API is itself;
-            without it nothing is refused for that.
-        near_hosts: Hosts that links may name all the same (`storage_hosts`).
-        in_flight: Calls under way at this moment.
+    The user's `.netrc` is not read: its credentials would go to the storage host, which refuses any. Links and
+    redirects may not lead closer to this machine than the API at `api_base_url` is itself, except to `near_hosts`;
+    without that address nothing is refused for it. `ca_file` is trusted besides the system's certificates. `in_flight`
+    counts the calls under way at this moment.
 
     Raises:
         SettingsError: The environment names a proxy that cannot be used.
@@ -201,11 +186,9 @@ class Http:
         Raises:
             NotConnected: Nothing was sent.
             AnswerLost: It was sent, and no complete reply arrived.
-            TlsRefused: The certificate cannot be trusted.
-            ProxyRefused: The proxy refuses its credentials (asked once, then remembered) or the host.
+            TlsRefused, ProxyRefused: The certificate cannot be trusted, or the proxy refuses credentials or host.
             UnsafeAddress: The address, or a redirect, leads where credentials must not go.
-            UnexpectedReply: The answer is longer than 32 MiB.
-            HeadTooLong: A header is longer than 64 KiB, or there are more than a thousand.
+            UnexpectedReply, HeadTooLong: The answer has more than 32 MiB, or a header more than 64 KiB.
         """
         check_address(request.url, what=request.label)
         with self._under_way():
@@ -240,14 +223,11 @@ class Http:
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[StreamedReply]:
         """
-        Send one call and hand over its answer as it arrives, for files of any size.
+        Send one call and hand over its answer as it arrives, for files of any size; raises as `send`.
 
         The bytes come as they are stored: nothing is negotiated and nothing is decompressed, so that offsets, lengths
-        and digests mean the file (behaviours 128 to 130). Redirects lose every credential and must be https.
-
-        Raises:
-            NotConnected, AnswerLost, TlsRefused, ProxyRefused, UnsafeAddress: As `send`. A link to this machine or to a
-                private network, from an API that is not there itself, is an unsafe address too.
+        and digests mean the file (behaviours 128 to 130). Redirects lose every credential and must be https. A link to
+        this machine or to a private network, from an API that is not there itself, is an unsafe address.
         """
         bare = {name: value for name, value in request.headers.items() if name.lower() not in _CREDENTIALS}
         request = replace(request, headers={"Accept-Encoding": "identity", **bare})

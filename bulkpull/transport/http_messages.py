@@ -21,13 +21,9 @@ class Timeouts:
     """
     The time limits of a request, seconds.
 
-    Attributes:
-        connect_s: For the connection, TLS included.
-        head_s: From the start until the head of the answer is complete: name look-up, connection, proxy and interim
-            (1xx) answers included. `None` where `total_s` limits all of it.
-        read_s: The longest silence while waiting for the answer or for its next bytes.
-        error_body_s: For the body of a refusal, which only explains it.
-        total_s: For everything together; `None` for transfers, which may take hours as long as bytes come fast enough.
+    `head_s` counts from the start until the head of the answer is complete: name look-up, connection, proxy and interim
+    (1xx) answers included. `read_s` is the longest silence. `total_s` is `None` for transfers, which may take hours as
+    long as bytes come fast enough.
     """
 
     connect_s: float = 15
@@ -47,12 +43,10 @@ _ADDRESS_NAMES = {"token": "`token_url`", "notify_url": "`notify_url`", "blob": 
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    A request to send.
+    A request to send; the URL goes out byte for byte.
 
-    Attributes:
-        url: Sent byte for byte.
-        endpoint: The name used in counts and messages: `ScheduledReport`, `token`, `blob`, …
-        creates: It makes something new each time it is sent, so it must not be repeated after a doubtful answer.
+    `endpoint` names it in counts and messages: `ScheduledReport`, `token`, `blob`, … What `creates` something new each
+    time it is sent must not be repeated after a doubtful answer.
     """
 
     method: str

@@ -39,9 +39,8 @@ def shown(body: bytes) -> str:
 
 def text(value: object) -> str | None:
     """
-    A name, an id or a number of the service, trimmed and cut at `LONGEST_NAME`; `None` for anything else and no text.
-
-    Control characters, marks of writing direction and lone surrogates are spelled out (`visible`).
+    A name, an id or a number of the service, trimmed and cut, without control characters; `None` for anything
+    else.
     """
     if isinstance(value, str):
         return visible(value.strip()[:LONGEST_NAME]) or None
@@ -71,11 +70,7 @@ def is_true(value: object) -> bool:
 
 
 def moment(value: object) -> datetime | None:
-    """
-    A time of the service, aware UTC: with or without `Z`, fraction or offset.
-
-    `None` for null, rubbish and times before 2000 (behaviours 51 and 155, `LooseTimestamp`).
-    """
+    """A time of the service, aware UTC; `None` for null, rubbish and times before 2000 (behaviours 51 and 155)."""
     if not isinstance(value, str):
         return None
     try:

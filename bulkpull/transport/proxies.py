@@ -3,8 +3,7 @@ Proxies from the environment, read as curl reads them (case C37).
 
 `HTTPS_PROXY` takes precedence over `ALL_PROXY`; without a scheme it is `http://`; user and password are percent-encoded
 UTF-8 or plain. `NO_PROXY` lists hosts (with their subdomains), addresses and networks (`10.0.0.0/8`), each optionally
-with a port, or `*`. An unusable value is an error at the start that names its variable. It is never ignored: data must
-not bypass a configured proxy.
+with a port, or `*`. An unusable value is an error at the start: data must not bypass a configured proxy.
 """
 
 from __future__ import annotations
@@ -38,13 +37,10 @@ class Proxy:
 
 class Proxies:
     """
-    The proxies of the environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), read once.
+    The proxies of the environment, read once, or of `by_scheme`: by `https`, `http` and `all`, and exceptions by `no`.
 
-    aiohttp could read them as well, but then it also reads `.netrc` and would send its credentials to the storage
-    host, which refuses any request that carries some (behaviour 120).
-
-    `by_scheme` replaces the environment: addresses by `https`, `http` and `all`, exceptions by `no`. Raises
-    `SettingsError` where a variable names no proxy that can be used.
+    aiohttp could read them as well, but then it also reads `.netrc` and would send its credentials to the storage host,
+    which refuses any request that carries some (behaviour 120). `SettingsError` where a variable names no usable proxy.
     """
 
     def __init__(self, by_scheme: Mapping[str, str] | None = None) -> None:

@@ -24,11 +24,7 @@ def connect_refusal(status: int, *, label: str) -> ProxyRefused | None:
 
 
 def proxy_refusal(status: int, *, operation: str, is_the_services: bool) -> TransferError | None:
-    """
-    The error for an answer of a proxy or of the network on the way; `None` when it may be the service's own.
-
-    With `is_the_services` the body is of the form that the service writes, so that a 401 is its own.
-    """
+    """The error for an answer of a proxy or of the network on the way; `None` when it may be the service's own."""
     if status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
         return TransferError(
             f"cannot {operation}: the network requires a sign-in",

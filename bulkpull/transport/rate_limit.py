@@ -36,8 +36,7 @@ class PaceState:
     """
     The state of the token bucket; times are monotonic seconds, rates calls per second.
 
-    At most `ceiling` calls per second and `full_burst` at once are ever allowed, `rate` and `burst` at present. `room`
-    calls could go at the moment `at`, and none before `closed_until`.
+    `room` calls could go at the moment `at`, and none before `closed_until`.
     """
 
     ceiling: float
@@ -83,11 +82,7 @@ def after_call(state: PaceState, *, at: float) -> PaceState:
 
 
 def spread(pause_s: float, *, draw: float) -> float:
-    """
-    A pause that the service asked for, seconds, and up to a tenth more, at most 30 s; never less than it asked for.
-
-    `draw`, a number in [0, 1), chooses how much: callers who were refused together do not come back together.
-    """
+    """A pause, seconds, and up to a tenth more, at most 30 s: `draw` in [0, 1) of that."""
     return pause_s + min(pause_s * _SPREAD, _LONGEST_SPREAD_S) * draw
 
 
@@ -118,10 +113,10 @@ def _grown(value: float, *, limit: float) -> float:
 
 def parse_retry_after(value: str | None, *, date: str | None, now: datetime) -> float | None:
     """
-    Seconds that a Retry-After header asks for, which may be an HTTP date; `None` if it is missing or not understood.
+    Seconds that a Retry-After header asks for, 0 for the past; `None` if it is missing or not understood (behaviour
+    37).
 
-    A date is measured against the Date header of the same reply, of the same clock; without one against `now`. The
-    past is 0. Source: behaviour 37.
+    A date in it is measured against the Date header of the same reply, of the same clock; without one against `now`.
     """
     if value is None:
         return None

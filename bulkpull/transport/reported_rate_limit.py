@@ -46,13 +46,9 @@ class AllowanceState:
     """
     The state of the allowance; times are monotonic seconds, and what the service has not reported yet is `None`.
 
-    Attributes:
-        taught_s: The longest window that a Retry-After has shown; 0 as long as none has.
-        limit: Calls per window, as reported last.
-        remaining: Calls left when the last reply was sent; `lowest` is the lowest such number.
-        reported_at: When the reply that reported `remaining` arrived; `heard_at`: the last that reported anything.
-        opened_at: The latest moment at which the present window can have begun.
-        answered: When our calls were answered, as far as they may still count; `under_way`: when others were sent.
+    `taught_s` is the longest window that a Retry-After has shown. `limit` calls go per window; `remaining` were left
+    when the reply of `reported_at` was sent, and `heard_at` is when the last one that reported anything arrived. The
+    present window began at `opened_at` at the latest. `answered` and `under_way` are the moments of our own calls.
     """
 
     window_s: float = WINDOW_S
@@ -72,12 +68,7 @@ class AllowanceState:
 
 
 def read_allowance(headers: Mapping[str, str]) -> AllowanceHeaders:
-    """
-    Read the two headers, whatever their case (behaviour 172).
-
-    A remaining number below zero is zero, no number is above a million, and a limit below one or what is no whole
-    number counts as not told.
-    """
+    """Read the two headers; a limit below one, or what is no number, counts as not told (behaviour 172)."""
     folded = {name.casefold(): value for name, value in headers.items()}
     limit = _whole(folded.get("x-ratelimit-limit"))
     remaining = _whole(folded.get("x-ratelimit-remaining"))
@@ -108,11 +99,7 @@ def calls_left(state: AllowanceState, *, at: float) -> int | None:
 
 
 def wait_for_allowance(state: AllowanceState, *, at: float, reserve: int = 0) -> float:
-    """
-    Seconds until the next call may go and leave `reserve` calls for others; at most one window, 0 for now.
-
-    Infinity where only an answer can make room, which happens with a reserve alone.
-    """
+    """Seconds until the next call may go and leave `reserve` calls; infinity where only an answer makes room."""
     left = calls_left(state, at=at)
     if left is None or left > reserve:
         return 0.0
@@ -187,9 +174,9 @@ def after_refusal(
     """
     The state after a 429: nothing is left until its Retry-After has passed, and it may teach the window's length.
 
-    The window cannot be shorter than the pause, nor than the time from its beginning to the end of the pause. The first
-    such refusal replaces the assumed minute; later ones only lengthen the window. A 429 while calls are left comes from
-    another limit of the service: it says nothing about this one, unless its pause is longer than the window.
+    The window cannot be shorter than the pause, nor than the time from its beginning to the end of the pause. A 429
+    while calls are left comes from another limit: it says nothing about this one, unless its pause is longer than the
+    window.
     """
     if state.remaining is None:
         return state

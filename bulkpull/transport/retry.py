@@ -43,13 +43,10 @@ _SECONDS_PER_RETRY = 10.0
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """
-    The limits for retries of one call.
+    The limits for retries of one call, `attempts` in all.
 
-    Attributes:
-        attempts: Tries of one call in all.
-        first_wait_s, factor, longest_wait_s: The backoff.
-        longest_pause_s: What one call waits for a Retry-After at the most, all its tries together.
-        outage_s: How long a network that once worked may be gone before its failures count as tries.
+    All its tries together wait `longest_pause_s` for a Retry-After at the most. A network that once worked may be gone
+    for `outage_s` before its failures count as tries.
     """
 
     attempts: int = 6
@@ -80,14 +77,10 @@ def retry_delay(  # noqa: PLR0911 - one line a kind of error
     error: BaseException, *, attempt: int, policy: RetryPolicy, creates: bool, draw: float, waited_s: float = 0.0
 ) -> float | StopReason:
     """
-    Seconds to wait before the next try, or why there is none.
+    Seconds to wait before the next try, or why there is none, after try number `attempt` and `waited_s` of waiting.
 
-    Args:
-        attempt: The number of the try that failed, from 1.
-        creates: The call makes something new each time; then only errors that prove that nothing was done are repeated
-            (behaviour 45).
-        draw: A random number in [0, 1).
-        waited_s: What the same call has waited already.
+    Of a call that `creates` something new each time only errors that prove that nothing was done are repeated
+    (behaviour 45). `draw` is a random number in [0, 1).
     """
     asked_s: float | None = None
     match error:
@@ -113,11 +106,7 @@ def retry_delay(  # noqa: PLR0911 - one line a kind of error
 
 
 def wait_for_budget(*, retries: int, first_calls: int, elapsed_s: float) -> float:
-    """
-    Seconds until one more retry is allowed: a reserve of 20, a fifth of the first calls, and one for every 10 s.
-
-    A spent budget delays retries and forbids none, so a short trouble costs patience and no dataset.
-    """
+    """Seconds until one more retry is allowed. A spent budget delays retries and forbids none: it costs no dataset."""
     allowed = _RESERVE + first_calls * _SHARE + elapsed_s / _SECONDS_PER_RETRY
     return max(0.0, (retries + 1 - allowed) * _SECONDS_PER_RETRY)
 
@@ -141,12 +130,7 @@ class RetryBudget:
 
 @dataclass(kw_only=True, eq=False)
 class Retrier:
-    """
-    Retries calls by the rules of `retry_delay`.
-
-    `budget` is shared by everything that retries within a run. `random` gives numbers in [0, 1), which spread the
-    retries of many callers.
-    """
+    """Retries calls by the rules of `retry_delay`; everything that retries within a run shares `budget`."""
 
     policy: RetryPolicy
     budget: RetryBudget
@@ -168,13 +152,10 @@ class Retrier:
         """
         Do `operation` until it succeeds or its error says that another try cannot help.
 
-        Args:
-            endpoint: The name used in retry events.
-            origin: Which host it asks. A host that has answered in this run and is not reachable now is waited for
-                during `policy.outage_s` without using up tries: nothing was sent, so nothing is flooded.
-            creates: See `retry_delay`.
-            progressed: Asked after each failure: whether enough has been reached for a new count of tries. Such a try
-                is no retry of the same thing, and does not come out of the budget; it has its pause all the same.
+        A host (`origin`) that has answered in this run and is not reachable now is waited for during `policy.outage_s`
+        without using up tries: nothing was sent, so nothing is flooded. `progressed`, asked after each failure, says
+        whether enough has been reached for a new count of tries; such a try has its pause, and does not come out of the
+        budget.
 
         Raises:
             BulkpullError: The last error, with the number of attempts. Cancellation is passed on.
@@ -233,12 +214,9 @@ class Retrier:
         """
         Wait as `error` asks before try number `attempt` + 1, or raise it when there is none; returns the seconds.
 
-        Args:
-            began: When the first try began, by the clock's `monotonic`.
-            waited_s: What the call has waited before.
-            is_free: The budget of retries is not charged.
-            attempts: Tries in all, where these are fewer than the policy's.
-            patience: Wait as long as after so many tries more.
+        The first try `began` by the clock's `monotonic`, and the call has waited for `waited_s`. With `is_free` the
+        budget is not charged. `attempts` are fewer tries than the policy's; `patience` waits as long as after so many
+        tries more.
         """
         draw = self.random()
         policy = self.policy if attempts is None else replace(self.policy, attempts=attempts)

@@ -2,13 +2,11 @@
 Reads a TLS connection in a worker thread, for a large body on a fast line.
 
 An event loop that decrypts a gigabyte wakes up for every hundred kilobytes, and passes every megabyte to the thread
-that writes. A `ThreadedTlsReader` takes over the connection instead: a worker thread reads, decrypts and writes piece
-by piece while the loop sleeps.
+that writes. Here a worker thread reads, decrypts and writes piece by piece while the loop sleeps.
 
 It uses public interfaces only. `ssl.SSLContext.wrap_bio` chooses the memory that receives the encrypted bytes, and a
 paused transport stops reading its socket once it holds enough. This is verified, not assumed: the socket has bytes and
-one round of the loop did not read them. If that does not happen soon, as on a slow line, the loop continues as before.
-If both ever read at once, TLS detects records out of order, and the connection counts as broken.
+one round of the loop did not read them. If both ever read at once, TLS detects records out of order.
 """
 
 from __future__ import annotations
@@ -91,10 +89,10 @@ class ThreadedTlsReader:
 
     def pour(self, put: Callable[[memoryview], None], *, at_most: int, for_s: float) -> None:
         """
-        Read and decrypt, in a worker thread, until no more bytes are there for a moment.
+        Read and decrypt, in a worker thread, `at_most` bytes for about `for_s`, or until no more are there for a
+        moment.
 
-        `put` takes each piece, valid during the call only, in the order of the body. Returns after `at_most` bytes or
-        `for_s` seconds; a little later, where bytes are rare.
+        `put` takes each piece, in the order of the body; it is only valid during the call.
         """
         until_s = time.monotonic() + for_s
         while at_most and self.missing_bytes and not self.is_lost and time.monotonic() < until_s:

@@ -15,12 +15,7 @@ from bulkpull.transport.threaded_tls_reader import TappableContext
 
 
 def trusted_certificates(ca_file: Path | None) -> TappableContext:
-    """
-    The system's certificates, and those of `ca_file` besides; verification is never switched off. Reads the disk.
-
-    Raises:
-        SettingsError: The file cannot be read, or holds no PEM certificate.
-    """
+    """The system's certificates, and those of the PEM file `ca_file`; verification is never switched off."""
     # Otherwise as `ssl.create_default_context`, which makes no other class; a test holds the two together. Only its
     # `VERIFY_X509_STRICT` (Python 3.13) is left out: companies' own authorities often lack an authority key identifier,
     # which neither curl nor a browser minds (case C39).
@@ -46,8 +41,7 @@ def certificates_read_late() -> Iterator[None]:
     """
     Let a context that is made in this block read the system's certificates when it is first used.
 
-    For the import of aiohttp, which makes two: to read some hundred certificates for each takes a tenth of a short run.
-    Our connections bring a context of their own. Those of a program that embeds us behave as ever.
+    For the import of aiohttp, which makes two that we never use: reading them takes a tenth of a short run.
     """
     read = ssl.SSLContext.set_default_verify_paths
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,7 +74,9 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> None:
         records = body.get("value") if isinstance(body, dict) else None
         if isinstance(records, list) and records:
             body = {**body, "value": [*map(spoiled, records), wholly(records[0])]}
-        return replace(plain({}, **options), body=json.dumps(spoiled(body)).encode())
+        replied = plain({}, **options)
+        replied.body = json.dumps(spoiled(body)).encode()
+        return replied
 
     monkeypatch.setattr(api_replies, "json_reply", reply)
 

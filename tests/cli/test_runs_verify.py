@@ -16,10 +16,10 @@ from published import NOW, files_under, publish, run_id_of, write_manifest
 
 from bulkpull.output.atomic_files import json_text, replace_symlink, write_atomically
 from bulkpull.output.current import Current
-from bulkpull.output.integrity import damaged_snapshots
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.ledger_facts import PublicationFacts
 from bulkpull.output.manifest import DatasetRecord
+from bulkpull.output.snapshots import load_published
 from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Verifier
 
@@ -249,6 +249,12 @@ def test_what_a_run_publishes_meanwhile_is_looked_at_instead_and_is_no_trouble(t
     assert verifier.verify_all().troubles == []
 
 
+def damaged_snapshots() -> dict[str, str]:
+    """What a run finds damaged when it begins."""
+    _, damaged = load_published(LocalStore(OUT), Current.load(LocalStore(OUT)))
+    return damaged
+
+
 @pytest.mark.fault(10)
 @pytest.mark.parametrize("harm", [remove, cut])
 def test_a_run_can_tell_by_names_and_sizes_which_current_snapshots_are_damaged(
@@ -258,7 +264,7 @@ def test_a_run_can_tell_by_names_and_sizes_which_current_snapshots_are_damaged(
     harm(part("Profile", NEW))
     harm(part("MSLearn", OLD))  # not current: none of the next run's business
 
-    damaged = damaged_snapshots(LocalStore(OUT), Current.load(LocalStore(OUT)))
+    damaged = damaged_snapshots()
 
     assert list(damaged) == ["Profile"]
     assert damaged["Profile"].startswith(f"datasets/Profile/run={NEW}/part-00000.parquet: ")
@@ -267,11 +273,11 @@ def test_a_run_can_tell_by_names_and_sizes_which_current_snapshots_are_damaged(
 @pytest.mark.fault(10)
 def test_without_a_manifest_a_missing_file_is_still_noticed(command: Command) -> None:
     publish(OUT, "Profile", run_id=NEW)
-    assert damaged_snapshots(LocalStore(OUT), Current.load(LocalStore(OUT))) == {}
+    assert damaged_snapshots() == {}
 
     remove(part("Profile", NEW))
 
-    assert "is missing" in damaged_snapshots(LocalStore(OUT), Current.load(LocalStore(OUT)))["Profile"]
+    assert "is missing" in damaged_snapshots()["Profile"]
 
 
 def test_rows_of_a_manifest_that_do_not_add_up_are_told(command: Command) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -388,9 +388,9 @@ def test_row_groups_get_fewer_rows_when_later_rows_turn_out_long(monkeypatch: py
     monkeypatch.setattr(converting, "_ROW_GROUP_BYTES", 1_000_000)
     planned: list[int] = []
 
-    def noted(frames: Iterator[pl.DataFrame], **options: Any) -> TableFile:
+    def noted(table: pl.LazyFrame, **options: Any) -> TableFile:
         planned.append(options["row_group_rows"])
-        return write_table(frames, **options)
+        return write_table(table, **options)
 
     monkeypatch.setattr(converting, "write_table", noted)
     rows = [[str(number), ""] for number in range(1_000)] + [[str(number), "x" * 10_000] for number in range(1_000)]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.io.plugins import register_io_source
 
 from bulkpull.conversion.read_table import rows_in
 from bulkpull.conversion.write_table import conversion_disk_error, write_table
@@ -17,13 +18,15 @@ from bulkpull.conversion.write_table import conversion_disk_error, write_table
 FRAME = pl.DataFrame({"A": [str(number) for number in range(1_000)], "B": list(range(1_000))})
 
 
+def table_of(frames: Iterator[pl.DataFrame]) -> pl.LazyFrame:
+    return register_io_source(lambda *_: frames, schema=FRAME.schema)
+
+
 def test_frames_are_written_in_their_order_and_the_file_is_told(tmp_path: Path) -> None:
     path = tmp_path / "part[0]*.parquet"  # a name, not a pattern
     frames = [FRAME.slice(start, 100) for start in range(0, 1_000, 100)]
 
-    file = write_table(
-        iter(frames), path=path, schema=FRAME.schema, row_group_rows=300, metadata={"a": "b"}, formats={}
-    )
+    file = write_table(table_of(iter(frames)), path=path, row_group_rows=300, metadata={"a": "b"}, formats={})
 
     assert pl.read_parquet(path, glob=False).equals(FRAME)
     assert (file.rows, rows_in(path)) == (1_000, 1_000)
@@ -35,9 +38,7 @@ def test_the_file_is_forced_to_the_disk_whole(tmp_path: Path, monkeypatch: pytes
     forced: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda number: forced.append(os.fstat(number).st_size))
 
-    file = write_table(
-        iter([FRAME]), path=tmp_path / "a", schema=FRAME.schema, row_group_rows=300, metadata={}, formats={}
-    )
+    file = write_table(FRAME.lazy(), path=tmp_path / "a", row_group_rows=300, metadata={}, formats={})
 
     assert forced == [file.bytes]
 
@@ -48,16 +49,14 @@ def test_what_the_frames_raise_is_raised(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        write_table(frames(), path=tmp_path / "a", schema=FRAME.schema, row_group_rows=300, metadata={}, formats={})
+        write_table(table_of(frames()), path=tmp_path / "a", row_group_rows=300, metadata={}, formats={})
 
 
 @pytest.mark.fault(8)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_told_as_such() -> None:
     with pytest.raises(pl.exceptions.PolarsError) as caught:
-        write_table(
-            iter([FRAME]), path=Path("/dev/full"), schema=FRAME.schema, row_group_rows=300, metadata={}, formats={}
-        )
+        write_table(FRAME.lazy(), path=Path("/dev/full"), row_group_rows=300, metadata={}, formats={})
 
     trouble = conversion_disk_error(caught.value, folder=Path("/out"))
 

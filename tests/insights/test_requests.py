@@ -11,8 +11,8 @@ from support import API
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
-from bulkpull.insights import requests, validation
-from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder
+from bulkpull.insights import requests
+from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder, earliest_start
 from bulkpull.model import Window
 
 NOW = datetime(2026, 11, 23, 2, 0, 0, 999, tzinfo=UTC)
@@ -110,7 +110,7 @@ def test_a_report_that_the_service_would_refuse_or_cut_is_not_sent(wrong: dict[s
 
 @pytest.mark.behaviour(81)
 def test_the_earliest_start_that_is_told_is_one_that_is_taken() -> None:
-    earliest = validation.earliest_start(NOW)
+    earliest = earliest_start(NOW)
 
     assert report(**SCHEDULED | {"start_at": earliest}).body
     with pytest.raises(SettingsError, match=iso_utc(earliest)):

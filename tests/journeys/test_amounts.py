@@ -309,13 +309,13 @@ async def test_a_listed_name_that_no_query_can_carry_costs_only_itself(tmp_path:
         list_datasets = listing.list_datasets
 
         def odd(params: Any) -> Any:
-            answer = list_datasets(params)
-            for entry in answer.records:
+            records = list_datasets(params)
+            for entry in records:
                 entry["selectableColumns"] = ["Has Azure", *entry["selectableColumns"]]
                 entry["availableMetrics"] = [*entry["availableMetrics"], "Cost (USD)"]
-            answer.records.insert(0, {"datasetName": None, "selectableColumns": ["A"]})
-            answer.records.append({"datasetName": "../etc", "selectableColumns": ["A"]})
-            return answer
+            records.insert(0, {"datasetName": None, "selectableColumns": ["A"]})
+            records.append({"datasetName": "../etc", "selectableColumns": ["A"]})
+            return records
 
         listing.list_datasets = odd
         manifest = await export(simulator, tmp_path, DATASET, "Profile", listeners=[recorded.events.append])

@@ -86,11 +86,11 @@ def delete_query(report: StoredReport, nights: Nights) -> None:
 
 
 def pause(report: StoredReport, nights: Nights) -> None:
-    nights.simulator.service.pause_report(report.report_id)
+    nights.simulator.service.report_store.pause(report.report_id)
 
 
 def delete(report: StoredReport, nights: Nights) -> None:
-    nights.simulator.service.delete_report(report.report_id)
+    nights.simulator.service.report_store.delete(report.report_id)
 
 
 def remove_column(report: StoredReport, nights: Nights) -> None:
@@ -182,7 +182,7 @@ async def test_a_shared_report_is_not_deleted_by_the_folder_that_did_not_make_it
         await nights.night(output=other, day=False, timespan="LAST_MONTH")
         assert shared.report_id in nights.simulator.service.reports
 
-        nights.simulator.service.delete_report(shared.report_id)  # its maker takes it away
+        nights.simulator.service.report_store.delete(shared.report_id)  # its maker takes it away
         for _ in range(2):
             nights.clock.advance(86_400)
             again = the(await nights.night(output=other, day=False))
@@ -196,7 +196,7 @@ async def test_an_adopted_report_that_vanishes_is_made_good_and_told(tmp_path: P
         await nights.night(day=False)
         await nights.night(output=other)
         (shared,) = nights.scheduled()
-        nights.simulator.service.delete_report(shared.report_id)
+        nights.simulator.service.report_store.delete(shared.report_id)
         record = the(await nights.night(output=other))
 
     assert record.status == "complete" or "already published" in notes_of(record)
@@ -481,7 +481,7 @@ async def test_a_submitted_night_leaves_the_execution_that_the_resumed_run_is_to
         await nights.night(day=False)
         nights.clock.advance(3 * 86_400)  # the data have changed
         (old,) = nights.scheduled()
-        nights.simulator.service.pause_report(old.report_id)
+        nights.simulator.service.report_store.pause(old.report_id)
         settings = settings_for(nights.simulator, nights.output, **PATIENT)
         request = ExportRequest((DATASET,), nightly=True, submit_only=True)
         submitted = await Run(request, settings, Events(), clock=nights.clock, account=ACCOUNT).export()

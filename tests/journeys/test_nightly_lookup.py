@@ -12,8 +12,7 @@ from bulkpull.events import Events
 from bulkpull.output.manifest import Manifest
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
-from bulkpull.simulator import Fault, Scenario, Simulator
-from bulkpull.simulator.request_log import LoggedRequest
+from bulkpull.simulator import Fault, LoggedRequest, Scenario, Simulator
 
 DATASETS = ("AzureUsage", "CLASAzurePropensity", "CustomersAndTenants", "OfficeUsage", "Profile")
 

@@ -287,11 +287,11 @@ async def test_a_time_of_2099_that_an_older_version_believed_ends_no_night(tmp_p
 
 
 async def pause(nights: Nights) -> None:
-    nights.simulator.service.pause_report(nights.standing("OfficeUsage").report_id)
+    nights.simulator.service.report_store.pause(nights.standing("OfficeUsage").report_id)
 
 
 async def delete(nights: Nights) -> None:
-    nights.simulator.service.delete_report(nights.standing("OfficeUsage").report_id)
+    nights.simulator.service.report_store.delete(nights.standing("OfficeUsage").report_id)
 
 
 async def exhaust(nights: Nights) -> None:
@@ -422,4 +422,4 @@ def order_for_somebody(nights: Nights, number: int) -> None:
     query = known or shelf.keep(name="Theirs", text="SELECT MpnId FROM Profile", description=None)
     body = {"ReportName": f"Theirs_{number}", "QueryId": query.query_id, "RecurrenceInterval": 24}
     start = (nights.clock.now() + timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    service.create_report(Fields(body | {"StartTime": start}), correlation_id="theirs")
+    service.report_store.create(Fields(body | {"StartTime": start}), correlation_id="theirs")

@@ -12,8 +12,7 @@ import pytest
 from journeys.kit import export
 from support import EventRecorder, FakeClock
 
-from bulkpull.simulator import Scenario, Simulator
-from bulkpull.simulator.request_log import LoggedRequest
+from bulkpull.simulator import LoggedRequest, Scenario, Simulator
 
 POLLING: dict[str, Any] = {"poll_initial_seconds": 5, "poll_max_seconds": 60, "report_timeout_seconds": 3_600}
 

@@ -60,8 +60,8 @@ NAMED = (
     Change("restarts of a transfer are not counted", "self._restarts += 1", "self._restarts += 0", _TRANSFER),
     Change(
         "unchanged data make a new snapshot",
-        "if self.context.request.nightly and is_same:",
-        "if self.context.request.nightly and not is_same and is_same:",
+        "if request.nightly and current is not None and current.content_hash == snapshot.content_hash:",
+        "if request.nightly and current is not None and current.content_hash == str(snapshot):",
         _RUNS,
     ),
     Change(
@@ -223,7 +223,7 @@ BY_LAYER = (
     ),
     Change(
         "tidying uses up the allowance",
-        "reserve = math.ceil(self._allowance.limit * _LOOKS_SHARE)",
+        "reserve = math.ceil(self.allowance.limit * _LOOKS_SHARE)",
         "reserve = 0",
         _ALLOWANCE,
     ),
@@ -505,14 +505,14 @@ BY_LAYER = (
     ),
     Change(
         "a row of other length is taken",
-        "if block.data[whole] not in _LINE_ENDS:",
+        "if data[whole] not in _LINE_ENDS:",
         "if found > fields:",
         _READER,
     ),
     Change(
         "a blank line inside is left out",
-        "if block.data[whole:].strip(_LINE_ENDS):",
-        "if block.data[whole:] is None:",
+        "if data[whole:].strip(_LINE_ENDS):",
+        "if data[whole:] is None:",
         _READER,
     ),
     Change(

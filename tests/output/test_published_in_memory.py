@@ -41,9 +41,8 @@ async def export(store: MemoryStore, tmp_path: Path, *, days: int, frame: pl.Dat
     raw.write_text("MPNId\n0012\n0013\n")
     lineage = {"bulkpull.dataset": "Profile", "bulkpull.run_id": run_id, "bulkpull.generated_at": iso_utc(now)}
     file = write_table(
-        iter([frame]),
+        frame.lazy(),
         path=folder / f"part-00000-{run_id}.parquet",
-        schema=frame.schema,
         row_group_rows=100,
         metadata=lineage,
         formats={},
@@ -91,7 +90,7 @@ async def test_an_export_is_published_read_and_verified_in_a_store_that_is_no_fo
     assert current.datasets["Profile"].run_id == manifest.run_id
     assert load_owner(store) == Owner(ACCOUNT)
     assert load_manifest(store, manifest.run_id) == manifest
-    assert load_published(store, current)["Profile"].files == manifest.datasets[0].files
+    assert load_published(store, current)[0]["Profile"].files == manifest.datasets[0].files
     assert scan_runs(store, "Profile", runs=["all"]).drop("_run_id").collect().equals(FRAME)
     assert store.list_names(INSIDE.snapshot("Profile", manifest.run_id, kind=RAW)) == ["Profile.csv"]
     assert "there is no `latest/`" in (store.read(INSIDE.readme) or b"").decode().lower()

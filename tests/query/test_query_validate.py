@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from offers import CATALOG, LISTED, LIVE, OFFERED, SYSTEM_QUERIES
 
-from bulkpull.catalog import ColumnType
+from bulkpull.catalog import CatalogColumn, ColumnType
 from bulkpull.errors import QueryError
 from bulkpull.model import OfferedDataset
 from bulkpull.query import CheckedQuery, Operator, check_query
-from bulkpull.query.value_checks import ColumnValues, check_value
+from bulkpull.query.value_checks import check_value
 
 
 def check(text: str, *more: OfferedDataset) -> CheckedQuery:
@@ -165,20 +165,25 @@ def test_identifiers_are_sent_as_text_whatever_they_look_like(condition: str, se
     ],
 )
 def test_usual_forms_of_a_value_pass_without_a_word(type_: ColumnType, value: str) -> None:
-    assert check_value(value, kind=ColumnValues(type_), operator=Operator.EQUAL) is None
+    assert check_value(value, column=CatalogColumn("x", type_), operator=Operator.EQUAL) is None
 
 
 @pytest.mark.parametrize("type_", ColumnType)
 def test_numbers_and_flags_are_compared_as_they_are_and_everything_else_as_text(type_: ColumnType) -> None:
     numbers_and_flags = {ColumnType.INT, ColumnType.DECIMAL, ColumnType.NUMBER, ColumnType.BOOL}
 
-    assert ColumnValues(type_).is_text is (type_ not in numbers_and_flags)
-    assert not ColumnValues(None).is_text, "what is not known is sent as it was written"
+    assert type_.is_text is (type_ not in numbers_and_flags)
+
+
+def test_what_is_not_known_is_sent_as_it_was_written() -> None:
+    offered = OfferedDataset("Other", ("Code",))
+
+    assert check("SELECT Code FROM Other WHERE Code = 007", offered).text == "SELECT Code FROM Other WHERE Code = 007"
 
 
 @given(st.text(), st.sampled_from(ColumnType), st.sampled_from(Operator))
 def test_any_value_is_judged(value: str, type_: ColumnType, operator: Operator) -> None:
-    doubt = check_value(value, kind=ColumnValues(type_, values=("0", "1")), operator=operator)
+    doubt = check_value(value, column=CatalogColumn("x", type_, values=("0", "1")), operator=operator)
 
     assert doubt is None or doubt.why
 

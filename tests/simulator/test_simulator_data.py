@@ -6,7 +6,6 @@ import csv
 import io
 import itertools
 import json
-from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -18,11 +17,12 @@ from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.report_data import BLOCK_ROWS, csv_blocks, frames, sample
 from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.service import Service
+from bulkpull.simulator.simulator_context import Context
 
 
 def service(**parameters: object) -> Service:
     scenario = Scenario(**parameters)  # type: ignore[arg-type]  # free parameters of a test
-    return Service(scenario, clock=StandingClock(), faults=FaultBox(), sign=lambda *_: "")
+    return Service(Context(scenario, StandingClock(), FaultBox()), sign=lambda *_: "")
 
 
 def text_of(made: Service, dataset: str, columns: tuple[str, ...] | None = None) -> bytes:
@@ -239,7 +239,7 @@ def test_rows_tell_which_question_made_them_where_the_scenario_says_so() -> None
     report = made.report_store.create(order, correlation_id="c")
     extract = made.extract_of(report.executions[0].execution_id)
     assert extract is not None
-    (reported,) = {row["Provenance"] for row in sample(replace(extract, limit=5), made.scenario)}
+    (reported,) = {row["Provenance"] for row in sample(extract, made.scenario)}
 
     facts = json.loads(reported)
     assert facts.pop("version")

@@ -22,6 +22,7 @@ from bulkpull.simulator.error_replies import Refusal
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.report_data import csv_blocks
 from bulkpull.simulator.service import Service
+from bulkpull.simulator.simulator_context import Context
 
 ROWS = 240
 MONTHS = [datetime(2026, month, 1, tzinfo=UTC) for month in range(6, 12)]
@@ -33,7 +34,7 @@ Row = dict[str, str]
 @cache
 def service(edition: Any = "live", *, role: Any = "executive") -> Service:
     scenario = Scenario(edition=edition, rows=ROWS, role=role)
-    return Service(scenario, clock=StandingClock(), faults=FaultBox(), sign=lambda *_: "")
+    return Service(Context(scenario, StandingClock(), FaultBox()), sign=lambda *_: "")
 
 
 def rows_of(made: Service, dataset: str, columns: Sequence[str], window: Window | None = WHOLE) -> list[Row]:

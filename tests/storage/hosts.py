@@ -106,7 +106,7 @@ def _executed(simulator: Simulator, dataset: str) -> str:
     service = simulator.service
     columns = ", ".join(column.name for column in service.tables[dataset].columns)
     query = Fields({"Name": "A query", "Query": f"SELECT {columns} FROM {dataset}"})  # noqa: S608 - the service's own language, not SQL
-    (stored,) = service.create_query(query).records
-    order = Fields({"ReportName": "A report", "QueryId": stored["queryId"], "ExecuteNow": True})
-    (report,) = service.create_report(order, correlation_id=_NOBODYS).records
-    return next(execution.execution_id for execution in service.executions if execution.report_id == report["reportId"])
+    stored = service.query_store.create(query)
+    order = Fields({"ReportName": "A report", "QueryId": stored.query_id, "ExecuteNow": True})
+    report = service.report_store.create(order, correlation_id=_NOBODYS)
+    return report.executions[0].execution_id

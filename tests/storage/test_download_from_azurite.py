@@ -21,7 +21,7 @@ from storage.hosts import report_name
 from storage.plain_http import ask
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.messages import ColumnPlan
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest
 from bulkpull.errors import BulkpullError, FileDamaged, FileGone, LinkExpired
 from bulkpull.pipeline.steps.convert import convert_report
 from bulkpull.simulator import Scenario, Simulator
@@ -366,14 +366,9 @@ async def test_a_file_that_came_in_pieces_converts_to_the_rows_that_were_stored(
     async with cutting_proxy(azurite.origin, cuts=[10, SIZE // 3, SIZE - 10]) as proxy:
         await Downloader().fetch(proxy.through(stored.link()), into=tmp_path / "report")
     types = (ColumnType.STRING, ColumnType.STRING, ColumnType.INT)
-    table = await convert_report(
-        tmp_path / "report",
-        into=into,
-        columns=[ColumnPlan(name, declared) for name, declared in zip(HEADER, types, strict=True)],
-        metadata={},
-        max_unpacked_bytes=1 << 30,
-        limiter=anyio.CapacityLimiter(1),
-    )
+    columns = tuple(ColumnPlan(name, declared) for name, declared in zip(HEADER, types, strict=True))
+    order = ConversionRequest(tmp_path / "report", into, columns, {}, 1 << 30, 1 << 22)
+    table = await convert_report(order, limiter=anyio.CapacityLimiter(1))
 
     frame = pl.read_parquet(into / "part-00000.parquet")
     assert table.rows == len(ROWS)

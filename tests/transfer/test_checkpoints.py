@@ -37,13 +37,13 @@ async def run(folder: Path, *, seconds: float, sync_s: float = 0.0) -> Kept:
     clock = FakeClock()
     kept = Kept(folder / "report.part", clock, sync_s)
     checkpoints, end_s = (
-        Checkpoints.of(cast("PartialFile", cast("Any", kept)), clock=clock),
+        Checkpoints(cast("PartialFile", cast("Any", kept)), clock),
         clock.monotonic() + seconds,
     )
     while clock.monotonic() < end_s:
         clock.advance(0.01)
         if checkpoints.begin_if_due():
-            await checkpoints.make(size_bytes=1_000)
+            await checkpoints.make(1_000)
     return kept
 
 

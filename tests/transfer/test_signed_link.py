@@ -6,9 +6,9 @@ import anyio
 import pytest
 from support import FakeClock
 
-from bulkpull.errors import LinkExpired
+from bulkpull.errors import FileGone, LinkExpired
 from bulkpull.model import SecureLink
-from bulkpull.transfer.signed_link import FRESH_LINK_PAUSES_S, SignedLink
+from bulkpull.transfer.signed_link import FRESH_LINK_PAUSES_S, LOOK_PAUSES_S, SignedLink
 
 REFUSED = SecureLink("https://storage.example/report?sig=first")
 
@@ -42,3 +42,29 @@ async def test_a_fresh_link_that_is_refused_as_well_is_replaced_until_about_a_mi
         await link.refresh(link.link, error=LinkExpired("refused"))
 
     assert len(fresh) == len(FRESH_LINK_PAUSES_S)
+
+
+@pytest.mark.behaviour(133)
+@pytest.mark.parametrize("absences", [0, 2, len(LOOK_PAUSES_S), len(LOOK_PAUSES_S) + 1])
+async def test_an_execution_without_a_link_is_looked_at_again_for_a_while(absences: int) -> None:
+    looks = 0
+    found = SecureLink("https://storage.example/report?sig=found")
+
+    async def relink() -> SecureLink:
+        nonlocal looks
+        looks += 1
+        if looks <= absences:
+            raise FileGone("the execution has no link")
+        return found
+
+    link = SignedLink(REFUSED, relink, FakeClock())
+    if absences > len(LOOK_PAUSES_S):
+        with pytest.raises(FileGone):
+            await link.refresh_after_404(REFUSED, gone=FileGone("not found"))
+    else:
+        async with anyio.create_task_group() as streams:
+            for _ in range(2):
+                streams.start_soon(lambda: link.refresh_after_404(REFUSED, gone=FileGone("not found")))
+        assert link.link is found
+
+    assert looks == min(absences, len(LOOK_PAUSES_S)) + 1

@@ -200,9 +200,9 @@ class ChangingRuns(RuleBasedStateMachine):
         service = self.simulator.service
         for report in service.standing_reports(dataset):
             if how == "pause":
-                service.pause_report(report.report_id)
+                service.report_store.pause(report.report_id)
             elif how == "delete":
-                service.delete_report(report.report_id)
+                service.report_store.delete(report.report_id)
                 self.foreign.discard(report.report_id)
             elif how == "lose its query" and report.query_id in service.queries:
                 service.delete_query(report.query_id)
@@ -215,7 +215,7 @@ class ChangingRuns(RuleBasedStateMachine):
     def somebody_deletes_what_runs_once(self) -> None:
         service = self.simulator.service
         for report in [report for report in service.reports.values() if not report.is_standing]:
-            service.delete_report(report.report_id)
+            service.report_store.delete(report.report_id)
 
     @invariant()
     def every_row_was_made_by_the_question_that_its_label_tells(self) -> None:

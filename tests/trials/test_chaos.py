@@ -107,9 +107,9 @@ class Chaos(RuleBasedStateMachine):
         self.remember()
         for report in service.standing_reports(dataset):
             if how == "pause":
-                service.pause_report(report.report_id)
+                service.report_store.pause(report.report_id)
             elif how == "delete":
-                service.delete_report(report.report_id)
+                service.report_store.delete(report.report_id)
             else:
                 service.report_store.exhaust(report.report_id)
 

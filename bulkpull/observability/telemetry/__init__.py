@@ -30,11 +30,7 @@ def is_asked_for(environment: Mapping[str, str]) -> bool:
 
 
 def telemetry_for(environment: Mapping[str, str]) -> Telemetry | None:
-    """
-    A listener for one run; `None` when the environment does not ask for one. Takes its time: libraries are loaded.
-
-    Raises `ImportError` where it is asked for, and the extra, or the exporter that is named, is not installed.
-    """
+    """A listener for one run; `None` when nobody asks for one. Loads libraries, or raises `ImportError`."""
     if not is_asked_for(environment):
         return None
     from bulkpull.observability.telemetry.providers import providers_for  # noqa: PLC0415 - only where it is asked for

@@ -15,20 +15,10 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from bulkpull import event_types
 from bulkpull._version import __version__
 from bulkpull.clock import iso_utc
-from bulkpull.event_types import (
-    CallRetried,
-    CallSent,
-    ConversionCompleted,
-    DownloadCompleted,
-    Event,
-    Level,
-    PullFinished,
-    PullStepped,
-    RunFinished,
-    RunStarted,
-)
+from bulkpull.event_types import Event
 from bulkpull.observability.pull_states import PullStates
 from bulkpull.observability.telemetry.providers import Providers
 from bulkpull.redact import printable
@@ -65,19 +55,19 @@ class Telemetry:
             if span.ends_step:
                 self._end_step((span.dataset, span.part), now, reason=_loss(event))
         match event:
-            case RunStarted():
+            case event_types.RunStarted():
                 self._run = self._begin("run", self._outside, now, _attributes(event.facts))
-            case RunFinished():
+            case event_types.RunFinished():
                 self._end_all(now, event.status)
-            case PullStepped(dataset=str(dataset)):
+            case event_types.PullStepped(dataset=str(dataset)):
                 self._step(dataset, event.step, event.part, now)
-            case ConversionCompleted():
+            case event_types.ConversionCompleted():
                 pass  # it has ended its step
-            case PullFinished(dataset=str(dataset)):
+            case event_types.PullFinished(dataset=str(dataset)):
                 self._end_pull(dataset, event, now)
-            case CallSent():
+            case event_types.CallSent():
                 self._call(event, now)
-            case _ if event.level > Level.TRACE:
+            case _ if event.level > event_types.Level.TRACE:
                 self._mark(event, now)
 
     def close(self) -> None:
@@ -106,7 +96,7 @@ class Telemetry:
         span.end(now)
         self._steps.record((now - began) / 1e9, {"bulkpull.dataset": key[0], "bulkpull.step": step})
 
-    def _end_pull(self, dataset: str, event: PullFinished, now: int) -> None:
+    def _end_pull(self, dataset: str, event: event_types.PullFinished, now: int) -> None:
         status, rows, lost = event.status, event.rows, _loss(event)
         self._pulls.add(1, {"bulkpull.dataset": dataset, "bulkpull.status": status})
         if status == "complete":
@@ -130,7 +120,7 @@ class Telemetry:
             self._run.end(now)
             self._run = None
 
-    def _call(self, event: CallSent, now: int) -> None:
+    def _call(self, event: event_types.CallSent, now: int) -> None:
         about: dict[str, Any] = {"bulkpull.endpoint": event.endpoint, "http.response.status_code": event.status}
         self._calls.record(event.elapsed_s, about)
         within = self._nearest(event)
@@ -144,9 +134,9 @@ class Telemetry:
 
     def _mark(self, event: Event, now: int) -> None:
         """Any other event is added to the span in which it happened."""
-        if isinstance(event, CallRetried):
+        if isinstance(event, event_types.CallRetried):
             self._retries.add(1, {"bulkpull.endpoint": event.endpoint})
-        elif isinstance(event, DownloadCompleted):
+        elif isinstance(event, event_types.DownloadCompleted):
             self._bytes.add(event.size_bytes, {"bulkpull.dataset": str(event.dataset)})
         if (span := self._nearest(event)) is not None:
             span.add_event(event.name, _attributes(event.facts), timestamp=now)
@@ -163,9 +153,9 @@ class Telemetry:
 def _loss(event: Event) -> str | None:
     """Why what the event ends has failed; `None` where it has not."""
     match event:
-        case PullFinished() if event.status not in _NO_FAULT:
+        case event_types.PullFinished() if event.status not in _NO_FAULT:
             return printable(event.reason or event.status)
-        case RunFinished():  # what is still open was interrupted
+        case event_types.RunFinished():  # what is still open was interrupted
             return event.status
     return None
 

@@ -59,12 +59,7 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """
-    A snapshot that is visible to readers.
-
-    Attributes:
-        files: With their paths relative to the output folder.
-    """
+    """A snapshot that is visible to readers; the paths of its files are relative to the output folder."""
 
     files: list[PublishedFile]
     undone: tuple[Undone, ...] = ()
@@ -162,7 +157,8 @@ class Publisher:
     def _keep_raw(self, staged: Staged) -> None:
         folder = INSIDE.snapshot(staged.dataset, self.run_id, kind=RAW)
         for number, path in enumerate(staged.raw):
-            ending = ".csv.gz" if _is_gzip(path) else ".csv"
+            with path.open("rb") as file:
+                ending = ".csv.gz" if file.read(2) == b"\x1f\x8b" else ".csv"
             several = f"-{number:05}" if len(staged.raw) > 1 else ""
             self.store.put_file(path, folder / f"{staged.dataset}{several}{ending}")
 
@@ -179,23 +175,13 @@ def _are_there(files: Sequence[PublishedFile], store: OutputStore) -> bool:
     return True
 
 
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
 async def stage_files(
     parts: Sequence[ConvertedPull], folder: Path, *, private: Path, run_id: str
 ) -> list[PublishedFile]:
     """
     Link or copy the files of all parts into `folder`; the parts keep theirs until the snapshot is named.
 
-    Returns:
-        The files with the names that they have there. Names contain the run: a reader that lists one snapshot and
-        opens another fails instead of mixing them.
-
-    Raises:
-        DiskTrouble: The disk refused.
+    Their names there contain the run: a reader that lists one snapshot and opens another fails instead of mixing them.
     """
     files = [file for part in parts for file in part.table.files]
     named = [

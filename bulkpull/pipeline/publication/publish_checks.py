@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import HeldBack
@@ -14,35 +14,28 @@ from bulkpull.snapshot_question import question_of
 
 
 def find_schema_drift(
-    published: Mapping[str, str],
-    columns: Sequence[PublishedColumn],
-    *,
-    empty: frozenset[str] = frozenset(),
-    unrequested: Sequence[str] = (),
+    earlier: DatasetRecord | None, columns: Sequence[PublishedColumn], *, unrequested: Sequence[str] = ()
 ) -> Drift:
     """
-    How the columns differ from those of the last snapshot of the same question (pure); names are compared without case.
+    How the columns differ from those of an earlier snapshot of the same question; names are compared without case.
 
-    Args:
-        published: Parquet type by column name, as `published_types` tells them; empty when nothing is published.
-        columns: As published now; those that only kept windows of a history have count as gone.
-        empty: Columns, in lower case, without a value in any snapshot: their types may still change.
-        unrequested: Columns of the file that were not requested.
+    Columns that only kept windows of a history have count as gone. A column without a value in any snapshot may still
+    change its type. The file has the `unrequested` columns as well.
     """
-    if not published:
+    before = {column.name.casefold(): column for column in earlier.columns if not column.vanished} if earlier else {}
+    if not before:
         return Drift(unrequested=list(unrequested))
-    before = {name.casefold(): kind for name, kind in published.items()}
     columns = [column for column in columns if not column.vanished]
     now = {column.name.casefold() for column in columns}
     new = [name for name in unrequested if name.casefold() not in before]
     return Drift(
         unrequested=new,
         appeared=[column.name for column in columns if column.name.casefold() not in before and column.name not in new],
-        vanished=[name for name in published if name.casefold() not in now],
+        vanished=[column.name for name, column in before.items() if name not in now],
         retyped=[
-            f"{column.name}: {before[column.name.casefold()]} → {column.type}{_first_that_did_not_fit(column)}"
+            f"{column.name}: {known.type} → {column.type}{_first_that_did_not_fit(column)}"
             for column in columns
-            if before.get(column.name.casefold(), column.type) != column.type and column.name.casefold() not in empty
+            if (known := before.get(column.name.casefold())) and known.type != column.type and not known.empty
         ],
     )
 
@@ -65,7 +58,7 @@ def check_publishable(
     fail_on_redacted: bool,
 ) -> None:
     """
-    Refuse to publish data that would harm readers (pure). The data are kept, and the fix says how to publish them.
+    Refuse to publish data that would harm readers. The data are kept, and the fix says how to publish them.
 
     Raises:
         HeldBack: No rows where the current snapshot has some, drift with `on_drift = "fail"`, or redacted data with
@@ -112,8 +105,17 @@ def publication_notes(
         lacking_columns: Requested columns that did not come; `None` where the service withheld no data.
     """
     notes = [] if rows_before is None else [describe_shrink(rows, before=rows_before)]
-    if before is not None and (note := _first_sums(pull, rows, before)):
-        notes.append(note)
+    if (
+        before is not None
+        and pull.metrics
+        and not before.metrics
+        and rows < before.rows
+        and (before.timespan, before.window) == (question_of(pull).span, pull.window)
+    ):
+        notes.append(
+            f"{rows:,} rows where the snapshot before, without metrics, had {before.rows:,}: rows that are equal in "
+            f"every column are now one row, with the sums of {join_some(list(pull.metrics))}"
+        )  # behaviour 163
     if lacking_columns is not None:
         notes.append(WITHHELD)
         if lacking_columns:
@@ -127,20 +129,7 @@ def publication_notes(
     return notes
 
 
-def _first_sums(pull: Pull, rows: int, before: DatasetRecord) -> str | None:
-    """Why the first snapshot with metrics has fewer rows than the one before it (behaviour 163)."""
-    if before.metrics or not pull.metrics or rows >= before.rows:
-        return None
-    if (before.timespan, before.window) != (question_of(pull).span, pull.window):
-        return None
-    return (
-        f"{rows:,} rows where the snapshot before, without metrics, had {before.rows:,}: rows that are equal in every "
-        f"column are now one row, with the sums of {join_some(list(pull.metrics))}"
-    )
-
-
 def describe_shrink(rows: int, *, before: int) -> str:
-    """The note about a snapshot with far fewer rows than the one before."""
     return (
         f"{rows:,} rows where the snapshot before had {before:,}, {1 - rows / before:.0%} fewer: check whether that is "
         "right (`note_shrink` sets the share from which this is noted)"
@@ -148,7 +137,6 @@ def describe_shrink(rows: int, *, before: int) -> str:
 
 
 def drift_notes(drift: Drift) -> list[str]:
-    """A sentence about changed columns, and one about columns that were not requested."""
     notes: list[str] = []
     if drift.changes:
         changed = drift.model_copy(update={"unrequested": []})
@@ -159,7 +147,6 @@ def drift_notes(drift: Drift) -> list[str]:
 
 
 def describe_drift(drift: Drift) -> str:
-    """The differences in one line."""
     changes = (
         ("appeared", drift.appeared),
         ("vanished", drift.vanished),

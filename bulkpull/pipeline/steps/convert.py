@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,14 +15,11 @@ import anyio.to_thread
 from anyio.lowlevel import RunVar
 
 from bulkpull.child_process import without_secrets
-from bulkpull.conversion import file_formats
 from bulkpull.conversion.messages import (
-    ColumnPlan,
     ConversionRequest,
     ConversionResult,
     TableFile,
     WideningRequest,
-    WindowBounds,
 )
 from bulkpull.errors import BulkpullError, ConverterDied
 from bulkpull.pipeline.steps import converter_process
@@ -53,31 +50,13 @@ class _Queue:
     size_bytes: int = 0
 
 
-async def convert_report(
-    source: Path,
-    *,
-    into: Path,
-    columns: Sequence[ColumnPlan],
-    metadata: Mapping[str, str],
-    max_unpacked_bytes: int,
-    limiter: anyio.CapacityLimiter,
-    bounds: WindowBounds | None = None,
-    is_redacted: bool = False,
-) -> ConversionResult:
+async def convert_report(order: ConversionRequest, *, limiter: anyio.CapacityLimiter) -> ConversionResult:
     """
-    Convert a report's file; cancellation ends the child at once, which may leave a partial file in `into`.
+    Convert a report's file; cancellation ends the child at once, which may leave a partial file in the folder.
 
-    Args:
-        source: The bytes as the service stores them: gzip or plain, CSV or TSV.
-        into: An existing, empty folder. It gets `part-00000` with the suffix of the format, forced to the disk.
-        columns: The requested columns, in the order of the table.
-        metadata: Goes into the key-value metadata of that file.
-        limiter: How many files may be converted at once.
-        bounds: Where the file's window meets others of the same dataset.
-        is_redacted: The service withholds data from the user's role, so that columns may be missing.
-
-    Returns:
-        The table; its rows were counted by the converter and by a count that shares no code with it.
+    The file holds the bytes as the service stores them: gzip or plain, CSV or TSV. The folder `into` exists and is
+    empty; it gets `part-00000` with the suffix of the format, forced to the disk. The rows were counted by the
+    converter and by a count that shares no code with it.
 
     Raises:
         FileDamaged: The gzip is cut or broken, or the file ends inside quotes; fetching it again may mend it.
@@ -88,35 +67,18 @@ async def convert_report(
 
     Source: behaviours 126 to 129, 136 to 141 and 152 to 155.
     """
-    order = ConversionRequest(
-        source=source,
-        into=into,
-        columns=tuple(columns),
-        metadata=dict(metadata),
-        max_unpacked_bytes=max_unpacked_bytes,
-        batch_bytes=BATCH_BYTES,
-        bounds=bounds,
-        is_redacted=is_redacted,
-        table_format=file_formats.WRITTEN,
-    )
-    async with _turn_of(source), limiter:
+    async with _turn_of(order.source), limiter:
         with suppress(ConverterDied):
             return await _in_child(order, ConversionResult, limiter=limiter)
         # What killed the child may have been its memory, or a limit on threads.
-        smaller = replace(order, batch_bytes=BATCH_BYTES // 4)
+        smaller = replace(order, batch_bytes=order.batch_bytes // 4)
         return await _in_child(smaller, ConversionResult, limiter=limiter, threads=1)
 
 
 async def widen_file(
     source: Path, *, into: Path, types: Mapping[str, str], limiter: anyio.CapacityLimiter
 ) -> TableFile:
-    """
-    Write a published file again with other columns and wider types, in a child process.
-
-    Raises:
-        ConverterDied: The child was killed, crashed or stood still.
-        DiskTrouble: `into` cannot be written.
-    """
+    """Write a published file again with other columns and wider types. Raises ConverterDied and DiskTrouble."""
     async with limiter:
         return await _in_child(WideningRequest(source, into, dict(types)), TableFile, limiter=limiter)
 

@@ -36,7 +36,6 @@ class ConvertedPull:
 
 
 def conversion_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan]) -> ConversionFacts:
-    """What the ledger keeps of a part; `columns` are what it was converted by."""
     return ConversionFacts(
         execution_id=part.execution.execution_id,
         report_id=part.execution.report_id,

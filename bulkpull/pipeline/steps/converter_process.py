@@ -58,12 +58,7 @@ _LIMIT_FIX = "raise the limit on processes and threads (`ulimit -u`, `pids.max` 
 
 @dataclass(slots=True)
 class Converter:
-    """
-    A child process and its channel.
-
-    Attributes:
-        has_grown: It converted a large file and keeps some of the memory.
-    """
+    """A child process and its channel; one that `has_grown` converted a large file and keeps some of the memory."""
 
     process: Process
     channel: socket.socket
@@ -138,14 +133,12 @@ class Converter:
         return taken
 
     async def end(self) -> None:
-        """Kill the child and release all its resources."""
         with suppress(ProcessLookupError):
             self.process.kill()
         await self.process.aclose()
         self.channel.close()
 
     async def why_died(self) -> ConverterDied:
-        """The cause, from the exit status and the last output."""
         return _died_error(await self.process.wait(), bytes(self._last_words))
 
 
@@ -199,12 +192,10 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None, a
 
 
 def died(why: str, *, fix: str) -> ConverterDied:
-    """The error for a child that gave no answer."""
     return ConverterDied("the report's file was not converted: the conversion process died", why=why, fix=fix)
 
 
 async def _collect(stream: ByteReceiveStream, into: bytearray) -> None:
-    """Read a stream to its end; only the last of it is kept."""
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
         async for piece in stream:
             into += piece

@@ -19,7 +19,7 @@ from bulkpull.event_types import DownloadCompleted, DownloadResumed
 from bulkpull.events import Events
 from bulkpull.model import DownloadedFile, SecureLink
 from bulkpull.output.atomic_files import disk_errors, sync_folder
-from bulkpull.pipeline.nightly.report_deletion import is_worth_resuming
+from bulkpull.pipeline.run_cleanup import is_worth_resuming
 from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.partial_file import PartialFile
 from bulkpull.transfer.signed_link import Relink, SignedLink
@@ -139,7 +139,6 @@ async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:
 
 
 async def _check(partial: PartialFile, version: Version) -> None:
-    """Compare the file on disk with the announced length and MD5."""
     if version.size_bytes is not None and partial.done_bytes != version.size_bytes:
         raise FileDamaged(
             "the downloaded file has another length than announced",

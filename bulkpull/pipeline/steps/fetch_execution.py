@@ -9,13 +9,15 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from bulkpull.conversion import file_formats
+from bulkpull.conversion.messages import ConversionRequest
 from bulkpull.errors import FileDamaged, FileGone, NotTheReport, Step
 from bulkpull.event_types import ConversionCompleted, DownloadResumed
 from bulkpull.model import DownloadedFile, Execution, Report, SecureLink
 from bulkpull.output.atomic_files import disk_errors, makedirs_durable
 from bulkpull.output.ledger_facts import DownloadFacts
 from bulkpull.output.symlink_safety import names_beneath, refuse_links, remove_beneath, rename_beneath
-from bulkpull.pipeline.steps.convert import convert_report
+from bulkpull.pipeline.steps.convert import BATCH_BYTES, convert_report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull, conversion_facts
 from bulkpull.pipeline.steps.download import download_report
 from bulkpull.pipeline.steps.pull_context import PullContext
@@ -33,7 +35,6 @@ async def fetch_execution(
     Download and convert; a file whose damage shows only when it is unpacked is fetched again (fault 76).
 
     Raises:
-        BulkpullError: As `download_report` and `convert_stored`.
         Unchanged: The file is the one with `known_md5`.
     """
     run, folder = context.run, context.folder
@@ -63,19 +64,21 @@ async def convert_stored(
     began_s = run.clock.monotonic()
     with disk_errors(into):
         await anyio.to_thread.run_sync(_empty_folder, into, run.folder.private)
+    order = ConversionRequest(
+        stored.path,
+        into,
+        tuple(context.columns),
+        metadata=context.lineage(execution),
+        max_unpacked_bytes=run.settings.max_unpacked_bytes,
+        batch_bytes=BATCH_BYTES,
+        bounds=context.bounds,
+        is_redacted=execution.data_redacted,
+        table_format=file_formats.WRITTEN,
+    )
     one_at_a_time = run.large_conversion if stored.size_bytes > _LARGE_BYTES else nullcontext()
     with context.step(Step.CONVERT):
         async with one_at_a_time:
-            table = await convert_report(
-                stored.path,
-                into=into,
-                columns=context.columns,
-                metadata=context.lineage(execution),
-                max_unpacked_bytes=run.settings.max_unpacked_bytes,
-                limiter=run.conversions,
-                bounds=context.bounds,
-                is_redacted=execution.data_redacted,
-            )
+            table = await convert_report(order, limiter=run.conversions)
     elapsed_s = round(run.clock.monotonic() - began_s, 3)
     size_bytes = sum(file.bytes for file in table.files)
     run.events.emit(ConversionCompleted(rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=context.part))

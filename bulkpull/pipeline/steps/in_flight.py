@@ -8,7 +8,6 @@ so that a small one does not wait behind all windows of a large one.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,19 +32,13 @@ class Place:
 
     dataset: str
     rank: float
-    number: int
     is_ordered: bool = False
     granted: anyio.Event = field(default_factory=anyio.Event)
 
 
 @dataclass(slots=True)
 class ReportsInFlight:
-    """
-    Delays the creation of reports while the limit is reached.
-
-    Args:
-        limit: The most at once. It falls when the service refuses or queues reports, and never rises above this.
-    """
+    """Delays the creation of reports while `limit` are made; it never rises above what it was in the beginning."""
 
     events: Events
     limit: int = UNLEARNT
@@ -54,7 +47,6 @@ class ReportsInFlight:
     _held: set[Place] = field(default_factory=set)
     _granted: Counter[str] = field(default_factory=Counter)
     _waiting: list[Place] = field(default_factory=list)
-    _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _ended: anyio.Event = field(default_factory=anyio.Event)
 
     def __post_init__(self) -> None:
@@ -70,27 +62,21 @@ class ReportsInFlight:
         """
         Hold a place from the order of a report until it is made.
 
-        Args:
-            rank: Among the windows of a dataset the lowest rank goes first.
-            is_ordered: Do not wait: the report is on the service already.
+        Among the windows of a dataset the lowest `rank` goes first; a report that `is_ordered` already does not wait.
         """
-        place = Place(dataset, rank, next(self._numbers), is_ordered)
+        place = Place(dataset, rank, is_ordered)
         self._waiting.append(place)
         if is_ordered:
             self._grant(place)
         self._grant_waiting()
         try:
             await place.granted.wait()
-        except BaseException:
-            if place.granted.is_set():
+            yield place
+        finally:
+            if place in self._held:
                 self._leave(place)
             else:
                 self._waiting.remove(place)
-            raise
-        try:
-            yield place
-        finally:
-            self._leave(place)
 
     def refused(self, *, quota: int | None = None) -> None:
         """The service refuses a further report while those in flight are not made (behaviour 86)."""
@@ -102,7 +88,6 @@ class ReportsInFlight:
         self._lower(max(_LEAST_QUEUED, 2 * at_work), reason="the service generates reports one after the other")
 
     async def wait_for_end(self) -> None:
-        """Wait until one of those in flight has ended."""
         await self._ended.wait()
 
     def _lower(self, limit: int, *, reason: str) -> None:
@@ -111,17 +96,10 @@ class ReportsInFlight:
             self.limit = limit
             self.events.emit(ReportsLimited(limit=limit, reason=reason))
 
-    def _rise(self) -> None:
-        self._made += 1
-        if self.limit < self._highest and self._made >= _ROUNDS_BEFORE_RISE * self.limit:
-            self.limit, self._made = self.limit + 1, 0
-
     def _grant_waiting(self) -> None:
         while self._waiting and len(self._held) < self.limit:
-            self._grant(min(self._waiting, key=self._turn_of))
-
-    def _turn_of(self, place: Place) -> tuple[int, float, int]:
-        return self._granted[place.dataset], place.rank, place.number
+            # Of equals the first that came.
+            self._grant(min(self._waiting, key=lambda place: (self._granted[place.dataset], place.rank)))
 
     def _grant(self, place: Place) -> None:
         self._waiting.remove(place)
@@ -131,7 +109,9 @@ class ReportsInFlight:
 
     def _leave(self, place: Place) -> None:
         self._held.remove(place)
-        self._rise()
+        self._made += 1
+        if self.limit < self._highest and self._made >= _ROUNDS_BEFORE_RISE * self.limit:
+            self.limit, self._made = self.limit + 1, 0
         self._ended.set()
         self._ended = anyio.Event()
         self._grant_waiting()

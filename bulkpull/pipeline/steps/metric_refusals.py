@@ -9,10 +9,9 @@ refusal is stored in the output folder, so that later runs do not repeat it, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Self
 
 from bulkpull.errors import BulkpullError, ExecutionFailed, QuotaExceeded, RequestRejected
 from bulkpull.formatting import join_some
@@ -30,55 +29,25 @@ _METRICS_SHOWN = 8
 _BLAMES_QUERY = re.compile(r"metric|measure|aggregat|syntax|column|select|invalid|too long", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class MetricRefusal:
-    """The service refused to answer a dataset's query with these metrics; `refused_at` is aware UTC."""
-
-    dataset: str
-    metrics: tuple[str, ...]
-    reason: str
-    refused_at: datetime
-
-    @classmethod
-    def of(cls, pull: Pull, error: BulkpullError, *, at: datetime) -> Self:
-        """The refusal of the metrics of `pull`, from its error."""
-        return cls(pull.dataset, pull.metrics, printable(error.why or error.what, most=_REASON_SHOWN), at)
-
-    @property
-    def facts(self) -> RefusedMetricsFacts:
-        """The facts for the ledger entry, besides dataset and time."""
-        return RefusedMetricsFacts(self.metrics, self.reason)
-
-    @property
-    def note(self) -> str:
-        """Which metrics are missing, why, and until when, in one sentence."""
-        missing = join_some(list(self.metrics), most=_METRICS_SHOWN)
-        again = self.refused_at + RETRY_AFTER
-        return (
-            f"exported without {missing}: the service refused the query with these metrics on "
-            f"{self.refused_at:%Y-%m-%d} ({self.reason}); they are requested again from {again:%Y-%m-%d} on"
-        )
+MetricRefusal = NotedFacts[RefusedMetricsFacts]
 
 
-@dataclass(frozen=True, slots=True)
-class MetricRefusals:
-    """The refusals of an output folder that are still valid."""
+def metric_refusal(pull: Pull, error: BulkpullError, *, at: datetime) -> MetricRefusal:
+    reason = printable(error.why or error.what, most=_REASON_SHOWN)
+    return NotedFacts(pull.dataset, at, RefusedMetricsFacts(pull.metrics, reason))
 
-    known: tuple[MetricRefusal, ...] = field(default=())
 
-    @classmethod
-    def read(cls, entries: Iterable[NotedFacts[RefusedMetricsFacts]], *, now: datetime) -> Self:
-        """Read them off the ledger; those older than `RETRY_AFTER` do not count."""
-        recent = [entry for entry in entries if now - entry.at < RETRY_AFTER]
-        return cls(
-            tuple(MetricRefusal(entry.dataset, entry.facts.metrics, entry.facts.reason, entry.at) for entry in recent)
-        )
+def describe_refusal(refusal: MetricRefusal) -> str:
+    missing = join_some(list(refusal.facts.metrics), most=_METRICS_SHOWN)
+    return (
+        f"exported without {missing}: the service refused the query with these metrics on {refusal.at:%Y-%m-%d} "
+        f"({refusal.facts.reason}); they are requested again from {refusal.at + RETRY_AFTER:%Y-%m-%d} on"
+    )
 
-    def find(self, dataset: str, metrics: Sequence[str]) -> MetricRefusal | None:
-        """The newest refusal of exactly these metrics of `dataset`, in any order; `None` where there is none."""
-        wanted = _folded(metrics)
-        found = [refusal for refusal in self.known if refusal.dataset == dataset and _folded(refusal.metrics) == wanted]
-        return max(found, key=lambda refusal: refusal.refused_at, default=None) if wanted else None
+
+def recent_refusals(noted: Iterable[MetricRefusal], *, now: datetime) -> tuple[MetricRefusal, ...]:
+    """Those that still count: not older than `RETRY_AFTER`."""
+    return tuple(refusal for refusal in noted if now - refusal.at < RETRY_AFTER)
 
 
 def may_be_due_to_metrics(error: BulkpullError, pull: Pull) -> bool:
@@ -109,12 +78,19 @@ def drop_metrics(pull: Pull) -> Pull:
     )
 
 
-def without_refused(pull: Pull, refusals: MetricRefusals) -> Pull:
-    """The pull without its metrics, and with a note, if the service refused them lately."""
-    refusal = refusals.find(pull.dataset, pull.metrics) if pull.metrics_chosen else None
-    if refusal is None:
+def without_refused(pull: Pull, refusals: Iterable[MetricRefusal]) -> Pull:
+    """The pull without its metrics, and with a note, if the service lately refused exactly these, in any order."""
+    if not pull.metrics or not pull.metrics_chosen:
         return pull
-    return replace(drop_metrics(pull), notes=(*pull.notes, refusal.note))
+    same = [
+        refusal
+        for refusal in refusals
+        if refusal.dataset == pull.dataset and _folded(refusal.facts.metrics) == _folded(pull.metrics)
+    ]
+    if not same:
+        return pull
+    newest = max(same, key=lambda refusal: refusal.at)
+    return replace(drop_metrics(pull), notes=(*pull.notes, describe_refusal(newest)))
 
 
 def _folded(names: Iterable[str]) -> frozenset[str]:

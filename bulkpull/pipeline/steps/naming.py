@@ -25,7 +25,6 @@ from bulkpull.snapshot_question import question_of
 
 OWN_PREFIX = "bulkpull"
 DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
-"""The description of our queries and reports."""
 _STANDING = "standing"
 _REPORT = re.compile(
     rf"{OWN_PREFIX}_(?P<dataset>.+)_(?P<fingerprint>[0-9a-f]{{12}})_(?:(?P<run>{RUN_ID.pattern})_(?P<attempt>\d+)|{_STANDING})"
@@ -34,13 +33,7 @@ _REPORT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ReportName:
-    """
-    The parsed name of one of our reports.
-
-    Attributes:
-        fingerprint: As `pull_fingerprint` gives it.
-        run_id: The run that ordered it; `None` for a scheduled report.
-    """
+    """The parsed name of one of our reports; a scheduled one names no run."""
 
     dataset: str
     fingerprint: str
@@ -49,16 +42,11 @@ class ReportName:
 
     @property
     def ordered_at(self) -> datetime | None:
-        """When its run began, UTC."""
         return run_start_time(self.run_id) if self.run_id else None
 
 
 def pull_fingerprint(pull: Pull) -> str:
-    """
-    Twelve hexadecimal digits that stand for the question and the columns that are selected for it today.
-
-    A report of other columns may answer the same question, but its file is read by other columns.
-    """
+    """Twelve hexadecimal digits that stand for the question and the columns that are selected for it today."""
     return _digits("\n".join((question_of(pull).sha256, *(name.casefold() for name in pull.columns))))
 
 
@@ -90,7 +78,7 @@ def standing_name(pull: Pull) -> str:
 
 
 def parse_report_name(name: str) -> ReportName | None:
-    """Parse a report's name; `None` when it is not ours."""
+    """The parts of a report's name; `None` when it is not ours."""
     found = _REPORT.fullmatch(name.strip())
     if found is None:
         return None

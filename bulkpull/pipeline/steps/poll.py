@@ -51,7 +51,6 @@ class Poller:
     Polls all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
 
     Attributes:
-        lookup: Looks up the executions of all reports; a refused report has failed.
         spacing_s: Seconds of the service's allowance that one call of a poll uses.
         random: Returns numbers in [0, 1); spreads the polls of many runs.
         on_retry: Called when a poll failed; the next poll is the retry.
@@ -207,7 +206,6 @@ class Poller:
         )
 
     def _waited_since_s(self, watch: ReportWatch) -> float:
-        """From when the deadline of a report counts."""
         if watch.running_since_s is not None:
             return watch.running_since_s
         return max(watch.since_s, self._finished_at_s)
@@ -225,7 +223,6 @@ class Poller:
             self.on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
 
     def _refuse(self, report_id: str, error: RequestRejected) -> None:
-        """Fail a report that the service refuses by itself; others go on."""
         if (watch := self._watches.get(report_id)) is not None:
             watch.finish(error=error)
 

@@ -7,7 +7,6 @@ counts against no deadline. After a refusal the largest datasets go first, becau
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from bulkpull.events import Events
 # The service's clock differs from ours: a try a little later is cheaper than a refused one.
 _MARGIN = 0.01
 _SHARE = 1 / 20
+_Ticket = tuple[int, float, int]
 
 
 def next_opening(
@@ -59,8 +59,8 @@ class OneOffQuota:
     _refused: bool = False
     _in_a_row: int = 0
     _opens_at: float = 0.0
-    _waiting: list[tuple[tuple[int, float], int, anyio.Event]] = field(default_factory=list)
-    _order: itertools.count[int] = field(default_factory=itertools.count)
+    _waiting: dict[_Ticket, anyio.Event] = field(default_factory=dict)
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _busy: bool = False
 
     @asynccontextmanager
@@ -68,39 +68,47 @@ class OneOffQuota:
         """
         Wait until a creation may be tried; heavier ones first.
 
+        The block tries to create one report and says how it went by `succeeded` or `refused`.
+
         Args:
             ahead: Reports already requested for the same dataset: datasets take turns, so that a dataset with a
                 single report does not wait behind all windows of others.
-
-        The block tries to create one report and says how it went by `succeeded` or `refused`.
         """
         if not self._refused:
             yield
             return
-        has_turn = False
+        ticket = (ahead, -weight, next(self._numbers))
+        turn = self._waiting[ticket] = anyio.Event()
         try:
-            while not has_turn:
-                await self._queue((ahead, -weight))
-                has_turn = True
+            while not turn.is_set():
+                self._wake_next()
+                await turn.wait()
                 await self.clock.sleep(self._opens_at - self.clock.monotonic())
-                if self._waiting and self._waiting[0][0] < (ahead, -weight):
+                if min(self._waiting, default=ticket) < ticket:
                     # One with a higher priority arrived during the wait.
-                    has_turn = False
-                    self._pass_on()
+                    self._busy = False
+                    turn = self._waiting[ticket] = anyio.Event()
             yield
         finally:
-            if has_turn:
-                self._pass_on()
+            self._waiting.pop(ticket, None)
+            if turn.is_set():
+                self._busy = False
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        if self._waiting and not self._busy:
+            self._busy = True
+            self._waiting.pop(min(self._waiting)).set()
 
     def succeeded(self) -> None:
-        """A report was created."""
         self.created_at.append(self.clock.monotonic())
         self._in_a_row = 0
-        if self._refused and self._is_full():
+        since = self.clock.monotonic() - self.window_s
+        is_full = self._limit is not None and sum(moment > since for moment in self.created_at) >= self._limit
+        if self._refused and is_full:
             self._close()
 
     def refused(self, *, limit: int | None) -> None:
-        """The service refused a creation because of the quota."""
         self._limit = limit or self._limit
         if self._refused and self.clock.monotonic() < self._opens_at:
             return  # refusals of one burst count once
@@ -110,10 +118,6 @@ class OneOffQuota:
         wait_s = self._opens_at - self.clock.monotonic()
         self.events.emit(QuotaReached(wait_s=round(wait_s, 1), limit=self._limit))
 
-    def _is_full(self) -> bool:
-        since = self.clock.monotonic() - self.window_s
-        return self._limit is not None and sum(moment > since for moment in self.created_at) >= self._limit
-
     def _close(self) -> None:
         self._opens_at = next_opening(
             self.created_at,
@@ -122,28 +126,3 @@ class OneOffQuota:
             now=self.clock.monotonic(),
             refused_in_a_row=self._in_a_row,
         )
-
-    async def _queue(self, priority: tuple[int, float]) -> None:
-        event = anyio.Event()
-        entry = (priority, next(self._order), event)
-        heapq.heappush(self._waiting, entry)
-        if not self._busy:
-            self._wake_next()
-        try:
-            await event.wait()
-        except BaseException:
-            if event.is_set():
-                self._pass_on()
-            else:
-                self._waiting.remove(entry)
-                heapq.heapify(self._waiting)
-            raise
-
-    def _pass_on(self) -> None:
-        self._busy = False
-        self._wake_next()
-
-    def _wake_next(self) -> None:
-        if self._waiting and not self._busy:
-            self._busy = True
-            heapq.heappop(self._waiting)[2].set()

@@ -1,8 +1,4 @@
-"""
-The queries that this tool has stored on the service: found, made, and deleted when nothing needs them.
-
-A query with unchanged text is used from run to run; its name carries a fingerprint (`naming`).
-"""
+"""The queries that this tool has stored on the service: found, made, and deleted when nothing needs them."""
 
 from __future__ import annotations
 
@@ -158,19 +154,16 @@ class StoredQueries:
             return self._queries
 
     def forget(self, query: Query) -> None:
-        """Note that a query is no longer stored."""
         self._duplicates = [double for double in self._duplicates if double.query_id != query.query_id]
-        known = self._queries.get(normalise(query.text)) if self._queries else None
-        if self._queries and known and known.query_id == query.query_id:
-            del self._queries[normalise(query.text)]
+        text, queries = normalise(query.text), self._queries or {}
+        if text in queries and queries[text].query_id == query.query_id:
+            del queries[text]
 
     async def sweep(self, among: Container[str] | None = None, *, tidying: bool = False) -> bool:
         """
         Delete our own queries that no report uses and this run does not want; whether there were any.
 
-        Args:
-            among: Ids to choose from; `None` for all, to make room (behaviour 72).
-            tidying: Nothing waits for it.
+        They are chosen from the ids `among`, or from all to make room (behaviour 72); `tidying`: nothing waits for it.
         """
         known = await self._known_queries()
         unwanted = [query for text, query in known.items() if text not in self._needed]

@@ -7,8 +7,6 @@ reused from run to run; a report belongs to one run.
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,10 +15,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from bulkpull.clock import Clock
-from bulkpull.errors import (
-    QuotaExceeded,
-    RequestRejected,
-)
+from bulkpull.errors import QuotaExceeded, RequestRejected
 from bulkpull.event_types import ReportCreated
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
@@ -38,12 +33,7 @@ _OTHERS_END_S = (15.0, 30.0, 60.0, 120.0, 240.0)
 
 @dataclass(slots=True)
 class Submitter:
-    """
-    Creates reports for one run.
-
-    Args:
-        weights: Rows of each dataset's last snapshot; when a quota is short, the largest is ordered first.
-    """
+    """Creates reports for one run; when a quota is short, the largest first, by rows of last snapshots (`weights`)."""
 
     client: InsightsClient
     queries: StoredQueries
@@ -65,9 +55,6 @@ class Submitter:
 
         A second call with the same arguments finds what the first one made, also after a lost answer.
 
-        Returns:
-            The report, with an execution under way.
-
         Raises:
             RequestRejected: The service refused the query or the report.
             AccessDenied: The role does not allow this dataset.
@@ -76,12 +63,7 @@ class Submitter:
         return await self.with_query(pull, lambda query: self._report_for(pull, query, attempt=attempt))
 
     async def with_query(self, pull: Pull, order: Callable[[Query], Awaitable[Report]]) -> Report:
-        """
-        Order a report on the stored query of `pull`, which is found or made; once more where it vanished meanwhile.
-
-        Raises:
-            RequestRejected, AccessDenied, TransferError, ServiceTrouble, Throttled: As `order`, and as making a query.
-        """
+        """Order a report on the stored query of `pull`, found or made; once more where it vanished meanwhile."""
         query = await self.queries.find(pull)
         if query is None:
             # One query per text, also if several windows and datasets need it at once.
@@ -112,8 +94,13 @@ class Submitter:
         If few calls are left, no more pairs begin than can be finished. Otherwise the queries of all datasets would use
         up the allowance, and the service would begin no report before it is renewed.
         """
-        with self.client.pacer.order_ahead():
-            while self._pairs >= self._most_pairs():
+        pacer = self.client.pacer
+        with pacer.order_ahead():
+            while (
+                pacer.calls_left is not None
+                and not self._is_short_of_reports
+                and self._pairs >= max(1, pacer.calls_left // 2)
+            ):
                 await self._pair_ended.wait()
         self._pairs += 1
         try:
@@ -121,10 +108,6 @@ class Submitter:
         finally:
             self._pairs -= 1
             self._wake_pairs()
-
-    def _most_pairs(self) -> float:
-        left = self.client.pacer.calls_left
-        return math.inf if left is None or self._is_short_of_reports else max(1, left // 2)
 
     def _wake_pairs(self) -> None:
         self._pair_ended.set()
@@ -139,7 +122,8 @@ class Submitter:
         )
         weight, ahead = self.weights.get(pull.dataset, len(pull.offered.columns)), self._ordered[pull.dataset]
         self._ordered[pull.dataset] += 1
-        for refusals in itertools.count():
+        refusals = 0
+        while True:
             async with self.quota.slot(weight=weight, ahead=ahead):
                 try:
                     report = await self.client.create_report(order, name_is_unique=True)
@@ -156,15 +140,11 @@ class Submitter:
                     self.events.emit(ReportCreated(report_id=report.report_id))
                     return report
             if refused.kind == "active_reports":
-                await self._wait_for_quota(refused, refusals)
-        raise AssertionError("an endless count ended")
-
-    async def _wait_for_quota(self, refused: QuotaExceeded, refusals: int) -> None:
-        """Wait until the quota of active reports may allow another: until one of ours has ended, else for some time."""
-        self.in_flight.refused(quota=refused.limit)
-        if self.in_flight.has_ordered:
-            await self.in_flight.wait_for_end()
-        elif refusals < len(_OTHERS_END_S):
-            await self.clock.sleep(_OTHERS_END_S[refusals])
-        else:
-            raise refused
+                self.in_flight.refused(quota=refused.limit)
+                if self.in_flight.has_ordered:
+                    await self.in_flight.wait_for_end()
+                elif refusals < len(_OTHERS_END_S):
+                    await self.clock.sleep(_OTHERS_END_S[refusals])
+                else:
+                    raise refused
+            refusals += 1

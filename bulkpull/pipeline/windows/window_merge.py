@@ -34,8 +34,6 @@ class HoldsWhole(WindowNotHonoured):
 
 
 class WindowHandling(Enum):
-    """How the service treated the window of one report."""
-
     KEPT = "kept"
     ROUNDED = "rounded to whole months"
     WHOLE = "holds the whole window"
@@ -138,7 +136,6 @@ class WindowAgreement:
     Args:
         is_limited: The query has a LIMIT, so that rows cannot be left out of its answer.
         convert: Converts a part once more, with other bounds and the columns that it has.
-        undated_last: As for `divide_edges`.
     """
 
     whole: Window
@@ -233,7 +230,6 @@ class WindowAgreement:
         raise TimeNotReadable(f"its time column {self.column} does not tell which rows lie within a window", why=shown)
 
     def _add_notes(self, parts: Sequence[ConvertedPull], kept: Sequence[KeptRows]) -> None:
-        """Notes for the manifest about rows that are left out, with reasons."""
         found = [part.table.window for part in parts if part.table.window]
         if not found:
             return

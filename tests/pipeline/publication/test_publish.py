@@ -15,7 +15,7 @@ from bulkpull.errors import DiskTrouble, HeldBack
 from bulkpull.events import Events
 from bulkpull.output import atomic_files
 from bulkpull.output.current import Current
-from bulkpull.output.manifest import Drift, PublishedColumn, PublishedFile
+from bulkpull.output.manifest import DatasetRecord, Drift, PublishedColumn, PublishedFile
 from bulkpull.output.store import LocalStore, OutputStore
 from bulkpull.pipeline.publication.publish import Publisher, Staged
 from bulkpull.pipeline.publication.publish_checks import check_publishable, find_schema_drift
@@ -163,17 +163,21 @@ async def test_a_damaged_pointer_is_never_replaced_on_a_guess(tmp_path: Path) ->
         await publisher(tmp_path).publish_snapshot(stage(tmp_path, b"one"))
 
 
+def record(**types: str) -> DatasetRecord:
+    return DatasetRecord(dataset="Profile", status="complete", columns=columns(**types))
+
+
 def columns(**types: str) -> list[PublishedColumn]:
     return [PublishedColumn(name=name, type=kind) for name, kind in types.items()]
 
 
 @pytest.mark.behaviour(54)
 def test_drift_names_what_appeared_vanished_and_changed_type() -> None:
-    drift = find_schema_drift({"A": "String", "B": "Int64"}, columns(B="String", C="Date"))
+    drift = find_schema_drift(record(A="String", B="Int64"), columns(B="String", C="Date"))
 
     assert (drift.appeared, drift.vanished, drift.retyped) == (["C"], ["A"], ["B: Int64 → String"])
-    assert not find_schema_drift({}, columns(A="String"))
-    assert not find_schema_drift({"A": "String"}, columns(A="String"))
+    assert not find_schema_drift(None, columns(A="String"))
+    assert not find_schema_drift(record(A="String"), columns(A="String"))
 
 
 @pytest.mark.fault(89)
@@ -181,7 +185,7 @@ def test_drift_names_what_appeared_vanished_and_changed_type() -> None:
 def test_drift_tells_the_first_value_that_the_published_type_could_not_hold(expected: str) -> None:
     column = PublishedColumn.model_validate({"name": "B", "type": "String", expected: {"row": 1204, "value": "n/a"}})
 
-    assert find_schema_drift({"B": "Date"}, [column]).retyped == ["B: Date → String (row 1,204: 'n/a')"]
+    assert find_schema_drift(record(B="Date"), [column]).retyped == ["B: Date → String (row 1,204: 'n/a')"]
 
 
 DEFAULTS = {

@@ -101,14 +101,8 @@ def slow(tmp_path: Path) -> Path:
 async def convert(
     source: Path, into: Path, *, limit: int = 1 << 40, limiter: anyio.CapacityLimiter | None = None
 ) -> ConversionResult:
-    return await convert_report(
-        source,
-        into=into,
-        columns=COLUMNS,
-        metadata={"bulkpull.dataset": "AzureUsage"},
-        max_unpacked_bytes=limit,
-        limiter=limiter or anyio.CapacityLimiter(1),
-    )
+    order = ConversionRequest(source, into, COLUMNS, {"bulkpull.dataset": "AzureUsage"}, limit, BATCH_BYTES)
+    return await convert_report(order, limiter=limiter or anyio.CapacityLimiter(1))
 
 
 async def convert_at_once(source: Path, into: Path, *, number: int, limiter: anyio.CapacityLimiter) -> None:
@@ -265,11 +259,11 @@ import anyio, sys
 from pathlib import Path
 from bulkpull.catalog import ColumnType
 from bulkpull.pipeline.steps.convert import convert_report
-from bulkpull.conversion.messages import ColumnPlan
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest
 async def main():
-    columns = [ColumnPlan("MPNId", ColumnType.STRING), ColumnPlan("Quantity", ColumnType.INT)]
-    await convert_report(Path(sys.argv[1]), into=Path(sys.argv[2]), columns=columns, metadata={},
-        max_unpacked_bytes=1 << 40, limiter=anyio.CapacityLimiter(1))
+    columns = (ColumnPlan("MPNId", ColumnType.STRING), ColumnPlan("Quantity", ColumnType.INT))
+    order = ConversionRequest(Path(sys.argv[1]), Path(sys.argv[2]), columns, {}, 1 << 40, 1 << 22)
+    await convert_report(order, limiter=anyio.CapacityLimiter(1))
 anyio.run(main)
 """
 
@@ -605,11 +599,11 @@ def test_a_users_script_without_a_main_guard_is_not_run_twice(stored: Path, into
         "from pathlib import Path\n"
         "from bulkpull.catalog import ColumnType\n"
         "from bulkpull.pipeline.steps.convert import convert_report\n"
-        "from bulkpull.conversion.messages import ColumnPlan\n"
+        "from bulkpull.conversion.messages import ColumnPlan, ConversionRequest\n"
         "async def main():\n"
-        "    columns = [ColumnPlan('MPNId', ColumnType.STRING), ColumnPlan('Quantity', ColumnType.INT)]\n"
-        "    table = await convert_report(Path(sys.argv[1]), into=Path(sys.argv[2]), columns=columns, metadata={},\n"
-        "        max_unpacked_bytes=10**9, limiter=anyio.CapacityLimiter(1))\n"
+        "    columns = (ColumnPlan('MPNId', ColumnType.STRING), ColumnPlan('Quantity', ColumnType.INT))\n"
+        "    order = ConversionRequest(Path(sys.argv[1]), Path(sys.argv[2]), columns, {}, 10**9, 1 << 22)\n"
+        "    table = await convert_report(order, limiter=anyio.CapacityLimiter(1))\n"
         "    print(table.rows)\n"
         "anyio.run(main)\n"
     )

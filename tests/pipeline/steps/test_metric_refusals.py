@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,9 +25,10 @@ from bulkpull.pipeline.plan_names import PlanOptions
 from bulkpull.pipeline.steps.metric_refusals import (
     RETRY_AFTER,
     MetricRefusal,
-    MetricRefusals,
     drop_metrics,
     may_be_due_to_metrics,
+    metric_refusal,
+    recent_refusals,
 )
 from bulkpull.query import parse
 
@@ -38,15 +39,15 @@ OFFERED = OfferedDataset(
 SEATS = OfferedDataset("SeatsSubscriptionsAndRevenue", ("Month",), ("AvailableSeats", "BilledRevenueUSD"))
 
 
-def plan(*offered: OfferedDataset, refusals: MetricRefusals | None = None, **options: object) -> list[Pull]:
+def plan(*offered: OfferedDataset, refusals: Sequence[MetricRefusal] = (), **options: object) -> list[Pull]:
     names = [] if options.get("only_selections") else [item.name for item in offered]
-    chosen = PlanOptions(refusals=refusals or MetricRefusals(), **options)  # type: ignore[arg-type]
+    chosen = PlanOptions(refusals=tuple(refusals), **options)  # type: ignore[arg-type]
     return list(make_plan(names, offered=offered, options=chosen).pulls)
 
 
 def step(pull: Pull, *, age: timedelta, metrics: list[str] | None = None) -> NotedFacts[RefusedMetricsFacts]:
-    refusal = MetricRefusal.of(pull, RequestRejected("refused", why="400 Incorrect column name"), at=NOW)
-    facts = replace(refusal.facts, metrics=tuple(metrics)) if metrics else refusal.facts
+    refusal = metric_refusal(pull, RequestRejected("refused", why="400 Incorrect column name"), at=NOW)
+    facts = RefusedMetricsFacts(tuple(metrics or refusal.facts.metrics), refusal.facts.reason)
     return NotedFacts(pull.dataset, NOW - age, facts)
 
 
@@ -96,7 +97,7 @@ def test_a_refusal_is_remembered_for_a_week_and_then_tried_again() -> None:
     (asked,) = plan(OFFERED)
 
     for age, is_remembered in ((timedelta(), True), (RETRY_AFTER - timedelta(minutes=1), True), (RETRY_AFTER, False)):
-        refusals = MetricRefusals.read([step(asked, age=age)], now=NOW)
+        refusals = recent_refusals([step(asked, age=age)], now=NOW)
         (pull,) = plan(OFFERED, refusals=refusals)
         assert (pull.metrics == ()) is is_remembered
         assert bool(pull.notes) is is_remembered
@@ -104,7 +105,7 @@ def test_a_refusal_is_remembered_for_a_week_and_then_tried_again() -> None:
 
 def test_the_note_names_the_metrics_the_reason_and_the_day_of_the_next_try() -> None:
     (asked,) = plan(SEATS)
-    (pull,) = plan(SEATS, refusals=MetricRefusals.read([step(asked, age=timedelta(days=3))], now=NOW))
+    (pull,) = plan(SEATS, refusals=recent_refusals([step(asked, age=timedelta(days=3))], now=NOW))
 
     (note,) = pull.notes
     assert "AvailableSeats, BilledRevenueUSD" in note
@@ -116,7 +117,7 @@ def test_the_note_names_the_metrics_the_reason_and_the_day_of_the_next_try() -> 
 def test_only_the_refused_set_of_the_refused_dataset_is_left_out() -> None:
     azure, seats = plan(OFFERED, SEATS)
     other_set = step(azure, age=timedelta(), metrics=["ACR_USD", "CustomerCount"])
-    refusals = MetricRefusals.read([other_set, step(seats, age=timedelta())], now=NOW)
+    refusals = recent_refusals([other_set, step(seats, age=timedelta())], now=NOW)
 
     again, without = plan(OFFERED, SEATS, refusals=refusals)
 
