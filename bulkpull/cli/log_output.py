@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
+from structlog.typing import Processor
 
 from bulkpull.cli.error_output import is_coloured
 from bulkpull.cli.options import CommonOptions, LogLevel
@@ -39,7 +40,7 @@ class LogListener:
     ) -> None:
         render = structlog.dev.ConsoleRenderer(colors=is_coloured(), pad_event_to=22, sort_keys=False)
         # No second look at a finished JSON line: taking something out of its text could cut a string in two.
-        finish = [to_json] if common.logs_json else [_as_people_read_it, render, _redacted]
+        finish: Sequence[Processor] = [to_json] if common.logs_json else [_as_people_read_it, render, _redacted]
         self._log = line_logger(write, level=_LEVELS[common.level(default)], finish=finish)
         self._silent = silent
         self._is_json = common.logs_json
