@@ -40,7 +40,7 @@ from bulkpull.output.store import INSIDE, OutputStore, open_store
 from bulkpull.output.workspace import find_blocked
 from bulkpull.pipeline.context import create_context
 from bulkpull.pipeline.nightly.decision_rules import Action
-from bulkpull.pipeline.nightly.remembered_reports import LIST_UNKNOWN
+from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN
 from bulkpull.pipeline.open_run import ABANDONED, INTERRUPTED, SUBMITTED, OpenedRun, open_run
 from bulkpull.pipeline.outcome import DatasetOutcome, RunResults, with_notes
 from bulkpull.pipeline.plan import Plan, check_offline, plan_request

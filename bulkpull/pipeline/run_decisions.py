@@ -32,8 +32,15 @@ from bulkpull.output.snapshots import find_last_answer
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable, records_and_parts
 from bulkpull.pipeline.nightly.decision_rules import DatasetFacts, Decision, Seen, decide
-from bulkpull.pipeline.nightly.remembered_reports import LIST_UNKNOWN, ReportMemory, remember_reports, unused_reports
-from bulkpull.pipeline.nightly.scheduled_report_rules import Schedule, find_candidates, is_late
+from bulkpull.pipeline.nightly.scheduled_reports import (
+    LIST_UNKNOWN,
+    ReportMemory,
+    Schedule,
+    find_candidates,
+    is_late,
+    remember_reports,
+    unused_reports,
+)
 from bulkpull.pipeline.open_run import OpenedRun
 from bulkpull.pipeline.plan import Plan, plan_request, published_datasets
 from bulkpull.pipeline.request import PlanInputs, ServiceOffer

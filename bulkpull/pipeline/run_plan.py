@@ -20,7 +20,7 @@ from bulkpull.output.store import open_store
 from bulkpull.output.workspace import read_folder
 from bulkpull.pipeline.earlier_work import ReusableWork
 from bulkpull.pipeline.nightly.decision_rules import Action, Decision
-from bulkpull.pipeline.nightly.scheduled_report_rules import first_start, next_due
+from bulkpull.pipeline.nightly.scheduled_reports import first_start, next_due
 from bulkpull.pipeline.open_run import OpenedRun, find_resumable
 from bulkpull.pipeline.plan import Plan, check_offline
 from bulkpull.pipeline.request import ExportRequest, load_offer
