@@ -59,14 +59,11 @@ class CredentialTokens:
         token = self._token
         if token is not None and self._clock.monotonic() < self._renew_from:
             return token
-        return await self._renewed(instead_of=token)
+        return await self.renew(token)
 
-    async def renew(self, rejected: AccessToken) -> AccessToken:
-        return await self._renewed(instead_of=rejected)
-
-    async def _renewed(self, *, instead_of: AccessToken | None) -> AccessToken:
+    async def renew(self, rejected: AccessToken | None) -> AccessToken:
         async with self._renewing:
-            if self._token is None or self._token is instead_of:
+            if self._token is None or self._token is rejected:
                 self._token = await self._fetch()
             return self._token
 

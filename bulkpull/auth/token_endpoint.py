@@ -124,7 +124,7 @@ class TokenEndpoint:
         if token is not None and self.clock.monotonic() < self._renew_from:
             return token
         try:
-            return await self._renewed(instead_of=token)
+            return await self.renew(token)
         except AuthError:
             raise
         except BulkpullError:
@@ -133,15 +133,12 @@ class TokenEndpoint:
                 return token
             raise
 
-    async def renew(self, rejected: AccessToken) -> AccessToken:
-        return await self._renewed(instead_of=rejected)
-
-    async def _renewed(self, *, instead_of: AccessToken | None) -> AccessToken:
+    async def renew(self, rejected: AccessToken | None) -> AccessToken:
         attempts = self._attempts
         async with self._renewing:
             if self._refusal is not None:
                 raise copy(self._refusal)
-            if self._token is not None and self._token is not instead_of:
+            if self._token is not None and self._token is not rejected:
                 return self._token
             if self._attempts != attempts and self._last_failure is not None:
                 raise copy(self._last_failure)  # the attempt that this caller waited for

@@ -24,8 +24,8 @@ from bulkpull.output.owner import check_owner
 from bulkpull.output.run_history import ask_ledger, missing_export
 from bulkpull.output.store import open_store
 from bulkpull.pipeline.nightly.remembered_reports import LIST_UNKNOWN, ReportMemory, remember_reports, unused_reports
+from bulkpull.pipeline.open_run import is_unfinished, is_young
 from bulkpull.pipeline.request import ExportRequest
-from bulkpull.pipeline.resume import is_unfinished, is_young
 from bulkpull.pipeline.steps.naming import parse_report_name
 
 

@@ -21,7 +21,7 @@ from bulkpull.output.ledger_facts import PublicationFacts
 from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.output.run_history import ask_ledger, known_runs, load_manifest, resolve_run_id
 from bulkpull.output.store import open_store
-from bulkpull.pipeline.resume import INTERRUPTED
+from bulkpull.pipeline.open_run import INTERRUPTED
 from bulkpull.redact import printable
 
 _IDS = ("query_id", "report_id", "execution_id")

@@ -19,7 +19,7 @@ from bulkpull.model import Execution, ExecutionStatus
 from bulkpull.output.ledger import Ledger, RunEntry, StepEntry, published_datasets, read_facts
 from bulkpull.output.ledger_facts import ReportFacts
 from bulkpull.output.run_history import ask_ledger, resolve_run_id
-from bulkpull.pipeline.resume import is_unfinished
+from bulkpull.pipeline.open_run import is_unfinished
 from bulkpull.redact import printable
 
 

@@ -20,7 +20,7 @@ from bulkpull.formatting import join_some
 from bulkpull.output.ledger import Ledger, RunEntry
 from bulkpull.output.run_history import ask_ledger, load_manifest
 from bulkpull.output.store import open_store
-from bulkpull.pipeline.resume import choose_run, resumed_request
+from bulkpull.pipeline.open_run import choose_run, resumed_request
 from bulkpull.pipeline.run import Run
 
 

@@ -15,7 +15,7 @@ from bulkpull.errors import LedgerError
 from bulkpull.formatting import plural
 from bulkpull.output.ledger import Ledger, RunEntry, published_datasets
 from bulkpull.output.run_history import ask_ledger, is_being_written
-from bulkpull.pipeline.resume import INTERRUPTED, SUBMITTED, is_unfinished, is_young
+from bulkpull.pipeline.open_run import INTERRUPTED, SUBMITTED, is_unfinished, is_young
 
 _HOW_IT_ENDED = {INTERRUPTED: "was interrupted", SUBMITTED: "has submitted its reports and not collected them"}
 

@@ -9,7 +9,7 @@ out and counted; the caller decides what the counts mean.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import numpy as np
 import polars as pl
@@ -34,9 +34,10 @@ class WindowCut:
         declared = plan.declared if plan.declared.is_time else ColumnType.DATE
         # A reading of its own: the published column may be text, for reasons that do not concern the window.
         self._times = ColumnTyper(ColumnPlan(plan.name, declared))
-        self._start, self._end = _naive(bounds.start), _naive(bounds.end)
-        self._first_day_end = _day_of(self._start) + _DAY
-        self._edge_end = _day_of(self._end) + _DAY
+        self._start, self._end = (moment.astimezone(UTC).replace(tzinfo=None) for moment in (bounds.start, bounds.end))
+        self._first_day_end, self._edge_end = (
+            datetime.combine(moment, time()) + _DAY for moment in (self._start, self._end)
+        )
         self._counts = WindowRows()
         self._undated: list[int] = []
         self._skipped = pl.Series(bounds.skip_undated, dtype=pl.UInt64)
@@ -49,7 +50,9 @@ class WindowCut:
         number of the first of these rows in the file, from 1.
         """
         times = text.to_series(time_at)
-        frame = pl.DataFrame({"text": times, "at": self._instants(times, first_row=first_row)})
+        form = self._bounds.form
+        typed = self._times.convert(times, first_row=first_row) if form is None else read_dates(times, form)
+        frame = pl.DataFrame({"text": times, "at": typed}).with_columns(at=instant_of(pl.col("at"), dtype=typed.dtype))
         at, start, end = pl.col("at"), pl.lit(self._start), pl.lit(self._end)
         has_time = at.is_not_null()
         no_time = ~has_time & ~pl.col("text").str.contains(_HAS_DIGITS).fill_null(value=False)
@@ -82,11 +85,6 @@ class WindowCut:
             is_ambiguous = self._times.dtype == pl.String()
             form = self._times.format
         return replace(self._counts, undated_hashes=tuple(self._undated), form=form, is_ambiguous=is_ambiguous)
-
-    def _instants(self, text: pl.Series, *, first_row: int) -> pl.Series:
-        form = self._bounds.form
-        typed = self._times.convert(text, first_row=first_row) if form is None else read_dates(text, form)
-        return typed.to_frame("at").select(instant_of(pl.col("at"), dtype=typed.dtype)).to_series()
 
     def _count(self, text: pl.DataFrame, frame: pl.DataFrame, kinds: pl.DataFrame, *, first_row: int) -> None:
         counts = self._counts
@@ -130,11 +128,3 @@ def _first(frame: pl.DataFrame, which: pl.Series, *, first_row: int) -> Misfit |
         return None
     place = int(which.arg_max() or 0)
     return Misfit(row=first_row + place, value=str(frame["text"][place])[:_VALUE_SHOWN])
-
-
-def _naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def _day_of(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -58,10 +58,8 @@ class InsightsClient:
             http=http, auth=auth, pacer=pacer, retrier=retrier, api_base_url=api_base_url, clock=clock
         )
         self._listings = ListingReader(self._session, events=events)
-        self._retrier = retrier
         self._lost_queries = SharedLookup(partial(_list_whole, self.get_queries), clock=clock)
         self._lost_reports = SharedLookup(partial(_list_whole, self.get_reports), clock=clock)
-        self._base = api_base_url
         self._spellings = IdSpellings()
         self._clock = clock
         self._events = events
@@ -344,7 +342,11 @@ class InsightsClient:
         self._spellings.add((*report_ids, *(execution_ids or ())))
         found: list[Execution] = []
         calls = requests.list_executions(
-            report_ids, statuses=statuses, latest=latest, execution_ids=execution_ids, api_base_url=self._base
+            report_ids,
+            statuses=statuses,
+            latest=latest,
+            execution_ids=execution_ids,
+            api_base_url=self._session.api_base_url,
         )
         urgency = Urgency.USUAL if retry else Urgency.LOOK
         # The latest executions are one a report: where each stands on a page of its own, there are as many pages.
@@ -398,7 +400,9 @@ class InsightsClient:
         async def find() -> list[Made]:
             return [found for found in await lookup.find(name) if is_answer(found, placed)]
 
-        return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
+        return await create_once(
+            make, find=find, endpoint=call.endpoint, retrier=self._session.retrier, clock=self._clock
+        )
 
 
 def _clean_up(call: Call, *, optional: bool = False, tidying: bool) -> Call:

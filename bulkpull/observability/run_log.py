@@ -67,34 +67,28 @@ class RunLog:
 
     def _work(self) -> None:
         """Write the entries as they arrive; what the disk refuses is kept, within bounds, and tried again."""
-        waiting: deque[Entry] = deque()
-        lost = 0
+        waiting: deque[Entry] = deque(maxlen=_MOST_WAITING)
         for entry in iter(self._entries.get, None):
+            self._cut += len(waiting) == _MOST_WAITING
             waiting.append(entry)
-            if len(waiting) > _MOST_WAITING:
-                waiting.popleft()
-                lost += 1
             if self._entries.empty() or len(waiting) >= _AT_ONCE:
-                lost = self._take(waiting, lost)
-        self._take(waiting, lost, is_last=True)
+                self._take(waiting)
+        self._take(waiting, is_last=True)
 
-    def _take(self, waiting: deque[Entry], lost: int, *, is_last: bool = False) -> int:
-        """Write the waiting lines; returns how many lost lines are still to be reported."""
+    def _take(self, waiting: deque[Entry], *, is_last: bool = False) -> None:
         try:
             if self._file is None:
                 if not waiting:
-                    return lost
+                    return
                 self._file = _open_log(Layout(self._output).log(waiting[0]["run_id"]))
                 self._size_bytes = _mend(self._file)
-            if lost and waiting:
-                self._write_all(_line(_about(waiting[0], "log.lost", lines=lost)))
-                lost = 0
             while waiting:
                 self._write(waiting[0])
                 waiting.popleft()
             if is_last:
                 if self._cut and self._last is not None:
-                    self._write_all(_line(_about(self._last, "log.cut", lines=self._cut)))
+                    cut = {"timestamp": self._last["timestamp"], "level": "warning", "event": "log.cut"}
+                    self._write_all(_line(cut | {"lines": self._cut}))
                 platforms.current().sync_file(self._file.fileno())
             self._trouble = None
         except OSError as trouble:
@@ -102,7 +96,6 @@ class RunLog:
             self._let_go()
         if is_last:
             self._let_go()
-        return lost
 
     def _write(self, entry: Entry) -> None:
         self._last = entry
@@ -139,11 +132,6 @@ def parse_entry(line: str) -> tuple[Event, datetime] | None:
     known = {"timestamp", "level", "event", "dataset"}
     facts = {key: entry[key] for key in entry if key not in known}
     return restore_event(name, facts, dataset=dataset, level=level), at
-
-
-def _about(entry: Entry, event: str, *, lines: int) -> Entry:
-    """A warning about the log itself, at the time of `entry`."""
-    return {"timestamp": entry["timestamp"], "level": "warning", "event": event, "lines": lines}
 
 
 def _open_log(path: Path) -> FileIO:

@@ -95,12 +95,9 @@ def make_plan(names: Sequence[str], *, offered: Sequence[OfferedDataset], option
 
 def check_selections(selections: Iterable[Selection], *, catalog: Catalog, timespan: str | None) -> None:
     """
-    Refuse selections that the documents know to be wrong, where the service cannot be asked about them.
+    Refuse selections that the documents know to be wrong, as `make_plan` does, where the service cannot be asked.
 
     Every name that a dataset has or had in any edition counts as there. System queries are left alone.
-
-    Raises:
-        SettingsError: As `make_plan` raises for one of them.
     """
     documented = [
         OfferedDataset(

@@ -36,10 +36,7 @@ def select_pull(
     selection: Selection, *, listed: Mapping[str, OfferedDataset], options: PlanOptions, named: bool
 ) -> Pull:
     """
-    The pull of a selection.
-
-    Args:
-        named: The user named it; it is not one of all.
+    The pull of a selection, which the user `named`, or which is one of all.
 
     Raises:
         NotListed: The service does not list the dataset for this account.

@@ -51,12 +51,7 @@ class PlanOptions:
 
 
 def check_names(names: Iterable[str], *, catalog: Catalog, queries: Sequence[str] = ()) -> None:
-    """
-    Refuse names that the catalog does not know, where the service cannot be asked about them.
-
-    Raises:
-        SettingsError: With the nearest known name.
-    """
+    """Refuse names that the catalog does not know, where the service cannot be asked; the error names the nearest."""
     ours = {query.casefold() for query in queries}
     for name in names:
         if catalog.find(name) is None and name.strip().casefold() not in ours:
@@ -87,7 +82,7 @@ def requested_datasets(
     names: Sequence[str], *, listed: Mapping[str, OfferedDataset], options: PlanOptions
 ) -> list[str]:
     """
-    The canonical names of the datasets that are requested, each once; the twenty of the catalog where none is named.
+    The canonical names of the requested datasets, each once; the twenty of the catalog where none is named.
 
     Raises:
         SettingsError: A name is known neither to the catalog nor to the service.

@@ -21,6 +21,9 @@ from bulkpull.pipeline.plan import Plan, Unavailable, check_selections, make_pla
 from bulkpull.pipeline.plan_names import PlanOptions, check_names
 from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
 
+# Kept in the ledger under these names.
+_FLAGS = ("everything", "only_selections", "nightly", "reset_types")
+_SETTINGS = ("timespan", "metrics", "api_base_url", "keep_raw", "keep_reports")
 _ROLE = (
     "check that `api_base_url` is right, and that the user is of the right partner account and still has the role "
     '"Executive report viewer", which works after up to an hour (`bulkpull auth check`)'
@@ -64,11 +67,7 @@ class ExportRequest:
 
     @classmethod
     def of_run(cls, request: Mapping[str, Any]) -> ExportRequest:
-        """
-        The request of an earlier run, as the ledger keeps it.
-
-        Reports were ordered for the window as it was then, so an open end stays where it was.
-        """
+        """The request of a run in the ledger. An open end stays where it was: reports were ordered for that window."""
         window = None
         if request.get("since"):
             window = Window(datetime.fromisoformat(request["since"]), datetime.fromisoformat(request["window_end"]))
@@ -76,11 +75,8 @@ class ExportRequest:
             tuple(request.get("datasets", ())),
             window=window,
             open_ended=window is not None and not request.get("until"),
-            everything=bool(request.get("everything")),
             selections=tuple(Selection(**key) for key in request.get("selections", ())),
-            only_selections=bool(request.get("only_selections")),
-            nightly=bool(request.get("nightly")),
-            reset_types=bool(request.get("reset_types")),
+            **{flag: bool(request.get(flag)) for flag in _FLAGS},
         )
 
     def continued_from(self, earlier: Mapping[str, Any]) -> ExportRequest:
@@ -89,31 +85,19 @@ class ExportRequest:
 
     def as_key(self, settings: Settings) -> dict[str, Any]:
         """The values that must be equal for a later run to resume this one."""
-        return {
+        by_name = sorted(self.selections, key=lambda selection: selection.name)
+        key = {
             "datasets": sorted(name.strip().casefold() for name in self.datasets),
             "since": iso_utc(self.window.start) if self.window else None,
             "until": iso_utc(self.window.end) if self.window and not self.open_ended else None,
-            "everything": self.everything,
-            "selections": [
-                selection.as_key() for selection in sorted(self.selections, key=lambda selection: selection.name)
-            ],
-            "only_selections": self.only_selections,
-            "nightly": self.nightly,
-            "reset_types": self.reset_types,
-            "timespan": settings.timespan,
-            "metrics": settings.metrics,
-            "api_base_url": settings.api_base_url,
-            "keep_raw": settings.keep_raw,
-            "keep_reports": settings.keep_reports,
+            "selections": [selection.as_key() for selection in by_name],
         }
+        flags = {flag: getattr(self, flag) for flag in _FLAGS}
+        return key | flags | {name: getattr(settings, name) for name in _SETTINGS}
 
 
 def is_same_request(request: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
-    """
-    Whether a run in the ledger had the request `key` (pure).
-
-    A name that the ledger of an older version lacks counts as not requested.
-    """
+    """Whether a run in the ledger had the request `key`; what an older version did not note was not asked for."""
     names = (request.keys() | key.keys()) - {"window_end", "account", "keep_reports"}
     return all((request.get(name) or None) == (key.get(name) or None) for name in names)
 
@@ -121,11 +105,7 @@ def is_same_request(request: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
 def create_request(
     names: Sequence[str], *, settings: Settings, selections: Sequence[Selection] = (), **rest: Any
 ) -> ExportRequest:
-    """
-    Create the request for names of datasets and of named queries.
-
-    Without names and `selections`, the request is for the twenty datasets and the named queries of the settings.
-    """
+    """The request for names of datasets and of named queries; without any, for the twenty and all named queries."""
     if not names and not selections:
         return ExportRequest(selections=settings.queries, **rest)
     queries = {query.name.casefold(): query for query in settings.queries}
@@ -145,9 +125,8 @@ async def check_offline(request: ExportRequest, *, settings: Settings) -> None:
     Refuse what can be refused without the service.
 
     Raises:
-        SettingsError: Credentials are missing, so the service cannot be asked, and a name is misspelled besides: that
-            is still the better message.
         AuthError: Credentials are missing.
+        SettingsError: A name is misspelled besides, which is the better message.
     """
     try:
         await choose_grant(settings)
@@ -166,8 +145,7 @@ class ServiceOffer:
     Attributes:
         system_texts: The text of each system query that a custom query names, by its id; unknown ones are left out.
         notes: Oddities of the service's list, one sentence each.
-        is_list_found: Whether there is a list at the address at all; 404 means an account without datasets, or a
-            wrong address.
+        is_list_found: Not after a 404, which means an account without datasets, or a wrong address.
     """
 
     datasets: tuple[OfferedDataset, ...]
@@ -201,16 +179,7 @@ def plan_request(
     published: frozenset[str] = frozenset(),
     history_starts: Mapping[str, datetime] = MappingProxyType({}),
 ) -> Plan:
-    """
-    The plan for a request (pure).
-
-    Args:
-        now: End of a history that is requested without a window.
-        published: As `published_datasets` gives it.
-
-    Raises:
-        SettingsError: As `make_plan`.
-    """
+    """The plan for a request, as `make_plan` and `_check_offer` make it (pure)."""
     options = PlanOptions(
         queries=[query.name for query in settings.queries],
         timespan=settings.timespan,
@@ -245,9 +214,8 @@ def _check_offer(
     """
     What is unavailable, with datasets as failed that the service should list.
 
-    The list depends on role and account (behaviour 27), so a dataset that was never exported may simply be missing from
-    it. A list without any usual dataset, or without a dataset that was published here before, means that a role was
-    removed, the wrong account signed in, or the service has an error: such a run must not count as complete.
+    The list depends on role and account (behaviour 27). Without any usual dataset, or without one that was published
+    here before, a role was removed, or it is the wrong account or an error: the run must not count as complete.
     """
     on_offer = {options.catalog.canonical(dataset.name) for dataset in offer.datasets if dataset.columns}
     gone = published - on_offer

@@ -41,14 +41,13 @@ from bulkpull.output.workspace import find_blocked
 from bulkpull.pipeline.context import create_context
 from bulkpull.pipeline.nightly.decision_rules import Action
 from bulkpull.pipeline.nightly.remembered_reports import LIST_UNKNOWN
-from bulkpull.pipeline.open_run import OpenedRun, open_run
+from bulkpull.pipeline.open_run import ABANDONED, INTERRUPTED, SUBMITTED, OpenedRun, open_run
 from bulkpull.pipeline.outcome import DatasetOutcome, RunResults, with_notes
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.plan_estimate import load_usual_durations, slowest_first
 from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.request import ExportRequest, ServiceOffer, check_offline, load_offer, plan_request
 from bulkpull.pipeline.resource_limits import fit_to_machine, is_overdue
-from bulkpull.pipeline.resume import ABANDONED, INTERRUPTED, SUBMITTED
 from bulkpull.pipeline.run_cleanup import clean_up_last, clear_staging, datasets_not_begun, keep_downloads
 from bulkpull.pipeline.run_datasets import run_datasets
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder

@@ -80,29 +80,25 @@ class PartialFile:
 
     async def close(self) -> None:
         """Close the file; bytes that are not in the journal may be fetched again."""
-        if self._descriptor >= 0:
-            await anyio.to_thread.run_sync(os.close, self._descriptor)
+        await anyio.to_thread.run_sync(self._close)
 
     async def rename(self, path: Path) -> None:
         """Give the file another name in its folder, replacing what was there; the journal keeps its own."""
         here = platforms.current()
 
-        def close_and_rename() -> None:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        def work() -> None:
+            if not here.renames_open_files:
+                self._close()
             here.replace_file(self.path, path)
-            self._descriptor = here.open_file(path, os.O_RDWR)
+            if self._descriptor < 0:
+                self._descriptor = here.open_file(path, os.O_RDWR)
 
-        if here.renames_open_files:
-            await anyio.to_thread.run_sync(here.replace_file, self.path, path)
-        else:
-            await anyio.to_thread.run_sync(close_and_rename)
+        await anyio.to_thread.run_sync(work)
         self.path = path
 
     def remove(self) -> None:
-        if not platforms.current().renames_open_files and self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if not platforms.current().renames_open_files:
+            self._close()
         self.path.unlink(missing_ok=True)
         self.journal.unlink(missing_ok=True)
 
@@ -243,6 +239,11 @@ class PartialFile:
         self._extents[start] = extent
         self._start_by_end[end] = start
         self._unvouched.add(start)
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _forget(self) -> None:
         self._extents.clear()

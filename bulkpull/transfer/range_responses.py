@@ -113,7 +113,6 @@ class BodyRange:
         ends_by_itself: A body without a length that has an end mark of its own (chunks), unlike one that merely stops.
     """
 
-    start: int
     end: int | None
     version: Version
     whole: bool
@@ -140,7 +139,7 @@ def check_response(
         _check_same(version, known=known if asked is not None else None)
         serves_ranges = headers.get("Accept-Ranges", "").strip().casefold() != "none"
         is_chunked = "chunked" in headers.get("Transfer-Encoding", "").casefold()
-        return BodyRange(0, version.size_bytes, version, whole=True, shares=serves_ranges, ends_by_itself=is_chunked)
+        return BodyRange(version.size_bytes, version, whole=True, shares=serves_ranges, ends_by_itself=is_chunked)
     content_range = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if content_range is None or asked is None:
         raise InvalidRangeResponse("the storage host did not answer with one range")
@@ -155,7 +154,7 @@ def check_response(
             "the storage host answered with another range than the one asked for",
             why=f"requested bytes {asked.start}-{asked.end - 1}, received {content_range[0]}",
         )
-    return BodyRange(start, end, version, whole=False, shares=True, ends_by_itself=True)
+    return BodyRange(end, version, whole=False, shares=True, ends_by_itself=True)
 
 
 def _check_same(version: Version, *, known: Version | None) -> None:

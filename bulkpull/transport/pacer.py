@@ -84,7 +84,7 @@ class RateLimiter:
         self._state = rate_limit.initial_state(
             calls_per_s=calls_per_s, burst=min(burst, _CAREFUL_BURST), at=clock.monotonic()
         )
-        self._allowance = AllowanceState(window_s=window_s)
+        self.allowance = AllowanceState(window_s=window_s)
         self._numbers = itertools.count()
         self._waiting: list[_Waiter] = []
         self._since_look = 0
@@ -97,27 +97,22 @@ class RateLimiter:
         self._tidying_from_s = -math.inf
 
     @property
-    def allowance(self) -> AllowanceState:
-        """What is known of the service's allowance."""
-        return self._allowance
-
-    @property
     def calls_left(self) -> int | None:
         """Calls that the allowance has left now; `None` where the service tells none."""
-        left = reported_rate_limit.calls_left(self._allowance, at=self._clock.monotonic())
+        left = reported_rate_limit.calls_left(self.allowance, at=self._clock.monotonic())
         return None if left is None else max(0, left)
 
     @property
     def has_plenty(self) -> bool:
         """Whether no limit is near: none is reported, or one of at least a thousand calls per window."""
-        limit = self._allowance.limit
-        return not self._allowance.is_known or (limit is not None and limit >= PLENTY)
+        limit = self.allowance.limit
+        return not self.allowance.is_known or (limit is not None and limit >= PLENTY)
 
     @property
     def look_spacing_s(self) -> float:
         """Seconds between two polls, so that polls alone use two thirds of the allowance; 0 without an allowance."""
-        limit = self._allowance.limit
-        return 0.0 if limit is None else self._allowance.window_s / limit / _LOOKS_SHARE
+        limit = self.allowance.limit
+        return 0.0 if limit is None else self.allowance.window_s / limit / _LOOKS_SHARE
 
     async def acquire(self, urgency: Urgency = Urgency.USUAL) -> float:
         """
@@ -146,14 +141,14 @@ class RateLimiter:
         else:
             self._since_look += 1
         self._state = rate_limit.after_call(self._state, at=at)
-        self._allowance = reported_rate_limit.after_sending(self._allowance, at=at)
+        self.allowance = reported_rate_limit.after_sending(self.allowance, at=at)
         return at
 
     def answered(self, sent_at: float, headers: Mapping[str, str]) -> AllowanceHeaders:
         """Take note of what a reply, whatever its status, says about the allowance; returns that, for `throttled`."""
-        reported, before = reported_rate_limit.read_allowance(headers), self._allowance
+        reported, before = reported_rate_limit.read_allowance(headers), self.allowance
         at = self._clock.monotonic()
-        self._allowance = now = reported_rate_limit.after_answer(before, reported, sent_at=sent_at, at=at)
+        self.allowance = now = reported_rate_limit.after_answer(before, reported, sent_at=sent_at, at=at)
         if now.is_known and not before.is_known:
             self._state = rate_limit.with_burst(self._state, self._full_burst, at=at)
         if (now.limit, now.lowest) != (before.limit, before.lowest):
@@ -164,7 +159,7 @@ class RateLimiter:
     def lost(self, sent_at: float, *, was_sent: bool) -> None:
         """Take note of a call without a reply; `was_sent` when it may have reached the service."""
         at = self._clock.monotonic()
-        self._allowance = reported_rate_limit.after_loss(self._allowance, sent_at=sent_at, at=at, was_sent=was_sent)
+        self.allowance = reported_rate_limit.after_loss(self.allowance, sent_at=sent_at, at=at, was_sent=was_sent)
         self._notify()
 
     def throttled(self, retry_after_s: float | None, reported: AllowanceHeaders | None = None) -> None:
@@ -175,8 +170,8 @@ class RateLimiter:
         self._refused_last_s = at
         self._state = rate_limit.after_429(before, at=at, retry_after_s=retry_after_s, draw=self._random())
         reported = reported or AllowanceHeaders()
-        self._allowance = reported_rate_limit.after_refusal(
-            self._allowance, at=at, retry_after_s=retry_after_s, reported=reported
+        self.allowance = reported_rate_limit.after_refusal(
+            self.allowance, at=at, retry_after_s=retry_after_s, reported=reported
         )
         if (self._state.rate, self._state.closed_until) != (before.rate, before.closed_until):
             wait_s = round(max(0.0, self._state.closed_until - at), 1)
@@ -231,18 +226,18 @@ class RateLimiter:
     def _wait_s(self, urgency: Urgency) -> float:
         at = self._clock.monotonic()
         reserve = 0
-        if urgency is Urgency.TIDYING and self._allowance.limit is not None:
-            if self._allowance.under_way:
+        if urgency is Urgency.TIDYING and self.allowance.limit is not None:
+            if self.allowance.under_way:
                 return math.inf  # until an answer comes, which wakes everybody
-            reserve = math.ceil(self._allowance.limit * _LOOKS_SHARE)
-        wait_s = reported_rate_limit.wait_for_allowance(self._allowance, at=at, reserve=reserve)
+            reserve = math.ceil(self.allowance.limit * _LOOKS_SHARE)
+        wait_s = reported_rate_limit.wait_for_allowance(self.allowance, at=at, reserve=reserve)
         if urgency is Urgency.TIDYING:
             wait_s = max(wait_s, self._tidying_from_s - at)
         if _REPORTED_FROM_S <= wait_s < math.inf and urgency is not Urgency.TIDYING and at >= self._reported_until:
             self._reported_until = at + wait_s
-            self._events.emit(AllowanceAwaited(limit=self._allowance.limit, wait_s=round(wait_s, 1)))
+            self._events.emit(AllowanceAwaited(limit=self.allowance.limit, wait_s=round(wait_s, 1)))
         if urgency is Urgency.LOOK and self._orders_ahead and self._since_look < _CALLS_PER_LOOK:
-            wait_s = max(wait_s, self._looked_at + _WINDOWS_PER_LOOK * self._allowance.window_s - at)
+            wait_s = max(wait_s, self._looked_at + _WINDOWS_PER_LOOK * self.allowance.window_s - at)
         return max(wait_s, rate_limit.wait_before_call(self._state, at=at))
 
     def _notify(self) -> None:

@@ -30,7 +30,7 @@ DIGEST = base64.b64encode(bytes(16)).decode()
 def test_the_range_that_was_asked_for_is_taken() -> None:
     offer = check_response(206, GOOD, asked=ASKED, known=KNOWN)
 
-    assert (offer.start, offer.end, offer.whole) == (100, 200, False)
+    assert (offer.end, offer.whole) == (200, False)
 
 
 def test_a_shorter_range_is_taken_as_far_as_it_goes() -> None:

@@ -54,12 +54,12 @@ class ReportMemory:
         return digest is None or (report.query_text is not None and query_digest(report.query_text) == digest)
 
     def question_of(self, report_id: str) -> str | None:
-        """The hash of the question that a report was made for; `None` where an earlier version did not note it."""
+        """The hash of the question that a report was made for, if it was noted."""
         facts = self.facts.get(report_id)
         return facts.question_sha256 or None if facts else None
 
     def lead_h(self, report_id: str) -> float | None:
-        """How many hours before the nightly hour a report was made to run; `None` where it is not known."""
+        """How many hours before the nightly hour a report was made to run, if it is known."""
         facts = self.facts.get(report_id)
         return facts.lead_h if facts else None
 
@@ -108,12 +108,7 @@ def read_memory(
 def unused_reports(
     reports: Iterable[Report], memories: Mapping[str, ReportMemory], *, used: Container[str]
 ) -> list[tuple[str, Report]]:
-    """
-    The scheduled reports that this folder created and no longer uses, each with its dataset (pure).
-
-    Args:
-        used: Ids of reports that serve a dataset, or are replaced anyway.
-    """
+    """The scheduled reports that this folder created and no longer uses, each with its dataset (pure)."""
     by_id = {report_id: dataset for dataset, memory in memories.items() for report_id in memory.made}
     unused = [report for report in reports if report.report_id in by_id and report.report_id not in used]
     return [(by_id[report.report_id], report) for report in unused]

@@ -31,14 +31,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """
-    The times that scheduled reports are compared with.
-
-    Attributes:
-        now: By the service's clock, aware.
-        lead_h: The setting `standing_lead_hours`.
-        grace: How long after its time an execution may take.
-    """
+    """The times that scheduled reports are compared with; `grace` is what an execution may take."""
 
     now: datetime
     lead_h: float

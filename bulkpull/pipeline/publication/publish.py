@@ -182,9 +182,6 @@ async def stage_files(
     Link or copy the files of all parts into `folder`; the parts keep theirs until the snapshot is named.
 
     Their names there contain the run: a reader that lists one snapshot and opens another fails instead of mixing them.
-
-    Raises:
-        DiskTrouble: The disk refused.
     """
     files = [file for part in parts for file in part.table.files]
     named = [

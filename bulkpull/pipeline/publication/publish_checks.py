@@ -20,10 +20,7 @@ def find_schema_drift(
     How the columns differ from those of an earlier snapshot of the same question; names are compared without case.
 
     Columns that only kept windows of a history have count as gone. A column without a value in any snapshot may still
-    change its type.
-
-    Args:
-        unrequested: Columns of the file that were not requested.
+    change its type. The file has the `unrequested` columns as well.
     """
     before = {column.name.casefold(): column for column in earlier.columns if not column.vanished} if earlier else {}
     if not before:

@@ -42,10 +42,9 @@ def describe_snapshot(
     vanished: frozenset[str] = frozenset(),
 ) -> SnapshotFacts:
     """
-    The facts about a snapshot.
+    The facts about a snapshot, whose only window is listed where one was requested (`has_window`).
 
     Args:
-        has_window: Whether a window was requested; then even a single window is listed.
         vanished: The columns, in lower case, that only kept windows of a history have.
     """
     columns = published_columns(parts, vanished=vanished)

@@ -6,12 +6,12 @@ A column that is a number in one part and text in another makes every engine ref
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bulkpull.catalog import Catalog, CatalogColumn, ColumnType
 from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, is_same_form
-from bulkpull.conversion.parquet_types import TEXT
+from bulkpull.conversion.parquet_types import TEXT, common_type
 from bulkpull.model import Pull
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
@@ -55,36 +55,31 @@ def present_goals(columns: Iterable[ConvertedColumn]) -> dict[str, Goal]:
     return {column.name: Goal(column.type, column.format) for column in columns}
 
 
-def as_text(_: frozenset[str]) -> str:
-    return TEXT
-
-
-def type_conflicts(parts: Sequence[ConvertedPull], *, choose: Callable[[frozenset[str]], str]) -> dict[str, Goal]:
+def type_conflicts(parts: Sequence[ConvertedPull], *, as_text: bool = False) -> dict[str, Goal]:
     """
     The columns on whose type or form of dates the parts do not agree, with what all of them should have.
 
     One snapshot has one form for a column, or its text could not be given back: dates in different forms become text.
+    With `as_text` all become text, which holds values of any type.
     """
     goals: dict[str, Goal] = {}
     for columns in zip(*(part.table.columns for part in parts), strict=True):
-        types = frozenset(column.type for column in columns)
         # A window without a value in the column says nothing about its type.
-        informative = [column for column in columns if not column.empty] or list(columns)
-        formats = dict.fromkeys(column.format for column in informative if column.format)
-        chosen = {column.type for column in informative}
-        if len(formats) > 1:
-            goals[columns[0].name] = _one_form(list(formats), chosen, choose)
-        elif len(types) > 1:
-            kind = choose(frozenset(chosen)) if len(chosen) > 1 else next(iter(chosen))
-            goals[columns[0].name] = Goal(kind, None if kind == TEXT else next(iter(formats), None))
+        informative = [column for column in columns if not column.empty] or columns
+        kinds = frozenset(column.type for column in informative)
+        forms = list(dict.fromkeys(column.format for column in informative if column.format))
+        kind, form = next(iter(kinds)), next(iter(forms), None)
+        if len(forms) > 1:
+            is_one_form = all(is_same_form(forms[0], other) for other in forms)
+            kind = kind if len(kinds) == 1 and is_one_form and not as_text else TEXT
+            # They differ in padding: the form without padding also reads numbers of one digit.
+            form = max(forms, key=lambda form: form.count("%-"))
+        elif len({column.type for column in columns}) == 1:
+            continue
+        elif len(kinds) > 1:
+            kind = TEXT if as_text else common_type(kinds)
+        goals[columns[0].name] = Goal(kind, None if kind == TEXT else form)
     return goals
-
-
-def _one_form(formats: Sequence[str], types: set[str], choose: Callable[[frozenset[str]], str]) -> Goal:
-    if len(types) > 1 or choose is as_text or not all(is_same_form(formats[0], other) for other in formats):
-        return Goal(TEXT)
-    # They differ in padding: the form without padding also reads numbers of one digit.
-    return Goal(next(iter(types)), max(formats, key=lambda form: form.count("%-")))
 
 
 def plan_columns(pull: Pull, *, catalog: Catalog, earlier: DatasetRecord | None) -> list[ColumnPlan]:

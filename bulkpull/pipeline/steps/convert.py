@@ -58,9 +58,6 @@ async def convert_report(order: ConversionRequest, *, limiter: anyio.CapacityLim
     empty; it gets `part-00000` with the suffix of the format, forced to the disk. The rows were counted by the
     converter and by a count that shares no code with it.
 
-    Args:
-        limiter: How many files may be converted at once.
-
     Raises:
         FileDamaged: The gzip is cut or broken, or the file ends inside quotes; fetching it again may mend it.
         NotTheReport: The file is whole, but its header, its rows or its encoding do not match the request.
@@ -81,13 +78,7 @@ async def convert_report(order: ConversionRequest, *, limiter: anyio.CapacityLim
 async def widen_file(
     source: Path, *, into: Path, types: Mapping[str, str], limiter: anyio.CapacityLimiter
 ) -> TableFile:
-    """
-    Write a published file again with other columns and wider types, in a child process.
-
-    Raises:
-        ConverterDied: The child was killed, crashed or stood still.
-        DiskTrouble: `into` cannot be written.
-    """
+    """Write a published file again with other columns and wider types. Raises ConverterDied and DiskTrouble."""
     async with limiter:
         return await _in_child(WideningRequest(source, into, dict(types)), TableFile, limiter=limiter)
 

@@ -58,12 +58,7 @@ _LIMIT_FIX = "raise the limit on processes and threads (`ulimit -u`, `pids.max` 
 
 @dataclass(slots=True)
 class Converter:
-    """
-    A child process and its channel.
-
-    Attributes:
-        has_grown: It converted a large file and keeps some of the memory.
-    """
+    """A child process and its channel; one that `has_grown` converted a large file and keeps some of the memory."""
 
     process: Process
     channel: socket.socket

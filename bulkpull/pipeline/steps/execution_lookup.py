@@ -41,12 +41,10 @@ class ExecutionLookup:
     Looks up the latest executions of several reports, and keeps what it learns about the service.
 
     Attributes:
-        form: The cheapest form that is worth a try, as far as is known.
         remember: Gets each form that the service made this one fall back to.
         on_refused: Gets the id of each report that is refused by itself, with the refusal.
         retry: Whether a failed call is repeated here; a poller sets `False`, because it polls again anyway.
         statuses: Those to ask for once the service has refused to be asked for all of them.
-        calls: How many calls the last look-up took.
     """
 
     client: InsightsClient

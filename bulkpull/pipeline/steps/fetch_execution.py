@@ -35,7 +35,6 @@ async def fetch_execution(
     Download and convert; a file whose damage shows only when it is unpacked is fetched again (fault 76).
 
     Raises:
-        BulkpullError: As `download_report` and `convert_stored`.
         Unchanged: The file is the one with `known_md5`.
     """
     run, folder = context.run, context.folder

@@ -51,7 +51,6 @@ class Poller:
     Polls all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
 
     Attributes:
-        lookup: Looks up the executions of all reports; a refused report has failed.
         spacing_s: Seconds of the service's allowance that one call of a poll uses.
         random: Returns numbers in [0, 1); spreads the polls of many runs.
         on_retry: Called when a poll failed; the next poll is the retry.

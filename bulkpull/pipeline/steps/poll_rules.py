@@ -107,13 +107,11 @@ class ReportWatch:
     One pending report; times are seconds of the monotonic clock.
 
     Attributes:
-        since_s: When the wait for it began.
         ordered_s: When it was ordered; before `since_s` if it was adopted.
         dataset: Whose task waits for it.
         usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
         deadline_from_s: As `usual_s`, where the deadline may follow from it.
         without_link: In how many polls its execution was completed and had no link.
-        resumed, checked, warned: Whether that was done, since each is done only once.
     """
 
     report: Report

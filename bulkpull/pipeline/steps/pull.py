@@ -21,8 +21,8 @@ from bulkpull.errors import ExecutionFailed, ExecutionOverdue, FileDamaged, File
 from bulkpull.event_types import CallRetried, ReportAdopted
 from bulkpull.model import Execution, Report
 from bulkpull.output.ledger_facts import ExecutionFacts, ReportFacts
-from bulkpull.pipeline.nightly.report_deletion import may_delete_report
 from bulkpull.pipeline.outcome import ServiceIds
+from bulkpull.pipeline.run_cleanup import may_delete_report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull, files_exist, is_stored, restore_part
 from bulkpull.pipeline.steps.fetch_execution import convert_stored, fetch_execution
 from bulkpull.pipeline.steps.metric_refusals import may_be_due_to_metrics
@@ -34,12 +34,7 @@ _WORTH_A_NEW_REPORT = (ExecutionFailed, ExecutionOverdue, ReportLost, FileGone)
 
 @dataclass(slots=True)
 class PullRunner:
-    """
-    Runs one pull, and shows how far it has got, also where it failed or was interrupted.
-
-    Attributes:
-        ordered: Every report of ours that is in use; the caller deletes them.
-    """
+    """Runs one pull, and shows how far it has got, also where it failed; the caller deletes the `ordered` reports."""
 
     context: PullContext
     execution: Execution | None = None
@@ -51,11 +46,7 @@ class PullRunner:
 
     async def run(self, *, attempts: int, may_order: Callable[[], None]) -> ConvertedPull:
         """
-        Fetch and convert the pull's data.
-
-        Args:
-            attempts: How often its report may be ordered.
-            may_order: Called before a report is ordered; its errors are passed on.
+        Fetch and convert the pull's data; `may_order` is called before a report is ordered, its errors are passed on.
 
         Raises:
             BulkpullError: The first error that no retry could fix.

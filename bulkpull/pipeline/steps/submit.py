@@ -33,12 +33,7 @@ _OTHERS_END_S = (15.0, 30.0, 60.0, 120.0, 240.0)
 
 @dataclass(slots=True)
 class Submitter:
-    """
-    Creates reports for one run.
-
-    Args:
-        weights: Rows of each dataset's last snapshot; when a quota is short, the largest is ordered first.
-    """
+    """Creates reports for one run; when a quota is short, the largest first, by rows of last snapshots (`weights`)."""
 
     client: InsightsClient
     queries: StoredQueries

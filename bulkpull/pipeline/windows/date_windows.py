@@ -35,11 +35,8 @@ def time_column_of(pull: Pull, catalog: Catalog) -> str | None:
     known = catalog.find(pull.reads)
     if known is None or known.time_column is None:
         return None
-    for name in pull.columns:
-        column = known.column(name)
-        if column is not None and column.name == known.time_column:
-            return name
-    return None
+    columns = ((name, known.column(name)) for name in pull.columns)
+    return next((name for name, column in columns if column and column.name == known.time_column), None)
 
 
 def why_no_window(pull: Pull, catalog: Catalog) -> str | None:
@@ -100,22 +97,12 @@ def history_starts(published: Mapping[str, DatasetRecord]) -> dict[str, datetime
     return {name: start for name, start in starts.items() if start is not None}
 
 
-def split_by_month(
-    window: Window, *, has_time_column: bool, history_start: datetime | None = None
-) -> tuple[Window, ...]:
-    """As `split_months`; `window` itself where it is not long, or there is no column to cut it along."""
-    if not has_time_column or window.end - window.start <= LONG:
-        return (window,)
-    return split_months(window, history_start=history_start)
-
-
 def split_months(window: Window, *, history_start: datetime | None = None) -> tuple[Window, ...]:
     """
     The months of `window`, the first and the last perhaps cut.
 
-    Args:
-        history_start: How far back the dataset reaches, as far as the service lists it. How far it really does is not
-            documented (behaviour 84), so all before that is one window more.
+    How far back a dataset really reaches is not documented (behaviour 84): all before the listed `history_start` is one
+    window more.
     """
     edges = [window.start]
     if history_start is not None and window.start < history_start < window.end:
@@ -142,11 +129,9 @@ def split_pull(pull: Pull, *, catalog: Catalog, now: datetime) -> list[Pull]:
     """The pulls of all windows, the oldest first; the pull itself where it has none, or a short one."""
     if pull.window is None:
         return [pull]
-    begins = history_start(pull.offered.date_ranges, now=now)
-    if pull.keeps_history:
-        windows = split_months(pull.window, history_start=begins)
-    else:
-        windows = split_by_month(pull.window, has_time_column=is_divisible(pull, catalog), history_start=begins)
+    windows: Sequence[Window] = [pull.window]
+    if pull.keeps_history or (is_divisible(pull, catalog) and pull.window.end - pull.window.start > LONG):
+        windows = split_months(pull.window, history_start=history_start(pull.offered.date_ranges, now=now))
     return [replace(pull, window=window, keeps_history=False) for window in windows]
 
 

@@ -15,7 +15,6 @@ import anyio.to_thread
 
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.messages import ColumnPlan, WindowBounds
-from bulkpull.conversion.parquet_types import common_type
 from bulkpull.errors import BulkpullError, NotTheReport
 from bulkpull.event_types import WindowSplit
 from bulkpull.formatting import plural
@@ -24,7 +23,7 @@ from bulkpull.output.atomic_files import disk_errors, makedirs_durable
 from bulkpull.output.ledger_facts import SplitFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.publication.type_merge import as_text, plan_columns, present_goals, type_conflicts, with_goals
+from bulkpull.pipeline.publication.type_merge import plan_columns, present_goals, type_conflicts, with_goals
 from bulkpull.pipeline.steps.convert import widen_file
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.fetch_execution import convert_stored
@@ -197,8 +196,8 @@ class DatasetFetch:
             raise NotTheReport(
                 f"{self.pull.dataset}: its windows came with different columns", fix="ask for a shorter window"
             )
-        for choose in (common_type, as_text):
-            goals = type_conflicts(parts, choose=choose)
+        for as_text in (False, True):
+            goals = type_conflicts(parts, as_text=as_text)
             if not goals:
                 break
             columns = with_goals(self._columns, goals)

@@ -17,7 +17,7 @@ from typing import Any
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.messages import ConversionResult, ConvertedColumn, Misfit, TableFile
-from bulkpull.conversion.parquet_types import TEXT, common_type
+from bulkpull.conversion.parquet_types import TEXT
 from bulkpull.errors import HeldBack
 from bulkpull.formatting import join_some, plural
 from bulkpull.model import DownloadedFile, Execution, Pull, Window
@@ -174,7 +174,7 @@ def with_common_columns(parts: Sequence[ConvertedPull], *, dataset: str) -> list
             columns.setdefault(column.name.casefold(), column)
     extra = dict.fromkeys(name for part in reversed(parts) for name in part.table.extra_columns)
     aligned = [_with_columns(part, columns, tuple(extra)) for part in parts]
-    goals = type_conflicts(aligned, choose=common_type)
+    goals = type_conflicts(aligned)
     common: list[ConvertedPull] = []
     for part in aligned:
         typed: list[ConvertedColumn] = []

@@ -136,7 +136,6 @@ class WindowAgreement:
     Args:
         is_limited: The query has a LIMIT, so that rows cannot be left out of its answer.
         convert: Converts a part once more, with other bounds and the columns that it has.
-        undated_last: As for `divide_edges`.
     """
 
     whole: Window

@@ -83,8 +83,7 @@ class WindowPulls:
         All parts, in the order of their windows.
 
         Raises:
-            BulkpullError: The first fault that no retry could fix. Windows that were completed are in `parts` and on
-                the disk.
+            BulkpullError: The first error that no retry could fix. Completed windows are in `parts` and on the disk.
         """
         newest_first = sorted(pulls, key=_start_of, reverse=True)
         new = [pull for pull in newest_first if not self.is_ordered(pull)]

@@ -9,10 +9,9 @@ import pytest
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.messages import ConversionResult, ConvertedColumn
-from bulkpull.conversion.parquet_types import common_type
 from bulkpull.model import DownloadedFile, Execution, OfferedDataset, Pull
 from bulkpull.pipeline.publication.snapshot_facts import published_columns
-from bulkpull.pipeline.publication.type_merge import Goal, as_text, type_conflicts
+from bulkpull.pipeline.publication.type_merge import Goal, type_conflicts
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 
 
@@ -39,7 +38,7 @@ def part(kind: str, form: str | None = None, *, empty: bool = False) -> Converte
     ],
 )
 def test_parts_agree_on_the_form_of_dates_as_on_types(parts: Sequence[ConvertedPull], goal: Goal | None) -> None:
-    assert type_conflicts(parts, choose=common_type) == ({"Month": goal} if goal else {})
+    assert type_conflicts(parts) == ({"Month": goal} if goal else {})
 
 
 @pytest.mark.fault(89)
@@ -58,14 +57,14 @@ def test_parts_meet_in_the_narrowest_type_that_holds_all_of_their_numbers(
 ) -> None:
     parts = [part(kind) for kind in kinds]
 
-    assert type_conflicts(parts, choose=common_type) == ({"Month": Goal(goal)} if goal else {})
+    assert type_conflicts(parts) == ({"Month": Goal(goal)} if goal else {})
 
 
 @pytest.mark.case("W9")
 def test_forms_that_could_not_be_agreed_on_become_text() -> None:
     parts = [part("Date", "%m/%d/%Y"), part("Date", "%-m/%-d/%Y")]
 
-    assert type_conflicts(parts, choose=as_text) == {"Month": Goal("String")}
+    assert type_conflicts(parts, as_text=True) == {"Month": Goal("String")}
 
 
 @pytest.mark.case("W9")

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkpull.model import Window
-from bulkpull.pipeline.windows.date_windows import LONG, split_by_month, split_in_half, window_of_span
+from bulkpull.catalog import load_catalog
+from bulkpull.model import OfferedDataset, Pull, Window
+from bulkpull.pipeline.windows.date_windows import LONG, split_in_half, split_pull, window_of_span
 
 
 def at(text: str) -> datetime:
@@ -21,6 +22,14 @@ def window(start: str, end: str) -> Window:
     return Window(at(start), at(end))
 
 
+def windows_of(asked: Window, *, column: str = "Month") -> tuple[Window, ...]:
+    """The windows in which a dataset is requested of which that column is selected."""
+    offered = OfferedDataset("AzureUsage", (column,))
+    pull = Pull("AzureUsage", offered, (column,), "SELECT Month FROM AzureUsage", window=asked)
+    pulls = split_pull(pull, catalog=load_catalog(), now=asked.end)
+    return tuple(part.window for part in pulls if part.window)
+
+
 MOMENTS = st.integers(0, 631_152_000).map(lambda second: datetime(2015, 1, 1, tzinfo=UTC) + timedelta(seconds=second))
 
 
@@ -28,11 +37,11 @@ MOMENTS = st.integers(0, 631_152_000).map(lambda second: datetime(2015, 1, 1, tz
 def test_a_span_of_six_months_is_one_report(end: str) -> None:
     asked = window("2026-01-01", end)
 
-    assert split_by_month(asked, has_time_column=True) == (asked,)
+    assert windows_of(asked) == (asked,)
 
 
 def test_a_longer_span_is_cut_where_months_begin() -> None:
-    parts = split_by_month(window("2025-11-20", "2026-06-03T02:00:00"), has_time_column=True)
+    parts = windows_of(window("2025-11-20", "2026-06-03T02:00:00"))
 
     assert [f"{part.start:%m-%d}" for part in parts] == [
         "11-20",
@@ -50,13 +59,13 @@ def test_a_longer_span_is_cut_where_months_begin() -> None:
 def test_a_dataset_without_a_time_column_stays_whole() -> None:
     asked = window("2020-01-01", "2026-01-01")
 
-    assert split_by_month(asked, has_time_column=False) == (asked,)
+    assert windows_of(asked, column="MPNId") == (asked,)
 
 
 @given(MOMENTS, st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=3_000)))
 def test_the_parts_follow_each_other_and_are_the_whole(start: datetime, length: timedelta) -> None:
     whole = Window(start, start + length)
-    parts = split_by_month(whole, has_time_column=True)
+    parts = windows_of(whole)
 
     assert (parts[0].start, parts[-1].end) == (whole.start, whole.end)
     assert all(earlier.end == later.start for earlier, later in pairwise(parts))
