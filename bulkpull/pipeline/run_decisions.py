@@ -28,8 +28,7 @@ from bulkpull.output.ledger_facts import (
     UnchangedFacts,
 )
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.snapshots import find_last_answer
-from bulkpull.output.workspace import OutputFolder
+from bulkpull.output.workspace import OutputFolder, find_last_answer
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable, records_and_parts
 from bulkpull.pipeline.nightly.decision_rules import DatasetFacts, Decision, Seen, decide
 from bulkpull.pipeline.nightly.scheduled_reports import (
