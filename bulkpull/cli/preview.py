@@ -116,11 +116,12 @@ _Found = tuple[str | None, str | None, str | None]
 async def _of_dataset(client: InsightsClient, name: str, *, settings: Settings, common: CommonOptions) -> _Found:
     """A dataset, or a query of the settings by its name."""
     from bulkpull.insights import requests  # slow to load, as the next
-    from bulkpull.pipeline.request import create_request, load_offer, plan_request
+    from bulkpull.pipeline.plan import plan_request
+    from bulkpull.pipeline.request import PlanInputs, create_request, load_offer
 
     request = create_request((name,), settings=settings)
     offer = await load_offer(request, client)
-    plan = plan_request(request, offer, settings=settings)
+    plan = plan_request(PlanInputs(request, offer, settings))
     if not plan.pulls:
         raise NotOffered(plan.unavailable[0].reason)
     pull = plan.pulls[0]

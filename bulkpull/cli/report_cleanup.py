@@ -23,7 +23,7 @@ from bulkpull.output.ledger_facts import ScheduledReportFacts
 from bulkpull.output.owner import check_owner
 from bulkpull.output.run_history import ask_ledger, missing_export
 from bulkpull.output.store import open_store
-from bulkpull.pipeline.nightly.remembered_reports import LIST_UNKNOWN, ReportMemory, remember_reports, unused_reports
+from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, ReportMemory, remember_reports, unused_reports
 from bulkpull.pipeline.open_run import is_unfinished, is_young
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.steps.naming import parse_report_name

@@ -21,7 +21,7 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.report_orders import LONGEST_TEXT, ReportChange, ReportOrder, earliest_start
 from bulkpull.model import OfferedDataset, Pull, Query, Report, Window
 from bulkpull.pipeline.plan import make_plan
-from bulkpull.pipeline.plan_names import PlanOptions
+from bulkpull.pipeline.request import ExportRequest, PlanInputs, ServiceOffer
 from bulkpull.pipeline.steps.naming import DESCRIPTION, is_ours, query_name
 from bulkpull.query import normalise
 from bulkpull.query.validate import find_query_drift
@@ -185,8 +185,8 @@ def _datasets_of_query(query_text: str, offered: Sequence[OfferedDataset]) -> li
 
 
 def _pull(dataset: str, offered: Sequence[OfferedDataset], *, settings: Settings, window: Window | None) -> Pull:
-    options = PlanOptions(timespan=settings.timespan, window=window, metrics=settings.metrics)
-    plan = make_plan([dataset], offered=offered, options=options)
+    request = ExportRequest((dataset,), window=window)
+    plan = make_plan(PlanInputs(request, ServiceOffer(tuple(offered)), settings))
     if not plan.pulls:
         missing = plan.unavailable[0]
         raise SettingsError(missing.reason) if missing.failed else NotOffered(missing.reason)
