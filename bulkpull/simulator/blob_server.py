@@ -65,12 +65,7 @@ class LinkSigner:
         return self._executions.get(found["file"]) if found else None
 
     def check(self, target: str, *, now: datetime) -> None:
-        """
-        Check the signature and its end, as the storage host does when a request starts (behaviour 125).
-
-        Raises:
-            StorageRefusal: 403 with the storage host's explanation.
-        """
+        """Check the signature and its end, as the storage host does when a request starts (behaviour 125)."""
         path, _, query = target.partition("?")
         found = _QUERY.fullmatch(query)
         if found is None or not hmac.compare_digest(found["sig"], self._signature(path, found["se"])):
@@ -229,12 +224,8 @@ class BlobHost(Host):
         return f"W/{file.etag}" if self._take("etag_weak", call) else file.etag
 
     def _span(self, request: web.Request, call: LoggedRequest, size: int) -> range | None:
-        """
-        The bytes to serve, `None` for the whole file.
-
-        `If-Range` is not among the conditions that the storage host documents, so it changes nothing; HEAD (Get Blob
-        Properties) knows no ranges, and a header of no known form asks for the whole file.
-        """
+        """The bytes to serve, `None` for the whole file, also for HEAD and for a header of no known form."""
+        # `If-Range` is not among the conditions that the storage host documents, so it changes nothing.
         asked = _RANGE.fullmatch(request.headers.get("Range", ""))
         if asked is None or not self._scenario.ranges or request.method != "GET":
             return None
@@ -279,11 +270,7 @@ class BlobHost(Host):
         return await send(request, head, body, send_plan, clock=self._clock)
 
     def _send_plan(self, call: LoggedRequest, size: int) -> SendPlan:
-        """
-        How the transfer of `size` bytes goes.
-
-        A fault that strikes after more bytes than there are keeps its strike for a longer transfer.
-        """
+        """How the transfer goes; a fault after more bytes than there are keeps its strike for a longer transfer."""
         for name in _CUTS:
             armed = self._faults.peek(name, datasets=call.datasets)
             after = int(armed.args.get("after", max(1, size // 2))) if armed is not None else size

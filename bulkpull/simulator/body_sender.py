@@ -41,10 +41,8 @@ class SendPlan:
     Attributes:
         cut_after: Bytes after which it ends early; `resets` means by a reset instead of an orderly end.
         delimit: How the other side learns the length: `length`, `close` or `chunked`.
-        stall_after, stall_s: Where and for how long it stands still.
-        trickle_after, trickle_bytes_per_s: From where on it goes byte by byte.
+        trickle_after: Bytes after which it goes byte by byte.
         excess: Bytes beyond the announced length.
-        bandwidth_bytes_per_s: Ceiling of the connection.
     """
 
     cut_after: int | None = None
@@ -64,35 +62,24 @@ async def send(
     """Answer with a body; returns when it is out, or the connection is gone."""
     if send_plan.delimit == "close":
         return await _send_until_close(request, response, body, send_plan)
-    # A client may hang up in the middle.
-    with suppress(ConnectionError):
-        return await _send_measured(request, response, body, send_plan, clock=clock)
-    return response
-
-
-async def _send_measured(
-    request: web.Request, response: web.StreamResponse, body: Body, send_plan: SendPlan, *, clock: SimulatorClock
-) -> web.StreamResponse:
     if send_plan.delimit == "length":
         response.content_length = body.size
     else:
         response.enable_chunked_encoding()
-    await response.prepare(request)
-    if request.method == "HEAD":
-        await response.write_eof()
-        return response
-    if send_plan == SendPlan() and body.path is not None:
-        await _send_file(request, body.path, body)
-        await response.write_eof()
-        return response
-    await _send_pieces(response, body, send_plan, clock=clock)
-    if send_plan.cut_after is not None and send_plan.resets:
-        return reset(request)
-    if send_plan.cut_after is not None or send_plan.excess:
-        _write_raw(request, send_plan.excess)
-        _hang_up(request)
-    else:
-        await response.write_eof()
+    with suppress(ConnectionError):  # a client may hang up in the middle
+        await response.prepare(request)
+        if request.method != "HEAD":
+            if send_plan == SendPlan() and body.path is not None:
+                await _send_file(request, body.path, body)
+            else:
+                await _send_pieces(response, body, send_plan, clock=clock)
+        if send_plan.cut_after is not None and send_plan.resets:
+            return reset(request)
+        if send_plan.cut_after is not None or send_plan.excess:
+            _write_raw(request, send_plan.excess)
+            _hang_up(request)
+        else:
+            await response.write_eof()
     return response
 
 

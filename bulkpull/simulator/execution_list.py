@@ -46,12 +46,7 @@ class ExecutionReader:
         self._reports, self._sign = reports, sign
 
     def read(self, report_ids: str, params: Fields) -> Records:
-        """
-        The executions of one report or, joined by `;`, of several.
-
-        Raises:
-            Refusal: 404 when nothing matches (behaviours 104 and 105), 400 for an unknown status or a refused `;`.
-        """
+        """The executions of one report or, joined by `;`, of several; 404 for none (behaviours 104 and 105)."""
         ids = [report_id for report_id in report_ids.casefold().split(";") if report_id]
         statuses = self._statuses(params.text("executionStatus"))
         reports = [self._reports.stored[report_id] for report_id in ids if report_id in self._reports.stored]

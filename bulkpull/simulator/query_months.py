@@ -33,11 +33,7 @@ def months_of_span(table: Table, timespan: str | None, *, now: datetime) -> tupl
 def months_between(
     table: Table, timespan: str | None, window: Window, *, now: datetime, inclusive: bool
 ) -> tuple[date, ...] | None:
-    """
-    First days of the months that the window `[start, end)` touches and the dataset reaches back to.
-
-    `None` for snapshots; the months of the TIMESPAN for a window without start and end.
-    """
+    """The months that the window `[start, end)` touches, as far as the dataset reaches; without one, the TIMESPAN's."""
     start, end = window
     if start is None and end is None:
         return months_of_span(table, timespan, now=now)

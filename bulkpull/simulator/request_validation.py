@@ -76,11 +76,7 @@ class Fields:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportBody:
-    """
-    A valid body of a new report, or of an update, where `None` leaves a value as it is.
-
-    `start_at` and `interval_h` are `None` for a one-off report; an update always has a name and a start (behaviour 95).
-    """
+    """A valid body of a new report, or of an update, where `None` leaves a value as it is (behaviour 95)."""
 
     name: str
     description: str | None
@@ -97,12 +93,7 @@ class ReportBody:
 def read_report_body(
     body: Fields, *, now: datetime, minimum_recurrence_h: int, bad_time: Refusal | None, is_update: bool = False
 ) -> ReportBody:
-    """
-    Check the body of a new report, or of an update.
-
-    Raises:
-        Refusal: 400 with the documented words; `bad_time`, where there is one, for a time of another form.
-    """
+    """Check a body; `bad_time`, where there is one, is raised for a time of another form in place of a 400."""
     name, description = body.required("ReportName"), body.text("Description")
     if len(name) > _LONGEST_TEXT or len(description or "") > _LONGEST_TEXT:
         raise bad_request(error_replies.LENGTH)

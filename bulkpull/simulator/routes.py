@@ -91,10 +91,8 @@ class Route:
     """
     An API call, or a call of the directory: a token, a device code, or its metadata (`discovery`).
 
-    Attributes:
-        endpoint: As faults and the log name it; pause and resume are forms of `ScheduledReport`.
-        address: Below the root of the API, with `{id}` for ids; below the tenant for a call of the directory.
-        subject: Ids in the path, or the tenant of a call of the directory.
+    `endpoint` is as faults and the log name it, `address` is below the root of the API, with `{id}` for the `subject`;
+    or below the tenant, which is the subject then.
     """
 
     endpoint: str

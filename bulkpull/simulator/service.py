@@ -55,12 +55,7 @@ class Service:
         return [execution for report in self.reports.values() for execution in report.executions]
 
     def drift(self, dataset: str, drift: ColumnDrift) -> None:
-        """
-        Change the live columns from now on.
-
-        A query that names a column which is gone is refused, and one that is stored already is never answered again
-        (behaviours 73 and 76).
-        """
+        """Change the live columns; queries that name one which is gone are not answered again (behaviours 73, 76)."""
         self.report_store.advance()  # what was due before saw the columns as they were
         self.tables[dataset] = self.tables[dataset].drifted(drift)
 

@@ -40,8 +40,6 @@ class Simulator:
     token to the wrong one is noticed. `environment` has all that a client needs.
 
     Args:
-        clock: Its time; the machine's own by default.
-        host: Address to listen on; loopback only.
         port, blob_port: 0 takes free ones.
         tls: Serve https with this certificate; plain http without.
         workdir: For the stored files; a temporary folder, removed at the end, by default.

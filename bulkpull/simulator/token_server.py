@@ -61,13 +61,7 @@ class TokenIssuer:
         self._refresh_tokens = {context.scenario.refresh_token: False}
 
     def issue(self, form: Mapping[str, str], *, tenant: str, address: str) -> dict[str, Any]:
-        """
-        Answer a token request.
-
-        Args:
-            form: The body's fields; blanks around values do not count (behaviour 1).
-            address: Below the tenant. Version 1 replies with numbers as strings, version 2 with numbers (behaviour 4).
-        """
+        """Answer a token request; blanks around values do not count (behaviour 1)."""
         fields = {name.casefold(): value.strip() for name, value in form.items()}
         fault = self._faults.take("token_error")
         if fault is not None:
@@ -84,6 +78,7 @@ class TokenIssuer:
         for_api = self._is_for_api(fields, is_first_version=is_first_version)
         lifetime_s = self._scenario.token_lifetime_s
         token = self._mint(grant=grant, tenant=tenant, for_api=for_api)
+        # Version 1 replies with numbers as strings, version 2 with numbers (behaviour 4).
         expires_in = str(lifetime_s) if is_first_version else lifetime_s
         reply: dict[str, Any] = {
             "token_type": "Bearer",
