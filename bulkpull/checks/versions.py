@@ -16,7 +16,6 @@ _REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)>=([\d.]+)$")
 
 
 def check_versions() -> CheckResult:
-    """Every library, against the oldest version that will do."""
     versions: dict[str, Any] = {"python": platform.python_version(), "bulkpull": __version__}
     lacking: list[str] = []
     requirements: list[str] = []

@@ -42,11 +42,9 @@ class Kind:
 
     @property
     def id_key(self) -> str:
-        """The key of the id in their JSON values."""
         return f"{self.one}_id"
 
     def not_there(self, item_id: str) -> NotThere:
-        """The error for an id that names nothing."""
         return NotThere(
             f"there is no {self.one} {item_id} for this user", fix=f"`bulkpull {self.many} list` shows what exists"
         )
@@ -83,7 +81,6 @@ class BatchResult(Generic[T]):
     untried: list[str] = field(default_factory=list)
 
     def as_values(self) -> dict[str, Any]:
-        """The items that failed, as JSON values."""
         failed = [{"id": item_id, "why": error.message, "fix": error.fix} for item_id, error in self.failed.items()]
         return {"not_there": self.not_there, "failed": failed, "not_tried": self.untried}
 

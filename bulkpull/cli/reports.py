@@ -219,7 +219,6 @@ async def find_report(client: InsightsClient, report_id: str) -> Report:
 
 
 def print_reports(reports: Sequence[Report], *, as_json: bool) -> None:
-    """Write reports as a table, or as one JSON object."""
     if as_json:
         print_json({"version": 1, "reports": [report_values(report) for report in reports]})
     elif reports:

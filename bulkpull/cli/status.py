@@ -140,7 +140,6 @@ def _find_unfinished_run(folder: Path, *, config: Path | None, now: datetime) ->
 
 
 def _describe_unfinished_run(run: dict[str, Any]) -> str:
-    """It in one sentence, with the next step."""
     how, command, number = _HOW_IT_ENDED[run["status"]], run["command"], run["datasets_unfinished"]
     step = f"`{run['resume']}` continues it" if run["resume"] else f"the next {command} replaces it"
     size = f"{plural(number, 'dataset')} unfinished" if number else "before it began a dataset"
