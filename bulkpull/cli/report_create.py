@@ -194,6 +194,7 @@ def _pull(dataset: str, offered: Sequence[OfferedDataset], *, settings: Settings
 
 
 async def _own_query(client: InsightsClient, pull: Pull) -> Query:
+    """This tool's query of all columns that there are today, stored already or stored now."""
     wanted = normalise(pull.query_text)
     for query in await client.get_queries():
         if is_ours(query) and normalise(query.text) == wanted:
