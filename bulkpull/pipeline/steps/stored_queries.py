@@ -23,7 +23,7 @@ from bulkpull.errors import (
 from bulkpull.event_types import QueryAdopted, QueryCreated, QueryDeleted
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
-from bulkpull.insights.lookup import GATHER_S, SharedLookup
+from bulkpull.insights.idempotent_create import GATHER_S, SharedLookup
 from bulkpull.model import Pull, Query
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics
 from bulkpull.pipeline.steps.naming import DESCRIPTION, is_ours, query_name
