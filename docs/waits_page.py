@@ -224,14 +224,14 @@ WAITS = (
         "report stays",
     ),
     Wait(
-        "pipeline/steps/in_flight.py",
+        "pipeline/steps/report_limits.py",
         "a place among the reports in flight",
         "until one of ours is made, each of which has `report_timeout_seconds`",
         "`ReportsInFlight`",
         "created then",
     ),
     Wait(
-        "pipeline/steps/report_quota.py",
+        "pipeline/steps/report_limits.py",
         "room in the quota of one-off reports",
         "`one_off_quota_window_seconds` for each refusal",
         "`OneOffQuota`",

@@ -33,8 +33,8 @@ from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.cleanup import Undone
 from bulkpull.output.ledger_facts import InWindowsFacts, PublicationFacts
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedFile
-from bulkpull.output.snapshots import find_last_answer
 from bulkpull.output.symlink_safety import remove_beneath
+from bulkpull.output.workspace import find_last_answer
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.earlier_work import PARTS
 from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds

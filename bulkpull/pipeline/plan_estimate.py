@@ -26,7 +26,7 @@ from bulkpull.output.disk_space import RoomEstimate, estimate_room
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger, NotedFacts, opened_ledger
 from bulkpull.output.ledger_facts import ExecutionFacts, ReportFacts
-from bulkpull.pipeline.steps.in_flight import UNLEARNT
+from bulkpull.pipeline.steps.report_limits import UNLEARNT
 
 # The service's quota where it applies (behaviour 85).
 _ONE_OFFS_AN_HOUR = 5

@@ -1,33 +1,24 @@
-"""The request of a run, and its plan."""
+"""The request of a run, what the service offers for it, and all else that its plan follows from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
-from bulkpull.auth.sign_in import choose_grant
-from bulkpull.catalog import Catalog, load_catalog
+from bulkpull.catalog import load_catalog
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.custom_query import Selection
-from bulkpull.errors import AuthError, BulkpullError, NotFound
+from bulkpull.errors import NotFound
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import OfferedDataset, Window
-from bulkpull.output.manifest import DatasetRecord
-from bulkpull.pipeline.plan import Plan, Unavailable, check_selections, make_plan
-from bulkpull.pipeline.plan_names import PlanOptions, check_names
 from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
 
 # Kept in the ledger under these names.
 _FLAGS = ("everything", "only_selections", "nightly", "reset_types")
 _SETTINGS = ("timespan", "metrics", "api_base_url", "keep_raw", "keep_reports")
-_ROLE = (
-    "check that `api_base_url` is right, and that the user is of the right partner account and still has the role "
-    '"Executive report viewer", which works after up to an hour (`bulkpull auth check`)'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,23 +111,6 @@ def create_request(
     return ExportRequest(tuple(datasets), selections=tuple(chosen.values()), only_selections=not datasets, **rest)
 
 
-async def check_offline(request: ExportRequest, *, settings: Settings) -> None:
-    """
-    Refuse what can be refused without the service.
-
-    Raises:
-        AuthError: Credentials are missing.
-        SettingsError: A name is misspelled besides, which is the better message.
-    """
-    try:
-        await choose_grant(settings)
-    except AuthError:
-        catalog = load_catalog()
-        check_names(request.datasets, catalog=catalog, queries=[query.name for query in settings.queries])
-        check_selections(request.selections, catalog=catalog, timespan=settings.timespan)
-        raise
-
-
 @dataclass(frozen=True, slots=True)
 class ServiceOffer:
     """
@@ -169,83 +143,22 @@ async def load_offer(request: ExportRequest, client: InsightsClient) -> ServiceO
     return ServiceOffer(tuple(datasets), texts, client.list_notes, is_list_found)
 
 
-def plan_request(
-    request: ExportRequest,
-    offer: ServiceOffer,
-    *,
-    settings: Settings,
-    now: datetime | None = None,
-    refusals: tuple[MetricRefusal, ...] = (),
-    published: frozenset[str] = frozenset(),
-    history_starts: Mapping[str, datetime] = MappingProxyType({}),
-) -> Plan:
-    """The plan for a request, as `make_plan` and `_check_offer` make it (pure)."""
-    options = PlanOptions(
-        queries=[query.name for query in settings.queries],
-        timespan=settings.timespan,
-        window=request.window,
-        everything=request.everything,
-        selections=request.selections,
-        only_selections=request.only_selections,
-        system_texts=offer.system_texts,
-        metrics=settings.metrics,
-        refusals=refusals,
-        history_starts=history_starts,
-        now=now,
-    )
-    plan = make_plan(request.datasets, offered=offer.datasets, options=options)
-    unavailable = _check_offer(plan, offer, published=published, options=options)
-    return replace(plan, unavailable=tuple(unavailable), notes=(*offer.notes, *plan.notes))
-
-
-def published_datasets(published: Mapping[str, DatasetRecord], *, catalog: Catalog) -> frozenset[str]:
-    """The datasets with a snapshot in this folder, by canonical name; custom queries have names of their own."""
-    return frozenset(
-        name
-        for name, record in published.items()
-        # Without its manifest the query of a snapshot is unknown, and may be a custom one.
-        if record.source in (None, name) and (record.query is not None or catalog.find(name) is not None)
-    )
-
-
-def _check_offer(
-    plan: Plan, offer: ServiceOffer, *, published: frozenset[str], options: PlanOptions
-) -> list[Unavailable]:
+@dataclass(frozen=True, slots=True)
+class PlanInputs:
     """
-    What is unavailable, with datasets as failed that the service should list.
+    Everything that a plan follows from.
 
-    The list depends on role and account (behaviour 27). Without any usual dataset, or without one that was published
-    here before, a role was removed, or it is the wrong account or an error: the run must not count as complete.
+    Attributes:
+        now: End of the window of a history that is requested without a window; `None` leaves it open.
+        refusals: Recent refusals of metrics: their datasets are requested without these metrics.
+        published: The datasets with a snapshot in the folder, by canonical name.
+        history_starts: Where the published histories begin, by the names of their selections.
     """
-    on_offer = {options.catalog.canonical(dataset.name) for dataset in offer.datasets if dataset.columns}
-    gone = published - on_offer
-    planned = {pull.dataset for pull in plan.pulls} | {entry.dataset for entry in plan.unavailable}
-    # What was listed once belongs to everything.
-    forgotten = sorted(gone - planned) if options.everything else []
 
-    def error_of(entry: Unavailable) -> BulkpullError | None:
-        if published and gone == published:
-            return AuthError(
-                f"{entry.dataset}: the service lists none of the datasets that this folder has published "
-                f"({len(published)})",
-                why="the role may have been removed, or this is another account",
-                fix=_ROLE,
-            )
-        if entry.dataset in gone:
-            return NotFound(
-                f"{entry.dataset}: the service does not list it any more, though this folder has published it",
-                fix=f"{_ROLE}; `bulkpull datasets` shows what is listed, and the published snapshot stays as it is",
-            )
-        is_nothing_there = not any(pull.source is None for pull in plan.pulls)
-        if is_nothing_there and (not offer.datasets or not entry.named):
-            what = "offers no dataset at all" if not offer.datasets else "offers none of the requested datasets"
-            if not offer.is_list_found:
-                what = "has no list of datasets at this address (404)"
-            return NotFound(f"{entry.dataset}: the service {what}", fix=_ROLE)
-        return None
-
-    unavailable: list[Unavailable] = []
-    for entry in (*plan.unavailable, *(Unavailable(dataset, "", named=False) for dataset in forgotten)):
-        error = None if entry.source is not None or entry.failed else error_of(entry)
-        unavailable.append(replace(entry, reason=error.reason, failed=True, error=error) if error else entry)
-    return unavailable
+    request: ExportRequest
+    offer: ServiceOffer
+    settings: Settings
+    now: datetime | None = None
+    refusals: tuple[MetricRefusal, ...] = ()
+    published: frozenset[str] = frozenset()
+    history_starts: Mapping[str, datetime] = field(default_factory=dict)

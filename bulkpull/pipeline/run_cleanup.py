@@ -35,9 +35,9 @@ from bulkpull.errors import (
 from bulkpull.event_types import CleanupPostponed
 from bulkpull.model import Pull
 from bulkpull.output.atomic_files import makedirs_durable
+from bulkpull.output.cleanup import retire_runs
 from bulkpull.output.ledger_facts import ConversionFacts
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.retention import retire_runs
 from bulkpull.output.symlink_safety import names_beneath, remove_beneath, rename_beneath, status_beneath
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.earlier_work import KEPT, PARTS

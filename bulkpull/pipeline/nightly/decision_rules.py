@@ -5,7 +5,7 @@ Decides what a run does for a dataset, and why: one pure function for all comman
     the ledger ────────┼─ decide ─→ keep | take this execution | collect that report | order a report
     the service ───────┘            and of the scheduled report: keep | make | replace | leave
 
-`earlier_work` decides which one-off reports of earlier runs may be collected; `scheduled_report_rules` decides whether
+`earlier_work` decides which one-off reports of earlier runs may be collected; `scheduled_reports` decides whether
 a scheduled report can be used.
 """
 
@@ -21,10 +21,10 @@ from bulkpull.clock import is_ahead, iso_utc
 from bulkpull.formatting import join_some, plural
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.output.manifest import DatasetRecord, DecisionRecord
-from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
-from bulkpull.pipeline.nightly.scheduled_report_rules import (
+from bulkpull.pipeline.nightly.scheduled_reports import (
     CLOCK_TOLERANCE,
     LONG_AGO,
+    ReportMemory,
     Schedule,
     answers,
     as_executed,

@@ -24,7 +24,7 @@ from bulkpull.model import Execution, Pull, Query, Report
 from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts, UnchangedFacts
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.decision_rules import Action, Decision, ScheduleDecision, order_if_due
-from bulkpull.pipeline.nightly.scheduled_report_rules import first_start, next_due, recurrence_h, serves
+from bulkpull.pipeline.nightly.scheduled_reports import first_start, next_due, recurrence_h, serves
 from bulkpull.pipeline.outcome import DatasetOutcome, dataset_record
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import DESCRIPTION, query_digest, standing_name
