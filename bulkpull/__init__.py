@@ -48,42 +48,11 @@ if TYPE_CHECKING:
     from bulkpull.output.manifest import DatasetRecord, Manifest
     from bulkpull.output.verify import Findings, Trouble
 
-__all__ = [
-    "AuthError",
-    "BulkpullError",
-    "ConversionError",
-    "DatasetRecord",
-    "DiskTrouble",
-    "Event",
-    "Findings",
-    "Freshness",
-    "HeldBack",
-    "InsightsClient",
-    "LedgerError",
-    "Level",
-    "Listener",
-    "Manifest",
-    "OutputLocked",
-    "ProgressLine",
-    "ReportingError",
-    "Selection",
-    "Settings",
-    "SettingsError",
-    "TransferError",
-    "Trouble",
-    "Window",
-    "__version__",
-    "connect",
-    "connect_sql",
-    "export",
-    "nightly",
-    "resume",
-    "scan",
-    "scan_async",
-    "status",
-    "sync",
-    "verify",
-]
+__all__ = ["connect", "connect_sql", "export", "nightly", "resume", "scan", "scan_async", "status", "sync", "verify"]
+__all__ += ["DatasetRecord", "Findings", "Freshness", "InsightsClient", "Manifest", "Selection", "Settings", "Trouble"]
+__all__ += ["Event", "Level", "Listener", "ProgressLine", "Window", "__version__"]
+__all__ += ["AuthError", "BulkpullError", "ConversionError", "DiskTrouble", "HeldBack", "LedgerError", "OutputLocked"]
+__all__ += ["ReportingError", "SettingsError", "TransferError"]
 
 _NAMES_BY_MODULE = {
     "api": "connect connect_sql export nightly resume scan scan_async status verify",

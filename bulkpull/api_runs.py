@@ -26,8 +26,8 @@ from bulkpull.output.ledger import Ledger
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import ask_ledger, load_manifest
 from bulkpull.output.store import open_store
+from bulkpull.pipeline.open_run import choose_run, resumed_request
 from bulkpull.pipeline.request import create_request
-from bulkpull.pipeline.resume import choose_run, resumed_request
 from bulkpull.pipeline.run import Run
 from bulkpull.python_wording import python_words
 from bulkpull.window_bounds import window_of

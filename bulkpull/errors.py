@@ -10,13 +10,6 @@ All errors, as one class hierarchy.
     │       FileGone, StorageTrouble, FileDamaged, Unchanged
     ├── ConversionError: NotTheReport (WindowNotHonoured, TimeNotReadable), TooLarge, ConverterDied
     └── TooManyReports, HeldBack, NotDone, RunOverdue, DiskTrouble, LedgerError
-
-Catch the base class to print one message::
-
-    try:
-        manifest = await bulkpull.export(output="data")
-    except bulkpull.BulkpullError as error:
-        print(error)
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def _sha256(question: Question) -> str:
 
 @lru_cache(maxsize=1_024)
 def question_of(pull: Pull) -> Question:
-    statement = _read(pull.query_text, pull)
+    statement = _statement(pull.query_text, odd_names((pull.offered,)))
     if statement is None:  # of a name that no parser takes: the text itself is the question
         return Question(pull.dataset, pull.reads, (pull.query_text,), window=window_texts(pull.window))
     return _question(pull, statement)
@@ -78,7 +78,7 @@ def question_of_text(query_text: str, pull: Pull, *, window: Window | None = Non
 
     The columns and metrics that a pull leaves to the service's list, or to the setting `metrics`, are not compared.
     """
-    statement = _read(query_text, pull)
+    statement = _statement(query_text, odd_names((pull.offered,)))
     if statement is None:
         return None
     read = _question(pull, statement, window=window)
@@ -117,10 +117,6 @@ def _question(pull: Pull, statement: Statement, *, window: Window | None = None)
         span=None if asked else span,
         window=(iso_utc(asked.start), OPEN) if asked and pull.keeps_history else window_texts(asked),
     )
-
-
-def _read(query_text: str, pull: Pull) -> Statement | None:
-    return _statement(query_text, odd_names((pull.offered,)))
 
 
 @lru_cache(maxsize=256)  # a run asks for the question of each dataset's query, of its stored query and of its snapshot

@@ -1,13 +1,8 @@
 """
 The functions of the package without `await`, for scripts and notebooks.
 
-    import bulkpull.sync
-
-    manifest = bulkpull.sync.export(output="data", datasets=["AzureUsage"])
-
-Arguments, results and errors are those of the functions of the same name in `bulkpull`. They work inside a running
-event loop too, such as a notebook's: the work is done in a loop of its own in another thread, and the caller waits.
-Ctrl-C cancels the work and lets it clean up, as it does on the command line.
+They work inside a running event loop too, such as a notebook's: the work is done in a loop of its own in another
+thread, and the caller waits. Ctrl-C cancels the work and lets it clean up, as it does on the command line.
 """
 
 from __future__ import annotations

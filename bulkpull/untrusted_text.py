@@ -17,8 +17,8 @@ _BLANKS = "[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]"
 _BLANKS_BUT_LINES = "[\v\f\x1c-\x1f\x85\u2028\u2029]|\r(?!\n)"
 # A byte that was no UTF-8, as Python carries it along (PEP 383): reason phrases and headers are Latin-1 by tradition.
 _STRAY_BYTE = "[\udc80-\udcff]"
+_SURROGATE = "[\ud800-\udfff]"
 _HIDDEN = "[\x00-\x08\x0e-\x1b\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-_LAST_LATIN_1 = 0xFF
 # JSON escapes what lies below U+0020 by itself.
 _HIDDEN_IN_JSON = "[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 
@@ -37,31 +37,19 @@ def visible(text: str, *, lines: bool = False) -> str:
         return text
     text = re.sub(_STRAY_BYTE, lambda found: chr(ord(found[0]) - 0xDC00), text)
     text = re.sub(_BLANKS_BUT_LINES if lines else _BLANKS, " ", text)
-    return re.sub(_HIDDEN, _spelled_out, text)
-
-
-def _spelled_out(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code <= _LAST_LATIN_1 else f"\\u{code:04x}"
+    return re.sub(_HIDDEN, lambda found: ascii(found[0])[1:-1], text)
 
 
 def writable(value: Any) -> Any:
     """The same JSON value with texts that UTF-8 can carry: to write a manifest must not fail for what it says."""
     if isinstance(value, str):
-        return value if value.isascii() or _encodes(value) else visible(value, lines=True)
+        is_fit = value.isascii() or not re.search(_SURROGATE, value)
+        return value if is_fit else visible(value, lines=True)
     if isinstance(value, dict):
         return {writable(key): writable(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [writable(inner) for inner in value]
     return value
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def escaped_json(text: str) -> str:

@@ -146,7 +146,7 @@ def _cell(text: str) -> str:
 
 def python_page() -> str:
     """The page of the Python API: every public name with its signature and the first sentence of its description."""
-    named = {name: getattr(bulkpull, name) for name in bulkpull.__all__ if not name.startswith("_")}
+    named = {name: getattr(bulkpull, name) for name in sorted(bulkpull.__all__) if not name.startswith("_")}
     classes = {name: kind for name, kind in named.items() if inspect.isclass(kind)}
     errors = {name: kind for name, kind in classes.items() if issubclass(kind, bulkpull.BulkpullError)}
     lines = [PYTHON_HEAD, "## Functions", ""]

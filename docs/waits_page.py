@@ -14,7 +14,7 @@ from bulkpull.insights import idempotent_create, lookup, requests
 from bulkpull.observability import recorder, run_log
 from bulkpull.observability.telemetry import spans
 from bulkpull.output import ledger_db, lock, verify
-from bulkpull.pipeline import run, run_cleanup
+from bulkpull.pipeline import run, run_datasets
 from bulkpull.pipeline.steps import convert, converter_process, download, submit
 from bulkpull.platforms import windows
 from bulkpull.transfer import signed_link, stream_to_file, transfer
@@ -224,14 +224,14 @@ WAITS = (
         "report stays",
     ),
     Wait(
-        "pipeline/steps/in_flight.py",
+        "pipeline/steps/report_limits.py",
         "a place among the reports in flight",
         "until one of ours is made, each of which has `report_timeout_seconds`",
         "`ReportsInFlight`",
         "created then",
     ),
     Wait(
-        "pipeline/steps/report_quota.py",
+        "pipeline/steps/report_limits.py",
         "room in the quota of one-off reports",
         "`one_off_quota_window_seconds` for each refusal",
         "`OneOffQuota`",
@@ -280,9 +280,9 @@ WAITS = (
         "the ledger has it for the next run",
     ),
     Wait(
-        "pipeline/run_cleanup.py",
+        "pipeline/run_datasets.py",
         "deletions that are left when all datasets are done",
-        f"{run_cleanup._TIDYING_S:g} s",
+        f"{run_datasets._TIDYING_S:g} s",
         "`Run`",
         "the next run deletes them",
     ),

@@ -55,7 +55,7 @@ PURE = (
     "secret_sources.py",
     "timespans.py",
     "output/views.py",
-    "pipeline/steps/report_quota.py",
+    "pipeline/steps/report_limits.py",
     "pipeline/steps/poll_rules.py",
 )
 NO_INPUT_OR_OUTPUT = {"aiohttp", "socket", "os", "sqlite3", "transport"}

@@ -24,7 +24,7 @@ MANY = 64
 """A repetition that may go on longer than this can make a search quadratic."""
 # Texts that no other side can send: an option typed by the user, the package's own list of libraries, and names of
 # folders, of which no file system has any longer than 255 bytes.
-OWN_TEXTS = {"bulkpull.cli.options", "bulkpull.checks.versions", "bulkpull.output.retention"}
+OWN_TEXTS = {"bulkpull.cli.options", "bulkpull.checks.versions", "bulkpull.output.cleanup"}
 _ANYWHERE = r"\b{name}\.(search|sub|subn|finditer|findall|split)\("
 
 

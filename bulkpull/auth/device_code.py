@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -154,13 +155,6 @@ def _unusable(why: str) -> SettingsError:
     )
 
 
-class _Answer:
-    """A reply in the format that MSAL expects."""
-
-    def __init__(self, reply: Reply, text: str) -> None:
-        self.status_code, self.headers, self.text = reply.status, dict(reply.headers), text
-
-
 class _Carrier:
     """
     Sends MSAL's requests, which come from a worker thread, through the transport of the event loop.
@@ -171,12 +165,7 @@ class _Carrier:
 
     def __init__(self, http: Http, *, token_url: str) -> None:
         self._http, self._token_url, self._scheme = http, token_url, urlsplit(token_url).scheme
-
-    def post(self, url: str, *, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> _Answer:
-        return self._send("POST", url, params=params, headers=headers, form=data)
-
-    def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> _Answer:
-        return self._send("GET", url, params=params, headers=headers, form=None)
+        self.post, self.get = partial(self._send, "POST"), partial(self._send, "GET")
 
     def close(self) -> None:
         """Nothing has to be closed."""
@@ -185,14 +174,17 @@ class _Carrier:
         """The same text with addresses of our scheme as https."""
         return text if self._scheme == "https" else text.replace(f"{self._scheme}://", "https://")
 
-    def _send(self, method: str, url: str, *, params: Any, headers: Any, form: Any) -> _Answer:
+    def _send(
+        self, method: str, url: str, *, params: Any = None, data: Any = None, headers: Any = None, **_: Any
+    ) -> SimpleNamespace:
+        """A reply in the format that MSAL expects; `data` is a form."""
         query = f"?{urlencode(params)}" if params else ""
         request = Request(
             method,
             f"{self._scheme}{url[url.index('://') :]}{query}",
             endpoint="token",
             headers={name: str(value) for name, value in (headers or {}).items()},
-            form=None if form is None else {name: str(value) for name, value in form.items() if value is not None},
+            form=None if data is None else {name: str(value) for name, value in data.items() if value is not None},
         )
         reply: Reply = from_thread.run(self._http.send, request)
         text = reply.body.decode("utf-8", "replace")
@@ -207,10 +199,10 @@ class _Carrier:
             )
             if not (json_object(reply.body) or {}).keys() >= _DISCOVERED:
                 raise _unusable("what answers there does not describe a directory (OpenID configuration)")
-            return _Answer(reply, self.as_msal_likes_it(text))
+            text = self.as_msal_likes_it(text)
         # Raised before MSAL sees it, which would keep the answer and give it again for a while.
         busy = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status == HTTPStatus.TOO_MANY_REQUESTS
         if busy or json_object(reply.body) is None:
             why = f"status {reply.status}{request_id_in(reply.headers)}"
             raise ServiceTrouble("the directory's reply is not valid", why=why)
-        return _Answer(reply, text)
+        return SimpleNamespace(status_code=reply.status, headers=dict(reply.headers), text=text)

@@ -73,7 +73,7 @@ def _after_all_tries(unknown: UnexpectedReply) -> BulkpullError:
     return final
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class TokenEndpoint:
     """
     Tokens from a token endpoint.

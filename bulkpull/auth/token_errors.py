@@ -24,12 +24,9 @@ from bulkpull.auth.token_codes import (
 )
 from bulkpull.errors import AuthError, ServiceTrouble, Throttled, UnexpectedReply
 from bulkpull.redact import printable
-from bulkpull.transport.http_messages import AnswerKind, request_id_in
+from bulkpull.transport.http_messages import SUPPORT_ID, AnswerKind, request_id_in
 from bulkpull.transport.json_fields import json_object, shown, text
 from bulkpull.transport.proxy_errors import proxy_refusal
-
-# Ids that Microsoft's support asks for; nothing else is quoted as one.
-_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
 
 
 class UnknownRefusal(UnexpectedReply):
@@ -144,7 +141,7 @@ def _ids_of(raw: Mapping[str, Any]) -> str:
     """The trace id and the correlation id, for support."""
     fields = {"trace id": "trace_id", "correlation id": "correlation_id"}
     ids = {name: text(raw.get(key)) for name, key in fields.items()}
-    return "".join(f", {name} {value}" for name, value in ids.items() if value and _ID.fullmatch(value))
+    return "".join(f", {name} {value}" for name, value in ids.items() if value and SUPPORT_ID.fullmatch(value))
 
 
 def first_sentence(description: str) -> str:

@@ -7,34 +7,12 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bulkpull import platforms
 from bulkpull.output.atomic_files import sync_folder, write_atomically
 
 _SYSTEMS = {"win32": "DPAPI", "darwin": "the keychain", "linux": "libsecret"}
-
-
-class Store(Protocol):
-    """Holds the text of one entry; every method raises `OSError` where the disk or the system refuses."""
-
-    @property
-    def description(self) -> str: ...
-
-    @property
-    def encrypted(self) -> bool: ...
-
-    def load(self) -> str | None:
-        """The text; `None` when there is none."""
-        ...
-
-    def save(self, text: str) -> None:
-        """Replace the text; durable when this returns."""
-        ...
-
-    def forget(self) -> bool:
-        """Remove it; whether there was something."""
-        ...
 
 
 class PrivateFile:
@@ -98,6 +76,10 @@ class SystemStore:
             _asked(self._persistence.save, "")
         self._path.unlink(missing_ok=True)
         return True
+
+
+Store = PrivateFile | SystemStore
+"""Holds the text of one entry; every method raises `OSError` where the disk or the system refuses."""
 
 
 def _asked(method: Any, *arguments: str) -> Any:

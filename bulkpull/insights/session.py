@@ -60,7 +60,7 @@ class ApiRequest:
     request_id: str = field(default_factory=_new_id)
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class ApiSession:
     """A session with the API; its arguments are those of `InsightsClient`."""
 

@@ -29,13 +29,11 @@ from bulkpull.pipeline.outcome import UndeletedReport
 from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, form_recorder, load_form
-from bulkpull.pipeline.steps.in_flight import UNLEARNT, ReportsInFlight
 from bulkpull.pipeline.steps.metric_refusals import describe_refusal, metric_refusal
 from bulkpull.pipeline.steps.poll import Poller
 from bulkpull.pipeline.steps.poll_rules import PollSchedule
-from bulkpull.pipeline.steps.report_quota import OneOffQuota
-from bulkpull.pipeline.steps.stored_queries import StoredQueries
-from bulkpull.pipeline.steps.submit import Submitter
+from bulkpull.pipeline.steps.report_limits import UNLEARNT, OneOffQuota, ReportsInFlight
+from bulkpull.pipeline.steps.submit import StoredQueries, Submitter
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier
 

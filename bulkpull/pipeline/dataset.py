@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,11 +33,10 @@ from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.cleanup import Undone
 from bulkpull.output.ledger_facts import InWindowsFacts, PublicationFacts
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedFile
-from bulkpull.output.snapshots import find_last_answer
 from bulkpull.output.symlink_safety import remove_beneath
+from bulkpull.output.workspace import find_last_answer
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.earlier_work import PARTS
-from bulkpull.pipeline.nightly.report_deletion import may_delete_report
 from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds
 from bulkpull.pipeline.publication.publish import Staged, stage_files
 from bulkpull.pipeline.publication.publish_checks import (
@@ -49,6 +47,7 @@ from bulkpull.pipeline.publication.publish_checks import (
     publication_notes,
 )
 from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
+from bulkpull.pipeline.run_cleanup import may_delete_report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
@@ -56,7 +55,7 @@ from bulkpull.pipeline.steps.pull import PullRunner
 from bulkpull.pipeline.steps.pull_context import elapsed_seconds
 from bulkpull.pipeline.windows.date_windows import describe_window, is_divisible, why_no_window, window_of_span
 from bulkpull.pipeline.windows.fetch_dataset import DatasetFetch
-from bulkpull.snapshot_question import Question, question_of
+from bulkpull.snapshot_question import question_of
 
 _IDS_SHOWN = 3
 T = TypeVar("T")
@@ -91,11 +90,10 @@ class DatasetExport:
     @property
     def outcome(self) -> ExportOutcome:
         """How far the export has got; also where it failed or was interrupted."""
-        progress = self._progress
         return ExportOutcome(
             self.pull,
-            ids=self._ids(progress),
-            data_redacted=any(pull.data_redacted for pull in progress),
+            ids=self._ids(),
+            data_redacted=any(runner.data_redacted for runner in self._runners),
             seconds=elapsed_seconds(span for fetch in self._fetches for span in fetch.spans),
             notes=tuple(self._notes),
             snapshot=self._snapshot,
@@ -137,14 +135,14 @@ class DatasetExport:
             raise
 
     def _begin_fetch(self) -> DatasetFetch:
-        request, published = self.context.request, self._published
-        is_known = request.nightly and self._is_same_question
+        request = self.context.request
+        known = self._published if request.nightly and self._is_same_question else None
         fetch = DatasetFetch(
             self.pull,
             self.context,
             execution=self.execution,
             typed_before=None if request.reset_types else self._baseline,
-            known_md5=published.stored_md5 if published and is_known else None,
+            known_md5=known.stored_md5 if known else None,
         )
         self._fetches.append(fetch)
         return fetch
@@ -179,14 +177,8 @@ class DatasetExport:
         Fetch a whole dataset in windows after its report has failed, because each window is a smaller report.
 
         The snapshot then answers for the days that the windows cover, and its window and question say so. It is still
-        compared with the last answer to the original question, whose rows it contains.
-
-        Args:
-            window: Holds all of the dataset.
-            failure: Why it is not one report for all.
-
-        Raises:
-            BulkpullError: `failure`, where the windows fail as well.
+        compared with the last answer to the original question, whose rows it contains. Where the windows fail as well,
+        the `failure` of the one report for all is raised.
         """
         whole = self.pull
         self.pull = replace(whole, window=window)
@@ -209,14 +201,13 @@ class DatasetExport:
         is_plain = pull.window is None and self.execution is None and pull.metrics_chosen
         if not is_plain or why_no_window(pull, context.catalog) or not is_divisible(pull, context.catalog):
             return None
-        return window_of_span(self._question.span, now=context.client.service_time())
+        return window_of_span(question_of(self.pull).span, now=context.client.service_time())
 
     async def _or_without_metrics(self, work: Callable[[], Awaitable[T]]) -> T:
         """
         Do `work`; repeat it without the metrics if the service may have refused the query because of them.
 
-        Raises:
-            BulkpullError: As `work`; the first refusal where the query without metrics is refused as well.
+        Where the query without metrics is refused as well, the first refusal is raised.
         """
         try:
             return await work()
@@ -236,24 +227,24 @@ class DatasetExport:
         return done
 
     async def _publish(self, parts: Sequence[ConvertedPull]) -> None:
-        context, settings, baseline = self.context, self.context.settings, self._baseline
+        context, settings, request, baseline = self.context, self.context.settings, self.context.request, self._baseline
+        dataset, question = self.pull.dataset, question_of(self.pull)
         context.events.emit(PullStepped(step=Step.PUBLISH.value))
         self._snapshot = snapshot = self._describe_snapshot(parts)
         found = self.outcome
         current = self._published if self._is_same_question else None
-        is_same = current is not None and current.content_hash == snapshot.content_hash
-        if self.context.request.nightly and is_same:
+        if request.nightly and current is not None and current.content_hash == snapshot.content_hash:
             raise Unchanged(f"execution {found.ids.execution_id} has data that are already published")
-        unrequested = parts[0].table.extra_columns
-        self._drift = drift = find_schema_drift(baseline, snapshot.columns, unrequested=unrequested)
-        if self.context.request.reset_types:
-            self._drift = drift = drift.model_copy(update={"retyped": []})  # what the user requested
+        drift = find_schema_drift(baseline, snapshot.columns, unrequested=parts[0].table.extra_columns)
+        if request.reset_types:
+            drift = drift.model_copy(update={"retyped": []})  # what the user requested
+        self._drift = drift
         if drift and settings.on_drift != "allow":
             context.events.emit(DriftFound(**drift.model_dump()))
             self._notes += drift_notes(drift)
-        if context.published_anyway is not None and self.pull.dataset not in context.published_anyway:
+        if context.published_anyway is not None and dataset not in context.published_anyway:
             check_publishable(
-                self.pull.dataset,
+                dataset,
                 run_id=context.run_id,
                 rows=snapshot.rows,
                 current_rows=baseline.rows if baseline else None,
@@ -271,15 +262,25 @@ class DatasetExport:
             before=baseline or self._published,
             lacking_columns=parts[0].table.lacking_columns if found.data_redacted else None,
         )
-        published = await context.publisher.publish_snapshot(await self._stage(parts))
+        folder, private = self._folder / "snapshot", context.folder.private
+        staged = Staged(
+            dataset=dataset,
+            folder=folder,
+            files=await stage_files(parts, folder, private=private, run_id=context.run_id),
+            rows=sum(part.table.rows for part in parts),
+            query=self.pull.query_text,
+            question=question,
+            window=self.pull.window,
+            raw=[part.stored.path for part in parts if not part.is_published] if settings.keep_raw else [],
+        )
+        published = await context.publisher.publish_snapshot(staged)
         # The snapshot is visible to readers: a later error does not make the dataset a failure.
         self._files = tuple(published.files)
         self._notes += [undone.note for undone in published.undone]
-        record = self.describe(self.outcome)
         try:
-            await context.note(self.pull.dataset, PublicationFacts(record))
+            await context.note(dataset, PublicationFacts(self.describe(self.outcome)))
         except (LedgerError, DiskTrouble) as trouble:
-            undone = Undone(self.pull.dataset, "ledger", trouble.message)
+            undone = Undone(dataset, "ledger", trouble.message)
             context.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
             self._notes.append(undone.note)
 
@@ -297,19 +298,6 @@ class DatasetExport:
                 self.context.events.emit(kept)
         return snapshot
 
-    async def _stage(self, parts: Sequence[ConvertedPull]) -> Staged:
-        context, folder = self.context, self._folder / "snapshot"
-        return Staged(
-            dataset=self.pull.dataset,
-            folder=folder,
-            files=await stage_files(parts, folder, private=context.folder.private, run_id=context.run_id),
-            rows=sum(part.table.rows for part in parts),
-            query=self.pull.query_text,
-            question=self._question,
-            window=self.pull.window,
-            raw=[part.stored.path for part in parts if not part.is_published] if context.settings.keep_raw else [],
-        )
-
     @property
     def _folder(self) -> Path:
         return self.context.folder.staging / self.pull.dataset
@@ -323,12 +311,12 @@ class DatasetExport:
                 remove_beneath(private / PARTS / self.pull.dataset / pull_fingerprint(part.pull), root=private)
 
     @property
-    def _progress(self) -> list[PullRunner]:
+    def _runners(self) -> list[PullRunner]:
         return [runner for fetch in self._fetches for runner in fetch.runners]
 
-    def _ids(self, progress: Sequence[PullRunner]) -> ServiceIds:
+    def _ids(self) -> ServiceIds:
         """The ids of the first part; until there is one, those of the pull that began last."""
-        newest = next((pull.ids for pull in reversed(progress) if pull.ids.report_id), ServiceIds())
+        newest = next((pull.ids for pull in reversed(self._runners) if pull.ids.report_id), ServiceIds())
         if self._parts:
             first = self._parts[0]
             query_id = first.report.query_id if first.report else None
@@ -337,19 +325,17 @@ class DatasetExport:
 
     def _note_kept_reports(self) -> None:
         """Name the reports that stay on the service after a failure."""
-        ids = [report.report_id for pull in self._progress for report in pull.ordered]
-        if not ids:
-            return
-        many = "report" if len(ids) == 1 else "reports"
-        verb, them = ("stays", "it") if len(ids) == 1 else ("stay", "them")
-        self._notes.append(
-            f"{many} {join_some(ids, most=_IDS_SHOWN)} {verb} on the service: the same command uses {them} within a "
-            "day, and creates nothing twice"
-        )
+        ids = [report.report_id for runner in self._runners for report in runner.ordered]
+        many, stay, them = ("report", "stays", "it") if len(ids) == 1 else ("reports", "stay", "them")
+        if ids:
+            self._notes.append(
+                f"{many} {join_some(ids, most=_IDS_SHOWN)} {stay} on the service: the same command uses {them} within "
+                "a day, and creates nothing twice"
+            )
 
     def _own_reports(self) -> list[Report]:
         """All reports that were ordered for it, by this run and by the run that it resumes."""
-        ordered = [report for pull in self._progress for report in pull.ordered]
+        ordered = [report for runner in self._runners for report in runner.ordered]
         return [*ordered, *self.context.reusable.rest(self.pull.dataset)]
 
     @property
@@ -357,18 +343,14 @@ class DatasetExport:
         return self.context.folder.published.get(self.pull.dataset)
 
     @property
-    def _question(self) -> Question:
-        return question_of(self.pull)
-
-    @property
     def _is_same_question(self) -> bool:
         """Whether the current snapshot answers the same question as this run."""
-        return self._published is not None and self._published.question_sha256 == self._question.sha256
+        return self._published is not None and self._published.question_sha256 == question_of(self.pull).sha256
 
     async def _find_baseline(self) -> None:
         """Find the snapshot to compare with: the current one, or the last one of the same question."""
         if self._is_same_question:
             self._baseline = self._published
         elif self._published is not None:
-            find = partial(find_last_answer, self.context.publisher.store, self.pull.dataset, self._question.sha256)
-            self._baseline = await anyio.to_thread.run_sync(find)
+            store, question = self.context.publisher.store, question_of(self.pull).sha256
+            self._baseline = await anyio.to_thread.run_sync(find_last_answer, store, self.pull.dataset, question)

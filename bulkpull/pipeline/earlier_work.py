@@ -31,8 +31,7 @@ from bulkpull.output.ledger_facts import (
 from bulkpull.output.manifest import DatasetRecord, PartRecord
 from bulkpull.output.symlink_safety import size_beneath
 from bulkpull.output.workspace import OutputFolder
-from bulkpull.pipeline.open_run import OpenedRun
-from bulkpull.pipeline.resume import FRESH
+from bulkpull.pipeline.open_run import FRESH, OpenedRun
 from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import split_pull, with_halves
 from bulkpull.snapshot_question import question_of
@@ -51,7 +50,7 @@ class Reusable:
 
     Attributes:
         reports: The latest attempt last.
-        splits: Windows that were requested in halves, because their reports failed.
+        splits: Windows that were requested in halves.
         in_windows: Whole pulls that were requested in windows, of which some are here, with the reason.
     """
 
@@ -93,7 +92,6 @@ class KnownRun:
     Attributes:
         carried_on: It is unfinished and may still be resumed, so its reports are left to it.
         published: Datasets that it has published: their reports are no longer needed.
-        keeps_reports: It was asked to leave its reports on the service (`keep_reports`).
     """
 
     run_id: str
@@ -178,9 +176,7 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
     """
     Find the reports and files of earlier runs that this run can use, and the reports to delete.
 
-    Args:
-        listed: All reports that the service lists; `None` if the list is unknown. Then reports of the ledger are used
-            and none is deleted.
+    Where the service's list is unknown (`None`), reports of the ledger are used and none is deleted.
     """
     ledger, run_id, folder, now = run.ledger, run.run_id, run.folder, run.clock.now()
     steps = await ledger.steps(run_id)
@@ -195,7 +191,13 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
     answered = {
         fingerprint: at for part, fingerprint in fingerprints.items() if (at := made_at[part.dataset]) is not None
     }
-    reports = await _ordered_reports(ledger) if listed is None else listed
+    reports = listed
+    if reports is None:
+        ordered = [entry.facts for entry in await ledger.noted(ReportFacts)]
+        reports = [
+            Report(facts.report_id, facts.name, facts.query_id, created_at=facts.created_at, execute_now=True)
+            for facts in ordered
+        ]
     found = sort_reports(
         reports,
         run_id=run_id,
@@ -210,14 +212,13 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
         ),
     )
     ends = {fingerprint: part.window.end for part, fingerprint in fingerprints.items() if part.window is not None}
-    kept = [
-        entry
-        for entry in (await ledger.noted(ConversionFacts, since=now - KEPT) if ends else [])
-        if (end := ends.get(entry.facts.mark or "")) is not None and _is_up_to_date(end, kept_at=entry.at, now=now)
-    ]
+    kept: list[NotedFacts[ConversionFacts]] = []
+    for entry in await ledger.noted(ConversionFacts, since=now - KEPT) if ends else []:
+        end = ends.get(entry.facts.mark or "")
+        if end is not None and now - entry.at < (KEPT if now - end > _RESTATED else FRESH):
+            kept.append(entry)
     kept += read_facts(ConversionFacts, steps)
-    kept = await anyio.to_thread.run_sync(_still_there, kept, folder.private)
-    converted = {entry.facts.mark or "": entry.facts for entry in kept if not _is_outdated(entry, answered)}
+    converted = await anyio.to_thread.run_sync(_usable_conversions, kept, answered, folder.private)
     there = {
         pull_fingerprint(pull)
         for pull, windows in parts.items()
@@ -231,11 +232,7 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
 
 
 def _published_before(steps: Iterable[StepEntry], run: OpenedRun) -> dict[str, DatasetRecord]:
-    """
-    The snapshots that the run had published, by dataset.
-
-    They count only while `current.json` names them and their files exist; other datasets are exported again.
-    """
+    """The snapshots that the run had published, by dataset, if `current.json` names them and their files exist."""
     store, current = run.folder.store, run.folder.current.datasets
     records = {entry.dataset: entry.facts.record for entry in read_facts(PublicationFacts, steps)}
     return {
@@ -301,23 +298,18 @@ async def _published_reports(
     return {part.report_id for part in parts if part.report_id is not None} | by_execution
 
 
-def _is_up_to_date(window_end: datetime, *, kept_at: datetime, now: datetime) -> bool:
-    return now - kept_at < (KEPT if now - window_end > _RESTATED else FRESH)
+def _usable_conversions(
+    entries: Sequence[NotedFacts[ConversionFacts]], answered: Mapping[str, datetime], private: Path
+) -> dict[str, ConversionFacts]:
+    """
+    The converted pulls, by fingerprint, of which no newer data are published and whose files were not cleared since.
 
-
-def _still_there(entries: Sequence[NotedFacts[ConversionFacts]], private: Path) -> list[NotedFacts[ConversionFacts]]:
-    """The converted pulls whose files were not cleared since; the ledger keeps the entries of published ones too."""
-    return [entry for entry in entries if size_beneath(entry.facts.stored.path, root=private) is not None]
-
-
-def _is_outdated(entry: NotedFacts[ConversionFacts], answered: Mapping[str, datetime]) -> bool:
-    """Whether newer data than those of the ledger's entry are published for the same question."""
-    made_at = answered.get(entry.facts.mark or "")
-    return made_at is not None and (entry.facts.generated_at or entry.at) < made_at
-
-
-async def _ordered_reports(ledger: Ledger) -> list[Report]:
-    return [
-        Report(facts.report_id, facts.name, facts.query_id, created_at=facts.created_at, execute_now=True)
-        for facts in (entry.facts for entry in await ledger.noted(ReportFacts))
-    ]
+    The ledger keeps the entries of published ones too.
+    """
+    there = [entry for entry in entries if size_beneath(entry.facts.stored.path, root=private) is not None]
+    marked = [(entry.facts.mark or "", entry) for entry in there]
+    return {
+        mark: entry.facts
+        for mark, entry in marked
+        if mark not in answered or (entry.facts.generated_at or entry.at) >= answered[mark]
+    }

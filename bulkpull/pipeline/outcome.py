@@ -140,13 +140,7 @@ class UndeletedReport:
 
 @dataclass(slots=True)
 class RunResults:
-    """
-    Collects the outcomes of a run.
-
-    Attributes:
-        notes: About the run as a whole, each one sentence.
-        refused: Datasets that cannot be written.
-    """
+    """Collects the outcomes of a run; `refused` are the datasets that cannot be written."""
 
     notes: list[str] = field(default_factory=list)
     undeleted: list[UndeletedReport] = field(default_factory=list)
@@ -221,11 +215,7 @@ class RunResults:
         )
 
     def count(self, records: Iterable[DatasetRecord], *, interrupted: bool) -> dict[str, int]:
-        """
-        How many datasets ended with which status, as people read it.
-
-        Those whose reports were only ordered are `submitted`; those that an interruption ended are `unfinished`.
-        """
+        """How many datasets ended with which status; `submitted` and `unfinished` are told from the others."""
         statuses: Counter[str] = Counter()
         for record in records:
             result = self._datasets[record.dataset]

@@ -8,26 +8,34 @@ says DISTINCT (64).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bulkpull.catalog import Catalog
-from bulkpull.custom_query import Selection
-from bulkpull.errors import BulkpullError, SettingsError
+from bulkpull.auth.sign_in import choose_grant
+from bulkpull.catalog import Catalog, load_catalog
+from bulkpull.config.settings import Settings
+from bulkpull.errors import AuthError, BulkpullError, NotFound, SettingsError
 from bulkpull.metric_selection import select_metrics
-from bulkpull.model import OfferedDataset, Pull
+from bulkpull.model import OfferedDataset, Pull, Window
+from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.plan_custom_query import NotListed, left_out_notes, select_pull, split_columns
 from bulkpull.pipeline.plan_names import (
     NAME_SHOWN,
-    PlanOptions,
     by_canonical_name,
+    check_names,
     not_offered_reason,
     requested_datasets,
 )
+from bulkpull.pipeline.request import ExportRequest, PlanInputs, ServiceOffer
 from bulkpull.pipeline.steps.metric_refusals import without_refused
 from bulkpull.pipeline.windows.date_windows import window_instead_of, with_usable_window
 from bulkpull.query.render import can_stand_in_query
 from bulkpull.timespans import check_timespan, choose_timespan
+
+_ROLE = (
+    "check that `api_base_url` is right, and that the user is of the right partner account and still has the role "
+    '"Executive report viewer", which works after up to an hour (`bulkpull auth check`)'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +67,39 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def make_plan(names: Sequence[str], *, offered: Sequence[OfferedDataset], options: PlanOptions) -> Plan:
+def plan_request(inputs: PlanInputs) -> Plan:
+    """As `make_plan`, with datasets as failed that the service should list."""
+    plan = make_plan(inputs)
+    return replace(plan, unavailable=tuple(_check_offer(plan, inputs)))
+
+
+def make_plan(inputs: PlanInputs) -> Plan:
     """
     Decide what to pull.
-
-    Args:
-        names: Datasets by name or alias, in any case; empty for the twenty of the catalog.
 
     Raises:
         SettingsError: A name or a time span is known neither to the catalog nor to the service; or only selections are
             wanted and none of them can be pulled. A selection that is wrong harms no other pull.
     """
-    listed, notes = by_canonical_name(offered, catalog=options.catalog)
+    request, settings, catalog = inputs.request, inputs.settings, load_catalog()
+    listed, notes = by_canonical_name(inputs.offer.datasets, catalog=catalog)
     if listed:
-        ranges = [dataset.date_ranges for dataset in offered]
-        check_timespan(options.timespan, ranges=ranges, documented=options.catalog.timespans)
-    datasets = [] if options.only_selections else requested_datasets(names, listed=listed, options=options)
-    planned = [_plan_dataset(dataset, listed, options=options, named=bool(names)) for dataset in datasets]
-    for selection in options.selections:
+        ranges = [dataset.date_ranges for dataset in inputs.offer.datasets]
+        check_timespan(settings.timespan, ranges=ranges, documented=catalog.timespans)
+    datasets: list[str] = []
+    if not request.only_selections:
+        datasets = requested_datasets(
+            request.datasets,
+            listed=listed,
+            catalog=catalog,
+            queries=[query.name for query in settings.queries],
+            everything=request.everything,
+        )
+    planned = [_plan_dataset(dataset, listed, inputs) for dataset in datasets]
+    for selection in request.selections:
         try:
-            named = options.only_selections or bool(names)
-            planned.append(select_pull(selection, listed=listed, options=options, named=named))
+            named = request.only_selections or bool(request.datasets)
+            planned.append(select_pull(selection, listed=listed, inputs=inputs, named=named))
         except SettingsError as error:
             reason, failed = error.within(selection.name).reason, not isinstance(error, NotListed)
             planned.append(
@@ -88,33 +108,47 @@ def make_plan(names: Sequence[str], *, offered: Sequence[OfferedDataset], option
     pulls = tuple(entry for entry in planned if isinstance(entry, Pull))
     unavailable = tuple(entry for entry in planned if isinstance(entry, Unavailable))
     wrong = [entry.error for entry in unavailable if entry.error and entry.failed]
-    if options.only_selections and wrong and not pulls:
+    if request.only_selections and wrong and not pulls:
         raise wrong[0]
-    return Plan(pulls, unavailable, notes)
+    return Plan(pulls, unavailable, (*inputs.offer.notes, *notes))
 
 
-def check_selections(selections: Iterable[Selection], *, catalog: Catalog, timespan: str | None) -> None:
+async def check_offline(request: ExportRequest, *, settings: Settings) -> None:
     """
-    Refuse selections that the documents know to be wrong, where the service cannot be asked about them.
-
-    Every name that a dataset has or had in any edition counts as there. System queries are left alone.
+    Refuse what can be refused without the service.
 
     Raises:
-        SettingsError: As `make_plan` raises for one of them.
+        AuthError: Credentials are missing.
+        SettingsError: A name is misspelled besides, which is the better message.
     """
-    documented = [
+    try:
+        await choose_grant(settings)
+    except AuthError:
+        catalog = load_catalog()
+        check_names(request.datasets, catalog=catalog, queries=[query.name for query in settings.queries])
+        _check_selections(request, settings=settings)
+        raise
+
+
+def _check_selections(request: ExportRequest, *, settings: Settings) -> None:
+    """
+    Refuse selections that the documents know to be wrong, as `make_plan` does, where the service cannot be asked.
+
+    Every name that a dataset has or had in any edition counts as there. System queries are left alone.
+    """
+    documented = tuple(
         OfferedDataset(
             name=dataset.name,
             columns=dataset.every_column_name,
             metrics=tuple(metric.name for metric in (*dataset.metrics, *dataset.further_metrics)),
             date_ranges=(*dataset.date_ranges, *dataset.further_date_ranges),
         )
-        for dataset in catalog.datasets
-    ]
-    for selection in selections:
+        for dataset in load_catalog().datasets
+    )
+    for selection in request.selections:
         if selection.system_query is None:
-            options = PlanOptions(catalog=catalog, timespan=timespan, selections=[selection], only_selections=True)
-            make_plan((), offered=documented, options=options)
+            alone = ExportRequest(selections=(selection,), only_selections=True)
+            make_plan(PlanInputs(alone, ServiceOffer(documented), settings))
 
 
 def query_text(dataset: str, columns: Sequence[str], *, timespan: str | None) -> str:
@@ -123,27 +157,28 @@ def query_text(dataset: str, columns: Sequence[str], *, timespan: str | None) ->
     return f"{text} TIMESPAN {timespan}" if timespan else text
 
 
-def _plan_dataset(
-    dataset: str, listed: Mapping[str, OfferedDataset], *, options: PlanOptions, named: bool
-) -> Pull | Unavailable:
-    offered = listed.get(dataset)
+def _plan_dataset(dataset: str, listed: Mapping[str, OfferedDataset], inputs: PlanInputs) -> Pull | Unavailable:
+    offered, named = listed.get(dataset), bool(inputs.request.datasets)
+    window, timespan = inputs.request.window, inputs.settings.timespan
     if offered is None:
         return Unavailable(dataset, not_offered_reason(dataset, listed=listed), named=named)
     if not offered.columns:
         reason = f"{dataset}: the service lists it without selectable columns, so there is nothing to export"
         return Unavailable(dataset, reason, named=named)
     try:
-        pull = with_usable_window(_pull(dataset, offered, options=options), catalog=options.catalog, named=named)
-        if options.window is None or options.timespan is None:
+        pull = _pull(dataset, offered, inputs, window=window)
+        pull = with_usable_window(pull, catalog=load_catalog(), named=named)
+        if window is None or timespan is None:
             return pull
         if pull.window is not None:
-            return replace(pull, notes=(*pull.notes, window_instead_of(options.timespan)))
-        return replace(_pull(dataset, offered, options=replace(options, window=None)), notes=pull.notes)
+            return replace(pull, notes=(*pull.notes, window_instead_of(timespan)))
+        return replace(_pull(dataset, offered, inputs, window=None), notes=pull.notes)
     except BulkpullError as error:
         return Unavailable(dataset, error.reason, named=named, failed=True)
 
 
-def _pull(dataset: str, offered: OfferedDataset, *, options: PlanOptions) -> Pull:
+def _pull(dataset: str, offered: OfferedDataset, inputs: PlanInputs, *, window: Window | None) -> Pull:
+    settings, catalog = inputs.settings, load_catalog()
     columns, odd_names = split_columns(offered)
     if not columns or not can_stand_in_query(offered.name):
         odd = odd_names[0] if can_stand_in_query(offered.name) else offered.name
@@ -153,26 +188,76 @@ def _pull(dataset: str, offered: OfferedDataset, *, options: PlanOptions) -> Pul
         )
     try:
         # A window takes the place of the span; where it is ignored, a short span would hide that.
-        span_requested = options.timespan if options.window is None else None
-        span, wider = choose_timespan(
-            offered.date_ranges, asked=span_requested, default=options.catalog.default_timespan
-        )
+        asked = settings.timespan if window is None else None
+        span, wider = choose_timespan(offered.date_ranges, asked=asked, default=catalog.default_timespan)
     except SettingsError as error:
         raise SettingsError(f"{dataset}: {error.what}", fix=error.fix) from None
-    choice = select_metrics(offered, known=options.catalog.find(dataset), choice=options.metrics)
+    choice = select_metrics(offered, known=catalog.find(dataset), choice=settings.metrics)
     selected = (*columns, *choice.selected)
     pull = Pull(
         dataset=dataset,
         offered=offered,
         columns=selected,
         query_text=query_text(offered.name, selected, timespan=span),
-        window=options.window,
+        window=window,
         timespan=span,
         wider_timespan=wider,
         metrics=choice.selected,
         metrics_left_out=choice.left_out,
-        metrics_choice=options.metrics,
+        metrics_choice=settings.metrics,
         columns_left_out=odd_names,
         notes=left_out_notes(columns=odd_names, metrics=choice.not_queryable),
     )
-    return without_refused(pull, options.refusals)
+    return without_refused(pull, inputs.refusals)
+
+
+def published_datasets(published: Mapping[str, DatasetRecord], *, catalog: Catalog) -> frozenset[str]:
+    """The datasets with a snapshot in this folder, by canonical name; custom queries have names of their own."""
+    return frozenset(
+        name
+        for name, record in published.items()
+        # Without its manifest the query of a snapshot is unknown, and may be a custom one.
+        if record.source in (None, name) and (record.query is not None or catalog.find(name) is not None)
+    )
+
+
+def _check_offer(plan: Plan, inputs: PlanInputs) -> list[Unavailable]:
+    """
+    What is unavailable, with datasets as failed that the service should list.
+
+    The list depends on role and account (behaviour 27). Without any usual dataset, or without one that was published
+    here before, a role was removed, or it is the wrong account or an error: the run must not count as complete.
+    """
+    offer, published, catalog = inputs.offer, inputs.published, load_catalog()
+    on_offer = {catalog.canonical(dataset.name) for dataset in offer.datasets if dataset.columns}
+    gone = published - on_offer
+    planned = {pull.dataset for pull in plan.pulls} | {entry.dataset for entry in plan.unavailable}
+    # What was listed once belongs to everything.
+    forgotten = sorted(gone - planned) if inputs.request.everything else []
+
+    def error_of(entry: Unavailable) -> BulkpullError | None:
+        if published and gone == published:
+            return AuthError(
+                f"{entry.dataset}: the service lists none of the datasets that this folder has published "
+                f"({len(published)})",
+                why="the role may have been removed, or this is another account",
+                fix=_ROLE,
+            )
+        if entry.dataset in gone:
+            return NotFound(
+                f"{entry.dataset}: the service does not list it any more, though this folder has published it",
+                fix=f"{_ROLE}; `bulkpull datasets` shows what is listed, and the published snapshot stays as it is",
+            )
+        is_nothing_there = not any(pull.source is None for pull in plan.pulls)
+        if is_nothing_there and (not offer.datasets or not entry.named):
+            what = "offers no dataset at all" if not offer.datasets else "offers none of the requested datasets"
+            if not offer.is_list_found:
+                what = "has no list of datasets at this address (404)"
+            return NotFound(f"{entry.dataset}: the service {what}", fix=_ROLE)
+        return None
+
+    unavailable: list[Unavailable] = []
+    for entry in (*plan.unavailable, *(Unavailable(dataset, "", named=False) for dataset in forgotten)):
+        error = None if entry.source is not None or entry.failed else error_of(entry)
+        unavailable.append(replace(entry, reason=error.reason, failed=True, error=error) if error else entry)
+    return unavailable

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from bulkpull.catalog import Catalog
+from bulkpull.catalog import Catalog, load_catalog
 from bulkpull.custom_query import Selection
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.formatting import join_some
 from bulkpull.metric_selection import MetricChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
-from bulkpull.pipeline.plan_names import NAME_SHOWN, PlanOptions
+from bulkpull.pipeline.plan_names import NAME_SHOWN
+from bulkpull.pipeline.request import PlanInputs
 from bulkpull.pipeline.steps.metric_refusals import without_refused
 from bulkpull.pipeline.windows.date_windows import first_listed_month, window_instead_of, with_usable_window
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
@@ -32,14 +33,9 @@ class NotListed(SettingsError):
     """The dataset of a custom query exists, but the service does not list it for this account."""
 
 
-def select_pull(
-    selection: Selection, *, listed: Mapping[str, OfferedDataset], options: PlanOptions, named: bool
-) -> Pull:
+def select_pull(selection: Selection, *, listed: Mapping[str, OfferedDataset], inputs: PlanInputs, named: bool) -> Pull:
     """
-    The pull of a selection.
-
-    Args:
-        named: The user named it; it is not one of all.
+    The pull of a selection, which the user `named`, or which is one of all.
 
     Raises:
         NotListed: The service does not list the dataset for this account.
@@ -50,8 +46,9 @@ def select_pull(
         raise SettingsError(
             f"the service lists a dataset named {selection.name}", fix="choose another name for the query"
         )
-    catalog, window, now = options.catalog, options.window, options.now
-    statement = selection.statement() or _system_statement(selection.system_query or "", options, listed=listed)
+    catalog, settings, window, now = load_catalog(), inputs.settings, inputs.request.window, inputs.now
+    texts, query_id = inputs.offer.system_texts, selection.system_query or ""
+    statement = selection.statement() or _system_statement(query_id, texts.get(query_id), listed=listed)
     source = _source(statement.dataset, listed=listed, catalog=catalog)
     offered = listed[source]
     wider: str | None = None
@@ -59,7 +56,7 @@ def select_pull(
     choice: MetricChoice | None = None
     if selection.dataset is not None:
         if not statement.names:
-            choice = select_metrics(offered, known=catalog.find(source), choice=options.metrics)
+            choice = select_metrics(offered, known=catalog.find(source), choice=settings.metrics)
             columns, odd = split_columns(offered)
             if not columns:
                 raise SettingsError(
@@ -67,10 +64,10 @@ def select_pull(
                 )
             notes = left_out_notes(columns=odd, metrics=choice.not_queryable)
             statement = replace(statement, names=tuple(map(Name, (*columns, *choice.selected))))
-        if window is not None and options.timespan is not None and statement.timespan is None:
-            notes = (*notes, window_instead_of(options.timespan))
+        if window is not None and settings.timespan is not None and statement.timespan is None:
+            notes = (*notes, window_instead_of(settings.timespan))
         # As for a whole dataset: where a window is ignored, a short span would hide that.
-        span = options.timespan if window is None else None
+        span = settings.timespan if window is None else None
         statement, wider = _with_timespan(statement, offered, catalog=catalog, timespan=span)
     if selection.system_query is not None:
         notes = _refuse_drift(statement, offered, source=source)
@@ -80,7 +77,7 @@ def select_pull(
     depends_on_all = bool(final.distinct or final.orderings or final.limit)
     keeps_history = selection.keep == "append"
     if keeps_history and window is None and now is not None:
-        start = options.history_starts.get(selection.name) or first_listed_month(offered.date_ranges, now=now)
+        start = inputs.history_starts.get(selection.name) or first_listed_month(offered.date_ranges, now=now)
         window = Window(start, now)
     pull = Pull(
         dataset=selection.name,
@@ -93,7 +90,7 @@ def select_pull(
         source=source,
         metrics=checked.metrics,
         metrics_left_out=choice.left_out if choice else (),
-        metrics_choice=options.metrics if choice else None,
+        metrics_choice=settings.metrics if choice else None,
         # Beside all columns, the time column among them, metrics add up over windows (behaviour 163).
         indivisible=depends_on_all or (choice is None and bool(checked.metrics)),
         notes=(*notes, *checked.warnings),
@@ -105,7 +102,7 @@ def select_pull(
             why="its rows depend on all other rows of the window",
             fix="leave out metrics beside some columns, DISTINCT, ORDER and LIMIT",
         )
-    return without_refused(with_usable_window(pull, catalog=catalog, named=named), options.refusals)
+    return without_refused(with_usable_window(pull, catalog=catalog, named=named), inputs.refusals)
 
 
 def split_columns(offered: OfferedDataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -152,8 +149,7 @@ def _with_timespan(
     return replace(statement, timespan=Name(span) if span else None), wider
 
 
-def _system_statement(query_id: str, options: PlanOptions, *, listed: Mapping[str, OfferedDataset]) -> Statement:
-    text = options.system_texts.get(query_id)
+def _system_statement(query_id: str, text: str | None, *, listed: Mapping[str, OfferedDataset]) -> Statement:
     if text is None:
         raise SettingsError(
             f"the service stores no query with the id {query_id}",

@@ -26,7 +26,7 @@ from bulkpull.output.disk_space import RoomEstimate, estimate_room
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger, NotedFacts, opened_ledger
 from bulkpull.output.ledger_facts import ExecutionFacts, ReportFacts
-from bulkpull.pipeline.steps.in_flight import UNLEARNT
+from bulkpull.pipeline.steps.report_limits import UNLEARNT
 
 # The service's quota where it applies (behaviour 85).
 _ONE_OFFS_AN_HOUR = 5
@@ -139,11 +139,10 @@ def usual_durations(
     ordered: Iterable[NotedFacts[ReportFacts]], executed: Iterable[NotedFacts[ExecutionFacts]]
 ) -> dict[str, float]:
     """
-    How long reports usually take: the median of the latest five of each dataset (pure).
+    How long reports usually take, seconds: the median of the latest five of each dataset (pure).
 
-    Returns:
-        Seconds by dataset, from the order to the service's own time of completion; where one of these times is missing
-        or odd, to the moment at which the completion was seen.
+    From the order to the service's own time of completion; where one of these times is missing or odd, to the moment at
+    which the completion was seen.
     """
     order_of = {entry.facts.report_id: entry for entry in ordered}
     durations: dict[str, list[float]] = {}
@@ -171,9 +170,7 @@ def slowest_first(pulls: Sequence[Pull], *, usual_s: Mapping[str, float], rows: 
     """
     The order in which reports are best ordered; datasets without a known duration go first, they may be the slowest.
 
-    Args:
-        rows: Rows of each dataset's current snapshot, which stand in where no duration is known; then the number of
-            columns does.
+    Among those the rows of the current snapshot decide, then the number of columns.
     """
 
     def key(pull: Pull) -> tuple[bool, float, int, int]:

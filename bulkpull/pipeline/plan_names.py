@@ -1,18 +1,13 @@
-"""What a plan is made from: its options, and the names of datasets, requested and listed (pure)."""
+"""Names of datasets: those of a request, those of the service's list, and what to say of unknown ones (pure)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 
-from bulkpull.catalog import Catalog, load_catalog
-from bulkpull.custom_query import Selection
+from bulkpull.catalog import Catalog
 from bulkpull.errors import SettingsError
-from bulkpull.metric_selection import MetricsChoice
-from bulkpull.model import OfferedDataset, Window
-from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
+from bulkpull.model import OfferedDataset
 from bulkpull.redact import printable
 from bulkpull.suggestions import did_you_mean, nearest_names
 
@@ -22,41 +17,8 @@ NAME_SHOWN = 80
 """Most characters of a foreign name that a message shows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanOptions:
-    """
-    The options of a plan, for whole datasets and custom queries; those of `ExportRequest` have its names.
-
-    Attributes:
-        queries: The named queries of the settings, one of which a misspelled name may mean.
-        timespan: A TIMESPAN name, `widest`, or `None` for the widest up to the catalog's default.
-        system_texts: The text of each system query that a selection names, by its id; others are not stored.
-        refusals: Recent refusals of metrics: their datasets are requested without these metrics.
-        history_starts: Where the published histories begin, by the names of their selections.
-        now: End of the window of a history that is requested without a window; `None` leaves it open.
-    """
-
-    catalog: Catalog = field(default_factory=load_catalog)
-    queries: Sequence[str] = ()
-    timespan: str | None = None
-    window: Window | None = None
-    everything: bool = False
-    selections: Sequence[Selection] = ()
-    only_selections: bool = False
-    system_texts: Mapping[str, str] = field(default_factory=dict)
-    metrics: MetricsChoice = "amounts"
-    refusals: tuple[MetricRefusal, ...] = ()
-    history_starts: Mapping[str, datetime] = field(default_factory=dict)
-    now: datetime | None = None
-
-
 def check_names(names: Iterable[str], *, catalog: Catalog, queries: Sequence[str] = ()) -> None:
-    """
-    Refuse names that the catalog does not know, where the service cannot be asked about them.
-
-    Raises:
-        SettingsError: With the nearest known name.
-    """
+    """Refuse names that the catalog does not know, where the service cannot be asked; the error names the nearest."""
     ours = {query.casefold() for query in queries}
     for name in names:
         if catalog.find(name) is None and name.strip().casefold() not in ours:
@@ -84,25 +46,29 @@ def by_canonical_name(
 
 
 def requested_datasets(
-    names: Sequence[str], *, listed: Mapping[str, OfferedDataset], options: PlanOptions
+    names: Sequence[str],
+    *,
+    listed: Mapping[str, OfferedDataset],
+    catalog: Catalog,
+    queries: Sequence[str] = (),
+    everything: bool = False,
 ) -> list[str]:
     """
-    The canonical names of the datasets that are requested, each once; the twenty of the catalog where none is named.
+    The canonical names of the requested datasets, each once; the twenty of the catalog where none is named.
 
     Raises:
         SettingsError: A name is known neither to the catalog nor to the service.
     """
-    catalog = options.catalog
     if not names:
         standard = [dataset.name for dataset in catalog.standard]
-        return standard + [name for name in listed if options.everything and name not in standard]
+        return standard + [name for name in listed if everything and name not in standard]
     folded = {name.casefold(): name for name in listed}
     requested: dict[str, None] = {}
     for name in names:
         known = catalog.find(name)
         canonical = known.name if known else folded.get(name.strip().casefold())
         if canonical is None:
-            raise _unknown(name, known=[*(dataset.name for dataset in catalog.datasets), *listed, *options.queries])
+            raise _unknown(name, known=[*(dataset.name for dataset in catalog.datasets), *listed, *queries])
         requested[canonical] = None
     return list(requested)
 

@@ -1,30 +1,24 @@
-"""The request of a run, and its plan."""
+"""The request of a run, what the service offers for it, and all else that its plan follows from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
-from bulkpull.auth.sign_in import choose_grant
-from bulkpull.catalog import Catalog, load_catalog
+from bulkpull.catalog import load_catalog
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.custom_query import Selection
-from bulkpull.errors import AuthError, BulkpullError, NotFound
+from bulkpull.errors import NotFound
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import OfferedDataset, Window
-from bulkpull.output.manifest import DatasetRecord
-from bulkpull.pipeline.plan import Plan, Unavailable, check_selections, make_plan
-from bulkpull.pipeline.plan_names import PlanOptions, check_names
 from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
 
-_ROLE = (
-    "check that `api_base_url` is right, and that the user is of the right partner account and still has the role "
-    '"Executive report viewer", which works after up to an hour (`bulkpull auth check`)'
-)
+# Kept in the ledger under these names.
+_FLAGS = ("everything", "only_selections", "nightly", "reset_types")
+_SETTINGS = ("timespan", "metrics", "api_base_url", "keep_raw", "keep_reports")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +58,7 @@ class ExportRequest:
 
     @classmethod
     def of_run(cls, request: Mapping[str, Any]) -> ExportRequest:
-        """
-        The request of an earlier run, as the ledger keeps it.
-
-        Reports were ordered for the window as it was then, so an open end stays where it was.
-        """
+        """The request of a run in the ledger. An open end stays where it was: reports were ordered for that window."""
         window = None
         if request.get("since"):
             window = Window(datetime.fromisoformat(request["since"]), datetime.fromisoformat(request["window_end"]))
@@ -76,11 +66,8 @@ class ExportRequest:
             tuple(request.get("datasets", ())),
             window=window,
             open_ended=window is not None and not request.get("until"),
-            everything=bool(request.get("everything")),
             selections=tuple(Selection(**key) for key in request.get("selections", ())),
-            only_selections=bool(request.get("only_selections")),
-            nightly=bool(request.get("nightly")),
-            reset_types=bool(request.get("reset_types")),
+            **{flag: bool(request.get(flag)) for flag in _FLAGS},
         )
 
     def continued_from(self, earlier: Mapping[str, Any]) -> ExportRequest:
@@ -89,31 +76,19 @@ class ExportRequest:
 
     def as_key(self, settings: Settings) -> dict[str, Any]:
         """The values that must be equal for a later run to resume this one."""
-        return {
+        by_name = sorted(self.selections, key=lambda selection: selection.name)
+        key = {
             "datasets": sorted(name.strip().casefold() for name in self.datasets),
             "since": iso_utc(self.window.start) if self.window else None,
             "until": iso_utc(self.window.end) if self.window and not self.open_ended else None,
-            "everything": self.everything,
-            "selections": [
-                selection.as_key() for selection in sorted(self.selections, key=lambda selection: selection.name)
-            ],
-            "only_selections": self.only_selections,
-            "nightly": self.nightly,
-            "reset_types": self.reset_types,
-            "timespan": settings.timespan,
-            "metrics": settings.metrics,
-            "api_base_url": settings.api_base_url,
-            "keep_raw": settings.keep_raw,
-            "keep_reports": settings.keep_reports,
+            "selections": [selection.as_key() for selection in by_name],
         }
+        flags = {flag: getattr(self, flag) for flag in _FLAGS}
+        return key | flags | {name: getattr(settings, name) for name in _SETTINGS}
 
 
 def is_same_request(request: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
-    """
-    Whether a run in the ledger had the request `key` (pure).
-
-    A name that the ledger of an older version lacks counts as not requested.
-    """
+    """Whether a run in the ledger had the request `key`; what an older version did not note was not asked for."""
     names = (request.keys() | key.keys()) - {"window_end", "account", "keep_reports"}
     return all((request.get(name) or None) == (key.get(name) or None) for name in names)
 
@@ -121,11 +96,7 @@ def is_same_request(request: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
 def create_request(
     names: Sequence[str], *, settings: Settings, selections: Sequence[Selection] = (), **rest: Any
 ) -> ExportRequest:
-    """
-    Create the request for names of datasets and of named queries.
-
-    Without names and `selections`, the request is for the twenty datasets and the named queries of the settings.
-    """
+    """The request for names of datasets and of named queries; without any, for the twenty and all named queries."""
     if not names and not selections:
         return ExportRequest(selections=settings.queries, **rest)
     queries = {query.name.casefold(): query for query in settings.queries}
@@ -140,24 +111,6 @@ def create_request(
     return ExportRequest(tuple(datasets), selections=tuple(chosen.values()), only_selections=not datasets, **rest)
 
 
-async def check_offline(request: ExportRequest, *, settings: Settings) -> None:
-    """
-    Refuse what can be refused without the service.
-
-    Raises:
-        SettingsError: Credentials are missing, so the service cannot be asked, and a name is misspelled besides: that
-            is still the better message.
-        AuthError: Credentials are missing.
-    """
-    try:
-        await choose_grant(settings)
-    except AuthError:
-        catalog = load_catalog()
-        check_names(request.datasets, catalog=catalog, queries=[query.name for query in settings.queries])
-        check_selections(request.selections, catalog=catalog, timespan=settings.timespan)
-        raise
-
-
 @dataclass(frozen=True, slots=True)
 class ServiceOffer:
     """
@@ -166,8 +119,7 @@ class ServiceOffer:
     Attributes:
         system_texts: The text of each system query that a custom query names, by its id; unknown ones are left out.
         notes: Oddities of the service's list, one sentence each.
-        is_list_found: Whether there is a list at the address at all; 404 means an account without datasets, or a
-            wrong address.
+        is_list_found: Not after a 404, which means an account without datasets, or a wrong address.
     """
 
     datasets: tuple[OfferedDataset, ...]
@@ -191,93 +143,22 @@ async def load_offer(request: ExportRequest, client: InsightsClient) -> ServiceO
     return ServiceOffer(tuple(datasets), texts, client.list_notes, is_list_found)
 
 
-def plan_request(
-    request: ExportRequest,
-    offer: ServiceOffer,
-    *,
-    settings: Settings,
-    now: datetime | None = None,
-    refusals: tuple[MetricRefusal, ...] = (),
-    published: frozenset[str] = frozenset(),
-    history_starts: Mapping[str, datetime] = MappingProxyType({}),
-) -> Plan:
+@dataclass(frozen=True, slots=True)
+class PlanInputs:
     """
-    The plan for a request (pure).
+    Everything that a plan follows from.
 
-    Args:
-        now: End of a history that is requested without a window.
-        published: As `published_datasets` gives it.
-
-    Raises:
-        SettingsError: As `make_plan`.
+    Attributes:
+        now: End of the window of a history that is requested without a window; `None` leaves it open.
+        refusals: Recent refusals of metrics: their datasets are requested without these metrics.
+        published: The datasets with a snapshot in the folder, by canonical name.
+        history_starts: Where the published histories begin, by the names of their selections.
     """
-    options = PlanOptions(
-        queries=[query.name for query in settings.queries],
-        timespan=settings.timespan,
-        window=request.window,
-        everything=request.everything,
-        selections=request.selections,
-        only_selections=request.only_selections,
-        system_texts=offer.system_texts,
-        metrics=settings.metrics,
-        refusals=refusals,
-        history_starts=history_starts,
-        now=now,
-    )
-    plan = make_plan(request.datasets, offered=offer.datasets, options=options)
-    unavailable = _check_offer(plan, offer, published=published, options=options)
-    return replace(plan, unavailable=tuple(unavailable), notes=(*offer.notes, *plan.notes))
 
-
-def published_datasets(published: Mapping[str, DatasetRecord], *, catalog: Catalog) -> frozenset[str]:
-    """The datasets with a snapshot in this folder, by canonical name; custom queries have names of their own."""
-    return frozenset(
-        name
-        for name, record in published.items()
-        # Without its manifest the query of a snapshot is unknown, and may be a custom one.
-        if record.source in (None, name) and (record.query is not None or catalog.find(name) is not None)
-    )
-
-
-def _check_offer(
-    plan: Plan, offer: ServiceOffer, *, published: frozenset[str], options: PlanOptions
-) -> list[Unavailable]:
-    """
-    What is unavailable, with datasets as failed that the service should list.
-
-    The list depends on role and account (behaviour 27), so a dataset that was never exported may simply be missing from
-    it. A list without any usual dataset, or without a dataset that was published here before, means that a role was
-    removed, the wrong account signed in, or the service has an error: such a run must not count as complete.
-    """
-    on_offer = {options.catalog.canonical(dataset.name) for dataset in offer.datasets if dataset.columns}
-    gone = published - on_offer
-    planned = {pull.dataset for pull in plan.pulls} | {entry.dataset for entry in plan.unavailable}
-    # What was listed once belongs to everything.
-    forgotten = sorted(gone - planned) if options.everything else []
-
-    def error_of(entry: Unavailable) -> BulkpullError | None:
-        if published and gone == published:
-            return AuthError(
-                f"{entry.dataset}: the service lists none of the datasets that this folder has published "
-                f"({len(published)})",
-                why="the role may have been removed, or this is another account",
-                fix=_ROLE,
-            )
-        if entry.dataset in gone:
-            return NotFound(
-                f"{entry.dataset}: the service does not list it any more, though this folder has published it",
-                fix=f"{_ROLE}; `bulkpull datasets` shows what is listed, and the published snapshot stays as it is",
-            )
-        is_nothing_there = not any(pull.source is None for pull in plan.pulls)
-        if is_nothing_there and (not offer.datasets or not entry.named):
-            what = "offers no dataset at all" if not offer.datasets else "offers none of the requested datasets"
-            if not offer.is_list_found:
-                what = "has no list of datasets at this address (404)"
-            return NotFound(f"{entry.dataset}: the service {what}", fix=_ROLE)
-        return None
-
-    unavailable: list[Unavailable] = []
-    for entry in (*plan.unavailable, *(Unavailable(dataset, "", named=False) for dataset in forgotten)):
-        error = None if entry.source is not None or entry.failed else error_of(entry)
-        unavailable.append(replace(entry, reason=error.reason, failed=True, error=error) if error else entry)
-    return unavailable
+    request: ExportRequest
+    offer: ServiceOffer
+    settings: Settings
+    now: datetime | None = None
+    refusals: tuple[MetricRefusal, ...] = ()
+    published: frozenset[str] = frozenset()
+    history_starts: Mapping[str, datetime] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path, PurePosixPath
 
 import anyio
@@ -43,13 +44,7 @@ _NO_LIMIT = 1 << 60
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """
-    The resources of this process; `None` where there is no limit or it is unknown.
-
-    Attributes:
-        open_files: Files and sockets at once.
-        memory_bytes: Of the machine or of its control group, whichever is less.
-    """
+    """What this process may use, open sockets as files; `None` where there is no limit or it is unknown."""
 
     open_files: int | None = None
     memory_bytes: int | None = None
@@ -82,64 +77,55 @@ def fit(requested: Concurrency, limits: Limits, *, calls: int) -> Concurrency:
 
     Streams within a file go first, because they only make it faster; then downloads; a second conversion last.
     """
-    for fitting in _reductions(requested):
-        has_files = limits.open_files is None or fitting.files + calls <= limits.open_files
-        if has_files and (limits.memory_bytes is None or fitting.memory_bytes <= limits.memory_bytes):
+    counts = (requested.conversions, requested.downloads, requested.segments)
+    for conversions, downloads, segments in product(*(range(count, 0, -1) for count in counts)):
+        fitting = Concurrency(downloads, segments, conversions)
+        if not _excess(fitting, limits, calls=calls):
             return fitting
     return Concurrency(1, 1, 1)
 
 
-def _reductions(requested: Concurrency) -> Iterator[Concurrency]:
-    for conversions in range(requested.conversions, 0, -1):
-        for downloads in range(requested.downloads, 0, -1):
-            for segments in range(requested.segments, 0, -1):
-                yield Concurrency(downloads, segments, conversions)
-
-
 async def fit_to_machine(settings: Settings, *, events: Events) -> tuple[Settings, int]:
     """The settings within the limits of this machine, and the parallel conversions; warns about lowered settings."""
-    limits = await anyio.to_thread.run_sync(read_limits)
+    limits, calls = await anyio.to_thread.run_sync(read_limits), settings.request_burst
     requested = Concurrency(settings.parallel_downloads, settings.download_segments, CONVERSIONS_AT_ONCE)
-    fitting = fit(requested, limits, calls=settings.request_burst)
+    fitting = fit(requested, limits, calls=calls)
     if fitting != requested:
         events.emit(
             ConcurrencyLowered(
                 parallel_downloads=fitting.downloads,
                 download_segments=fitting.segments,
                 conversions=fitting.conversions,
-                reason=_why(requested, limits, calls=settings.request_burst),
+                reason=_excess(requested, limits, calls=calls),
             )
         )
     lowered = {"parallel_downloads": fitting.downloads, "download_segments": fitting.segments}
     return settings.model_copy(update=lowered), fitting.conversions
 
 
-def _why(requested: Concurrency, limits: Limits, *, calls: int) -> str:
+def _excess(concurrency: Concurrency, limits: Limits, *, calls: int) -> str:
+    """Which limits it exceeds, in words; empty where it fits."""
     reasons: list[str] = []
-    if limits.open_files is not None and requested.files + calls > limits.open_files:
-        reasons.append(f"{limits.open_files} files may be open, {requested.files + calls} would be: raise `ulimit -n`")
-    if limits.memory_bytes is not None and requested.memory_bytes > limits.memory_bytes:
-        there, needed = format_size(limits.memory_bytes), format_size(requested.memory_bytes)
+    files, memory_bytes = concurrency.files + calls, concurrency.memory_bytes
+    if limits.open_files is not None and files > limits.open_files:
+        reasons.append(f"{limits.open_files} files may be open, {files} would be: raise `ulimit -n`")
+    if limits.memory_bytes is not None and memory_bytes > limits.memory_bytes:
+        there, needed = format_size(limits.memory_bytes), format_size(memory_bytes)
         reasons.append(f"there is {there} of memory, and {needed} would be needed")
     return "; ".join(reasons)
 
 
 def read_limits(root: Path = Path("/")) -> Limits:
     """Ask the system."""
-    sizes = [size for size in (_memory_of_machine(root), *_memory_of_groups(root)) if size and size < _NO_LIMIT]
+    sizes = [size for size in _memory_limits(root) if 0 < size < _NO_LIMIT]
     return Limits(open_files=platforms.current().open_file_limit(), memory_bytes=min(sizes, default=None))
 
 
-def _memory_of_machine(root: Path) -> int | None:
+def _memory_limits(root: Path) -> Iterator[int]:
+    """The memory of the machine, and the limits of our control group and of those above it; both versions of them."""
     with suppress(OSError, ValueError):
-        for line in (root / "proc/meminfo").read_text("ascii").splitlines():
-            if line.startswith("MemTotal:"):
-                return int(line.split()[1]) * 1024
-    return None
-
-
-def _memory_of_groups(root: Path) -> Iterator[int]:
-    """The limits of the control group that this process is in, and of those above it; both versions of them."""
+        lines = (root / "proc/meminfo").read_text("ascii").splitlines()
+        yield from [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal:")]
     with suppress(OSError, ValueError):
         for line in (root / "proc/self/cgroup").read_text("utf-8").splitlines():
             _, controllers, group = line.split(":", 2)
@@ -156,12 +142,7 @@ def _memory_of_groups(root: Path) -> Iterator[int]:
 
 
 async def is_overdue(work: Callable[[], Awaitable[None]], *, limit_s: float | None, clock: Clock) -> bool:
-    """
-    Do `work`, and cancel it when the limit is over; whether it was (case C16).
-
-    Args:
-        limit_s: Seconds from now on; `None` for no limit.
-    """
+    """Do `work`, and cancel it when the limit is over, seconds from now on; whether it was (case C16)."""
     if limit_s is None:
         await work()
         return False

@@ -40,15 +40,14 @@ from bulkpull.output.store import INSIDE, OutputStore, open_store
 from bulkpull.output.workspace import find_blocked
 from bulkpull.pipeline.context import create_context
 from bulkpull.pipeline.nightly.decision_rules import Action
-from bulkpull.pipeline.nightly.remembered_reports import LIST_UNKNOWN
-from bulkpull.pipeline.open_run import OpenedRun, open_run
+from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN
+from bulkpull.pipeline.open_run import ABANDONED, INTERRUPTED, SUBMITTED, OpenedRun, open_run
 from bulkpull.pipeline.outcome import DatasetOutcome, RunResults, with_notes
-from bulkpull.pipeline.plan import Plan
+from bulkpull.pipeline.plan import Plan, check_offline, plan_request
 from bulkpull.pipeline.plan_estimate import load_usual_durations, slowest_first
 from bulkpull.pipeline.publication.publish import Publisher
-from bulkpull.pipeline.request import ExportRequest, ServiceOffer, check_offline, load_offer, plan_request
+from bulkpull.pipeline.request import ExportRequest, PlanInputs, ServiceOffer, load_offer
 from bulkpull.pipeline.resource_limits import fit_to_machine, is_overdue
-from bulkpull.pipeline.resume import ABANDONED, INTERRUPTED, SUBMITTED
 from bulkpull.pipeline.run_cleanup import clean_up_last, clear_staging, datasets_not_begun, keep_downloads
 from bulkpull.pipeline.run_datasets import run_datasets
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
@@ -117,7 +116,7 @@ class Run:
             if connection is not None:
                 # Only the service knows whether a name is new or misspelled; a misspelled one must not create anything.
                 self._offer = await load_offer(self.request, connection.client)
-                plan_request(self.request, self._offer, settings=self.settings, now=self.clock.now())
+                plan_request(PlanInputs(self.request, self._offer, self.settings, now=self.clock.now()))
             began_s = self.clock.monotonic()
             started_at = whole_second(self.clock.now())
             # Outermost, so that notifications are sent after the lock is released.

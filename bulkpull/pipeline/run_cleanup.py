@@ -1,8 +1,15 @@
-"""What a run deletes beside its datasets: leftovers on the service and in the private folder."""
+"""
+What a run may delete: its own reports on the service, and leftovers in the private folder.
+
+When a one-off report may be deleted is one table (case C11). A run waits longest for its reports, and the service's
+quota may not allow another one today, so the table is short. Any other failure keeps the report: no network, a busy
+host, a refused link, a damaged file, a crashed conversion process, a full disk, data that are held back. The next run
+reuses such a report; one that no run has used for a day is deleted then (`earlier_work`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -10,24 +17,55 @@ from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
-from anyio.abc import TaskGroup
 
-from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError
+from bulkpull.errors import (
+    AuthError,
+    BulkpullError,
+    DiskTrouble,
+    ExecutionFailed,
+    ExecutionOverdue,
+    FileDamaged,
+    FileGone,
+    LedgerError,
+    ReportingError,
+    ReportLost,
+    TransferError,
+    Unchanged,
+)
 from bulkpull.event_types import CleanupPostponed
-from bulkpull.model import Pull, Report
+from bulkpull.model import Pull
 from bulkpull.output.atomic_files import makedirs_durable
-from bulkpull.output.ledger_facts import ConversionFacts, ReportFacts, ScheduledReportFacts
+from bulkpull.output.cleanup import retire_runs
+from bulkpull.output.ledger_facts import ConversionFacts
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.retention import retire_runs
 from bulkpull.output.symlink_safety import names_beneath, remove_beneath, rename_beneath, status_beneath
 from bulkpull.output.workspace import OutputFolder
-from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.earlier_work import KEPT, PARTS
-from bulkpull.pipeline.nightly.report_deletion import is_worth_resuming
 from bulkpull.pipeline.open_run import OpenedRun
 
-# How long deletions may go on once all datasets are done.
-_TIDYING_S = 10.0
+_OF_NO_USE = (
+    Unchanged,  # its data are already published
+    ExecutionFailed,  # the service says that it failed
+    ExecutionOverdue,  # it was not ready within `report_timeout_seconds`
+    ReportLost,  # the service does not know it, or its query, any more
+    FileGone,  # the service has removed its file, also after repeated checks
+)
+
+
+def may_delete_report(error: BulkpullError | None) -> bool:
+    """Whether a report may be deleted whose dataset ended with this error; `None`: published and durable."""
+    return error is None or isinstance(error, _OF_NO_USE)
+
+
+def is_worth_resuming(error: BulkpullError | None) -> bool:
+    """
+    Whether the bytes that were downloaded before this fault are still good.
+
+    They are where the network, the storage host or the API failed on the way: the report stays on the service. They are
+    not where the report is of no use any more, or the bytes themselves are damaged.
+    """
+    is_passing = isinstance(error, TransferError | ReportingError | AuthError)
+    return is_passing and not isinstance(error, FileDamaged) and not may_delete_report(error)
 
 
 def datasets_not_begun(pulls: Iterable[Pull], folder: OutputFolder) -> list[str]:
@@ -45,11 +83,7 @@ def clear_staging(folder: OutputFolder) -> None:
 
 
 def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> None:
-    """
-    Keep downloads of reports that stay on the service after a temporary error.
-
-    The next run takes up such a report, and carries on with its file where this run stopped.
-    """
+    """Keep downloads of reports that stay on the service after a temporary error: the next run carries on with them."""
     private = folder.private
     for record in records:
         if not is_worth_resuming(record.error):
@@ -100,36 +134,3 @@ def _clear_old_parts(private: Path, *, now: datetime) -> None:
                 part = private / PARTS / dataset / fingerprint
                 if part.lstat().st_mtime < (now - KEPT).timestamp():
                     remove_beneath(part, root=private)
-
-
-def delete_unneeded_reports(context: RunContext, published: Iterable[str], *, orphans: Iterable[Report]) -> None:
-    """Delete, in the background, reports of published datasets and of runs that will not be resumed."""
-    for dataset in published:
-        for report in context.reusable.rest(dataset):
-            context.delete_leftover_report(report, dataset=dataset)
-    for report in orphans:
-        context.delete_leftover_report(report, dataset=None)
-
-
-async def delete_outdated_queries(context: RunContext, datasets: Collection[str]) -> None:
-    """Delete queries that this folder created for today's datasets with other columns than today."""
-    queries = context.submitter.queries
-    await queries.wait_until_settled(datasets)
-    made = [await context.ledger.distinct(kind, "query_id") for kind in (ReportFacts, ScheduledReportFacts)]
-    if noted := {query_id for dataset, query_id in set().union(*made) if dataset in queries.datasets}:
-        with suppress(BulkpullError):  # optional: the next run tries again
-            await queries.sweep(noted, tidying=True)
-
-
-def limit_tidying(context: RunContext, watching: TaskGroup) -> None:
-    """Limit the time for deletions after all datasets are done; stop at once if few calls are left."""
-    if not context.client.pacer.has_plenty:
-        context.tidying.cancel_scope.cancel()
-        return
-
-    async def cut_off() -> None:
-        await context.clock.sleep(_TIDYING_S)
-        context.tidying.cancel_scope.cancel()
-
-    context.submitter.queries.settled.set()
-    watching.start_soon(cut_off)

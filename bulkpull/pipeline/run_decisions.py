@@ -28,15 +28,21 @@ from bulkpull.output.ledger_facts import (
     UnchangedFacts,
 )
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.snapshots import find_last_answer
-from bulkpull.output.workspace import OutputFolder
+from bulkpull.output.workspace import OutputFolder, find_last_answer
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable, records_and_parts
 from bulkpull.pipeline.nightly.decision_rules import DatasetFacts, Decision, Seen, decide
-from bulkpull.pipeline.nightly.remembered_reports import LIST_UNKNOWN, ReportMemory, remember_reports, unused_reports
-from bulkpull.pipeline.nightly.scheduled_report_rules import Schedule, find_candidates, is_late
+from bulkpull.pipeline.nightly.scheduled_reports import (
+    LIST_UNKNOWN,
+    ReportMemory,
+    Schedule,
+    find_candidates,
+    is_late,
+    remember_reports,
+    unused_reports,
+)
 from bulkpull.pipeline.open_run import OpenedRun
-from bulkpull.pipeline.plan import Plan
-from bulkpull.pipeline.request import ServiceOffer, plan_request, published_datasets
+from bulkpull.pipeline.plan import Plan, plan_request, published_datasets
+from bulkpull.pipeline.request import PlanInputs, ServiceOffer
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, load_form
 from bulkpull.pipeline.steps.metric_refusals import recent_refusals
 from bulkpull.pipeline.steps.naming import parse_report_name, pull_fingerprint
@@ -72,15 +78,17 @@ class RunDecisions:
 
 async def plan_in_folder(run: OpenedRun, offer: ServiceOffer) -> Plan:
     """The plan of a run, with what its output folder knows: refused metrics, published datasets and histories."""
-    return plan_request(
+    published = run.folder.published
+    inputs = PlanInputs(
         run.request,
         offer,
-        settings=run.settings,
+        run.settings,
         now=run.started_at,
         refusals=recent_refusals(await run.ledger.noted(RefusedMetricsFacts), now=run.clock.now()),
-        published=published_datasets(run.folder.published, catalog=load_catalog()),
-        history_starts=history_starts(run.folder.published),
+        published=published_datasets(published, catalog=load_catalog()),
+        history_starts=history_starts(published),
     )
+    return plan_request(inputs)
 
 
 async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsClient) -> RunDecisions:

@@ -20,11 +20,10 @@ from bulkpull.output.store import open_store
 from bulkpull.output.workspace import read_folder
 from bulkpull.pipeline.earlier_work import ReusableWork
 from bulkpull.pipeline.nightly.decision_rules import Action, Decision
-from bulkpull.pipeline.nightly.scheduled_report_rules import first_start, next_due
-from bulkpull.pipeline.open_run import OpenedRun
-from bulkpull.pipeline.plan import Plan
-from bulkpull.pipeline.request import ExportRequest, check_offline, load_offer
-from bulkpull.pipeline.resume import find_resumable
+from bulkpull.pipeline.nightly.scheduled_reports import first_start, next_due
+from bulkpull.pipeline.open_run import OpenedRun, find_resumable
+from bulkpull.pipeline.plan import Plan, check_offline
+from bulkpull.pipeline.request import ExportRequest, load_offer
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.windows.kept_history import plan_growth
@@ -54,8 +53,7 @@ async def plan_run(request: ExportRequest, *, settings: Settings, events: Events
 
     Raises:
         SettingsError: A dataset's name is known neither to the catalog nor to the service.
-        AuthError, ReportingError, TransferError: The service could not be asked.
-        DiskTrouble, LedgerError: The output folder cannot be read.
+        BulkpullError: The service could not be asked, or the output folder cannot be read.
     """
     clock = SystemClock()
     await check_offline(request, settings=settings)

@@ -11,21 +11,6 @@ from bulkpull.query.parser import parse, parse_conditions, parse_names, parse_or
 from bulkpull.query.render import build, normalise
 from bulkpull.query.validate import CheckedQuery, check_query, odd_names
 
-__all__ = [
-    "CheckedQuery",
-    "Condition",
-    "Direction",
-    "Literal",
-    "Name",
-    "Operator",
-    "Ordering",
-    "Statement",
-    "build",
-    "check_query",
-    "normalise",
-    "odd_names",
-    "parse",
-    "parse_conditions",
-    "parse_names",
-    "parse_orderings",
-]
+__all__ = ["Condition", "Direction", "Literal", "Name", "Operator", "Ordering", "Statement"]
+__all__ += ["parse", "parse_conditions", "parse_names", "parse_orderings"]
+__all__ += ["CheckedQuery", "build", "check_query", "normalise", "odd_names"]

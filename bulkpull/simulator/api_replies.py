@@ -35,7 +35,6 @@ def envelope(
 
 
 def reply_of(body: bytes, *, status: int = 200, content_type: str = "application/json", **more: Any) -> web.Response:
-    """A response of these bytes."""
     return web.Response(body=body, status=status, content_type=content_type, charset="utf-8", **more)
 
 

@@ -23,15 +23,7 @@ from bulkpull.simulator.token_server import TokenIssuer
 
 
 class ApiHost(Host):
-    """
-    Answers the API and the token endpoint.
-
-    Args:
-        services: The state of each tenant, by the tenant's id in lower case.
-
-    Attributes:
-        api_origin, blob_origin: `http://host:port` of the two servers, set once they listen.
-    """
+    """Answers the API and the token endpoint; the origins of the two servers are set once they listen."""
 
     def __init__(self, context: Context, services: Mapping[str, Service]) -> None:
         super().__init__(context)
@@ -146,19 +138,11 @@ class ApiHost(Host):
         if self._take("acts_twice", call):
             await perform(route, asked)
             return None
-        whole = paged(
-            records,
-            route,
-            call.params,
-            service,
-            faults=self._faults,
-            api_origin=self.api_origin,
-            foreign_origin=self.blob_origin,
-        )
+        origins = self.api_origin, self.blob_origin
+        whole = paged(records, route, call.params, service, faults=self._faults, origins=origins)
         return self._shaped(whole, route, call)
 
     def _shaped(self, body: dict[str, Any], route: Route, call: LoggedRequest) -> web.Response:
-        """The envelope in the scenario's casing, or as a fault leaves it."""
         has_rows = route.endpoint == "testQueryResult"
         if self._scenario.id_casing == "mixed" and call.method == "GET" and not has_rows:
             body = api_replies.upper_ids(body)
@@ -235,7 +219,6 @@ class Throttle:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The allowance and what is left of it after the request that was counted last."""
         if not self._scenario.tells_allowance:
             return {}
         limit = self._scenario.requests_per_minute

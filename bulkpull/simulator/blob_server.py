@@ -1,13 +1,17 @@
-"""The storage host: signed links, conditional requests, ranges, and transfer faults (behaviours 120 to 135)."""
+"""The storage host: signed links, conditional requests, ranges and transfer faults (behaviours 120 to 135, 183)."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import re
+import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import datetime
 from email.utils import format_datetime
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import anyio.to_thread
@@ -15,12 +19,13 @@ from aiohttp import web
 from isal import igzip
 
 from bulkpull.simulator.body_sender import Body, SendPlan, reset, send
+from bulkpull.simulator.entities import wire_time
 from bulkpull.simulator.error_replies import StorageRefusal
 from bulkpull.simulator.faults import CONTENT_FAULTS, Fault
 from bulkpull.simulator.file_store import FileStore, StoredFile
 from bulkpull.simulator.report_data import Extract
+from bulkpull.simulator.request_validation import parse_time
 from bulkpull.simulator.service import Service
-from bulkpull.simulator.signed_links import LinkSigner, refused_signature
 from bulkpull.simulator.simulator_context import Context, Host, LoggedRequest
 
 _READING = ("GET", "HEAD")
@@ -32,14 +37,64 @@ _RANGE = re.compile(r"\s*bytes=(\d+)-(\d*)\s*")
 _CUTS = ("cut_after_bytes", "link_expires_mid_file", "reset_every_bytes")
 _STALL_S = 3_600.0
 _MD5_HEADERS = ("Content-MD5", "x-ms-blob-content-md5")
+_CONTAINER = "programmatic-export-pi"
+_PATH = re.compile(rf"/{_CONTAINER}/.+_(?P<file>[0-9a-f-]{{36}})\.csv")
+_QUERY = re.compile(r"sv=2018-03-28&sr=b&sig=(?P<sig>[^&]+)&se=(?P<se>[^&]+)&sp=r")
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """Bytes `[start, end)` of a stored file."""
+class LinkSigner:
+    """Signs and checks links. The check uses the bytes of the request line, so a link that was encoded again fails."""
 
-    start: int
-    end: int
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._revoked: set[str] = set()
+        self._files: dict[str, str] = {}  # by execution
+        self._executions: dict[str, str] = {}  # by file
+
+    def sign(self, *, report_name: str, execution_id: str, expires_at: datetime) -> str:
+        """Path and query of a link to an execution's file; the file's id is not the execution's."""
+        file = self._files.setdefault(execution_id, str(uuid4()))
+        self._executions[file] = execution_id
+        path = f"/{_CONTAINER}/{quote(report_name, safe='')}_{file}.csv"
+        end = quote(wire_time(expires_at) or "", safe="")
+        return f"{path}?sv=2018-03-28&sr=b&sig={self._signature(path, end)}&se={end}&sp=r"
+
+    def execution_of(self, target: str) -> str | None:
+        """The execution whose file a request line's target names; `None` when it names no file."""
+        found = _PATH.fullmatch(target.partition("?")[0])
+        return self._executions.get(found["file"]) if found else None
+
+    def check(self, target: str, *, now: datetime) -> None:
+        """
+        Check the signature and its end, as the storage host does when a request starts (behaviour 125).
+
+        Raises:
+            StorageRefusal: 403 with the storage host's explanation.
+        """
+        path, _, query = target.partition("?")
+        found = _QUERY.fullmatch(query)
+        if found is None or not hmac.compare_digest(found["sig"], self._signature(path, found["se"])):
+            raise _refused_signature("Signature did not match. String to sign used was r")
+        expires_at = parse_time(unquote(found["se"]))
+        if expires_at is None or expires_at <= now or target in self._revoked:
+            raise _refused_signature(
+                "Signature not valid in the specified time frame: Start [Thu, 01 Jan 1970 00:00:00 GMT] - "
+                f"Expiry [{format_datetime(expires_at or now, usegmt=True)}] - "
+                f"Current [{format_datetime(now, usegmt=True)}]"
+            )
+
+    def revoke(self, target: str) -> None:
+        """From now on this link is refused as expired."""
+        self._revoked.add(target)
+
+    def _signature(self, path: str, end: str) -> str:
+        digest = hmac.new(self._key, f"{path}\n{end}".encode(), hashlib.sha256).digest()
+        return quote(base64.b64encode(digest), safe="")
+
+
+def _refused_signature(detail: str) -> StorageRefusal:
+    """403: the link does not open the file; `detail` says why."""
+    return StorageRefusal(403, "AuthenticationFailed", detail=detail)
 
 
 class BlobHost(Host):
@@ -108,9 +163,9 @@ class BlobHost(Host):
             raise StorageRefusal(404, "BlobNotFound")
         if "Authorization" in request.headers:
             # Behaviour 120: the two ways to authenticate exclude each other.
-            raise refused_signature("Authorization header and signature exclude each other")
+            raise _refused_signature("Authorization header and signature exclude each other")
         if self._take("link_always_refused", call):
-            raise refused_signature("Signature not valid in the specified time frame")
+            raise _refused_signature("Signature not valid in the specified time frame")
         self._links.check(request.raw_path, now=self._clock.now())
         if request.method not in _READING:
             raise StorageRefusal(403, "AuthorizationPermissionMismatch")  # links say `sp=r`
@@ -132,7 +187,7 @@ class BlobHost(Host):
 
     def _head(
         self, request: web.Request, call: LoggedRequest, file: StoredFile
-    ) -> tuple[web.StreamResponse, _Span | None]:
+    ) -> tuple[web.StreamResponse, range | None]:
         etag = self._etag(call, file)
         if not _names(request.headers.get("If-Match", "*"), file.etag if etag else None):
             raise StorageRefusal(412, "ConditionNotMet")
@@ -157,13 +212,13 @@ class BlobHost(Host):
         if self._scenario.content_md5:
             headers["Content-MD5" if span is None else "x-ms-blob-content-md5"] = base64.b64encode(md5).decode()
         if span is None:
-            return web.StreamResponse(status=200, headers=headers), _Span(0, file.size_bytes)
+            return web.StreamResponse(status=200, headers=headers), range(file.size_bytes)
         total = file.size_bytes
         if span.start and self._take("range_wrong_start", call):
-            span = replace(span, start=span.start - 1)
+            span = range(span.start - 1, span.stop)
         if span.start and self._take("range_other_total", call):
             total += 1
-        headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{total}"
+        headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{total}"
         if span.start and self._take("range_multipart", call):
             headers["Content-Type"] = "multipart/byteranges; boundary=part"
         return web.StreamResponse(status=206, headers=headers), span
@@ -173,9 +228,9 @@ class BlobHost(Host):
             return None
         return f"W/{file.etag}" if self._take("etag_weak", call) else file.etag
 
-    def _span(self, request: web.Request, call: LoggedRequest, size: int) -> _Span | None:
+    def _span(self, request: web.Request, call: LoggedRequest, size: int) -> range | None:
         """
-        The range to serve, `None` for the whole file.
+        The bytes to serve, `None` for the whole file.
 
         `If-Range` is not among the conditions that the storage host documents, so it changes nothing; HEAD (Get Blob
         Properties) knows no ranges, and a header of no known form asks for the whole file.
@@ -195,12 +250,12 @@ class BlobHost(Host):
             raise beyond
         if start and self._take("segment_refused", call):
             raise StorageRefusal(500, "InternalError")
-        return _Span(start, min(last + 1, size))
+        return range(start, min(last + 1, size))
 
     async def _transfer(
-        self, request: web.Request, call: LoggedRequest, file: StoredFile, *, head: web.StreamResponse, span: _Span
+        self, request: web.Request, call: LoggedRequest, file: StoredFile, *, head: web.StreamResponse, span: range
     ) -> web.StreamResponse:
-        body, send_plan = Body(path=file.path, offset=span.start, length=span.end - span.start), SendPlan()
+        body, send_plan = Body(path=file.path, offset=span.start, length=len(span)), SendPlan()
         if request.method == "HEAD":
             return await send(request, head, body, send_plan, clock=self._clock)
         if self._take("empty_file", call):

@@ -73,7 +73,6 @@ async def send(
 async def _send_measured(
     request: web.Request, response: web.StreamResponse, body: Body, send_plan: SendPlan, *, clock: SimulatorClock
 ) -> web.StreamResponse:
-    """Answer with a body whose end the head gives, by its length or by chunks."""
     if send_plan.delimit == "length":
         response.content_length = body.size
     else:
@@ -98,7 +97,6 @@ async def _send_measured(
 
 
 async def _send_pieces(response: web.StreamResponse, body: Body, send_plan: SendPlan, *, clock: SimulatorClock) -> None:
-    """Write the body up to its end or its cut, as fast as the plan says."""
     end = body.size if send_plan.cut_after is None else min(send_plan.cut_after, body.size)
     sent, began_at, stalled = 0, clock.monotonic(), False
     while sent < end:

@@ -40,15 +40,12 @@ class _Text:
 
     @property
     def end(self) -> bytes:
-        """The line ending."""
         return b"\r\n" if self.records[0].endswith(b"\r\n") else b"\n"
 
     def fields(self, number: int) -> Fields:
-        """The fields of a record, as they are written."""
         return list(_split(self.records[number].rstrip(b"\r\n"), self.separator, keep=False))
 
     def put(self, number: int, fields: Fields) -> None:
-        """Replace a record."""
         self.records[number] = self.separator.join(fields) + self.end
 
     def struck(self, args: Args) -> int:

@@ -49,8 +49,7 @@ class StoredExecution:
 
     Attributes:
         latency_s: How long it takes, without the time in which its report is paused.
-        plight: The fault that befell it at birth.
-        reads: How often it was read in its plight.
+        plight: Its fault, and how often it was read with it (`reads`).
         answerable: False when its query had fallen behind the live columns by then (behaviour 76): it never ends.
     """
 
@@ -69,8 +68,8 @@ class StoredReport:
     A report as the service keeps it.
 
     Attributes:
-        query_text: `None` when somebody deleted the query.
-        query_gone_at: When that was; what was not done by then waits for ever (behaviour 109).
+        query_text: `None` when somebody deleted the query, at `query_gone_at`; what was not done by then waits for
+            ever (behaviour 109).
         window: The two query times, which count for one-off reports only (behaviour 83).
         interval_h, count: `None` for an endless or a one-off report.
         made: How many of its scheduled times have passed, since `start_at`.
@@ -102,12 +101,10 @@ class StoredReport:
 
     @property
     def dataset(self) -> str:
-        """The canonical name of the dataset that it reports on."""
         return self.parsed.table.name
 
     @property
     def is_standing(self) -> bool:
-        """Whether it recurs, as opposed to a one-off report."""
         return not self.execute_now
 
     @property

@@ -41,6 +41,8 @@ REPORT_QUOTA = "User has exceeded its report creation quota of {limit} active re
 # A 500 that usually stands for a badly formatted time (behaviour 41).
 INTERNAL_ERROR = "Internal error encountered while creating report. Correlation ID <{correlation_id}>"
 THROTTLED = "Rate limit is exceeded. Try again in {wait} seconds."
+# For a token without the claim of multi-factor authentication (behaviours 10 and 12).
+MFA_REQUIRED = "Unauthorized - MFA required"
 NO_ITEM = "No item found with given filters."
 NO_EXECUTION = (
     "There are no executions that have occurred for the given filter conditions. Double check the reportId or "
@@ -68,7 +70,6 @@ class Refusal(Exception):
 
 
 def bad_request(message: str) -> Refusal:
-    """400: the request itself is at fault."""
     return Refusal(400, message)
 
 
@@ -78,19 +79,12 @@ def requested_value(value: object) -> Refusal:
 
 
 def no_item() -> Refusal:
-    """404: no such query or report, or none that the filters leave."""
     return Refusal(404, NO_ITEM)
 
 
 def unauthorized(message: str = "Unauthorized", **more: Any) -> Refusal:
     """401: the token is missing, unknown or expired."""
     return Refusal(401, message, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}, **more)
-
-
-def mfa_required() -> Refusal:
-    """401 for a token without the claim of multi-factor authentication (behaviours 10 and 12)."""
-    message = "Unauthorized - MFA required"
-    return unauthorized(message, extra={"code": 900421}, reason=message)
 
 
 def forbidden() -> Refusal:
@@ -134,7 +128,6 @@ class TokenRefused(Exception):
         super().__init__(self.description)
 
     def body(self, *, now: datetime) -> dict[str, Any]:
-        """The reply's JSON."""
         return {
             "error": self.error,
             "error_description": self.description,

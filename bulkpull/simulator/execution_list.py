@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,7 +10,6 @@ from uuid import uuid4
 from bulkpull.simulator import error_replies
 from bulkpull.simulator.entities import StoredExecution, StoredReport, wire_time
 from bulkpull.simulator.error_replies import Refusal, bad_request, requested_value
-from bulkpull.simulator.faults import Fault
 from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.simulator_context import Context
@@ -35,36 +33,9 @@ _STATUS_SHOWN = {
 }
 """What a plight shows as status, unless its arguments have another word."""
 
+Records = list[dict[str, Any]]
 LinkMaker = Callable[[StoredReport, StoredExecution], str]
 """Signs a link to an execution's file; every reading gives a fresh one (behaviour 122)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """An execution as this reply shows it."""
-
-    execution: StoredExecution
-    report: StoredReport
-    status: str
-    link: str | None = None
-    generated_at: str | None = None
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The callback's two keys are null although the report has them (behaviour 116)."""
-        return {
-            "executionId": self.execution.execution_id,
-            "reportId": self.report.report_id,
-            **self.report.recurrence,
-            "callbackUrl": None,
-            "CallbackMethod": None,
-            "format": self.report.format,
-            "executionStatus": self.status,
-            "reportLocation": None,
-            "reportAccessSecureLink": self.link,
-            "reportExpiryTime": None,
-            "reportGeneratedTime": self.generated_at,
-        }
 
 
 class ExecutionReader:
@@ -74,7 +45,7 @@ class ExecutionReader:
         self._scenario, self._clock, self._faults = context.scenario, context.clock, context.faults
         self._reports, self._sign = reports, sign
 
-    def read(self, report_ids: str, params: Fields) -> list[dict[str, Any]]:
+    def read(self, report_ids: str, params: Fields) -> Records:
         """
         The executions of one report or, joined by `;`, of several.
 
@@ -97,10 +68,10 @@ class ExecutionReader:
         reports = [report for report in reports if report.report_id in self._reports.stored]
         latest_only = params.flag("getLatestExecution", default=True)
         wanted_ids = params.text("executionId")
-        records: list[dict[str, Any]] = []
+        records: Records = []
         for report in reports:
-            views = self._matching(report, statuses, wanted_ids)
-            records += [view.record for view in (views[-1:] if latest_only else views)]
+            found = self._matching(report, statuses, wanted_ids)
+            records += found[-1:] if latest_only else found
         if not records:
             raise Refusal(404, error_replies.NO_EXECUTION)
         if self._faults.take("strangers_in_batch", datasets=[report.dataset for report in reports]):
@@ -128,46 +99,62 @@ class ExecutionReader:
     def _strikes(self, name: str, report: StoredReport) -> bool:
         return self._faults.take(name, datasets=(report.dataset,)) is not None
 
-    def _matching(self, report: StoredReport, statuses: tuple[str, ...] | None, wanted_ids: str | None) -> list[_View]:
+    def _matching(self, report: StoredReport, statuses: tuple[str, ...] | None, wanted_ids: str | None) -> Records:
         now = self._clock.now()
         executions = [execution for execution in report.executions if execution.started_at >= now - _KEPT]
         seed_like = self._scenario.pending_without_status == "200"
         if seed_like and not executions:
             executions = [self._reports.upcoming(report)]
-        views = [self._view(execution, report, now=now) for execution in executions]
-        views = [view for view in views if view.status != _UNSEEN]
+        records = [self._record(execution, report, now=now) for execution in executions]
+        records = [record for record in records if record["executionStatus"] != _UNSEEN]
         if wanted_ids is not None:
             wanted = {part.strip().casefold() for part in wanted_ids.split(";")}
-            views = [view for view in views if view.execution.execution_id in wanted]
+            records = [record for record in records if record["executionId"] in wanted]
         if statuses is not None:
             # A status that no document lists cannot be asked for: it shows among those that are not completed.
             unlisted = statuses != ("Completed",)
-            return [view for view in views if view.status in statuses or (unlisted and view.status not in _STATUSES)]
-        completed = [view for view in views if view.status == "Completed"]
-        return completed or (views if seed_like else [])
+            return [
+                record
+                for record in records
+                if record["executionStatus"] in statuses or (unlisted and record["executionStatus"] not in _STATUSES)
+            ]
+        completed = [record for record in records if record["executionStatus"] == "Completed"]
+        return completed or (records if seed_like else [])
 
-    def _view(self, execution: StoredExecution, report: StoredReport, *, now: datetime) -> _View:
+    def _record(self, execution: StoredExecution, report: StoredReport, *, now: datetime) -> dict[str, Any]:
+        """The execution as this reply shows it, with what its fault makes of it."""
         status, plight = report.status_of(execution, now=now), execution.plight
         if plight is None or (status != "Completed" and plight.name in _ONCE_COMPLETED):
             return self._plain(execution, report, status=status)
-        return self._view_in_plight(execution, report, plight, status=status)
-
-    def _view_in_plight(self, execution: StoredExecution, report: StoredReport, plight: Fault, *, status: str) -> _View:
-        """What a fault of the execution shows."""
         execution.reads += 1
         most = plight.args.get("reads", 2)
         early = most is None or execution.reads <= int(most)
-        if plight.name == "execution_flips_back" and early:
-            return _View(execution, report, "Completed" if execution.reads % 2 else "Pending")
         if plight.name in _STATUS_SHOWN and (early or plight.name not in _FIRST_READS):
             status = str(plight.args.get("status", _STATUS_SHOWN[plight.name]))
-        view = self._plain(execution, report, status=status)
-        if plight.name == "completed_without_link" and early:
-            return replace(view, link="" if plight.args.get("link") == "empty" else None)
-        return replace(view, generated_at=plight.args.get("value")) if plight.name == "generated_time_odd" else view
+        flips = plight.name == "execution_flips_back" and early
+        record = self._plain(execution, report, status="Pending" if flips else status)
+        match plight.name:
+            case "execution_flips_back" if flips and execution.reads % 2:
+                record["executionStatus"] = "Completed"  # without a link
+            case "completed_without_link" if early:
+                record["reportAccessSecureLink"] = "" if plight.args.get("link") == "empty" else None
+            case "generated_time_odd":
+                record["reportGeneratedTime"] = plight.args.get("value")
+        return record
 
-    def _plain(self, execution: StoredExecution, report: StoredReport, *, status: str) -> _View:
-        if status != "Completed":
-            return _View(execution, report, status)
-        link = self._sign(report, execution)
-        return _View(execution, report, status, link=link, generated_at=wire_time(report.completed_at(execution)))
+    def _plain(self, execution: StoredExecution, report: StoredReport, *, status: str) -> dict[str, Any]:
+        """The callback's two keys are null although the report has them (behaviour 116)."""
+        is_completed = status == "Completed"
+        return {
+            "executionId": execution.execution_id,
+            "reportId": report.report_id,
+            **report.recurrence,
+            "callbackUrl": None,
+            "CallbackMethod": None,
+            "format": report.format,
+            "executionStatus": status,
+            "reportLocation": None,
+            "reportAccessSecureLink": self._sign(report, execution) if is_completed else None,
+            "reportExpiryTime": None,
+            "reportGeneratedTime": wire_time(report.completed_at(execution)) if is_completed else None,
+        }

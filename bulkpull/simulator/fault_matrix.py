@@ -48,7 +48,6 @@ class FaultRow:
 
     @property
     def number(self) -> int:
-        """The row of the matrix."""
         return int(self.id.rstrip("abcdefghijklmnopqrstuvwxyz"))
 
 

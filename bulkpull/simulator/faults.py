@@ -165,7 +165,6 @@ class _Armed:
     firings: int = 0
 
     def fire(self) -> bool:
-        """Whether this chance is taken."""
         self.chances += 1
         fault, late = self.fault, self.chances - self.fault.skip
         spent = fault.times is not None and self.firings >= fault.times
@@ -217,7 +216,6 @@ class FaultBox:
         return next((fault for fault in faults if self._concerns(fault, (name,), datasets)), None)
 
     def times_fired(self, name: str) -> int:
-        """How often armed faults of that name have struck."""
         return sum(armed.firings for armed in self._armed if armed.fault.name == name)
 
     @staticmethod

@@ -33,13 +33,7 @@ _FEW_ROWS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """
-    A file of the storage host.
-
-    Attributes:
-        size_bytes: Of the stored, mostly compressed, bytes; ranges and lengths speak of these (behaviours 129 and 130).
-        etag: Quoted, and different for every content.
-    """
+    """A file of the storage host; its size is that of the compressed bytes, as in ranges (behaviours 129 and 130)."""
 
     path: Path
     size_bytes: int
@@ -98,7 +92,6 @@ class FileStore:
         )
 
     def _stored_blocks(self, extract: Extract, fault: Fault | None) -> Iterator[bytes]:
-        """The bytes as they are stored."""
         literal = self._scenario.stored.get(extract.table.name)
         if fault is not None:
             text = b"".join(self._text(extract))
@@ -151,7 +144,6 @@ def _few_blocks(
     line_ending: Literal["\n", "\r\n"],
     is_header_only: bool,  # noqa: FBT001 - cached by position
 ) -> tuple[bytes, ...]:
-    """A small file, by all that its content depends on."""
     scenario = Scenario(seed=seed, rows=rows, line_ending=line_ending, header_only=is_header_only)
     return tuple(csv_blocks(extract, scenario))
 

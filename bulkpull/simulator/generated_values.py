@@ -202,7 +202,6 @@ def _customer_pool(seed: int, name: str) -> pl.Series:
 
 @cache
 def _pool(column: Column) -> pl.Series:
-    """The values of a column that is no customer's, no GUID and no amount."""
     if column.type == "bool":
         return pl.Series(column.values[:2] or ("0", "1"))
     if column.values:

@@ -36,14 +36,11 @@ class Column:
     A live column.
 
     Attributes:
-        name: As it is listed, selected and written in the file's header.
         origin: The published name, which the generated values follow from; a renamed column keeps its values.
-        type: The catalog's word for what it holds.
         values: The words it is written in (flags), or the known ones (categories).
         is_metric: It is computed for every combination of the other columns selected (behaviour 63).
         kind: What the live list has as a metric (behaviour 162). A total's `origin` is the column that it sums.
-        form: How dates and months are written in the file (behaviours 185 and 186), as `strftime` writes it; ISO by
-            default.
+        form: Of dates and months in the file, as for `strftime`; ISO by default (behaviours 185 and 186).
     """
 
     name: str
@@ -62,8 +59,7 @@ class Table:
     A dataset as it is offered.
 
     Attributes:
-        name: The canonical name, which scenarios and faults use.
-        listed_name: The live spelling, which listings show and queries must use (behaviour 49).
+        listed_name: The live spelling, which queries must use (behaviour 49); scenarios and faults use `name`.
         time_column: What a TIMESPAN cuts along; `None` for snapshots, which have no TIMESPAN (behaviour 51).
         sensitive: Columns that a mere viewer does not see (behaviour 23), in lower case.
         refresh_days: Days between two refreshes of its data (behaviour 142); `None` where none is documented.
@@ -131,7 +127,6 @@ def _is_listed(raw: Record, scenario: Scenario) -> bool:
 
 
 def _listing(raw: Record, edition: str) -> Record:
-    """Columns and metrics (as records), time spans and recurrence of the dataset in the edition."""
     if edition == "live" or "documents" not in raw:
         return raw
     documents: Record = raw["documents"]

@@ -121,7 +121,6 @@ def _leading_name(text: str, table: Table) -> tuple[Column, str]:
 
 @lru_cache(maxsize=256)
 def _longest_first(columns: tuple[Column, ...], metrics: tuple[Column, ...]) -> tuple[tuple[str, Column], ...]:
-    """All that a dataset lists, by its name in lower case."""
     items = sorted((*columns, *metrics), key=lambda column: len(column.name), reverse=True)
     return tuple((item.name.casefold(), item) for item in items)
 

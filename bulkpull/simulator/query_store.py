@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from bulkpull.simulator import error_replies
 from bulkpull.simulator.entities import StoredQuery
-from bulkpull.simulator.error_replies import bad_request
+from bulkpull.simulator.error_replies import Refusal, bad_request
 from bulkpull.simulator.listed_datasets import Table, system_queries
 from bulkpull.simulator.query_parser import ParsedQuery, parse_query
 from bulkpull.simulator.request_validation import Fields
@@ -40,8 +40,14 @@ class QueryStore:
         }
 
     def parse(self, text: str) -> ParsedQuery:
-        """Read a query against the datasets of today."""
         return parse_query(text, self._tables.values())
+
+    def understood(self, text: str) -> ParsedQuery | None:
+        """The query where the datasets of today have all that it names, else `None`."""
+        try:
+            return self.parse(text)
+        except Refusal:
+            return None
 
     def accept(self, text: str) -> ParsedQuery:
         """Read a query that a caller sends; the fault `metrics_refused` refuses it because of its metrics."""
@@ -64,7 +70,6 @@ class QueryStore:
         return self.keep(name=name, text=text, description=body.text("Description"))
 
     def keep(self, *, name: str, text: str, description: str | None) -> StoredQuery:
-        """Store a query without any check."""
         query = StoredQuery(
             query_id=str(uuid4()),
             name=name,
@@ -104,7 +109,6 @@ class QueryStore:
         return self.stored.pop(query.query_id)
 
     def find(self, query_id: str) -> StoredQuery:
-        """The query that a report or a test names."""
         query = self.stored.get(query_id.strip().casefold())
         if query is None:
             raise bad_request(error_replies.INVALID_QUERY_ID)

@@ -41,8 +41,7 @@ class Extract:
 
     Attributes:
         months: First days of the months it takes; `None` for a snapshot.
-        edition: Which refresh of the data it is (`edition_at`).
-        seed: The values follow from it; each tenant has its own.
+        edition: Which refresh of the data it is.
         hidden: Columns that the role does not see, in lower case; empty in the file, or gone from it.
         window: The first and the last day that it takes, where it does not take whole months.
         content: Literal bytes in place of generated rows.
@@ -77,7 +76,6 @@ class Extract:
 
     @property
     def header(self) -> list[str]:
-        """The names in the file's first line."""
         gone = self.hidden if self.hidden_vanish else frozenset()
         return [column.name for column in self.query.columns if column.origin.casefold() not in gone]
 
@@ -183,7 +181,6 @@ def _frame(extract: Extract, month: date | None, first: int, count: int) -> pl.D
 
 
 def _filtered(frame: pl.DataFrame, extract: Extract, *, metrics: bool) -> pl.DataFrame:
-    """The rows that satisfy the conditions on metrics, or those on columns."""
     for condition in extract.query.conditions:
         if condition.column.is_metric == metrics:
             frame = frame.filter(_predicate(condition))
@@ -191,7 +188,6 @@ def _filtered(frame: pl.DataFrame, extract: Extract, *, metrics: bool) -> pl.Dat
 
 
 def _arranged(made: list[pl.DataFrame], extract: Extract) -> pl.DataFrame:
-    """All rows of the blocks, in the shape and order that the query asks for."""
     query = extract.query
     frame = pl.concat(made) if made else pl.DataFrame(schema=dict.fromkeys(extract.used, pl.String))
     if extract.aggregates:
@@ -226,7 +222,6 @@ def _total(metric: Column) -> pl.Expr:
 
 
 def _comparable(values: pl.Expr, column: Column) -> pl.Expr:
-    """Numbers where the column holds numbers, else text."""
     return values.cast(pl.Float64, strict=False) if column.type in _NUMBERS else values.cast(pl.String)
 
 

@@ -31,7 +31,6 @@ class Fields:
         self._values = {key.casefold(): value for key, value in raw.items()}
 
     def get(self, name: str) -> Any:
-        """The value, `None` when it is missing or null."""
         return self._values.get(name.casefold())
 
     def text(self, name: str) -> str | None:
@@ -47,7 +46,6 @@ class Fields:
         return isinstance(value, str) and not value.strip()
 
     def required(self, name: str) -> str:
-        """The text of a mandatory field."""
         value = self.text(name)
         if value is None:
             raise bad_request(error_replies.NULL_OR_MISSING)

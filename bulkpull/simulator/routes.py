@@ -10,16 +10,17 @@ from urllib.parse import urlencode
 import anyio.to_thread
 
 from bulkpull.simulator.api_replies import envelope
+from bulkpull.simulator.execution_list import Records
 from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.query_store import QueryStore
 from bulkpull.simulator.report_data import Extract, sample
+from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.service import Service
 
 API_ROOT = "/insights/v1/mpn"
 DIRECTORY = frozenset({"token", "devicecode", "discovery"})
 """Endpoints of the directory, which has forms in place of JSON and errors of its own."""
-
-Records = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,56 +33,44 @@ class ServiceCall:
     subject: str
     correlation_id: str
 
+    @property
+    def queries(self) -> QueryStore:
+        return self.service.query_store
+
+    @property
+    def reports(self) -> ReportStore:
+        return self.service.report_store
+
 
 _TEST_QUERY = "ScheduledQueries/testQueryResult"
 _OPERATIONS: Mapping[tuple[str, str], tuple[str | None, Callable[[ServiceCall], Records | Extract]]] = {
-    # method and address below the root: the envelope's message (behaviour 31), and what it does
-    ("GET", "ScheduledDataset"): (
-        "Dataset fetched successfully",
-        lambda call: call.service.list_datasets(call.params),
-    ),
+    # method and address below the root: what the envelope reports as done (behaviour 31), and how it is done
+    ("GET", "ScheduledDataset"): ("Dataset fetched", lambda call: call.service.list_datasets(call.params)),
     ("GET", "ScheduledQueries"): (
-        "Queries fetched successfully",
-        lambda call: [query.record for query in call.service.query_store.list(call.params)],
+        "Queries fetched",
+        lambda call: [query.record for query in call.queries.list(call.params)],
     ),
-    ("POST", "ScheduledQueries"): (
-        "Query created successfully",
-        lambda call: [call.service.query_store.create(call.body).record],
-    ),
+    ("POST", "ScheduledQueries"): ("Query created", lambda call: [call.queries.create(call.body).record]),
     ("DELETE", "ScheduledQueries/{id}"): (
-        "Query deleted successfully",
+        "Query deleted",
         lambda call: [call.service.delete_query(call.subject).record],
     ),
-    ("GET", _TEST_QUERY): (
-        None,
-        lambda call: call.service.test_query(call.params),
-    ),
+    ("GET", _TEST_QUERY): (None, lambda call: call.service.test_query(call.params)),
     ("GET", "ScheduledReport"): (
-        "Reports fetched successfully",
-        lambda call: [report.record for report in call.service.report_store.list(call.params)],
+        "Reports fetched",
+        lambda call: [report.record for report in call.reports.list(call.params)],
     ),
     ("POST", "ScheduledReport"): (
-        "Report created successfully",
-        lambda call: [call.service.report_store.create(call.body, correlation_id=call.correlation_id).record],
+        "Report created",
+        lambda call: [call.reports.create(call.body, correlation_id=call.correlation_id).record],
     ),
     ("PUT", "ScheduledReport/{id}"): (
-        "Report updated successfully",
-        lambda call: [
-            call.service.report_store.update(call.subject, call.body, correlation_id=call.correlation_id).record
-        ],
+        "Report updated",
+        lambda call: [call.reports.update(call.subject, call.body, correlation_id=call.correlation_id).record],
     ),
-    ("DELETE", "ScheduledReport/{id}"): (
-        "Report deleted successfully",
-        lambda call: [call.service.report_store.delete(call.subject).record],
-    ),
-    ("PUT", "ScheduledReport/pause/{id}"): (
-        "Report paused successfully",
-        lambda call: [call.service.report_store.pause(call.subject).record],
-    ),
-    ("PUT", "ScheduledReport/resume/{id}"): (
-        "Report resumed successfully",
-        lambda call: [call.service.report_store.resume(call.subject).record],
-    ),
+    ("DELETE", "ScheduledReport/{id}"): ("Report deleted", lambda call: [call.reports.delete(call.subject).record]),
+    ("PUT", "ScheduledReport/pause/{id}"): ("Report paused", lambda call: [call.reports.pause(call.subject).record]),
+    ("PUT", "ScheduledReport/resume/{id}"): ("Report resumed", lambda call: [call.reports.resume(call.subject).record]),
     ("GET", "ScheduledReport/execution/{id}"): (
         None,
         lambda call: call.service.execution_list.read(call.subject, call.params),
@@ -185,10 +174,14 @@ def paged(
     service: Service,
     *,
     faults: FaultBox,
-    api_origin: str,
-    foreign_origin: str,
+    origins: tuple[str, str],
 ) -> dict[str, Any]:
-    """The envelope of an answer; a listing longer than a page ends with a link to the next (behaviour 32)."""
+    """
+    The envelope of an answer; a listing longer than a page ends with a link to the next (behaviour 32).
+
+    `origins` are the API's own and a foreign one.
+    """
+    api_origin, foreign_origin = origins
     scenario, page, next_link = service.scenario, records, None
     if route.method == "GET" and route.address != _TEST_QUERY:
         path = route.address.replace("{id}", route.subject or "")
@@ -202,5 +195,6 @@ def paged(
         if faults.take("next_link_foreign_host", endpoint=route.endpoint):
             next_link = f"{foreign_origin}{API_ROOT}/{address}"
     redacted = scenario.role == "viewer" or faults.peek("redacted") is not None
-    message, _ = _OPERATIONS[route.method, route.address]
+    done, _ = _OPERATIONS[route.method, route.address]
+    message = f"{done} successfully" if done else None
     return envelope(page, message=message, next_link=next_link, data_redacted=redacted)

@@ -194,13 +194,11 @@ class Scenario:
         return {self.tenant_id.casefold(): self} | others
 
     def rows_of(self, dataset: str) -> int:
-        """Rows that six months of the dataset hold."""
         if not isinstance(self.rows, Mapping):
             return self.rows
         return self.rows.get(dataset, self.rows.get("*", 1_000))
 
     def report_latency_s(self, dataset: str) -> float:
-        """How long a report of the dataset takes, seconds."""
         if isinstance(self.latency_s, Mapping):
             return self.latency_s.get(dataset, self.latency_s.get("*", 0.0))
         shortest, longest = self.latency_s
@@ -208,5 +206,4 @@ class Scenario:
         return shortest + (longest - shortest) * int.from_bytes(digest[:6], "big") / 2**48
 
     def is_header_only(self, dataset: str) -> bool:
-        """Whether reports of the dataset have no rows."""
         return self.header_only if isinstance(self.header_only, bool) else dataset in self.header_only

@@ -14,7 +14,7 @@ from typing import Any
 
 from bulkpull.simulator import error_replies
 from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport, wire_time
-from bulkpull.simulator.error_replies import Refusal, bad_request
+from bulkpull.simulator.error_replies import bad_request
 from bulkpull.simulator.execution_list import ExecutionReader, LinkMaker
 from bulkpull.simulator.generated_values import edition_at
 from bulkpull.simulator.listed_datasets import Table, offered_tables
@@ -71,7 +71,6 @@ class Service:
         return [report for report in self.reports.values() if report.dataset == dataset and report.is_standing]
 
     def list_datasets(self, params: Fields) -> list[dict[str, Any]]:
-        """The offered datasets, or the one that is asked for."""
         wanted = params.text("datasetName")
         found = [
             {
@@ -118,10 +117,8 @@ class Service:
     def dataset_of_query(self, text_or_id: str) -> str | None:
         """The canonical name of the dataset that a query's text or id is about, for faults that strike one dataset."""
         stored = self.queries.get(text_or_id.strip().casefold())
-        try:
-            return self.query_store.parse(stored.text if stored else text_or_id).table.name
-        except Refusal:
-            return None
+        parsed = self.query_store.understood(stored.text if stored else text_or_id)
+        return parsed.table.name if parsed else None
 
     def whole_extract(
         self,

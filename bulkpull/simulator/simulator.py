@@ -17,14 +17,13 @@ import anyio.to_thread
 from aiohttp import web
 
 from bulkpull.simulator.api_server import ApiHost
-from bulkpull.simulator.blob_server import BlobHost
+from bulkpull.simulator.blob_server import BlobHost, LinkSigner
 from bulkpull.simulator.entities import StoredExecution, StoredReport
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.file_store import FileStore
 from bulkpull.simulator.routes import API_ROOT
 from bulkpull.simulator.scenario import RealClock, Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
-from bulkpull.simulator.signed_links import LinkSigner
 from bulkpull.simulator.simulator_context import Context
 
 # A handler that stalls on purpose must not hold up the end.
@@ -109,7 +108,6 @@ class Simulator:
 
     @property
     def api_base_url(self) -> str:
-        """Root of the API."""
         return f"{self._api.api_origin}{API_ROOT}"
 
     @property

@@ -16,12 +16,10 @@ from bulkpull.simulator.scenario import Scenario, SimulatorClock
 @dataclass(slots=True, kw_only=True)
 class LoggedRequest:
     """
-    A request as it was received; `status` follows with the answer.
+    A request as it was received.
 
     Attributes:
-        at: The clock's time of its arrival.
-        endpoint: ScheduledDataset, ScheduledQueries, testQueryResult, ScheduledReport, execution, token or blob; `None`
-            for an address that the service does not know.
+        endpoint: As faults name it; `None` for an address that the service does not know.
         status: HTTP status of the answer; `None` while there is none, and for a connection that was reset.
         path: Without the query, which may hold a signature.
         subject: The ids in the path (of a query, of one or several reports), or the execution whose file is fetched.
@@ -76,7 +74,6 @@ class Host:
         return call
 
     def _take(self, name: str, call: LoggedRequest) -> Fault | None:
-        """The fault of that name if it strikes this call."""
         fault = self._faults.take(name, datasets=call.datasets, endpoint=call.endpoint or "", method=call.method)
         if fault is not None and call.fault is None:
             call.fault = fault.name

@@ -84,18 +84,18 @@ class TokenIssuer:
         for_api = self._is_for_api(fields, is_first_version=is_first_version)
         lifetime_s = self._scenario.token_lifetime_s
         token = self._mint(grant=grant, tenant=tenant, for_api=for_api)
+        expires_in = str(lifetime_s) if is_first_version else lifetime_s
         reply: dict[str, Any] = {
             "token_type": "Bearer",
-            "scope": fields.get("scope") or "user_impersonation",
-            "expires_in": lifetime_s,
-            "ext_expires_in": lifetime_s,
+            "scope": "user_impersonation" if is_first_version else fields.get("scope") or "user_impersonation",
+            "expires_in": expires_in,
+            "ext_expires_in": expires_in,
+            "access_token": token,
         }
         if is_first_version:
             now_s = int(self._clock.now().timestamp())
-            reply |= {"scope": "user_impersonation", "expires_in": str(lifetime_s), "ext_expires_in": str(lifetime_s)}
             reply |= {"expires_on": str(now_s + lifetime_s), "not_before": str(now_s - _BACKDATED_S)}
             reply["resource"] = fields.get("resource", API)
-        reply["access_token"] = token
         if grant != "client_credentials":
             reply["refresh_token"] = self._next_refresh_token(fields.get("refresh_token"), public=public)
         if "openid" in fields.get("scope", "").split() and not is_first_version:
@@ -107,7 +107,6 @@ class TokenIssuer:
         return reply
 
     def begin_device(self, form: Mapping[str, str], *, tenant: str, origin: str) -> dict[str, Any]:
-        """Answer a request for a device code."""
         self._check_tenant(tenant)
         fields = {name.casefold(): value.strip() for name, value in form.items()}
         self._check_client(fields, path="", public=True)
@@ -141,14 +140,14 @@ class TokenIssuer:
         }
 
     def check(self, token: str | None) -> None:
-        """Accept or refuse a token at the API."""
         known = self._issued.get(token or "")
         if known is None or not known.for_api or known.expires_at <= self._clock.now():
             raise error_replies.unauthorized()
         if known.app_only and self._scenario.app_only == "refused":
             raise error_replies.forbidden()
         if self._scenario.mfa == "api" and not known.has_mfa:
-            raise error_replies.mfa_required()
+            message = error_replies.MFA_REQUIRED
+            raise error_replies.unauthorized(message, extra={"code": 900421}, reason=message)
 
     def tenant_of(self, token: str | None) -> str:
         """The tenant that a token was issued for, in lower case; the first one for an unknown token."""
@@ -219,7 +218,6 @@ class TokenIssuer:
             raise TokenRefused(700024)
 
     def _is_for_api(self, fields: Mapping[str, str], *, is_first_version: bool) -> bool:
-        """Whether the token will be for the API."""
         if is_first_version:
             resource = fields.get("resource", "").rstrip("/")
             if resource not in (API, _GRAPH):

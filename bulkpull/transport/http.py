@@ -133,7 +133,7 @@ class StreamedReply:
         return bytes(body[:limit])
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Http:
     """
     Sends requests; use it as a context manager. It uses the proxy of the environment, never for loopback.

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 ERROR_BODY_S = 15.0
 """How long the body of a refusal is read, seconds."""
-# Nothing else is quoted as an id.
-_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
+SUPPORT_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
+"""Ids that Microsoft's support asks for; nothing else is quoted as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Reply:
 def request_id_in(headers: Mapping[str, str]) -> str:
     """The id that Microsoft's support asks for, as a piece of an error's reason; nothing where there is none."""
     found = next((value for name, value in headers.items() if name.lower() == "x-ms-request-id"), "").strip()
-    return f", x-ms-request-id {found}" if _ID.fullmatch(found) else ""
+    return f", x-ms-request-id {found}" if SUPPORT_ID.fullmatch(found) else ""
 
 
 @dataclass(slots=True)

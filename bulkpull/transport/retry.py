@@ -128,7 +128,7 @@ class RetryBudget:
         return wait_s
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Retrier:
     """Retries calls by the rules of `retry_delay`; everything that retries within a run shares `budget`."""
 

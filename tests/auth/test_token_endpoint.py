@@ -600,6 +600,12 @@ async def test_tokens_are_secrets_from_the_moment_they_arrive() -> None:
     assert "user-password" not in repr(PERSON)
 
 
+async def test_no_token_is_shown_by_what_holds_it() -> None:
+    credentials = Credentials("app-1", "app-secret", refresh_token="refresh-token-1")
+    async with endpoint(Grant.REFRESH_TOKEN, credentials) as rig:
+        assert "refresh-token-1" not in repr(rig.endpoint)
+
+
 def test_only_the_first_sentence_of_a_description_is_quoted_without_ids() -> None:
     description = (
         "AADSTS999999: The user user@contoso.example of 6f2c1b7e-1111-4111-8111-111111111111 is not known. "

@@ -19,9 +19,9 @@ from bulkpull.output.current import Current
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.ledger_facts import PublicationFacts
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.snapshots import load_published
 from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Verifier
+from bulkpull.output.workspace import load_published
 
 OUT = Path("data")
 OLD, NEW = run_id_of(NOW - timedelta(days=3)), run_id_of(NOW - timedelta(days=1))

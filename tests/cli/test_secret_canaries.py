@@ -24,7 +24,7 @@ from command_line import QUICK, Outcome, Serve, small
 from warm_programs import WARM
 
 from bulkpull.simulator import Fault, Simulator
-from bulkpull.simulator.signed_links import LinkSigner
+from bulkpull.simulator.blob_server import LinkSigner
 
 # With characters that forms, addresses, JSON and HTML each write in their own way.
 SECRETS = {

@@ -16,11 +16,12 @@ import pytest
 from document import document
 from stage import Asker, Stage, asking, checked, token_form
 
+from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, RequestRejected, ServiceTrouble, SettingsError
 from bulkpull.insights.requests import PREVIEW_PATIENCE_S
 from bulkpull.model import ExecutionStatus, Window
 from bulkpull.pipeline.plan import make_plan
-from bulkpull.pipeline.plan_names import PlanOptions
+from bulkpull.pipeline.request import ExportRequest, PlanInputs, ServiceOffer
 from bulkpull.simulator import ColumnDrift, Fault
 from bulkpull.transport.http import Request
 
@@ -276,7 +277,8 @@ async def test_step_1_knows_what_is_absent_and_what_goes_by_another_name(monkeyp
     alias = {"ResellerPerformance": "CloudProductsResellerPerformance"}
     there = ("DynamicsUsage", "ResellerPerformance")
     async with checked(monkeypatch, datasets=there, dataset_names=alias) as stage:
-        plan = make_plan([], offered=await stage.client.get_datasets(), options=PlanOptions())
+        offer = ServiceOffer(tuple(await stage.client.get_datasets()))
+        plan = make_plan(PlanInputs(ExportRequest(), offer, Settings()))
 
     assert {pull.dataset for pull in plan.pulls} == set(there)
     assert len(plan.unavailable) == 18

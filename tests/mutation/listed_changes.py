@@ -60,8 +60,8 @@ NAMED = (
     Change("restarts of a transfer are not counted", "self._restarts += 1", "self._restarts += 0", _TRANSFER),
     Change(
         "unchanged data make a new snapshot",
-        "if self.context.request.nightly and is_same:",
-        "if self.context.request.nightly and not is_same and is_same:",
+        "if request.nightly and current is not None and current.content_hash == snapshot.content_hash:",
+        "if request.nightly and current is not None and current.content_hash == str(snapshot):",
         _RUNS,
     ),
     Change(

@@ -12,9 +12,9 @@ from published import publish, run_id_of, write_manifest
 import bulkpull
 from bulkpull.account import Account
 from bulkpull.errors import SettingsError
+from bulkpull.output.cleanup import retire_snapshots
 from bulkpull.output.current import Current
 from bulkpull.output.owner import Owner, check_owner, claim_folder, foreign_runs
-from bulkpull.output.retention import retire_snapshots
 from bulkpull.output.store import LocalStore
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
@@ -105,7 +105,7 @@ def test_a_snapshot_that_goes_while_it_is_looked_at_is_told_with_the_next_step(
     merged: tuple[Path, list[str], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output, ours, _ = merged
-    monkeypatch.setattr("bulkpull.output.scan._refuse_damaged", lambda *_, **__: None)  # it was there a moment ago
+    monkeypatch.setattr("bulkpull.output.scan.location_problem", lambda *_: None)  # it was there a moment ago
     next((output / "datasets" / "Profile" / f"run={ours[-1]}").iterdir()).unlink()
 
     with pytest.raises(bulkpull.DiskTrouble, match=r"was removed while it was checked: .*; read again"):

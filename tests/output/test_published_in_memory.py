@@ -20,9 +20,9 @@ from bulkpull.output.manifest import DatasetRecord, Manifest, PublishedFile, Req
 from bulkpull.output.owner import Owner, claim_folder, load_owner
 from bulkpull.output.run_history import load_manifest, run_ids
 from bulkpull.output.scan import scan_runs
-from bulkpull.output.snapshots import load_published
 from bulkpull.output.store import INSIDE
 from bulkpull.output.verify import Verifier
+from bulkpull.output.workspace import load_published
 from bulkpull.pipeline.publication.publish import Publisher, Staged
 from bulkpull.snapshot_question import Question
 

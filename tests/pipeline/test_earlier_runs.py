@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bulkpull.output.ledger import RunEntry
-from bulkpull.pipeline.resume import find_resumable
+from bulkpull.pipeline.open_run import find_resumable
 
 NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 KEY = {"datasets": ["azureusage"], "since": "2016-01-01T00:00:00Z"}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from bulkpull.catalog import load_catalog
+from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.model import OfferedDataset, Window
 from bulkpull.pipeline.plan import Plan, make_plan, query_text
-from bulkpull.pipeline.plan_names import PlanOptions, check_names
+from bulkpull.pipeline.plan_names import check_names
+from bulkpull.pipeline.request import ExportRequest, PlanInputs, ServiceOffer
 from bulkpull.timespans import choose_timespan
 
 RANGES = ("LAST_MONTH", "LAST_3_MONTHS", "LAST_6_MONTHS", "LAST_1_YEAR", "LIFETIME")
@@ -21,8 +24,15 @@ def offered(name: str, *columns: str, ranges: tuple[str, ...] = RANGES) -> Offer
     return OfferedDataset(name, columns or ("MpnId", "Month"), date_ranges=ranges)
 
 
-def plan(*names: str, on_offer: list[OfferedDataset], **options: object) -> Plan:
-    return make_plan(names, offered=on_offer, options=PlanOptions(**options))  # type: ignore[arg-type]
+def plan(
+    *names: str,
+    on_offer: list[OfferedDataset],
+    window: Window | None = None,
+    everything: bool = False,
+    **settings: Any,
+) -> Plan:
+    request = ExportRequest(names, window=window, everything=everything)
+    return make_plan(PlanInputs(request, ServiceOffer(tuple(on_offer)), Settings(**settings)))
 
 
 ALL_TWENTY = [offered(dataset.name) for dataset in CATALOG.standard]

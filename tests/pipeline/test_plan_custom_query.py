@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +14,7 @@ from bulkpull.custom_query import Selection
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.model import OfferedDataset, Window
 from bulkpull.pipeline.plan import Plan, make_plan
-from bulkpull.pipeline.plan_names import PlanOptions
-from bulkpull.pipeline.request import ExportRequest, create_request
+from bulkpull.pipeline.request import ExportRequest, PlanInputs, ServiceOffer, create_request
 
 AZURE = OfferedDataset(
     "AzureUsage",
@@ -25,9 +25,17 @@ AZURE = OfferedDataset(
 PROFILE = OfferedDataset("Profile", ("MpnId", "City"))
 
 
-def plan(*selections: Selection, on_offer: tuple[OfferedDataset, ...] = (AZURE, PROFILE), **options: Any) -> Plan:
-    given: dict[str, Any] = {"only_selections": True} | options
-    return make_plan((), offered=on_offer, options=PlanOptions(selections=selections, **given))
+def plan(
+    *selections: Selection,
+    on_offer: tuple[OfferedDataset, ...] = (AZURE, PROFILE),
+    only_selections: bool = True,
+    window: Window | None = None,
+    system_texts: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> Plan:
+    request = ExportRequest(selections=selections, only_selections=only_selections, window=window)
+    offer = ServiceOffer(on_offer, system_texts or {})
+    return make_plan(PlanInputs(request, offer, Settings(**settings)))
 
 
 def of_azure(**parts: Any) -> Selection:
@@ -218,8 +226,8 @@ def test_names_are_those_of_datasets_and_of_queries_alike(
 
 
 def test_a_misspelled_query_is_refused_with_the_nearest() -> None:
-    with pytest.raises(SettingsError, match="did you mean big-azure"):
-        make_plan(("big-azre",), offered=(AZURE,), options=PlanOptions(queries=("big-azure",)))
+    with pytest.raises(SettingsError, match="did you mean small"):
+        make_plan(PlanInputs(ExportRequest(("smal",)), ServiceOffer((AZURE,)), Settings(queries=QUERIES)))
 
 
 @pytest.mark.parametrize(

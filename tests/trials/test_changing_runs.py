@@ -45,7 +45,7 @@ from bulkpull.insights.connect import connected
 from bulkpull.model import Window
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import Manifest
-from bulkpull.pipeline.nightly.remembered_reports import unused_reports
+from bulkpull.pipeline.nightly.scheduled_reports import unused_reports
 from bulkpull.pipeline.request import ExportRequest, create_request
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from opentelemetry.context import Context
@@ -24,7 +25,6 @@ from bulkpull.observability.telemetry.providers import Providers
 from bulkpull.redact import printable
 
 _CLOSING_S = 5.0
-_THROTTLED, _FAULTS = 429, 500
 _NO_FAULT = frozenset({"complete", "skipped"})
 _Key = tuple[str, str | None]
 
@@ -91,33 +91,26 @@ class Telemetry:
         if (open_ := self._step_spans.pop(key, None)) is None:
             return
         span, step, began = open_
-        if reason is not None:
-            span.set_status(Status(StatusCode.ERROR, reason))
-        span.end(now)
+        _end(span, now, fault=reason)
         self._steps.record((now - began) / 1e9, {"bulkpull.dataset": key[0], "bulkpull.step": step})
 
     def _end_pull(self, dataset: str, event: event_types.PullFinished, now: int) -> None:
-        status, rows, lost = event.status, event.rows, _loss(event)
+        status, rows = event.status, event.rows
         self._pulls.add(1, {"bulkpull.dataset": dataset, "bulkpull.status": status})
         if status == "complete":
             self._rows.add(rows, {"bulkpull.dataset": dataset})
         if (span := self._pull_spans.pop(dataset, None)) is not None:
             span.set_attributes(_attributes({"status": status, "rows": rows}))
-            if lost is not None:
-                span.set_status(Status(StatusCode.ERROR, lost))
-            span.end(now)
+            _end(span, now, fault=_loss(event))
 
     def _end_all(self, now: int, status: str) -> None:
         """The run is over."""
         for span in self._pull_spans.values():
-            span.set_status(Status(StatusCode.ERROR, status))
-            span.end(now)
+            _end(span, now, fault=status)
         self._pull_spans.clear()
         if self._run is not None:
             self._run.set_attribute("bulkpull.status", status)
-            if status not in _NO_FAULT:
-                self._run.set_status(Status(StatusCode.ERROR, status))
-            self._run.end(now)
+            _end(self._run, now, fault=None if status in _NO_FAULT else status)
             self._run = None
 
     def _call(self, event: event_types.CallSent, now: int) -> None:
@@ -128,7 +121,7 @@ class Telemetry:
         began = now - int(event.elapsed_s * 1e9)
         more = _attributes({"request_id": event.request_id, "dataset": event.dataset})
         span = self._begin(event.endpoint, context, began, about | more, kind=SpanKind.CLIENT)
-        if event.status == _THROTTLED or event.status >= _FAULTS:
+        if event.status == HTTPStatus.TOO_MANY_REQUESTS or event.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             span.set_status(Status(StatusCode.ERROR))
         span.end(now)
 
@@ -148,6 +141,12 @@ class Telemetry:
             return self._run
         steps = [open_[0] for (name, _), open_ in self._step_spans.items() if name == dataset]
         return steps[-1] if steps else self._pull_spans.get(dataset, self._run)
+
+
+def _end(span: Span, now: int, *, fault: str | None) -> None:
+    if fault is not None:
+        span.set_status(Status(StatusCode.ERROR, fault))
+    span.end(now)
 
 
 def _loss(event: Event) -> str | None:

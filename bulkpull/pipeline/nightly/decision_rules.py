@@ -5,7 +5,7 @@ Decides what a run does for a dataset, and why: one pure function for all comman
     the ledger ────────┼─ decide ─→ keep | take this execution | collect that report | order a report
     the service ───────┘            and of the scheduled report: keep | make | replace | leave
 
-`earlier_work` decides which one-off reports of earlier runs may be collected; `scheduled_report_rules` decides whether
+`earlier_work` decides which one-off reports of earlier runs may be collected; `scheduled_reports` decides whether
 a scheduled report can be used.
 """
 
@@ -21,10 +21,10 @@ from bulkpull.clock import is_ahead, iso_utc
 from bulkpull.formatting import join_some, plural
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.output.manifest import DatasetRecord, DecisionRecord
-from bulkpull.pipeline.nightly.remembered_reports import ReportMemory
-from bulkpull.pipeline.nightly.scheduled_report_rules import (
+from bulkpull.pipeline.nightly.scheduled_reports import (
     CLOCK_TOLERANCE,
     LONG_AGO,
+    ReportMemory,
     Schedule,
     answers,
     as_executed,
@@ -63,14 +63,12 @@ class DatasetFacts:
 
     Attributes:
         published: The current snapshot; `None` where there is none, or where its files are damaged.
-        is_done: The resumed run has published the dataset, and `current.json` still names that snapshot.
+        is_done: The resumed run has published it, and `current.json` still names that snapshot.
         collectable: Ids of one-off reports of earlier runs that answer the question, or a window of it.
         kept_windows: How many of its windows are on the disk already.
         last_answer: The newest snapshot of the question that was published before, where another one is current.
-        unchanged: The latest data that were found to be those that are published.
         scheduled: The scheduled reports that may serve it; `None` where the service does not tell which there are.
-        executions: The latest completed one of each of them.
-        begun: Of each whose last execution has not arrived, the latest execution, in any state.
+        executions, begun: Of these the latest completed ones, and of those that are late the latest in any state.
     """
 
     published: DatasetRecord | None = None
@@ -93,10 +91,9 @@ class ScheduleDecision:
     Attributes:
         pull: With today's list of columns.
         serving: The report that serves from now on; `None` when one has to be made.
-        is_own: This folder made that report.
-        lead_h: How many hours before the nightly hour it runs; `None` where that is not known.
+        is_own, lead_h: Of that report: this folder made it; hours before the nightly hour at which it runs, if known.
         replaced: Reports of this folder that are no longer useful.
-        may_order: Scheduled reports may be made and deleted; not where the service does not tell which there are.
+        may_order: Reports may be made and deleted; not where the service does not tell which there are.
     """
 
     pull: Pull
@@ -150,12 +147,7 @@ class Decision:
 
 
 def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None) -> Decision:
-    """
-    What to do about one dataset.
-
-    Args:
-        schedule: The times of a nightly run; `None` for an export, which exports what is requested.
-    """
+    """What to do about one dataset; without the times of a nightly run, an export brings what is requested."""
     if facts.is_done:
         return Decision(pull, Action.SKIP, "this run has published it already")
     if schedule is None or (pull.window is not None and not pull.keeps_history):
@@ -174,11 +166,7 @@ def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None)
 
 
 def order_if_due(decision: Decision, *, now: datetime) -> Decision:
-    """
-    The decision where no scheduled report serves: a one-off report as often as the service refreshes the data (142).
-
-    Asking more often yields the same rows.
-    """
+    """Where no scheduled report serves, ask as often as the service refreshes the data, no more (behaviour 142)."""
     known, seen_at = load_catalog().find(decision.pull.reads), decision.seen_at
     refresh = timedelta(days=(known.refresh_days if known else None) or 1)
     # The reports of a night are made in the hours after it began, and the next night begins at the same hour.

@@ -24,7 +24,7 @@ from bulkpull.model import Execution, Pull, Query, Report
 from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts, UnchangedFacts
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.decision_rules import Action, Decision, ScheduleDecision, order_if_due
-from bulkpull.pipeline.nightly.scheduled_report_rules import first_start, next_due, recurrence_h, serves
+from bulkpull.pipeline.nightly.scheduled_reports import first_start, next_due, recurrence_h, serves
 from bulkpull.pipeline.outcome import DatasetOutcome, dataset_record
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import DESCRIPTION, query_digest, standing_name
@@ -66,30 +66,24 @@ class DecisionExecutor:
 
     async def execute(self) -> None:
         """
-        Fetch what is new, and make sure that the next run finds a scheduled report.
+        Fetch what is new, and make sure that the next run finds a scheduled report; without one there is only a note.
 
         Raises:
-            BulkpullError: The data could not be fetched. A missing scheduled report is only a note.
-            Unchanged: There is newer data, and it is the same.
+            BulkpullError: The data could not be fetched, or they are `Unchanged`.
         """
-        decision, schedule = self.decision, self.decision.schedule
-        if decision.missed is not None:
-            report, due_at = decision.missed
+        if self.decision.missed is not None:
+            report, due_at = self.decision.missed
             await self.context.note(self._dataset, MissedFacts(report.report_id, due_at))
             self.context.events.emit(ExecutionMissed(report_id=report.report_id, due_at=iso_utc(due_at)))
-        if schedule is None:
-            await self._fetch_data(decision)
-            return
-        decision, schedule, is_served = await self._provide_schedule(decision, schedule)
+        is_served = await self._provide_schedule()
         if not is_served:  # order a one-off report
-            decision = order_if_due(decision, now=self.context.clock.now())
-            self._state = replace(self._state, decision=decision.as_record())
+            self._decide_again(order_if_due(self.decision, now=self.context.clock.now()))
         try:
-            await self._fetch_data(decision)
+            await self._fetch_data()
         except Unchanged:
-            await self._delete_replaced(decision, schedule, is_served=is_served)  # already published
+            await self._delete_replaced(is_served=is_served)  # already published
             raise
-        await self._delete_replaced(decision, schedule, is_served=is_served)
+        await self._delete_replaced(is_served=is_served)
 
     @property
     def _dataset(self) -> str:
@@ -98,8 +92,12 @@ class DecisionExecutor:
     def _add_note(self, note: str) -> None:
         self._state = replace(self._state, notes=(*self._state.notes, note))
 
-    async def _fetch_data(self, decision: Decision) -> None:
-        execution = decision.execution
+    def _decide_again(self, decision: Decision) -> None:
+        self.decision = decision
+        self._state = replace(self._state, decision=decision.as_record())
+
+    async def _fetch_data(self) -> None:
+        decision, execution = self.decision, self.decision.execution
         if decision.action is Action.SKIP:
             self._state = replace(self._state, skipped=decision.reason)
             return
@@ -129,11 +127,11 @@ class DecisionExecutor:
                 raise
             # The same execution would be taken, and its file missed, until the next one comes (behaviour 133).
             self._add_note(f"{gone.what}: {gone.why}; a one-off report is created instead")
-            instead = replace(
-                decision, pull=decision.schedule.pull, action=Action.ORDER_REPORT, reason=gone.reason, execution=None
+            pull = decision.schedule.pull
+            self._decide_again(
+                replace(decision, pull=pull, action=Action.ORDER_REPORT, reason=gone.reason, execution=None)
             )
-            self._state = replace(self._state, decision=instead.as_record())
-            await self._fetch_data(instead)
+            await self._fetch_data()
             return
         if execution is None:
             self._state = replace(self._state, due_at=None)  # the one-off report replaces it
@@ -160,78 +158,70 @@ class DecisionExecutor:
         source = iso_utc(generated_at) if generated_at else "the latest execution"
         return Unchanged(f"the data of {source} are already published", why=same.why)
 
-    async def _provide_schedule(
-        self, decision: Decision, schedule: ScheduleDecision
-    ) -> tuple[Decision, ScheduleDecision, bool]:
-        """Both decisions as they stand now, and whether a scheduled report serves this dataset from now on."""
-        if not schedule.may_order:
-            return decision, schedule, True
+    async def _provide_schedule(self) -> bool:
+        """Whether a scheduled report serves the dataset from now on, or none is to be made."""
+        schedule = self.decision.schedule
+        if schedule is None or not schedule.may_order:
+            return True
         report, is_new = schedule.serving, schedule.serving is None
         if report is not None:
             self.context.events.emit(ReportAdopted(report_id=report.report_id, scheduled=True))
         else:
             try:
-                report, decision, schedule = await self._make(decision, schedule)
+                report, schedule = await self._make(schedule)
             except BulkpullError as error:
                 self._add_note(f"no scheduled report could be created, the next run tries again: {error.reason}")
                 self.context.events.emit(ReportLacking(reason=error.message))
-                if isinstance(error, QuotaExceeded) or decision.action is not Action.SKIP:
-                    return decision, schedule, False
+                if isinstance(error, QuotaExceeded) or self.decision.action is not Action.SKIP:
+                    return False
                 raise
         next_due_at = next_due(report, self.context.client.service_time())
         self._state = replace(self._state, next_due_at=next_due_at)
-        await self.context.note(
-            self._dataset,
-            ScheduledReportFacts(
-                report.name,
-                report_id=report.report_id,
-                query_id=report.query_id,
-                question_sha256=question_of(schedule.pull).sha256,
-                lead_h=self.context.settings.standing_lead_hours if is_new else schedule.lead_h,
-                own=is_new or schedule.is_own,
-            ),
+        facts = ScheduledReportFacts(
+            report.name,
+            report_id=report.report_id,
+            query_id=report.query_id,
+            question_sha256=question_of(schedule.pull).sha256,
+            lead_h=self.context.settings.standing_lead_hours if is_new else schedule.lead_h,
+            own=is_new or schedule.is_own,
         )
-        return decision, schedule, True
+        await self.context.note(self._dataset, facts)
+        return True
 
-    async def _make(self, decision: Decision, schedule: ScheduleDecision) -> tuple[Report, Decision, ScheduleDecision]:
+    async def _make(self, schedule: ScheduleDecision) -> tuple[Report, ScheduleDecision]:
         """A scheduled report for today's query; for the one without metrics where the service refuses them."""
         full = schedule.pull
+        refused: BulkpullError | None = None
         try:
             report = await self.order_scheduled_report(full)
         except BulkpullError as error:
             if not may_be_due_to_metrics(error, full):
                 raise
             refused = error
-        else:
-            self._note_replaced(schedule)
-            return report, decision, schedule
-        fewer = drop_metrics(full)
-        kept = next((report for report in schedule.replaced if serves(report, fewer)), None)
-        # A report that was made after an earlier refusal stays in use.
-        replaced = tuple(report for report in schedule.replaced if report is not kept)
-        schedule = replace(schedule, pull=fewer, replaced=replaced)
-        try:
-            report = kept or await self.order_scheduled_report(fewer)
-        except RequestRejected as error:
-            if isinstance(error, QuotaExceeded):
-                raise
-            raise refused from None
-        self._note_replaced(schedule)
-        self._add_note(await self.context.note_refused_metrics(full, refused))
-        self._state = replace(self._state, pull=fewer)
-        return report, decision if decision.execution else replace(decision, pull=fewer), schedule
+            fewer = drop_metrics(full)
+            # A report that was made after an earlier refusal stays in use.
+            kept = next((report for report in schedule.replaced if serves(report, fewer)), None)
+            replaced = tuple(report for report in schedule.replaced if report is not kept)
+            schedule = replace(schedule, pull=fewer, serving=kept, replaced=replaced)
+            try:
+                report = kept or await self.order_scheduled_report(fewer)
+            except RequestRejected as again:
+                if isinstance(again, QuotaExceeded):
+                    raise
+                raise error from None
+        if schedule.replaced and schedule.replace_reason:
+            self._add_note(f"its scheduled report is replaced: {schedule.replace_reason}")
+        if refused is not None:
+            self._add_note(await self.context.note_refused_metrics(full, refused))
+            self._state = replace(self._state, pull=schedule.pull)
+            pull = self.decision.pull if self.decision.execution else schedule.pull
+            self.decision = replace(self.decision, pull=pull, schedule=schedule)
+        return report, schedule
 
     async def order_scheduled_report(self, pull: Pull) -> Report:
-        """
-        Order the scheduled report of `pull`; a second call after a lost answer finds what the first one made.
-
-        Raises:
-            QuotaExceeded: The account has as many active reports as it may (behaviour 86).
-            BulkpullError: The service refuses it, or could not be asked.
-        """
+        """Order the scheduled report of `pull`; a second call after a lost answer finds what the first one made."""
         context, name = self.context, standing_name(pull)
-        facts = ScheduledReportFacts(name, query_digest=query_digest(pull.query_text))
-        await context.note(self._dataset, facts)
+        await context.note(self._dataset, ScheduledReportFacts(name, query_digest=query_digest(pull.query_text)))
 
         async def order(query: Query) -> Report:
             now = context.client.service_time()
@@ -266,12 +256,9 @@ class DecisionExecutor:
                 return True
         return False
 
-    def _note_replaced(self, schedule: ScheduleDecision) -> None:
-        if schedule.replaced and schedule.replace_reason:
-            self._add_note(f"its scheduled report is replaced: {schedule.replace_reason}")
-
-    async def _delete_replaced(self, decision: Decision, schedule: ScheduleDecision, *, is_served: bool) -> None:
-        if self.context.request.submit_only and decision.execution is not None:
+    async def _delete_replaced(self, *, is_served: bool) -> None:
+        schedule = self.decision.schedule
+        if schedule is None or (self.context.request.submit_only and self.decision.execution is not None):
             return  # deleting the report would delete the execution that the resumed run collects (97, case N19)
         # Where its deletion makes room for the next one, it is tried again after a 429.
         delete = partial(self.context.delete_report, dataset=self._dataset, optional=is_served)
@@ -279,7 +266,7 @@ class DecisionExecutor:
             for report in schedule.replaced:
                 group.start_soon(delete, report)
         if schedule.replaced and not is_served:
-            await self._provide_schedule(decision, schedule)  # the quota of active reports has room now
+            await self._provide_schedule()  # the quota of active reports has room now
 
 
 def _query_of(decision: Decision) -> str | None:

@@ -22,8 +22,14 @@ from bulkpull.pipeline.nightly.decision_rules import (
     decide,
     order_if_due,
 )
-from bulkpull.pipeline.nightly.remembered_reports import ReportMemory, read_memory
-from bulkpull.pipeline.nightly.scheduled_report_rules import Schedule, find_candidates, first_start, recurrence_h
+from bulkpull.pipeline.nightly.scheduled_reports import (
+    ReportMemory,
+    Schedule,
+    find_candidates,
+    first_start,
+    read_memory,
+    recurrence_h,
+)
 from bulkpull.pipeline.steps.naming import query_digest, report_name, standing_name
 from bulkpull.snapshot_question import question_of
 

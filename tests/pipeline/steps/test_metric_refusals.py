@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bulkpull.config.settings import Settings
 from bulkpull.custom_query import Selection
 from bulkpull.errors import (
     AccessDenied,
@@ -17,11 +18,12 @@ from bulkpull.errors import (
     RequestRejected,
     ServiceTrouble,
 )
+from bulkpull.metric_selection import MetricsChoice
 from bulkpull.model import OfferedDataset, Pull
 from bulkpull.output.ledger import NotedFacts, StepEntry, read_facts
 from bulkpull.output.ledger_facts import RefusedMetricsFacts
 from bulkpull.pipeline.plan import make_plan
-from bulkpull.pipeline.plan_names import PlanOptions
+from bulkpull.pipeline.request import ExportRequest, PlanInputs, ServiceOffer
 from bulkpull.pipeline.steps.metric_refusals import (
     RETRY_AFTER,
     MetricRefusal,
@@ -39,10 +41,16 @@ OFFERED = OfferedDataset(
 SEATS = OfferedDataset("SeatsSubscriptionsAndRevenue", ("Month",), ("AvailableSeats", "BilledRevenueUSD"))
 
 
-def plan(*offered: OfferedDataset, refusals: Sequence[MetricRefusal] = (), **options: object) -> list[Pull]:
-    names = [] if options.get("only_selections") else [item.name for item in offered]
-    chosen = PlanOptions(refusals=tuple(refusals), **options)  # type: ignore[arg-type]
-    return list(make_plan(names, offered=offered, options=chosen).pulls)
+def plan(
+    *offered: OfferedDataset,
+    refusals: Sequence[MetricRefusal] = (),
+    selections: Sequence[Selection] = (),
+    metrics: MetricsChoice = "amounts",
+) -> list[Pull]:
+    names = () if selections else tuple(item.name for item in offered)
+    request = ExportRequest(names, selections=tuple(selections), only_selections=bool(selections))
+    settings = Settings(metrics=metrics)
+    return list(make_plan(PlanInputs(request, ServiceOffer(offered), settings, refusals=tuple(refusals))).pulls)
 
 
 def step(pull: Pull, *, age: timedelta, metrics: list[str] | None = None) -> NotedFacts[RefusedMetricsFacts]:
@@ -75,7 +83,7 @@ def test_a_refusal_in_whatever_words_may_be_due_to_the_metrics(error: BulkpullEr
 
 def test_metrics_that_a_query_of_the_user_names_are_never_dropped() -> None:
     selection = Selection(name="acr", dataset="AzureUsage", select="Month, ACR_USD")
-    (pull,) = plan(OFFERED, selections=[selection], only_selections=True)
+    (pull,) = plan(OFFERED, selections=[selection])
 
     assert pull.metrics == ("ACR_USD",)
     assert not may_be_due_to_metrics(RequestRejected("no", why="400"), pull)
@@ -84,7 +92,7 @@ def test_metrics_that_a_query_of_the_user_names_are_never_dropped() -> None:
 @pytest.mark.parametrize("where", [None, "Month > '2026-01-01'"])
 def test_the_query_without_metrics_names_every_column_and_is_else_the_same(where: str | None) -> None:
     selection = Selection(name="azure", dataset="AzureUsage", where=where, order_by="Month ASC")
-    for pull in (*plan(OFFERED), *plan(OFFERED, selections=[selection], only_selections=True)):
+    for pull in (*plan(OFFERED), *plan(OFFERED, selections=[selection])):
         less = drop_metrics(pull)
 
         assert less.columns == OFFERED.columns

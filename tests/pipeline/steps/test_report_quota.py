@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from bulkpull.events import Event, Events
-from bulkpull.pipeline.steps.report_quota import OneOffQuota, next_opening
+from bulkpull.pipeline.steps.report_limits import OneOffQuota, next_opening
 
 pytestmark = [pytest.mark.behaviour(85)]
 HOUR = 3600.0

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from bulkpull.events import Events
-from bulkpull.pipeline.steps.in_flight import ReportsInFlight
+from bulkpull.pipeline.steps.report_limits import ReportsInFlight
 
 
 async def make(in_flight: ReportsInFlight, count: int) -> None:
