@@ -48,10 +48,8 @@ class Reusable:
     """
     Work of earlier runs that this run may use, by fingerprint of the pull. An item can be taken once.
 
-    Attributes:
-        reports: The latest attempt last.
-        splits: Windows that were requested in halves.
-        in_windows: Whole pulls that were requested in windows, of which some are here, with the reason.
+    Of `reports` the latest attempt comes last; `splits` are windows that were requested in halves, and `in_windows`
+    whole pulls that were requested in windows, of which some are here.
     """
 
     reports: dict[str, list[Report]] = field(default_factory=dict)
@@ -86,13 +84,7 @@ class Reusable:
 
 @dataclass(frozen=True, slots=True)
 class KnownRun:
-    """
-    An earlier run of this output folder.
-
-    Attributes:
-        carried_on: It is unfinished and may still be resumed, so its reports are left to it.
-        published: Datasets that it has published: their reports are no longer needed.
-    """
+    """An earlier run of this folder. One that may be carried on keeps its reports, but for published datasets."""
 
     run_id: str
     carried_on: bool = False
@@ -176,7 +168,7 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
     """
     Find the reports and files of earlier runs that this run can use, and the reports to delete.
 
-    Where the service's list is unknown (`None`), reports of the ledger are used and none is deleted.
+    Where the service's list is unknown, reports of the ledger are used and none is deleted.
     """
     ledger, run_id, folder, now = run.ledger, run.run_id, run.folder, run.clock.now()
     steps = await ledger.steps(run_id)
