@@ -203,7 +203,6 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
     What is published of a dataset, as a polars LazyFrame (rows × the dataset's columns).
 
     Args:
-        output: An output folder of `export`.
         dataset: Name or alias, or the name of a custom export, in any case.
         runs: Without it, the current snapshot. `"all"`: every snapshot of this folder's account that is still there,
             the oldest first, whatever its columns and types were; or some of them, by the ids of their runs (or their
@@ -232,9 +231,6 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
         bulkpull.connect_sql("data").sql('SELECT count(*) FROM "AzureUsage"')
 
     The views read the snapshots that are current now; connect again to see later ones. The output folder is only read.
-
-    Args:
-        output: An output folder of `export`.
 
     Raises:
         SettingsError: `output` is no folder, nothing is published in it, or the extra `sql` is not installed.

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
-from itertools import chain
 from typing import Any
 
 
@@ -191,15 +190,12 @@ class Catalog:
     @property
     def column_names(self) -> frozenset[str]:
         """Every name that some column or metric of some dataset has, had, or is known by."""
-        return frozenset(
-            name
-            for dataset in self.datasets
-            for name in chain(
-                dataset.every_column_name,
-                *(column.aliases for column in (*dataset.columns, *dataset.further_columns)),
-                (metric.name for metric in (*dataset.metrics, *dataset.further_metrics)),
-            )
-        )
+        names: set[str] = set()
+        for dataset in self.datasets:
+            aliases = (column.aliases for column in (*dataset.columns, *dataset.further_columns))
+            metrics = (metric.name for metric in (*dataset.metrics, *dataset.further_metrics))
+            names.update(dataset.every_column_name, metrics, *aliases)
+        return frozenset(names)
 
     @property
     def standard(self) -> tuple[CatalogDataset, ...]:

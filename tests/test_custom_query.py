@@ -74,6 +74,7 @@ def test_the_settings_file_names_queries_in_three_ways() -> None:
         ("name = 'x'", "give one of `dataset`, `query` and `system_query`; it has none of them"),
         ("name = 'x'\ndataset = 'a'\nquery = 'b'", "it has dataset and query"),
         ("name = 'x'\nquery = 'SELECT a FROM b'\nlimit = 3", "`limit` goes only with `dataset`"),
+        ("name = 'x'\nquery = 'SELECT a FROM b'\nkeep = 'append'", "`keep` goes only with `dataset`"),
         ("name = 'x'\ndataset = 'a'\nlimit = 0", "`limit` is not valid"),
         ("name = 'x'\ndataset = 'a'\nlimit = '3'", "`limit` is not valid"),
         ("name = 'x'\ndataset = 'a'\nselct = 'b'", "unknown key `selct`; did you mean `select`?"),

@@ -6,6 +6,7 @@ import copy
 import pickle
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -175,7 +176,7 @@ EVERY_ERROR = [
 
 @pytest.mark.parametrize("kind", EVERY_ERROR, ids=lambda kind: kind.__name__)
 def test_every_error_crosses_a_process_border_unchanged(kind: type[BulkpullError]) -> None:
-    extra = {"kind": "one_off", "limit": 5} if kind is QuotaExceeded else {}
+    extra: dict[str, Any] = {"kind": "one_off", "limit": 5} if kind is QuotaExceeded else {}
     error = kind("what", why="why", fix="fix", **extra)
 
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes

@@ -232,6 +232,7 @@ def test_no_setting_is_explained_in_the_words_of_the_library(name: str) -> None:
         ("tenant_id", "https://contoso.example", "one of its domains"),
         ("client_id", "<client id>", "application (client) id"),
         ("api_base_url", "https://contoso .example/x", "without blanks"),
+        ("api_base_url", "https://canary@contoso.example/x", "must not carry a user name or password"),
         ("api_base_url", "https://contoso.example:99999/x", "its host or its port"),
         ("api_base_url", "https://[::1/x", "its host or its port"),
         ("api_base_url", "https://contoso.example/x?y=1", "names of operations are appended"),

@@ -92,3 +92,12 @@ def test_what_an_earlier_version_published_of_a_whole_dataset_has_a_question() -
         == question_of(WHOLE)
         == Question("AzureUsage", "AzureUsage", (EVERY,), ("*amounts",), span="LAST_MONTH")
     )
+
+
+def test_a_text_that_no_parser_reads_is_its_own_question() -> None:
+    odd = replace(CUSTOM, query_text="EXEC everything")
+
+    assert question_of(odd) == Question("mine", "AzureUsage", ("EXEC everything",))
+    assert question_of(odd).sha256 != question_of(replace(odd, query_text="EXEC more")).sha256
+    assert question_of_text("EXEC everything", CUSTOM) is None
+    assert whole_question("AzureUsage", "EXEC everything", metrics="amounts", span=None, window=None) is None

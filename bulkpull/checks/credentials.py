@@ -30,13 +30,7 @@ _SIGN_IN = (
 
 
 async def check_credentials(settings: Settings, *, origins: Mapping[str, str], config: str) -> list[CheckResult]:
-    """
-    All credential checks that need no call to the service.
-
-    Args:
-        origins: Where each setting comes from.
-        config: The settings file.
-    """
+    """All credential checks that need no call; `origins` say where each setting comes from, `config` is the file."""
     places = {name: _place(settings, name, origins[name], config) for name in _SIGN_IN if settings.has(name)}
     try:
         grant, description = await choose_grant(settings), await describe_sign_in(settings)

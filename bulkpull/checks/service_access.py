@@ -39,12 +39,7 @@ _ROLE_FIX = (
 
 
 async def check_service(settings: Settings, *, clock: Clock, can_sign_in: bool = True) -> list[CheckResult]:
-    """
-    Everything about the service that the settings name.
-
-    Args:
-        can_sign_in: `False` where credentials are missing, which another check has reported: only hosts are reached.
-    """
+    """Everything about the service; where credentials are missing, only its hosts are reached."""
     agent = f"bulkpull/{__version__}"
     try:
         async with Http(ca_file=settings.ca_file, events=Events(), clock=clock, user_agent=agent) as http:

@@ -10,10 +10,10 @@ from bulkpull._version import __version__
 from bulkpull.cli import options
 from bulkpull.cli.check_list import CheckList
 from bulkpull.cli.command_decorator import LOCAL, command, new_app
-from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import print_message
 from bulkpull.cli.error_output import INTERRUPTED, Ending, write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
+from bulkpull.cli.service_call import command_settings, load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import SystemClock, iso_utc
 from bulkpull.errors import AuthError, DiskTrouble, SettingsError

@@ -21,6 +21,7 @@ from bulkpull.redact import printable
 if TYPE_CHECKING:
     from bulkpull.config.settings import Settings
     from bulkpull.insights.client import InsightsClient
+    from bulkpull.model import Query
 
 
 T = TypeVar("T")
@@ -54,6 +55,14 @@ QUERIES = Kind("query", "queries", delete=lambda client, query_id: client.delete
 REPORTS = Kind("report", "reports", delete=lambda client, report_id: client.delete_report(report_id))
 
 
+async def find_query(client: InsightsClient, query_id: str) -> Query:
+    """The query of that id, a system query too; raises `NotThere` where there is none."""
+    found = await client.get_queries(query_id=query_id, include_system=True)
+    if not found:
+        raise QUERIES.not_there(query_id.strip())
+    return found[0]
+
+
 @dataclass(slots=True)
 class BatchResult(Generic[T]):
     """The outcome of each item; `untried` are ids that were left out, because they would have failed the same way."""
@@ -69,12 +78,7 @@ class BatchResult(Generic[T]):
         return {"not_there": self.not_there, "failed": failed, "not_tried": self.untried}
 
     def report(self, kind: Kind, *, done: str, common: CommonOptions) -> int:
-        """
-        Report the items that failed; returns 2 when one of the ids names nothing, else 0.
-
-        Raises:
-            BulkpullError: Something failed: the failure itself where one item was named, else a list of all.
-        """
+        """Report what failed, or raise the failure of the only item; returns 2 when an id names nothing, else 0."""
         for item_id in self.not_there:
             print_note(kind.not_there(item_id).reason, common)
         if not self.failed:
@@ -127,16 +131,7 @@ def delete_named(
     yes: bool,
     common: CommonOptions,
 ) -> int:
-    """
-    Delete `found` after the user has agreed; returns 2 when something that was named is not there, else 0.
-
-    An error for one item does not stop the others; deleted items are always reported.
-
-    Raises:
-        SettingsError: There is no terminal to confirm at.
-        BulkpullError: One of them, or more, could not be deleted.
-        typer.Abort: The user said no.
-    """
+    """Delete `found` after the user has agreed; an error for one does not stop the others. Returns the exit status."""
     by_id = {str(item[kind.id_key]): item for item in found}
 
     async def delete(client: InsightsClient, item_id: str) -> dict[str, Any]:
@@ -154,7 +149,7 @@ def delete_named(
         what = f"the {kind.one} {names[0]}" if len(names) == 1 else f"{len(names)} {kind.many}: {join_some(names)}"
         if not yes:
             _confirm(what)
-        result = call_service(delete_all, settings=settings, common=common)
+        result = call_service(delete_all, common, settings=settings)
     result.not_there[:0] = missing
     if common.as_json:
         print_json({"version": 1, kind.many: result.done, **result.as_values(), "deleted": bool(result.done)})

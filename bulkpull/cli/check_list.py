@@ -75,16 +75,12 @@ class CheckList:
 
 def setting_lines(values: Sequence[Mapping[str, Any]]) -> list[str]:
     """The settings that were given, each with where it came from (pure)."""
-    return [
-        f"{setting['name']} = {setting['value']} ({_origin_in_words(setting)})"
-        for setting in values
-        if setting["origin"] != "default"
-    ]
-
-
-def _origin_in_words(setting: Mapping[str, Any]) -> str:
-    origin = str(setting["origin"])
-    if "overridden" not in setting:
-        return origin
-    source = f"environment variable {variable_of(setting['name'])}" if origin == "environment" else origin
-    return f"{source}, which goes before {setting['overridden']} in the file"
+    lines = []
+    for setting in values:
+        name, source = setting["name"], setting["origin"]
+        if "overridden" in setting:
+            source = f"environment variable {variable_of(name)}" if source == "environment" else source
+            source = f"{source}, which goes before {setting['overridden']} in the file"
+        if source != "default":
+            lines.append(f"{name} = {setting['value']} ({source})")
+    return lines

@@ -108,12 +108,7 @@ def _least_width(column: Column) -> int:
 
 
 def print_grid(*facts: tuple[str, str | None], text: str | None = None) -> None:
-    """
-    Write the facts of one object to standard output, one per line; unknown facts are left out.
-
-    Args:
-        text: A query's text, which follows unbroken, so that it can be copied.
-    """
+    """Write the known facts of one object, one per line, and a query's text unbroken, so that it can be copied."""
     grid = Table.grid(padding=(0, 2))
     for word, value in facts:
         if value:

@@ -11,11 +11,10 @@ import typer
 from bulkpull.catalog import Catalog, duplicate_flag, load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.console import LONGEST_QUERY, new_table, print_grid, print_message, print_table
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.queries import with_drift
-from bulkpull.cli.service_call import NotOffered, call_service
+from bulkpull.cli.service_call import NotOffered, call_service, command_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.errors import AccessDenied
 from bulkpull.formatting import join_some, plural
@@ -71,7 +70,7 @@ def datasets(
         return offered, []
 
     with command_settings(common, demo=demo) as settings:
-        offered, queries = call_service(fetch, settings=settings, common=common, names=names)
+        offered, queries = call_service(fetch, common, settings=settings, names=names)
     catalog = load_catalog()
     offer = describe(offered, queries=queries, catalog=catalog, choice=settings.metrics)
     if name is not None:
@@ -95,12 +94,7 @@ def datasets(
 def describe(
     offered: Sequence[OfferedDataset], *, queries: Sequence[Query], catalog: Catalog, choice: MetricsChoice = "amounts"
 ) -> list[dict[str, Any]]:
-    """
-    Each offered dataset as JSON values, under its canonical name, the twenty first (pure).
-
-    Args:
-        choice: The setting `metrics`: which of them a full export selects.
-    """
+    """Each offered dataset as JSON values, under its canonical name, the twenty first (pure); `choice` of metrics."""
     queries_of: dict[str, dict[str, Any]] = {}
     for query in queries:
         values = with_drift(query, offered)

@@ -10,8 +10,8 @@ from bulkpull.checks.result import CheckResult, fine, problem_from, unchecked
 from bulkpull.cli import options
 from bulkpull.cli.check_list import CheckList, setting_lines
 from bulkpull.cli.command_decorator import LOCAL, command, new_app
-from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.service_call import command_settings
 from bulkpull.clock import SystemClock
 from bulkpull.errors import SettingsError
 
@@ -73,11 +73,7 @@ def doctor(*, demo: options.Demo = False, output: options.Output = None, common:
 def describe_settings(
     settings: Settings, *, config: Path | None, demo: bool, given: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """
-    Each setting as `name`, `value` and `origin`; of a secret only whether it is set.
-
-    `overridden` is the file's value where option or environment set another one.
-    """
+    """Each setting as `name`, `value` (of a secret that it is set), `origin`, and `overridden`: the file's value."""
     from pydantic import SecretStr
 
     from bulkpull.config.file import differing_value, read_settings_file

@@ -1,8 +1,4 @@
-"""
-How a command reports an error: what, why and fix in at most five lines, and the exit status.
-
-No traceback is shown, except at debug level; secrets are removed from every line.
-"""
+"""How a command reports an error: what, why and fix in at most five lines without secrets, and the exit status."""
 
 from __future__ import annotations
 
@@ -32,15 +28,7 @@ USAGE = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """
-    How a command ended early.
-
-    Attributes:
-        exit_code: The contract's exit status (section 3).
-        why_lines: The cause as it is shown, where several things are wrong; `why` has it in one line.
-        excerpt: Lines that point at the place of a fault in a query.
-        details: A traceback, for debug level only.
-    """
+    """How a command ended early; `excerpt` points at a fault in a query, `details` is a traceback for debug level."""
 
     what: str
     why: str | None = None
@@ -62,11 +50,7 @@ _INTERRUPTION = Ending(what="interrupted", fix="run the same command again", exi
 
 @contextmanager
 def report_errors(common: CommonOptions) -> Iterator[None]:
-    """
-    Report an error or interruption of the block in one message, and end the command with its exit status.
-
-    With `--json` standard output gets one JSON object: where the block has written none, the error takes its place.
-    """
+    """Report an error of the block once, with `--json` as the one JSON object too, and end with its exit status."""
     before = count_json_objects()
 
     def print_if_lacking(ending: Ending) -> None:
@@ -208,12 +192,7 @@ def terminal_width() -> int | None:
 
 
 def wrapped(line: str, width: int | None) -> str:
-    """
-    A line of a message as lines that fit a terminal, the later ones indented; without a width it stays one line.
-
-    Nothing that a person may want to copy is broken: no path, and no command in backticks unless it is longer than a
-    line.
-    """
+    """A line as lines that fit a terminal; no path is broken, and no command in backticks that fits into a line."""
     if width is None or len(line) <= width:
         return line
     room = max(width, _NARROWEST) - INDENT

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.json_output import execution_values, format_time
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import CommonOptions, option
 from bulkpull.cli.reports import find_report
 from bulkpull.cli.service_call import call_service
 from bulkpull.cli.stdio import print_json
@@ -30,13 +29,13 @@ app = new_app()
 class ExecutionFilter:
     """Which executions to show; no status stands for all of them."""
 
-    history: Annotated[bool, typer.Option("--all", help="Executions of the last 90 days, not only the latest.")] = False
+    history: Annotated[bool, option("--all", "Executions of the last 90 days, not only the latest.")] = False
     status: Annotated[
         list[ExecutionStatus] | None,
-        typer.Option("--status", case_sensitive=False, help="Only these; may be repeated."),
+        option("--status", "Only these; may be repeated.", case_sensitive=False),
     ] = None
     execution_id: Annotated[
-        list[str] | None, typer.Option("--execution-id", metavar="ID", help="Only this one; may be repeated.")
+        list[str] | None, option("--execution-id", "Only this one; may be repeated.", metavar="ID")
     ] = None
 
 
@@ -62,7 +61,7 @@ def executions(
     async def fetch(client: InsightsClient) -> tuple[Report, list[Execution]]:
         return await find_report(client, report_id), await _find(client, report_id, wanted)
 
-    report, found = call_service(fetch, settings=load_settings(common), common=common)
+    report, found = call_service(fetch, common)
     if common.as_json:
         print_json({"version": 1, "executions": [execution_values(execution) for execution in found]})
     elif found:

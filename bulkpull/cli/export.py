@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from bulkpull.cli import options as shared
 from bulkpull.cli.command_decorator import QUIET_RUN, command, new_app
-from bulkpull.cli.command_settings import command_settings
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import OUTPUT, ROWS, CommonOptions, option
+from bulkpull.cli.service_call import command_settings
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
@@ -18,7 +19,6 @@ from bulkpull.window_bounds import window_of
 
 if TYPE_CHECKING:
     from bulkpull.config.settings import Settings
-    from bulkpull.model import Window
     from bulkpull.pipeline.request import ExportRequest
 
 app = new_app()
@@ -43,24 +43,38 @@ class ExportOptions:
 
     datasets: shared.Names = None
     demo: shared.Demo = False
-    plan: shared.Plan = False
-    submit_only: shared.SubmitOnly = False
+    plan: Annotated[bool, option("--plan", "Show what would be done, with reads only.")] = False
+    submit_only: Annotated[
+        bool, option("--submit-only", "Create the reports and exit; `bulkpull runs resume` collects them.")
+    ] = False
     output: shared.Output = None
     timespan: shared.Timespan = None
     since: shared.Since = None
     until: shared.Until = None
     metrics: shared.Metrics = None
-    everything: shared.Everything = False
-    select: shared.Select = None
-    where: shared.Where = None
-    order_by: shared.OrderBy = None
-    limit: shared.Limit = None
-    distinct: shared.Distinct = False
-    published_as: shared.PublishedAs = None
-    reset_types: shared.ResetTypes = False
-    yes: shared.More = False
-    keep_raw: shared.KeepRaw = False
-    metrics_file: shared.MetricsFile = None
+    everything: Annotated[bool, option("--all", "All datasets that the service lists, beyond the twenty.")] = False
+    select: Annotated[
+        str | None, option("--select", "Columns and metrics, separated by commas.", ROWS, metavar="COLUMNS")
+    ] = None
+    where: Annotated[
+        str | None, option("--where", 'Conditions on its rows: "ACR_USD > 20000".', ROWS, metavar="CONDITIONS")
+    ] = None
+    order_by: Annotated[
+        str | None, option("--order-by", 'Order of its rows: "Month DESC".', ROWS, metavar="COLUMNS")
+    ] = None
+    limit: Annotated[int | None, option("--limit", "Maximum number of rows.", ROWS, min=1)] = None
+    distinct: Annotated[bool, option("--distinct", "Drop duplicate rows.", ROWS)] = False
+    published_as: Annotated[
+        str | None, option("--as", "Name to publish it under; default: DATASET-selection-…", ROWS, metavar="NAME")
+    ] = None
+    reset_types: Annotated[bool, option("--reset-types", "Infer the column types of the named datasets again.")] = False
+    yes: Annotated[bool, option("--yes", "Create more reports for a dataset than `reports_per_dataset` allows.")] = (
+        False
+    )
+    keep_raw: Annotated[bool, option("--keep-raw", "Keep the downloaded bytes beside the Parquet.")] = False
+    metrics_file: Annotated[
+        Path | None, option("--metrics-file", "Write Prometheus metrics of the run to this file.", OUTPUT)
+    ] = None
 
 
 _ONLY_EXPORT = (*_QUERY_OPTIONS, "reset_types")
@@ -109,7 +123,7 @@ def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
 
 def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> int:
     from bulkpull.account import DEMO
-    from bulkpull.cli.invocation import Invocation
+    from bulkpull.cli.invocation import Invocation, option_words
     from bulkpull.cli.run_display import run_with_display  # slow to load, as all of these
     from bulkpull.output.owner import check_owner
     from bulkpull.output.store import open_store
@@ -120,7 +134,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
             "--reset-types was given, and no dataset is named",
             fix="name those whose columns became text: bulkpull export AzureUsage --reset-types",
         )
-    window = window_of(shared.day_of(options.since), shared.day_of(options.until), now=datetime.now(UTC))
+    since, until = shared.day_of(options.since), shared.day_of(options.until)
     with command_settings(
         common,
         demo=options.demo,
@@ -134,8 +148,8 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
         request = request_of(
             options,
             settings=settings,
-            window=window,
-            open_ended=options.until is None,
+            window=window_of(since, until, now=datetime.now(UTC)),
+            open_ended=until is None,
             everything=options.everything,
             nightly=nightly,
             submit_only=options.submit_only,
@@ -147,12 +161,13 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
 
             check_owner(open_store(settings.output.absolute()), account)
             return show_plan(request, settings=settings, common=common)
+        days = {"since": str(since or ""), "until": str(until or "")}
         invocation = Invocation(
             output=settings.output,
             config=common.config,
             demo=options.demo,
             command="nightly" if nightly else "export",
-            options=_options_to_repeat(options),
+            options=option_words(**days, timespan=options.timespan, metrics=options.metrics),
         )
         return run_with_display(
             lambda listener: Run(request, settings, Events(listener), account=account),
@@ -161,28 +176,8 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
         )
 
 
-def _options_to_repeat(options: ExportOptions) -> tuple[str, ...]:
-    """The options that define the request, for the command that the summary suggests."""
-    since, until = shared.day_of(options.since), shared.day_of(options.until)
-    given = {
-        "--since": since and since.isoformat(),
-        "--until": until and until.isoformat(),
-        "--timespan": options.timespan,
-        "--metrics": options.metrics,
-    }
-    return tuple(word for option, value in given.items() if value for word in (option, value))
-
-
 def request_of(options: ExportOptions, *, settings: Settings, **rest: Any) -> ExportRequest:
-    """
-    The request that the options make.
-
-    Args:
-        rest: The attributes of the request that are not query options.
-
-    Raises:
-        SettingsError: The options shape a dataset, and not exactly one is named; or one of them is wrong.
-    """
+    """The request that the options make, of one dataset where they shape it; `rest` are its other attributes."""
     from bulkpull.custom_query import Selection, derived_name  # slow to load, as the next
     from bulkpull.pipeline.request import create_request
 
@@ -192,43 +187,34 @@ def request_of(options: ExportOptions, *, settings: Settings, **rest: Any) -> Ex
         return create_request(names, settings=settings, **rest)
     option = _QUERY_OPTIONS[next(iter(given))]
     if len(names) != 1 or rest.get("everything"):
-        number = (
-            "all are requested" if rest.get("everything") else f"{len(names)} are named" if names else "none is named"
-        )
+        number = f"{len(names)} are named" if names else "none is named"
         raise SettingsError(
-            f"{option} applies to one dataset, and {number}", fix=f"name one: bulkpull export AzureUsage {option} …"
+            f"{option} applies to one dataset, and {'all are requested' if rest.get('everything') else number}",
+            fix=f"name one: bulkpull export AzureUsage {option} …",
         )
     (dataset,) = names
     known = {query.name.casefold(): query.name for query in settings.queries}
-    own_query = known.get(dataset.strip().casefold())
-    if own_query is not None:
+    if own_query := known.get(dataset.strip().casefold()):
         raise SettingsError(
             f"{option} applies to a dataset, and {own_query} is a query of the settings",
             fix="change the query there, or name the dataset that it reads",
         )
-    if "published_as" in given and rest.get("window") is not None and rest.get("open_ended"):
+    window, open_ended = rest.get("window"), rest.get("open_ended")
+    if "published_as" in given and window is not None and open_ended:
         given["keep"] = "append"
-    name = given.pop("published_as", None) or derived_name(dataset, **given, **_span_of(settings, **rest))
+    # Two spans of one selection are two custom queries.
+    span = {"timespan": settings.timespan} if settings.timespan else {}
+    if window is not None:
+        span = {"since": iso_utc(window.start)} | ({} if open_ended else {"until": iso_utc(window.end)})
+    name = given.pop("published_as", None) or derived_name(dataset, **given, **span)
     try:
         selection = Selection(name=name, dataset=dataset, **given)
-    except SettingsError as error:
-        raise _naming_options(error) from None
+    except SettingsError as refused:
+        error = refused.within("options")
+        for part, word in (_QUERY_OPTIONS | {"name": "--as"}).items():
+            error.what = error.what.replace(f"`{part}`", word)
+        error.args = (error.reason,)
+        raise error from None
     if name.casefold() in known:
         raise SettingsError(f"--as {name} is the name of a query of the settings", fix="choose another name")
     return create_request((), settings=settings, selections=(selection,), **rest)
-
-
-def _naming_options(error: SettingsError) -> SettingsError:
-    """The error of a custom query, with the options in place of its keys."""
-    error = error.within("options")
-    for part, option in (_QUERY_OPTIONS | {"name": "--as"}).items():
-        error.what = error.what.replace(f"`{part}`", option)
-    error.args = (error.reason,)
-    return error
-
-
-def _span_of(settings: Settings, *, window: Window | None = None, open_ended: bool = False, **_: Any) -> dict[str, str]:
-    """The time that is asked for, where it is not the default: two spans of one selection are two custom queries."""
-    if window is None:
-        return {"timespan": settings.timespan} if settings.timespan else {}
-    return {"since": iso_utc(window.start)} | ({} if open_ended else {"until": iso_utc(window.end)})

@@ -14,7 +14,7 @@ import typer
 
 from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.console import print_message
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import CommonOptions, option
 from bulkpull.errors import SettingsError
 from bulkpull.output.atomic_files import disk_errors, write_atomically
 
@@ -46,7 +46,7 @@ def init(
     client_id: Annotated[str | None, typer.Option(metavar="ID", help="The application.")] = None,
     output: Annotated[Path | None, typer.Option(help="Output folder.")] = None,
     file: Annotated[Path, typer.Option(help="The file to write.")] = Path("bulkpull.toml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace the file when it exists.")] = False,
+    force: Annotated[bool, option("--force", "Replace the file when it exists.")] = False,
     common: CommonOptions,
 ) -> None:
     """
@@ -115,33 +115,32 @@ def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> 
     from bulkpull.secret_sources import FAMILIES, FORMS
 
     print_message(f"written: {file}")
-    given = {name: os.environ.get(variable_of(name)) or str(value) for name, value in values.items()}
-    winning = [variable_of(name) for name, value in values.items() if given[name] != str(value)]
-    winning += [variable_of(name) for name in _ADDRESSES if name not in values and os.environ.get(variable_of(name))]
+    names = {*values, *_ADDRESSES, "tenant_id", "client_id", "grant", *FORMS}
+    from_environment = {name: value for name in names if (value := os.environ.get(variable_of(name)))}
+    in_file = {name: str(value) for name, value in values.items()}
+    winning = [name for name in in_file if from_environment.get(name, in_file[name]) != in_file[name]]
+    winning += [name for name in _ADDRESSES if name in from_environment and name not in in_file]
     if winning:
-        print_message(f"note:    the environment goes before this file: {', '.join(winning)}")
+        print_message(f"note:    the environment goes before this file: {', '.join(map(variable_of, winning))}")
     program = invocation_path("bulkpull")
     option = "" if file == Path("bulkpull.toml") else f" --config {file}"
     if use == _MEASURING:
         print_message(f"next:    {program} export --demo{option} --quiet --json")
         return
-    variables = {name: variable_of(name) for name in ("tenant_id", "client_id", "grant", *FORMS)}
-    from_environment = {name: value for name, variable in variables.items() if (value := os.environ.get(variable))}
-    missing = [f"`{name}`" for name in ("tenant_id", "client_id") if name not in {*values, *from_environment}]
+    given = in_file | from_environment
+    missing = [f"`{name}`" for name in ("tenant_id", "client_id") if name not in given]
     if missing:
         print_message(f"set:     {' and '.join(missing)} in {file}")
-    grant = str(given.get("grant") or from_environment.get("grant", ""))
-    needed = next((settings for known, settings in NEEDED_SETTINGS.items() if known == grant), ())
+    needed = next((settings for grant, settings in NEEDED_SETTINGS.items() if grant == given.get("grant")), ())
     # Without a grant any secret may sign in.
-    forms = FAMILIES[needed[-1]] if needed else FORMS
-    secrets_given = [variables[form] for form in forms if form in from_environment]
-    if grant == "azure":
+    forms = [variable_of(form) for form in (FAMILIES[needed[-1]] if needed else FORMS) if form in from_environment]
+    check, word = f"{program} doctor{option}", "next"
+    if given.get("grant") == "azure":
         print_message("sign in: as the identity of this machine in Azure (`grant` is azure)")
-    elif secrets_given:
-        print_message(f"sign in: by {', '.join(secrets_given)} of the environment, as `{program} doctor{option}` shows")
+    elif forms:
+        print_message(f"sign in: by {', '.join(forms)} of the environment, as `{check}` shows")
     else:
         print_message(f"next:    {program} auth login{option}")
         print_message("         once, in a browser; it needs no secret. Other ways: docs/sign-in.md")
-        print_message(f"then:    {program} doctor{option}")
-        return
-    print_message(f"next:    {program} doctor{option}")
+        word = "then"
+    print_message(f"{word}:    {check}")

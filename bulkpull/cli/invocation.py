@@ -14,14 +14,7 @@ from bulkpull import platforms
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """
-    The command as it was given, as far as the next one needs it.
-
-    Attributes:
-        output: As the user wrote it, so that it can be pasted.
-        command: `export` or `nightly`.
-        options: The options that define the request (time, metrics), as given.
-    """
+    """The command as it was given, as far as the next one needs it: `options` define the request (time, metrics)."""
 
     output: Path
     config: Path | None = None
@@ -38,12 +31,9 @@ class Invocation:
         return self._command_line("runs", "resume", run_id)
 
     def _command_line(self, *words: str, demo: bool = False) -> str:
-        words = (invocation_path("bulkpull"), *words, "--output", str(self.output))
-        if demo:
-            words = (*words, "--demo")
-        if self.config is not None:
-            words = (*words, "--config", str(self.config))
-        return platforms.current().join_command(words)
+        ending = (*(["--demo"] if demo else []), *(["--config", str(self.config)] if self.config is not None else []))
+        line = (invocation_path("bulkpull"), *words, "--output", str(self.output), *ending)
+        return platforms.current().join_command(line)
 
     def read(self, dataset: str) -> str:
         """The command that reads a published dataset with polars."""
@@ -51,6 +41,11 @@ class Invocation:
         where, what = json.dumps(str(self.output)), json.dumps(dataset)
         program = f"import bulkpull; print(bulkpull.scan({where}, {what}).head().collect())"
         return platforms.current().join_command([invocation_path("python"), "-c", program])
+
+
+def option_words(**values: str | None) -> tuple[str, ...]:
+    """Options as words of a command line, such as `--since`, `2026-01-31`; what has no value is left out."""
+    return tuple(word for name, value in values.items() if value for word in (f"--{name}", value))
 
 
 def invocation_path(program: str) -> str:

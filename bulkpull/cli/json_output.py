@@ -17,7 +17,6 @@ from bulkpull.window_bounds import window_values
 
 
 def format_time(moment: datetime | None) -> str | None:
-    """A moment as ISO 8601, UTC."""
     return iso_utc(moment) if moment else None
 
 
@@ -33,7 +32,6 @@ def query_values(query: Query) -> dict[str, Any]:
 
 
 def report_values(report: Report) -> dict[str, Any]:
-    """A report, one-off or scheduled."""
     return {
         "report_id": report.report_id,
         "name": report.name,
@@ -60,7 +58,6 @@ def has_name(name: str, wanted: str) -> bool:
 
 
 def execution_values(execution: Execution) -> dict[str, Any]:
-    """An execution, without its link."""
     link = execution.link
     return {
         "execution_id": execution.execution_id,

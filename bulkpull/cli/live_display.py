@@ -1,15 +1,10 @@
-"""
-The live display: one line per dataset on standard error, redrawn in place and removed when the run ends.
-
-A listener of events. It fits into 80 columns and the height of the terminal: completed datasets are hidden first.
-"""
+"""The live display: a line per dataset, redrawn in place; completed ones are hidden first where room is short."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, JustifyMethod
@@ -26,18 +21,19 @@ _REDRAWN_PER_S = 5
 _BAR_WIDTH = 16
 # The header, and the line on which the cursor rests.
 _OTHER_LINES = 2
-# What it is doing, elapsed time, bytes, rows.
-_COLUMNS: tuple[tuple[int, JustifyMethod], ...] = ((11, "left"), (7, "right"), (14, "right"), (11, "right"))
+# Dataset, what it is doing, elapsed time, bytes, rows.
+_COLUMNS: tuple[tuple[int, JustifyMethod], ...] = (
+    (31, "left"),
+    (11, "left"),
+    (7, "right"),
+    (14, "right"),
+    (11, "right"),
+)
 _STYLES = {"done": "green", "failed": "bold red", "unavailable": "yellow", "downloading": "cyan", "converting": "cyan"}
 
 
 class Display:
-    """
-    Draws a run while the block lasts.
-
-    Args:
-        usual: How long each dataset took the last time, seconds; without it no end is estimated.
-    """
+    """Draws a run while the block lasts; `usual` is how long each dataset took the last time, seconds."""
 
     def __init__(
         self,
@@ -64,9 +60,7 @@ class Display:
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._live.stop()
 
     def __call__(self, event: Event) -> None:
@@ -84,14 +78,9 @@ class Display:
             progress = self._progress
             hindrances = progress.hindrances(now_s=now_s)
             room = max(2, self._console.height - _OTHER_LINES - len(hindrances))
-            return Group(
-                _header(progress, now_s=now_s),
-                *(
-                    Text(f"! {hindrance}", style="yellow", no_wrap=True, overflow="ellipsis")
-                    for hindrance in hindrances
-                ),
-                _table(list(progress.lines.values()), room=room, now_s=now_s),
-            )
+            warnings = (Text(f"! {words}", style="yellow", no_wrap=True, overflow="ellipsis") for words in hindrances)
+            table = _table(list(progress.lines.values()), room=room, now_s=now_s)
+            return Group(_header(progress, now_s=now_s), *warnings, table)
 
 
 def _header(progress: Progress, *, now_s: float) -> Table:
@@ -105,42 +94,38 @@ def _header(progress: Progress, *, now_s: float) -> Table:
         words += f", ~{format_clock(remaining_s)} left"
     elif remaining_s is not None and done + lost < total:
         words += ", longer than usual"
-    if progress.done_bytes():
-        words += f"   {format_size(progress.done_bytes())}"
+    if size_bytes := progress.done_bytes():
+        words += f"   {format_size(size_bytes)}"
+    bar = ProgressBar(total=1.0, completed=progress.share(), width=_BAR_WIDTH)
     header = Table.grid(padding=(0, 2))
-    header.add_row(
-        ProgressBar(total=1.0, completed=progress.share(), width=_BAR_WIDTH),
-        Text(words, style="bold", no_wrap=True, overflow="ellipsis"),
-    )
+    header.add_row(bar, Text(words, style="bold", no_wrap=True, overflow="ellipsis"))
     return header
 
 
 def _table(lines: list[DatasetProgress], *, room: int, now_s: float) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
     # Fixed widths, 79 in all: growing numbers must not move the other columns.
-    table.add_column(width=31, no_wrap=True, overflow="ellipsis")
     for width, justify in _COLUMNS:
         table.add_column(width=width, justify=justify, no_wrap=True, overflow="ellipsis")
-    shown = lines if len(lines) <= room else _lines_that_fit(lines, room=room - 1)
+    shown = lines
+    if len(lines) > room:  # datasets in progress first, then failed ones, completed ones last
+        by_interest = sorted(lines, key=lambda line: (line.status == "done", line.status is not None))
+        chosen = {line.dataset for line in by_interest[: room - 1]}
+        shown = [line for line in lines if line.dataset in chosen]
     for line in shown:
         word = line.status or line.doing
+        rate, rows = line.rate(now_s), "" if line.rows is None else f"{line.rows:,}"
         table.add_row(
             line.dataset,
             Text(word, style=_STYLES.get(word, "dim")),
             format_clock(line.elapsed_s(now_s)),
             _bytes(line),
-            _rows_or_rate(line, now_s=now_s),
+            # The rows are known once the download is over, so the two never meet.
+            rows if rate is None else f"{format_size(rate)}/s",
         )
     if len(shown) < len(lines):
         table.add_row(f"… and {len(lines) - len(shown)} more")
     return table
-
-
-def _lines_that_fit(lines: list[DatasetProgress], *, room: int) -> list[DatasetProgress]:
-    """As many lines as fit, in their order: datasets in progress first, then failed ones, completed ones last."""
-    by_interest = sorted(lines, key=lambda line: (line.status == "done", line.status is not None))
-    shown = {line.dataset for line in by_interest[:room]}
-    return [line for line in lines if line.dataset in shown]
 
 
 def _bytes(line: DatasetProgress) -> str:
@@ -150,11 +135,3 @@ def _bytes(line: DatasetProgress) -> str:
     if line.size_bytes is None or line.done_bytes >= line.size_bytes:
         return format_size(line.done_bytes)
     return f"{line.done_bytes / line.size_bytes:.0%} of {format_size(line.size_bytes)}"
-
-
-def _rows_or_rate(line: DatasetProgress, *, now_s: float) -> str:
-    """The rows are known once the download is over, so the two never meet."""
-    rate = line.rate(now_s)
-    if rate is not None:
-        return f"{format_size(rate)}/s"
-    return "" if line.rows is None else f"{line.rows:,}"

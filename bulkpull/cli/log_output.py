@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
+from structlog.typing import Processor
 
 from bulkpull.cli.error_output import is_coloured
 from bulkpull.cli.options import CommonOptions, LogLevel
@@ -27,12 +28,7 @@ _LEVELS = {name: getattr(logging, name.upper()) for name in LogLevel}
 
 
 class LogListener:
-    """
-    Writes events as log lines. In JSON every line has `run_id`, for people only the first and the last one of a run.
-
-    Args:
-        silent: Events that are shown elsewhere, for example by the display.
-    """
+    """Writes events as log lines, but for those that are shown elsewhere (`silent`); in JSON each has `run_id`."""
 
     def __init__(
         self,
@@ -42,7 +38,10 @@ class LogListener:
         default: LogLevel = LogLevel.INFO,
         silent: tuple[type[Event], ...] = (),
     ) -> None:
-        self._log = _logger(common, write=write, level=_LEVELS[common.level(default)])
+        render = structlog.dev.ConsoleRenderer(colors=is_coloured(), pad_event_to=22, sort_keys=False)
+        # No second look at a finished JSON line: taking something out of its text could cut a string in two.
+        finish: Sequence[Processor] = [to_json] if common.logs_json else [_as_people_read_it, render, _redacted]
+        self._log = line_logger(write, level=_LEVELS[common.level(default)], finish=finish)
         self._silent = silent
         self._is_json = common.logs_json
 
@@ -90,19 +89,10 @@ class _Handler(logging.Handler):
             self.handleError(record)
 
 
-def _logger(common: CommonOptions, *, write: Write, level: int) -> structlog.typing.FilteringBoundLogger:
-    if common.logs_json:
-        # No second look at the finished line: taking something out of JSON text could cut a string in two.
-        return line_logger(write, level=level, finish=[to_json])
-    render = structlog.dev.ConsoleRenderer(colors=is_coloured(), pad_event_to=22, sort_keys=False)
-    return line_logger(write, level=level, finish=[_as_people_read_it, render, _redacted])
-
-
 def _as_people_read_it(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """The time of day in place of the timestamp, and counts as `18 unfinished, 2 complete`."""
     entry["timestamp"] = f"{entry['timestamp'][11:19]}Z"
-    counts = {name: format_counts(value) for name, value in entry.items() if isinstance(value, dict)}
-    entry.update(counts)
+    entry.update({name: format_counts(value) for name, value in entry.items() if isinstance(value, dict)})
     return entry
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from bulkpull._version import __version__
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.error_output import Ending, write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
+from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import SystemClock
 from bulkpull.errors import BulkpullError, SettingsError

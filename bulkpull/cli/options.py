@@ -43,8 +43,8 @@ def _beginning_with(incomplete: str, names: list[str]) -> list[str]:
 
 # Panels of the help.
 _WHERE = "Settings and service"
-_OUTPUT = "Output"
-_ROWS = "Rows and columns"
+OUTPUT = "Output"
+ROWS = "Rows and columns"
 _DAYS = ["%Y-%m-%d"]
 
 
@@ -64,50 +64,28 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-def _option(name: str, about: str, panel: str | None = None, **more: Any) -> Any:
+def option(name: str, about: str, panel: str | None = None, **more: Any) -> Any:
+    """An option with its line in the help and the panel there."""
     return typer.Option(name, help=about, rich_help_panel=panel, **more)
 
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=dataset_names)]
-Demo = Annotated[bool, _option("--demo", "Use the embedded service simulator; needs no credentials.", _WHERE)]
-Output = Annotated[Path | None, _option("--output", "Output folder; default: ./bulkpull-data.", _WHERE)]
-Config = Annotated[Path | None, _option("--config", "Settings file; default: ./bulkpull.toml if present.", _WHERE)]
+Demo = Annotated[bool, option("--demo", "Use the embedded service simulator; needs no credentials.", _WHERE)]
+Output = Annotated[Path | None, option("--output", "Output folder; default: ./bulkpull-data.", _WHERE)]
+Config = Annotated[Path | None, option("--config", "Settings file; default: ./bulkpull.toml if present.", _WHERE)]
 _SPANS = "Time span: LAST_MONTH … LIFETIME, any listed one, or widest; default: LAST_6_MONTHS."
-Timespan = Annotated[str | None, _option("--timespan", _SPANS, metavar="NAME", autocompletion=timespans)]
-Since = Annotated[datetime | None, _option("--since", "First day, UTC, instead of a timespan.", formats=_DAYS)]
-Until = Annotated[datetime | None, _option("--until", "Day after the last, UTC; default: now.", formats=_DAYS)]
+Timespan = Annotated[str | None, option("--timespan", _SPANS, metavar="NAME", autocompletion=timespans)]
+Since = Annotated[datetime | None, option("--since", "First day, UTC, instead of a timespan.", formats=_DAYS)]
+Until = Annotated[datetime | None, option("--until", "Day after the last, UTC; default: now.", formats=_DAYS)]
 Metrics = Annotated[
     Literal["amounts", "all", "none"] | None,
-    _option("--metrics", "Metrics after the columns: amounts that no column holds (default), all or none."),
+    option("--metrics", "Metrics after the columns: amounts that no column holds (default), all or none."),
 ]
-Everything = Annotated[bool, _option("--all", "All datasets that the service lists, beyond the twenty.")]
-Select = Annotated[
-    str | None, _option("--select", "Columns and metrics, separated by commas.", _ROWS, metavar="COLUMNS")
-]
-Where = Annotated[
-    str | None, _option("--where", 'Conditions on its rows: "ACR_USD > 20000".', _ROWS, metavar="CONDITIONS")
-]
-OrderBy = Annotated[str | None, _option("--order-by", 'Order of its rows: "Month DESC".', _ROWS, metavar="COLUMNS")]
-Limit = Annotated[int | None, _option("--limit", "Maximum number of rows.", _ROWS, min=1)]
-Distinct = Annotated[bool, _option("--distinct", "Drop duplicate rows.", _ROWS)]
-PublishedAs = Annotated[
-    str | None, _option("--as", "Name to publish it under; default: DATASET-selection-…", _ROWS, metavar="NAME")
-]
-Plan = Annotated[bool, _option("--plan", "Show what would be done, with reads only.")]
-SubmitOnly = Annotated[
-    bool, _option("--submit-only", "Create the reports and exit; `bulkpull runs resume` collects them.")
-]
-ResetTypes = Annotated[bool, _option("--reset-types", "Infer the column types of the named datasets again.")]
-KeepRaw = Annotated[bool, _option("--keep-raw", "Keep the downloaded bytes beside the Parquet.")]
-MetricsFile = Annotated[
-    Path | None, _option("--metrics-file", "Write Prometheus metrics of the run to this file.", _OUTPUT)
-]
-AsJson = Annotated[bool, _option("--json", "Print one JSON object on standard output.", _OUTPUT)]
-Yes = Annotated[bool, _option("--yes", "Do not ask before anything is deleted.")]
-More = Annotated[bool, _option("--yes", "Create more reports for a dataset than `reports_per_dataset` allows.")]
-Quiet = Annotated[bool, _option("--quiet", "Errors only: no display, no summary.", _OUTPUT)]
-Format = Annotated[LogFormat, _option("--log-format", "Log lines on standard error.", _OUTPUT)]
-Level = Annotated[LogLevel | None, _option("--log-level", "Quietest log lines shown; default: info.", _OUTPUT)]
+AsJson = Annotated[bool, option("--json", "Print one JSON object on standard output.", OUTPUT)]
+Yes = Annotated[bool, option("--yes", "Do not ask before anything is deleted.")]
+Quiet = Annotated[bool, option("--quiet", "Errors only: no display, no summary.", OUTPUT)]
+Format = Annotated[LogFormat, option("--log-format", "Log lines on standard error.", OUTPUT)]
+Level = Annotated[LogLevel | None, option("--log-level", "Quietest log lines shown; default: info.", OUTPUT)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,12 +123,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
 
 
 def read_span(text: str) -> timedelta:
-    """
-    `36h` → 36 hours; parts may follow each other, as in `1d12h`.
-
-    Raises:
-        typer.BadParameter: It is no length of time, or none at all.
-    """
+    """`36h` → 36 hours; parts may follow each other, as in `1d12h`; raises `typer.BadParameter`."""
     folded = text.strip().lower()
     parts = _PART.findall(folded)
     if not parts or "".join(number + unit for number, unit in parts) != folded:

@@ -1,8 +1,4 @@
-"""
-`bulkpull preview`: the first rows of a dataset or a query, without a report, by the service's test-query call.
-
-The service gives up on slow queries; that is no error.
-"""
+"""`bulkpull preview`: the first rows of a dataset or a query, without a report, by the test-query call."""
 
 from __future__ import annotations
 
@@ -18,12 +14,11 @@ from rich.text import Text
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
-from bulkpull.cli.batch import QUERIES
+from bulkpull.cli.batch import find_query
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import command_settings
 from bulkpull.cli.console import PIPED_WIDTH, data_console, print_message, print_note, print_table
-from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service_call import NotOffered, call_service
+from bulkpull.cli.options import CommonOptions, option
+from bulkpull.cli.service_call import NotOffered, call_service, command_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import SettingsError
 from bulkpull.formatting import plural
@@ -46,22 +41,13 @@ _GAP = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewSubject:
-    """
-    What to preview: one of a dataset, a stored query's id and a query's text.
-
-    Attributes:
-        since, until: Days `[since, until)` in place of the query's own span; `until` counts only with `since`.
-    """
+    """What to preview: one of a dataset, a stored query's id and a query's text; `until` counts only with `since`."""
 
     dataset: Annotated[
         str | None, typer.Argument(metavar="[DATASET]", hidden=True, autocompletion=options.dataset_names)
     ] = None
-    query_id: Annotated[
-        str | None, typer.Option("--query-id", metavar="ID", help="A stored query instead of a dataset.")
-    ] = None
-    query: Annotated[
-        str | None, typer.Option("--query", metavar="QUERY", help="A query's text instead of a dataset.")
-    ] = None
+    query_id: Annotated[str | None, option("--query-id", "A stored query instead of a dataset.", metavar="ID")] = None
+    query: Annotated[str | None, option("--query", "A query's text instead of a dataset.", metavar="QUERY")] = None
     timespan: options.Timespan = None
     since: options.Since = None
     until: options.Until = None
@@ -78,28 +64,6 @@ class PreviewSubject:
             raise SettingsError(
                 "--timespan goes with a DATASET and without --since", why="a query has its own, and days override it"
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """The rows that the service sent; `None` where it needed too long."""
-
-    dataset: str | None
-    query_id: str | None
-    text: str | None
-    rows: Rows | None
-    redacted: bool
-
-    def as_values(self) -> dict[str, Any]:
-        """The preview as JSON values."""
-        return {
-            "version": 1,
-            "dataset": self.dataset,
-            "query_id": self.query_id,
-            "query": self.text,
-            "data_redacted": self.redacted,
-            "rows": self.rows,
-        }
 
 
 @command(app)
@@ -119,7 +83,7 @@ def preview(subject: PreviewSubject, *, demo: options.Demo = False, common: Comm
     names = (subject.dataset,) if subject.dataset is not None else ()
     with command_settings(common, demo=demo, timespan=subject.timespan) as settings:
         # Source: behaviours 69, 78 and 79.
-        async def fetch(client: InsightsClient) -> Preview:
+        async def fetch(client: InsightsClient) -> dict[str, Any]:
             if subject.dataset is not None:
                 dataset, query_id, text = await _of_dataset(client, subject.dataset, settings=settings, common=common)
             else:
@@ -130,17 +94,19 @@ def preview(subject: PreviewSubject, *, demo: options.Demo = False, common: Comm
                 start=window.start if window else None,
                 end=window.end if window else None,
             )
-            return Preview(dataset, query_id, text, rows, client.redacted)
+            found = {"dataset": dataset, "query_id": query_id, "query": text}
+            return {"version": 1, **found, "data_redacted": client.redacted, "rows": rows}
 
-        found = call_service(fetch, settings=settings, common=common, names=names)
+        found = call_service(fetch, common, settings=settings, names=names)
+    rows = found["rows"]
     if common.as_json:
-        print_json(found.as_values())
-    elif found.rows:
-        _print_table(found.rows)
-    if found.rows is None:
+        print_json(found)
+    elif rows:
+        _print_table(rows)
+    if rows is None:
         print_message("no preview: the service needed too long; an export may still work")
-    elif not found.rows:
-        print_message(f"{found.dataset or 'the query'} has no rows in this span")
+    elif not rows:
+        print_message(f"{found['dataset'] or 'the query'} has no rows in this span")
 
 
 _Found = tuple[str | None, str | None, str | None]
@@ -165,9 +131,9 @@ async def _of_dataset(client: InsightsClient, name: str, *, settings: Settings, 
         return pull.dataset, None, pull.query_text
     # Too long for an address (behaviour 69): a query that is stored can still be looked at, and none is stored for it.
     stored = await client.get_queries(include_system=True)
-    equal = [query for query in stored if normalise(query.text) == normalise(pull.query_text)]
-    if equal:
-        return pull.dataset, equal[0].query_id, equal[0].text
+    for query in stored:
+        if normalise(query.text) == normalise(pull.query_text):
+            return pull.dataset, query.query_id, query.text
     for query in stored:
         drift = find_query_drift(query.text, offered=offer.datasets)
         if query.is_system and drift and drift.dataset.casefold() == pull.offered.name.casefold() and not drift.missing:
@@ -185,28 +151,23 @@ async def _of_query(client: InsightsClient, subject: PreviewSubject, *, common: 
         for warning in checked.warnings:
             print_note(warning, common)
         return checked.offered.name, None, checked.text
-    wanted = subject.query_id or ""
-    found = await client.get_queries(query_id=wanted, include_system=True)
-    if not found:
-        raise QUERIES.not_there(wanted.strip())
-    drift = find_query_drift(found[0].text, offered=())
-    return drift.dataset if drift else None, found[0].query_id, found[0].text
+    query = await find_query(client, subject.query_id or "")
+    drift = find_query_drift(query.text, offered=())
+    return drift.dataset if drift else None, query.query_id, query.text
 
 
 def _print_table(rows: Rows) -> None:
     console = data_console()
     names = list(rows[0])
-    # Piped output is never cut.
-    shown = names if console.width >= PIPED_WIDTH else columns_that_fit(names, rows, width=console.width)
+    is_piped = console.width >= PIPED_WIDTH  # piped output is never cut
+    shown = names if is_piped else columns_that_fit(names, rows, width=console.width)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for name in shown:
-        widest = None if console.width >= PIPED_WIDTH else _width(name)
-        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=widest)
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=None if is_piped else _width(name))
     for row in rows:
         table.add_row(*(Text(_cell(row.get(name))) for name in shown))
     print_table(table, console)
-    hidden = len(names) - len(shown)
-    if hidden:
+    if hidden := len(names) - len(shown):
         print_message(f"{plural(hidden, 'column')} did not fit: --json or a pipe shows all")
 
 

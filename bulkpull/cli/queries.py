@@ -11,13 +11,12 @@ import typer
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
-from bulkpull.cli.batch import QUERIES, delete_named, find_named
+from bulkpull.cli.batch import QUERIES, delete_named, find_named, find_query
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import command_settings, load_settings
 from bulkpull.cli.console import new_table, print_grid, print_message, print_note, print_table
 from bulkpull.cli.json_output import format_time, has_name, query_values
-from bulkpull.cli.options import CommonOptions
-from bulkpull.cli.service_call import call_service
+from bulkpull.cli.options import CommonOptions, option
+from bulkpull.cli.service_call import call_service, load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import AccessDenied, ListUnknown, NotFound, SettingsError
 from bulkpull.formatting import join_some
@@ -42,10 +41,10 @@ QueryIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of que
 @command(app, "list", short_help="Show the stored queries.")
 def list_queries(
     *,
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only the query of this name.")] = None,
-    system: Annotated[bool, typer.Option("--system", help="System queries instead of the user's.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="User and system queries.")] = False,
-    mine: Annotated[bool, typer.Option("--mine", help="Only those that this tool created.")] = False,
+    name: Annotated[str | None, option("--name", "Only the query of this name.", metavar="NAME")] = None,
+    system: Annotated[bool, option("--system", "System queries instead of the user's.")] = False,
+    everything: Annotated[bool, option("--all", "User and system queries.")] = False,
+    mine: Annotated[bool, option("--mine", "Only those that this tool created.")] = False,
     demo: options.Demo = False,
     common: CommonOptions,
 ) -> None:
@@ -71,8 +70,7 @@ def list_queries(
             queries = [query for query in queries if is_ours(query)]
         return queries, await _offered(client) if queries else []
 
-    with command_settings(common, demo=demo) as settings:
-        queries, offered = call_service(fetch, settings=settings, common=common)
+    queries, offered = call_service(fetch, common, demo=demo)
     if common.as_json:
         print_json({"version": 1, "queries": [with_drift(query, offered) for query in queries]})
     elif queries:
@@ -96,17 +94,14 @@ def show_query(query_id: QueryId, *, demo: options.Demo = False, common: CommonO
         bulkpull queries show d1a4d75e-5ca8-4847-845f-ee0a9be6f07b --demo
     """
 
-    async def fetch(client: InsightsClient) -> tuple[list[Query], list[OfferedDataset]]:
-        return await client.get_queries(query_id=query_id, include_system=True), await _offered(client)
+    async def fetch(client: InsightsClient) -> tuple[Query, list[OfferedDataset]]:
+        return await find_query(client, query_id), await _offered(client)
 
-    with command_settings(common, demo=demo) as settings:
-        queries, offered = call_service(fetch, settings=settings, common=common)
-    if not queries:
-        raise QUERIES.not_there(query_id.strip())
+    query, offered = call_service(fetch, common, demo=demo)
     if common.as_json:
-        print_json({"version": 1, "queries": [with_drift(query, offered) for query in queries]})
+        print_json({"version": 1, "queries": [with_drift(query, offered)]})
     else:
-        _print_one(queries[0], find_query_drift(queries[0].text, offered=offered))
+        _print_one(query, find_query_drift(query.text, offered=offered))
 
 
 @command(app, "create")
@@ -114,7 +109,7 @@ def create_query(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits and blanks.")],
     text: Annotated[str, typer.Argument(metavar="QUERY", help="The query's text.")],
     *,
-    description: Annotated[str | None, typer.Option("--description", help="Description.")] = None,
+    description: Annotated[str | None, option("--description", "Description.")] = None,
     demo: options.Demo = False,
     common: CommonOptions,
 ) -> None:
@@ -140,8 +135,7 @@ def create_query(
             await client.get_queries(name=name)  # existing ones are not the new query
         return await client.create_query(name=name, text=checked.text, description=description)
 
-    with command_settings(common, demo=demo) as settings:
-        query = call_service(store, settings=settings, common=common)
+    query = call_service(store, common, demo=demo)
     if common.as_json:
         print_json({"version": 1, "queries": [query_values(query)]})
     else:
@@ -153,7 +147,7 @@ def delete_queries(
     query_ids: QueryIds,
     *,
     yes: options.Yes = False,
-    force: Annotated[bool, typer.Option("--force", help="Also those that reports use.")] = False,
+    force: Annotated[bool, option("--force", "Also those that reports use.")] = False,
     common: CommonOptions,
 ) -> int:
     """
@@ -171,7 +165,7 @@ def delete_queries(
         queries = await client.get_queries(query_id=query_ids[0] if len(query_ids) == 1 else None, include_system=True)
         return queries, await client.get_reports(whole=True)
 
-    listed, reports = call_service(fetch, settings=settings, common=common)
+    listed, reports = call_service(fetch, common, settings=settings)
     found, missing = find_named(query_ids, {query.query_id: query for query in listed})
     _check_deletable(found, reports, force=force)
     values = [query_values(query) for query in found]

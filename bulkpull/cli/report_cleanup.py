@@ -30,34 +30,20 @@ from bulkpull.pipeline.steps.naming import parse_report_name
 
 
 def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, common: CommonOptions) -> int:
-    """
-    Delete one-off reports of exports that no run waits for; without `yes`, only show them.
-
-    Raises:
-        SettingsError: The output folder belongs to another account, so its runs do not say which reports are needed.
-        LedgerError: The local runs cannot be read, so it is unknown which reports are still needed.
-    """
+    """Delete one-off reports of exports that no run waits for; without `yes`, only show them."""
     check_owner(open_store(settings.output.absolute()), settings.account)
     runs = ask_ledger(settings.output, Ledger.runs) or []
 
     async def fetch(client: InsightsClient) -> tuple[list[Report], datetime]:
         return await client.get_reports(), client.service_time()
 
-    reports, now = call_service(fetch, settings=settings, common=common)
+    reports, now = call_service(fetch, common, settings=settings)
     orphans = find_orphans(reports, runs=runs, older_than=older_than, now=now)
     return _delete_or_show(orphans, if_none="no orphans", yes=yes, settings=settings, common=common)
 
 
 def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> int:
-    """
-    Delete the scheduled reports that the output folder made and its last nightly run did not use; without `yes`, show
-    them.
-
-    Raises:
-        SettingsError: The output folder belongs to another account.
-        LedgerError: The ledger cannot be read, so it is unknown which reports belong to the folder.
-        BulkpullError: The service does not list the reports; nothing is deleted on a guess.
-    """
+    """Delete the scheduled reports that the folder made and its last night did not use; without `yes`, show them."""
     check_owner(open_store(settings.output.absolute()), settings.account)
     memories, used = ask_ledger(settings.output, reports_of_last_night) or ({}, set())
     known_ids = used.union(*(memory.ids for memory in memories.values()))
@@ -66,7 +52,7 @@ def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> in
         client.add_known_ids(known_ids)
         return await client.list_reports()
 
-    listed = call_service(list_reports, settings=settings, common=common)
+    listed = call_service(list_reports, common, settings=settings)
     if listed is None:
         raise ReportingError(LIST_UNKNOWN, fix="restore the role that may list reports, then try again")
     unused = [report for _, report in unused_reports(listed, memories, used=used)]

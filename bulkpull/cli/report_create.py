@@ -8,13 +8,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from bulkpull.cli.batch import QUERIES
-from bulkpull.cli.command_settings import command_settings, load_settings
+from bulkpull.cli.batch import find_query
 from bulkpull.cli.console import print_note
 from bulkpull.cli.options import CommonOptions, day_of
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
 from bulkpull.cli.reports import find_report, is_our_report
-from bulkpull.cli.service_call import NotOffered, call_service
+from bulkpull.cli.service_call import NotOffered, call_service, command_settings
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AccessDenied, BulkpullError, ListUnknown, SettingsError
@@ -33,14 +32,7 @@ T = TypeVar("T")
 
 
 def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Report:
-    """
-    Create a report.
-
-    Raises:
-        SettingsError: Options exclude each other, or the service would refuse a part of it; no report was created.
-        NotOffered, NotThere: There is no such dataset for this account, or no such query for this user.
-        QuotaExceeded: Of one-off reports or of active ones (behaviours 85 and 86).
-    """
+    """Create a report; what the service would refuse is refused before anything is created."""
     spec.check()
     names = (spec.dataset,) if spec.dataset is not None else ()
     with command_settings(common, demo=demo, timespan=spec.timespan) as settings:
@@ -57,7 +49,7 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
                 order.check(now=now)  # before a query is created
                 query = await _own_query(client, pull)
             else:
-                query = await _stored_query(client, spec.query_id or "")
+                query = await find_query(client, spec.query_id or "")
                 dataset = dataset_of(query.text, offered)
                 order = _order(spec, title=query.name, dataset=dataset, window=window, now=now)
             if spec.at_once and spec.callback_url is not None:
@@ -66,7 +58,7 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
                 await client.get_reports(name=order.name)  # existing ones are not the new report
             return await client.create_report(replace(order, query_id=query.query_id))
 
-        return call_service(create, settings=settings, common=common, names=names)
+        return call_service(create, common, settings=settings, names=names)
 
 
 def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions) -> Report:
@@ -92,10 +84,8 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
         earliest = earliest_start(client.service_time())
         start_at = change.start_at or next_start(report.start_at, every_h=every_h, earliest=earliest)
         if change.start_at is None and start_at != report.start_at:
-            print_note(
-                f"its schedule starts again at {iso_utc(start_at)}: the service requires a start four hours ahead",
-                common,
-            )
+            again = f"its schedule starts again at {iso_utc(start_at)}"
+            print_note(f"{again}: the service requires a start four hours ahead", common)
         offered = await client.get_datasets() if change.every is not None and report.query_text else []
         dataset = next(iter(_datasets_of_query(report.query_text or "", offered)), None)
         callback_url = _given_or(change.callback_url, report.callback_url)
@@ -115,7 +105,7 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
         _check_removed(change, changed)
         return changed
 
-    return call_service(update, settings=load_settings(common), common=common)
+    return call_service(update, common)
 
 
 def next_start(start_at: datetime | None, *, every_h: int | None, earliest: datetime) -> datetime:
@@ -129,12 +119,7 @@ def next_start(start_at: datetime | None, *, every_h: int | None, earliest: date
 
 
 def dataset_of(query_text: str, offered: Sequence[OfferedDataset]) -> OfferedDataset:
-    """
-    The dataset that a stored query reads, if the service can answer the query today (pure).
-
-    Raises:
-        SettingsError: The dataset is not offered, or lacks what the query names (behaviour 76).
-    """
+    """The dataset that a stored query reads; raises if the service cannot answer the query today (behaviour 76)."""
     drift = find_query_drift(query_text, offered=offered)
     if drift is None:
         raise SettingsError(
@@ -215,10 +200,3 @@ async def _own_query(client: InsightsClient, pull: Pull) -> Query:
         if is_ours(query) and normalise(query.text) == wanted:
             return query
     return await client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
-
-
-async def _stored_query(client: InsightsClient, query_id: str) -> Query:
-    found = await client.get_queries(query_id=query_id, include_system=True)
-    if not found:
-        raise QUERIES.not_there(query_id.strip())
-    return found[0]

@@ -6,70 +6,44 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Annotated
 
-import typer
-
 from bulkpull.cli import options
+from bulkpull.cli.options import option
 from bulkpull.errors import SettingsError
 from bulkpull.model import DEFAULT_FORMAT, CallbackMethod, FileFormat
 from bulkpull.redact import printable
 
-Every = Annotated[int | None, typer.Option("--every", help="Interval in hours: 4 to 2160.")]
-Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Up to 256 characters without semicolon.")]
-Description = Annotated[str | None, typer.Option("--description", help='Description; on update, "" removes it.')]
-Start = Annotated[
-    datetime | None,
-    typer.Option(
-        "--start",
-        formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z"],
-        metavar="TIME",
-        help="First run: 2026-01-31T06:00 (UTC) or 2026-01-31T08:00+02:00; four hours ahead; default: at once then.",
-    ),
-]
-CallbackUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--callback-url",
-        metavar="ADDRESS",
-        help='Public https address that is called for each file; on update, "" removes it.',
-    ),
-]
-Method = Annotated[
-    CallbackMethod | None,
-    typer.Option("--callback-method", case_sensitive=False, help="HTTP method of the callback; default: POST."),
-]
+_START = "First run: 2026-01-31T06:00 (UTC) or 2026-01-31T08:00+02:00; four hours ahead; default: at once then."
+_START_FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z"]
+_CALLBACK = 'Public https address that is called for each file; on update, "" removes it.'
+_METHOD = "HTTP method of the callback; default: POST."
+
+Every = Annotated[int | None, option("--every", "Interval in hours: 4 to 2160.")]
+Name = Annotated[str | None, option("--name", "Up to 256 characters without semicolon.", metavar="NAME")]
+Description = Annotated[str | None, option("--description", 'Description; on update, "" removes it.')]
+Start = Annotated[datetime | None, option("--start", _START, formats=_START_FORMATS, metavar="TIME")]
+CallbackUrl = Annotated[str | None, option("--callback-url", _CALLBACK, metavar="ADDRESS")]
+Method = Annotated[CallbackMethod | None, option("--callback-method", _METHOD, case_sensitive=False)]
+_QueryDataset = option(
+    "--dataset", "Or a query of all columns of this dataset.", metavar="DATASET", autocompletion=options.dataset_names
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSpec:
-    """
-    The report that `bulkpull reports create` is to make.
+    """The report that `reports create` is to make; a dataset stands for this tool's own query of all its columns."""
 
-    Attributes:
-        query_id, dataset: One of the two; a dataset stands for this tool's own query of all its columns.
-        at_once: Once, now; else on a schedule of `every` hours.
-        start: When the schedule begins; `None` for as soon as the service takes it.
-    """
-
-    query_id: Annotated[str | None, typer.Option("--query-id", metavar="ID", help="The query of the report.")] = None
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset",
-            metavar="DATASET",
-            autocompletion=options.dataset_names,
-            help="Or a query of all columns of this dataset.",
-        ),
-    ] = None
-    at_once: Annotated[bool, typer.Option("--now", help="Run once, immediately.")] = False
+    query_id: Annotated[str | None, option("--query-id", "The query of the report.", metavar="ID")] = None
+    dataset: Annotated[str | None, _QueryDataset] = None
+    at_once: Annotated[bool, option("--now", "Run once, immediately.")] = False
     since: options.Since = None
     until: options.Until = None
     timespan: options.Timespan = None
     every: Every = None
     start: Start = None
-    times: Annotated[int | None, typer.Option("--times", help="Number of runs; default: unlimited.")] = None
+    times: Annotated[int | None, option("--times", "Number of runs; default: unlimited.")] = None
     name: Name = None
     description: Description = None
-    file_format: Annotated[FileFormat, typer.Option("--format", help="Of the file.")] = DEFAULT_FORMAT
+    file_format: Annotated[FileFormat, option("--format", "Of the file.")] = DEFAULT_FORMAT
     callback_url: CallbackUrl = None
     callback_method: Method = None
 
@@ -95,19 +69,14 @@ class ReportSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportUpdate:
-    """
-    What `bulkpull reports update` is to change; `None` leaves a value as it is.
-
-    Attributes:
-        description, callback_url: An empty text removes the current value.
-    """
+    """What `reports update` is to change; `None` leaves a value, an empty description or address removes it."""
 
     name: Name = None
     description: Description = None
     every: Every = None
     start: Start = None
-    times: Annotated[int | None, typer.Option("--times", help="Number of runs.")] = None
-    file_format: Annotated[FileFormat | None, typer.Option("--format", help="Of the file.")] = None
+    times: Annotated[int | None, option("--times", "Number of runs.")] = None
+    file_format: Annotated[FileFormat | None, option("--format", "Of the file.")] = None
     callback_url: CallbackUrl = None
     callback_method: Method = None
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bulkpull.cli import options
-from bulkpull.cli.batch import REPORTS, delete_named, find_named, for_each
+from bulkpull.cli.batch import REPORTS, BatchResult, delete_named, find_named, for_each
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_grid, print_message, print_table
 from bulkpull.cli.json_output import has_name, report_values
-from bulkpull.cli.options import CommonOptions, read_span
+from bulkpull.cli.options import CommonOptions, option, read_span
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
-from bulkpull.cli.service_call import call_service
+from bulkpull.cli.service_call import call_service, load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.model import Report
 from bulkpull.redact import printable
@@ -33,25 +32,21 @@ app = new_app(
 ReportId = Annotated[str, typer.Argument(metavar="ID", help="A report's id, as `reports list` shows it.")]
 ReportIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of reports.")]
 SomeIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of reports.")]
-Orphans = Annotated[
-    bool, typer.Option("--orphans", help="One-off reports of interrupted exports; without --yes, only show.")
-]
+Orphans = Annotated[bool, option("--orphans", "One-off reports of interrupted exports; without --yes, only show.")]
 _UNUSED = "Scheduled reports of the output folder that its last nightly run did not use; needs --yes."
-Unused = Annotated[bool, typer.Option("--unused", help=_UNUSED)]
+Unused = Annotated[bool, option("--unused", _UNUSED)]
 OlderThan = Annotated[
     timedelta | None,
-    typer.Option("--older-than", metavar="TIME", parser=read_span, help="Age of orphans; default: 2d."),
+    option("--older-than", "Age of orphans; default: 2d.", metavar="TIME", parser=read_span),
 ]
 
 
 @command(app, "list")
 def list_reports(
     *,
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only the reports of this name.")] = None,
-    query_id: Annotated[
-        str | None, typer.Option("--query-id", metavar="ID", help="Only the reports on this query.")
-    ] = None,
-    mine: Annotated[bool, typer.Option("--mine", help="Only those that this tool created for its exports.")] = False,
+    name: Annotated[str | None, option("--name", "Only the reports of this name.", metavar="NAME")] = None,
+    query_id: Annotated[str | None, option("--query-id", "Only the reports on this query.", metavar="ID")] = None,
+    mine: Annotated[bool, option("--mine", "Only those that this tool created for its exports.")] = False,
     common: CommonOptions,
 ) -> None:
     """
@@ -70,7 +65,7 @@ def list_reports(
             found = [report for report in await client.get_reports(query_id=query_id) if has_name(report.name, name)]
         return found
 
-    reports = call_service(fetch, settings=load_settings(common), common=common)
+    reports = call_service(fetch, common)
     if mine:
         reports = [report for report in reports if is_our_report(report)]
     print_reports(reports, as_json=common.as_json)
@@ -86,8 +81,7 @@ def show_report(report_id: ReportId, *, common: CommonOptions) -> None:
     Examples:
         bulkpull reports show cdc61cfe-d028-4333-a215-a1df51ccbfd4
     """
-    settings = load_settings(common)
-    report = call_service(lambda client: find_report(client, report_id), settings=settings, common=common)
+    report = call_service(lambda client: find_report(client, report_id), common)
     if common.as_json:
         print_reports([report], as_json=True)
     else:
@@ -151,16 +145,16 @@ def resume_reports(report_ids: SomeIds, *, common: CommonOptions) -> int:
 
 
 def _switch(report_ids: Sequence[str], *, resume: bool, common: CommonOptions) -> int:
-    async def switch(client: InsightsClient, report_id: str) -> Report:
-        changed = await (client.resume_report(report_id) if resume else client.pause_report(report_id))
-        return changed or await find_report(client, report_id)
-
     wanted = list(dict.fromkeys(report_id.strip() for report_id in report_ids))
-    result = call_service(
-        lambda client: for_each(wanted, lambda report_id: switch(client, report_id)),
-        settings=load_settings(common),
-        common=common,
-    )
+
+    async def switch_all(client: InsightsClient) -> BatchResult[Report]:
+        async def switch(report_id: str) -> Report:
+            changed = await (client.resume_report(report_id) if resume else client.pause_report(report_id))
+            return changed or await find_report(client, report_id)
+
+        return await for_each(wanted, switch)
+
+    result = call_service(switch_all, common)
     if len(result.not_there) == len(wanted) == 1:
         raise REPORTS.not_there(wanted[0])
     if common.as_json:
@@ -206,7 +200,7 @@ def delete_reports(
         return delete_orphans(older_than or timedelta(days=2), yes=yes, settings=settings, common=common)
     named = report_ids or []
     only_id = named[0] if len(named) == 1 else None
-    listed = call_service(lambda client: client.get_reports(report_id=only_id), settings=settings, common=common)
+    listed = call_service(lambda client: client.get_reports(report_id=only_id), common, settings=settings)
     found, missing = find_named(named, {report.report_id: report for report in listed})
     values = [report_values(report) for report in found]
     return delete_named(values, missing, kind=REPORTS, settings=settings, yes=yes, common=common)

@@ -10,7 +10,6 @@ import shutil
 import sys
 import time
 import zipfile
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -20,13 +19,13 @@ from typing import Any
 
 from bulkpull import platforms
 from bulkpull._version import __version__
-from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.doctor import describe_settings
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.run_details import ledger_facts
+from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
-from bulkpull.config.settings import ENV_PREFIX, Settings
+from bulkpull.config.settings import ENV_PREFIX
 from bulkpull.errors import BulkpullError
 from bulkpull.observability.support_bundle import files_of
 from bulkpull.output.atomic_files import disk_errors
@@ -38,55 +37,44 @@ _SURROUNDINGS = ("LANG", "LC_ALL", "TZ", "TERM", "NO_COLOR", "PYTHONUTF8")
 
 
 def write_bundle(run: str | None, *, to: Path | None, output: Path | None, common: CommonOptions) -> None:
-    """
-    Write the bundle of the newest run, or of the one whose id begins with `run`, and print where it is.
-
-    Args:
-        to: A file, or a folder for it; the present folder without it.
-    """
+    """Write the bundle of the newest run, or of the one whose id begins with `run`, and print where it is."""
     settings = load_settings(common, output=output)
     folder = settings.output
+    store = open_store(folder)
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
+    log: list[str] = []
+    with suppress(OSError), store.open(INSIDE.log(run_id)) as file:
+        log = file.read().decode("utf-8", errors="replace").splitlines()
+    manifest = load_manifest(store, run_id)
+    values = describe_settings(settings, config=common.config, demo=False, given={"output": output})
+    for setting in values:
+        if setting["name"] == "notify_command" and setting["value"]:
+            setting["value"] = f"{setting['value'].split()[0]} …"  # its arguments may hold anything
     files = files_of(
         run_id=run_id,
-        log=_log(folder, run_id),
-        manifest=_manifest(folder, run_id),
+        log=log,
+        manifest=manifest.as_dict() if manifest else None,
         ledger=_ledger(folder, run_id),
-        settings=_settings(settings, config=common.config, output=output),
+        settings=values,
         machine=_machine(folder),
     )
     path = to or Path()
     if path.is_dir():
         path /= f"bulkpull-{run_id}.zip"
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     with disk_errors(path):
-        _zip(path, files)
+        try:
+            with zipfile.ZipFile(aside, "w", compression=zipfile.ZIP_DEFLATED) as archive:
+                aside.chmod(0o600)
+                for name, text in files.items():
+                    archive.writestr(name, text)
+            platforms.current().replace_file(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
     if common.as_json:
         print_json({"version": 1, "run_id": run_id, "bundle": str(path), "bytes": path.stat().st_size})
     else:
         print_data(str(path))
-
-
-def _zip(path: Path, files: Mapping[str, str]) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with zipfile.ZipFile(aside, "w", compression=zipfile.ZIP_DEFLATED) as archive:
-            aside.chmod(0o600)
-            for name, text in files.items():
-                archive.writestr(name, text)
-        platforms.current().replace_file(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _log(folder: Path, run_id: str) -> list[str]:
-    with suppress(OSError), open_store(folder).open(INSIDE.log(run_id)) as log:
-        return log.read().decode("utf-8", errors="replace").splitlines()
-    return []
-
-
-def _manifest(folder: Path, run_id: str) -> dict[str, Any] | None:
-    manifest = load_manifest(open_store(folder), run_id)
-    return manifest.as_dict() if manifest else None
 
 
 def _ledger(folder: Path, run_id: str) -> dict[str, Any]:
@@ -101,14 +89,6 @@ def _ledger(folder: Path, run_id: str) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """What JSON has no form for: a moment as its text, a read-only mapping as an object."""
     return iso_utc(value) if isinstance(value, datetime) else dict(value)
-
-
-def _settings(settings: Settings, *, config: Path | None, output: Path | None) -> list[dict[str, Any]]:
-    values = describe_settings(settings, config=config, demo=False, given={"output": output})
-    for setting in values:
-        if setting["name"] == "notify_command" and setting["value"]:
-            setting["value"] = f"{setting['value'].split()[0]} …"  # its arguments may hold anything
-    return values
 
 
 def _machine(folder: Path) -> dict[str, Any]:

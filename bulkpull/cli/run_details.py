@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,12 +46,7 @@ class LedgerFacts:
 
 
 def show_run(run: str | None, *, folder: Path, as_json: bool, verbose: bool = False) -> None:
-    """
-    Print the newest run of an output folder, or the one whose id begins with `run`.
-
-    Args:
-        verbose: Show every step of a run over many datasets too; without it such a run fits on a screen.
-    """
+    """Print the newest run of a folder, or the one whose id begins with `run`; many datasets in full if `verbose`."""
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     manifest = load_manifest(open_store(folder), run_id)
     facts = LedgerFacts()
@@ -81,13 +76,23 @@ async def ledger_facts(ledger: Ledger, run_id: str) -> LedgerFacts:
 def describe(run_id: str, facts: LedgerFacts, manifest: Manifest | None) -> dict[str, Any]:
     """A run as JSON values (pure). Datasets are in the manifest's order, others in the order of their first steps."""
     entry, endings = facts.entry, facts.endings
-    by_dataset: dict[str, list[StepEntry]] = {}
+    steps: dict[str, list[StepEntry]] = {}
     for step in facts.steps:
-        by_dataset.setdefault(step.dataset, []).append(step)
+        steps.setdefault(step.dataset, []).append(step)
     records = {record.dataset: record for record in manifest.datasets} if manifest else {}
     is_interrupted = bool(endings) and endings[-1].status == INTERRUPTED
+    is_submitted = manifest is not None and manifest.submitted
     started_at = entry.started_at if entry else manifest.started_at if manifest else None
     finished_at = endings[-1].at if endings else None if entry or not manifest else manifest.finished_at
+    pulls = []
+    for dataset in dict.fromkeys([*records, *steps]):
+        taken, record = steps.get(dataset, []), records.get(dataset)
+        if record is None and (published := read_facts(PublicationFacts, taken)):
+            record = published[-1].facts.record  # of a killed run
+        status = UNFINISHED
+        if record is not None:
+            status = status_for_people(record, interrupted=is_interrupted, submitted=is_submitted)
+        pulls.append(_pull(dataset, record, status, taken, since=started_at))
     return {
         "run_id": run_id,
         "command": entry.command if entry else None,
@@ -101,17 +106,7 @@ def describe(run_id: str, facts: LedgerFacts, manifest: Manifest | None) -> dict
         "parts": 1 + len(facts.resumptions),
         "parts_without_count": max(0, 1 + len(facts.resumptions) - len(endings)) if entry else 0,
         "notes": list(manifest.notes) if manifest else [],
-        "datasets": [
-            _pull(
-                name,
-                records.get(name),
-                by_dataset.get(name, []),
-                since=started_at,
-                is_interrupted=is_interrupted,
-                is_submitted=manifest is not None and manifest.submitted,
-            )
-            for name in dict.fromkeys([*records, *by_dataset])
-        ],
+        "datasets": pulls,
     }
 
 
@@ -119,36 +114,25 @@ def _status(facts: LedgerFacts, manifest: Manifest | None) -> str:
     endings = facts.endings
     if endings and (not facts.resumptions or facts.resumptions[-1] <= endings[-1].at):
         return endings[-1].status
-    if facts.entry is None and manifest is not None:
-        return manifest.status
-    return UNFINISHED  # it is under way, or was killed
+    # Without a manifest it is under way, or was killed.
+    return manifest.status if facts.entry is None and manifest is not None else UNFINISHED
 
 
 def _pull(
-    dataset: str,
-    record: DatasetRecord | None,
-    steps: Sequence[StepEntry],
-    *,
-    since: datetime | None,
-    is_interrupted: bool,
-    is_submitted: bool,
+    dataset: str, record: DatasetRecord | None, status: str, steps: Sequence[StepEntry], *, since: datetime | None
 ) -> dict[str, Any]:
-    if record is None and (published := read_facts(PublicationFacts, steps)):
-        record = published[-1].facts.record  # of a killed run
     facts: dict[str, Any] = {}
     for step in steps:
         facts |= {name: value for name, value in step.facts.items() if name in _IDS and value}
-    ids = {name: (getattr(record, name) if record else None) or facts.get(name) for name in _IDS}
     times = [since, *(step.at for step in steps)]
+    has_files = record is not None and bool(record.files)
     return {
         "dataset": dataset,
-        "status": status_for_people(record, interrupted=is_interrupted, submitted=is_submitted)
-        if record
-        else UNFINISHED,
+        "status": status,
         "reason": record.reason if record else None,
-        "rows": record.rows if record and record.files else None,
-        "bytes": record.stored_bytes if record and record.files else None,
-        **ids,
+        "rows": record.rows if record and has_files else None,
+        "bytes": record.stored_bytes if record and has_files else None,
+        **{name: (getattr(record, name) if record else None) or facts.get(name) for name in _IDS},
         "seconds": record.seconds.model_dump() if record else None,
         "notes": list(record.notes) if record else [],
         "steps": [
@@ -163,12 +147,13 @@ def _pull(
     }
 
 
-def _took(details: Mapping[str, Any]) -> str:
-    """`, took 1:02` for a run that has ended."""
-    if not details["started_at"] or not details["finished_at"]:
-        return ""
-    took = datetime.fromisoformat(details["finished_at"]) - datetime.fromisoformat(details["started_at"])
-    return f", took {format_clock(took.total_seconds())}"
+def _began(details: Mapping[str, Any]) -> str:
+    """The start of a run, and how long it took if it has ended: `…Z, took 1:02`."""
+    start, end = details["started_at"], details["finished_at"]
+    if not start or not end:
+        return str(start)
+    took = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+    return f"{start}, took {format_clock(took.total_seconds())}"
 
 
 def _retries_and_parts(details: Mapping[str, Any]) -> str:
@@ -177,30 +162,31 @@ def _retries_and_parts(details: Mapping[str, Any]) -> str:
     counts = f"{requests['throttled']} throttled, {requests['retried']} retried"
     if parts == 1:
         return counts
-    counted = f"{parts - lacking} of its {parts} parts" if lacking else f"all {parts} parts"
-    return f"{counts}, in {counted}"
+    return f"{counts}, in {f'{parts - lacking} of its' if lacking else 'all'} {parts} parts"
 
 
 def run_lines(details: Mapping[str, Any]) -> list[str]:
     """A run in full; of a dataset in many windows, each kind of step once."""
-    lines = [f"run       {details['run_id']}", *([f"command   {details['command']}"] if details["command"] else [])]
-    lines.append(f"status    {details['status']}")
-    lines.append(f"began     {details['started_at']}{_took(details)}")
-    lines += [f"resumed   {moment}" for moment in details["resumed_at"]]
-    lines += [f"ended     {ending['at']}, {ending['status']}" for ending in details["endings"]]
+    facts: list[tuple[str, str | None]] = [
+        ("run", details["run_id"]),
+        ("command", details["command"]),
+        ("status", details["status"]),
+        ("began", _began(details)),
+        *(("resumed", moment) for moment in details["resumed_at"]),
+        *(("ended", f"{ending['at']}, {ending['status']}") for ending in details["endings"]),
+    ]
     if details["request"] is not None:
         request = {name: value for name, value in details["request"].items() if value not in (None, False, [], "")}
         request.pop("nightly", None)  # the command says it
         if names := request.get("datasets"):
             request["datasets"] = [load_catalog().canonical(name) for name in names]
-        lines.append(f"request   {_facts(request)}")
+        facts.append(("request", _facts(request)))
     if requests := details["requests"]:
         by_endpoint = ", ".join(f"{name} {number}" for name, number in requests["by_endpoint"].items())
-        lines.append(
-            f"calls     {requests['total']} ({by_endpoint})" if by_endpoint else f"calls     {requests['total']}"
-        )
-        lines[-1] += f", {_retries_and_parts(details)}"
-    lines += [f"note      {note}" for note in details["notes"]]
+        total = f"{requests['total']} ({by_endpoint})" if by_endpoint else requests["total"]
+        facts.append(("calls", f"{total}, {_retries_and_parts(details)}"))
+    facts += [("note", note) for note in details["notes"]]
+    lines = [f"{word:<9} {text}" for word, text in facts if text is not None]
     for pull in details["datasets"]:
         lines += ["", *_lines_of_pull(pull, day=str(details["started_at"])[:10])]
     return lines
@@ -208,68 +194,67 @@ def run_lines(details: Mapping[str, Any]) -> list[str]:
 
 def _short_lines(details: Mapping[str, Any]) -> list[str]:
     """A run over twenty datasets within 24 lines of 80 characters, unless something failed."""
-    began = f"began {details['started_at']}{_took(details)}"
-    lines = ["  ".join(filter(None, ("run", details["run_id"], details["command"], details["status"]))), began]
+    words = ("run", details["run_id"], details["command"], details["status"])
+    lines = ["  ".join(filter(None, words)), f"began {_began(details)}"]
     if requests := details["requests"]:
         lines.append(f"{plural(requests['total'], 'call')}, {_retries_and_parts(details)}")
     for pull in details["datasets"]:
         rows, size = ("", "") if pull["rows"] is None else (f"{pull['rows']:,} rows", format_size(pull["bytes"]))
         lines.append(f"{pull['dataset']:<33}{pull['status']:<12}{rows:>18}{size:>10}".rstrip())
-    failed = [(pull["dataset"], pull["reason"]) for pull in details["datasets"] if pull["status"] == "failed"]
-    groups = group_by_reason((dataset, reason) for dataset, reason in failed if reason)
+    failed = [pull for pull in details["datasets"] if pull["status"] == "failed" and pull["reason"]]
+    groups = group_by_reason((pull["dataset"], pull["reason"]) for pull in failed)
     lines += [f"reason  {join_some(datasets)}: {reason}" for datasets, reason in groups]
-    lines.append("details: --verbose, or --json")
-    return lines
+    return [*lines, "details: --verbose, or --json"]
 
 
 def _lines_of_pull(pull: Mapping[str, Any], *, day: str) -> list[str]:
     data = [] if pull["rows"] is None else [plural(pull["rows"], "row"), format_size(pull["bytes"])]
-    lines = [", ".join([f"{pull['dataset']}  {pull['status']}", *data])]
-    lines += [f"{name.removesuffix('_id'):<9} {pull[name]}" for name in _IDS if pull[name]]
-    if seconds := pull["seconds"]:
-        spent = ", ".join(f"{name} {value:,.1f} s" for name, value in seconds.items() if value >= _LEAST_SHOWN_S)
-        lines += [f"{'spent':<9} {spent}"] if spent else []
+    first = ", ".join([f"{pull['dataset']}  {pull['status']}", *data])
+    lines = [f"{name.removesuffix('_id'):<9} {pull[name]}" for name in _IDS if pull[name]]
+    spent = [f"{name} {value:,.1f} s" for name, value in (pull["seconds"] or {}).items() if value >= _LEAST_SHOWN_S]
+    lines += [f"{'spent':<9} {', '.join(spent)}"] if spent else []
     for step in _shown(pull["steps"]):
         at = step["at"].removeprefix(f"{day}T")
         after = "" if step["after_seconds"] is None else f"+{format_clock(step['after_seconds'])}"
-        name = step["step"]
         # Nested values are shown with --json only.
-        shown = {name: value for name, value in step["facts"].items() if name not in (*_IDS, *_HASHES)}
-        facts = _facts({name: value for name, value in shown.items() if not isinstance(value, dict | list)})
-        lines.append(f"{at:<9} {after:<7} {name:<9} {facts}")
+        shown = {
+            name: value
+            for name, value in step["facts"].items()
+            if name not in (*_IDS, *_HASHES) and not isinstance(value, dict | list)
+        }
+        lines.append(f"{at:<9} {after:<7} {step['step']:<9} {_facts(shown)}")
     lines += [f"{'reason':<9} {pull['reason']}"] if pull["reason"] else []
     lines += [f"{'note':<9} {note}" for note in pull["notes"]]
-    return [lines[0], *(_INDENT + line for line in lines[1:])]
+    return [first, *(_INDENT + line for line in lines)]
 
 
-def _shown(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _shown(steps: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
     """The steps; of a dataset in many windows, how often each step was taken, and when first and last."""
     if len(steps) <= _MOST_STEPS:
-        return list(steps)
+        return steps
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for step in steps:
         by_name.setdefault(step["step"], []).append(step)
-    return [
+    return (
         {
             **taken[0],
             "after_seconds": None,
             "facts": {"times": len(taken), "the last": taken[-1]["at"]} if len(taken) > 1 else taken[0]["facts"],
         }
         for taken in by_name.values()
-    ]
+    )
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
-    """Names and values as text: a list joined, an object's own names and values, and of what is true the name alone."""
-    return ", ".join(_fact(name, value) for name, value in facts.items() if value is not None)
+    """Names and values as text; of what is true the name alone."""
+    known = {name: value for name, value in facts.items() if value is not None}
+    return ", ".join(name if value is True else f"{name} {_text_of(value)}" for name, value in known.items())
 
 
-def _fact(name: str, value: Any) -> str:
+def _text_of(value: object) -> str:
     if isinstance(value, Mapping):
-        return f"{name} ({_facts(value)})"
-    if isinstance(value, list):
-        return f"{name} {', '.join(f'({_facts(item)})' if isinstance(item, Mapping) else str(item) for item in value)}"
-    return name if value is True else f"{name} {value}"
+        return f"({_facts(value)})"
+    return ", ".join(map(_text_of, value)) if isinstance(value, list) else str(value)
 
 
 def _safe(line: str) -> str:

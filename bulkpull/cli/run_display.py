@@ -1,8 +1,4 @@
-"""
-A run under a live display or a log, and its end for people or as JSON.
-
-The live display is loaded only on a terminal.
-"""
+"""A run under a live display, which is loaded only on a terminal, or a log; and its end for people or as JSON."""
 
 from __future__ import annotations
 
@@ -49,40 +45,54 @@ _IN_SUMMARY = (PullFinished,)
 
 
 def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation, common: CommonOptions) -> int:
-    """
-    Do a run under a display or a log, and print its end; returns the exit status.
-
-    Raises:
-        BulkpullError: Nothing could be done at all.
-    """
+    """Do a run under a display or a log, and print its end; returns the exit status."""
     console = error_console()  # one console: text above a live display has to be printed through it
+
+    def print_stopping() -> None:
+        if common.logs_json:
+            write_json_line("run.stopping", level="warning")
+        else:
+            console.print("stopping; press again to stop at once", soft_wrap=True)
+
     with listeners(common, console, output=invocation.output) as listener:
         run = make(listener)
         try:
-            interrupted = run_interruptibly(run.export, when_asked=lambda: _print_stopping(common, console))
-        except BaseException:
+            interrupted = run_interruptibly(run.export, when_asked=print_stopping)
+        finally:
             # A run may fail after its manifest was written; standard output has to get it.
-            _print_manifest(run, common=common)
-            raise
-    if run.manifest is not None and not run.manifest.interrupted:
+            if common.as_json and run.manifest is not None:
+                print_json(run.manifest.as_dict())
+    manifest = run.manifest
+    if manifest is not None and not manifest.interrupted:
         interrupted = False  # the run had ended, and the signal came while it cleaned up: there is nothing to resume
-    _print_manifest(run, common=common)
-    _print_end(run, common, console, invocation=invocation, interrupted=interrupted)
+    _print_end(manifest, console, invocation=invocation, interrupted=interrupted, common=common)
     if interrupted:
         return INTERRUPTED
     run.events.raise_faults()  # a defect in the display or the log, which did the run no harm
-    assert run.manifest is not None
-    return run.manifest.exit_code
+    assert manifest is not None
+    return manifest.exit_code
+
+
+def _print_end(
+    manifest: Manifest | None, console: Console, *, invocation: Invocation, interrupted: bool, common: CommonOptions
+) -> None:
+    if common.logs_json:
+        if manifest is not None and not interrupted:
+            for group in failure_groups(manifest):
+                facts = {"run_id": manifest.run_id, "datasets": group.datasets, "reason": group.reason}
+                write_json_line("datasets.lost", level="error", **facts)
+        return
+    if manifest is not None and not common.quiet:
+        print_summary(manifest, console, invocation=invocation)
+    elif manifest is not None and not interrupted:
+        print_failures(manifest, console, config=invocation.config)
+    if interrupted:
+        print_interruption(console, resume=invocation.resume(manifest.run_id) if manifest else None)
 
 
 @contextmanager
 def listeners(common: CommonOptions, console: Console, *, output: Path | None = None) -> Iterator[Listener]:
-    """
-    A listener for the run: the live display on a terminal, with warnings above it, or the log.
-
-    Args:
-        output: Where earlier runs say how long datasets take; without it no end is estimated.
-    """
+    """The live display on a terminal, with warnings above it, or the log; durations are estimated by earlier runs."""
     with ExitStack() as stack:
         if has_display(common, console):
             from bulkpull.cli.live_display import Display  # slow to load
@@ -107,37 +117,3 @@ def has_display(common: CommonOptions, console: Console) -> bool:
     """Whether to draw: on a terminal, without --log-format json and --quiet."""
     wants_lines = common.quiet or common.logs_json or common.log_level in (LogLevel.DEBUG, LogLevel.INFO)
     return not wants_lines and console.file.isatty() and not console.is_dumb_terminal
-
-
-def _print_stopping(common: CommonOptions, console: Console) -> None:
-    if common.logs_json:
-        write_json_line("run.stopping", level="warning")
-    else:
-        console.print("stopping; press again to stop at once", soft_wrap=True)
-
-
-def _print_manifest(run: Run, *, common: CommonOptions) -> None:
-    if common.as_json and run.manifest is not None:
-        print_json(run.manifest.as_dict())
-
-
-def _print_end(run: Run, common: CommonOptions, console: Console, *, invocation: Invocation, interrupted: bool) -> None:
-    manifest = run.manifest
-    if common.logs_json:
-        if manifest is not None and not interrupted:
-            _write_failures(manifest)
-        return
-    if manifest is not None and common.quiet and not interrupted:
-        print_failures(manifest, console, config=invocation.config)
-    elif manifest is not None and not common.quiet:
-        print_summary(manifest, console, invocation=invocation)
-    if interrupted:
-        print_interruption(console, resume=invocation.resume(manifest.run_id) if manifest else None)
-
-
-def _write_failures(manifest: Manifest) -> None:
-    """What failed as log objects, one a reason."""
-    for group in failure_groups(manifest):
-        write_json_line(
-            "datasets.lost", level="error", run_id=manifest.run_id, datasets=group.datasets, reason=group.reason
-        )

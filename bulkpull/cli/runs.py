@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,14 +15,16 @@ import typer
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import LOCAL, QUIET_RUN, command, new_app
-from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_message, print_table
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.error_output import Ending, write_error
+from bulkpull.cli.options import CommonOptions, option
+from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
-from bulkpull.formatting import format_clock, format_counts
+from bulkpull.formatting import format_clock, format_counts, format_size, join_some, plural
 from bulkpull.output.atomic_files import disk_errors, to_disk_error
+from bulkpull.redact import printable
 from bulkpull.suggestions import did_you_mean
 from bulkpull.untrusted_text import escaped_json
 
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from bulkpull.output.ledger import RunEntry
 
 _BUNDLE = "Write a support bundle (no data, no secrets); print its path."
-Bundle = Annotated[bool, typer.Option("--bundle", help=_BUNDLE)]
+Bundle = Annotated[bool, option("--bundle", _BUNDLE)]
 RunId = Annotated[str | None, typer.Argument(metavar="RUN", hidden=True)]
 
 app = new_app(
@@ -38,12 +42,13 @@ app = new_app(
 )
 
 _MOST_SHOWN = 20
+_DAMAGED = 3
 
 
 @command(app, "list", common=LOCAL)
 def list_runs(
     *,
-    everything: Annotated[bool, typer.Option("--all", help="Show every run, not only the newest twenty.")] = False,
+    everything: Annotated[bool, option("--all", "Show every run, not only the newest twenty.")] = False,
     output: options.Output = None,
     common: CommonOptions,
 ) -> None:
@@ -77,10 +82,10 @@ def list_runs(
 def show(
     run: RunId = None,
     *,
-    log: Annotated[bool, typer.Option("--log", help="Print the run's own log, JSON lines, instead.")] = False,
+    log: Annotated[bool, option("--log", "Print the run's own log, JSON lines, instead.")] = False,
     bundle: Bundle = False,
-    to: Annotated[Path | None, typer.Option("--to", help="File or folder for the bundle; default: here.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show every step, also for many datasets.")] = False,
+    to: Annotated[Path | None, option("--to", "File or folder for the bundle; default: here.")] = None,
+    verbose: Annotated[bool, option("--verbose", "Show every step, also for many datasets.")] = False,
     output: options.Output = None,
     common: CommonOptions,
 ) -> None:
@@ -176,26 +181,25 @@ def forget(
     now = datetime.now(UTC)
     wanted = load_catalog().canonical(dataset)
     published = Current.load(store).datasets
-    if wanted.casefold() not in {name.casefold() for name in published}:
+    name = next((name for name in published if name.casefold() == wanted.casefold()), None)
+    if name is None:
         if not published:
             raise no_export(folder)
         there = f"current there: {', '.join(sorted(published))}"
         hint = did_you_mean(wanted, published)
         raise SettingsError(f"{wanted} is not current in {folder}", fix=f"{hint} {there}" if hint else there)
 
-    async def remove() -> str:
+    async def remove() -> None:
         async with store.lock(since=now):
             current = Current.load(store)
-            name = next(name for name in current.datasets if name.casefold() == wanted.casefold())
-            del current.datasets[name]
+            current.datasets.pop(name, None)
             current.forgotten[name] = current.updated_at = now
             with disk_errors(folder):
                 current.save(store)
                 if store.link_target(INSIDE.latest_link(name)) is not None:
                     store.delete(INSIDE.latest_link(name))
-            return name
 
-    name = anyio.run(remove)
+    anyio.run(remove)
     if common.as_json:
         print_json({"version": 1, "output": str(folder), "forgotten": name})
     else:
@@ -213,7 +217,7 @@ def look(run: RunId = None, *, output: options.Output = None, common: CommonOpti
         bulkpull runs look
         bulkpull runs look 20261123T020000Z --json
     """
-    from bulkpull.cli.run_readiness import show_readiness  # slow to load
+    from bulkpull.cli.run_resume import show_readiness  # slow to load
 
     show_readiness(run, settings=load_settings(common, output=output), common=common)
 
@@ -222,7 +226,7 @@ def look(run: RunId = None, *, output: options.Output = None, common: CommonOpti
 def verify(
     run: RunId = None,
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="Check names and sizes only; read no data.")] = False,
+    quick: Annotated[bool, option("--quick", "Check names and sizes only; read no data.")] = False,
     output: options.Output = None,
     common: CommonOptions,
 ) -> int:
@@ -237,11 +241,49 @@ def verify(
         bulkpull runs verify --quick --output data
         bulkpull runs verify 20261123T020000Z --json
     """
-    from bulkpull.cli.run_verify import verify_output  # slow to load
+    from bulkpull.output.layout import CURRENT  # slow to load, as all of these
+    from bulkpull.output.run_history import NO_EXPORT_FIX, known_runs, missing_export, published_by, resolve_run_id
+    from bulkpull.output.store import open_store
+    from bulkpull.output.verify import Findings, Trouble, Verifier
 
     settings = load_settings(common, output=output)
-    queries = [query.name for query in settings.queries]
-    return verify_output(run, quick=quick, folder=settings.output, queries=queries, common=common)
+    folder, queries = settings.output, [query.name for query in settings.queries]
+    ask = partial(published_by, folder)
+    verifier = Verifier(open_store(folder), quick=quick, ask_ledger=ask, queries=queries, config=common.config)
+    if run is None and (missing := missing_export(folder)) is not None:
+        findings = Findings([Trouble(CURRENT, what=missing, fix=NO_EXPORT_FIX)])
+    elif run is None:
+        findings = verifier.verify_all()
+    else:
+        run = resolve_run_id(run, known=known_runs(folder), output=folder)
+        findings = verifier.verify_run(run)
+    if common.as_json:
+        print_json(
+            {
+                "version": 1,
+                "output": str(folder),
+                "run_id": run,
+                "quick": quick,
+                "ok": not findings.troubles,
+                "snapshots": findings.snapshots,
+                "files": findings.files,
+                "bytes": findings.bytes,
+                "removed_by_retention": findings.gone,
+                "troubles": [asdict(trouble) for trouble in findings.troubles],
+            }
+        )
+    checked = f"{plural(findings.snapshots, 'snapshot')} checked"
+    if findings.troubles:
+        for trouble in findings.troubles if not common.as_json else ():
+            print_data(printable(f"{trouble.path}: {trouble.what}; {trouble.fix}"))
+        what = f"{plural(len(findings.troubles), 'problem')} found, {checked}"
+        write_error(common, Ending(what=what, fix="each line above has a next step", exit_code=_DAMAGED))
+        return _DAMAGED
+    if not common.as_json:
+        how = "names and sizes" if quick else "sizes, hashes and rows"
+        gone = f"; retention has removed {join_some(findings.gone)} of this run" if findings.gone else ""
+        print_message(f"all checks passed: {checked}, {format_size(findings.bytes)}, {how}{gone}")
+    return 0
 
 
 def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:

@@ -1,8 +1,4 @@
-"""
-Ctrl-C, SIGTERM and SIGHUP: the first cancels the work and lets it clean up, the second ends the process at once.
-
-For every command that waits: runs, the sign-in in a browser and the simulator.
-"""
+"""Ctrl-C, SIGTERM and SIGHUP: the first cancels the work and lets it clean up, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -19,22 +15,17 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 
 def run_interruptibly(work: Callable[[], Awaitable[object]], *, when_asked: Callable[[], None]) -> bool:
-    """
-    Run `work` in an event loop.
+    """Run `work` in an event loop; returns whether a signal cut it short."""
 
-    Returns:
-        Whether a signal cut it short.
-    """
-    return anyio.run(_guarded, work, when_asked)
+    async def guarded() -> bool:
+        async with anyio.create_task_group() as watching:
+            with anyio.CancelScope() as working:
+                await watching.start(_watch, working, when_asked)
+                await work()
+            watching.cancel_scope.cancel()
+        return working.cancelled_caught
 
-
-async def _guarded(work: Callable[[], Awaitable[object]], when_asked: Callable[[], None]) -> bool:
-    async with anyio.create_task_group() as watching:
-        with anyio.CancelScope() as working:
-            await watching.start(_watch, working, when_asked)
-            await work()
-        watching.cancel_scope.cancel()
-    return working.cancelled_caught
+    return anyio.run(guarded)
 
 
 async def _watch(
@@ -42,11 +33,9 @@ async def _watch(
 ) -> None:
     with platforms.current().stop_requests() as requests:
         task_status.started()
-        asked = False
         async for _ in requests:
-            if asked:
+            if working.cancel_called:
                 end_at_once()
-            asked = True
             when_asked()
             working.cancel()
 

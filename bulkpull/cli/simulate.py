@@ -9,12 +9,13 @@ import typer
 
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import CommonOptions, option
 
 app = new_app()
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of API and token endpoint; 0: any.")]
 BlobPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the storage host; 0: any.")]
+_RATE = "The rate limit; further calls get 429."
 _FAULT_HELP = "Arm a fault by id or name; may be repeated."
 Faults = Annotated[
     list[str] | None, typer.Option(metavar="FAULT", help=_FAULT_HELP, autocompletion=options.fault_names)
@@ -27,31 +28,27 @@ class ServiceOptions:
 
     rows: Annotated[int | None, typer.Option(min=0, max=10_000_000, help="Rows per six months.")] = None
     seed: Annotated[int | None, typer.Option(help="Same seed, same data.")] = None
-    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="The rate limit; further calls get 429.")] = (
-        None
-    )
+    requests_per_minute: Annotated[int | None, typer.Option(min=1, help=_RATE)] = None
     edition: Annotated[
         Literal["live", "documents"] | None,
         typer.Option(help="Datasets as the live service listed them, or as documents do."),
     ] = None
     one_off_quota: Annotated[int | None, typer.Option(min=1, help="One-off reports an hour.")] = None
-    one_off_window_s: Annotated[
-        float | None, typer.Option("--one-off-window", min=0, help="Seconds instead of that hour.")
-    ] = None
+    one_off_window_s: Annotated[float | None, option("--one-off-window", "Seconds instead of that hour.", min=0)] = None
     token_lifetime_s: Annotated[
-        int | None, typer.Option("--token-lifetime", min=1, help="Lifetime of an access token, seconds.")
+        int | None, option("--token-lifetime", "Lifetime of an access token, seconds.", min=1)
     ] = None
     link_lifetime_s: Annotated[
-        float | None, typer.Option("--link-lifetime", min=0, help="Lifetime of a secure link, seconds.")
+        float | None, option("--link-lifetime", "Lifetime of a secure link, seconds.", min=0)
     ] = None
     role: Annotated[Literal["executive", "viewer", "none"] | None, typer.Option(help="What the user may see.")] = None
     redaction: Annotated[Literal["empty", "vanish"] | None, typer.Option(help="How withheld columns appear.")] = None
     mfa: Annotated[Literal["token", "api"] | None, typer.Option(help="Where a second factor is required.")] = None
-    drift: Annotated[bool | None, typer.Option("--drift", help="Columns differ from the published ones.")] = None
-    extras: Annotated[bool | None, typer.Option("--extras", help="Also list all other documented datasets.")] = None
+    drift: Annotated[bool | None, option("--drift", "Columns differ from the published ones.")] = None
+    extras: Annotated[bool | None, option("--extras", "Also list all other documented datasets.")] = None
     further_tenants: Annotated[
         list[str] | None,
-        typer.Option("--tenant", help="A further tenant with reports and rows of its own; may be repeated."),
+        option("--tenant", "A further tenant with reports and rows of its own; may be repeated."),
     ] = None
     key_casing: Annotated[Literal["camel", "pascal"] | None, typer.Option(help="Casing of the keys in replies.")] = None
     page_size: Annotated[int | None, typer.Option(min=1, help="Records per page of a listing.")] = None
@@ -65,7 +62,7 @@ def simulate(
     port: Port = 0,
     blob_port: BlobPort = 0,
     fault: Faults = None,
-    list_faults: Annotated[bool, typer.Option("--list-faults", help="Show the faults, and exit.")] = False,
+    list_faults: Annotated[bool, option("--list-faults", "Show the faults, and exit.")] = False,
     common: CommonOptions,
 ) -> None:
     """

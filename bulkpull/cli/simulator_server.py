@@ -25,12 +25,7 @@ _ROWS = {row.id: row for row in FAULT_TABLE}
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """
-    What to serve, and how a client should be set to see it within seconds.
-
-    Attributes:
-        expectations: What the rows of the fault matrix expect, a sentence each.
-    """
+    """What to serve, how to set a client to see it within seconds, and what is expected, in sentences."""
 
     scenario: Scenario
     settings: Mapping[str, Any]
@@ -38,14 +33,7 @@ class Staging:
 
 
 def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str]) -> Staging:
-    """
-    Build what the options describe.
-
-    Args:
-        given: Parameters of `Scenario` by name; these beat what a row of the fault matrix brings.
-        latency: `3` or `1..10`, seconds.
-        faults: Rows of the matrix by id, each with its service, or faults by name, each applied once.
-    """
+    """Build what the options describe; `given` parameters beat what a row of the fault matrix brings."""
     parameters: dict[str, Any] = {}
     armed: list[Fault] = []
     settings: dict[str, Any] = {}

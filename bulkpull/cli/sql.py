@@ -12,9 +12,9 @@ import typer
 
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import new_table, print_message, print_table
-from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.options import CommonOptions, option
+from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import discard_output
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.formatting import plural
@@ -33,9 +33,9 @@ def sql(
     *,
     answer_format: Annotated[
         Literal["table", "csv", "json", "parquet"],
-        typer.Option("--format", help="table (the first rows), csv, json (one array) or parquet."),
+        option("--format", "table (the first rows), csv, json (one array) or parquet."),
     ] = "table",
-    to: Annotated[Path | None, typer.Option("--to", help="Write the result to this file; it is replaced.")] = None,
+    to: Annotated[Path | None, option("--to", "Write the result to this file; it is replaced.")] = None,
     output: options.Output = None,
     common: CommonOptions,
 ) -> None:

@@ -7,16 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from bulkpull import platforms
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.command_settings import load_settings
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
 from bulkpull.cli.error_output import Ending, write_error
 from bulkpull.cli.json_output import format_time
-from bulkpull.cli.options import CommonOptions, read_span
+from bulkpull.cli.options import CommonOptions, option, read_span
+from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.clock import iso_utc
 from bulkpull.formatting import format_age, join_some, plural
@@ -29,7 +27,7 @@ app = new_app()
 LATE = 3
 _MOST_NAMED = 3
 _MAX_AGE = "Exit with status 3 when a dataset was not checked for this long: 36h, 2d, 90m."
-MaxAge = Annotated[timedelta | None, typer.Option("--max-age", metavar="TIME", parser=read_span, help=_MAX_AGE)]
+MaxAge = Annotated[timedelta | None, option("--max-age", _MAX_AGE, metavar="TIME", parser=read_span)]
 
 
 @command(app)

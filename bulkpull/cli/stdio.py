@@ -1,8 +1,4 @@
-"""
-The program's two streams, which tolerate a reader that goes away: `bulkpull … | head` is not an error.
-
-Data goes to standard output, everything else to standard error.
-"""
+"""The program's two streams; a reader that goes away is no error: data on standard output, all else on the other."""
 
 from __future__ import annotations
 
@@ -72,12 +68,7 @@ def _make_safe(stream: TextIO | None, *, ignored: type[OSError]) -> TextIO:
 
 
 def print_data(text: str) -> None:
-    """
-    Write data to standard output, at once and whole.
-
-    Raises:
-        DiskTrouble: The disk is full, so the output would be incomplete.
-    """
+    """Write data to standard output, at once and whole."""
     try:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         sys.stdout.flush()

@@ -1,8 +1,4 @@
-"""
-The end of an export on standard error: a table, what failed and why, notes, and what to do next.
-
-One reason is written once, however many datasets it hit: an outage is one sentence, not twenty.
-"""
+"""The end of an export on standard error: a table, what failed, each reason once, notes, and what to do next."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,13 +21,7 @@ _HOW_IT_ENDED = {INTERRUPTED: "was interrupted", SUBMITTED: "has submitted its r
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedRun:
-    """
-    A run that was interrupted or killed, or has only submitted its reports.
-
-    Attributes:
-        datasets: How many it has begun and not published.
-        resume: The command that continues it; `None` where that is no longer possible, and a new run is started.
-    """
+    """A run that did not come to its end, with the number of unfinished datasets; `resume` continues it."""
 
     run: RunEntry
     datasets: int
@@ -67,13 +60,13 @@ def find_unfinished_run(folder: Path, *, config: Path | None, now: datetime) -> 
     """
 
     async def ask(ledger: Ledger) -> tuple[RunEntry, int] | None:
-        run = _choose(await ledger.runs(), now=now)
-        if run is None:
-            return None
-        steps = await ledger.steps(run.run_id)
-        begun = {step.dataset for step in steps} - published_datasets(steps)
-        counts = run.summary or {}
-        return run, counts.get("unfinished") or counts.get(SUBMITTED) or len(begun)
+        for place, run in enumerate(await ledger.runs()):
+            if is_unfinished(run) and (place == 0 or is_young(run, now=now)):
+                steps = await ledger.steps(run.run_id)
+                begun = {step.dataset for step in steps} - published_datasets(steps)
+                counts = run.summary or {}
+                return run, counts.get("unfinished") or counts.get(SUBMITTED) or len(begun)
+        return None
 
     found = None
     with suppress(LedgerError):
@@ -83,9 +76,3 @@ def find_unfinished_run(folder: Path, *, config: Path | None, now: datetime) -> 
     run, datasets = found
     resume = Invocation(output=folder, config=config).resume(run.run_id) if is_young(run, now=now) else None
     return UnfinishedRun(run, datasets, resume)
-
-
-def _choose(runs: Sequence[RunEntry], *, now: datetime) -> RunEntry | None:
-    return next(
-        (run for place, run in enumerate(runs) if is_unfinished(run) and (place == 0 or is_young(run, now=now))), None
-    )

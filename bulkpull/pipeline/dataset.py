@@ -227,7 +227,7 @@ class DatasetExport:
 
     async def _publish(self, parts: Sequence[ConvertedPull]) -> None:
         context, settings, request, baseline = self.context, self.context.settings, self.context.request, self._baseline
-        dataset, question = self.pull.dataset, question_of(self.pull)
+        dataset = self.pull.dataset
         context.events.emit(PullStepped(step=Step.PUBLISH.value))
         self._snapshot = snapshot = self._describe_snapshot(parts)
         found = self.outcome
@@ -263,13 +263,9 @@ class DatasetExport:
         )
         folder, private = self._folder / "snapshot", context.folder.private
         staged = Staged(
-            dataset=dataset,
-            folder=folder,
+            self.pull,
+            folder,
             files=await stage_files(parts, folder, private=private, run_id=context.run_id),
-            rows=sum(part.table.rows for part in parts),
-            query=self.pull.query_text,
-            question=question,
-            window=self.pull.window,
             raw=[part.stored.path for part in parts if not part.is_published] if settings.keep_raw else [],
         )
         published = await context.publisher.publish_snapshot(staged)

@@ -170,7 +170,7 @@ class ApiHost(Host):
         return api_replies.json_reply(body, headers={"Cache-Control": "no-cache, no-store"})
 
     def _name_is_taken(self, route: Route, call: LoggedRequest, body: Fields, service: Service) -> bool:
-        """Whether somebody else's query took the name, and this answer is lost: then a lookup finds the stranger."""
+        """Whether somebody else stores a query of that name now, and this answer is lost."""
         if (route.method, route.endpoint) != ("POST", "ScheduledQueries"):
             return False
         name, text = body.text("Name"), body.text("Query")
@@ -188,7 +188,7 @@ class ApiHost(Host):
         headers = {name: request.headers.get(name, str(uuid4())) for name in names}
         if live:
             headers["Request-Context"] = f"appId=cid-v1:{self._application_id}"
-        if self._scenario.tells_mfa and request.headers.get("ValidateMfa", "").casefold() == "true":
+        if self._scenario.mfa_header and request.headers.get("ValidateMfa", "").casefold() == "true":
             headers["isMfaCompliant"] = str(self._tokens.is_mfa_compliant(token)).lower()
         return headers
 
@@ -219,7 +219,7 @@ class Throttle:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        if not self._scenario.tells_allowance:
+        if not self._scenario.allowance_headers:
             return {}
         limit = self._scenario.requests_per_minute
         return {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(max(0, limit - self._count))}

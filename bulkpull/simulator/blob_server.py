@@ -180,7 +180,7 @@ class BlobHost(Host):
         if not begins and self._take("etag_changes", call):
             self._content_faults[execution_id] = Fault("etag_changes")
         elif begins and request.method == "GET" and not is_replaced:
-            fault = self._faults.take_any(CONTENT_FAULTS, datasets=call.datasets)
+            fault = self._faults.take(*CONTENT_FAULTS, datasets=call.datasets)
             self._content_faults[execution_id] = fault
             call.fault = call.fault or (fault.name if fault else None)
         return await self._store.fetch(extract, now=self._clock.now(), fault=self._content_faults.get(execution_id))

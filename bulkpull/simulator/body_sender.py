@@ -64,7 +64,7 @@ async def send(
     """Answer with a body; returns when it is out, or the connection is gone."""
     if send_plan.delimit == "close":
         return await _send_until_close(request, response, body, send_plan)
-    # A client that hangs up in the middle is nothing to complain of.
+    # A client may hang up in the middle.
     with suppress(ConnectionError):
         return await _send_measured(request, response, body, send_plan, clock=clock)
     return response
@@ -118,7 +118,7 @@ async def _send_pieces(response: web.StreamResponse, body: Body, send_plan: Send
 async def _send_until_close(
     request: web.Request, response: web.StreamResponse, body: Body, send_plan: SendPlan
 ) -> web.StreamResponse:
-    """The old way: no length, and the end of the connection is the end of the body."""
+    """As HTTP/1.0 does it: no length; the end of the connection is the end of the body."""
     end = body.size if send_plan.cut_after is None else min(send_plan.cut_after, body.size)
     lines = [
         f"HTTP/1.1 {response.status} OK",

@@ -10,7 +10,7 @@ import gzip
 import io
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from isal import isal_zlib
@@ -67,27 +67,19 @@ def _split(text: bytes, separator: bytes, *, keep: bool) -> Iterator[bytes]:
         yield text[begin:]
 
 
-_ROW_FAULTS: Mapping[str, Callable[[Fields], Fields]] = {
-    "latin1": lambda fields: [b"Soci\xe9t\xe9", *fields[1:]],
-    "nul_bytes": lambda fields: [b"a\0b", *fields[1:]],
-    "short_row": lambda fields: fields[:-1],
-    "long_row": lambda fields: [*fields, b"one too many"],
+_FIELD_FAULTS: Mapping[str, tuple[Literal["row", "header", "all"], Callable[[Fields, bool], Fields]]] = {
+    "latin1": ("row", lambda fields, _: [b"Soci\xe9t\xe9", *fields[1:]]),
+    "nul_bytes": ("row", lambda fields, _: [b"a\0b", *fields[1:]]),
+    "short_row": ("row", lambda fields, _: fields[:-1]),
+    "long_row": ("row", lambda fields, _: [*fields, b"one too many"]),
+    "wrong_header": ("header", lambda fields, _: [b"Column%d" % number for number in range(len(fields))]),
+    "duplicate_header": ("header", lambda fields, _: [fields[0], fields[0], *fields[2:]]),
+    "header_other_case": ("header", lambda fields, _: [field.swapcase() for field in fields]),
+    "missing_column": ("all", lambda fields, _: fields[:-1]),
+    "extra_column": ("all", lambda fields, is_header: [*fields, b"ExtraColumn" if is_header else b"extra"]),
+    "reordered_header": ("all", lambda fields, _: fields[::-1]),
 }
-"""What becomes of the fields of one row."""
-
-_HEADER_FAULTS: Mapping[str, Callable[[Fields], Fields]] = {
-    "wrong_header": lambda fields: [b"Column%d" % number for number in range(len(fields))],
-    "duplicate_header": lambda fields: [fields[0], fields[0], *fields[2:]],
-    "header_other_case": lambda fields: [field.swapcase() for field in fields],
-}
-"""What becomes of the header's fields."""
-
-_RECORD_FAULTS: Mapping[str, Callable[[Fields, bool], Fields]] = {
-    "missing_column": lambda fields, _is_header: fields[:-1],
-    "extra_column": lambda fields, is_header: [*fields, b"ExtraColumn" if is_header else b"extra"],
-    "reordered_header": lambda fields, _is_header: fields[::-1],
-}
-"""What becomes of the fields of every record, the header among them."""
+"""Which records change, and what becomes of their fields."""
 
 _TEXT_FAULTS: Mapping[str, Callable[[_Text, bytes], bytes]] = {
     "utf16": lambda _, whole: whole.decode().encode("utf-16"),
@@ -141,13 +133,11 @@ def _damaged_text(fault: Fault, text: _Text) -> bytes:
     name, struck = fault.name, text.struck(fault.args)
     if name in _TEXT_FAULTS:
         return _TEXT_FAULTS[name](text, text.joined())
-    if name in _ROW_FAULTS:
-        text.put(struck, _ROW_FAULTS[name](text.fields(struck)))
-    elif name in _HEADER_FAULTS:
-        text.put(0, _HEADER_FAULTS[name](text.fields(0)))
-    elif name in _RECORD_FAULTS:
-        for number in range(len(text.records)):
-            text.put(number, _RECORD_FAULTS[name](text.fields(number), number == 0))
+    if name in _FIELD_FAULTS:
+        which, change = _FIELD_FAULTS[name]
+        numbers = {"row": [struck], "header": [0], "all": range(len(text.records))}
+        for number in numbers[which]:
+            text.put(number, change(text.fields(number), number == 0))
     elif name == "blank_lines_inside":
         text.records.insert(struck, text.end)
     else:  # odd_value

@@ -49,7 +49,7 @@ class StoredExecution:
 
     Attributes:
         latency_s: How long it takes, without the time in which its report is paused.
-        plight: Its fault, and how often it was read with it (`reads`).
+        fault: What goes wrong with it; `reads` counts how often it was read with it.
         answerable: False when its query had fallen behind the live columns by then (behaviour 76): it never ends.
     """
 
@@ -57,7 +57,7 @@ class StoredExecution:
     report_id: str
     started_at: datetime
     latency_s: float
-    plight: Fault | None = None
+    fault: Fault | None = None
     reads: int = 0
     answerable: bool = True
 

@@ -10,9 +10,9 @@ from uuid import uuid4
 from bulkpull.simulator import error_replies
 from bulkpull.simulator.entities import StoredExecution, StoredReport, wire_time
 from bulkpull.simulator.error_replies import Refusal, bad_request, requested_value
-from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.simulator_context import Context
+from bulkpull.simulator.stored_objects import ReportStore
 
 _STATUSES = ("Pending", "Running", "Paused", "Completed")
 # Behaviour 111.
@@ -21,9 +21,9 @@ _UNSEEN = ""
 """The status of an execution that this reading does not show."""
 
 _FIRST_READS = frozenset({"execution_status_unknown_word", "old_execution_first"})
-"""The plights whose status shows in the first reads only."""
+"""The faults whose status shows in the first reads only."""
 _ONCE_COMPLETED = frozenset({"execution_fails", "execution_flips_back", "completed_without_link", "generated_time_odd"})
-"""The plights that show when the execution is completed; only those readings count."""
+"""The faults that show when the execution is completed; only those readings count."""
 _STATUS_SHOWN = {
     "execution_stuck": "Running",
     "execution_paused": "Paused",
@@ -31,7 +31,7 @@ _STATUS_SHOWN = {
     "execution_status_unknown_word": "Queued",
     "old_execution_first": _UNSEEN,
 }
-"""What a plight shows as status, unless its arguments have another word."""
+"""The status that a fault shows, unless its arguments name another."""
 
 Records = list[dict[str, Any]]
 LinkMaker = Callable[[StoredReport, StoredExecution], str]
@@ -123,23 +123,23 @@ class ExecutionReader:
 
     def _record(self, execution: StoredExecution, report: StoredReport, *, now: datetime) -> dict[str, Any]:
         """The execution as this reply shows it, with what its fault makes of it."""
-        status, plight = report.status_of(execution, now=now), execution.plight
-        if plight is None or (status != "Completed" and plight.name in _ONCE_COMPLETED):
+        status, fault = report.status_of(execution, now=now), execution.fault
+        if fault is None or (status != "Completed" and fault.name in _ONCE_COMPLETED):
             return self._plain(execution, report, status=status)
         execution.reads += 1
-        most = plight.args.get("reads", 2)
+        most = fault.args.get("reads", 2)
         early = most is None or execution.reads <= int(most)
-        if plight.name in _STATUS_SHOWN and (early or plight.name not in _FIRST_READS):
-            status = str(plight.args.get("status", _STATUS_SHOWN[plight.name]))
-        flips = plight.name == "execution_flips_back" and early
+        if fault.name in _STATUS_SHOWN and (early or fault.name not in _FIRST_READS):
+            status = str(fault.args.get("status", _STATUS_SHOWN[fault.name]))
+        flips = fault.name == "execution_flips_back" and early
         record = self._plain(execution, report, status="Pending" if flips else status)
-        match plight.name:
+        match fault.name:
             case "execution_flips_back" if flips and execution.reads % 2:
                 record["executionStatus"] = "Completed"  # without a link
             case "completed_without_link" if early:
-                record["reportAccessSecureLink"] = "" if plight.args.get("link") == "empty" else None
+                record["reportAccessSecureLink"] = "" if fault.args.get("link") == "empty" else None
             case "generated_time_odd":
-                record["reportGeneratedTime"] = plight.args.get("value")
+                record["reportGeneratedTime"] = fault.args.get("value")
         return record
 
     def _plain(self, execution: StoredExecution, report: StoredReport, *, status: str) -> dict[str, Any]:

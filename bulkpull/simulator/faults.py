@@ -118,17 +118,11 @@ STORIES: Mapping[str, str] = {
     "tsv": "fields are separated by tabs",
 }
 
-CONTENT_FAULTS = frozenset(list(STORIES)[list(STORIES).index("cut_gzip") :])
+_NAMES = tuple(STORIES)
+CONTENT_FAULTS = _NAMES[_NAMES.index("cut_gzip") :]
 """The faults of the stored file itself; they strike a fetch that begins at the first byte."""
-
-
-EXECUTION_FAULTS = frozenset(
-    {
-        "execution_stuck", "execution_fails", "execution_status_unknown_word", "execution_paused",
-        "execution_flips_back", "completed_without_link", "old_execution_first", "generated_time_odd",
-    }
-)  # fmt: skip
-"""The faults that befall an execution when it begins."""
+EXECUTION_FAULTS = _NAMES[_NAMES.index("execution_stuck") : _NAMES.index("link_expired")]
+"""The faults that an execution has from its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,20 +183,9 @@ class FaultBox:
         self._armed.clear()
 
     def take(
-        self, name: str, *, datasets: Collection[str] = (), endpoint: str | None = None, method: str | None = None
+        self, *names: str, datasets: Collection[str] = (), endpoint: str | None = None, method: str | None = None
     ) -> Fault | None:
-        """The fault of that name if it strikes here and now; asking is a chance, and uses up one strike."""
-        return self.take_any((name,), datasets=datasets, endpoint=endpoint, method=method)
-
-    def take_any(
-        self,
-        names: Collection[str],
-        *,
-        datasets: Collection[str] = (),
-        endpoint: str | None = None,
-        method: str | None = None,
-    ) -> Fault | None:
-        """The first fault among `names`, in the order of arming, that strikes here and now."""
+        """The first fault of these names, in the order of arming, that strikes here; asking uses up one strike."""
         here = {None, endpoint, f"{method} {endpoint}"}
         for armed in list(self._armed):
             is_here = endpoint is None or armed.fault.endpoint in here

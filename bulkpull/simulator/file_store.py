@@ -116,7 +116,7 @@ class FileStore:
             return
         members, first = self._scenario.gzip_members, b""
         if members > 1:
-            # The members but the last are cut from the first blocks: no reader may lean on where a member ends.
+            # The members but the last are cut from the first blocks: no reader may rely on where a member ends.
             first = b"".join(islice(blocks, 2))
             size = max(1, len(first) // members)
             for number in range(members - 1):

@@ -35,7 +35,7 @@ _FORMS = (
     "{0} {1}", "{0} {1} Ltd", "{0}, Inc. {1}", "{0} {1} GmbH & Co. KG", '{0} "Retail" {1}', "{0} {1}, Berlin, DE",
     "Κοντόσο {1}", "Контосо {1}", "コントソ株式会社 {1}", "{0} {1} 🚀", "Société {0} d'Étude {1}", "مجموعة {0} {1}",
 )  # fmt: skip
-# Names that trip readers up, each a customer of its own.
+# Names that are hard to read correctly, each a customer of its own.
 _ODD_NAMES = (
     "NULL", "NA", "nan", "null", "-", " padded on both sides ", "Contoso\r\nsecond line", 'say "hi", twice\n', "",
 )  # fmt: skip
@@ -47,7 +47,7 @@ _DAY_ZERO = date(2019, 1, 1)
 
 
 def mix(keys: Keys) -> Keys:
-    """Scatter numbers over 64 bits (splitmix64): neighbours in, strangers out."""
+    """Scatter numbers over 64 bits (splitmix64)."""
     mixed = keys + np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(30)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)

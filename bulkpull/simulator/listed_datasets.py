@@ -99,11 +99,7 @@ def offered_tables(scenario: Scenario) -> dict[str, Table]:
 
 
 def system_queries(tables: Iterable[Table]) -> Iterator[tuple[str, str, str]]:
-    """
-    Id, name and text of the stored system queries of the offered datasets (behaviours 74 to 77).
-
-    Some select columns that are gone (behaviour 76).
-    """
+    """Id, name and text of the stored system queries (behaviours 74 to 77); some select columns that are gone."""
     known = {raw["name"]: raw["system_query"] for raw in _catalog()}
     for table in tables:
         raw = known[table.name]

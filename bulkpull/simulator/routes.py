@@ -12,11 +12,10 @@ import anyio.to_thread
 from bulkpull.simulator.api_replies import envelope
 from bulkpull.simulator.execution_list import Records
 from bulkpull.simulator.faults import FaultBox
-from bulkpull.simulator.query_store import QueryStore
 from bulkpull.simulator.report_data import Extract, sample
-from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.service import Service
+from bulkpull.simulator.stored_objects import QueryStore, ReportStore
 
 API_ROOT = "/insights/v1/mpn"
 DIRECTORY = frozenset({"token", "devicecode", "discovery"})

@@ -72,7 +72,7 @@ class Scenario:
         dataset_names: The live spelling of a dataset, by its published one (behaviour 49).
         latency_s: How long reports take: a range to draw from per dataset, or a time per dataset ("*": others).
         requests_per_minute: The partner's allowance in `throttle_window_s` (behaviours 37 and 173). The live service
-            told 10; the default does not slow anybody down. `tells_allowance`: in the replies, too (behaviour 172).
+            announced 10; the default slows nobody down. `allowance_headers`: replies show it, too (behaviour 172).
         one_off_quota: One-off reports in `one_off_window_s` (behaviour 85).
         active_report_quota, query_quota: Active reports and stored queries of a user (behaviours 86 and 72).
         token_lifetime_s, link_lifetime_s: Behaviour 3; behaviours 121 and 122, from the moment the link is read.
@@ -80,8 +80,8 @@ class Scenario:
         key_casing: Casing of reply keys (behaviour 34).
         id_casing: "mixed" spells ids in upper case in listings, in lower case in replies to creations (behaviour 153).
         role: What the user may see (behaviours 22, 23 and 26); `redaction`: what becomes of the rest.
-        app_only: What the API makes of a token without a user (behaviour 15).
-        mfa: Where multi-factor authentication is asked for (behaviours 10 to 12); `tells_mfa`: behaviour 13.
+        app_only: Whether the API accepts a token without a user (behaviour 15).
+        mfa: Where multi-factor authentication is asked for (behaviours 10 to 12); `mfa_header`: behaviour 13.
         drift: Columns that differ from the published ones; `True` for all that the catalog knows of.
         content_encoding: Send `Content-Encoding: gzip` with a gzip file (behaviour 127).
         tsv: Separate by tabs whatever format the report asked for.
@@ -106,7 +106,7 @@ class Scenario:
             application and its user sign in to all of them; the token decides which one a call sees.
         client_certificate: PEM certificate of the application, for signed assertions in place of the secret.
         public_client: Whether the application may sign people in without a secret, by device code.
-        device_answer: What the person makes of a device code, after the program has asked `device_polls` times in vain.
+        device_answer: How the person answers a device code, after the program has asked `device_polls` times.
         tables: Literal CSV bytes (or a file of them) in place of a dataset's generated data.
         contents: What makes the CSV bytes of each report of a dataset from its window and its time.
         stored: Literal stored bytes, served as they are.
@@ -124,7 +124,7 @@ class Scenario:
     api_latency_s: float = 0.0
     requests_per_minute: int = 10_000
     throttle_window_s: float = 60.0
-    tells_allowance: bool = True
+    allowance_headers: bool = True
     one_off_quota: int | None = None
     one_off_window_s: float = 3600.0
     active_report_quota: int = 50
@@ -139,7 +139,7 @@ class Scenario:
     redaction: Literal["empty", "vanish"] = "empty"
     app_only: Literal["refused", "allowed"] = "refused"
     mfa: Literal["token", "api"] | None = None
-    tells_mfa: bool = True
+    mfa_header: bool = True
     drift: Mapping[str, ColumnDrift] | bool = False
     content_encoding: bool = True
     gzip: bool = True

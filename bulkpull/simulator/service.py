@@ -20,12 +20,11 @@ from bulkpull.simulator.generated_values import edition_at
 from bulkpull.simulator.listed_datasets import Table, offered_tables
 from bulkpull.simulator.query_months import days_between, months_between, whole_months
 from bulkpull.simulator.query_parser import ParsedQuery
-from bulkpull.simulator.query_store import QueryStore
 from bulkpull.simulator.report_data import Extract
-from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.request_validation import Fields, read_time
 from bulkpull.simulator.scenario import ColumnDrift
 from bulkpull.simulator.simulator_context import Context
+from bulkpull.simulator.stored_objects import QueryStore, ReportStore
 
 TEST_ROWS = 100
 """Most rows of a test query (behaviour 78)."""
@@ -129,9 +128,10 @@ class Service:
         window: tuple[datetime, datetime] | None = None,
     ) -> Extract:
         """
-        What a report on these columns of the dataset holds, begun `at`: of `window`, or of six months.
+        What a report on these columns of the dataset without a TIMESPAN holds, begun `at` (now by default).
 
-        Without `columns`: all columns, then the amounts that no column holds (behaviour 160).
+        Without `columns`: all columns, then the amounts that no column holds (behaviour 160). `window` has an exclusive
+        end; six months by default.
         """
         table = self.tables[dataset]
         amounts = [metric for metric in table.metrics if metric.kind == "amount"]

@@ -37,7 +37,7 @@ class Simulator:
     The simulated service, as an async context manager.
 
     The API and the token endpoint listen on one origin, the storage host on another, so that a client that sends its
-    token to the wrong one is found out. All that a client needs stands in `environment`.
+    token to the wrong one is noticed. `environment` has all that a client needs.
 
     Args:
         clock: Its time; the machine's own by default.
@@ -136,15 +136,7 @@ class Simulator:
         at: datetime | None = None,
         window: tuple[datetime, datetime] | None = None,
     ) -> bytes:
-        """
-        The plain text that a report on these columns without a TIMESPAN brings: the truth to compare with.
-
-        Without `columns`: all columns, then the amounts that no column holds (behaviour 160).
-
-        Args:
-            at: When the report's execution begins; now by default.
-            window: Start and exclusive end of what is asked for; six months by default.
-        """
+        """The plain text that a report brings (`Service.whole_extract`): the truth to compare with."""
         names = tuple(columns) if columns is not None else None
         return await self._store.plain_text(self.service.whole_extract(dataset, names, at=at, window=window))
 

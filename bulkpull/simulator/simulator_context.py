@@ -64,11 +64,7 @@ class Host:
     def _note(self, request: web.Request, **more: Any) -> LoggedRequest:
         has_authorization = "Authorization" in request.headers or "X-AadUserTicket" in request.headers
         call = LoggedRequest(
-            at=self._clock.now(),
-            method=request.method,
-            path=request.path,
-            has_authorization=has_authorization,
-            **more,
+            at=self._clock.now(), method=request.method, path=request.path, has_authorization=has_authorization, **more
         )
         self._calls.append(call)
         return call

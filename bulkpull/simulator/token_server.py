@@ -22,7 +22,7 @@ _GRAPH = "https://graph.windows.net"
 _BACKDATED_S = 301
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _DEVICE_CODE_LIVES_S = 900
-# Letters and digits that nobody mistakes for one another.
+# Letters and digits that are not mistaken for one another.
 _USER_CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ23456789"
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 # Entra tolerates clocks that differ by this much.

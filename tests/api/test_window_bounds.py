@@ -59,3 +59,19 @@ def test_a_window_is_made_of_the_days_of_both_zones() -> None:
     assert window_of(since, "2026-02-01", now=NOW) == Window(
         datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
     )
+
+
+@pytest.mark.case("L2")
+@pytest.mark.parametrize(
+    ("since", "until", "words"),
+    [
+        ("0026-01-31", None, "no data from before 2000; write the year with four digits: --since 2026-01-01"),
+        ("2026-11-24", None, "`since` is 2026-11-24, which is in the future; give a day up to today, 2026-11-23"),
+        ("2026-01-01", "2206-02-01", "`until` is 2206-02-01, far in the future"),
+    ],
+)
+def test_days_without_data_are_refused(since: str, until: str | None, words: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        window_of(since, until, now=NOW)
+
+    assert words in str(refused.value)

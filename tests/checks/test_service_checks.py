@@ -88,7 +88,7 @@ async def test_a_token_without_the_claim_of_mfa_is_told_before_the_service_refus
 
 @pytest.mark.behaviour(13)
 async def test_a_service_that_does_not_tell_of_mfa_is_no_trouble() -> None:
-    found = await look(tells_mfa=False)
+    found = await look(mfa_header=False)
 
     assert (found["mfa"].verdict, found["mfa"].facts["compliant"]) == (CheckStatus.OK, None)
 

@@ -14,7 +14,7 @@ import pytest
 from command_line import SMALL, Command, Serve
 
 from bulkpull.cli import simulator_server as simulate
-from bulkpull.cli.run_readiness import AwaitedReport, awaited_reports
+from bulkpull.cli.run_resume import awaited_reports
 from bulkpull.event_types import RunStarted
 from bulkpull.observability.log_lines import as_entry, line_logger, log_event
 from bulkpull.output.ledger import StepEntry
@@ -57,7 +57,7 @@ def test_what_a_run_has_published_is_not_waited_for() -> None:
 
     steps = [step("A", "report", report_id="r-1"), step("B", "report", report_id="r-2"), step("A", "published")]
 
-    assert awaited_reports(steps) == [AwaitedReport("B", "r-2")]
+    assert awaited_reports(steps) == {"r-2": "B"}
 
 
 def test_runs_that_only_ordered_are_listed_as_what_they_are(command: Command, serve: Serve) -> None:

@@ -337,7 +337,7 @@ async def test_step_5_asks_for_several_and_takes_nothing_for_ready_that_is_not(m
             (await stage.client.create_report(name=f"Report {number}", query_id=query.query_id)).report_id
             for number in range(3)
         ]
-        stage.simulator.service.reports[ids[0]].executions[0].plight = Fault("completed_without_link")
+        stage.simulator.service.reports[ids[0]].executions[0].fault = Fault("completed_without_link")
 
         found = {item.report_id: item for item in await stage.client.get_executions(ids, statuses=STATUSES)}
 

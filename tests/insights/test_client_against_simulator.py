@@ -457,7 +457,7 @@ async def test_in_a_storm_of_refusals_no_call_falls_within_a_pause() -> None:
 
 @pytest.mark.behaviour(37, 38)
 async def test_behind_a_limit_that_nobody_told_the_client_slows_down_by_itself() -> None:
-    async with staged(requests_per_minute=30, tells_allowance=False) as stage:
+    async with staged(requests_per_minute=30, allowance_headers=False) as stage:
         for _ in range(120):
             await stage.client.get_datasets()
 

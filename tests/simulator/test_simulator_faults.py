@@ -199,7 +199,7 @@ DONE = ("Completed", True)
         ("execution_paused", {}, [("Paused", False)] * 3),
     ],
 )
-async def test_an_execution_in_its_plight_shows_itself_as_told(
+async def test_an_execution_with_a_fault_shows_what_the_fault_says(
     name: str, args: dict[str, Any], readings: list[tuple[str, bool]]
 ) -> None:
     async with calling(fault(name, **args)) as caller:

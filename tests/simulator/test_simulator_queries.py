@@ -196,7 +196,7 @@ async def test_every_reply_tells_the_allowance_and_what_is_left_of_it() -> None:
 async def test_the_allowance_is_told_where_nobody_comes_near_it_and_can_be_kept_back() -> None:
     async with calling() as caller:
         reported = await caller.get("/ScheduledDataset")
-    async with calling(tells_allowance=False) as caller:
+    async with calling(allowance_headers=False) as caller:
         silent = await caller.get("/ScheduledDataset")
 
     assert int(reported.headers["X-RateLimit-Remaining"]) == int(reported.headers["X-RateLimit-Limit"]) - 1

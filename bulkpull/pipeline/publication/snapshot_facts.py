@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import accumulate
 
 from bulkpull.clock import iso_utc
-from bulkpull.conversion.messages import ConvertedColumn, Misfit, WindowRows
+from bulkpull.conversion.messages import ConvertedColumn, WindowRows
 from bulkpull.conversion.parquet_types import TEXT
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn
 from bulkpull.pipeline.publication.type_merge import known_formats, known_types
@@ -105,19 +105,10 @@ def published_columns(
 
 
 def _published_column(column: ConvertedColumn, rows_before: int) -> PublishedColumn:
-    def in_snapshot(misfit: Misfit | None) -> dict[str, int | str] | None:
-        return {"row": misfit.row + rows_before, "value": misfit.value} if misfit else None
-
-    return PublishedColumn(
-        name=column.name,
-        type=column.type,
-        declared=str(column.declared),
-        format=column.format,
-        why_text=column.why_text,
-        misfit=in_snapshot(column.misfit),
-        empty=column.empty,
-        outgrown=in_snapshot(column.outgrown),
-    )
+    values = asdict(column) | {"declared": str(column.declared)}
+    for misfit in filter(None, (values["misfit"], values["outgrown"])):
+        misfit["row"] += rows_before
+    return PublishedColumn(**values)
 
 
 def _part_record(part: ConvertedPull) -> PartRecord:

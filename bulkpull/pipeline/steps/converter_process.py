@@ -45,10 +45,12 @@ _KEPT_MEMORY = {
 # One thread decompresses and checks, and the others wait for it: more of them gain nothing, and each costs 15 MB. So do
 # more threads than cores over all children.
 _MOST_THREADS = 4
-# numpy's linear algebra, which is not used here, would start a thread for every core.
-_NO_BLAS_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
-# glibc gives each thread a heap of its own, and each keeps what batches took: 30 MB more after some files.
-_ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
+_LESS_MEMORY = {
+    # numpy's linear algebra, which is not used here, would start a thread for every core.
+    "OPENBLAS_NUM_THREADS": "1",
+    # glibc gives each thread a heap of its own, and each keeps what batches took: 30 MB more after some files.
+    "MALLOC_ARENA_MAX": "1",
+}
 _LAST_WORDS = 4_096
 _PACKAGE_ROOT = str(Path(__file__).parents[3])
 _NO_PROCESS = (errno.EAGAIN, errno.ENOMEM)
@@ -150,11 +152,9 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None, a
         ConverterDied: The system allows no further process.
     """
     # The second try of a conversion has one thread and little memory: there, memory goes back to the system.
-    defaults = _NO_BLAS_THREADS | _ONE_HEAP
-    if threads is None:
-        defaults |= _KEPT_MEMORY
-        defaults["POLARS_MAX_THREADS"] = str(max(1, min(_MOST_THREADS, (os.cpu_count() or 1) // at_once)))
-    given = {**defaults, **environment}
+    share_of_cores = str(max(1, min(_MOST_THREADS, (os.cpu_count() or 1) // at_once)))
+    given = _LESS_MEMORY | (_KEPT_MEMORY | {"POLARS_MAX_THREADS": share_of_cores} if threads is None else {})
+    given |= environment
     given["PYTHONPATH"] = os.pathsep.join(filter(None, (_PACKAGE_ROOT, given.get("PYTHONPATH"))))
     if threads is not None:
         given["POLARS_MAX_THREADS"] = str(threads)

@@ -20,14 +20,13 @@ from bulkpull.events import Events
 from bulkpull.model import DownloadedFile, SecureLink
 from bulkpull.output.atomic_files import disk_errors, sync_folder
 from bulkpull.pipeline.run_cleanup import is_worth_resuming
-from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.partial_file import PartialFile
+from bulkpull.transfer.range_responses import Version
 from bulkpull.transfer.signed_link import Relink, SignedLink
 from bulkpull.transfer.transfer import Transfer
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier
 
-_WHOLE_TRIES = 2
 # The longest wait of a cancelled run for the journal; unrecorded bytes are fetched again.
 _SAVING_S = 1.0
 
@@ -124,21 +123,17 @@ async def _make_durable(partial: PartialFile) -> None:
 
 
 async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:
-    for attempt in range(1, _WHOLE_TRIES + 1):
-        try:
-            version = await transfer.fetch(resume=attempt == 1)
-            await _check(transfer.partial, version)
-        except FileDamaged as damaged:
-            if attempt == _WHOLE_TRIES:
-                raise
-            transfer.http.tally.retried += 1
-            events.emit(DownloadResumed(offset_bytes=0, reason=damaged.message))
-        else:
-            return version
-    raise AssertionError("the last round returns or raises")
+    """Fetch the file, a damaged one once more from its beginning."""
+    try:
+        return await _fetch_once(transfer, resume=True)
+    except FileDamaged as damaged:
+        transfer.http.tally.retried += 1
+        events.emit(DownloadResumed(offset_bytes=0, reason=damaged.message))
+    return await _fetch_once(transfer, resume=False)
 
 
-async def _check(partial: PartialFile, version: Version) -> None:
+async def _fetch_once(transfer: Transfer, *, resume: bool) -> Version:
+    version, partial = await transfer.fetch(resume=resume), transfer.partial
     if version.size_bytes is not None and partial.done_bytes != version.size_bytes:
         raise FileDamaged(
             "the downloaded file has another length than announced",
@@ -150,12 +145,12 @@ async def _check(partial: PartialFile, version: Version) -> None:
             why="even a report without rows has a header line",
             fix="run the export again later; if it happens again, report it to the service's support",
         )
-    if version.md5 is None:
-        return
-    digest = await partial.md5(size_bytes=partial.done_bytes)
-    if digest != version.md5:
-        raise FileDamaged(
-            "the downloaded file does not match its MD5",
-            why=f"expected {version.md5.hex()}, got {digest.hex()}",
-            fix="a proxy on the way may change files: try without it",
-        )
+    if version.md5 is not None:
+        digest = await partial.md5(size_bytes=partial.done_bytes)
+        if digest != version.md5:
+            raise FileDamaged(
+                "the downloaded file does not match its MD5",
+                why=f"expected {version.md5.hex()}, got {digest.hex()}",
+                fix="a proxy on the way may change files: try without it",
+            )
+    return version

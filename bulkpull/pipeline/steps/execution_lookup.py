@@ -98,35 +98,29 @@ class ExecutionLookup:
         middle = len(report_ids) // 2
         halves = [report_ids[:middle], report_ids[middle:]]
         answers = [await self._try(half) for half in halves]
-        if not self._joined_works and all(
+        no_joined_works = not self._joined_works and all(
             answer is None or len(half) == 1 for half, answer in zip(halves, answers, strict=True)
-        ):
-            return await self._look_up_each(halves=halves, answers=answers)
-        if all(answer is not None for answer in answers):
+        )
+        if not no_joined_works and all(answer is not None for answer in answers):
             if len(report_ids) == _PAIR:
                 self._alone.update(report_ids)  # both are good by themselves
             else:
                 self._most_joined = max(map(len, halves))
         found: list[Execution] = []
+        refused = 0
         for half, answer in zip(halves, answers, strict=True):
             if answer is not None:
                 found += answer
-            elif len(half) > 1:
+            elif len(half) == 1:
+                refused += 1
+            elif no_joined_works:  # the form, or several ids, are bad
+                for report_id in half:
+                    alone = await self._try([report_id])
+                    refused += alone is None
+                    found += alone or []
+            else:
                 found += await self._halve(half)
-        return found
-
-    async def _look_up_each(
-        self, *, halves: Sequence[Sequence[str]], answers: Sequence[list[Execution] | None]
-    ) -> list[Execution]:
-        """Look up reports one by one if every joined call was refused: the form, or several ids, are bad."""
-        found: list[Execution] = []
-        refused = 0
-        for half, answer in zip(halves, answers, strict=True):
-            for report_id in half:
-                alone = answer if len(half) == 1 else await self._try([report_id])
-                refused += alone is None
-                found += alone or []
-        if not refused:
+        if no_joined_works and not refused:
             await self._fall_back(PollForm.ONE_REPORT)
         return found
 

@@ -217,7 +217,9 @@ class Poller:
             return
         begun_s = max(watch.running_since_s or 0.0 for watch in ready)
         waiting = [
-            watch for watch in self._pending() if watch.seen and not watch.is_running and watch.since_s <= begun_s
+            watch
+            for watch in self._pending()
+            if watch.status is not None and not watch.is_running and watch.since_s <= begun_s
         ]
         if waiting:
             self.on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
@@ -232,7 +234,7 @@ class Poller:
         if execution is None:
             await self._handle_absent(watch, now)
             return
-        watch.seen, watch.absent_since_s = True, None
+        watch.absent_since_s = None
         if execution.status != watch.status:
             watch.status = execution.status
             if watch.running_since_s is None and watch.is_running:
@@ -304,7 +306,7 @@ class Poller:
             elif not await self.client.get_queries(query_id=report.query_id):
                 lost = f"the query of report {report.report_id} no longer exists on the service"
                 watch.finish(error=ReportLost(lost))
-            elif watch.seen:
+            elif watch.status is not None:
                 what = f"the execution of report {report.report_id} has failed"
                 why = f"it was {watch.status}, and the service no longer lists it"
                 watch.finish(error=ExecutionFailed(what, why=why))
