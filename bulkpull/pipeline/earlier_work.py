@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from bulkpull.catalog import load_catalog
 from bulkpull.model import Pull, Report
-from bulkpull.output.integrity import size_of
+from bulkpull.output.integrity import location_problem
 from bulkpull.output.layout import RUN_ID
 from bulkpull.output.ledger import Ledger, NotedFacts, StepEntry, published_datasets, read_facts
 from bulkpull.output.ledger_facts import (
@@ -233,7 +233,7 @@ def _published_before(steps: Iterable[StepEntry], run: OpenedRun) -> dict[str, D
         if dataset in current
         and current[dataset].run_id == run.run_id
         and record.files
-        and all(size_of(store, file.path) == file.bytes for file in record.files)
+        and all(location_problem(store, file.path, expected_bytes=file.bytes) is None for file in record.files)
     }
 
 
