@@ -92,12 +92,7 @@ async def plan_in_folder(run: OpenedRun, offer: ServiceOffer) -> Plan:
 
 
 async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsClient) -> RunDecisions:
-    """
-    Decide for all pulls of a plan, with reads only. Datasets whose published files are damaged count as not published.
-
-    Raises:
-        BulkpullError: The service could not be asked.
-    """
+    """Decide for all pulls of a plan, with reads only; datasets with damaged files count as not published."""
     is_nightly, ledger, settings = run.request.nightly, run.ledger, run.settings
     client.add_known_ids(await _known_ids(run))
     listed: list[Report] | None = []
