@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bulkpull.auth.sign_in import choose_grant
-from bulkpull.catalog import Catalog, load_catalog
+from bulkpull.catalog import load_catalog
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, BulkpullError, NotFound, SettingsError
 from bulkpull.metric_selection import select_metrics
@@ -199,13 +199,13 @@ def _pull(dataset: str, offered: OfferedDataset, inputs: PlanInputs, *, window: 
     return without_refused(pull, inputs.refusals)
 
 
-def published_datasets(published: Mapping[str, DatasetRecord], *, catalog: Catalog) -> frozenset[str]:
+def published_datasets(published: Mapping[str, DatasetRecord]) -> frozenset[str]:
     """The datasets with a snapshot in this folder, by canonical name; custom queries have names of their own."""
     return frozenset(
         name
         for name, record in published.items()
         # Without its manifest the query of a snapshot is unknown, and may be a custom one.
-        if record.source in (None, name) and (record.query is not None or catalog.find(name) is not None)
+        if record.source in (None, name) and (record.query is not None or load_catalog().find(name) is not None)
     )
 
 

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 import anyio.to_thread
 
-from bulkpull.catalog import load_catalog
 from bulkpull.errors import ReportingError, RequestRejected, TransferError
 from bulkpull.event_types import ReportsUnknown
 from bulkpull.formatting import join_some, plural
@@ -85,7 +84,7 @@ async def plan_in_folder(run: OpenedRun, offer: ServiceOffer) -> Plan:
         run.settings,
         now=run.started_at,
         refusals=recent_refusals(await run.ledger.noted(RefusedMetricsFacts), now=run.clock.now()),
-        published=published_datasets(published, catalog=load_catalog()),
+        published=published_datasets(published),
         history_starts=history_starts(published),
     )
     return plan_request(inputs)
