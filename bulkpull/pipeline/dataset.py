@@ -68,7 +68,7 @@ class DatasetExport:
 
     Args:
         describe: Makes the manifest record of an outcome, which the ledger keeps of a published snapshot.
-        named: The user named it, so that it is not exported whole where its window cannot be applied.
+        named: The user named it: it is not exported whole where its window cannot be applied.
         query_id: The stored query behind `execution`, if it is known.
     """
 
@@ -107,8 +107,7 @@ class DatasetExport:
         Fetch the dataset and publish it.
 
         Raises:
-            BulkpullError: The first error that no retry could fix. Nothing half-written is visible.
-            Unchanged: In a nightly run: the data are those of the current snapshot.
+            BulkpullError: The first error that no retry could fix; in a nightly run `Unchanged`.
         """
         await self._find_baseline()
         try:

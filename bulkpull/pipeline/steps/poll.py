@@ -288,8 +288,11 @@ class Poller:
         try:
             await self.client.resume_report(watch.report.report_id)
         except (ReportingError, TransferError) as error:
-            what = f"report {watch.report.report_id} is paused and could not be resumed"
-            watch.finish(error=ExecutionFailed(what, why=error.message))
+            watch.finish(
+                error=ExecutionFailed(
+                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.message
+                )
+            )
 
     async def _handle_absent(self, watch: ReportWatch, now: float) -> None:
         """Find out whether a report without an execution was deleted or has only not run yet (behaviour 105)."""
@@ -301,15 +304,20 @@ class Poller:
         report = watch.report
         try:
             if not await self.client.get_reports(report_id=report.report_id):
-                lost = f"report {report.report_id} no longer exists on the service"
-                watch.finish(error=ReportLost(lost, why="deleted"))
+                watch.finish(
+                    error=ReportLost(f"report {report.report_id} no longer exists on the service", why="deleted")
+                )
             elif not await self.client.get_queries(query_id=report.query_id):
-                lost = f"the query of report {report.report_id} no longer exists on the service"
-                watch.finish(error=ReportLost(lost))
+                watch.finish(
+                    error=ReportLost(f"the query of report {report.report_id} no longer exists on the service")
+                )
             elif watch.status is not None:
-                what = f"the execution of report {report.report_id} has failed"
-                why = f"it was {watch.status}, and the service no longer lists it"
-                watch.finish(error=ExecutionFailed(what, why=why))
+                watch.finish(
+                    error=ExecutionFailed(
+                        f"the execution of report {report.report_id} has failed",
+                        why=f"it was {watch.status}, and the service no longer lists it",
+                    )
+                )
         except (ReportingError, TransferError):
             watch.checked = False  # unknown: check again at the next poll
 
