@@ -22,8 +22,10 @@ from bulkpull.suggestions import did_you_mean
 
 _OWN_WORDS = "Value error, "
 _NUMBERS = {int: "a whole number", float: "a number"}
-_BOUNDS = {"gt": "greater than", "ge": "of at least", "le": "of at most"}
+_BOUNDS = {"gt": "greater than", "ge": "of at least", "lt": "less than", "le": "of at most"}
 _LONGEST_QUOTE = 60
+# A bound that nobody reaches is not worth a word.
+_ENDLESS = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def _types_and_bounds(field: FieldInfo) -> tuple[list[Any], dict[str, float]]:
     """The types of a field without `None`, and its bounds by their short names."""
     parts = [*annotation_parts(field.annotation), *field.metadata]
     bounds = {name: getattr(part, name) for name in _BOUNDS for part in parts if hasattr(part, name)}
+    bounds = {name: bound for name, bound in bounds.items() if bound < _ENDLESS}
     return [part for part in parts if part is not NoneType], bounds
 
 

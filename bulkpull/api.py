@@ -81,7 +81,23 @@ async def export(
         OutputLocked: Another run is writing to `output`.
         DiskTrouble, LedgerError: `output` cannot be used.
     """
-    return await _run("run_export", **locals())
+    return await _run(
+        "run_export",
+        output=output,
+        datasets=datasets,
+        queries=queries,
+        settings=settings,
+        since=since,
+        until=until,
+        timespan=timespan,
+        metrics=metrics,
+        everything=everything,
+        submit_only=submit_only,
+        keep_raw=keep_raw,
+        reset_types=reset_types,
+        listeners=listeners,
+        credential=credential,
+    )
 
 
 async def nightly(
@@ -105,7 +121,22 @@ async def nightly(
     Arguments, result and errors are those of `export`. What is not new is `skipped` in the manifest. With `since`,
     one-off reports for those days are created instead.
     """
-    return await _run("run_export", **locals(), nightly=True)
+    return await _run(
+        "run_export",
+        output=output,
+        datasets=datasets,
+        settings=settings,
+        since=since,
+        until=until,
+        timespan=timespan,
+        metrics=metrics,
+        everything=everything,
+        submit_only=submit_only,
+        keep_raw=keep_raw,
+        listeners=listeners,
+        credential=credential,
+        nightly=True,
+    )
 
 
 async def resume(
@@ -129,7 +160,9 @@ async def resume(
         SettingsError: There is no such run, or it was made against another service.
         AuthError, OutputLocked, DiskTrouble, LedgerError: As for `export`.
     """
-    return await _run("resume_run", **locals())
+    return await _run(
+        "resume_run", run=run, output=output, settings=settings, listeners=listeners, credential=credential
+    )
 
 
 @asynccontextmanager
@@ -242,7 +275,7 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
 
 
 async def _run(function: str, **arguments: Any) -> Manifest:
-    """Call a function of `bulkpull.api_runs` with the arguments of the function above it."""
+    """Call a function of `bulkpull.api_runs`, which is loaded first."""
     runner = await _load("bulkpull.api_runs")
     with python_words():
         manifest: Manifest = await getattr(runner, function)(**arguments)

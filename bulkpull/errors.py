@@ -2,14 +2,19 @@
 All errors, as one class hierarchy.
 
     BulkpullError
-    ├── SettingsError (exit 2): QueryError
-    ├── AuthError (exit 4), OutputLocked (exit 5)
-    ├── ReportingError: RequestRejected (QuotaExceeded), AccessDenied, NotFound, Throttled, ServiceTrouble,
-    │       UnexpectedReply (ListUnknown), ReportLost, ExecutionFailed, ExecutionOverdue
-    ├── TransferError: NotConnected, AnswerLost, ProxyRefused, TlsRefused, UnsafeAddress, HeadTooLong, LinkExpired,
-    │       FileGone, StorageTrouble, FileDamaged, Unchanged
-    ├── ConversionError: NotTheReport (WindowNotHonoured, TimeNotReadable), TooLarge, ConverterDied
-    └── TooManyReports, HeldBack, NotDone, RunOverdue, DiskTrouble, LedgerError
+    ├── SettingsError (QueryError)    a setting, an option or a dataset's name is wrong (exit 2)
+    ├── AuthError                     credentials are missing or refused, or lack the role (exit 4)
+    ├── OutputLocked                  another run is writing to the same output folder (exit 5)
+    ├── ReportingError                the service answered with an error
+    │   ├── RequestRejected (QuotaExceeded), AccessDenied, NotFound, Throttled, ServiceTrouble
+    │   └── UnexpectedReply (ListUnknown), ReportLost, ExecutionFailed, ExecutionOverdue
+    ├── TransferError                 a transfer failed
+    │   ├── NotConnected, AnswerLost, ProxyRefused, TlsRefused, UnsafeAddress, HeadTooLong
+    │   └── LinkExpired, FileGone, StorageTrouble, FileDamaged, Unchanged
+    ├── ConversionError               the file is not the requested one, or cannot be converted
+    │   └── NotTheReport (WindowNotHonoured, TimeNotReadable), TooLarge, ConverterDied
+    ├── DiskTrouble, LedgerError      the output folder, or the ledger in it, cannot be used
+    └── TooManyReports, HeldBack, NotDone, RunOverdue
 """
 
 from __future__ import annotations

@@ -73,19 +73,18 @@ class Event:
         return type(other) is type(self) and self._values == other._values
 
     def __hash__(self) -> int:
-        return hash((type(self), self._values))
+        return hash((type(self), *self._values.items()))
 
     def __repr__(self) -> str:
-        values = ", ".join(f"{name}={getattr(self, name)!r}" for name, *_ in _FIELDS[type(self)])
-        return f"{type(self).__name__}({values})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._values.items())})"
 
     def __reduce__(self) -> tuple[Callable[[], Event], tuple[()]]:
         # For `copy` and `pickle`, which would set attributes.
-        return partial(type(self), **{name: getattr(self, name) for name, *_ in _FIELDS[type(self)]}), ()
+        return partial(type(self), **self._values), ()
 
     @property
-    def _values(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name, *_ in _FIELDS[type(self)])
+    def _values(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name, *_ in _FIELDS[type(self)]}
 
     @property
     def name(self) -> str:
@@ -137,12 +136,9 @@ _KINDS: Mapping[str, tuple[tuple[type, ...], object]] = {
     "int": ((int,), 0),
     "float": ((int, float), 0.0),
     "bool": ((bool,), False),
-    "str | None": ((str,), None),
-    "int | None": ((int,), None),
-    "float | None": ((int, float), None),
-    "bool | None": ((bool,), None),
-    "datetime | None": ((datetime,), None),
+    "datetime": ((datetime,), None),
 }
+"""By the type of a fact, the types of its values in a log, and what an empty one is; of an optional fact `None`."""
 
 
 def _read_moment(text: str) -> datetime | None:
@@ -163,13 +159,14 @@ def restore_event(
     given: dict[str, Any] = {"dataset": dataset} | ({} if level is None else {"level": level})
     for item in fields(kind)[_COMMON:]:
         value = facts.get(item.name, MISSING)
-        if "datetime" in str(item.type) and isinstance(value, str):
+        type_name, _, optional = str(item.type).partition(" | ")
+        if type_name == "datetime" and isinstance(value, str):
             value = _read_moment(value)
-        allowed, empty = _KINDS.get(str(item.type), ((object,), ()))
+        allowed, empty = _KINDS.get(type_name, ((object,), ()))
         if value is not MISSING and isinstance(value, allowed):
             given[item.name] = value
         elif item.default is MISSING:
-            given[item.name] = empty
+            given[item.name] = None if optional else empty
     return kind(**given)
 
 

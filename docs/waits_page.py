@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkpull.auth import secret_command, token_codes, token_endpoint, token_rotation
-from bulkpull.insights import idempotent_create, lookup, requests
+from bulkpull.auth import sign_in, token_codes, token_endpoint, token_rotation
+from bulkpull.insights import idempotent_create, requests
 from bulkpull.observability import recorder, run_log
 from bulkpull.observability.telemetry import spans
 from bulkpull.output import ledger_db, lock, verify
@@ -58,9 +58,9 @@ _CALL, _TRANSFER, _POLICY = http_messages.Timeouts(), http_messages.TRANSFER_TIM
 _LOST = "the answer is lost: tried again, `request_attempts` in all"
 WAITS = (
     Wait(
-        "auth/secret_command.py",
+        "auth/sign_in.py",
         "a program that writes a secret",
-        f"{secret_command.LONGEST_S:g} s",
+        f"{sign_in.LONGEST_S:g} s",
         "`read_from_command`",
         "it is ended; exit status 4",
     ),
@@ -195,9 +195,9 @@ WAITS = (
         "created again, or given up where that is in doubt",
     ),
     Wait(
-        "insights/lookup.py",
+        "insights/idempotent_create.py",
         "other creations in doubt, which share a look-up",
-        f"{lookup.GATHER_S:g} s",
+        f"{idempotent_create.GATHER_S:g} s",
         "`SharedLookup`",
         "looked up together",
     ),

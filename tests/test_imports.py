@@ -142,7 +142,6 @@ WORKS_ON_PATHS = {
     "output/run_history.py": "the ledger, a database that needs a local file",
     "output/store.py": "it is what every other module goes through",
     "output/workspace.py": "staging: files that grow until they are published",
-    "pipeline/plan_estimate.py": "the ledger: how long datasets usually take",
     "pipeline/run.py": "the ledger, opened for the run",
     "pipeline/run_plan.py": "the ledger, read for a plan",
 }

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from bulkpull.auth.secret_command import read_from_command
-from bulkpull.auth.sign_in import prepare_sign_in
+from bulkpull.auth.sign_in import prepare_sign_in, read_from_command
 from bulkpull.clock import SystemClock
 from bulkpull.config.secrets import VaultReference, vault_reference
 from bulkpull.config.settings import SECRETS, Settings, origins

@@ -36,7 +36,6 @@ _FREE = "free: no run is writing to this folder"
 
 
 async def check_output_folder(settings: Settings, *, clock: Clock) -> list[CheckResult]:
-    """Everything about the output folder; nothing is left there."""
     layout = Layout(settings.output)
     unwritable = await run_sync(_find_obstacle, settings.output)
     room = await run_sync(_check_room, settings)

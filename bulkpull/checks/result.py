@@ -31,7 +31,6 @@ class CheckResult:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def as_values(self) -> dict[str, Any]:
-        """The finding as JSON values."""
         names = ("check", "verdict", "message", "fix")
         return {name: getattr(self, name) for name in names} | {"facts": dict(self.facts)}
 

@@ -118,7 +118,6 @@ async def _check_account(settings: Settings, *, clock: Clock) -> list[CheckResul
 def _judge(
     error: BulkpullError, events: Sequence[Event], *, has_mfa: bool | None, allowance: AllowanceState
 ) -> list[CheckResult]:
-    """Which of the steps an error ends."""
     if not any(isinstance(event, TokenRenewed) for event in events):
         return [problem_from("sign-in", error), *_all_unchecked(_ACCOUNT_CHECKS[1:], "not signed in")]
     silent = "the answer does not say"

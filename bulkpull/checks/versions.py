@@ -1,10 +1,9 @@
-"""Checks the versions of Python, this program and its libraries: the one check without settings."""
+"""Checks the versions of this program's libraries: the one check without settings."""
 
 from __future__ import annotations
 
 import platform
 import re
-import sys
 from contextlib import suppress
 from importlib import metadata
 from typing import Any
@@ -13,12 +12,10 @@ from bulkpull._version import __version__
 from bulkpull.checks.result import CheckResult, fine, problem
 from bulkpull.extras import library_command
 
-_OLDEST_PYTHON = (3, 11)
 _REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)>=([\d.]+)$")
 
 
 def check_versions() -> CheckResult:
-    """Python and every library, against the oldest version that will do."""
     versions: dict[str, Any] = {"python": platform.python_version(), "bulkpull": __version__}
     lacking: list[str] = []
     requirements: list[str] = []
@@ -30,12 +27,8 @@ def check_versions() -> CheckResult:
         state = f"{versions[name]} is older than {oldest}" if name in versions else "is not installed"
         lacking.append(f"{name} {state}")
         requirements.append(f"{name}>={oldest}")
-    fix = f"install what is lacking: `{library_command(requirements)}`"
-    if sys.version_info < _OLDEST_PYTHON:
-        oldest = ".".join(map(str, _OLDEST_PYTHON))
-        lacking.append(f"Python {versions['python']} is older than {oldest}")
-        fix = f"install bulkpull with Python {oldest} or newer"
     if lacking:
+        fix = f"install what is lacking: `{library_command(requirements)}`"
         return problem("versions", ", ".join(lacking), fix=fix, **versions)
     message = f"bulkpull {__version__}, Python {versions['python']} on {platform.system()} {platform.machine()}, "
     libraries = ", ".join(f"{name} {versions[name]}" for name in ("polars", "aiohttp", "pydantic"))

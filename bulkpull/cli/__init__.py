@@ -74,7 +74,6 @@ class RootGroup(TyperGroup):
         self.commands = _Commands({name: None for section in COMMANDS.values() for name in section})
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as the base class has it
-        """Write the commands, section by section."""
         width = max(map(len, self.commands))
         for title, commands in COMMANDS.items():
             with formatter.section(title):
@@ -147,7 +146,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def main() -> None:
-    """The program."""
     # Loading modules makes many objects and no garbage; collecting it would be a tenth of a short command's time.
     gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
     # Looking for plugins of pydantic reads the metadata of every installed package.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bulkpull._version import __version__
+from bulkpull.checks.result import problem_from
 from bulkpull.cli import options
 from bulkpull.cli.check_list import CheckList
 from bulkpull.cli.command_decorator import LOCAL, command, new_app
@@ -46,7 +47,6 @@ def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
     import anyio  # slow to load, as all of these
 
     from bulkpull.checks.credentials import check_credentials, check_proxy
-    from bulkpull.checks.result import problem_from
     from bulkpull.checks.service_access import check_service
     from bulkpull.config.settings import DEFAULT_FILE, Settings, origins
 

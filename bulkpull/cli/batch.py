@@ -21,10 +21,11 @@ from bulkpull.redact import printable
 if TYPE_CHECKING:
     from bulkpull.config.settings import Settings
     from bulkpull.insights.client import InsightsClient
-    from bulkpull.model import Query
+    from bulkpull.model import Query, Report
 
 
 T = TypeVar("T")
+N = TypeVar("N", "Query", "Report")
 COMPLETE, NOT_THERE = 0, 2
 # Every other item would fail the same way.
 _ENDS_ALL = (AuthError, NotConnected)
@@ -41,11 +42,9 @@ class Kind:
 
     @property
     def id_key(self) -> str:
-        """The key of the id in their JSON values."""
         return f"{self.one}_id"
 
     def not_there(self, item_id: str) -> NotThere:
-        """The error for an id that names nothing."""
         return NotThere(
             f"there is no {self.one} {item_id} for this user", fix=f"`bulkpull {self.many} list` shows what exists"
         )
@@ -53,6 +52,15 @@ class Kind:
 
 QUERIES = Kind("query", "queries", delete=lambda client, query_id: client.delete_query(query_id))
 REPORTS = Kind("report", "reports", delete=lambda client, report_id: client.delete_report(report_id))
+
+
+async def find_by_name(get: Callable[..., Awaitable[list[N]]], name: str | None) -> list[N]:
+    """What has that name, or everything without one."""
+    found = await get(name=name)
+    if name is not None and not found:
+        # Names that others gave may have blanks around them, which the service's own filter minds.
+        found = [item for item in await get() if item.name.strip().casefold() == name.strip().casefold()]
+    return found
 
 
 async def find_query(client: InsightsClient, query_id: str) -> Query:
@@ -73,7 +81,6 @@ class BatchResult(Generic[T]):
     untried: list[str] = field(default_factory=list)
 
     def as_values(self) -> dict[str, Any]:
-        """The items that failed, as JSON values."""
         failed = [{"id": item_id, "why": error.message, "fix": error.fix} for item_id, error in self.failed.items()]
         return {"not_there": self.not_there, "failed": failed, "not_tried": self.untried}
 

@@ -57,7 +57,6 @@ class CheckList:
         return code
 
     def _print(self, result: CheckResult, details: Sequence[str]) -> None:
-        """Write one result as a line, its next step and its details below."""
         sign, ascii_sign, word, style = _VERDICTS[result.verdict]
         if not (sys.stdout.encoding or "").casefold().startswith("utf"):
             sign = ascii_sign

@@ -34,7 +34,6 @@ _METAVARS = {int: "NUMBER", float: "NUMBER", Path: "PATH", datetime: "DATE", str
 
 
 def new_app(name: str | None = None, *, about: str | None = None, example_lines: Collection[str] = ()) -> typer.Typer:
-    """An application for one file of commands."""
     return typer.Typer(
         name=name,
         help=about,
@@ -113,7 +112,6 @@ class SectionedCommand(TyperCommand):
     """A command whose help shows its options by panel: those without one first."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the options, panel by panel."""
         panels: dict[str, list[tuple[str, str]]] = {_OPTIONS: []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)

@@ -100,14 +100,11 @@ def describe_settings(
 def _shown(value: Any) -> Any:
     from pydantic import SecretStr
 
-    match value:
-        case SecretStr():
-            return "set"
-        case tuple():
-            return [query.name for query in value]
-        case Path():
-            return str(value)
-    return value
+    if isinstance(value, SecretStr):
+        return "set"
+    if isinstance(value, tuple):
+        return [query.name for query in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _settings_result(values: Sequence[Mapping[str, Any]], *, config: Path | None) -> CheckResult:

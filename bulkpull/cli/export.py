@@ -135,6 +135,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
             fix="name those whose columns became text: bulkpull export AzureUsage --reset-types",
         )
     since, until = shared.day_of(options.since), shared.day_of(options.until)
+    window = window_of(since, until, now=datetime.now(UTC))
     with command_settings(
         common,
         demo=options.demo,
@@ -148,7 +149,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
         request = request_of(
             options,
             settings=settings,
-            window=window_of(since, until, now=datetime.now(UTC)),
+            window=window,
             open_ended=until is None,
             everything=options.everything,
             nightly=nightly,

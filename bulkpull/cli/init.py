@@ -28,8 +28,6 @@ _TENANT_ID = re.compile(rf"[0-9A-Fa-f]{{8}}(?:-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f
 
 
 class Use(StrEnum):
-    """What the settings are for."""
-
     STANDARD = "standard"
     FULL = "full"
     NIGHTLY = "nightly"

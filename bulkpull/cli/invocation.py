@@ -23,11 +23,9 @@ class Invocation:
     options: tuple[str, ...] = ()
 
     def export(self, names: Sequence[str] = ()) -> str:
-        """The command that exports `names` into the same folder."""
         return self._command_line(self.command, *names, *self.options, demo=self.demo)
 
     def resume(self, run_id: str) -> str:
-        """The command that carries a run on."""
         return self._command_line("runs", "resume", run_id)
 
     def _command_line(self, *words: str, demo: bool = False) -> str:
@@ -36,7 +34,6 @@ class Invocation:
         return platforms.current().join_command(line)
 
     def read(self, dataset: str) -> str:
-        """The command that reads a published dataset with polars."""
         # JSON's strings are Python's as well, and their double quotes need no quoting within the shell's single ones.
         where, what = json.dumps(str(self.output)), json.dumps(dataset)
         program = f"import bulkpull; print(bulkpull.scan({where}, {what}).head().collect())"

@@ -52,11 +52,6 @@ def report_values(report: Report) -> dict[str, Any]:
     }
 
 
-def has_name(name: str, wanted: str) -> bool:
-    """Whether a name is the wanted one; case and blanks around it do not count."""
-    return name.strip().casefold() == wanted.strip().casefold()
-
-
 def execution_values(execution: Execution) -> dict[str, Any]:
     link = execution.link
     return {

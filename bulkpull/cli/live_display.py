@@ -68,11 +68,9 @@ class Display:
             self._progress.note(event, now_s=self._monotonic())
 
     def print_above(self, line: str) -> None:
-        """Write a log line above the display."""
         self._console.print(Text.from_ansi(line), soft_wrap=True)
 
     def draw(self) -> Group:
-        """The display at this moment."""
         with self._turn:
             now_s = self._monotonic()
             progress = self._progress

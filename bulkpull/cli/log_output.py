@@ -53,12 +53,10 @@ class LogListener:
         log_event(self._log, event)
 
     def pass_on(self, record: logging.LogRecord) -> None:
-        """Write what a library logged."""
         self._log.log(record.levelno, "library.logged", logger=record.name, message=record.getMessage())
 
 
 def write_line(line: str) -> None:
-    """Write one log line to standard error."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 

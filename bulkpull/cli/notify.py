@@ -89,7 +89,6 @@ async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, Bulk
 
 
 def sample_manifest(*, now: datetime, api_base_url: str) -> Manifest:
-    """The manifest of a run of no datasets (pure)."""
     from bulkpull.output.manifest import Manifest, Requests, Tool
 
     return Manifest(

@@ -49,15 +49,11 @@ _DAYS = ["%Y-%m-%d"]
 
 
 class LogFormat(StrEnum):
-    """How log lines are written."""
-
     CONSOLE = "console"
     JSON = "json"
 
 
 class LogLevel(StrEnum):
-    """The least severe log lines that are shown."""
-
     DEBUG = "debug"
     INFO = "info"
     WARNING = "warning"
@@ -109,7 +105,6 @@ class CommonOptions:
 
 
 def day_of(moment: datetime | None) -> date | None:
-    """The day that a date option gave."""
     return moment.date() if moment else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import anyio
@@ -59,7 +59,7 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
 
     async def ask() -> tuple[RunPlan, ExportEstimate]:
         run_plan = await plan_run(request, settings=settings, events=Events(log))
-        return run_plan, await estimate_export(run_plan.reports, settings=settings, now=datetime.now(UTC))
+        return run_plan, await estimate_export(run_plan.reports, run_plan.usual_s, settings=settings)
 
     with libraries_logged_by(log):
         run_plan, estimate = anyio.run(ask)

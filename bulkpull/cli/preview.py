@@ -53,7 +53,6 @@ class PreviewSubject:
     until: options.Until = None
 
     def check(self) -> None:
-        """Refuse options that exclude each other."""
         given = sum(source is not None for source in (self.dataset, self.query_id, self.query))
         if given != 1:
             raise SettingsError(
@@ -114,7 +113,6 @@ _Found = tuple[str | None, str | None, str | None]
 
 
 async def _of_dataset(client: InsightsClient, name: str, *, settings: Settings, common: CommonOptions) -> _Found:
-    """A dataset, or a query of the settings by its name."""
     from bulkpull.insights import requests  # slow to load, as the next
     from bulkpull.pipeline.plan import plan_request
     from bulkpull.pipeline.request import PlanInputs, create_request, load_offer

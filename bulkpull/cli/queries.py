@@ -11,10 +11,10 @@ import typer
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
-from bulkpull.cli.batch import QUERIES, delete_named, find_named, find_query
+from bulkpull.cli.batch import QUERIES, delete_named, find_by_name, find_named, find_query
 from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.console import new_table, print_grid, print_message, print_note, print_table
-from bulkpull.cli.json_output import format_time, has_name, query_values
+from bulkpull.cli.json_output import format_time, query_values
 from bulkpull.cli.options import CommonOptions, option
 from bulkpull.cli.service_call import call_service, load_settings
 from bulkpull.cli.stdio import print_json
@@ -62,10 +62,7 @@ def list_queries(
 
     async def fetch(client: InsightsClient) -> tuple[list[Query], list[OfferedDataset]]:
         get_queries = partial(client.get_queries, include_system=everything, only_system=system)
-        queries = await get_queries(name=name)
-        if name is not None and not queries:
-            # Names that others gave may have blanks around them, which the service's own filter minds.
-            queries = [query for query in await get_queries() if has_name(query.name, name)]
+        queries = await find_by_name(get_queries, name)
         if mine:
             queries = [query for query in queries if is_ours(query)]
         return queries, await _offered(client) if queries else []

@@ -11,7 +11,7 @@ from typing import TypeVar
 from bulkpull.cli.batch import find_query
 from bulkpull.cli.console import print_note
 from bulkpull.cli.options import CommonOptions, day_of
-from bulkpull.cli.report_options import ReportSpec, ReportUpdate
+from bulkpull.cli.report_options import ReportSpec, ReportUpdate, in_utc
 from bulkpull.cli.reports import find_report, is_our_report
 from bulkpull.cli.service_call import NotOffered, call_service, command_settings
 from bulkpull.clock import iso_utc
@@ -82,8 +82,8 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
             print_note("this report is one of `bulkpull nightly`, which may replace it", common)
         every_h = _given_or(change.every, report.recurrence_h)
         earliest = earliest_start(client.service_time())
-        start_at = change.start_at or next_start(report.start_at, every_h=every_h, earliest=earliest)
-        if change.start_at is None and start_at != report.start_at:
+        start_at = in_utc(change.start) or next_start(report.start_at, every_h=every_h, earliest=earliest)
+        if change.start is None and start_at != report.start_at:
             again = f"its schedule starts again at {iso_utc(start_at)}"
             print_note(f"{again}: the service requires a start four hours ahead", common)
         offered = await client.get_datasets() if change.every is not None and report.query_text else []
@@ -145,7 +145,7 @@ def _order(
         description=spec.description,
         execute_now=spec.at_once,
         window=window,
-        start_at=None if spec.at_once else spec.start_at or earliest_start(now),
+        start_at=None if spec.at_once else in_utc(spec.start) or earliest_start(now),
         recurrence_h=spec.every,
         recurrence_count=spec.times,
         minimum_recurrence_h=dataset.minimum_recurrence_h,
@@ -194,7 +194,7 @@ def _pull(dataset: str, offered: Sequence[OfferedDataset], *, settings: Settings
 
 
 async def _own_query(client: InsightsClient, pull: Pull) -> Query:
-    """The query of this tool for all columns of today, stored already or stored now."""
+    """This tool's query of all columns that there are today, stored already or stored now."""
     wanted = normalise(pull.query_text)
     for query in await client.get_queries():
         if is_ours(query) and normalise(query.text) == wanted:

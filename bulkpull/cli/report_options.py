@@ -47,13 +47,7 @@ class ReportSpec:
     callback_url: CallbackUrl = None
     callback_method: Method = None
 
-    @property
-    def start_at(self) -> datetime | None:
-        """`start`, in UTC."""
-        return _in_utc(self.start)
-
     def check(self) -> None:
-        """Refuse options that exclude each other, before the service is called."""
         if (self.query_id is None) == (self.dataset is None):
             raise SettingsError("a report has one query", fix="give either --query-id ID or --dataset NAME")
         if self.at_once == (self.every is not None):
@@ -80,13 +74,7 @@ class ReportUpdate:
     callback_url: CallbackUrl = None
     callback_method: Method = None
 
-    @property
-    def start_at(self) -> datetime | None:
-        """`start`, in UTC."""
-        return _in_utc(self.start)
-
     def check(self) -> None:
-        """Refuse an update without any change."""
         if all(getattr(self, option.name) is None for option in fields(self)):
             raise SettingsError("nothing to change was given", fix="see `bulkpull reports update --help`")
         _check_name(self.name)
@@ -103,7 +91,7 @@ def _check_name(name: str | None) -> None:
         )
 
 
-def _in_utc(moment: datetime | None) -> datetime | None:
+def in_utc(moment: datetime | None) -> datetime | None:
     if moment is None:
         return None
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bulkpull.cli import options
-from bulkpull.cli.batch import REPORTS, BatchResult, delete_named, find_named, for_each
+from bulkpull.cli.batch import REPORTS, BatchResult, delete_named, find_by_name, find_named, for_each
 from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.console import new_table, print_grid, print_message, print_table
-from bulkpull.cli.json_output import has_name, report_values
+from bulkpull.cli.json_output import report_values
 from bulkpull.cli.options import CommonOptions, option, read_span
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
 from bulkpull.cli.service_call import call_service, load_settings
@@ -59,11 +60,7 @@ def list_reports(
     """
 
     async def fetch(client: InsightsClient) -> list[Report]:
-        found = await client.get_reports(name=name, query_id=query_id)
-        if name is not None and not found:
-            # Names that others gave may have blanks around them, which the service's own filter minds.
-            found = [report for report in await client.get_reports(query_id=query_id) if has_name(report.name, name)]
-        return found
+        return await find_by_name(partial(client.get_reports, query_id=query_id), name)
 
     reports = call_service(fetch, common)
     if mine:
@@ -222,7 +219,6 @@ async def find_report(client: InsightsClient, report_id: str) -> Report:
 
 
 def print_reports(reports: Sequence[Report], *, as_json: bool) -> None:
-    """Write reports as a table, or as one JSON object."""
     if as_json:
         print_json({"version": 1, "reports": [report_values(report) for report in reports]})
     elif reports:

@@ -37,8 +37,6 @@ _MOST_IN_FULL = 3
 
 @dataclass(frozen=True, slots=True)
 class LedgerFacts:
-    """What the ledger knows of a run."""
-
     entry: RunEntry | None = None
     endings: Sequence[RunEnding] = ()
     resumptions: Sequence[datetime] = ()
@@ -63,7 +61,6 @@ def show_run(run: str | None, *, folder: Path, as_json: bool, verbose: bool = Fa
 
 
 async def ledger_facts(ledger: Ledger, run_id: str) -> LedgerFacts:
-    """Everything that the ledger knows of a run."""
     entries = [entry for entry in await ledger.runs() if entry.run_id == run_id]
     return LedgerFacts(
         entry=entries[0] if entries else None,

@@ -58,11 +58,12 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
         run = make(listener)
         try:
             interrupted = run_interruptibly(run.export, when_asked=print_stopping)
-        finally:
+        except BaseException:
             # A run may fail after its manifest was written; standard output has to get it.
-            if common.as_json and run.manifest is not None:
-                print_json(run.manifest.as_dict())
+            _print_manifest(run.manifest, common)
+            raise
     manifest = run.manifest
+    _print_manifest(manifest, common)
     if manifest is not None and not manifest.interrupted:
         interrupted = False  # the run had ended, and the signal came while it cleaned up: there is nothing to resume
     _print_end(manifest, console, invocation=invocation, interrupted=interrupted, common=common)
@@ -71,6 +72,11 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
     run.events.raise_faults()  # a defect in the display or the log, which did the run no harm
     assert manifest is not None
     return manifest.exit_code
+
+
+def _print_manifest(manifest: Manifest | None, common: CommonOptions) -> None:
+    if common.as_json and manifest is not None:
+        print_json(manifest.as_dict())
 
 
 def _print_end(

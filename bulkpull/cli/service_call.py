@@ -42,7 +42,6 @@ class NotOffered(NotThere):
 
 
 def load_settings(common: CommonOptions, *, output: Path | None = None) -> Settings:
-    """The settings of a command that has no demo."""
     from bulkpull.config.settings import Settings  # slow to load
 
     return Settings.load_for_command(common.config, output=output)

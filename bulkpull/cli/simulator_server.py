@@ -85,7 +85,6 @@ def serve(staging: Staging, *, port: int, blob_port: int, as_json: bool) -> None
 
 
 def show_faults(*, as_json: bool) -> None:
-    """Print the rows of the fault matrix, then the faults by name."""
     if as_json:
         rows = [{"id": row.id, "title": row.title, "expected": row.expected} for row in FAULT_TABLE]
         faults = [{"name": name, "story": story} for name, story in STORIES.items()]

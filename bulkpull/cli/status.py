@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from bulkpull.cli.options import CommonOptions, option, read_span
 from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.clock import iso_utc
+from bulkpull.errors import LedgerError
 from bulkpull.formatting import format_age, join_some, plural
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ app = new_app()
 
 LATE = 3
 _MOST_NAMED = 3
+_HOW_IT_ENDED = {
+    "interrupted": "was interrupted",
+    "submitted": "has submitted its reports and not collected them",
+    "unfinished": "was killed",
+}
 _MAX_AGE = "Exit with status 3 when a dataset was not checked for this long: 36h, 2d, 90m."
 MaxAge = Annotated[timedelta | None, option("--max-age", _MAX_AGE, metavar="TIME", parser=read_span)]
 
@@ -46,8 +53,7 @@ def status(
         bulkpull status AzureUsage Profile --max-age 2d --output data
         bulkpull status --json
     """
-    from bulkpull.cli.unfinished_run import find_unfinished_run  # slow to load, as all of these
-    from bulkpull.output.freshness import find_freshness
+    from bulkpull.output.freshness import find_freshness  # slow to load, as all of these
     from bulkpull.output.run_history import check_export, nothing_published
     from bulkpull.output.store import open_store
     from bulkpull.read_output import choose_freshness
@@ -68,7 +74,7 @@ def status(
     # A named dataset is included even if the service does not offer it.
     bad_states = ("late", "missing", "unavailable") if datasets else ("late", "missing")
     late = [dataset for dataset in expected if states[dataset.dataset] in bad_states] if max_age else []
-    unfinished = find_unfinished_run(folder, config=common.config, now=now)
+    unfinished = _find_unfinished_run(folder, config=common.config, now=now)
     nothing = not any(dataset.run_id for dataset in found)
     is_fresh = not late and not (max_age and nothing)
     if common.as_json:
@@ -79,7 +85,7 @@ def status(
                 "now": iso_utc(now),
                 "max_age_seconds": max_age.total_seconds() if max_age else None,
                 "ok": is_fresh,
-                "unfinished_run": unfinished.as_values() if unfinished else None,
+                "unfinished_run": unfinished,
                 "datasets": [_as_values(dataset, states[dataset.dataset], now=now) for dataset in chosen],
             }
         )
@@ -89,13 +95,55 @@ def status(
     if nothing and not max_age:
         print_message(nothing_published(folder))
     if unfinished and not common.as_json:
-        print_note(unfinished.describe(), common)
+        print_note(_describe_unfinished_run(unfinished), common)
     elif is_fresh and not common.as_json:
         _note_failed(chosen, common=common)
     if is_fresh:
         return 0
     _report_late(folder, late, now=now, nothing=nothing, common=common)
     return LATE
+
+
+def _find_unfinished_run(folder: Path, *, config: Path | None, now: datetime) -> dict[str, Any] | None:
+    """
+    The newest run that may be resumed, or the newest of all where it did not come to its end, as JSON values.
+
+    There is none while a run is writing to the folder, and none that a damaged ledger could tell.
+    """
+    from bulkpull.cli.invocation import Invocation  # slow to load, as all of these
+    from bulkpull.output.ledger import Ledger, published_datasets
+    from bulkpull.output.run_history import ask_ledger, is_being_written
+    from bulkpull.pipeline.open_run import SUBMITTED, is_unfinished, is_young
+
+    async def ask(ledger: Ledger) -> dict[str, Any] | None:
+        for place, run in enumerate(await ledger.runs()):
+            may_be_resumed = is_young(run, now=now)
+            if is_unfinished(run) and (place == 0 or may_be_resumed):
+                steps = await ledger.steps(run.run_id)
+                begun = {step.dataset for step in steps} - published_datasets(steps)
+                counts = run.summary or {}
+                resume = Invocation(output=folder, config=config).resume(run.run_id)
+                return {
+                    "run_id": run.run_id,
+                    "command": run.command,
+                    "status": run.status or "unfinished",
+                    "active_at": iso_utc(run.ended_at or run.active_at or run.started_at),
+                    "datasets_unfinished": counts.get("unfinished") or counts.get(SUBMITTED) or len(begun),
+                    "resume": resume if may_be_resumed else None,
+                }
+        return None
+
+    with suppress(LedgerError):
+        found = ask_ledger(folder, ask)
+        return None if is_being_written(folder) else found
+    return None
+
+
+def _describe_unfinished_run(run: dict[str, Any]) -> str:
+    how, command, number = _HOW_IT_ENDED[run["status"]], run["command"], run["datasets_unfinished"]
+    step = f"`{run['resume']}` continues it" if run["resume"] else f"the next {command} replaces it"
+    size = f"{plural(number, 'dataset')} unfinished" if number else "before it began a dataset"
+    return f"the {command} run {run['run_id']} {how} at {run['active_at']}, {size}: {step}"
 
 
 def _note_shrunk(chosen: Sequence[Freshness], *, common: CommonOptions) -> None:

@@ -33,7 +33,6 @@ _METRICS_SHOWN = 9
 
 
 def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
-    """Write the whole summary for people."""
     all_submitted = manifest.submitted and len(manifest.datasets) > _MOST_NAMED
     if all_submitted:  # there are no rows or sizes for a table
         ordered = sum(record.status == "skipped" for record in manifest.datasets)
@@ -77,7 +76,6 @@ def print_failures(manifest: Manifest, console: Console, *, config: Path | None 
 
 
 def print_interruption(console: Console, *, resume: str | None) -> None:
-    """Write how to resume."""
     print_line("interrupted: ", "no partial data is visible", style="bold yellow", console=console)
     step = f"run the same command again, or `{resume}`: it resumes" if resume else "run the same command again"
     print_line("fix:   ", step, style="bold", console=console)
@@ -115,7 +113,6 @@ def describe_metrics(metrics: Mapping[str, Sequence[str]]) -> str:
 
 
 def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
-    """Where things are, and the next commands."""
     store = open_store(invocation.output)
     complete = [record.dataset for record in manifest.datasets if record.files]
     lost = [record.dataset for record in failed_datasets(manifest)]

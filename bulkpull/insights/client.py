@@ -17,9 +17,8 @@ from bulkpull.events import Events
 from bulkpull.formatting import plural
 from bulkpull.insights import requests, responses
 from bulkpull.insights.error_mapping import GatewayTimeout
-from bulkpull.insights.idempotent_create import Created, Made, create_once
+from bulkpull.insights.idempotent_create import Created, Made, SharedLookup, create_once
 from bulkpull.insights.listings import IdSpellings, ListingReader, folded, matches, required_names
-from bulkpull.insights.lookup import SharedLookup
 from bulkpull.insights.lost_creation import Placed, is_answered_by_query, is_answered_by_report
 from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder
 from bulkpull.insights.requests import Call

@@ -37,14 +37,6 @@ def integrity_problems(
         yield (folder / unexpected).as_posix(), what
 
 
-def size_of(store: OutputStore, path: str) -> int | None:
-    """The size of a regular file of the output, bytes; `None` when there is none."""
-    try:
-        return store.size_bytes(Path(path))
-    except OSError:
-        return None
-
-
 def location_problem(store: OutputStore, path: str, *, expected_bytes: int | None = None) -> str | None:
     """Why there is no regular file (of that size) at `path` in the output, in words; `None` when there is one."""
     try:

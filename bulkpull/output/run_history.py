@@ -43,12 +43,6 @@ def run_ids(store: OutputStore) -> list[str]:
     return sorted((name for name in names if RUN_ID.fullmatch(name)), reverse=True)
 
 
-def is_output(store: OutputStore) -> bool:
-    """Whether a run has ever written to it."""
-    ours = (INSIDE.current, INSIDE.private, INSIDE.datasets)
-    return any(store.exists(name) for name in ours) or bool(run_ids(store))
-
-
 def load_manifest(store: OutputStore, run_id: str) -> Manifest | None:
     """The manifest of a run; `None` when there is none, or none that can be read."""
     try:
@@ -97,7 +91,10 @@ def missing_export(folder: Path) -> str | None:
         return f"there is no folder {place}"
     if not folder.is_dir():
         return f"{place} is not an output folder: it is a file"
-    return None if is_output(open_store(folder)) else f"nothing is published in {place} yet: no run has written to it"
+    store = open_store(folder)
+    if any(map(store.exists, (INSIDE.current, INSIDE.private, INSIDE.datasets))) or run_ids(store):
+        return None
+    return f"nothing is published in {place} yet: no run has written to it"
 
 
 def nothing_published(folder: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from bulkpull.errors import DiskTrouble
 from bulkpull.formatting import join_some, plural
 from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.current import Current, CurrentSnapshot
-from bulkpull.output.integrity import integrity_problems, location_problem, size_of
+from bulkpull.output.integrity import integrity_problems, location_problem
 from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, latest_target
 from bulkpull.output.manifest import DatasetRecord, PublishedFile
 from bulkpull.output.owner import foreign_runs
@@ -266,7 +267,9 @@ class Verifier:
     def _count(self, paths: Sequence[str]) -> None:
         self.findings.snapshots += 1
         self.findings.files += len(paths)
-        self.findings.bytes += sum(size_of(self.store, path) or 0 for path in paths)
+        for path in paths:
+            with suppress(OSError):
+                self.findings.bytes += self.store.size_bytes(Path(path))
 
 
 def content_problem(file: PublishedFile, store: OutputStore, *, dataset: str, run_id: str) -> str | None:

@@ -131,9 +131,7 @@ class RunContext:
         """
         Delete a report of ours; a failure becomes a note in the manifest, and the next run tries again.
 
-        Args:
-            optional: The run goes on as well without it: a 429 to it delays no other call.
-            tidying: Nothing waits for it.
+        A 429 to an `optional` deletion delays no other call; nothing waits for one while `tidying`.
         """
         with about(dataset or ""):
             try:

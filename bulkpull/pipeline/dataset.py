@@ -68,7 +68,7 @@ class DatasetExport:
 
     Args:
         describe: Makes the manifest record of an outcome, which the ledger keeps of a published snapshot.
-        named: The user named it, so that it is not exported whole where its window cannot be applied.
+        named: The user named it: it is not exported whole where its window cannot be applied.
         query_id: The stored query behind `execution`, if it is known.
     """
 
@@ -107,8 +107,7 @@ class DatasetExport:
         Fetch the dataset and publish it.
 
         Raises:
-            BulkpullError: The first error that no retry could fix. Nothing half-written is visible.
-            Unchanged: In a nightly run: the data are those of the current snapshot.
+            BulkpullError: The first error that no retry could fix; in a nightly run `Unchanged`.
         """
         await self._find_baseline()
         try:
@@ -228,7 +227,7 @@ class DatasetExport:
 
     async def _publish(self, parts: Sequence[ConvertedPull]) -> None:
         context, settings, request, baseline = self.context, self.context.settings, self.context.request, self._baseline
-        dataset, question = self.pull.dataset, question_of(self.pull)
+        dataset = self.pull.dataset
         context.events.emit(PullStepped(step=Step.PUBLISH.value))
         self._snapshot = snapshot = self._describe_snapshot(parts)
         found = self.outcome
@@ -264,13 +263,9 @@ class DatasetExport:
         )
         folder, private = self._folder / "snapshot", context.folder.private
         staged = Staged(
-            dataset=dataset,
-            folder=folder,
+            self.pull,
+            folder,
             files=await stage_files(parts, folder, private=private, run_id=context.run_id),
-            rows=sum(part.table.rows for part in parts),
-            query=self.pull.query_text,
-            question=question,
-            window=self.pull.window,
             raw=[part.stored.path for part in parts if not part.is_published] if settings.keep_raw else [],
         )
         published = await context.publisher.publish_snapshot(staged)

@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from bulkpull.catalog import load_catalog
 from bulkpull.model import Pull, Report
-from bulkpull.output.integrity import size_of
+from bulkpull.output.integrity import location_problem
 from bulkpull.output.layout import RUN_ID
 from bulkpull.output.ledger import Ledger, NotedFacts, StepEntry, published_datasets, read_facts
 from bulkpull.output.ledger_facts import (
@@ -48,10 +48,8 @@ class Reusable:
     """
     Work of earlier runs that this run may use, by fingerprint of the pull. An item can be taken once.
 
-    Attributes:
-        reports: The latest attempt last.
-        splits: Windows that were requested in halves.
-        in_windows: Whole pulls that were requested in windows, of which some are here, with the reason.
+    Of `reports` the latest attempt comes last; `splits` are windows that were requested in halves, and `in_windows`
+    whole pulls that were requested in windows, of which some are here.
     """
 
     reports: dict[str, list[Report]] = field(default_factory=dict)
@@ -86,13 +84,7 @@ class Reusable:
 
 @dataclass(frozen=True, slots=True)
 class KnownRun:
-    """
-    An earlier run of this output folder.
-
-    Attributes:
-        carried_on: It is unfinished and may still be resumed, so its reports are left to it.
-        published: Datasets that it has published: their reports are no longer needed.
-    """
+    """An earlier run of this folder. One that may be carried on keeps its reports, but for published datasets."""
 
     run_id: str
     carried_on: bool = False
@@ -176,7 +168,7 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
     """
     Find the reports and files of earlier runs that this run can use, and the reports to delete.
 
-    Where the service's list is unknown (`None`), reports of the ledger are used and none is deleted.
+    Where the service's list is unknown, reports of the ledger are used and none is deleted.
     """
     ledger, run_id, folder, now = run.ledger, run.run_id, run.folder, run.clock.now()
     steps = await ledger.steps(run_id)
@@ -241,7 +233,7 @@ def _published_before(steps: Iterable[StepEntry], run: OpenedRun) -> dict[str, D
         if dataset in current
         and current[dataset].run_id == run.run_id
         and record.files
-        and all(size_of(store, file.path) == file.bytes for file in record.files)
+        and all(location_problem(store, file.path, expected_bytes=file.bytes) is None for file in record.files)
     }
 
 

@@ -100,7 +100,6 @@ def find_resumable(
 
     Args:
         runs: The newest first.
-        key: From `ExportRequest.as_key`.
         resume: The run that the user wants to resume, whatever its status.
         published: Ids of the runs that current snapshots are of.
     """

@@ -89,8 +89,8 @@ class DatasetOutcome:
     The outcome of one dataset.
 
     Attributes:
-        due_at: When an execution of its scheduled report was due that has not come.
-        next_due_at: When the next execution of its scheduled report is due.
+        named: The run is not complete without it: the user named it, or asked for a custom query.
+        due_at, next_due_at: When an execution of its scheduled report was due that has not come, and is due next.
         export: `None` where nothing was fetched or ordered.
         generated_at: When the data were made that the service offers and that are published already.
         skipped: The reason why nothing was fetched.
@@ -113,11 +113,6 @@ class DatasetOutcome:
     current: DatasetRecord | None = None
     held_by: str | None = None
     error: Exception | None = None
-
-    @property
-    def is_required(self) -> bool:
-        """Whether the run is not complete without it: the user named it, or asked for a custom query."""
-        return self.named or bool(self.pull.source)
 
     @property
     def is_published(self) -> bool:
@@ -232,7 +227,7 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
         "dataset": outcome.pull.dataset,
         "wider_timespan": outcome.pull.wider_timespan,
         "source": outcome.pull.source,
-        "named": outcome.is_required,
+        "named": outcome.named,
         "decision": outcome.decision,
         "due_at": outcome.due_at,
         "next_due_at": outcome.next_due_at,

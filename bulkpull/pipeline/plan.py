@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bulkpull.auth.sign_in import choose_grant
-from bulkpull.catalog import Catalog, load_catalog
+from bulkpull.catalog import load_catalog
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, BulkpullError, NotFound, SettingsError
 from bulkpull.metric_selection import select_metrics
@@ -44,7 +44,7 @@ class Unavailable:
     A requested dataset or custom query that this run cannot pull.
 
     Attributes:
-        named: Whether the user named it, in which case the run does not count as complete.
+        named: The user named it: the run does not count as complete.
         failed: It is offered, but not in the way that the settings ask for.
         error: The error of a custom query, or of a list without a published dataset.
         source: The dataset that a custom query reads.
@@ -82,24 +82,18 @@ def make_plan(inputs: PlanInputs) -> Plan:
             wanted and none of them can be pulled. A selection that is wrong harms no other pull.
     """
     request, settings, catalog = inputs.request, inputs.settings, load_catalog()
-    listed, notes = by_canonical_name(inputs.offer.datasets, catalog=catalog)
+    listed, notes = by_canonical_name(inputs.offer.datasets)
     if listed:
         ranges = [dataset.date_ranges for dataset in inputs.offer.datasets]
         check_timespan(settings.timespan, ranges=ranges, documented=catalog.timespans)
     datasets: list[str] = []
     if not request.only_selections:
-        datasets = requested_datasets(
-            request.datasets,
-            listed=listed,
-            catalog=catalog,
-            queries=[query.name for query in settings.queries],
-            everything=request.everything,
-        )
+        names, queries = request.datasets, [query.name for query in settings.queries]
+        datasets = requested_datasets(names, listed=listed, queries=queries, everything=request.everything)
     planned = [_plan_dataset(dataset, listed, inputs) for dataset in datasets]
     for selection in request.selections:
         try:
-            named = request.only_selections or bool(request.datasets)
-            planned.append(select_pull(selection, listed=listed, inputs=inputs, named=named))
+            planned.append(select_pull(selection, inputs, listed=listed))
         except SettingsError as error:
             reason, failed = error.within(selection.name).reason, not isinstance(error, NotListed)
             planned.append(
@@ -114,13 +108,7 @@ def make_plan(inputs: PlanInputs) -> Plan:
 
 
 async def check_offline(request: ExportRequest, *, settings: Settings) -> None:
-    """
-    Refuse what can be refused without the service.
-
-    Raises:
-        AuthError: Credentials are missing.
-        SettingsError: A name is misspelled besides, which is the better message.
-    """
+    """Refuse missing credentials (`AuthError`), or a misspelled name besides (`SettingsError`): the better message."""
     try:
         await choose_grant(settings)
     except AuthError:
@@ -211,13 +199,13 @@ def _pull(dataset: str, offered: OfferedDataset, inputs: PlanInputs, *, window: 
     return without_refused(pull, inputs.refusals)
 
 
-def published_datasets(published: Mapping[str, DatasetRecord], *, catalog: Catalog) -> frozenset[str]:
+def published_datasets(published: Mapping[str, DatasetRecord]) -> frozenset[str]:
     """The datasets with a snapshot in this folder, by canonical name; custom queries have names of their own."""
     return frozenset(
         name
         for name, record in published.items()
         # Without its manifest the query of a snapshot is unknown, and may be a custom one.
-        if record.source in (None, name) and (record.query is not None or catalog.find(name) is not None)
+        if record.source in (None, name) and (record.query is not None or load_catalog().find(name) is not None)
     )
 
 

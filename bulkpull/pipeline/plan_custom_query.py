@@ -33,9 +33,9 @@ class NotListed(SettingsError):
     """The dataset of a custom query exists, but the service does not list it for this account."""
 
 
-def select_pull(selection: Selection, *, listed: Mapping[str, OfferedDataset], inputs: PlanInputs, named: bool) -> Pull:
+def select_pull(selection: Selection, inputs: PlanInputs, *, listed: Mapping[str, OfferedDataset]) -> Pull:
     """
-    The pull of a selection, which the user `named`, or which is one of all.
+    The pull of a selection.
 
     Raises:
         NotListed: The service does not list the dataset for this account.
@@ -102,6 +102,7 @@ def select_pull(selection: Selection, *, listed: Mapping[str, OfferedDataset], i
             why="its rows depend on all other rows of the window",
             fix="leave out metrics beside some columns, DISTINCT, ORDER and LIMIT",
         )
+    named = inputs.request.only_selections or bool(inputs.request.datasets)
     return without_refused(with_usable_window(pull, catalog=catalog, named=named), inputs.refusals)
 
 

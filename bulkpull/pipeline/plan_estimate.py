@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,12 +18,10 @@ from typing import Any
 import anyio.to_thread
 
 from bulkpull.config.settings import Settings
-from bulkpull.errors import DiskTrouble, LedgerError
 from bulkpull.formatting import format_duration, format_size, plural
 from bulkpull.model import Pull
 from bulkpull.output.disk_space import RoomEstimate, estimate_room
-from bulkpull.output.layout import Layout
-from bulkpull.output.ledger import Ledger, NotedFacts, opened_ledger
+from bulkpull.output.ledger import Ledger, NotedFacts
 from bulkpull.output.ledger_facts import ExecutionFacts, ReportFacts
 from bulkpull.pipeline.steps.report_limits import UNLEARNT
 
@@ -106,17 +103,13 @@ class ExportEstimate:
         }
 
 
-async def estimate_export(reports: Mapping[str, int], *, settings: Settings, now: datetime) -> ExportEstimate:
-    """Estimate an export from the ledger, the manifests and the disk of the output folder."""
+async def estimate_export(
+    reports: Mapping[str, int], usual_s: Mapping[str, float], *, settings: Settings
+) -> ExportEstimate:
+    """Estimate an export from earlier durations, the manifests and the disk of the output folder."""
     output = settings.output.absolute()
-    layout = Layout(output)
     place = next(folder for folder in (output, *output.parents) if folder.is_dir())
     room = await anyio.to_thread.run_sync(lambda: estimate_room(output, reports, settings=settings, place=place))
-    usual_s: Mapping[str, float] = {}
-    if await anyio.to_thread.run_sync(layout.ledger.is_file):
-        with suppress(LedgerError, DiskTrouble):
-            async with opened_ledger(layout.private, read_only=True) as ledger:
-                usual_s = await load_usual_durations(ledger, now=now)
     return ExportEstimate(
         reports,
         usual_s,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from bulkpull.catalog import Catalog
+from bulkpull.catalog import Catalog, load_catalog
 from bulkpull.errors import SettingsError
 from bulkpull.model import OfferedDataset
 from bulkpull.redact import printable
@@ -25,14 +25,12 @@ def check_names(names: Iterable[str], *, catalog: Catalog, queries: Sequence[str
             raise _unknown(name, known=[*(dataset.name for dataset in catalog.datasets), *queries])
 
 
-def by_canonical_name(
-    offered: Sequence[OfferedDataset], *, catalog: Catalog
-) -> tuple[dict[str, OfferedDataset], tuple[str, ...]]:
+def by_canonical_name(offered: Sequence[OfferedDataset]) -> tuple[dict[str, OfferedDataset], tuple[str, ...]]:
     """The listed datasets by canonical name, and notes about entries that cannot be used."""
     listed: dict[str, OfferedDataset] = {}
     notes: list[str] = []
     for dataset in offered:
-        known = catalog.find(dataset.name)
+        known = load_catalog().find(dataset.name)
         name = known.name if known else dataset.name
         if not _SAFE_DATASET.fullmatch(name):
             notes.append(
@@ -46,19 +44,10 @@ def by_canonical_name(
 
 
 def requested_datasets(
-    names: Sequence[str],
-    *,
-    listed: Mapping[str, OfferedDataset],
-    catalog: Catalog,
-    queries: Sequence[str] = (),
-    everything: bool = False,
+    names: Sequence[str], *, listed: Mapping[str, OfferedDataset], queries: Sequence[str], everything: bool
 ) -> list[str]:
-    """
-    The canonical names of the requested datasets, each once; the twenty of the catalog where none is named.
-
-    Raises:
-        SettingsError: A name is known neither to the catalog nor to the service.
-    """
+    """The canonical names of the requested datasets, each once; the twenty where none is named; refuse unknown ones."""
+    catalog = load_catalog()
     if not names:
         standard = [dataset.name for dataset in catalog.standard]
         return standard + [name for name in listed if everything and name not in standard]

@@ -55,6 +55,7 @@ from bulkpull.pipeline.steps.execution_lookup import form_recorder
 from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
+_RAW_NOT_KEPT = "its downloaded bytes were not kept, because it was published without `keep_raw`"
 
 
 @dataclass(slots=True)
@@ -286,19 +287,15 @@ class Run:
         for missing in plan.unavailable:
             self._results.put_unavailable(missing)
         for pull in plan.pulls:
-            if pull.dataset in done:
-                self._results.put(await self._with_raw_note(done[pull.dataset], folder.store))
+            if (record := done.get(pull.dataset)) is not None:
+                raw = INSIDE.snapshot(pull.dataset, self.run_id, kind=RAW)
+                lacks_raw = self.settings.keep_raw and not await anyio.to_thread.run_sync(folder.store.exists, raw)
+                self._results.put(with_notes(record, [_RAW_NOT_KEPT] if lacks_raw else []))
                 continue
             damage = folder.damaged.get(pull.dataset)
             note = f"the snapshot that was current is damaged ({damage}) and is to be published again"
-            named, notes = bool(self.request.datasets), (note,) if damage else ()
+            named, notes = bool(self.request.datasets or pull.source), (note,) if damage else ()
             self._results.put(DatasetOutcome(pull, named=named, notes=notes, held_by=held.get(pull.dataset)))
-
-    async def _with_raw_note(self, record: DatasetRecord, store: OutputStore) -> DatasetRecord:
-        raw = INSIDE.snapshot(record.dataset, self.run_id, kind=RAW)
-        if not self.settings.keep_raw or await anyio.to_thread.run_sync(store.exists, raw):
-            return record
-        return with_notes(record, ["its downloaded bytes were not kept, because it was published without `keep_raw`"])
 
     async def _begin(self) -> None:
         if self._is_begun:

@@ -58,12 +58,7 @@ def may_delete_report(error: BulkpullError | None) -> bool:
 
 
 def is_worth_resuming(error: BulkpullError | None) -> bool:
-    """
-    Whether the bytes that were downloaded before this fault are still good.
-
-    They are where the network, the storage host or the API failed on the way: the report stays on the service. They are
-    not where the report is of no use any more, or the bytes themselves are damaged.
-    """
+    """Whether what was downloaded before this fault is still good: the report stays, and the bytes are undamaged."""
     is_passing = isinstance(error, TransferError | ReportingError | AuthError)
     return is_passing and not isinstance(error, FileDamaged) and not may_delete_report(error)
 

@@ -36,12 +36,7 @@ async def run_datasets(
     results: RunResults,
     conversions_ahead: int,
 ) -> None:
-    """
-    Execute the decisions for all pulls; `context` gets its task groups here.
-
-    Args:
-        results: Has an outcome for each pull; gets the new one, also where the run is interrupted.
-    """
+    """Execute the decisions for all pulls, and put each outcome into `results`, also where the run is interrupted."""
     decisions = [decided.decisions[pull.dataset] for pull in pulls]
     if any(decision.action is not Action.SKIP for decision in decisions):
         await anyio.to_thread.run_sync(_load_export)

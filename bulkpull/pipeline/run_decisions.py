@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 import anyio.to_thread
 
-from bulkpull.catalog import load_catalog
 from bulkpull.errors import ReportingError, RequestRejected, TransferError
 from bulkpull.event_types import ReportsUnknown
 from bulkpull.formatting import join_some, plural
@@ -85,19 +84,14 @@ async def plan_in_folder(run: OpenedRun, offer: ServiceOffer) -> Plan:
         run.settings,
         now=run.started_at,
         refusals=recent_refusals(await run.ledger.noted(RefusedMetricsFacts), now=run.clock.now()),
-        published=published_datasets(published, catalog=load_catalog()),
+        published=published_datasets(published),
         history_starts=history_starts(published),
     )
     return plan_request(inputs)
 
 
 async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsClient) -> RunDecisions:
-    """
-    Decide for all pulls of a plan, with reads only. Datasets whose published files are damaged count as not published.
-
-    Raises:
-        BulkpullError: The service could not be asked.
-    """
+    """Decide for all pulls of a plan, with reads only; datasets with damaged files count as not published."""
     is_nightly, ledger, settings = run.request.nightly, run.ledger, run.settings
     client.add_known_ids(await _known_ids(run))
     listed: list[Report] | None = []

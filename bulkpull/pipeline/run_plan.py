@@ -23,6 +23,7 @@ from bulkpull.pipeline.nightly.decision_rules import Action, Decision
 from bulkpull.pipeline.nightly.scheduled_reports import first_start, next_due
 from bulkpull.pipeline.open_run import OpenedRun, find_resumable
 from bulkpull.pipeline.plan import Plan, check_offline
+from bulkpull.pipeline.plan_estimate import load_usual_durations
 from bulkpull.pipeline.request import ExportRequest, load_offer
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
 from bulkpull.pipeline.steps.naming import pull_fingerprint
@@ -36,6 +37,7 @@ class RunPlan:
 
     Attributes:
         reports: By dataset, how many one-off reports it would order if none of them fails.
+        usual_s: How long a report took in earlier runs, by dataset, seconds.
         resumes: The id of the interrupted run that it would resume; `None` for a new run.
         next_due_at: By dataset, when the next execution of its scheduled report is due, also of one to be created.
     """
@@ -43,6 +45,7 @@ class RunPlan:
     plan: Plan
     decisions: Mapping[str, Decision]
     reports: Mapping[str, int]
+    usual_s: Mapping[str, float]
     resumes: str | None = None
     next_due_at: Mapping[str, datetime] = field(default_factory=dict)
 
@@ -80,6 +83,7 @@ async def plan_run(request: ExportRequest, *, settings: Settings, events: Events
         )
         plan = await plan_in_folder(run, await load_offer(run.request, client))
         decided = await decide_run(run, plan.pulls, client=client)
+        usual_s = await load_usual_durations(ledger, now=now)
     reports: dict[str, int] = {}
     next_due_at: dict[str, datetime] = {}
     for pull in plan.pulls:
@@ -89,7 +93,7 @@ async def plan_run(request: ExportRequest, *, settings: Settings, events: Events
             reports[pull.dataset] = sum(not decided.found.reusable.has(pull_fingerprint(window)) for window in windows)
         if (due_at := _next_due(decision, now=client.service_time(), lead_h=settings.standing_lead_hours)) is not None:
             next_due_at[pull.dataset] = due_at
-    return RunPlan(plan, decided.decisions, reports, resumes=run.run_id or None, next_due_at=next_due_at)
+    return RunPlan(plan, decided.decisions, reports, usual_s, resumes=run.run_id or None, next_due_at=next_due_at)
 
 
 def _next_due(decision: Decision, *, now: datetime, lead_h: float) -> datetime | None:

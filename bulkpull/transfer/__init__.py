@@ -7,8 +7,7 @@ In reading order:
 |-------------------------|----------------------------------------------------------------------------|
 | byte_ranges.py          | byte ranges, which stream fetches which, what is progress           (pure) |
 | adaptive_concurrency.py | the number of parallel streams                                      (pure) |
-| blob_version.py         | the version of a stored file, by its headers                        (pure) |
-| range_responses.py      | checks of the storage host's replies, its codes, errors for failures (pure) |
+| range_responses.py      | the storage host's replies: version, range, errors for failures     (pure) |
 | journal.py              | which bytes of a partial file a later process can trust                    |
 | partial_file.py         | the partial file: large writes, checksums, durability                      |
 | signed_link.py          | the current signed link, and its renewal                                   |

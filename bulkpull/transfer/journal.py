@@ -32,8 +32,8 @@ from urllib.parse import urlsplit
 from zlib import crc32
 
 from bulkpull import platforms
-from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.byte_ranges import ByteRange
+from bulkpull.transfer.range_responses import Version
 
 FORMAT = 1
 

@@ -29,7 +29,6 @@ from isal.isal_zlib import crc32
 from bulkpull import platforms
 from bulkpull.clock import Clock
 from bulkpull.output.disk_space import check_room
-from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.byte_ranges import ByteRange, merged
 from bulkpull.transfer.journal import (
     JournaledRange,
@@ -39,6 +38,7 @@ from bulkpull.transfer.journal import (
     blob_fingerprint,
     load_journal,
 )
+from bulkpull.transfer.range_responses import Version
 
 # The most bytes that a damaged checksum costs.
 _EXTENT_BYTES = 16 << 20

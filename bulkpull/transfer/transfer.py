@@ -36,7 +36,6 @@ from bulkpull.events import Events
 from bulkpull.model import SecureLink
 from bulkpull.output.disk_space import check_room
 from bulkpull.transfer.adaptive_concurrency import StreamCount
-from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.byte_ranges import (
     ENDLESS,
     ByteRange,
@@ -53,6 +52,7 @@ from bulkpull.transfer.range_responses import (
     FileReplaced,
     InvalidRangeResponse,
     RangeNotSatisfiable,
+    Version,
     check_response,
     error_for_status,
 )

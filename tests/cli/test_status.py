@@ -389,6 +389,6 @@ def test_an_old_interrupted_run_is_not_named_once_a_newer_one_was_complete(comma
 
 def test_a_run_that_is_under_way_is_not_called_killed(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     write_ledger(OUT, partial(_interrupt, ago=HOUR, status=None))
-    monkeypatch.setattr("bulkpull.cli.unfinished_run.is_being_written", lambda _: True)
+    monkeypatch.setattr("bulkpull.output.run_history.is_being_written", lambda _: True)
 
     assert command("status", "--output", "data").err == ""

@@ -33,7 +33,8 @@ async def test_a_row_on_the_edge_of_two_windows_that_came_with_the_earlier_one_a
     window = Window(datetime(2026, 1, 15, tzinfo=UTC), datetime(2026, 11, 20, tzinfo=UTC))
     clock = FakeClock()
 
-    def after_the_start(table: Any, *, start: Any, end: Any, now: Any, **_: Any) -> tuple[date, ...]:
+    def after_the_start(table: Any, _: Any, window: Any, *, now: Any, **__: Any) -> tuple[date, ...]:
+        start, end = window
         reach = months_of_span(table, "LIFETIME", now=now) or ()
         return tuple(month for month in reach if start.date() < month <= end.date())
 

@@ -12,15 +12,16 @@ from published import publish, run_id_of
 from support import FakeClock
 
 from bulkpull.events import Event, Events
+from bulkpull.model import OfferedDataset, Pull
 from bulkpull.output.cleanup import clean_up, is_without_links, readme
 from bulkpull.output.current import Current
 from bulkpull.output.manifest import PublishedFile
 from bulkpull.output.store import LocalStore, OutputStore
 from bulkpull.output.verify import Verifier
 from bulkpull.pipeline.publication.publish import Published, Publisher, Staged
-from bulkpull.snapshot_question import Question
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
+PULL = Pull("Profile", OfferedDataset("Profile", ("A",)), ("A",), "SELECT A FROM Profile")
 OLD, NEW = run_id_of(NOW - timedelta(days=3)), run_id_of(NOW)
 
 
@@ -33,8 +34,7 @@ async def publish_new(output: Path, events: Events | None = None) -> Published:
     publisher = Publisher(
         store=LocalStore(output), run_id=NEW, retain_runs=1, clock=FakeClock(start=NOW), events=events or Events()
     )
-    question = Question("Profile", "Profile", ("*",))
-    staged = Staged("Profile", folder, [file], 1, query="SELECT A FROM Profile", question=question)
+    staged = Staged(PULL, folder, [file])
     return await publisher.publish_snapshot(staged)
 
 

@@ -13,6 +13,7 @@ from bulkpull.account import Account
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.write_table import write_table
 from bulkpull.events import Events
+from bulkpull.model import OfferedDataset, Pull
 from bulkpull.output.current import Current
 from bulkpull.output.freshness import find_freshness
 from bulkpull.output.layout import RAW
@@ -24,12 +25,11 @@ from bulkpull.output.store import INSIDE
 from bulkpull.output.verify import Verifier
 from bulkpull.output.workspace import load_published
 from bulkpull.pipeline.publication.publish import Publisher, Staged
-from bulkpull.snapshot_question import Question
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
 ACCOUNT = Account("https://x", "mpn", "contoso.example")
 FRAME = pl.DataFrame({"MPNId": ["0012", "0013"]})
-QUESTION = Question("Profile", "Profile", ("*",))
+PULL = Pull("Profile", OfferedDataset("Profile", ("MPNId",)), ("MPNId",), "SELECT MPNId FROM Profile")
 
 
 async def export(store: MemoryStore, tmp_path: Path, *, days: int, frame: pl.DataFrame = FRAME) -> Manifest:
@@ -48,12 +48,9 @@ async def export(store: MemoryStore, tmp_path: Path, *, days: int, frame: pl.Dat
         formats={},
     )
     staged = Staged(
-        "Profile",
+        PULL,
         folder,
         [PublishedFile(path=file.path.name, rows=file.rows, bytes=file.bytes, sha256=file.sha256)],
-        file.rows,
-        query="SELECT MPNId FROM Profile",
-        question=QUESTION,
         raw=[raw],
     )
     claim_folder(store, Owner(ACCOUNT))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.journal import (
     JournaledRange,
@@ -16,6 +15,7 @@ from bulkpull.transfer.journal import (
     blob_fingerprint,
     load_journal,
 )
+from bulkpull.transfer.range_responses import Version
 
 LINK = "https://storage.contoso.example/container/report.csv?sv=2018-03-28&sig=a%2Bb%3D"
 SUBJECT = JournalHeader(

@@ -14,10 +14,10 @@ from support import examples
 
 from bulkpull import platforms
 from bulkpull.transfer import partial_file
-from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.journal import append_ranges
 from bulkpull.transfer.partial_file import PartialFile
+from bulkpull.transfer.range_responses import Version
 
 URL = "https://storage.contoso.example/container/report.csv?sig=a"
 BODY = bytes(range(256)) * 16

@@ -8,15 +8,18 @@ from datetime import UTC, datetime
 import pytest
 
 from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble, TransferError
-from bulkpull.transfer.blob_version import Version, read_md5, version_of_range, version_of_whole
 from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.range_responses import (
     FileReplaced,
     InvalidRangeResponse,
     RangeNotSatisfiable,
+    Version,
     check_response,
     error_for_status,
+    read_md5,
     refuse_error_page,
+    version_of_range,
+    version_of_whole,
 )
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -14,9 +14,9 @@ from bulkpull.errors import AnswerLost, DiskTrouble, FileDamaged
 from bulkpull.model import SecureLink
 from bulkpull.output import disk_space
 from bulkpull.pipeline.steps.download import download_report
-from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.partial_file import PartialFile
+from bulkpull.transfer.range_responses import Version
 
 BODY = bytes(range(256)) * 40
 ETAG = '"0x8DA97FA9D1B3C00"'

@@ -36,12 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class DecisionExecutor:
-    """
-    Executes the decision for one dataset.
-
-    Args:
-        idle: Scheduled reports of this folder that nothing uses; they are deleted when the service's quota is full.
-    """
+    """Executes the decision for one dataset; `idle` reports that nothing uses may be deleted to make room."""
 
     decision: Decision
     planned: DatasetOutcome
@@ -65,12 +60,7 @@ class DecisionExecutor:
         return replace(self._state, export=self._export.outcome if self._export else None)
 
     async def execute(self) -> None:
-        """
-        Fetch what is new, and make sure that the next run finds a scheduled report; without one there is only a note.
-
-        Raises:
-            BulkpullError: The data could not be fetched, or they are `Unchanged`.
-        """
+        """Fetch what is new, and make sure that the next run finds a scheduled report; a missing one is only noted."""
         if self.decision.missed is not None:
             report, due_at = self.decision.missed
             await self.context.note(self._dataset, MissedFacts(report.report_id, due_at))
@@ -111,7 +101,7 @@ class DecisionExecutor:
             decision.pull,
             self.context,
             lambda export: dataset_record(replace(self._state, export=export)),
-            named=self.planned.is_required,
+            named=self.planned.named,
             query_id=_query_of(decision),
             execution=execution,
         )

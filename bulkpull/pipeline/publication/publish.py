@@ -22,7 +22,7 @@ from bulkpull.account import Account
 from bulkpull.clock import Clock
 from bulkpull.event_types import CleanupPostponed, SnapshotPublished
 from bulkpull.events import Events
-from bulkpull.model import Window
+from bulkpull.model import Pull
 from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
 from bulkpull.output.current import Current, CurrentSnapshot
@@ -30,7 +30,7 @@ from bulkpull.output.layout import RAW, run_of_snapshot
 from bulkpull.output.manifest import PublishedFile, whole_second
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.output.symlink_safety import remove_beneath
-from bulkpull.snapshot_question import Question
+from bulkpull.snapshot_question import question_of
 
 if TYPE_CHECKING:  # a run without news does not load what converts files
     from bulkpull.pipeline.steps.converted_pull import ConvertedPull
@@ -44,17 +44,12 @@ class Staged:
     Attributes:
         folder: Holds the Parquet files and nothing else, on the file system of the output folder.
         raw: The files as downloaded, to be kept beside it; empty when they are not kept.
-        window: Its window; the question of a growing one has an open end.
     """
 
-    dataset: str
+    pull: Pull
     folder: Path
     files: Sequence[PublishedFile]
-    rows: int
-    query: str
-    question: Question
     raw: Sequence[Path] = ()
-    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,40 +93,41 @@ class Publisher:
             # Shielded: publishing takes milliseconds, and an interruption can wait for it.
             with anyio.CancelScope(shield=True), disk_errors(str(self.store)):
                 published = await anyio.to_thread.run_sync(self._publish, staged)
-        self.events.emit(SnapshotPublished(rows=staged.rows, files=len(published.files)))
+        self.events.emit(SnapshotPublished(rows=sum(file.rows for file in staged.files), files=len(published.files)))
         for undone in published.undone:
             self.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
         return published
 
     def _publish(self, staged: Staged) -> Published:
         self.check_lock()
-        snapshot = INSIDE.snapshot(staged.dataset, self.run_id)
+        dataset, question = staged.pull.dataset, question_of(staged.pull)
+        snapshot = INSIDE.snapshot(dataset, self.run_id)
         files = [file.model_copy(update={"path": (snapshot / file.path).as_posix()}) for file in staged.files]
         current = Current.load(self.store)
-        named = current.datasets.get(staged.dataset)
+        named = current.datasets.get(dataset)
         if named is None or named.run_id != self.run_id or not _are_there(files, self.store):
             # An existing folder belongs to this run, which was interrupted before it updated `current.json`.
             self.store.put_folder(staged.folder, snapshot)
         if staged.raw:
             self._keep_raw(staged)
         now = whole_second(self.clock.now())
-        current.datasets[staged.dataset] = CurrentSnapshot(
+        current.datasets[dataset] = CurrentSnapshot(
             run_id=self.run_id,
-            rows=staged.rows,
+            rows=sum(file.rows for file in files),
             files=[file.path for file in files],
-            question=staged.question.as_dict(),
-            question_sha256=staged.question.sha256,
-            query=staged.query,
-            timespan=staged.question.span,
-            window=staged.window,
+            question=question.as_dict(),
+            question_sha256=question.sha256,
+            query=staged.pull.query_text,
+            timespan=question.span,
+            window=staged.pull.window,
             published_at=now,
-            replaced=self._replaced(staged.dataset, named, at=now),
+            replaced=self._replaced(dataset, named, at=now),
         )
         current.account = self.account.as_dict() if self.account else current.account
         current.updated_at = now
-        undone = self._commit(current, staged.dataset)
+        undone = self._commit(current, dataset)
         # The new snapshot is visible to readers: a later error does not make the dataset a failure.
-        undone += clean_up(self.store, [staged.dataset], current=current, retain=self.retain_runs, now=self.clock.now())
+        undone += clean_up(self.store, [dataset], current=current, retain=self.retain_runs, now=self.clock.now())
         return Published(files, tuple(undone))
 
     def _commit(self, current: Current, dataset: str) -> list[Undone]:
@@ -155,12 +151,13 @@ class Publisher:
         return {run_id: when for run_id, when in known.items() if run_id in there and run_id != self.run_id}
 
     def _keep_raw(self, staged: Staged) -> None:
-        folder = INSIDE.snapshot(staged.dataset, self.run_id, kind=RAW)
+        dataset = staged.pull.dataset
+        folder = INSIDE.snapshot(dataset, self.run_id, kind=RAW)
         for number, path in enumerate(staged.raw):
             with path.open("rb") as file:
                 ending = ".csv.gz" if file.read(2) == b"\x1f\x8b" else ".csv"
             several = f"-{number:05}" if len(staged.raw) > 1 else ""
-            self.store.put_file(path, folder / f"{staged.dataset}{several}{ending}")
+            self.store.put_file(path, folder / f"{dataset}{several}{ending}")
 
 
 def _are_there(files: Sequence[PublishedFile], store: OutputStore) -> bool:

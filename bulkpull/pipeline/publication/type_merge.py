@@ -50,11 +50,6 @@ def with_goals(plans: Iterable[ColumnPlan], goals: Mapping[str, Goal]) -> list[C
     ]
 
 
-def present_goals(columns: Iterable[ConvertedColumn]) -> dict[str, Goal]:
-    """What a part has reached, to be kept by a conversion with another window edge."""
-    return {column.name: Goal(column.type, column.format) for column in columns}
-
-
 def type_conflicts(parts: Sequence[ConvertedPull], *, as_text: bool = False) -> dict[str, Goal]:
     """
     The columns on whose type or form of dates the parts do not agree, with what all of them should have.

@@ -23,7 +23,6 @@ from bulkpull.pipeline.steps.download import download_report
 from bulkpull.pipeline.steps.pull_context import PullContext
 
 _FETCHES = 2
-_CONVERTED = "parquet"
 # Conversions of larger stored files run one at a time, because of their memory.
 _LARGE_BYTES = 64 << 20
 
@@ -60,7 +59,7 @@ async def convert_stored(
     context: PullContext, stored: DownloadedFile, execution: Execution, *, report: Report | None
 ) -> ConvertedPull:
     """Convert a downloaded file; a second call may use other columns or bounds. Raises what `convert_report` does."""
-    run, into = context.run, context.folder / _CONVERTED
+    run, into = context.run, context.folder / "parquet"
     began_s = run.clock.monotonic()
     with disk_errors(into):
         await anyio.to_thread.run_sync(_empty_folder, into, run.folder.private)

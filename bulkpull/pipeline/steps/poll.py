@@ -217,7 +217,9 @@ class Poller:
             return
         begun_s = max(watch.running_since_s or 0.0 for watch in ready)
         waiting = [
-            watch for watch in self._pending() if watch.seen and not watch.is_running and watch.since_s <= begun_s
+            watch
+            for watch in self._pending()
+            if watch.status is not None and not watch.is_running and watch.since_s <= begun_s
         ]
         if waiting:
             self.on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
@@ -232,7 +234,7 @@ class Poller:
         if execution is None:
             await self._handle_absent(watch, now)
             return
-        watch.seen, watch.absent_since_s = True, None
+        watch.absent_since_s = None
         if execution.status != watch.status:
             watch.status = execution.status
             if watch.running_since_s is None and watch.is_running:
@@ -286,8 +288,11 @@ class Poller:
         try:
             await self.client.resume_report(watch.report.report_id)
         except (ReportingError, TransferError) as error:
-            what = f"report {watch.report.report_id} is paused and could not be resumed"
-            watch.finish(error=ExecutionFailed(what, why=error.message))
+            watch.finish(
+                error=ExecutionFailed(
+                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.message
+                )
+            )
 
     async def _handle_absent(self, watch: ReportWatch, now: float) -> None:
         """Find out whether a report without an execution was deleted or has only not run yet (behaviour 105)."""
@@ -299,15 +304,20 @@ class Poller:
         report = watch.report
         try:
             if not await self.client.get_reports(report_id=report.report_id):
-                lost = f"report {report.report_id} no longer exists on the service"
-                watch.finish(error=ReportLost(lost, why="deleted"))
+                watch.finish(
+                    error=ReportLost(f"report {report.report_id} no longer exists on the service", why="deleted")
+                )
             elif not await self.client.get_queries(query_id=report.query_id):
-                lost = f"the query of report {report.report_id} no longer exists on the service"
-                watch.finish(error=ReportLost(lost))
-            elif watch.seen:
-                what = f"the execution of report {report.report_id} has failed"
-                why = f"it was {watch.status}, and the service no longer lists it"
-                watch.finish(error=ExecutionFailed(what, why=why))
+                watch.finish(
+                    error=ReportLost(f"the query of report {report.report_id} no longer exists on the service")
+                )
+            elif watch.status is not None:
+                watch.finish(
+                    error=ExecutionFailed(
+                        f"the execution of report {report.report_id} has failed",
+                        why=f"it was {watch.status}, and the service no longer lists it",
+                    )
+                )
         except (ReportingError, TransferError):
             watch.checked = False  # unknown: check again at the next poll
 

@@ -122,7 +122,6 @@ class ReportWatch:
     deadline_from_s: float | None = None
     status: str | None = None
     running_since_s: float | None = None
-    seen: bool = False
     absent_since_s: float | None = None
     without_link: int = 0
     resumed: bool = False

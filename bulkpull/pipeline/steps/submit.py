@@ -31,7 +31,7 @@ from bulkpull.errors import (
 from bulkpull.event_types import QueryAdopted, QueryCreated, QueryDeleted, ReportCreated
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
-from bulkpull.insights.lookup import GATHER_S, SharedLookup
+from bulkpull.insights.idempotent_create import GATHER_S, SharedLookup
 from bulkpull.insights.report_orders import ReportOrder
 from bulkpull.model import Pull, Query, Report
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics

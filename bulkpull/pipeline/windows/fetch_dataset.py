@@ -23,7 +23,7 @@ from bulkpull.output.atomic_files import disk_errors, makedirs_durable
 from bulkpull.output.ledger_facts import SplitFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.publication.type_merge import plan_columns, present_goals, type_conflicts, with_goals
+from bulkpull.pipeline.publication.type_merge import Goal, plan_columns, type_conflicts, with_goals
 from bulkpull.pipeline.steps.convert import widen_file
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.fetch_execution import convert_stored
@@ -34,7 +34,7 @@ from bulkpull.pipeline.steps.pull_context import PullContext, StepSpan
 from bulkpull.pipeline.windows.date_windows import describe_window, is_divisible, split_pull, time_column_of
 from bulkpull.pipeline.windows.kept_history import file_types, plan_growth, vanished_columns, with_common_columns
 from bulkpull.pipeline.windows.window_merge import HoldsWhole, WindowAgreement
-from bulkpull.pipeline.windows.window_pulls import WindowPulls, may_need_less
+from bulkpull.pipeline.windows.window_pulls import WORTH_HALVING, WindowPulls
 from bulkpull.snapshot_question import question_of
 
 
@@ -171,7 +171,7 @@ class DatasetFetch:
 
     def _may_halve(self, error: BulkpullError) -> bool:
         is_one_off = self.execution is None and is_divisible(self.pull, self.context.catalog)
-        return is_one_off and may_need_less(error) and not may_be_due_to_metrics(error, self.pull)
+        return is_one_off and isinstance(error, WORTH_HALVING) and not may_be_due_to_metrics(error, self.pull)
 
     async def _note_split(self, pull: Pull, error: BulkpullError) -> None:
         assert pull.window is not None
@@ -211,8 +211,8 @@ class DatasetFetch:
         return parts
 
     async def _convert_with_bounds(self, part: ConvertedPull, bounds: WindowBounds) -> ConvertedPull:
-        columns = with_goals(self._columns, present_goals(part.table.columns))
-        return await self._convert_again(part, columns=columns, bounds=bounds)
+        reached = {column.name: Goal(column.type, column.format) for column in part.table.columns}
+        return await self._convert_again(part, columns=with_goals(self._columns, reached), bounds=bounds)
 
     async def _convert_again(
         self, part: ConvertedPull, *, columns: Sequence[ColumnPlan], bounds: WindowBounds | None

@@ -44,7 +44,7 @@ _OF_NO_WINDOW = (
 # Errors that apply to every window, whatever its size.
 _SHARED = (*_OF_NO_WINDOW, RequestRejected, WindowNotHonoured)
 # Errors that a smaller window may avoid.
-_TOO_MUCH = (ExecutionFailed, ExecutionOverdue)
+WORTH_HALVING = (ExecutionFailed, ExecutionOverdue)
 
 
 class _NotOrdered(Exception):
@@ -190,8 +190,3 @@ class WindowPulls:
 
 def _start_of(pull: Pull) -> float:
     return pull.window.start.timestamp() if pull.window else 0.0
-
-
-def may_need_less(error: BulkpullError) -> bool:
-    """Whether a report over a shorter window may succeed after this error."""
-    return isinstance(error, _TOO_MUCH)

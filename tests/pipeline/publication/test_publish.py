@@ -13,14 +13,15 @@ import pytest
 from bulkpull.clock import SystemClock
 from bulkpull.errors import DiskTrouble, HeldBack
 from bulkpull.events import Events
+from bulkpull.model import OfferedDataset, Pull
 from bulkpull.output import atomic_files
 from bulkpull.output.current import Current
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedColumn, PublishedFile
 from bulkpull.output.store import LocalStore, OutputStore
 from bulkpull.pipeline.publication.publish import Publisher, Staged
 from bulkpull.pipeline.publication.publish_checks import check_publishable, find_schema_drift
-from bulkpull.snapshot_question import Question
 
+PULL = Pull("Profile", OfferedDataset("Profile", ("A",)), ("A",), "SELECT A FROM Profile")
 RUN_1, RUN_2 = "20260101T010000Z-aaaaaa", "20260102T010000Z-bbbbbb"
 
 
@@ -33,8 +34,7 @@ def stage(output: Path, content: bytes, *, rows: int = 1) -> Staged:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "part-00000.parquet").write_bytes(content)
     file = PublishedFile(path="part-00000.parquet", rows=rows, bytes=len(content), sha256="0" * 64)
-    question = Question("Profile", "Profile", ("*",))
-    return Staged("Profile", folder, [file], rows, query="SELECT A FROM Profile", question=question)
+    return Staged(PULL, folder, [file])
 
 
 async def test_a_published_snapshot_is_named_by_the_pointer_and_by_the_link(tmp_path: Path) -> None:

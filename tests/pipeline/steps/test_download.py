@@ -17,7 +17,7 @@ from support import RawServer, Rig, examples, raw_server, reply, rig
 from bulkpull.errors import BulkpullError, DiskTrouble, FileDamaged, FileGone, LinkExpired, StorageTrouble
 from bulkpull.model import DownloadedFile, SecureLink
 from bulkpull.pipeline.steps.download import download_report
-from bulkpull.transfer.blob_version import Version
+from bulkpull.transfer.range_responses import Version
 from bulkpull.transfer.signed_link import FRESH_LINK_PAUSES_S, LOOK_PAUSES_S
 from bulkpull.transfer.transfer import Transfer
 

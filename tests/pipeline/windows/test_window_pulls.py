@@ -18,7 +18,7 @@ from bulkpull.errors import BulkpullError, ExecutionFailed, FileDamaged, WindowN
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.windows.date_windows import split_months
-from bulkpull.pipeline.windows.window_pulls import WindowPulls, may_need_less
+from bulkpull.pipeline.windows.window_pulls import WORTH_HALVING, WindowPulls
 
 WHOLE = Window(datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
 OFFERED = OfferedDataset("AnyDataset", ("Id", "Day"))
@@ -42,7 +42,10 @@ class Service:
         self.days, self.refused, self.error = days, refused, error
         self.orders: Counter[tuple[datetime, datetime]] = Counter()
         self.gathering = WindowPulls(
-            run_pull=self.run_pull, attempts=ATTEMPTS, may_halve=may_need_less, on_split=self.hear_of_split
+            run_pull=self.run_pull,
+            attempts=ATTEMPTS,
+            may_halve=lambda error: isinstance(error, WORTH_HALVING),
+            on_split=self.hear_of_split,
         )
 
     async def run_pull(self, pull: Pull, attempts: int) -> ConvertedPull:
