@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 DOCS = Path(__file__).parent
@@ -25,6 +26,7 @@ paths. The [errors](errors.md) of each kind have a cause and a remedy in common.
 """
 _FEWEST_LETTERS = 12
 _GAP = "…"
+Message = tuple[str, str, str]
 
 
 def messages_page() -> str:
@@ -37,9 +39,16 @@ def messages_page() -> str:
     return HEAD + "".join(_section(kind, sorted(entries)) for kind, entries in sorted(found.items()))
 
 
-def messages(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
-    """The errors that a module makes: the kind, what it says happened, and the next step or nothing."""
-    for node in ast.walk(tree):
+def messages(tree: ast.AST, *, named: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Iterator[Message]:
+    """
+    The errors that a module makes: the kind, what it says happened, and the next step or nothing.
+
+    A next step may have a name: it is one of the texts, in `named`, that the function or the module gives that name.
+    """
+    named = {**named, **_named_texts(tree)}
+    for node in _own_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from messages(node, named=named)
         if not isinstance(node, ast.Call) or not node.args:
             continue
         kind = node.func.id if isinstance(node.func, ast.Name) else ""
@@ -47,8 +56,32 @@ def messages(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
         if kind == "WrongSetting" and len(node.args) > 1:  # a part of a SettingsError: where, and what is wrong
             kind, what = "SettingsError", f"{_GAP}: {_text(node.args[1])}"
         if kind in kinds() and sum(letter.isalpha() for letter in what) >= _FEWEST_LETTERS:
-            fixes = [_text(keyword.value) for keyword in node.keywords if keyword.arg == "fix"]
-            yield kind, what, fixes[0] if fixes else ""
+            given = next((keyword.value for keyword in node.keywords if keyword.arg == "fix"), ast.Constant(""))
+            fixes = named.get(given.id, [""]) if isinstance(given, ast.Name) else [_text(given)]
+            yield from ((kind, what, fix) for fix in fixes)
+
+
+def _own_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a module or a function without those of the functions inside it, which are nodes themselves."""
+    for node in ast.iter_child_nodes(tree):
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _own_nodes(node)
+
+
+def _named_texts(tree: ast.AST) -> dict[str, list[str]]:
+    """By name, the texts that a module or a function gives it."""
+    texts: dict[str, list[str]] = defaultdict(list)
+    for node in _own_nodes(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                pairs: Iterable[tuple[ast.expr, ast.expr]] = [(target, node.value)]
+                if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                    pairs = zip(target.elts, node.value.elts, strict=False)
+                for name, value in pairs:
+                    if isinstance(name, ast.Name) and (text := _text(value)) != _GAP:
+                        texts[name.id].append(text)
+    return texts
 
 
 @cache

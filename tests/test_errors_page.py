@@ -73,6 +73,27 @@ def test_messages_are_found_by_their_words_with_the_next_step_of_their_own() -> 
         assert kind == "BulkpullError" or f"\n## {kind}\n" in (DOCS / "errors.md").read_text(encoding="utf-8")
 
 
+def test_a_next_step_that_has_a_name_is_found_in_its_function_or_module() -> None:
+    source = ast.parse(
+        "_WAIT = 'wait for it'\n"
+        "def check(a):\n"
+        "    why, fix = a, 'mend it'\n"
+        "    if a:\n"
+        "        fix = f'mend {a}'\n"
+        "    raise DiskTrouble('the disk is broken', why=why, fix=fix)\n"
+        "def look(fix):\n"
+        "    raise DiskTrouble('the disk is away', fix=_WAIT)\n"
+        "    raise DiskTrouble('the disk is gone', fix=fix)\n"
+    )
+
+    assert list(MESSAGES["messages"](source)) == [
+        ("DiskTrouble", "the disk is broken", "mend it"),
+        ("DiskTrouble", "the disk is broken", "mend …"),
+        ("DiskTrouble", "the disk is away", "wait for it"),
+        ("DiskTrouble", "the disk is gone", ""),
+    ]
+
+
 def test_what_is_no_message_is_not_taken_for_one() -> None:
     source = ast.parse(
         "SettingsError(text)\nSettingsError(f'{a} {b}')\nprint('some words for people')\nStep('plan the pull')"

@@ -87,11 +87,13 @@ class ExecutionLookup:
         is_first_form = self.form is PollForm.ALL_STATUSES
         if is_first_form and (executions := await self._try(report_ids, statuses=_ALL_STATUSES)) is not None:
             return executions
-        if (executions := await self._try(report_ids)) is not None:
+        if (executions := await self._try(report_ids, statuses=self.statuses)) is not None:
             if is_first_form:
                 await self._fall_back(PollForm.ONE_STATUS)
             return executions
-        return await self._halve(report_ids) if len(report_ids) > 1 else []
+        if len(report_ids) > 1:
+            return await self._halve(report_ids)
+        return await self._try(report_ids) or []  # once more, before this report counts as refused
 
     async def _halve(self, report_ids: Sequence[str]) -> list[Execution]:
         """Find which of these, refused together, spoil the call; or that no call may ask for several."""
