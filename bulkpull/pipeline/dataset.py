@@ -47,7 +47,7 @@ from bulkpull.pipeline.publication.publish_checks import (
     publication_notes,
 )
 from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
-from bulkpull.pipeline.run_cleanup import may_delete_report
+from bulkpull.pipeline.report_deletion import may_delete_report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint

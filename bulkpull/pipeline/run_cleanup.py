@@ -1,11 +1,4 @@
-"""
-What a run may delete: its own reports on the service, and leftovers in the private folder.
-
-When a one-off report may be deleted is one table (case C11). A run waits longest for its reports, and the service's
-quota may not allow another one today, so the table is short. Any other failure keeps the report: no network, a busy
-host, a refused link, a damaged file, a crashed conversion process, a full disk, data that are held back. The next run
-reuses such a report; one that no run has used for a day is deleted then (`earlier_work`).
-"""
+"""The last clean-up of a run: old runs and unfinished files go, downloads that the next run can use stay."""
 
 from __future__ import annotations
 
@@ -18,49 +11,18 @@ from typing import Any
 
 import anyio.to_thread
 
-from bulkpull.errors import (
-    AuthError,
-    BulkpullError,
-    DiskTrouble,
-    ExecutionFailed,
-    ExecutionOverdue,
-    FileDamaged,
-    FileGone,
-    LedgerError,
-    ReportingError,
-    ReportLost,
-    TransferError,
-    Unchanged,
-)
+from bulkpull.errors import DiskTrouble, LedgerError
 from bulkpull.event_types import CleanupPostponed
 from bulkpull.model import Pull
 from bulkpull.output.atomic_files import makedirs_durable
-from bulkpull.output.cleanup import retire_runs
 from bulkpull.output.ledger_facts import ConversionFacts
 from bulkpull.output.manifest import DatasetRecord
+from bulkpull.output.retention import retire_runs
 from bulkpull.output.symlink_safety import names_beneath, remove_beneath, rename_beneath, status_beneath
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.earlier_work import KEPT, PARTS
 from bulkpull.pipeline.open_run import OpenedRun
-
-_OF_NO_USE = (
-    Unchanged,  # its data are already published
-    ExecutionFailed,  # the service says that it failed
-    ExecutionOverdue,  # it was not ready within `report_timeout_seconds`
-    ReportLost,  # the service does not know it, or its query, any more
-    FileGone,  # the service has removed its file, also after repeated checks
-)
-
-
-def may_delete_report(error: BulkpullError | None) -> bool:
-    """Whether a report may be deleted whose dataset ended with this error; `None`: published and durable."""
-    return error is None or isinstance(error, _OF_NO_USE)
-
-
-def is_worth_resuming(error: BulkpullError | None) -> bool:
-    """Whether what was downloaded before this fault is still good: the report stays, and the bytes are undamaged."""
-    is_passing = isinstance(error, TransferError | ReportingError | AuthError)
-    return is_passing and not isinstance(error, FileDamaged) and not may_delete_report(error)
+from bulkpull.pipeline.report_deletion import is_worth_resuming
 
 
 def datasets_not_begun(pulls: Iterable[Pull], folder: OutputFolder) -> list[str]:

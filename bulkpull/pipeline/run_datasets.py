@@ -1,9 +1,8 @@
-"""Exports all datasets of a run in one task group, and deletes what the service no longer needs."""
+"""Exports all datasets of a run in one task group."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,16 +10,14 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from bulkpull.errors import BulkpullError
 from bulkpull.event_types import PullFinished, ReportsUnused
 from bulkpull.events import Level, about
 from bulkpull.model import Pull
-from bulkpull.output.ledger_facts import ReportFacts, ScheduledReportFacts
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.earlier_work import ReusableWork
 from bulkpull.pipeline.nightly.decision_rules import Action
 from bulkpull.pipeline.nightly.execute import DecisionExecutor
 from bulkpull.pipeline.outcome import RunResults
+from bulkpull.pipeline.report_deletion import delete_outdated_queries, delete_unneeded_reports
 from bulkpull.pipeline.run_decisions import RunDecisions, unused_note
 
 # How long deletions may go on once all datasets are done.
@@ -54,12 +51,12 @@ async def run_datasets(
                 for decision in decisions:
                     planned = results.outcome(decision.pull.dataset)
                     working.start_soon(_run_dataset, DecisionExecutor(decision, planned, context, idle), results)
-                _delete_unneeded_reports(context, decided.found)
+                delete_unneeded_reports(context, decided.found)
                 if decided.unused:
                     context.events.emit(ReportsUnused(reports=[report.report_id for report in idle]))
                     results.notes.append(unused_note(decided.unused))
                 if not context.request.submit_only:
-                    tidying.start_soon(_delete_outdated_queries, context, {pull.dataset for pull in pulls})
+                    tidying.start_soon(delete_outdated_queries, context, {pull.dataset for pull in pulls})
             _limit_tidying(context, watching)
         watching.cancel_scope.cancel()
 
@@ -87,25 +84,6 @@ async def _run_dataset(executor: DecisionExecutor, results: RunResults) -> None:
         executor.context.events.emit(
             PullFinished(level=level, status=record.status, rows=record.rows, reason=record.reason)
         )
-
-
-def _delete_unneeded_reports(context: RunContext, found: ReusableWork) -> None:
-    """Delete, in the background, reports of published datasets and of runs that will not be resumed."""
-    for dataset in found.done:
-        for report in context.reusable.rest(dataset):
-            context.delete_leftover_report(report, dataset=dataset)
-    for report in found.orphans:
-        context.delete_leftover_report(report, dataset=None)
-
-
-async def _delete_outdated_queries(context: RunContext, datasets: Collection[str]) -> None:
-    """Delete queries that this folder created for today's datasets with other columns than today."""
-    queries = context.submitter.queries
-    await queries.wait_until_settled(datasets)
-    made = [await context.ledger.distinct(kind, "query_id") for kind in (ReportFacts, ScheduledReportFacts)]
-    if noted := {query_id for dataset, query_id in set().union(*made) if dataset in queries.datasets}:
-        with suppress(BulkpullError):  # optional: the next run tries again
-            await queries.sweep(noted, tidying=True)
 
 
 def _limit_tidying(context: RunContext, watching: TaskGroup) -> None:

@@ -21,7 +21,7 @@ from bulkpull.errors import (
     RunOverdue,
     Unchanged,
 )
-from bulkpull.pipeline.run_cleanup import is_worth_resuming
+from bulkpull.pipeline.report_deletion import is_worth_resuming
 from bulkpull.pipeline.steps import fetch_execution
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.simulator.fault_matrix import QUICK

@@ -12,9 +12,9 @@ from published import publish, run_id_of, write_manifest
 import bulkpull
 from bulkpull.account import Account
 from bulkpull.errors import SettingsError
-from bulkpull.output.cleanup import retire_snapshots
 from bulkpull.output.current import Current
 from bulkpull.output.owner import Owner, check_owner, claim_folder, foreign_runs
+from bulkpull.output.retention import retire_snapshots
 from bulkpull.output.store import LocalStore
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)

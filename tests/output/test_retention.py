@@ -13,10 +13,10 @@ from hypothesis import strategies as some
 from memory_store import MemoryStore
 from published import publish, run_id_of, write_manifest
 
-from bulkpull.output import cleanup
-from bulkpull.output.cleanup import retire_runs, retire_snapshots, runs_to_retire, snapshots_to_retire
+from bulkpull.output import retention
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.retention import retire_runs, retire_snapshots, runs_to_retire, snapshots_to_retire
 from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
@@ -112,7 +112,7 @@ def test_an_old_snapshot_goes_with_its_raw_file_and_leaves_nothing_outside_the_p
 def test_retention_needs_no_folder_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore()
     foreign = {days_ago(8): "another account"}
-    monkeypatch.setattr(cleanup, "foreign_runs", lambda *_: foreign)
+    monkeypatch.setattr(retention, "foreign_runs", lambda *_: foreign)
     for day in (9, 8, 7):
         store.put(INSIDE.snapshot("Profile", days_ago(day)) / "part-00000.parquet", "rows")
     current = CurrentSnapshot(run_id=days_ago(7), rows=1, files=[])
@@ -137,7 +137,7 @@ def test_whose_the_runs_are_is_asked_only_where_a_snapshot_is_old(monkeypatch: p
         asked.append(runs)
         return {}
 
-    monkeypatch.setattr(cleanup, "foreign_runs", no_foreign_runs)
+    monkeypatch.setattr(retention, "foreign_runs", no_foreign_runs)
 
     def retire_at(now: datetime) -> None:
         retire_snapshots(store, "Profile", snapshot=current, retain=1, now=now)

@@ -8,7 +8,7 @@ import pytest
 
 from bulkpull import errors
 from bulkpull.errors import BulkpullError, ExecutionFailed, ExecutionOverdue, FileGone, ReportLost, Unchanged
-from bulkpull.pipeline.run_cleanup import may_delete_report
+from bulkpull.pipeline.report_deletion import may_delete_report
 
 MAY = {Unchanged, ExecutionFailed, ExecutionOverdue, ReportLost, FileGone}
 KINDS = [

@@ -19,7 +19,7 @@ from bulkpull.event_types import DownloadCompleted, DownloadResumed
 from bulkpull.events import Events
 from bulkpull.model import DownloadedFile, SecureLink
 from bulkpull.output.atomic_files import disk_errors, sync_folder
-from bulkpull.pipeline.run_cleanup import is_worth_resuming
+from bulkpull.pipeline.report_deletion import is_worth_resuming
 from bulkpull.transfer.partial_file import PartialFile
 from bulkpull.transfer.range_responses import Version
 from bulkpull.transfer.signed_link import Relink, SignedLink

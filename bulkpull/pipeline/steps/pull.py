@@ -22,7 +22,7 @@ from bulkpull.event_types import CallRetried, ReportAdopted
 from bulkpull.model import Execution, Report
 from bulkpull.output.ledger_facts import ExecutionFacts, ReportFacts
 from bulkpull.pipeline.outcome import ServiceIds
-from bulkpull.pipeline.run_cleanup import may_delete_report
+from bulkpull.pipeline.report_deletion import may_delete_report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull, files_exist, is_stored, restore_part
 from bulkpull.pipeline.steps.fetch_execution import convert_stored, fetch_execution
 from bulkpull.pipeline.steps.metric_refusals import may_be_due_to_metrics

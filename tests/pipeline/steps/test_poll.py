@@ -23,7 +23,7 @@ from bulkpull.errors import (
 from bulkpull.event_types import CallRetried
 from bulkpull.events import Event, Events
 from bulkpull.model import Execution, Query, Report, SecureLink
-from bulkpull.pipeline.run_cleanup import may_delete_report
+from bulkpull.pipeline.report_deletion import may_delete_report
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm
 from bulkpull.pipeline.steps.poll import Poller
 from bulkpull.pipeline.steps.poll_rules import ExecutionState, PollSchedule, execution_state
