@@ -249,9 +249,7 @@ class DatasetExport:
                 current_rows=baseline.rows if baseline else None,
                 drift=drift,
                 data_redacted=found.data_redacted,
-                on_shrink=settings.on_shrink,
-                on_drift=settings.on_drift,
-                fail_on_redacted=settings.fail_on_redacted,
+                settings=settings,
             )
         self._rows_before = noted_rows_before(snapshot.rows, baseline=baseline, note_shrink=settings.note_shrink)
         self._notes += publication_notes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bulkpull.clock import iso_utc
+from bulkpull.config.settings import Settings
 from bulkpull.errors import HeldBack
 from bulkpull.formatting import join_some
 from bulkpull.insights.error_mapping import WITHHELD
@@ -53,9 +54,7 @@ def check_publishable(
     current_rows: int | None,
     drift: Drift,
     data_redacted: bool,
-    on_shrink: str,
-    on_drift: str,
-    fail_on_redacted: bool,
+    settings: Settings,
 ) -> None:
     """
     Refuse to publish data that would harm readers. The data are kept, and the fix says how to publish them.
@@ -65,18 +64,18 @@ def check_publishable(
             `fail_on_redacted`.
     """
     publish = f"`bulkpull runs publish {run_id} {dataset}` publishes it anyway"
-    if fail_on_redacted and data_redacted:
+    if settings.fail_on_redacted and data_redacted:
         raise HeldBack(
             f"{dataset}: the service withheld revenue or personal data",
             why="the role of this user does not see it (dataRedacted)",
             fix=f"give the user the Executive report viewer role; {publish}",
         )
-    if rows == 0 and current_rows and on_shrink == "hold":
+    if rows == 0 and current_rows and settings.on_shrink == "hold":
         raise HeldBack(
             f"{dataset}: the report has no rows, and the current snapshot has {current_rows:,}",
             fix=f"the current one stays; if no rows are correct, {publish}",
         )
-    if drift and on_drift == "fail":
+    if drift and settings.on_drift == "fail":
         raise HeldBack(
             f"{dataset}: the columns differ from {'the published snapshot' if drift.changes else 'what was asked for'}",
             why=describe_drift(drift),

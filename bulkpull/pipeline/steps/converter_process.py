@@ -152,8 +152,10 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None, a
         ConverterDied: The system allows no further process.
     """
     # The second try of a conversion has one thread and little memory: there, memory goes back to the system.
-    share_of_cores = str(max(1, min(_MOST_THREADS, (os.cpu_count() or 1) // at_once)))
-    given = _LESS_MEMORY | (_KEPT_MEMORY | {"POLARS_MAX_THREADS": share_of_cores} if threads is None else {})
+    given = dict(_LESS_MEMORY)
+    if threads is None:
+        share_of_cores = max(1, min(_MOST_THREADS, (os.cpu_count() or 1) // at_once))
+        given |= _KEPT_MEMORY | {"POLARS_MAX_THREADS": str(share_of_cores)}
     given |= environment
     given["PYTHONPATH"] = os.pathsep.join(filter(None, (_PACKAGE_ROOT, given.get("PYTHONPATH"))))
     if threads is not None:

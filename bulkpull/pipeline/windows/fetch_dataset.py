@@ -182,7 +182,7 @@ class DatasetFetch:
         await self.context.note(self.pull.dataset, facts)
 
     def _runner(self, pull: Pull) -> PullRunner:
-        bounds = self._windows.bounds_of(pull.window) if self._windows is not None and pull.window is not None else None
+        bounds = self._windows.bounds_of(pull.window) if self._windows and pull.window else None
         context = PullContext(pull, self.context, question_of(self.pull), self._columns, bounds, self.spans)
         runner = PullRunner(context, execution=self.execution, known_md5=self.known_md5)
         self.runners.append(runner)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bulkpull.clock import SystemClock
+from bulkpull.config.settings import Settings
 from bulkpull.errors import DiskTrouble, HeldBack
 from bulkpull.events import Events
 from bulkpull.model import OfferedDataset, Pull
@@ -189,8 +190,7 @@ def test_drift_tells_the_first_value_that_the_published_type_could_not_hold(expe
 
 
 DEFAULTS = {
-    "run_id": RUN_1, "rows": 5, "current_rows": 5, "drift": Drift(), "data_redacted": False,
-    "on_shrink": "hold", "on_drift": "warn", "fail_on_redacted": False,
+    "run_id": RUN_1, "rows": 5, "current_rows": 5, "drift": Drift(), "data_redacted": False, "settings": Settings(),
 }  # fmt: skip
 
 
@@ -200,8 +200,8 @@ DEFAULTS = {
     ("change", "words"),
     [
         ({"rows": 0}, "no rows"),
-        ({"drift": Drift(appeared=["X"]), "on_drift": "fail"}, "appeared: X"),
-        ({"data_redacted": True, "fail_on_redacted": True}, "Executive report viewer"),
+        ({"drift": Drift(appeared=["X"]), "settings": Settings(on_drift="fail")}, "appeared: X"),
+        ({"data_redacted": True, "settings": Settings(fail_on_redacted=True)}, "Executive report viewer"),
     ],
 )
 def test_what_would_hurt_readers_is_held_back(change: dict[str, object], words: str) -> None:
@@ -214,7 +214,7 @@ def test_what_would_hurt_readers_is_held_back(change: dict[str, object], words: 
     "change",
     [
         {},
-        {"rows": 0, "on_shrink": "publish"},
+        {"rows": 0, "settings": Settings(on_shrink="publish")},
         {"rows": 0, "current_rows": 0},
         {"rows": 0, "current_rows": None},
         {"drift": Drift(appeared=["X"])},
