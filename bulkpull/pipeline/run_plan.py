@@ -84,6 +84,7 @@ async def plan_run(request: ExportRequest, *, settings: Settings, events: Events
         plan = await plan_in_folder(run, await load_offer(run.request, client))
         decided = await decide_run(run, plan.pulls, client=client)
         usual_s = await load_usual_durations(ledger, now=now)
+        service_now = client.service_time()
     reports: dict[str, int] = {}
     next_due_at: dict[str, datetime] = {}
     for pull in plan.pulls:
@@ -91,7 +92,7 @@ async def plan_run(request: ExportRequest, *, settings: Settings, events: Events
         if decision.action in (Action.ORDER_REPORT, Action.COLLECT_REPORT):
             windows = _windows(pull, decided.found, run)
             reports[pull.dataset] = sum(not decided.found.reusable.has(pull_fingerprint(window)) for window in windows)
-        if (due_at := _next_due(decision, now=client.service_time(), lead_h=settings.standing_lead_hours)) is not None:
+        if (due_at := _next_due(decision, now=service_now, lead_h=settings.standing_lead_hours)) is not None:
             next_due_at[pull.dataset] = due_at
     return RunPlan(plan, decided.decisions, reports, usual_s, resumes=run.run_id or None, next_due_at=next_due_at)
 

@@ -302,24 +302,19 @@ class Poller:
             return
         watch.checked = True
         report = watch.report
+        lost: ReportLost | ExecutionFailed | None = None
         try:
             if not await self.client.get_reports(report_id=report.report_id):
-                watch.finish(
-                    error=ReportLost(f"report {report.report_id} no longer exists on the service", why="deleted")
-                )
+                lost = ReportLost(f"report {report.report_id} no longer exists on the service", why="deleted")
             elif not await self.client.get_queries(query_id=report.query_id):
-                watch.finish(
-                    error=ReportLost(f"the query of report {report.report_id} no longer exists on the service")
-                )
+                lost = ReportLost(f"the query of report {report.report_id} no longer exists on the service")
             elif watch.status is not None:
-                watch.finish(
-                    error=ExecutionFailed(
-                        f"the execution of report {report.report_id} has failed",
-                        why=f"it was {watch.status}, and the service no longer lists it",
-                    )
-                )
+                why = f"it was {watch.status}, and the service no longer lists it"
+                lost = ExecutionFailed(f"the execution of report {report.report_id} has failed", why=why)
         except (ReportingError, TransferError):
             watch.checked = False  # unknown: check again at the next poll
+        if lost is not None:
+            watch.finish(error=lost)
 
     def _fail_overdue(self, pending: Sequence[ReportWatch]) -> None:
         """

@@ -145,3 +145,45 @@ async def test_a_cancelled_turn_lets_the_next_one_through() -> None:
         await entered[2].wait()
         scopes[2].cancel()
     assert not entered[1].is_set()
+
+
+class HeldClock(InstantClock):
+    """A clock whose sleeps end when `opened` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asleep, self.opened = anyio.Event(), anyio.Event()
+
+    async def sleep(self, wait_s: float) -> None:
+        self.asleep.set()
+        await self.opened.wait()
+        await super().sleep(wait_s)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_one_that_steps_back_for_a_heavier_one_comes_next_or_leaves_when_it_is_cancelled(
+    is_cancelled: bool,
+) -> None:
+    clock = HeldClock()
+    quota = OneOffQuota(window_s=HOUR, clock=clock, events=Events())  # type: ignore[arg-type]
+    quota.refused(limit=1)
+    entered: list[str] = []
+    light = anyio.CancelScope()
+
+    async def create(name: str, weight: float) -> None:
+        with light if name == "light" else anyio.CancelScope():
+            async with quota.slot(weight=weight):
+                entered.append(name)
+                if name == "heavy" and is_cancelled:
+                    light.cancel()
+                await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(create, "light", 1.0)
+        await clock.asleep.wait()  # it has its turn, and waits for the quota to open
+        group.start_soon(create, "heavy", 3.0)
+        group.start_soon(create, "lightest", 0.0)
+        await anyio.wait_all_tasks_blocked()
+        clock.opened.set()
+
+    assert entered == (["heavy", "lightest"] if is_cancelled else ["heavy", "light", "lightest"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
+import anyio
 import pytest
 
 from bulkpull.events import Events
@@ -65,3 +66,30 @@ async def test_another_refusal_begins_the_rounds_anew() -> None:
     await make(in_flight, 3)
 
     assert in_flight.limit == 2
+
+
+@pytest.mark.case("W6")
+async def test_a_place_is_passed_on_when_its_holder_is_cancelled_and_none_is_taken_by_a_cancelled_waiter() -> None:
+    in_flight = ReportsInFlight(Events(), limit=1)
+    entered: list[str] = []
+    scopes = {name: anyio.CancelScope() for name in ("holder", "waiter", "next")}
+
+    async def hold(name: str) -> None:
+        with scopes[name]:
+            async with in_flight.place(name):
+                entered.append(name)
+                if name != "next":
+                    await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as group:
+        for name in scopes:
+            group.start_soon(hold, name)
+            await anyio.wait_all_tasks_blocked()
+        scopes["waiter"].cancel()
+        await anyio.wait_all_tasks_blocked()
+        assert entered == ["holder"]
+        scopes["holder"].cancel()
+
+    assert entered == ["holder", "next"]
+    async with in_flight.place("AzureUsage"):  # nothing is held any more
+        pass
