@@ -301,6 +301,26 @@ async def test_nights_live_on_a_report_without_metrics_and_try_with_them_once_a_
     assert published >= 2
 
 
+async def test_a_night_that_is_refused_with_and_without_metrics_tells_the_first_refusal(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=20, datasets=(DATASET,))) as simulator:
+        shelf: Any = simulator.service.query_store
+
+        def refusing(body: Any) -> Any:
+            kind = "of a metric" if selects_metrics(body.required("Query"), simulator) else "of a column"
+            raise bad_request(f"Incorrect name {kind}")
+
+        shelf.create = refusing
+        request = ExportRequest((DATASET,), nightly=True)
+        manifest = await Run(request, settings_for(simulator, tmp_path), Events(), clock=FakeClock()).export()
+
+    record = record_of(manifest)
+    assert (record.status, manifest.exit_code) == ("failed", 3)
+    assert "Incorrect name of a metric" in str(record.reason)
+    (note,) = [note for note in record.notes if "no scheduled report could be created" in note]
+    assert "Incorrect name of a metric" in note
+    assert "of a column" not in f"{record.reason} {record.notes}"
+
+
 @pytest.mark.behaviour(56)
 async def test_a_listed_name_that_no_query_can_carry_costs_only_itself(tmp_path: Path) -> None:
     recorded = EventRecorder()
