@@ -62,7 +62,7 @@ def _head_error(error: BaseException) -> str | None:
     """Why the head of an answer was over the limits, which aiohttp tells by words only; `None` where it was not."""
     if not isinstance(error, aiohttp.ClientResponseError):
         return None
-    text = error.message[:400]
+    text = str(error.message)[:400]
     if text.startswith("Got more than"):
         name, colon, _ = text.partition("reading:")[2].strip(" b'\"").partition(":")
         which = f"the header {name[:80]}" if colon else "a header"
