@@ -194,7 +194,9 @@ async def connect(
 
 async def status(output: str | Path, *, datasets: str | Iterable[str] | None = None) -> Sequence[Freshness]:
     """
-    How old the published data are, and whether late: an entry a dataset that is published or was asked for last.
+    How old the published data are and which are late: one entry per dataset that is published or was last asked for.
+
+    While the first run of a folder is under way, there are none.
 
     Args:
         output: An output folder of `export`. It is only read.

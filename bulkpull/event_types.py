@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
-from datetime import UTC, datetime
 from enum import IntEnum
 from functools import partial
 from typing import Any, TypeVar, cast, dataclass_transform
@@ -136,17 +135,8 @@ _KINDS: Mapping[str, tuple[tuple[type, ...], object]] = {
     "int": ((int,), 0),
     "float": ((int, float), 0.0),
     "bool": ((bool,), False),
-    "datetime": ((datetime,), None),
 }
 """By the type of a fact, the types of its values in a log, and what an empty one is; of an optional fact `None`."""
-
-
-def _read_moment(text: str) -> datetime | None:
-    """A moment as a log has it, aware, UTC; `None` for what is none."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def restore_event(
@@ -160,8 +150,6 @@ def restore_event(
     for item in fields(kind)[_COMMON:]:
         value = facts.get(item.name, MISSING)
         type_name, _, optional = str(item.type).partition(" | ")
-        if type_name == "datetime" and isinstance(value, str):
-            value = _read_moment(value)
         allowed, empty = _KINDS.get(type_name, ((object,), ()))
         if value is not MISSING and isinstance(value, allowed):
             given[item.name] = value
@@ -455,15 +443,15 @@ class CallRetried(Event):
     A call failed and is sent again, in `wait_s` seconds.
 
     `attempt` is the number of the try that failed, `attempts` how many there are. `since` is when it began to fail,
-    and `until` about when it is given up, where time decides that and not the number of tries.
+    and `until` about when it is given up, where time decides that and not the number of tries; both are ISO 8601 UTC.
     """
 
     endpoint: str
     attempt: int
     attempts: int | None = None
     wait_s: float | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    since: str | None = None
+    until: str | None = None
     reason: str
 
 

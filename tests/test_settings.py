@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from pydantic_settings import InitSettingsSource
 
 from bulkpull.auth.sign_in import choose_grant
 from bulkpull.cli.error_output import print_error
@@ -58,6 +59,15 @@ def test_option_beats_environment_beats_file_beats_default(tmp_path: Path, monke
 
     assert (settings.retain_runs, settings.request_burst, settings.parallel_downloads) == (1, 2, 3)
     assert settings.download_segments == 4
+
+
+def test_no_source_of_settings_shows_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BULKPULL_PASSWORD", "secret-of-the-environment")
+
+    _, *sources = Settings.settings_customise_sources(Settings, InitSettingsSource(Settings, {}))
+
+    assert sources
+    assert "secret" not in repr(sources)
 
 
 def test_the_file_in_the_present_folder_is_read_without_being_named(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -155,12 +154,20 @@ def _unusable(why: str) -> SettingsError:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A reply in the format that MSAL expects."""
+
+    status_code: int
+    headers: dict[str, str] = field(repr=False)
+    text: str = field(repr=False)  # it holds tokens
+
+
 class _Carrier:
     """
     Sends MSAL's requests, which come from a worker thread, through the transport of the event loop.
 
-    MSAL takes https addresses only, so those of loopback are written as https for MSAL, and in their own scheme on the
-    wire.
+    MSAL takes https addresses only: those of loopback are https for MSAL, and have their own scheme on the wire.
     """
 
     def __init__(self, http: Http, *, token_url: str) -> None:
@@ -176,8 +183,7 @@ class _Carrier:
 
     def _send(
         self, method: str, url: str, *, params: Any = None, data: Any = None, headers: Any = None, **_: Any
-    ) -> SimpleNamespace:
-        """A reply in the format that MSAL expects; `data` is a form."""
+    ) -> _Answer:
         query = f"?{urlencode(params)}" if params else ""
         request = Request(
             method,
@@ -205,4 +211,4 @@ class _Carrier:
         if busy or json_object(reply.body) is None:
             why = f"status {reply.status}{request_id_in(reply.headers)}"
             raise ServiceTrouble("the directory's reply is not valid", why=why)
-        return SimpleNamespace(status_code=reply.status, headers=dict(reply.headers), text=text)
+        return _Answer(reply.status, dict(reply.headers), text)

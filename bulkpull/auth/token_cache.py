@@ -131,10 +131,7 @@ class TokenCache:
         return system_store(self._sealed)
 
     def load(self) -> tuple[TokenEntry, Store] | None:
-        """
-        The entry and where it lies, or `None`; `OSError` where the store does not answer, `ValueError` for
-        damage.
-        """
+        """The entry and where it lies, or `None`; `OSError` if the store does not answer, `ValueError` for damage."""
         if self._sealed.exists():
             if self._system is None:
                 raise OSError(
@@ -233,8 +230,7 @@ def open_token_cache(settings: Settings) -> TokenCache | None:
     """
     The cache for the sign-in that the settings describe; `None` when it is switched off, or they describe none yet.
 
-    Reads no entry. `SettingsError` where it would lie in the output folder, by its name or by a link: tokens stay
-    private.
+    Reads no entry. `SettingsError` where it would lie in the output folder, by its name or by a link.
     """
     folder = settings.token_cache_folder
     if folder is None or not (settings.tenant_id and settings.client_id):

@@ -1,8 +1,9 @@
 """Access tokens from a token endpoint, renewed before they expire."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
-from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -80,8 +81,8 @@ class TokenEndpoint:
 
     One renewal is under way at a time, whoever asks, and all who waited share its outcome. A refusal is remembered:
     repeating wrong credentials locks accounts. A refresh token that comes with a reply replaces the one before
-    (behaviours 7 and 8). Of the grant `refresh_token` it is `kept` before its access token is used (fault 19), and what
-    another process kept meanwhile is used (20); the password is available itself, and lasts longer.
+    (behaviours 7 and 8). With the grant `refresh_token` it is `kept` before its access token is used (fault 19), and
+    what another process kept meanwhile is used (20). Those of a password are not kept: the password lasts longer.
     """
 
     http: Http
@@ -93,14 +94,14 @@ class TokenEndpoint:
     grant: Grant
     credentials: Credentials
     kept: TokenRotation | None = None
-    _renewing: anyio.Lock = field(default_factory=anyio.Lock)
-    _token: AccessToken | None = None
-    _renew_from: float = 0.0
-    _refresh_token: str | None = None
-    _is_public: bool = False
-    _refusal: AuthError | None = None
-    _attempts: int = 0
-    _last_failure: BulkpullError | None = None
+    _renewing: anyio.Lock = field(default_factory=anyio.Lock, init=False)
+    _token: AccessToken | None = field(default=None, init=False)
+    _renew_from: float = field(default=0.0, init=False)
+    _refresh_token: str | None = field(default=None, init=False)
+    _is_public: bool = field(default=False, init=False)
+    _refusal: AuthError | None = field(default=None, init=False)
+    _attempts: int = field(default=0, init=False)
+    _last_failure: BulkpullError | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         check_address(self.token_url, what="`token_url`")
@@ -154,14 +155,14 @@ class TokenEndpoint:
             return self._token
 
     async def _fetch(self) -> AccessToken:
-        if self.grant is Grant.REFRESH_TOKEN:
-            async with self.kept.locked() if self.kept else nullcontext():
-                if self.kept is not None and (newest := await self.kept.latest()) is not None:
+        if self.kept is not None:
+            async with self.kept.locked():
+                if (newest := await self.kept.latest()) is not None:
                     self._refresh_token, self._is_public = newest.refresh_token, newest.public
                 if self._refresh_token is None:
                     raise AuthError("no token: the sign-in was removed", fix="sign in again: `bulkpull auth login`")
                 return await self._fetch_by(Grant.REFRESH_TOKEN)
-        if self._refresh_token is not None:
+        if self.grant is not Grant.REFRESH_TOKEN and self._refresh_token is not None:
             try:
                 return await self._fetch_by(Grant.REFRESH_TOKEN)
             except AuthError:
@@ -239,6 +240,6 @@ class TokenEndpoint:
             self.events.emit(TokenUnusable(reason="the new refresh token holds characters that no form carries"))
             return
         self._refresh_token = refresh_token
-        with anyio.move_on_after(_STORE_WITHIN_S, shield=True):
-            if self.kept is not None:
+        if self.kept is not None:
+            with anyio.move_on_after(_STORE_WITHIN_S, shield=True):
                 await self.kept.store(refresh_token)

@@ -57,7 +57,9 @@ class SystemStore:
         return f"encrypted by {_SYSTEMS.get(sys.platform, 'the operating system')}, as {self._path} marks"
 
     def load(self) -> str | None:
-        return str(_asked(self._persistence.load)) or None if self._path.exists() else None
+        if not self._path.exists():
+            return None
+        return str(_asked(self._persistence.load)) or None
 
     def save(self, text: str) -> None:
         _asked(self._persistence.save, text)

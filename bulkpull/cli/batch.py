@@ -117,7 +117,7 @@ async def for_each(ids: Iterable[str], act: Callable[[str], Awaitable[T]]) -> Ba
         except BulkpullError as error:
             result.failed[item_id] = error
             if isinstance(error, _ENDS_ALL):
-                result.untried = list(waiting)
+                result.untried = list(waiting)  # which ends the loop
     return result
 
 

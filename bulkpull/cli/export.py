@@ -35,6 +35,7 @@ _QUERY_OPTIONS = {
     "published_as": "--as",
 }
 """The options that make a custom query of one dataset."""
+_YES = "Create more reports for a dataset than `reports_per_dataset` allows."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +69,7 @@ class ExportOptions:
         str | None, option("--as", "Name to publish it under; default: DATASET-selection-…", ROWS, metavar="NAME")
     ] = None
     reset_types: Annotated[bool, option("--reset-types", "Infer the column types of the named datasets again.")] = False
-    yes: Annotated[bool, option("--yes", "Create more reports for a dataset than `reports_per_dataset` allows.")] = (
-        False
-    )
+    yes: Annotated[bool, option("--yes", _YES)] = False
     keep_raw: Annotated[bool, option("--keep-raw", "Keep the downloaded bytes beside the Parquet.")] = False
     metrics_file: Annotated[
         Path | None, option("--metrics-file", "Write Prometheus metrics of the run to this file.", OUTPUT)

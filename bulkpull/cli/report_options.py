@@ -23,7 +23,7 @@ Description = Annotated[str | None, option("--description", 'Description; on upd
 Start = Annotated[datetime | None, option("--start", _START, formats=_START_FORMATS, metavar="TIME")]
 CallbackUrl = Annotated[str | None, option("--callback-url", _CALLBACK, metavar="ADDRESS")]
 Method = Annotated[CallbackMethod | None, option("--callback-method", _METHOD, case_sensitive=False)]
-_QueryDataset = option(
+_QUERY_DATASET = option(
     "--dataset", "Or a query of all columns of this dataset.", metavar="DATASET", autocompletion=options.dataset_names
 )
 
@@ -33,7 +33,7 @@ class ReportSpec:
     """The report that `reports create` is to make; a dataset stands for this tool's own query of all its columns."""
 
     query_id: Annotated[str | None, option("--query-id", "The query of the report.", metavar="ID")] = None
-    dataset: Annotated[str | None, _QueryDataset] = None
+    dataset: Annotated[str | None, _QUERY_DATASET] = None
     at_once: Annotated[bool, option("--now", "Run once, immediately.")] = False
     since: options.Since = None
     until: options.Until = None

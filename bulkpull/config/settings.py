@@ -437,6 +437,9 @@ class _Below(InitSettingsSource):
     def __call__(self) -> dict[str, Any]:
         return without_outranked(super().__call__(), higher=self.current_state)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"  # that of the library shows all values, secrets among them
+
 
 def _from_environment(names: Collection[str]) -> dict[str, str]:
     # No setting is written as JSON but `queries`, which reads itself: the library's own source, which can do more,

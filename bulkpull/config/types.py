@@ -128,6 +128,11 @@ def _check_hosts(text: str) -> str:
     return text
 
 
+def _check_cache_folder(text: str) -> str:
+    expanded(Path(text))
+    return text
+
+
 def _as_command(given: object) -> object:
     """A program with its arguments, as one text quoted as for a shell; a list of words is taken too."""
     if isinstance(given, list | tuple) and all(isinstance(word, str) for word in given):
@@ -170,7 +175,7 @@ Programme = Annotated[Literal["mpn", "cmp"], _like("mpn", "this version exports 
 Timespan = Annotated[Text, AfterValidator(_timespan)]
 Word = Annotated[Text, _like(r"\S*", "must not have blanks")]
 Hosts = Annotated[Text, AfterValidator(_check_hosts)]
-CacheFolder = Annotated[Text, AfterValidator(lambda text: expanded(Path(text)) and text)]
+CacheFolder = Annotated[Text, AfterValidator(_check_cache_folder)]
 OutputPath = Annotated[Path, _named("folder"), AfterValidator(check_output)]
 FilePath = Annotated[Path, _named("file"), AfterValidator(expanded)]
 ExistingFile = Annotated[FilePath, AfterValidator(_existing)]

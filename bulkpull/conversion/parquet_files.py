@@ -22,7 +22,7 @@ _ARROW_SCHEMA = "ARROW:schema"  # the writer's own entry
 
 
 class _ArrowSchema(ctypes.Structure):
-    pass
+    """`struct ArrowSchema` of Arrow's C data interface."""
 
 
 _ArrowSchema._fields_ = (

@@ -78,11 +78,12 @@ def widen_file(request: WideningRequest) -> TableFile:
     columns: list[pl.Expr] = []
     for name, type_name in request.types.items():
         dtype = NARROW_BY_NAME.get(type_name, pl.String())
-        if old_name := present.get(name.casefold()):
+        old_name = present.get(name.casefold())
+        if old_name is None:
+            columns.append(pl.lit(None, dtype=dtype).alias(name))
+        else:
             new_names[old_name] = name
             columns.append(pl.col(old_name).cast(dtype).alias(name))
-        else:
-            columns.append(pl.lit(None, dtype=dtype).alias(name))
     formats = {new_names[name]: form for name, form in formats_of(there).items() if name in new_names}
     path = request.into / request.source.name
     with removed_on_error(path):

@@ -94,8 +94,7 @@ class SharedLookup(Generic[Made]):
     """
     Finds objects by name, for several callers at once.
 
-    `list_named` lists the objects of one name, or with `None` all. `gather` waits for others to join, or `GATHER_S`
-    pass.
+    `list_named` lists the objects of one name, or with `None` all. `gather` waits for others; else `GATHER_S` pass.
     """
 
     def __init__(

@@ -70,11 +70,11 @@ class ApiSession:
     retrier: Retrier
     api_base_url: str
     clock: Clock
-    correlation_id: str = field(default_factory=_new_id)
-    redacted: bool = False
-    clock_skew_s: float | None = None
-    asks_for_mfa: bool = False
-    has_mfa: bool | None = None
+    correlation_id: str = field(default_factory=_new_id, init=False)
+    redacted: bool = field(default=False, init=False)
+    clock_skew_s: float | None = field(default=None, init=False)
+    asks_for_mfa: bool = field(default=False, init=False)
+    has_mfa: bool | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         check_address(self.api_base_url, what="`api_base_url`")

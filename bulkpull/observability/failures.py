@@ -32,10 +32,7 @@ class FailureGroup:
 
 
 def failure_groups(manifest: Manifest) -> list[FailureGroup]:
-    """
-    Requested datasets that failed, by reason: credentials first, then the most frequent, last what is not
-    offered.
-    """
+    """Requested datasets that failed, by reason: credentials first, then the most frequent, last what is absent."""
     records = failed_datasets(manifest)
     by_name = {record.dataset: record for record in records}
     groups = [
@@ -69,10 +66,7 @@ def failed_datasets(manifest: Manifest) -> list[DatasetRecord]:
 
 
 def status_for_people(record: DatasetRecord, *, interrupted: bool, submitted: bool = False) -> str:
-    """
-    The record's status, or `UNFINISHED` after an interruption, or `SUBMITTED` where the report is to be
-    collected.
-    """
+    """The record's status, or `UNFINISHED` after an interruption, or `SUBMITTED` where `runs resume` collects it."""
     if interrupted and record.status == "failed" and record.error is None:
         return UNFINISHED
     is_awaited = record.decision is not None and record.decision.action != "skip"

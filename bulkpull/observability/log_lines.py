@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from bulkpull.clock import iso_utc, stamp_of
+from bulkpull.clock import stamp_of
 from bulkpull.event_types import Event
 from bulkpull.redact import printable_value
 
@@ -54,8 +54,4 @@ def _complete(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMappin
     at = entry.pop("_at", None) or datetime.now(UTC)
     head = {"timestamp": stamp_of(at), "level": entry.pop("level"), "event": entry.pop("event")}
     # Text of the service must not steer a terminal or break a line.
-    return head | {
-        name: iso_utc(value) if isinstance(value, datetime) else printable_value(value, name=name)
-        for name, value in entry.items()
-        if value is not None
-    }
+    return head | {name: printable_value(value, name=name) for name, value in entry.items() if value is not None}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -32,7 +31,6 @@ _SHARE = {
 # A retry that is under way has this long to be answered or to fail again; no call of the API takes longer.
 _RETRY_ENDS_WITHIN_S = 180.0
 _TROUBLE_SHOWN_S = 30.0
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 # The rate over the last seconds; no rate is shown before there are enough of them.
 _RATE_OVER_S, _RATE_AFTER_S = 5.0, 1.0
 
@@ -106,18 +104,15 @@ class _Trouble:
         wait_s = self.at_s + failure.wait_s - now_s
         parts = [f"next try in {wait_s:,.0f} s" if wait_s >= 1 else "trying again now"]
         if failure.until is not None:
-            parts.append(f"given up at {failure.until:%H:%M} UTC")
+            parts.append(f"given up at {failure.until[11:16]} UTC")
         elif failure.attempts is not None:
             parts.append(f"{failure.attempt} of {failure.attempts} tries failed")
-        return f"{failure.endpoint}: no success since {failure.since:%H:%M} UTC, {', '.join(parts)}"
+        return f"{failure.endpoint}: no success since {failure.since[11:16]} UTC, {', '.join(parts)}"
 
 
 @dataclass(slots=True)
 class Progress:
-    """
-    The run as a whole; moments are seconds on one monotonic scale, `usual` is how long datasets took the last
-    time.
-    """
+    """The run as a whole; moments are seconds on one monotonic scale, `usual` is how long datasets took before."""
 
     began_s: float
     usual: Mapping[str, float] = field(default_factory=dict)
@@ -220,7 +215,7 @@ class Progress:
             hindrances.append(f"the service throttled calls: {self._slowed_to:.3g} a second")
         troubles = [trouble for trouble in self._troubles.values() if trouble.lasts(now_s)]
         if troubles:
-            oldest = min(troubles, key=lambda trouble: trouble.failure.since or _LONG_AGO)
+            oldest = min(troubles, key=lambda trouble: trouble.failure.since or "")
             last = max(troubles, key=lambda trouble: trouble.at_s)
             described = oldest.describe(now_s)
             hindrances += [] if described is None else [described]

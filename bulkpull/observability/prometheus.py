@@ -120,8 +120,9 @@ def render_progress(before: str, progress: Progress, *, output: str, now: dateti
     """
     The file's content during a run (pure): the values of the last run, and the progress of this one.
 
-    Values of another output folder, and what cannot be read, are left out. `now` stands still in the file when a run
-    hangs. A run that has ended without a manifest is not running any more.
+    Values of another output folder, and what cannot be read, are left out. `now` is
+    `bulkpull_run_progress_timestamp_seconds`, which stands still when a run hangs. A run that has ended without a
+    manifest is not running any more.
     """
     kept: list[Metric] = []
     with suppress(ValueError):

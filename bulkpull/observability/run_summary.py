@@ -58,7 +58,9 @@ def run_outcome(manifest: Manifest) -> RunOutcome:
     if manifest.status == "partial":
         are = "is" if len(there) == 1 else "are"
         return RunOutcome(Severity.MIXED, "Partial", f"{len(there)} of {whole} {are} up to date; {lost} failed.")
-    return RunOutcome(Severity.GOOD, "Complete", f"{_all_there(there)}{_not_offered(manifest)}.")
+    absent = sum(record.status == "unavailable" for record in manifest.datasets)
+    not_offered = f"; {absent} not offered to this account" if absent else ""
+    return RunOutcome(Severity.GOOD, "Complete", f"{_all_there(there)}{not_offered}.")
 
 
 def _all_there(records: list[DatasetRecord]) -> str:
@@ -70,8 +72,3 @@ def _all_there(records: list[DatasetRecord]) -> str:
     if not fresh:
         return f"{plural(skipped, 'dataset')} skipped, with no newer data"
     return f"{plural(fresh, 'dataset')} exported, {rows}; {skipped} skipped, with no newer data"
-
-
-def _not_offered(manifest: Manifest) -> str:
-    absent = sum(record.status == "unavailable" for record in manifest.datasets)
-    return f"; {absent} not offered to this account" if absent else ""

@@ -111,22 +111,22 @@ class RunTimings:
     def then(self, later: RunTimings) -> RunTimings:
         """This session and then `later`, which resumed the run."""
         self.close()
-        later.close()
         offset_s = self.length_s
         moved = [
             replace(span, began_s=span.began_s + offset_s, ended_s=span.ended_s + offset_s) for span in later.spans
         ]
         paces = [pace for pace in (self.slowest_pace, later.slowest_pace) if pace is not None]
-        allowances = [allowance for allowance in (later.allowance, self.allowance) if allowance is not None]
+        allowance = later.allowance or self.allowance
+        if self.allowance is not None and later.allowance is not None:
+            (limit_before, lowest_before), (limit, lowest) = self.allowance, later.allowance
+            allowance = limit or limit_before, min(lowest, lowest_before)
         return RunTimings(
             length_s=offset_s + later.length_s,
             spans=self.spans + moved,
             resumptions=[*self.resumptions, offset_s, *(at_s + offset_s for at_s in later.resumptions)],
             retries=self.retries + later.retries,
             quota_waits=self.quota_waits + later.quota_waits,
-            allowance=(allowances[0][0] or allowances[-1][0], min(lowest for _, lowest in allowances))
-            if allowances
-            else None,
+            allowance=allowance,
             slowest_pace=min(paces, default=None),
             breaks=self.breaks + later.breaks,
         )
@@ -156,7 +156,8 @@ def timings_from_log(entries: Iterable[tuple[Event, datetime]]) -> RunTimings | 
     for event, at in entries:
         if isinstance(event, RunStarted):
             sessions.append((RunTimings(), at))
-        for session, began_at in sessions[-1:]:
+        if sessions:
+            session, began_at = sessions[-1]
             session.record(event, at_s=(at - began_at).total_seconds())
     for session, _ in sessions:
         session.close()

@@ -39,6 +39,7 @@ T = TypeVar("T")
 FactsT_co = TypeVar("FactsT_co", bound=StepFacts, covariant=True)
 
 _COUNTS_RESUMPTIONS = 2  # the version of the schema
+_parse_moment = datetime.fromisoformat
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,6 @@ def published_datasets(steps: Iterable[StepEntry]) -> frozenset[str]:
     return frozenset(entry.dataset for entry in steps if entry.step == PublicationFacts.step)
 
 
-_MOMENT = datetime.fromisoformat
-
-
 class Ledger:
     """Reads and appends; every call runs in a thread, because a commit waits for the disk."""
 
@@ -143,12 +141,12 @@ class Ledger:
             run_id, started_at, request, ended_at, status, summary, active_at = row
             return RunEntry(
                 run_id,
-                _MOMENT(started_at),
+                _parse_moment(started_at),
                 json.loads(request),
-                _MOMENT(ended_at) if ended_at else None,
+                _parse_moment(ended_at) if ended_at else None,
                 status,
                 json.loads(summary) if summary else None,
-                _MOMENT(active_at) if active_at else None,
+                _parse_moment(active_at) if active_at else None,
             )
 
         return await self._read(
@@ -166,7 +164,7 @@ class Ledger:
     async def endings(self, run_id: str) -> list[RunEnding]:
         """The endings of a run, the last one last."""
         return await self._read(
-            lambda at, status, summary: RunEnding(_MOMENT(at), status, json.loads(summary)),
+            lambda at, status, summary: RunEnding(_parse_moment(at), status, json.loads(summary)),
             "SELECT ended_at, status, summary FROM ending WHERE run_id = ? ORDER BY rowid",
             run_id,
         )
@@ -175,7 +173,7 @@ class Ledger:
         """When a run was resumed; unknown for runs of versions that did not record it."""
         if await self._in_thread(lambda: version_of(self._database)) < _COUNTS_RESUMPTIONS:
             return []  # of an older version, and opened to be read only
-        return await self._read(_MOMENT, "SELECT at FROM resumption WHERE run_id = ? ORDER BY rowid", run_id)
+        return await self._read(_parse_moment, "SELECT at FROM resumption WHERE run_id = ? ORDER BY rowid", run_id)
 
     async def prune(self, *, before: datetime, keep: Collection[str], keep_last: type[StepFacts] | None = None) -> int:
         """
@@ -250,12 +248,12 @@ class Ledger:
     async def moments(self, kind: type[StepFacts], *, since: datetime) -> list[datetime]:
         """When steps of that kind were noted, over all runs, from `since` on."""
         return await self._read(
-            _MOMENT, "SELECT at FROM step WHERE step = ? AND at >= ? ORDER BY at", kind.step, iso_utc(since)
+            _parse_moment, "SELECT at FROM step WHERE step = ? AND at >= ? ORDER BY at", kind.step, iso_utc(since)
         )
 
     async def _steps(self, condition: str, *values: str) -> list[StepEntry]:
         return await self._read(
-            lambda dataset, step, at, facts: StepEntry(dataset, step, _MOMENT(at), json.loads(facts)),
+            lambda dataset, step, at, facts: StepEntry(dataset, step, _parse_moment(at), json.loads(facts)),
             f"SELECT dataset, step, at, facts FROM step WHERE {condition} ORDER BY number",  # noqa: S608 - our conditions
             *values,
         )

@@ -34,7 +34,7 @@ class Owner:
 
 
 def load_owner(store: OutputStore) -> Owner | None:
-    """The account that the folder records, if any. Raises `DiskTrouble` where the record is damaged: it is no guess."""
+    """The account that the folder records, if any. A damaged record is a `DiskTrouble`, and is not guessed."""
     try:
         stored = store.read(INSIDE.owner)
         if stored is not None:

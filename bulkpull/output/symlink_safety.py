@@ -81,7 +81,7 @@ def status_beneath(path: Path, *, root: Path) -> os.stat_result:
 
 def size_beneath(path: Path, *, root: Path) -> int | None:
     """The size of a regular file beneath `root`, bytes; `None` where there is none, or it lies elsewhere."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # no system has a path with a NUL, which a damaged ledger may name
         return status_beneath(path, root=root).st_size
     return None
 

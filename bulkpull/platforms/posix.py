@@ -150,7 +150,7 @@ _F_FULLFSYNC = 51  # <sys/fcntl.h> of macOS
 
 
 class MacOS(Posix):
-    """As `Posix`, except that `fsync` leaves data in the drive's cache, and that there is no `fdatasync`."""
+    """As `Posix`, except that `fsync` leaves data in the drive's cache."""
 
     def sync_file(self, descriptor: int) -> None:
         """Flush the drive's cache as well; network file systems do not support it and get a plain `fsync`."""
@@ -162,3 +162,6 @@ class MacOS(Posix):
             if refused.errno not in _NOT_SUPPORTED:
                 raise
             os.fsync(descriptor)
+
+    def sync_data(self, descriptor: int) -> None:
+        self.sync_file(descriptor)  # `fdatasync`, where a Python has it, leaves the data in that cache as well

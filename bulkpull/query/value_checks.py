@@ -44,10 +44,10 @@ def check_value(value: str, *, column: CatalogColumn | None, operator: Operator)
         return _of_pattern(value, form)
     if not value.strip():
         return ValueWarning("no document says what an empty value compares with", None, is_fatal=False)
+    if column is not None and column.values:
+        return _of_flag(value, column.values)
     if column is None or (form and form.fits(value)):
         return None
-    if column.values:
-        return _of_flag(value, column.values)
     if form is None:
         return _of_word(value, column.known_values)
     why = f"the column holds {form.noun}, so no row can match"

@@ -126,11 +126,12 @@ class ExecutionReader:
         early = most is None or execution.reads <= int(most)
         if fault.name in _STATUS_SHOWN and (early or fault.name not in _FIRST_READS):
             status = str(fault.args.get("status", _STATUS_SHOWN[fault.name]))
-        flips = fault.name == "execution_flips_back" and early
-        record = self._plain(execution, report, status="Pending" if flips else status)
+        if fault.name == "execution_flips_back" and early:
+            # Completed and Pending by turns, and never with a link.
+            shown = "Completed" if execution.reads % 2 else "Pending"
+            return self._plain(execution, report, status="Pending") | {"executionStatus": shown}
+        record = self._plain(execution, report, status=status)
         match fault.name:
-            case "execution_flips_back" if flips and execution.reads % 2:
-                record["executionStatus"] = "Completed"  # without a link
             case "completed_without_link" if early:
                 record["reportAccessSecureLink"] = "" if fault.args.get("link") == "empty" else None
             case "generated_time_odd":

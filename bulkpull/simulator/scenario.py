@@ -59,7 +59,7 @@ class ColumnDrift:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """
-    One simulated service. What a name says is not explained; `None` as a limit is no limit.
+    One simulated service; `None` as a limit is no limit. Attributes whose names say everything are not listed.
 
     Attributes:
         seed: The data follow from it: same seed, same bytes.

@@ -1,8 +1,4 @@
-"""
-What the users of the simulated service store: queries, and reports with their executions over time.
-
-Behaviours 59 to 80 and 81 to 101.
-"""
+"""What users store at the simulated service: queries, and reports with their executions (behaviours 59 to 101)."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ class TokenIssuer:
                 # The times are checked below, by the simulator's clock; the audience by its end.
                 options={"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False},
             )
-        except jwt.InvalidTokenError as error:
+        except (jwt.InvalidTokenError, TypeError) as error:  # the latter for a key that is not RSA
             raise TokenRefused(700027) from error
         claims = decoded["payload"]
         is_ours = str(decoded["header"].get("x5t#S256", "")).rstrip("=") == _base64(digest)

@@ -46,11 +46,12 @@ _READ_BYTES = 1 << 20
 _WRITE_BYTES = 128 << 10
 _CATCH_UP_BYTES = 32 << 20
 
-_SHORTEST_S = 0.05
-_LONGEST_S = 5.0
-_SHARE_OF_TIME = 1 / 20
+# Seconds between two checkpoints, and their share of the time since the file was opened.
+_SHORTEST_INTERVAL_S, _LONGEST_INTERVAL_S = 0.05, 5.0
+_INTERVAL_SHARE = 1 / 20
 _SYNC_EVERY_S = 5.0
-_SYNC_SHARE = 10
+# A sync is followed by so many times its own duration without one.
+_SYNC_PAUSE_FACTOR = 10
 
 Put = Callable[[bytes | memoryview], None]
 """Takes the next piece of the file."""
@@ -282,8 +283,8 @@ class Checkpoints:
     def begin_if_due(self) -> bool:
         """Whether the next checkpoint is due; the caller that gets `True` makes it."""
         now_s = self.clock.monotonic()
-        share_s = min(_LONGEST_S, (now_s - self._began_s) * _SHARE_OF_TIME)
-        if self._under_way or now_s - self._last_s < max(_SHORTEST_S, share_s):
+        share_s = min(_LONGEST_INTERVAL_S, (now_s - self._began_s) * _INTERVAL_SHARE)
+        if self._under_way or now_s - self._last_s < max(_SHORTEST_INTERVAL_S, share_s):
             return False
         self._under_way = True
         return True
@@ -294,7 +295,7 @@ class Checkpoints:
             await self.partial.write_journal()
             await check_room(self.partial.path.parent, needed_bytes=max(0, (size_bytes or 0) - self.partial.done_bytes))
             began_s = self.clock.monotonic()
-            if began_s - self._synced_s >= max(_SYNC_EVERY_S, self._sync_s * _SYNC_SHARE):
+            if began_s - self._synced_s >= max(_SYNC_EVERY_S, self._sync_s * _SYNC_PAUSE_FACTOR):
                 await self.partial.fsync()
                 self._synced_s = self.clock.monotonic()
                 self._sync_s = self._synced_s - began_s

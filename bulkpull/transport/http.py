@@ -57,7 +57,11 @@ _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-a
 
 
 class _BrokenError(Exception):
-    """Carries an exception, its only argument, past aiohttp's own retries."""
+    """Carries an exception past aiohttp's own retries; its own text has none of that one's addresses."""
+
+    def __init__(self, cause: BaseException) -> None:
+        self.cause = cause
+        super().__init__()
 
 
 async def _prevent_repetition(
@@ -83,10 +87,10 @@ class StreamedReply:
 
     async def chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
         """
-        The stored bytes, never decompressed, in pieces of any size; a `memoryview` is only valid until the next is
-        asked for.
+        The stored bytes, never decompressed, in pieces of any size.
 
-        Raises `AnswerLost` where they broke off before the announced end, or none came for `read_s`.
+        A `memoryview` is only valid until the next piece is asked for. Raises `AnswerLost` where the bytes broke off
+        before the announced end, or none came for `read_s`.
         """
         ours: BulkpullError | None = None
         while ours is None:
@@ -113,7 +117,11 @@ class StreamedReply:
             return b""
 
     async def tapped(self) -> ThreadedTlsReader | None:
-        """Where a worker thread reads the rest of the body by `pour` alone; `None` as long as it comes by `chunks`."""
+        """
+        Where a worker thread reads the rest of the body by `pour` alone; `None` as long as it comes by `chunks`.
+
+        Raises `AnswerLost` as `chunks`, which ends once there is a reader.
+        """
         if self._inflow is None:
             return None
         try:
@@ -154,10 +162,10 @@ class Http:
     api_base_url: str | None = None
     near_hosts: Collection[str] = ()
     tally: RequestCounts = field(default_factory=RequestCounts)
-    in_flight: int = 0
-    _proxies: Proxies = field(default_factory=Proxies)
-    _proxy_refusal: ProxyRefused | None = None
-    _session: aiohttp.ClientSession | None = None
+    in_flight: int = field(default=0, init=False)
+    _proxies: Proxies = field(default_factory=Proxies, init=False)
+    _proxy_refusal: ProxyRefused | None = field(default=None, init=False)
+    _session: aiohttp.ClientSession | None = field(default=None, init=False)
 
     async def __aenter__(self) -> Self:
         trusted = await to_thread.run_sync(partial(trusted_certificates, self.ca_file))
@@ -297,7 +305,7 @@ class Http:
                     **options,
                 )
         except (_BrokenError, *TRANSLATED) as error:
-            cause = error.args[0] if isinstance(error, _BrokenError) else error
+            cause = error.cause if isinstance(error, _BrokenError) else error
             failure = translate(cause, label=request.label, address=request.address_name)
         if failure is None or isinstance(failure, AnswerLost):
             self.tally.by_endpoint[request.endpoint] += 1

@@ -60,10 +60,13 @@ def _tls_words(error: Any) -> str | None:
 
 def _head_error(error: BaseException) -> str | None:
     """Why the head of an answer was over the limits, which aiohttp tells by words only; `None` where it was not."""
-    text = str(getattr(error, "message", ""))[:400] if isinstance(error, aiohttp.ClientResponseError) else ""
+    if not isinstance(error, aiohttp.ClientResponseError):
+        return None
+    text = str(error.message)[:400]
     if text.startswith("Got more than"):
         name, colon, _ = text.partition("reading:")[2].strip(" b'\"").partition(":")
-        return f"{f'the header {name[:80]}' if colon else 'a header'} is longer than {MAX_HEADER_BYTES:,} bytes"
+        which = f"the header {name[:80]}" if colon else "a header"
+        return f"{which} is longer than {MAX_HEADER_BYTES:,} bytes"
     return f"it has more than {MAX_HEADERS:,} headers" if "Too many headers" in text else None
 
 

@@ -21,9 +21,9 @@ class Timeouts:
     """
     The time limits of a request, seconds.
 
-    `head_s` counts from the start until the head of the answer is complete: name look-up, connection, proxy and interim
-    (1xx) answers included. `read_s` is the longest silence. `total_s` is `None` for transfers, which may take hours as
-    long as bytes come fast enough.
+    `connect_s` includes TLS. `head_s` counts from the start until the head of the answer is complete: name look-up,
+    connection, proxy and interim (1xx) answers included; it is `None` where `total_s` limits all of it. `read_s` is the
+    longest silence. `total_s` is `None` for transfers, which may take hours as long as bytes come fast enough.
     """
 
     connect_s: float = 15

@@ -38,10 +38,7 @@ def shown(body: bytes) -> str:
 
 
 def text(value: object) -> str | None:
-    """
-    A name, an id or a number of the service, trimmed and cut, without control characters; `None` for anything
-    else.
-    """
+    """A name, id or number of the service, trimmed, cut, its control characters spelled out; else `None`."""
     if isinstance(value, str):
         return visible(value.strip()[:LONGEST_NAME]) or None
     return _number_text(value)

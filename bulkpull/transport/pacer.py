@@ -179,7 +179,11 @@ class RateLimiter:
         self._notify()
 
     def tidying_throttled(self, retry_after_s: float | None) -> None:
-        """Take note of a 429 to a clean-up call: only clean-up calls wait (behaviour 37), which the next run can do."""
+        """
+        Take note of a 429 to a clean-up call: only clean-up calls wait (behaviour 37), which the next run can do.
+
+        Where the limit is the one of all calls, the next call finds that out by its own reply.
+        """
         at = self._clock.monotonic()
         pause_s = rate_limit.UNNAMED_PAUSE_S if retry_after_s is None else retry_after_s
         self._tidying_from_s = max(self._tidying_from_s, at + rate_limit.spread(pause_s, draw=self._random()))

@@ -47,8 +47,11 @@ class Proxies:
         self._asks_system = by_scheme is None and not getproxies_environment()
         named = getproxies() if by_scheme is None else by_scheme
         self._exceptions = [host.casefold() for host in named.get("no", "").replace(",", " ").split()]
-        proxies = {scheme: _first(named, (scheme, "all")) for scheme in ("https", "http")}
-        self._by_scheme = {scheme: proxy for scheme, proxy in proxies.items() if proxy is not None}
+        self._by_scheme: dict[str, Proxy] = {}
+        for scheme in ("https", "http"):
+            name = scheme if named.get(scheme, "").strip() else "all"
+            if address := named.get(name, "").strip():
+                self._by_scheme[scheme] = _read_proxy(address, variable=f"{name.upper()}_PROXY")
 
     def proxy_for(self, url: str) -> Proxy | None:
         """The proxy to use for `url`; none for loopback and for the hosts of `NO_PROXY`."""
@@ -61,13 +64,6 @@ class Proxies:
         if is_excepted or (self._asks_system and proxy_bypass(parts.hostname or "")):  # exceptions of macOS and Windows
             return None
         return proxy
-
-
-def _first(named: Mapping[str, str], schemes: tuple[str, ...]) -> Proxy | None:
-    for scheme in schemes:
-        if address := named.get(scheme, "").strip():
-            return _read_proxy(address, variable=f"{scheme.upper()}_PROXY")
-    return None
 
 
 def _read_proxy(address: str, *, variable: str) -> Proxy:

@@ -82,7 +82,7 @@ def after_call(state: PaceState, *, at: float) -> PaceState:
 
 
 def spread(pause_s: float, *, draw: float) -> float:
-    """A pause, seconds, and up to a tenth more, at most 30 s: `draw` in [0, 1) of that."""
+    """A pause, seconds, and `draw` in [0, 1) of a tenth more, at most 30 s: the refused do not come back together."""
     return pause_s + min(pause_s * _SPREAD, _LONGEST_SPREAD_S) * draw
 
 
@@ -113,8 +113,7 @@ def _grown(value: float, *, limit: float) -> float:
 
 def parse_retry_after(value: str | None, *, date: str | None, now: datetime) -> float | None:
     """
-    Seconds that a Retry-After header asks for, 0 for the past; `None` if it is missing or not understood (behaviour
-    37).
+    Seconds that a Retry-After asks for, 0 for the past; `None` if it is missing or not understood (behaviour 37).
 
     A date in it is measured against the Date header of the same reply, of the same clock; without one against `now`.
     """

@@ -99,7 +99,7 @@ def calls_left(state: AllowanceState, *, at: float) -> int | None:
 
 
 def wait_for_allowance(state: AllowanceState, *, at: float, reserve: int = 0) -> float:
-    """Seconds until the next call may go and leave `reserve` calls; infinity where only an answer makes room."""
+    """Seconds, at most one window, until a call may go and leave `reserve`; infinity where only an answer helps."""
     left = calls_left(state, at=at)
     if left is None or left > reserve:
         return 0.0
@@ -174,9 +174,9 @@ def after_refusal(
     """
     The state after a 429: nothing is left until its Retry-After has passed, and it may teach the window's length.
 
-    The window cannot be shorter than the pause, nor than the time from its beginning to the end of the pause. A 429
-    while calls are left comes from another limit: it says nothing about this one, unless its pause is longer than the
-    window.
+    The window cannot be shorter than the pause, nor than the time from its beginning to the end of the pause. The first
+    such refusal replaces the assumed minute; later ones only lengthen the window. A 429 while calls are left comes from
+    another limit: it says nothing about this one, unless its pause is longer than the window.
     """
     if state.remaining is None:
         return state

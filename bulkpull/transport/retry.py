@@ -15,7 +15,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import TypeVar
 
-from bulkpull.clock import Clock
+from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import (
     AnswerLost,
     BulkpullError,
@@ -138,7 +138,7 @@ class Retrier:
     events: Events
     random: Callable[[], float]
     tally: RequestCounts
-    _answering: set[str] = field(default_factory=set)
+    _answering: set[str] = field(default_factory=set, init=False)
 
     async def run(
         self,
@@ -254,8 +254,8 @@ class Retrier:
                 attempt=attempt,
                 attempts=attempts,
                 wait_s=round(wait_s, 1),
-                since=now - timedelta(seconds=self.clock.monotonic() - began),
-                until=None if ends_in_s is None else now + timedelta(seconds=ends_in_s),
+                since=iso_utc(now - timedelta(seconds=self.clock.monotonic() - began)),
+                until=None if ends_in_s is None else iso_utc(now + timedelta(seconds=ends_in_s)),
                 reason=error.message,
             )
         )

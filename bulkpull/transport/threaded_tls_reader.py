@@ -6,7 +6,8 @@ that writes. Here a worker thread reads, decrypts and writes piece by piece whil
 
 It uses public interfaces only. `ssl.SSLContext.wrap_bio` chooses the memory that receives the encrypted bytes, and a
 paused transport stops reading its socket once it holds enough. This is verified, not assumed: the socket has bytes and
-one round of the loop did not read them. If both ever read at once, TLS detects records out of order.
+one round of the loop did not read them. Otherwise, as on a slow line, the loop continues. If both ever read at once,
+TLS detects records out of order, and the connection counts as broken.
 """
 
 from __future__ import annotations

@@ -15,7 +15,11 @@ from bulkpull.transport.threaded_tls_reader import TappableContext
 
 
 def trusted_certificates(ca_file: Path | None) -> TappableContext:
-    """The system's certificates, and those of the PEM file `ca_file`; verification is never switched off."""
+    """
+    The system's certificates, and those of the PEM file `ca_file`; verification is never switched off.
+
+    Reads the disk. Raises `SettingsError` where the file cannot be read, or holds no certificate.
+    """
     # Otherwise as `ssl.create_default_context`, which makes no other class; a test holds the two together. Only its
     # `VERIFY_X509_STRICT` (Python 3.13) is left out: companies' own authorities often lack an authority key identifier,
     # which neither curl nor a browser minds (case C39).

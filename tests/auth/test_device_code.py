@@ -13,6 +13,7 @@ import pytest
 from certificates import loopback_authority
 from support import EventRecorder, FakeClock
 
+from bulkpull.auth import device_code
 from bulkpull.auth.device_code import DeviceCode, SignedIn, sign_in_by_device_code
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, BulkpullError, SettingsError, TlsRefused
@@ -65,8 +66,16 @@ async def directory(
 @pytest.mark.parametrize("tls", [True, False])
 @pytest.mark.parametrize("version", [1, 2])
 async def test_a_person_who_enters_the_code_gives_the_program_a_refresh_token(
-    tmp_path: Path, version: int, *, tls: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, *, tls: bool
 ) -> None:
+    answers: list[Any] = []
+    send = device_code._Carrier._send
+
+    def remember(carrier: Any, *request: Any, **options: Any) -> Any:
+        answers.append(send(carrier, *request, **options))
+        return answers[-1]
+
+    monkeypatch.setattr(device_code._Carrier, "_send", remember)
     async with directory(tmp_path, tls=tls, version=version, device_polls=3) as rig:
         signed_in = await rig.sign_in()
 
@@ -78,6 +87,8 @@ async def test_a_person_who_enters_the_code_gives_the_program_a_refresh_token(
     assert rig.clock.sleeps_s == [1, 1, 1, 1]
     assert redact(signed_in.refresh_token) == "***"
     assert signed_in.refresh_token not in repr(signed_in)
+    assert signed_in.refresh_token in answers[-1].text
+    assert signed_in.refresh_token not in repr(answers)
 
 
 @pytest.mark.parametrize(

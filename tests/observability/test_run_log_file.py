@@ -148,6 +148,21 @@ async def test_a_log_that_cannot_be_written_is_a_warning_and_harms_nothing(tmp_p
     assert "log.jsonl" in str(warning["reason"])
 
 
+def test_no_more_lines_wait_for_the_disk_than_a_bound_and_those_that_are_lost_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulkpull.observability.run_log._MOST_WAITING", 3)
+    log = RunLog(tmp_path)
+    for number in range(10):
+        log.append(event("call.finished", number=number), run_id=RUN, at=AT)
+    log.start()
+    assert log.close() is None
+    lines = [json.loads(line) for line in Layout(tmp_path).log(RUN).read_text(encoding="utf-8").splitlines()]
+
+    assert [line["number"] for line in lines[:-1]] == [7, 8, 9]
+    assert (lines[-1]["event"], lines[-1]["lines"]) == ("log.cut", 7)
+
+
 @pytest.mark.case("L8")
 def test_a_disk_that_is_full_for_a_moment_costs_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     is_full, was_refused = threading.Event(), threading.Event()

@@ -20,6 +20,7 @@ from bulkpull.output.symlink_safety import (
     refuse_links,
     remove_beneath,
     rename_beneath,
+    size_beneath,
     status_beneath,
 )
 
@@ -132,6 +133,16 @@ def test_the_root_itself_may_be_a_link_that_its_user_chose(places: tuple[Path, P
     assert names_beneath(link / "run", root=link) == ["file"]
     assert remove_beneath(link / "run", root=link)
     assert list(ours.iterdir()) == []
+
+
+@pytest.mark.usefixtures("way")
+def test_a_path_that_no_system_has_leads_to_no_file(places: tuple[Path, Path]) -> None:
+    ours, _ = places
+
+    assert size_beneath(ours / "run" / "file", root=ours) == len("ours")
+    assert size_beneath(ours / "run" / "fi\0le", root=ours) is None
+    assert size_beneath(ours / "fi\0le" / "file", root=ours) is None
+    assert size_beneath(ours.parent / "others" / "run" / "file", root=ours) is None
 
 
 @pytest.mark.usefixtures("way")

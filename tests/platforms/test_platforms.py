@@ -265,7 +265,7 @@ def test_macos_flushes_the_drive_and_takes_fsync_where_that_is_not_supported(
         return flush
 
     monkeypatch.setattr(os, "fsync", lambda _: asked.append("fsync"))
-    monkeypatch.delattr(os, "fdatasync")
+    monkeypatch.setattr(os, "fdatasync", lambda _: asked.append("fdatasync"), raising=False)
     for number, calls in ((0, ["flush"]), (errno.ENOTSUP, ["flush", "fsync"])):
         for sync in (MacOS().sync_file, MacOS().sync_data):
             asked.clear()

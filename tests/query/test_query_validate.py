@@ -168,6 +168,18 @@ def test_usual_forms_of_a_value_pass_without_a_word(type_: ColumnType, value: st
     assert check_value(value, column=CatalogColumn("x", type_), operator=Operator.EQUAL) is None
 
 
+@pytest.mark.behaviour(154)
+@pytest.mark.parametrize("type_", [ColumnType.BOOL, ColumnType.INT])
+def test_a_flag_holds_only_its_documented_words_whatever_its_type(type_: ColumnType) -> None:
+    column = CatalogColumn("x", type_, values=("0", "1"))
+
+    doubt = check_value("5", column=column, operator=Operator.EQUAL)
+
+    assert check_value("1", column=column, operator=Operator.EQUAL) is None
+    assert doubt is not None
+    assert doubt.is_fatal
+
+
 @pytest.mark.parametrize("type_", ColumnType)
 def test_numbers_and_flags_are_compared_as_they_are_and_everything_else_as_text(type_: ColumnType) -> None:
     numbers_and_flags = {ColumnType.INT, ColumnType.DECIMAL, ColumnType.NUMBER, ColumnType.BOOL}

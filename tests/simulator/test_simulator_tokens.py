@@ -291,9 +291,13 @@ async def test_a_service_that_takes_a_refresh_token_once_refuses_it_from_then_on
     assert reply.body["error_codes"] == [700082]
 
 
-@pytest.mark.parametrize("assertion", ["rubbish", "a.b.c", "..", "eyJhbGciOiJub25lIn0.e30."])
-async def test_what_is_no_signed_assertion_is_refused(assertion: str) -> None:
-    async with calling(client_certificate=made().certificate) as caller:
+@pytest.mark.parametrize("elliptic", [False, True])
+@pytest.mark.parametrize(
+    "assertion", ["rubbish", "a.b.c", "..", "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJQUzI1NiJ9.e30.eA"]
+)
+async def test_what_is_no_signed_assertion_is_refused(assertion: str, elliptic: bool) -> None:
+    """Nor is anything that names a certificate whose key is not RSA."""
+    async with calling(client_certificate=made(elliptic=elliptic).certificate) as caller:
         reply = await caller.ask_token(
             client_secret=None,
             client_assertion=assertion,

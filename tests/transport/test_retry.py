@@ -43,7 +43,6 @@ from bulkpull.transport.retry import (
 )
 
 POLICY = RetryPolicy()
-SECONDS = "%Y-%m-%dT%H:%M:%SZ"
 RETRIABLE = [
     NotConnected("x"),
     AnswerLost("x"),
@@ -178,7 +177,7 @@ async def test_a_passing_trouble_costs_time_and_is_told_once_a_retry() -> None:
         (2, "cut"),
     ]
     assert {reported["attempts"] for reported in rig.recorded.of("call.retried")} == {6}
-    assert {f"{reported['since']:{SECONDS}}" for reported in rig.recorded.of("call.retried")} == {iso_utc(START)}
+    assert {reported["since"] for reported in rig.recorded.of("call.retried")} == {iso_utc(START)}
 
 
 @pytest.mark.fault(19)
@@ -190,10 +189,8 @@ async def test_a_host_that_is_gone_is_reported_with_when_it_went_and_when_it_is_
 
     reports = rig.recorded.of("call.retried")
     assert [reported["attempt"] for reported in reports[:12]] == list(range(1, 13))
-    assert {f"{reported['since']:{SECONDS}}" for reported in reports} == {iso_utc(START)}
-    assert {f"{reported['until']:{SECONDS}}" for reported in reports[:12]} == {
-        iso_utc(START + timedelta(seconds=900 + 100))
-    }
+    assert {reported["since"] for reported in reports} == {iso_utc(START)}
+    assert {reported.get("until") for reported in reports[:12]} == {iso_utc(START + timedelta(seconds=900 + 100))}
     assert [reported["wait_s"] for reported in reports[:4]] == pytest.approx([1, 3, 9, 27])
 
 

@@ -45,7 +45,8 @@ def providers_for(environment: Mapping[str, str]) -> Providers:
     traces = TracerProvider(resource=resource, shutdown_on_exit=False)
     for exporter in _exporters("traces", environment):
         traces.add_span_processor(BatchSpanProcessor(exporter))
-    readers: list[MetricReader] = [PeriodicExportingMetricReader(one) for one in _exporters("metrics", environment)]
+    exporters = _exporters("metrics", environment)
+    readers: list[MetricReader] = [PeriodicExportingMetricReader(exporter) for exporter in exporters]
     return Providers(traces, MeterProvider(readers, resource=resource, shutdown_on_exit=False))
 
 

@@ -18,7 +18,6 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from bulkpull import event_types
 from bulkpull._version import __version__
-from bulkpull.clock import iso_utc
 from bulkpull.event_types import Event
 from bulkpull.observability.pull_states import PullStates
 from bulkpull.observability.telemetry.providers import Providers
@@ -161,9 +160,8 @@ def _loss(event: Event) -> str | None:
 
 def _attributes(facts: Mapping[str, object]) -> dict[str, Any]:
     """Facts as attributes: numbers as they are, everything else as text without secrets."""
-    texts = {name: iso_utc(value) if isinstance(value, datetime) else value for name, value in facts.items()}
     return {
         f"bulkpull.{name}": value if isinstance(value, (bool, int, float)) else printable(str(value))
-        for name, value in texts.items()
+        for name, value in facts.items()
         if value is not None
     }

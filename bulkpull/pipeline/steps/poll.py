@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import anyio
 
-from bulkpull.clock import Clock, sleep_unless
+from bulkpull.clock import Clock, iso_utc, sleep_unless
 from bulkpull.errors import (
     AccessDenied,
     AuthError,
@@ -199,8 +199,8 @@ class Poller:
                 endpoint="execution",
                 attempt=self._failures,
                 wait_s=round(self._next_look_s(pending, draw=draw), 1),
-                since=self._failing_since,
-                until=self.clock.now() + timedelta(seconds=first_given_up_s - now_s),
+                since=iso_utc(self._failing_since),
+                until=iso_utc(self.clock.now() + timedelta(seconds=first_given_up_s - now_s)),
                 reason=self._trouble.reason,
             )
         )

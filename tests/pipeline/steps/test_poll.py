@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
+from bulkpull.clock import iso_utc
 from bulkpull.errors import (
     AuthError,
     BulkpullError,
@@ -414,8 +415,8 @@ async def test_a_failed_look_tells_since_when_looks_fail_when_the_next_is_due_an
     reports = [event for event in recorded if isinstance(event, CallRetried)]
     assert [event.attempt for event in reports] == list(range(1, len(reports) + 1))
     assert len(reports) > 20, "more than the doublings of the wait"
-    assert {event.since for event in reports} == {NOW + timedelta(seconds=looks_s[0])}
-    assert {event.until for event in reports} == {NOW + timedelta(seconds=3_000)}
+    assert {event.since for event in reports} == {iso_utc(NOW + timedelta(seconds=looks_s[0]))}
+    assert {event.until for event in reports} == {iso_utc(NOW + timedelta(seconds=3_000))}
     assert [event.wait_s for event in reports] == [
         pytest.approx(later - before, abs=0.1) for before, later in pairwise(looks_s)
     ]
