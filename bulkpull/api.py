@@ -14,9 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from bulkpull.api_wording import python_words
 from bulkpull.errors import SettingsError
 from bulkpull.events import Listener
-from bulkpull.python_wording import python_words
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio.to_thread
 
+from bulkpull.api_wording import python_words
 from bulkpull.arguments import as_tuple, check_text, checked_names, wrong_type
 from bulkpull.auth.azure_identity import AzureCredential
 from bulkpull.clock import SystemClock
@@ -29,7 +30,6 @@ from bulkpull.output.store import open_store
 from bulkpull.pipeline.open_run import choose_run, resumed_request
 from bulkpull.pipeline.request import create_request
 from bulkpull.pipeline.run import Run
-from bulkpull.python_wording import python_words
 from bulkpull.window_bounds import window_of
 
 

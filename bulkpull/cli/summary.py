@@ -12,7 +12,7 @@ from rich.text import Text
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_line
 from bulkpull.cli.error_output import name_settings_file
 from bulkpull.cli.invocation import Invocation, invocation_path
-from bulkpull.conversion import file_formats
+from bulkpull.conversion import output_formats
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import SUBMITTED, UNFINISHED, failed_datasets, failure_groups, status_for_people
 from bulkpull.observability.run_notes import run_notes
@@ -118,7 +118,7 @@ def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str
     lost = [record.dataset for record in failed_datasets(manifest)]
     ways: list[tuple[str, str]] = []
     if complete:
-        ways.append(("data", f"{store.place(INSIDE.latest_link('<Dataset>'))}/*{file_formats.WRITTEN.suffix}"))
+        ways.append(("data", f"{store.place(INSIDE.latest_link('<Dataset>'))}/*{output_formats.WRITTEN.suffix}"))
     ways.append(("manifest", store.place(INSIDE.manifest(manifest.run_id))))
     ways.append(("page", store.place(INSIDE.report(manifest.run_id))))
     if complete:

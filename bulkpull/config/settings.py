@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, Pydant
 
 from bulkpull.account import Account
 from bulkpull.allowed_values import refusals, typed
+from bulkpull.api_wording import python_words
 from bulkpull.config.file import (
     DEFAULT_FILE,
     ENV_PREFIX,
@@ -56,7 +57,6 @@ from bulkpull.config.types import (
 from bulkpull.custom_query import Selection, read_selections
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.metric_selection import MetricsChoice
-from bulkpull.python_wording import python_words
 from bulkpull.secret_sources import FORMS, FROM_COMMAND, SECRETS, given_twice, origins_of_secrets, without_outranked
 from bulkpull.timespans import WIDEST
 from bulkpull.wrong_settings import RefusedSetting, WrongSetting, settings_error, unknown_names

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.file_formats import PARQUET, TableFormat
+from bulkpull.conversion.output_formats import PARQUET, TableFormat
 
 # In the metadata of a file, before the name of a column: how its dates were written (`date_formats`).
 FORMAT_KEY = "bulkpull.format."

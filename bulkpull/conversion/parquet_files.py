@@ -16,7 +16,7 @@ from typing import cast
 
 import polars as pl
 
-from bulkpull.conversion.file_formats import Source, TableFiles
+from bulkpull.conversion.output_formats import Source, TableFiles
 
 _ARROW_SCHEMA = "ARROW:schema"  # the writer's own entry
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from bulkpull.conversion.file_formats import Source, format_of
 from bulkpull.conversion.messages import FORMAT_KEY
+from bulkpull.conversion.output_formats import Source, format_of
 
 _PREFIX = "bulkpull."
 

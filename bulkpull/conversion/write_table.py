@@ -15,8 +15,8 @@ from threading import Event
 import polars as pl
 
 from bulkpull import platforms
-from bulkpull.conversion.file_formats import format_of
 from bulkpull.conversion.messages import FORMAT_KEY, TableFile, WideningRequest
+from bulkpull.conversion.output_formats import format_of
 from bulkpull.conversion.read_table import formats_of, rows_in
 from bulkpull.conversion.type_inference import NARROW_BY_NAME
 from bulkpull.errors import DiskTrouble

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from bulkpull.conversion import file_formats
+from bulkpull.conversion import output_formats
 from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.layout import LATEST, latest_target
@@ -55,7 +55,7 @@ def readme(*, has_links: bool, suffix: str | None = None) -> str:
 There is no `latest/`: this file system has no links.
 
 {_RUNS_WARNING}"""
-    tables = f"*{suffix or file_formats.WRITTEN.suffix}"
+    tables = f"*{suffix or output_formats.WRITTEN.suffix}"
     return f"""\
 # What to read here
 
@@ -69,7 +69,9 @@ There is no `latest/`: this file system has no links.
 
 def _is_our_readme(text: str) -> bool:
     """Whether this version or an earlier one wrote the text."""
-    written = [readme(has_links=links, suffix=suffix) for links, suffix in product((True, False), file_formats.FORMATS)]
+    written = [
+        readme(has_links=links, suffix=suffix) for links, suffix in product((True, False), output_formats.FORMATS)
+    ]
     without_run = [ours.replace(_RUN_COLUMN_LINES, "") for ours in written]
     without_views = [ours.replace(_VIEWS_LINE, "") for ours in without_run]
     return text in {_FIRST, *written, *without_run, *without_views}

@@ -27,7 +27,7 @@ from pydantic import (
 from pydantic_core import from_json
 
 from bulkpull.clock import iso_utc
-from bulkpull.conversion.file_formats import format_names
+from bulkpull.conversion.output_formats import format_names
 from bulkpull.errors import AuthError, BulkpullError
 from bulkpull.formatting import format_counts
 from bulkpull.model import Window

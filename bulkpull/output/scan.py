@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from bulkpull.conversion.date_formats import write_dates
-from bulkpull.conversion.file_formats import Source, format_of, is_table
+from bulkpull.conversion.output_formats import Source, format_of, is_table
 from bulkpull.conversion.type_inference import widen
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.integrity import location_problem

@@ -18,7 +18,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Protocol
 
-from bulkpull.conversion.file_formats import Source
+from bulkpull.conversion.output_formats import Source
 from bulkpull.output.atomic_files import (
     link_or_copy,
     makedirs_durable,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bulkpull import platforms
 from bulkpull.account import DEMO
-from bulkpull.conversion.file_formats import format_of
+from bulkpull.conversion.output_formats import format_of
 from bulkpull.conversion.read_table import read_footer
 from bulkpull.errors import DiskTrouble
 from bulkpull.formatting import join_some, plural

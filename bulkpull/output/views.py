@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from bulkpull.conversion.file_formats import format_of
+from bulkpull.conversion.output_formats import format_of
 from bulkpull.output.current import CurrentSnapshot
 from bulkpull.output.layout import VIEWS
 

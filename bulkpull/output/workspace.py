@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from bulkpull.conversion.file_formats import format_of
+from bulkpull.conversion.output_formats import format_of
 from bulkpull.errors import DiskTrouble
 from bulkpull.output.atomic_files import makedirs_durable, to_disk_error
 from bulkpull.output.current import Current, CurrentSnapshot

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bulkpull.conversion.file_formats import Source, TableFiles, TableFormat
+from bulkpull.conversion.output_formats import Source, TableFiles, TableFormat
 
 
 class HeadedArrow:

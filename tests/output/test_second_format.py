@@ -8,7 +8,7 @@ import pytest
 from journeys.kit import export, rows_of_csv
 from second_format import HEADED_ARROW
 
-from bulkpull.conversion import file_formats
+from bulkpull.conversion import output_formats
 from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import inspect_file
@@ -22,8 +22,8 @@ DATASET = "Profile"
 async def test_an_export_in_a_second_format_is_published_verified_and_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(file_formats.FORMATS, HEADED_ARROW.suffix, HEADED_ARROW)
-    monkeypatch.setattr(file_formats, "WRITTEN", HEADED_ARROW)
+    monkeypatch.setitem(output_formats.FORMATS, HEADED_ARROW.suffix, HEADED_ARROW)
+    monkeypatch.setattr(output_formats, "WRITTEN", HEADED_ARROW)
     async with Simulator(Scenario(rows=40)) as simulator:
         header, rows = rows_of_csv(await simulator.csv(DATASET))
         manifest = await export(simulator, tmp_path, DATASET)
@@ -47,7 +47,7 @@ async def test_an_export_in_a_second_format_is_published_verified_and_read(
 def test_a_damaged_file_of_a_second_format_is_named_by_its_format(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(file_formats.FORMATS, HEADED_ARROW.suffix, HEADED_ARROW)
+    monkeypatch.setitem(output_formats.FORMATS, HEADED_ARROW.suffix, HEADED_ARROW)
     path = tmp_path / "part-00000.harrow"
     path.write_bytes(b"not a table")
 
@@ -61,7 +61,7 @@ def test_a_damaged_file_of_a_second_format_is_named_by_its_format(
 
 
 def test_duckdb_gets_no_view_of_a_format_that_it_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(file_formats.FORMATS, HEADED_ARROW.suffix, HEADED_ARROW)
+    monkeypatch.setitem(output_formats.FORMATS, HEADED_ARROW.suffix, HEADED_ARROW)
     snapshots = {
         "Profile": CurrentSnapshot(run_id="r", rows=1, files=["a.parquet"]),
         "AzureUsage": CurrentSnapshot(run_id="r", rows=1, files=["a.harrow"]),

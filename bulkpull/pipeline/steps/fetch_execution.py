@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from bulkpull.conversion import file_formats
+from bulkpull.conversion import output_formats
 from bulkpull.conversion.messages import ConversionRequest
 from bulkpull.errors import FileDamaged, FileGone, NotTheReport, Step
 from bulkpull.event_types import ConversionCompleted, DownloadResumed
@@ -72,7 +72,7 @@ async def convert_stored(
         batch_bytes=BATCH_BYTES,
         bounds=context.bounds,
         is_redacted=execution.data_redacted,
-        table_format=file_formats.WRITTEN,
+        table_format=output_formats.WRITTEN,
     )
     one_at_a_time = run.large_conversion if stored.size_bytes > _LARGE_BYTES else nullcontext()
     with context.step(Step.CONVERT):

@@ -12,7 +12,7 @@ import pytest
 from source_code import nodes
 
 import bulkpull
-from bulkpull.python_wording import in_python_words, python_words
+from bulkpull.api_wording import in_python_words, python_words
 
 PACKAGE = Path(bulkpull.__file__).parent
 OPTION = re.compile(r"(?<![\w-])--[a-z]")
@@ -87,7 +87,7 @@ def test_every_option_that_a_message_names_has_an_argument_or_a_setting() -> Non
     options = {option for text in messages() for option in re.findall(r"(?<![\w-])--([a-z][a-z-]*)", text)}
     for text in OF_COMMANDS:
         options -= set(re.findall(r"--([a-z][a-z-]*)", text))
-    # Left out: those of the commands that `python_wording` replaces as a whole.
+    # Left out: those of the commands that `api_wording` replaces as a whole.
     arguments = {
         in_python_words(f"--{option}").strip("`") for option in options - {"demo", "system", "log-level", "yes"}
     }
