@@ -106,9 +106,11 @@ def resume_run(
     settings = load_settings(common, output=output)
     run = choose_run(run_id, runs=ask_ledger(settings.output, Ledger.runs) or [], output=settings.output)
     request = run.request
+    since, until = (str(request.get(name) or "")[:10] for name in ("since", "until"))
     # The options that the run was begun with, as far as the settings do not say the same.
     options = option_words(
-        **{name: str(request.get(name) or "")[:10] for name in ("since", "until")},
+        since=since,
+        until=until,
         timespan=request.get("timespan") if request.get("timespan") != settings.timespan else None,
         metrics=request.get("metrics") if request.get("metrics") != settings.metrics else None,
     )

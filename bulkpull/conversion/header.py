@@ -91,6 +91,7 @@ def split_header(pieces: Iterator[bytes]) -> tuple[Header, Iterator[bytes]]:
             break
     start = b"".join(parts)
     text = start.removeprefix(BOM)
+    bom_bytes = len(start) - len(text)
     marks = index_csv(text, separator=LF)
     is_ended = marks.ends.size > 0
     end = int(marks.ends[0]) if is_ended else len(text)
@@ -108,7 +109,7 @@ def split_header(pieces: Iterator[bytes]) -> tuple[Header, Iterator[bytes]]:
     if is_open:
         raise ends_in_quotes()
     ends_open = not is_ended and not text.endswith(b"\r")
-    header = Header(text[:end].removesuffix(b"\r"), len(start) - len(text) + end + is_ended, ends_open)
+    header = Header(text[:end].removesuffix(b"\r"), bom_bytes + end + is_ended, ends_open)
     rest = text[end + 1 :]
     return header, chain([rest] if rest else [], pieces)  # an empty piece would be the end of the file
 

@@ -25,7 +25,8 @@ _HAS_HANDLES = (
     and os.scandir in os.supports_fd
 )
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_OPTIONS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+# A pipe is not waited for, and bytes are read as they are on Windows too.
+_READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 # By the letter that `ls -l` shows.
 _KINDS = {"l": "a link", "d": "a folder", "p": "a pipe", "c": "a device", "b": "a device", "s": "a socket"}
 
@@ -60,12 +61,11 @@ def open_beneath(path: Path, *, root: Path) -> Iterator[BufferedReader]:
 
     Raises `NotBeneath` where the path leads out, through a link, or to no regular file; else `OSError`.
     """
-    flags = os.O_RDONLY | _NO_FOLLOW | _OPTIONS
     with _reached(path.parent, root) as (base, handle):
         entry = base / path.name
         # Before it is opened: a device may act on that alone.
         _refuse_unless_regular(os.stat(entry, dir_fd=handle, follow_symlinks=False), path, root)
-        descriptor = os.open(entry, flags, dir_fd=handle)
+        descriptor = os.open(entry, _READ, dir_fd=handle)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor has no path
             _refuse_unless_regular(os.fstat(descriptor), path, root)
             yield file

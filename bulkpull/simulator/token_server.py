@@ -98,7 +98,8 @@ class TokenIssuer:
         fault = self._faults.take("expires_in_form")
         if fault is not None:
             reply = {name: value for name, value in reply.items() if not name.endswith(("expires_in", "expires_on"))}
-            reply |= {"expires_in": fault.args["value"]} if fault.args.get("value") is not None else {}
+            if fault.args.get("value") is not None:
+                reply["expires_in"] = fault.args["value"]
         return reply
 
     def begin_device(self, form: Mapping[str, str], *, tenant: str, origin: str) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import polars as pl
 import pytest
 from polars.io.plugins import register_io_source
 
+from bulkpull.conversion.messages import WideningRequest
 from bulkpull.conversion.read_table import rows_in
-from bulkpull.conversion.write_table import conversion_disk_error, write_table
+from bulkpull.conversion.write_table import conversion_disk_error, widen_file, write_table
 
 FRAME = pl.DataFrame({"A": [str(number) for number in range(1_000)], "B": list(range(1_000))})
 
@@ -32,6 +33,19 @@ def test_frames_are_written_in_their_order_and_the_file_is_told(tmp_path: Path) 
     assert (file.rows, rows_in(path)) == (1_000, 1_000)
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert file.bytes == path.stat().st_size
+
+
+def test_a_wider_file_keeps_the_values_of_every_column_that_it_had(tmp_path: Path) -> None:
+    """Also of one whose name is empty; a column that it lacked is empty."""
+    source, into = tmp_path / "part-00000.parquet", tmp_path / "new"
+    into.mkdir()
+    pl.DataFrame({"": [1, 2], "Units": [3, 4]}).write_parquet(source)
+
+    file = widen_file(WideningRequest(source, into, {"Added": "Int64", "": "Int64", "UNITS": "Decimal(38, 6)"}))
+
+    table = pl.read_parquet(file.path)
+    assert table.columns == ["Added", "", "UNITS"]
+    assert table.cast(pl.Float64).rows() == [(None, 1, 3), (None, 2, 4)]
 
 
 def test_the_file_is_forced_to_the_disk_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
