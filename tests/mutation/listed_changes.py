@@ -669,7 +669,7 @@ BY_LAYER = (
         "if not parts:",
         _NO_FOLLOW,
     ),
-    Change("a link is followed for reading", "flags = os.O_RDONLY | _NO_FOLLOW |", "flags = os.O_RDONLY |", _NO_FOLLOW),
+    Change("a link is followed for reading", "_READ = os.O_RDONLY | _NO_FOLLOW |", "_READ = os.O_RDONLY |", _NO_FOLLOW),
     Change(
         "a snapshot of another size counts as whole",
         "if expected_bytes is not None and size_bytes != expected_bytes:",
