@@ -10,7 +10,7 @@ from bulkpull.errors import QueryError
 from bulkpull.output.current import CurrentSnapshot
 from bulkpull.query import Statement, parse
 from bulkpull.query.render import render_conditions, render_orderings
-from bulkpull.snapshot_question import EVERY, OPEN
+from bulkpull.requested_data import EVERY, OPEN
 from bulkpull.window_bounds import window_texts
 
 _DEFAULT_METRICS = f"{EVERY}amounts"
