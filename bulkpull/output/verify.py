@@ -32,7 +32,7 @@ from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.query import Statement, parse
 from bulkpull.query.render import render_conditions, render_orderings
 from bulkpull.redact import printable
-from bulkpull.snapshot_question import EVERY, OPEN
+from bulkpull.requested_data import EVERY, OPEN
 from bulkpull.window_bounds import window_texts
 
 _DEFAULT_METRICS = f"{EVERY}amounts"

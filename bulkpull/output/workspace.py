@@ -22,7 +22,7 @@ from bulkpull.output.manifest import DatasetRecord, PublishedColumn, PublishedFi
 from bulkpull.output.run_history import load_manifest, manifests
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.output.symlink_safety import names_beneath, remove_beneath, rename_beneath
-from bulkpull.snapshot_question import whole_question
+from bulkpull.requested_data import requested_dataset
 from bulkpull.window_bounds import window_texts
 
 
@@ -148,7 +148,7 @@ def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = Non
         return record
     window = window_texts(record.window)
     metrics = "amounts" if record.metrics else "none"
-    question = whole_question(record.dataset, record.query, metrics=metrics, span=record.timespan, window=window)
+    question = requested_dataset(record.dataset, record.query, metrics=metrics, span=record.timespan, window=window)
     if question is None:
         return record
     answered = {"question": question.as_dict(), "question_sha256": question.sha256, "timespan": question.span}

@@ -45,7 +45,7 @@ from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, 
 from bulkpull.pipeline.steps.metric_refusals import recent_refusals
 from bulkpull.pipeline.steps.naming import parse_report_name, pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import history_starts
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 _MOST_LISTED = 8
 _UNFINISHED = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED)
@@ -141,7 +141,7 @@ async def _known_ids(run: OpenedRun) -> set[str]:
 
 def _candidates(pull: Pull, listed: Sequence[Report] | None, memory: ReportMemory) -> tuple[Report, ...]:
     if listed is None:
-        return tuple(memory.serving(question_of(pull).sha256))
+        return tuple(memory.serving(requested_data(pull).sha256))
     return tuple(find_candidates(pull, listed, memory))
 
 
@@ -150,7 +150,7 @@ def _published(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
 
 
 async def _last_answer(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
-    current, question = _published(pull, folder), question_of(pull).sha256
+    current, question = _published(pull, folder), requested_data(pull).sha256
     if current is None or current.question_sha256 == question:
         return None
     return await anyio.to_thread.run_sync(find_last_answer, folder.store, pull.dataset, question)
@@ -158,7 +158,7 @@ async def _last_answer(pull: Pull, folder: OutputFolder) -> DatasetRecord | None
 
 def _unchanged(pull: Pull, noted: UnchangedFacts | None) -> UnchangedFacts | None:
     """The data that the ledger noted, where they answer the question of the pull; earlier versions did not say."""
-    return noted if noted and noted.question_sha256 in (None, question_of(pull).sha256) else None
+    return noted if noted and noted.question_sha256 in (None, requested_data(pull).sha256) else None
 
 
 async def _read_executions(

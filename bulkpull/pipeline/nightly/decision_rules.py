@@ -33,7 +33,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import (
     last_due,
     unusable_reason,
 )
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 _HALF_A_DAY = timedelta(hours=12)
 _UNKNOWN_LIST = "the service does not tell which reports there are, so no scheduled report was created or replaced"
@@ -172,7 +172,7 @@ def order_if_due(decision: Decision, *, now: datetime) -> Decision:
 def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decision:
     """Ask for the months that may be restated as often as the service refreshes the data; no report is scheduled."""
     published = facts.published
-    if published is None or published.question_sha256 != question_of(pull).sha256:
+    if published is None or published.question_sha256 != requested_data(pull).sha256:
         return Decision(pull, Action.ORDER_REPORT, _ANOTHER if published else _NOTHING)
     seen_at = _newest(_seen(published, facts.unchanged, now=now))
     kept = "its newest windows are requested again when the service has refreshed the data"
@@ -181,7 +181,7 @@ def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decisi
 
 
 def _decide_scheduled(pull: Pull, facts: DatasetFacts, *, schedule: Schedule) -> Decision:
-    noted = facts.memory.serving(question_of(pull).sha256)
+    noted = facts.memory.serving(requested_data(pull).sha256)
     if facts.scheduled is None:
         # The list of reports is unknown: use the ids in the ledger, and create nothing.
         choice = ScheduleDecision(pull, serving=next(iter(noted), None), may_order=False)
@@ -204,7 +204,7 @@ def _decide_by_executions(
     """Take the newest execution that answers the question and is newer than what is published, or order, or keep."""
     published, latest = facts.published, _latest_execution(pull, facts, reports)
     # The columns of a whole dataset change by themselves; its rows still match the request.
-    is_another = published is not None and published.question_sha256 != question_of(pull).sha256
+    is_another = published is not None and published.question_sha256 != requested_data(pull).sha256
     seen = _seen(facts.last_answer if is_another else published, facts.unchanged, now=now)
     decision = Decision(pull, Action.ORDER_REPORT, "", schedule=choice, seen_at=_newest(seen))
     # If another question was published since then, its last answer may be published again, but no older one (N18).
