@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -244,14 +245,11 @@ class Ledger:
 
         return await self._change(work)
 
-    async def distinct(self, kind: type[StepFacts], fact: str) -> set[tuple[str, str]]:
-        """The texts that one fact has in the steps of that kind, over all runs, each once, with its dataset."""
-        pairs = await self._read(
-            lambda dataset, value: (dataset, value),
-            "SELECT DISTINCT dataset, json_extract(facts, ?) FROM step WHERE step = ?",
-            f"$.{fact}",
-            kind.step,
-        )
+    async def distinct(self, kinds: Iterable[type[StepFacts]], names: Sequence[str]) -> set[tuple[str, str]]:
+        """The texts that facts of these names have in steps of these kinds, over all runs, each with its dataset."""
+        asked = [(f"$.{name}", kind.step) for kind in kinds for name in names]
+        select = "SELECT dataset, json_extract(facts, ?) FROM step WHERE step = ?"
+        pairs = await self._read(lambda *pair: pair, " UNION ".join([select] * len(asked)), *chain(*asked))
         return {(dataset, value) for dataset, value in pairs if value and isinstance(value, str)}
 
     async def noted(self, kind: type[FactsT_co], *, since: datetime | None = None) -> list[NotedFacts[FactsT_co]]:

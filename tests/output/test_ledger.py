@@ -179,8 +179,10 @@ async def test_the_values_of_a_fact_are_told_once_for_each_dataset(tmp_path: Pat
             await ledger.note("run-1", dataset=dataset, facts=ReportFacts("r", query_id), at=AT)
         await ledger.note("run-1", dataset="Usage", facts=ScheduledReportFacts("n"), at=AT)
 
-        assert await ledger.distinct(ReportFacts, "query_id") == {("Profile", "1"), ("Profile", "2"), ("Usage", "1")}
-        assert await ledger.distinct(ScheduledReportFacts, "query_id") == set()
+        kinds, ids = (ReportFacts, ScheduledReportFacts), [("Profile", "1"), ("Profile", "2"), ("Usage", "1")]
+        assert await ledger.distinct(kinds, ["query_id"]) == set(ids)
+        assert await ledger.distinct(kinds, ["query_id", "report_id"]) == {*ids, ("Profile", "r"), ("Usage", "r")}
+        assert await ledger.distinct((ScheduledReportFacts,), ["query_id"]) == set()
 
 
 HOLD = """
