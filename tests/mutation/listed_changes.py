@@ -428,8 +428,8 @@ BY_LAYER = (
     ),
     Change(
         "a weak ETag pins a version",
-        'return None if etag is None or etag.startswith("W/") else etag',
-        "return etag",
+        'etag=None if etag is None or etag.startswith("W/") else etag,',
+        "etag=etag,",
         _REPLIES,
     ),
     Change(

@@ -11,7 +11,7 @@ from bulkpull.formatting import join_some
 from bulkpull.insights.error_mapping import WITHHELD
 from bulkpull.model import Pull
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedColumn
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 
 def find_schema_drift(
@@ -109,7 +109,7 @@ def publication_notes(
         and pull.metrics
         and not before.metrics
         and rows < before.rows
-        and (before.timespan, before.window) == (question_of(pull).span, pull.window)
+        and (before.timespan, before.window) == (requested_data(pull).span, pull.window)
     ):
         notes.append(
             f"{rows:,} rows where the snapshot before, without metrics, had {before.rows:,}: rows that are equal in "
