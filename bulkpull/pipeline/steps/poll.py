@@ -235,6 +235,13 @@ class Poller:
             await self._handle_absent(watch, now)
             return
         watch.absent_since_s = None
+        if verdict is ExecutionState.DATED_BEFORE:
+            # Another one may still come (fault 50). If none does, the dates are wrong: a one-off report runs only once.
+            if watch.dated_before_since_s is None:
+                watch.dated_before_since_s = now
+            if now - watch.dated_before_since_s < self.schedule.grace_s():
+                return
+            verdict = ExecutionState.READY
         if execution.status != watch.status:
             watch.status = execution.status
             if watch.running_since_s is None and watch.is_running:
