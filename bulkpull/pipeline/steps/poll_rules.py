@@ -143,6 +143,16 @@ class ReportWatch:
     def is_running(self) -> bool:
         return self.status is not None and self.status.casefold() == ExecutionStatus.RUNNING.casefold()
 
+    def may_get_another(self, now_s: float, *, grace_s: float) -> bool:
+        """
+        Whether an execution may still come beside the one that is dated before the report (fault 50).
+
+        If none does within the grace, the dates are wrong, because a one-off report runs only once (behaviour 82).
+        """
+        if self.dated_before_since_s is None:
+            self.dated_before_since_s = now_s
+        return now_s - self.dated_before_since_s < grace_s
+
     def finish(self, *, execution: Execution | None = None, error: BulkpullError | None = None) -> None:
         self.execution, self.error = execution, error
         self.done.set()
