@@ -33,7 +33,7 @@ from bulkpull.output.manifest import (
 )
 from bulkpull.pipeline.plan import Unavailable
 from bulkpull.pipeline.request import ExportRequest
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 if TYPE_CHECKING:  # a run without news needs neither it nor what converts files
     from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts
@@ -222,7 +222,7 @@ class RunResults:
 def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
     """The manifest record of an outcome; `failed` without a reason while the dataset is pending."""
     export = outcome.export or ExportOutcome(outcome.pull)
-    question = question_of(export.pull)
+    requested = requested_data(export.pull)
     values = {
         "dataset": outcome.pull.dataset,
         "wider_timespan": outcome.pull.wider_timespan,
@@ -239,9 +239,9 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
         "drift": export.drift,
         "rows_before": export.rows_before,
         "query": export.pull.query_text,
-        "question": question.as_dict(),
-        "question_sha256": question.sha256,
-        "timespan": question.span,
+        "question": requested.as_dict(),
+        "question_sha256": requested.sha256,
+        "timespan": requested.span,
         "window": export.pull.window,
         "metrics": list(export.pull.metrics),
         "metrics_left_out": list(export.pull.metrics_left_out),

@@ -11,7 +11,7 @@ from bulkpull.formatting import join_some, plural
 from bulkpull.insights.error_mapping import WITHHELD
 from bulkpull.model import Pull
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedColumn
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 
 def find_schema_drift(
@@ -104,10 +104,10 @@ def publication_notes(
         lacking_columns: Requested columns that did not come; `None` where the service withheld no data.
     """
     notes = [] if rows_before is None else [describe_shrink(rows, before=rows_before)]
-    question = question_of(pull)
-    if question.limit is not None and rows > question.limit:
+    requested = requested_data(pull)
+    if requested.limit is not None and rows > requested.limit:
         notes.append(
-            f"its query asks for at most {plural(question.limit, 'row')} (LIMIT), and the report came with {rows:,}: "
+            f"its query asks for at most {plural(requested.limit, 'row')} (LIMIT), and the report came with {rows:,}: "
             "all of them are published"
         )
     if (
@@ -115,7 +115,7 @@ def publication_notes(
         and pull.metrics
         and not before.metrics
         and rows < before.rows
-        and (before.timespan, before.window) == (question.span, pull.window)
+        and (before.timespan, before.window) == (requested.span, pull.window)
     ):
         notes.append(
             f"{rows:,} rows where the snapshot before, without metrics, had {before.rows:,}: rows that are equal in "
