@@ -41,7 +41,7 @@ PURE = (
     "insights/responses.py",
     "transport/json_fields.py",
     "transport/proxy_errors.py",
-    "insights/report_orders.py",
+    "insights/definitions.py",
     "insights/lost_creation.py",
     "pipeline/nightly/decision_rules.py",
     "pipeline/outcome.py",

@@ -23,13 +23,12 @@ from bulkpull.output.ledger_facts import (
     RefusedMetricsFacts,
     ReportFacts,
     ScheduledReportFacts,
-    StepFacts,
     UnchangedFacts,
 )
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.workspace import OutputFolder, find_last_answer
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable, records_and_parts
-from bulkpull.pipeline.nightly.decision_rules import DatasetFacts, Decision, Seen, decide
+from bulkpull.pipeline.nightly.decision_rules import DatasetFacts, Decision, decide
 from bulkpull.pipeline.nightly.scheduled_reports import (
     LIST_UNKNOWN,
     ReportMemory,
@@ -50,12 +49,6 @@ from bulkpull.requested_data import requested_data
 
 _MOST_LISTED = 8
 _UNFINISHED = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED)
-_NOTED_IDS: Mapping[type[StepFacts], tuple[str, ...]] = {
-    ReportFacts: ("report_id", "query_id"),
-    ScheduledReportFacts: ("report_id", "query_id"),
-    ExecutionFacts: ("report_id", "execution_id"),
-    UnchangedFacts: ("execution_id",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +133,10 @@ async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsC
 async def _known_ids(run: OpenedRun) -> set[str]:
     """The ids in the ledger and in the manifests of what is published, which a reply may spell anew (behaviour 153)."""
     parts = records_and_parts(run.folder.published.values())
-    known = {item_id for part in parts for item_id in (part.report_id, part.query_id, part.execution_id)}
-    for kind, names in _NOTED_IDS.items():
-        for name in names:
-            known.update(item_id for _, item_id in await run.ledger.distinct(kind, name))
-    return {item_id for item_id in known if item_id}
+    published = {item_id for part in parts for item_id in (part.report_id, part.query_id, part.execution_id)}
+    kinds = (ReportFacts, ScheduledReportFacts, ExecutionFacts, UnchangedFacts)
+    noted = await run.ledger.distinct(kinds, ["report_id", "query_id", "execution_id"])
+    return {item_id for item_id in published if item_id} | {item_id for _, item_id in noted}
 
 
 def _candidates(pull: Pull, listed: Sequence[Report] | None, memory: ReportMemory) -> tuple[Report, ...]:
@@ -164,11 +156,9 @@ async def _last_answer(pull: Pull, folder: OutputFolder) -> DatasetRecord | None
     return await anyio.to_thread.run_sync(find_last_answer, folder.store, pull.dataset, question)
 
 
-def _unchanged(pull: Pull, noted: UnchangedFacts | None) -> Seen | None:
+def _unchanged(pull: Pull, noted: UnchangedFacts | None) -> UnchangedFacts | None:
     """The data that the ledger noted, where they answer the question of the pull; earlier versions did not say."""
-    if noted is None or noted.question_sha256 not in (None, requested_data(pull).sha256):
-        return None
-    return Seen(noted.execution_id, noted.generated_at)
+    return noted if noted and noted.question_sha256 in (None, requested_data(pull).sha256) else None
 
 
 async def _read_executions(

@@ -20,6 +20,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.clock import is_ahead, iso_utc
 from bulkpull.formatting import join_some, plural
 from bulkpull.model import Execution, Pull, Report
+from bulkpull.output.ledger_facts import UnchangedFacts
 from bulkpull.output.manifest import DatasetRecord, DecisionRecord
 from bulkpull.pipeline.nightly.scheduled_reports import (
     CLOCK_TOLERANCE,
@@ -49,14 +50,6 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Data that are published, or newer data that were found to be the same."""
-
-    execution_id: str | None
-    generated_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class DatasetFacts:
     """
     Facts about a dataset that the decision depends on.
@@ -76,7 +69,7 @@ class DatasetFacts:
     collectable: tuple[str, ...] = ()
     kept_windows: int = 0
     last_answer: DatasetRecord | None = None
-    unchanged: Seen | None = None
+    unchanged: UnchangedFacts | None = None
     memory: ReportMemory = field(default_factory=ReportMemory)
     scheduled: tuple[Report, ...] | None = ()
     executions: tuple[Execution, ...] = ()
@@ -258,11 +251,11 @@ def _is_ready(execution: Execution) -> bool:
     return execution.is_completed and execution.link is not None
 
 
-def _seen(answer: DatasetRecord | None, unchanged: Seen | None, *, now: datetime) -> list[Seen]:
+def _seen(answer: DatasetRecord | None, unchanged: UnchangedFacts | None, *, now: datetime) -> list[UnchangedFacts]:
     """Published data, and later data without changes; times in the future are ignored."""
     if answer is None:
         return []
-    published = Seen(answer.execution_id, answer.generated_at)
+    published = UnchangedFacts(answer.execution_id, answer.generated_at)
     return [
         replace(seen, generated_at=None) if seen.generated_at and is_ahead(seen.generated_at, now=now) else seen
         for seen in (published, unchanged)
@@ -270,11 +263,11 @@ def _seen(answer: DatasetRecord | None, unchanged: Seen | None, *, now: datetime
     ]
 
 
-def _newest(seen: Sequence[Seen]) -> datetime | None:
+def _newest(seen: Sequence[UnchangedFacts]) -> datetime | None:
     return max((data.generated_at for data in seen if data.generated_at), default=None)
 
 
-def _is_newer(execution: Execution, seen: Seen) -> bool:
+def _is_newer(execution: Execution, seen: UnchangedFacts) -> bool:
     if execution.execution_id == seen.execution_id:
         return False
     if execution.generated_at is None or seen.generated_at is None:

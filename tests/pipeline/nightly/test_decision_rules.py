@@ -11,14 +11,13 @@ import pytest
 from bulkpull.catalog import load_catalog
 from bulkpull.model import Execution, OfferedDataset, Pull, Report, SecureLink, Window
 from bulkpull.output.ledger import NotedFacts
-from bulkpull.output.ledger_facts import ScheduledReportFacts
+from bulkpull.output.ledger_facts import ScheduledReportFacts, UnchangedFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.nightly.decision_rules import (
     Action,
     DatasetFacts,
     Decision,
     ScheduleDecision,
-    Seen,
     decide,
     order_if_due,
 )
@@ -278,7 +277,7 @@ def test_what_is_not_ours_is_left_alone() -> None:
 
 
 def test_data_that_were_looked_at_and_are_the_same_are_not_looked_at_again() -> None:
-    looked_at = Seen("same", NOW - timedelta(hours=1))
+    looked_at = UnchangedFacts("same", NOW - timedelta(hours=1))
 
     decision = tonight(scheduled(), executions=(execution(execution_id="same"),), unchanged=looked_at)
 
@@ -318,7 +317,7 @@ def test_without_a_scheduled_report_each_night_asks_though_reports_take_minutes(
         ({"published": None}, 1, ORDER),
         ({"published": None, "kept_windows": 2}, 1, COLLECT),
         ({"published": OTHERWISE}, 1, ORDER),
-        ({"unchanged": Seen("same", NOW - timedelta(hours=1))}, 24 * 40, SKIP),
+        ({"unchanged": UnchangedFacts("same", NOW - timedelta(hours=1))}, 24 * 40, SKIP),
     ],
 )
 def test_a_history_is_asked_for_as_often_as_the_service_refreshes_it(
