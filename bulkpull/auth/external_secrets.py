@@ -17,7 +17,6 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.extras import install_command
 from bulkpull.redact import register_secret
-from bulkpull.secret_sources import FROM_COMMAND
 
 # A person may have to confirm; an unattended run must not wait for that for ever.
 LONGEST_S = 30.0
@@ -27,7 +26,7 @@ _LONGEST_BYTES = 65_536
 
 async def read_secret(settings: Settings, name: str) -> str | None:
     """The secret setting `name`, wherever its value is; errors as of `read_from_command` and `read_from_vault`."""
-    if name in FROM_COMMAND and (command := getattr(settings, f"{name}_command")) is not None:
+    if (command := getattr(settings, f"{name}_command", None)) is not None:
         return await read_from_command(command, setting=f"{name}_command")
     secret: SecretStr | None = getattr(settings, name)
     value = secret.get_secret_value() if secret else None
