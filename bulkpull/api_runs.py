@@ -64,7 +64,7 @@ async def run_export(
     request = create_request(
         names,
         settings=settings,
-        selections=read_selections(chosen, where="`queries`"),
+        selections=read_selections(chosen),
         window=window_of(since, until, now=datetime.now(UTC)),
         open_ended=until is None,
         everything=everything,
