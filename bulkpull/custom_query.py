@@ -152,12 +152,7 @@ def derived_name(dataset: str, **parts: object) -> str:
 
 
 def read_selections(given: object) -> tuple[Selection, ...]:
-    """
-    The selections of a settings file, or of whoever else gives several.
-
-    Raises:
-        SettingsError: One of them is wrong, or two have the same name.
-    """
+    """The selections of a list; raises `SettingsError` where one of them is wrong, or two have the same name."""
     if not isinstance(given, list | tuple):
         raise SettingsError("`queries` is not a list of tables", fix="write each query as [[queries]]")
     found: dict[str, Selection] = {}

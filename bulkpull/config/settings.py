@@ -273,12 +273,7 @@ class Settings(BaseSettings):
             in_use.reset(token)
 
     def replacing(self, **options: Any) -> Self:
-        """
-        The same settings with some replaced; those that are `None` stay as they are.
-
-        Raises:
-            SettingsError: A value is wrong.
-        """
+        """The same settings with some replaced, checked as by the class; those that are `None` stay as they are."""
         given = {name: value for name, value in options.items() if value is not None}
         if not given:
             return self
