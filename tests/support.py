@@ -284,8 +284,10 @@ async def rig(
             tally=http.tally,
         )
         pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=recorded.hub)
-        session = ApiSession(http=http, auth=tokens, pacer=pacer, retrier=retrier, api_base_url=api, clock=clock)
-        client = InsightsClient(session, events=recorded.hub)
+        session = ApiSession(
+            http=http, auth=tokens, pacer=pacer, retrier=retrier, api_base_url=api, clock=clock, events=recorded.hub
+        )
+        client = InsightsClient(session)
         yield Rig(clock, recorded, http, retrier, pacer, tokens, client)
 
 

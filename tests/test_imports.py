@@ -42,7 +42,6 @@ PURE = (
     "transport/json_fields.py",
     "transport/proxy_errors.py",
     "insights/definitions.py",
-    "insights/lost_creation.py",
     "pipeline/nightly/decision_rules.py",
     "pipeline/outcome.py",
     "pipeline/plan.py",

@@ -88,5 +88,6 @@ async def connected(
             retrier=retrier,
             api_base_url=settings.api_base_url,
             clock=clock,
+            events=events,
         )
-        yield Connection(client_type(session, events=events), http, retrier)
+        yield Connection(client_type(session), http, retrier)

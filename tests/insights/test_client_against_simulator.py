@@ -103,9 +103,9 @@ async def staged(
                 retrier=retrier,
                 api_base_url=setting["api_base_url"],
                 clock=clock,
+                events=recorded.hub,
             )
-            client = InsightsClient(session, events=recorded.hub)
-            yield Stage(simulator, client, http, clock, recorded)
+            yield Stage(simulator, InsightsClient(session), http, clock, recorded)
 
 
 @pytest.mark.behaviour(1, 29, 59, 78, 82, 99, 102, 120, 126)

@@ -337,7 +337,7 @@ BY_LAYER = (
     ),
     Change(
         "a report of another window is taken for the answer",
-        "        and report.window == definition.window\n",
+        "            and report.window == self.window\n",
         "",
         (*_CREATION, "tests/cli/test_ordering_commands.py"),
     ),
