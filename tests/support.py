@@ -33,7 +33,7 @@ from bulkpull.insights.session import ApiSession
 from bulkpull.pipeline.steps import converter_process
 from bulkpull.transport.http import Http
 from bulkpull.transport.pacer import RateLimiter
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 _STEERS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -277,7 +277,6 @@ async def rig(
     async with Http(ca_file=ca_file, events=recorded.hub, clock=clock, user_agent="test") as http:
         retrier = Retrier(
             policy=RetryPolicy(attempts=attempts),
-            budget=RetryBudget(clock=clock),
             clock=clock,
             events=recorded.hub,
             random=lambda: 0.5,
@@ -295,10 +294,7 @@ async def prepared_sign_in(settings: Settings) -> TokenEndpoint:
     """The sign-in that the settings describe; nothing is sent."""
     clock, events = FakeClock(), EventRecorder().hub
     http = Http(ca_file=None, events=events, clock=clock, user_agent="test")
-    budget = RetryBudget(clock=clock)
-    retrier = Retrier(
-        policy=RetryPolicy(), budget=budget, clock=clock, events=events, random=lambda: 0.5, tally=http.tally
-    )
+    retrier = Retrier(policy=RetryPolicy(), clock=clock, events=events, random=lambda: 0.5, tally=http.tally)
     return await prepare_sign_in(settings, http=http, retrier=retrier, events=events, clock=clock)
 
 

@@ -40,7 +40,6 @@ PURE = (
     *(file.relative_to(PACKAGE).as_posix() for file in sorted((PACKAGE / "query").glob("*.py"))),
     "insights/responses.py",
     "transport/json_fields.py",
-    "transport/proxy_errors.py",
     "insights/definitions.py",
     "pipeline/nightly/decision_rules.py",
     "pipeline/outcome.py",

@@ -17,7 +17,7 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.session import ApiSession
 from bulkpull.transport.http import Http
 from bulkpull.transport.pacer import RateLimiter
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,6 @@ async def connected(
     draw = random or own_random()
     retrier = Retrier(
         policy=RetryPolicy(attempts=settings.request_attempts),
-        budget=RetryBudget(clock=clock),
         clock=clock,
         events=events,
         random=draw,

@@ -254,7 +254,7 @@ BY_LAYER = (
     ),
     Change(
         "retries do not come out of the budget",
-        "wait_s = advice if is_free else max(advice, self.budget.reserve())",
+        "wait_s = advice if is_free else max(advice, self._reserve_retry())",
         "wait_s = advice",
         (*_RETRY, "tests/journeys/test_edges_and_repeats.py"),
     ),
