@@ -106,8 +106,8 @@ NAMED = (
 FURTHER = (
     Change(
         "a thread reads below the TLS of an https proxy",
-        "return response, proxy is None or not proxy.is_tls",
-        "return response, True",
+        "may_tap = proxy is None or not proxy.is_tls",
+        "may_tap = True",
         ("tests/transport/test_threaded_tls_reader.py::test_a_thread_reads_only_where_tls_runs_on_the_socket_itself",),
     ),
     Change(
