@@ -231,13 +231,14 @@ class Ledger:
 
         return await self._change(work)
 
-    async def distinct(self, kind: type[StepFacts], fact: str) -> set[tuple[str, str]]:
-        """The texts that one fact has in the steps of that kind, over all runs, each once, with its dataset."""
+    async def distinct(self, *names: str, kinds: Collection[type[StepFacts]]) -> set[tuple[str, str]]:
+        """The texts that the named facts have in the steps of these kinds, over all runs, each with its dataset."""
         pairs = await self._read(
             lambda dataset, value: (dataset, value),
-            "SELECT DISTINCT dataset, json_extract(facts, ?) FROM step WHERE step = ?",
-            f"$.{fact}",
-            kind.step,
+            "SELECT DISTINCT dataset, fact.value FROM step, json_each(facts) AS fact WHERE step IN "
+            "(SELECT value FROM json_each(?)) AND fact.key IN (SELECT value FROM json_each(?))",
+            json.dumps([kind.step for kind in kinds]),
+            json.dumps(names),
         )
         return {(dataset, value) for dataset, value in pairs if value and isinstance(value, str)}
 

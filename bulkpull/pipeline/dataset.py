@@ -121,8 +121,10 @@ class DatasetExport:
             else:
                 self._note_kept_reports()
             raise
-        for report in self._own_reports():
-            self.context.discard_report(report, dataset=self.pull.dataset)
+        # If few calls are left, the reports stay for the next run, which finds them by their names and by the ledger.
+        if self.context.client.pacer.has_plenty:
+            for report in self._own_reports():
+                self.context.discard_report(report, dataset=self.pull.dataset)
         await anyio.to_thread.run_sync(self._clear_folders)
 
     async def submit(self) -> list[Report]:

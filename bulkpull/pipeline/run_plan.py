@@ -90,8 +90,8 @@ async def plan_run(request: ExportRequest, *, settings: Settings, events: Events
     for pull in plan.pulls:
         decision = decided.decisions[pull.dataset]
         if decision.action in (Action.ORDER_REPORT, Action.COLLECT_REPORT):
-            windows = _windows(pull, decided.found, run)
-            reports[pull.dataset] = sum(not decided.found.reusable.has(pull_fingerprint(window)) for window in windows)
+            windows = _windows(pull, decided.reusable, run)
+            reports[pull.dataset] = sum(not decided.reusable.has(pull_fingerprint(window)) for window in windows)
         if (due_at := _next_due(decision, now=service_now, lead_h=settings.standing_lead_hours)) is not None:
             next_due_at[pull.dataset] = due_at
     return RunPlan(plan, decided.decisions, reports, usual_s, resumes=run.run_id or None, next_due_at=next_due_at)
@@ -105,9 +105,9 @@ def _next_due(decision: Decision, *, now: datetime, lead_h: float) -> datetime |
     return next_due(schedule.serving, now) if schedule.serving else first_start(now, lead_h=lead_h)
 
 
-def _windows(pull: Pull, found: ReusableWork, run: OpenedRun) -> Sequence[Pull]:
+def _windows(pull: Pull, work: ReusableWork, run: OpenedRun) -> Sequence[Pull]:
     """The windows of a pull that are fetched, without those that a history keeps as published."""
-    windows = [part for part in found.parts[pull] if part is not pull] or [pull]
+    windows = [part for part in work.parts[pull] if part is not pull] or [pull]
     if not pull.keeps_history:
         return windows
     published, restated_months = run.folder.published.get(pull.dataset), run.settings.history_restated_months

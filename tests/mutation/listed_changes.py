@@ -698,7 +698,7 @@ BY_LAYER = (
     ),
     Change(
         "a plan counts reports that an earlier run ordered",
-        "sum(not decided.found.reusable.has(pull_fingerprint(window)) for window in windows)",
+        "sum(not decided.reusable.has(pull_fingerprint(window)) for window in windows)",
         "sum(bool(pull_fingerprint(window)) for window in windows)",
         ("tests/cli/test_plans.py",),
     ),

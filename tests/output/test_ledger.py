@@ -155,8 +155,10 @@ async def test_the_values_of_a_fact_are_told_once_for_each_dataset(tmp_path: Pat
             await ledger.note("run-1", dataset=dataset, facts=ReportFacts("r", query_id), at=AT)
         await ledger.note("run-1", dataset="Usage", facts=ScheduledReportFacts("n"), at=AT)
 
-        assert await ledger.distinct(ReportFacts, "query_id") == {("Profile", "1"), ("Profile", "2"), ("Usage", "1")}
-        assert await ledger.distinct(ScheduledReportFacts, "query_id") == set()
+        noted = await ledger.distinct("query_id", kinds=(ReportFacts, ScheduledReportFacts))
+
+        assert noted == {("Profile", "1"), ("Profile", "2"), ("Usage", "1")}
+        assert await ledger.distinct("query_id", kinds=[ScheduledReportFacts]) == set()
 
 
 HOLD = """
