@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
 from bulkpull.catalog import Catalog, load_catalog
 from bulkpull.clock import Clock
-from bulkpull.errors import BulkpullError, NotFound, TooManyReports
+from bulkpull.errors import BulkpullError, ExecutionFailed, NotFound, QuotaExceeded, RequestRejected, TooManyReports
 from bulkpull.event_types import MetricsRefused, ReportDeleted
 from bulkpull.events import about
 from bulkpull.insights.client import InsightsClient
@@ -27,7 +28,12 @@ from bulkpull.pipeline.outcome import UndeletedReport
 from bulkpull.pipeline.plan_estimate import load_usual_durations
 from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, form_recorder, load_form
-from bulkpull.pipeline.steps.metric_refusals import describe_refusal, metric_refusal
+from bulkpull.pipeline.steps.metric_refusals import (
+    describe_refusal,
+    drop_metrics,
+    may_be_due_to_metrics,
+    metric_refusal,
+)
 from bulkpull.pipeline.steps.poll import Poller
 from bulkpull.pipeline.steps.poll_rules import PollSchedule
 from bulkpull.pipeline.steps.report_limits import UNLEARNT, OneOffQuota, ReportsInFlight
@@ -37,6 +43,7 @@ from bulkpull.transport.retry import Retrier
 
 # How long deletions may go on once all datasets are done.
 _TIDYING_S = 10.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +99,29 @@ class RunContext(OpenedRun):
         """Write the outcome of a step into the ledger, before the next one begins."""
         await self.ledger.note(self.run_id, dataset=dataset, facts=facts, at=self.clock.now())
 
-    async def note_refused_metrics(self, refused: Pull, error: BulkpullError) -> str:
-        """Note in log and ledger that the service refused the metrics of `refused`; return the manifest's note."""
-        refusal = metric_refusal(refused, error, at=self.clock.now())
+    async def or_without_metrics(self, pull: Pull, work: Callable[[Pull], Awaitable[T]]) -> tuple[T, list[str]]:
+        """
+        Do `work`; repeat it without the metrics if the service may have refused the query because of them.
+
+        Where the query without metrics is refused as well, the first refusal is raised; else log, ledger and the
+        returned notes for the manifest name it.
+        """
+        try:
+            return await work(pull), []
+        except BulkpullError as error:
+            if not may_be_due_to_metrics(error, pull):
+                raise
+            refused = error
+        try:
+            done = await work(drop_metrics(pull))
+        except (RequestRejected, ExecutionFailed) as error:
+            if isinstance(error, QuotaExceeded):
+                raise
+            raise refused from None
+        refusal = metric_refusal(pull, refused, at=self.clock.now())
         self.events.emit(MetricsRefused(metrics=list(refusal.facts.metrics), reason=refusal.facts.reason))
-        await self.note(refused.dataset, refusal.facts)
-        return describe_refusal(refusal)
+        await self.note(pull.dataset, refusal.facts)
+        return done, [describe_refusal(refusal)]
 
     def discard_report(self, report: Report, *, dataset: str | None) -> None:
         """Delete a report that is not needed any more, in the background; a failure has no effect (fault 100)."""

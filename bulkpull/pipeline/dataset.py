@@ -19,8 +19,6 @@ from bulkpull.errors import (
     ExecutionFailed,
     ExecutionOverdue,
     LedgerError,
-    QuotaExceeded,
-    RequestRejected,
     Step,
     TimeNotReadable,
     TooManyReports,
@@ -32,7 +30,7 @@ from bulkpull.formatting import join_some
 from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.cleanup import Undone
 from bulkpull.output.ledger_facts import InWindowsFacts, PublicationFacts
-from bulkpull.output.manifest import DatasetRecord, Drift, PublishedFile
+from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.symlink_safety import remove_beneath
 from bulkpull.output.workspace import find_last_answer
 from bulkpull.pipeline.context import RunContext
@@ -49,7 +47,7 @@ from bulkpull.pipeline.publication.publish_checks import (
 from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
 from bulkpull.pipeline.report_deletion import may_delete_report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
-from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
+from bulkpull.pipeline.steps.metric_refusals import may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullRunner
 from bulkpull.pipeline.steps.pull_context import elapsed_seconds
@@ -82,24 +80,21 @@ class DatasetExport:
     _fetches: list[DatasetFetch] = field(default_factory=list)
     _parts: Sequence[ConvertedPull] = ()
     _notes: list[str] = field(default_factory=list)
-    _snapshot: SnapshotFacts | None = None
-    _drift: Drift | None = None
-    _rows_before: int | None = None
-    _files: tuple[PublishedFile, ...] | None = None
+    _outcome: ExportOutcome = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._outcome = ExportOutcome(self.pull)
 
     @property
     def outcome(self) -> ExportOutcome:
         """How far the export has got; also where it failed or was interrupted."""
-        return ExportOutcome(
-            self.pull,
+        return replace(
+            self._outcome,
+            pull=self.pull,
             ids=self._ids(),
             data_redacted=any(runner.data_redacted for runner in self._runners),
             seconds=elapsed_seconds(span for fetch in self._fetches for span in fetch.spans),
             notes=tuple(self._notes),
-            snapshot=self._snapshot,
-            drift=self._drift or None,
-            rows_before=self._rows_before,
-            files=self._files,
         )
 
     async def run(self) -> None:
@@ -205,33 +200,29 @@ class DatasetExport:
         return window_of_span(question_of(self.pull).span, now=context.client.service_time())
 
     async def _or_without_metrics(self, work: Callable[[], Awaitable[T]]) -> T:
-        """
-        Do `work`; repeat it without the metrics if the service may have refused the query because of them.
-
-        Where the query without metrics is refused as well, the first refusal is raised.
-        """
-        try:
+        if self.execution is not None:
             return await work()
-        except BulkpullError as error:
-            if self.execution is not None or not may_be_due_to_metrics(error, self.pull):
-                raise
-            full, refused = self.pull, error
-        self.pull = drop_metrics(full)
+        full = self.pull
+
+        async def attempt(pull: Pull) -> T:
+            self.pull = pull
+            return await work()
+
         try:
-            done = await work()
-        except (RequestRejected, ExecutionFailed) as error:
-            if isinstance(error, QuotaExceeded):
-                raise
-            self.pull = full
-            raise refused from None
-        self._notes.append(await self.context.note_refused_metrics(full, refused))
+            done, notes = await self.context.or_without_metrics(full, attempt)
+        except BulkpullError as error:
+            if may_be_due_to_metrics(error, full):
+                self.pull = full  # refused without metrics as well
+            raise
+        self._notes += notes
         return done
 
     async def _publish(self, parts: Sequence[ConvertedPull]) -> None:
         context, settings, request, baseline = self.context, self.context.settings, self.context.request, self._baseline
         dataset = self.pull.dataset
         context.events.emit(PullStepped(step=Step.PUBLISH.value))
-        self._snapshot = snapshot = self._describe_snapshot(parts)
+        snapshot = self._describe_snapshot(parts)
+        self._outcome = replace(self._outcome, snapshot=snapshot)
         found = self.outcome
         current = self._published if self._is_same_question else None
         if request.nightly and current is not None and current.content_hash == snapshot.content_hash:
@@ -239,7 +230,7 @@ class DatasetExport:
         drift = find_schema_drift(baseline, snapshot.columns, unrequested=parts[0].table.extra_columns)
         if request.reset_types:
             drift = drift.model_copy(update={"retyped": []})  # what the user requested
-        self._drift = drift
+        self._outcome = replace(self._outcome, drift=drift or None)
         if drift and settings.on_drift != "allow":
             context.events.emit(DriftFound(**drift.model_dump()))
             self._notes += drift_notes(drift)
@@ -253,11 +244,12 @@ class DatasetExport:
                 data_redacted=found.data_redacted,
                 settings=settings,
             )
-        self._rows_before = noted_rows_before(snapshot.rows, baseline=baseline, note_shrink=settings.note_shrink)
+        rows_before = noted_rows_before(snapshot.rows, baseline=baseline, note_shrink=settings.note_shrink)
+        self._outcome = replace(self._outcome, rows_before=rows_before)
         self._notes += publication_notes(
             self.pull,
             snapshot.rows,
-            rows_before=self._rows_before,
+            rows_before=rows_before,
             before=baseline or self._published,
             lacking_columns=parts[0].table.lacking_columns if found.data_redacted else None,
         )
@@ -270,7 +262,7 @@ class DatasetExport:
         )
         published = await context.publisher.publish_snapshot(staged)
         # The snapshot is visible to readers: a later error does not make the dataset a failure.
-        self._files = tuple(published.files)
+        self._outcome = replace(self._outcome, files=tuple(published.files))
         self._notes += [undone.note for undone in published.undone]
         try:
             await context.note(dataset, PublicationFacts(self.describe(self.outcome)))
