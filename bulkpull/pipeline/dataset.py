@@ -44,7 +44,7 @@ from bulkpull.pipeline.publication.publish_checks import (
     noted_rows_before,
     publication_notes,
 )
-from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
+from bulkpull.pipeline.publication.snapshot_facts import describe_snapshot
 from bulkpull.pipeline.report_deletion import may_delete_report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import may_be_due_to_metrics
@@ -104,7 +104,11 @@ class DatasetExport:
         Raises:
             BulkpullError: The first error that no retry could fix; in a nightly run `Unchanged`.
         """
-        await self._find_baseline()
+        if self._is_same_question:
+            self._baseline = self._published
+        elif self._published is not None:  # compare with the last snapshot of the same question
+            store, question = self.context.publisher.store, question_of(self.pull).sha256
+            self._baseline = await anyio.to_thread.run_sync(find_last_answer, store, self.pull.dataset, question)
         try:
             self._parts = await self._or_without_metrics(self._fetch)
             await self._publish(self._parts)
@@ -221,8 +225,18 @@ class DatasetExport:
         context, settings, request, baseline = self.context, self.context.settings, self.context.request, self._baseline
         dataset = self.pull.dataset
         context.events.emit(PullStepped(step=Step.PUBLISH.value))
-        snapshot = self._describe_snapshot(parts)
+        snapshot = describe_snapshot(
+            parts,
+            earlier=None if request.reset_types else baseline,
+            has_window=self.pull.window is not None,
+            vanished=self._fetches[-1].vanished,
+        )
         self._outcome = replace(self._outcome, snapshot=snapshot)
+        self._notes += snapshot.notes
+        for column in snapshot.columns:
+            if column.misfit is not None:
+                kept = ColumnKeptAsText(column=column.name, declared=column.declared, **column.misfit)
+                context.events.emit(kept)
         found = self.outcome
         current = self._published if self._is_same_question else None
         if request.nightly and current is not None and current.content_hash == snapshot.content_hash:
@@ -270,20 +284,6 @@ class DatasetExport:
             undone = Undone(dataset, "ledger", trouble.message)
             context.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
             self._notes.append(undone.note)
-
-    def _describe_snapshot(self, parts: Sequence[ConvertedPull]) -> SnapshotFacts:
-        snapshot = describe_snapshot(
-            parts,
-            earlier=None if self.context.request.reset_types else self._baseline,
-            has_window=self.pull.window is not None,
-            vanished=self._fetches[-1].vanished,
-        )
-        self._notes += snapshot.notes
-        for column in snapshot.columns:
-            if column.misfit is not None:
-                kept = ColumnKeptAsText(column=column.name, declared=column.declared, **column.misfit)
-                self.context.events.emit(kept)
-        return snapshot
 
     @property
     def _folder(self) -> Path:
@@ -333,11 +333,3 @@ class DatasetExport:
     def _is_same_question(self) -> bool:
         """Whether the current snapshot answers the same question as this run."""
         return self._published is not None and self._published.question_sha256 == question_of(self.pull).sha256
-
-    async def _find_baseline(self) -> None:
-        """Find the snapshot to compare with: the current one, or the last one of the same question."""
-        if self._is_same_question:
-            self._baseline = self._published
-        elif self._published is not None:
-            store, question = self.context.publisher.store, question_of(self.pull).sha256
-            self._baseline = await anyio.to_thread.run_sync(find_last_answer, store, self.pull.dataset, question)

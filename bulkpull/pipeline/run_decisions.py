@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 import anyio.to_thread
 
@@ -116,7 +117,7 @@ async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsC
             last_answer=await _last_answer(pull, run.folder) if is_nightly else None,
             unchanged=_unchanged(pull, unchanged.get(pull.dataset)),
             memory=memories[pull],
-            scheduled=None if listed is None else candidates.get(pull, ()),
+            scheduled=None if listed is None else tuple(candidates.get(pull, ())),
             executions=executions,
             begun=begun,
         )
@@ -136,10 +137,9 @@ async def _known_ids(run: OpenedRun) -> set[str]:
     return {item_id for item_id in published if item_id} | {item_id for _, item_id in noted}
 
 
-def _candidates(pull: Pull, listed: Sequence[Report] | None, memory: ReportMemory) -> tuple[Report, ...]:
-    if listed is None:
-        return tuple(memory.serving(question_of(pull).sha256))
-    return tuple(find_candidates(pull, listed, memory))
+def _candidates(pull: Pull, listed: Sequence[Report] | None, memory: ReportMemory) -> Sequence[Report]:
+    question = question_of(pull).sha256
+    return memory.serving(question) if listed is None else find_candidates(pull, listed, memory)
 
 
 def _published(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
@@ -168,7 +168,7 @@ async def _read_executions(
 
     A report that the service refuses by itself counts as one that did not run.
     """
-    reports = [report for of_pull in candidates.values() for report in of_pull]
+    reports = list(chain.from_iterable(candidates.values()))
     if not reports:
         return (), {}
     refused: dict[str, RequestRejected] = {}
@@ -176,8 +176,9 @@ async def _read_executions(
     executions = tuple(await lookup.ask([report.report_id for report in reports]))
     if len(refused) == len(reports):
         raise next(iter(refused.values()))  # it is not about one report
-    late = [report.report_id for report in reports if is_late(report, executions, now=now)]
-    late = [report_id for report_id in late if report_id not in refused]  # a second refusal adds nothing
+    # A second refusal adds nothing.
+    asked = [report for report in reports if report.report_id not in refused]
+    late = [report.report_id for report in asked if is_late(report, executions, now=now)]
     begun: list[Execution] = []
     with suppress(ReportingError, TransferError):
         begun = await lookup.for_statuses(_UNFINISHED).ask(late) if late else []
