@@ -27,6 +27,7 @@ from anyio._backends import _asyncio as anyio_internals
 from bulkpull.auth.token_endpoint import AccessToken
 from bulkpull.events import Event, Events
 from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.session import ApiSession
 from bulkpull.pipeline.steps import converter_process
 from bulkpull.transport.http import Http
 from bulkpull.transport.pacer import RateLimiter
@@ -281,9 +282,8 @@ async def rig(
             tally=http.tally,
         )
         pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=recorded.hub)
-        client = InsightsClient(
-            http=http, auth=tokens, pacer=pacer, retrier=retrier, api_base_url=api, clock=clock, events=recorded.hub
-        )
+        session = ApiSession(http=http, auth=tokens, pacer=pacer, retrier=retrier, api_base_url=api, clock=clock)
+        client = InsightsClient(session, events=recorded.hub)
         yield Rig(clock, recorded, http, retrier, pacer, tokens, client)
 
 

@@ -25,7 +25,6 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.events import Events
 from bulkpull.redact import register_secret
-from bulkpull.secret_sources import FROM_COMMAND
 
 # A person may have to confirm; an unattended run must not wait for that for ever.
 LONGEST_S = 30.0
@@ -134,7 +133,7 @@ async def _signer(settings: Settings, *, clock: Clock) -> Callable[[str], str] |
 
 
 async def _secret(settings: Settings, name: str) -> str | None:
-    if name in FROM_COMMAND and (command := getattr(settings, f"{name}_command")) is not None:
+    if (command := getattr(settings, f"{name}_command", None)) is not None:
         return await read_from_command(command, setting=f"{name}_command")
     value = _plain(getattr(settings, name))
     reference = vault_reference(value) if value else None

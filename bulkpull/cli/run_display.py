@@ -57,7 +57,7 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
     with listeners(common, console, output=invocation.output) as listener:
         run = make(listener)
         try:
-            interrupted = run_interruptibly(run.export, when_asked=print_stopping)
+            interrupted = run_interruptibly(run.export, when_asked=print_stopping, when_forced=run.record_interruption)
         except BaseException:
             # A run may fail after its manifest was written; standard output has to get it.
             _print_manifest(run.manifest, common)

@@ -14,6 +14,7 @@ from bulkpull.clock import Clock, own_random
 from bulkpull.config.settings import Settings
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.session import ApiSession
 from bulkpull.transport.http import Http
 from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
@@ -84,7 +85,7 @@ async def connected(
                 kept=sign_in.keeper,
             )
         await stack.enter_async_context(http)
-        client = client_type(
+        session = ApiSession(
             http=http,
             auth=auth,
             pacer=RateLimiter(
@@ -98,6 +99,5 @@ async def connected(
             retrier=retrier,
             api_base_url=settings.api_base_url,
             clock=clock,
-            events=events,
         )
-        yield Connection(client, http, retrier)
+        yield Connection(client_type(session, events=events), http, retrier)

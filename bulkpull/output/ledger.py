@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -40,6 +41,13 @@ FactsT_co = TypeVar("FactsT_co", bound=StepFacts, covariant=True)
 
 _COUNTS_RESUMPTIONS = 2  # the version of the schema
 _parse_moment = datetime.fromisoformat
+# A run that has not ended since it was begun or resumed.
+_INTERRUPT = """
+INSERT INTO ending SELECT ?1, ?2, 'interrupted', '{}', ?3 FROM run WHERE run_id = ?1 AND NOT EXISTS (
+    SELECT 1 FROM ending WHERE run_id = ?1
+    AND ended_at >= coalesce((SELECT max(at) FROM resumption WHERE run_id = ?1), '')
+)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,12 @@ class Ledger:
         await self._write(
             "INSERT INTO ending VALUES (?, ?, ?, ?, ?)", (run_id, iso_utc(at), status, json_values(summary))
         )
+
+    def record_interruption(self, run_id: str, *, at: datetime) -> None:
+        """Record that a run which has not ended was interrupted; at once, and whatever its own connection is doing."""
+        digest = ledger_digest((run_id, iso_utc(at), "interrupted", "{}"))
+        with ledger_errors(self._path), closing(sqlite3.connect(self._path)) as database, database:
+            database.execute(_INTERRUPT, (run_id, iso_utc(at), digest))
 
     async def note(self, run_id: str, *, dataset: str, facts: StepFacts, at: datetime) -> None:
         """Record the outcome of a step before the next one begins."""
@@ -231,15 +245,11 @@ class Ledger:
 
         return await self._change(work)
 
-    async def distinct(self, *names: str, kinds: Collection[type[StepFacts]]) -> set[tuple[str, str]]:
-        """The texts that the named facts have in the steps of these kinds, over all runs, each with its dataset."""
-        pairs = await self._read(
-            lambda dataset, value: (dataset, value),
-            "SELECT DISTINCT dataset, fact.value FROM step, json_each(facts) AS fact WHERE step IN "
-            "(SELECT value FROM json_each(?)) AND fact.key IN (SELECT value FROM json_each(?))",
-            json.dumps([kind.step for kind in kinds]),
-            json.dumps(names),
-        )
+    async def distinct(self, kinds: Iterable[type[StepFacts]], names: Sequence[str]) -> set[tuple[str, str]]:
+        """The texts that facts of these names have in steps of these kinds, over all runs, each with its dataset."""
+        asked = [(f"$.{name}", kind.step) for kind in kinds for name in names]
+        select = "SELECT dataset, json_extract(facts, ?) FROM step WHERE step = ?"
+        pairs = await self._read(lambda *pair: pair, " UNION ".join([select] * len(asked)), *chain(*asked))
         return {(dataset, value) for dataset, value in pairs if value and isinstance(value, str)}
 
     async def noted(self, kind: type[FactsT_co], *, since: datetime | None = None) -> list[NotedFacts[FactsT_co]]:

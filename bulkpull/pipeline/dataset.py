@@ -53,7 +53,7 @@ from bulkpull.pipeline.steps.pull import PullRunner
 from bulkpull.pipeline.steps.pull_context import elapsed_seconds
 from bulkpull.pipeline.windows.date_windows import describe_window, is_divisible, why_no_window, window_of_span
 from bulkpull.pipeline.windows.fetch_dataset import DatasetFetch
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 _IDS_SHOWN = 3
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class DatasetExport:
         if self._is_same_question:
             self._baseline = self._published
         elif self._published is not None:  # compare with the last snapshot of the same question
-            store, question = self.context.publisher.store, question_of(self.pull).sha256
+            store, question = self.context.publisher.store, requested_data(self.pull).sha256
             self._baseline = await anyio.to_thread.run_sync(find_last_answer, store, self.pull.dataset, question)
         try:
             self._parts = await self._or_without_metrics(self._fetch)
@@ -201,7 +201,7 @@ class DatasetExport:
         is_plain = pull.window is None and self.execution is None and pull.metrics_chosen
         if not is_plain or why_no_window(pull, context.catalog) or not is_divisible(pull, context.catalog):
             return None
-        return window_of_span(question_of(self.pull).span, now=context.client.service_time())
+        return window_of_span(requested_data(self.pull).span, now=context.client.service_time())
 
     async def _or_without_metrics(self, work: Callable[[], Awaitable[T]]) -> T:
         if self.execution is not None:
@@ -332,4 +332,4 @@ class DatasetExport:
     @property
     def _is_same_question(self) -> bool:
         """Whether the current snapshot answers the same question as this run."""
-        return self._published is not None and self._published.question_sha256 == question_of(self.pull).sha256
+        return self._published is not None and self._published.question_sha256 == requested_data(self.pull).sha256

@@ -34,7 +34,7 @@ from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.open_run import FRESH, OpenedRun
 from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import split_pull, with_halves
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 # A fetched window is kept until its dataset is complete: the service restates the latest months only.
 KEPT = timedelta(hours=72)
@@ -247,7 +247,7 @@ def _parts_of(
 def _published_data_time(pull: Pull, folder: OutputFolder) -> datetime | None:
     """When the data were made that are published, whole, for the question of `pull`; `None` where that is not known."""
     record = folder.published.get(pull.dataset)
-    if record is None or pull.dataset in folder.damaged or record.question_sha256 != question_of(pull).sha256:
+    if record is None or pull.dataset in folder.damaged or record.question_sha256 != requested_data(pull).sha256:
         return None
     return record.generated_at
 

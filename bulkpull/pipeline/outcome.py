@@ -33,7 +33,7 @@ from bulkpull.output.manifest import (
 )
 from bulkpull.pipeline.plan import Unavailable
 from bulkpull.pipeline.request import ExportRequest
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 if TYPE_CHECKING:  # a run without news needs neither it nor what converts files
     from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts
@@ -212,7 +212,7 @@ class RunResults:
 def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
     """The manifest record of an outcome; `failed` without a reason while the dataset is pending."""
     export = outcome.export or ExportOutcome(outcome.pull)
-    question = question_of(export.pull)
+    requested = requested_data(export.pull)
     values = {
         **_fields(outcome.pull, "dataset", "wider_timespan", "source"),
         **_fields(outcome, "named", "decision", "due_at", "next_due_at"),
@@ -220,9 +220,9 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
         **_fields(export.ids, *_IDS),
         **_fields(export.pull, "window", "metrics", "metrics_left_out"),
         "query": export.pull.query_text,
-        "question": question.as_dict(),
-        "question_sha256": question.sha256,
-        "timespan": question.span,
+        "question": requested.as_dict(),
+        "question_sha256": requested.sha256,
+        "timespan": requested.span,
         **_snapshot_fields(export),
     }
     if outcome.generated_at is not None:

@@ -82,7 +82,7 @@ async def _delete_outdated_queries(context: RunContext, datasets: Collection[str
     """Delete queries that this folder created for today's datasets with other columns than today."""
     queries = context.submitter.queries
     await queries.wait_until_settled(datasets)
-    made = await context.ledger.distinct("query_id", kinds=(ReportFacts, ScheduledReportFacts))
+    made = await context.ledger.distinct((ReportFacts, ScheduledReportFacts), ["query_id"])
     if noted := {query_id for dataset, query_id in made if dataset in queries.datasets}:
         with suppress(BulkpullError):  # optional: the next run tries again
             await queries.sweep(noted, tidying=True)

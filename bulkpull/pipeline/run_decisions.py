@@ -29,7 +29,7 @@ from bulkpull.output.ledger_facts import (
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.workspace import OutputFolder, find_last_answer
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable, records_and_parts
-from bulkpull.pipeline.nightly.decision_rules import DatasetFacts, Decision, Seen, decide
+from bulkpull.pipeline.nightly.decision_rules import DatasetFacts, Decision, decide
 from bulkpull.pipeline.nightly.scheduled_reports import (
     LIST_UNKNOWN,
     ReportMemory,
@@ -46,11 +46,10 @@ from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, 
 from bulkpull.pipeline.steps.metric_refusals import recent_refusals
 from bulkpull.pipeline.steps.naming import parse_report_name, pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import history_starts
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 _MOST_LISTED = 8
 _UNFINISHED = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED)
-_WITH_IDS = (ReportFacts, ScheduledReportFacts, ExecutionFacts, UnchangedFacts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +132,13 @@ async def _known_ids(run: OpenedRun) -> set[str]:
     """The ids in the ledger and in the manifests of what is published, which a reply may spell anew (behaviour 153)."""
     parts = records_and_parts(run.folder.published.values())
     published = {item_id for part in parts for item_id in (part.report_id, part.query_id, part.execution_id)}
-    noted = await run.ledger.distinct("report_id", "query_id", "execution_id", kinds=_WITH_IDS)
+    kinds = (ReportFacts, ScheduledReportFacts, ExecutionFacts, UnchangedFacts)
+    noted = await run.ledger.distinct(kinds, ["report_id", "query_id", "execution_id"])
     return {item_id for item_id in published if item_id} | {item_id for _, item_id in noted}
 
 
 def _candidates(pull: Pull, listed: Sequence[Report] | None, memory: ReportMemory) -> Sequence[Report]:
-    question = question_of(pull).sha256
+    question = requested_data(pull).sha256
     return memory.serving(question) if listed is None else find_candidates(pull, listed, memory)
 
 
@@ -147,17 +147,15 @@ def _published(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
 
 
 async def _last_answer(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
-    current, question = _published(pull, folder), question_of(pull).sha256
+    current, question = _published(pull, folder), requested_data(pull).sha256
     if current is None or current.question_sha256 == question:
         return None
     return await anyio.to_thread.run_sync(find_last_answer, folder.store, pull.dataset, question)
 
 
-def _unchanged(pull: Pull, noted: UnchangedFacts | None) -> Seen | None:
+def _unchanged(pull: Pull, noted: UnchangedFacts | None) -> UnchangedFacts | None:
     """The data that the ledger noted, where they answer the question of the pull; earlier versions did not say."""
-    if noted is None or noted.question_sha256 not in (None, question_of(pull).sha256):
-        return None
-    return Seen(noted.execution_id, noted.generated_at)
+    return noted if noted and noted.question_sha256 in (None, requested_data(pull).sha256) else None
 
 
 async def _read_executions(

@@ -20,6 +20,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.clock import is_ahead, iso_utc
 from bulkpull.formatting import join_some, plural
 from bulkpull.model import Execution, Pull, Report
+from bulkpull.output.ledger_facts import UnchangedFacts
 from bulkpull.output.manifest import DatasetRecord, DecisionRecord
 from bulkpull.pipeline.nightly.scheduled_reports import (
     CLOCK_TOLERANCE,
@@ -32,7 +33,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import (
     last_due,
     unusable_reason,
 )
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 _HALF_A_DAY = timedelta(hours=12)
 _UNKNOWN_LIST = "the service does not tell which reports there are, so no scheduled report was created or replaced"
@@ -46,14 +47,6 @@ class Action(StrEnum):
     TAKE_EXECUTION = "take_execution"
     COLLECT_REPORT = "collect_report"
     ORDER_REPORT = "order_report"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Data that are published, or newer data that were found to be the same."""
-
-    execution_id: str | None
-    generated_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +69,7 @@ class DatasetFacts:
     collectable: tuple[str, ...] = ()
     kept_windows: int = 0
     last_answer: DatasetRecord | None = None
-    unchanged: Seen | None = None
+    unchanged: UnchangedFacts | None = None
     memory: ReportMemory = field(default_factory=ReportMemory)
     scheduled: tuple[Report, ...] | None = ()
     executions: tuple[Execution, ...] = ()
@@ -184,7 +177,7 @@ def order_if_due(decision: Decision, *, now: datetime) -> Decision:
 def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decision:
     """Ask for the months that may be restated as often as the service refreshes the data; no report is scheduled."""
     published = facts.published
-    if published is None or published.question_sha256 != question_of(pull).sha256:
+    if published is None or published.question_sha256 != requested_data(pull).sha256:
         return Decision(pull, Action.ORDER_REPORT, _ANOTHER if published else _NOTHING)
     seen_at = _newest(_seen(published, facts.unchanged, now=now))
     they_are = f"; they are of {iso_utc(seen_at)}" if seen_at else ""
@@ -193,7 +186,7 @@ def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decisi
 
 
 def _decide_scheduled(pull: Pull, facts: DatasetFacts, *, schedule: Schedule) -> Decision:
-    noted = facts.memory.serving(question_of(pull).sha256)
+    noted = facts.memory.serving(requested_data(pull).sha256)
     if facts.scheduled is None:
         # The list of reports is unknown: use the ids in the ledger, and create nothing.
         choice = ScheduleDecision(pull, serving=next(iter(noted), None), may_order=False)
@@ -216,7 +209,7 @@ def _decide_by_executions(
     """Take the newest execution that answers the question and is newer than what is published, or order, or keep."""
     published, latest = facts.published, _latest_execution(pull, facts, reports)
     # The columns of a whole dataset change by themselves; its rows still match the request.
-    is_another = published is not None and published.question_sha256 != question_of(pull).sha256
+    is_another = published is not None and published.question_sha256 != requested_data(pull).sha256
     seen = _seen(facts.last_answer if is_another else published, facts.unchanged, now=now)
     decision = Decision(pull, Action.ORDER_REPORT, "", schedule=choice, seen_at=_newest(seen))
     # If another question was published since then, its last answer may be published again, but no older one (N18).
@@ -257,11 +250,11 @@ def _latest_execution(pull: Pull, facts: DatasetFacts, reports: Sequence[Report]
     return max(facts.ready(answering), key=lambda execution: execution.generated_at or LONG_AGO, default=None)
 
 
-def _seen(answer: DatasetRecord | None, unchanged: Seen | None, *, now: datetime) -> list[Seen]:
+def _seen(answer: DatasetRecord | None, unchanged: UnchangedFacts | None, *, now: datetime) -> list[UnchangedFacts]:
     """Published data, and later data without changes; times in the future are ignored."""
     if answer is None:
         return []
-    published = Seen(answer.execution_id, answer.generated_at)
+    published = UnchangedFacts(answer.execution_id, answer.generated_at)
     return [
         replace(seen, generated_at=None) if seen.generated_at and is_ahead(seen.generated_at, now=now) else seen
         for seen in (published, unchanged)
@@ -269,11 +262,11 @@ def _seen(answer: DatasetRecord | None, unchanged: Seen | None, *, now: datetime
     ]
 
 
-def _newest(seen: Sequence[Seen]) -> datetime | None:
+def _newest(seen: Sequence[UnchangedFacts]) -> datetime | None:
     return max((data.generated_at for data in seen if data.generated_at), default=None)
 
 
-def _is_newer(execution: Execution, seen: Seen) -> bool:
+def _is_newer(execution: Execution, seen: UnchangedFacts) -> bool:
     if execution.execution_id == seen.execution_id:
         return False
     if execution.generated_at is None or seen.generated_at is None:

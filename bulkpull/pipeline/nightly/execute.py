@@ -19,7 +19,7 @@ import anyio
 from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError, FileGone, NotFound, QuotaExceeded, Unchanged
 from bulkpull.event_types import ExecutionMissed, ReportAdopted, ReportCreated, ReportDeleted, ReportLacking
-from bulkpull.insights.report_orders import ReportOrder
+from bulkpull.insights.definitions import ReportDefinition
 from bulkpull.model import Execution, Pull, Query, Report
 from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts, UnchangedFacts
 from bulkpull.pipeline.context import RunContext
@@ -27,7 +27,7 @@ from bulkpull.pipeline.nightly.decision_rules import Action, Decision, ScheduleD
 from bulkpull.pipeline.nightly.scheduled_reports import first_start, next_due, recurrence_h, serves
 from bulkpull.pipeline.outcome import DatasetOutcome, dataset_record
 from bulkpull.pipeline.steps.naming import DESCRIPTION, query_digest, standing_name
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 if TYPE_CHECKING:
     from bulkpull.pipeline.dataset import DatasetExport
@@ -141,7 +141,7 @@ class DecisionExecutor:
         generated_at = execution.generated_at if execution else None
         if generated_at is None and outcome.snapshot is not None:
             generated_at = outcome.snapshot.generated_at
-        seen_at, question = generated_at or self.context.clock.now(), question_of(export.pull).sha256
+        seen_at, question = generated_at or self.context.clock.now(), requested_data(export.pull).sha256
         await self.context.note(self._dataset, UnchangedFacts(outcome.ids.execution_id, seen_at, question))
         self._state = replace(self._state, generated_at=generated_at, due_at=None)  # the data have arrived
         source = iso_utc(generated_at) if generated_at else "the latest execution"
@@ -170,7 +170,7 @@ class DecisionExecutor:
             report.name,
             report_id=report.report_id,
             query_id=report.query_id,
-            question_sha256=question_of(schedule.pull).sha256,
+            question_sha256=requested_data(schedule.pull).sha256,
             lead_h=self.context.settings.standing_lead_hours if is_new else schedule.lead_h,
             own=is_new or schedule.is_own,
         )
@@ -209,7 +209,7 @@ class DecisionExecutor:
         async def order(query: Query) -> Report:
             now = context.client.service_time()
             return await context.client.create_report(
-                ReportOrder(
+                ReportDefinition(
                     name=name,
                     query_id=query.query_id,
                     description=DESCRIPTION,

@@ -21,7 +21,7 @@ from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts
 from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint, query_digest
 from bulkpull.query import normalise, parse
 from bulkpull.query.render import unique_names
-from bulkpull.snapshot_question import question_of, question_of_text
+from bulkpull.requested_data import data_requested_by, requested_data
 
 # The service wants four hours (behaviour 81); clocks differ, and the call takes its time.
 _EARLIEST = timedelta(hours=4, minutes=15)
@@ -68,7 +68,7 @@ class ReportMemory:
         digest = self.ordered[report.name]
         return digest is None or (report.query_text is not None and query_digest(report.query_text) == digest)
 
-    def question_of(self, report_id: str) -> str | None:
+    def question_sha256_of(self, report_id: str) -> str | None:
         """The hash of the question that a report was made for, if it was noted."""
         facts = self.facts.get(report_id)
         return facts.question_sha256 or None if facts else None
@@ -83,7 +83,7 @@ class ReportMemory:
         return [
             Report(report_id, facts.name, facts.query_id or "")
             for report_id, facts in reversed(self.facts.items())
-            if self.question_of(report_id) in (question_sha256, None)
+            if self.question_sha256_of(report_id) in (question_sha256, None)
         ]
 
 
@@ -205,14 +205,14 @@ def answers(report: Report, pull: Pull, memory: ReportMemory) -> bool:
     Its query is compared as parsed. For a query that is deleted or not shown, what the ledger noted of the report
     counts, or the mark in its name.
     """
-    question, noted = question_of(pull), memory.question_of(report.report_id)
-    if noted is not None and noted != question.sha256:
+    requested, noted = requested_data(pull), memory.question_sha256_of(report.report_id)
+    if noted is not None and noted != requested.sha256:
         return False
     if report.query_text is None:
         name = parse_report_name(report.name)
         is_marked = name is not None and name.fingerprint in _fingerprints_of(pull)
         return report.window is None and (noted is not None or is_marked)
-    if question_of_text(report.query_text, pull, window=report.window) != question:
+    if data_requested_by(report.query_text, pull, window=report.window) != requested:
         return False
     # For a report without a ledger entry, only its query shows whether it has the metrics.
     if noted is not None or pull.metrics_choice is None:
