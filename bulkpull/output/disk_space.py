@@ -10,12 +10,11 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from bulkpull import platforms
 from bulkpull.config.settings import Settings
 from bulkpull.conversion import CONVERSIONS_AT_ONCE
 from bulkpull.errors import DiskTrouble
 from bulkpull.formatting import format_size
-from bulkpull.output.atomic_files import RESERVE_BYTES
+from bulkpull.output.atomic_files import RESERVE_BYTES, no_room
 from bulkpull.output.run_history import manifests
 from bulkpull.output.store import open_store
 
@@ -120,8 +119,5 @@ async def check_room(folder: Path, *, needed_bytes: int) -> None:
     """Refuse to continue if the disk has no room for the rest."""
     free_bytes = (await anyio.to_thread.run_sync(shutil.disk_usage, folder)).free
     if free_bytes < needed_bytes + RESERVE_BYTES:
-        raise DiskTrouble(
-            f"no space left on the disk of {platforms.mount_point(folder)}",
-            why=f"{needed_bytes:,} bytes and a reserve of {RESERVE_BYTES:,} are needed, {free_bytes:,} are free",
-            fix="free some space (or point `output` at a larger disk), then run the same command again",
-        )
+        why = f"{needed_bytes:,} bytes and a reserve of {RESERVE_BYTES:,} are needed, {free_bytes:,} are free"
+        raise no_room(folder, why=why)
