@@ -51,8 +51,7 @@ def write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
     """
     Replace `path` by the metrics of a run that has ended.
 
-    When datasets were last up to date comes from the file as it was, else from `current.json` and its manifests: a
-    failed run, or one of a few datasets, does not remove it.
+    What a failed run, or one of a few datasets, does not tell comes from the file as it was, else from `current.json`.
     """
     _replace(path, render_metrics(manifest, output=str(output), remembered=_remember(path, output)))
 
@@ -113,11 +112,9 @@ def render_metrics(manifest: Manifest, *, output: str, remembered: EarlierMetric
 
 def render_progress(before: str, progress: Progress, *, output: str, now: datetime, is_running: bool) -> str:
     """
-    The file's content during a run (pure): the values of the last run, and the progress of this one.
+    The file's content during a run, or after one without a manifest (pure): the last run's values, and the progress.
 
-    Values of another output folder, and what cannot be read, are left out. `now` is
-    `bulkpull_run_progress_timestamp_seconds`, which stands still when a run hangs. A run that has ended without a
-    manifest is not running any more.
+    Values of another output folder, and what cannot be read, are left out. `now` stands still when a run hangs.
     """
     kept: list[Metric] = []
     with suppress(ValueError):

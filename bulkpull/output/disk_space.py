@@ -15,7 +15,7 @@ from bulkpull.conversion import CONVERSIONS_AT_ONCE
 from bulkpull.errors import DiskTrouble
 from bulkpull.formatting import format_size
 from bulkpull.output.atomic_files import RESERVE_BYTES, no_room
-from bulkpull.output.run_history import manifests
+from bulkpull.output.run_history import last_published, manifests
 from bulkpull.output.store import open_store
 
 ASSUMED_BYTES = 1_000_000
@@ -106,12 +106,8 @@ def needed_bytes(sizes: Sequence[ExpectedSize], *, keep_raw: bool, at_once: int)
 def expected_sizes(output: Path, datasets: Iterable[str]) -> list[ExpectedSize]:
     """The size of each dataset's last snapshot; an assumed size for datasets without a manifest."""
     sizes = {dataset: ExpectedSize(dataset) for dataset in datasets}
-    for manifest in manifests(open_store(output)):
-        for dataset, record in manifest.published.items():
-            if dataset in sizes and not sizes[dataset].is_known:
-                sizes[dataset] = ExpectedSize(dataset, record.downloaded_bytes, record.stored_bytes, is_known=True)
-        if all(size.is_known for size in sizes.values()):
-            break
+    for dataset, record in last_published(manifests(open_store(output)), sizes).items():
+        sizes[dataset] = ExpectedSize(dataset, record.downloaded_bytes, record.stored_bytes, is_known=True)
     return list(sizes.values())
 
 
