@@ -379,14 +379,14 @@ BY_LAYER = (
     ),
     Change(
         "refused credentials are tried again",
-        "self._refusal = error if isinstance(error, AuthError) else None",
-        "self._refusal = None",
+        "if isinstance(self._failure, AuthError):",
+        "if self._failure is attempts:",
         _TOKENS,
     ),
     Change(
         "a token that is still good is dropped while the endpoint is down",
-        "if token is not None and self.clock.monotonic() < token.expires:",
-        "if token is not None and self.clock.monotonic() > token.expires:",
+        "if token is not None and self.clock.monotonic() < token.expires_at:",
+        "if token is not None and self.clock.monotonic() > token.expires_at:",
         _TOKENS,
     ),
     Change(
