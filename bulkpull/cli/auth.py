@@ -12,7 +12,7 @@ from bulkpull.cli import options
 from bulkpull.cli.check_list import CheckList
 from bulkpull.cli.command_decorator import LOCAL, command, new_app
 from bulkpull.cli.console import print_message
-from bulkpull.cli.error_output import INTERRUPTED, Ending, write_error
+from bulkpull.cli.error_output import Interrupted
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.service_call import command_settings, load_settings
 from bulkpull.cli.stdio import print_data, print_json
@@ -101,8 +101,7 @@ def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
                 done.append(await sign_in_by_device_code(settings, http=http, clock=clock, show=_show))
 
         if run_interruptibly(sign_in, when_asked=lambda: None):
-            write_error(common, Ending(what="interrupted: no sign-in was made", exit_code=INTERRUPTED))
-            return INTERRUPTED
+            raise Interrupted("interrupted: no sign-in was made")
         kept = _store_token(done[0], cache, settings) if cache else None
     account = done[0].account
     if common.as_json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bulkpull._version import __version__
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.error_output import Ending, write_error
+from bulkpull.cli.error_output import write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_data, print_json
@@ -53,7 +53,7 @@ def test_notifications(*, common: CommonOptions) -> int:
         print_json({"version": 1, "notices": tried})
     for to, error in outcomes.items():
         if error is not None:
-            write_error(common, Ending(what=error.what, why=error.why, fix=error.fix, exit_code=1))
+            write_error(common, error)
         elif not common.as_json:
             print_data(f"{to}: accepted the manifest of the made-up run {MADE_UP!r}")
     return 1 if any(outcomes.values()) else 0

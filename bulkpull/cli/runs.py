@@ -16,12 +16,12 @@ from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import LOCAL, QUIET_RUN, command, new_app
 from bulkpull.cli.console import new_table, print_message, print_table
-from bulkpull.cli.error_output import Ending, write_error
+from bulkpull.cli.error_output import write_error
 from bulkpull.cli.options import CommonOptions, option
 from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
-from bulkpull.errors import SettingsError
+from bulkpull.errors import NotDone, SettingsError
 from bulkpull.formatting import format_clock, format_counts, format_size, join_some, plural
 from bulkpull.output.atomic_files import disk_errors, to_disk_error
 from bulkpull.redact import printable
@@ -277,7 +277,7 @@ def verify(
         for trouble in findings.troubles if not common.as_json else ():
             print_data(printable(f"{trouble.path}: {trouble.what}; {trouble.fix}"))
         what = f"{plural(len(findings.troubles), 'problem')} found, {checked}"
-        write_error(common, Ending(what=what, fix="each line above has a next step", exit_code=_DAMAGED))
+        write_error(common, NotDone(what, fix="each line above has a next step", exit_code=_DAMAGED))
         return _DAMAGED
     if not common.as_json:
         how = "names and sizes" if quick else "sizes, hashes and rows"
