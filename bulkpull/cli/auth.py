@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bulkpull._version import __version__
-from bulkpull.checks.result import problem_from
 from bulkpull.cli import options
-from bulkpull.cli.check_list import CheckList
 from bulkpull.cli.command_decorator import LOCAL, command, new_app
 from bulkpull.cli.console import print_message
 from bulkpull.cli.error_output import Interrupted
@@ -44,30 +42,9 @@ def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
         bulkpull auth check --json
         bulkpull auth check --demo
     """
-    import anyio  # slow to load, as all of these
+    from bulkpull.cli.run_checks import run_checks  # slow to load
 
-    from bulkpull.checks.credentials import check_credentials, check_proxy
-    from bulkpull.checks.service_access import check_service
-    from bulkpull.config.settings import DEFAULT_FILE, Settings, origins
-
-    checks = CheckList(common)
-
-    async def run_checks(settings: Settings) -> None:
-        came_from = dict.fromkeys(Settings.model_fields, "the demo") if demo else origins(common.config)
-        file = str(common.config or DEFAULT_FILE)
-        credentials, *others = await check_credentials(settings, origins=came_from, config=file)
-        places = credentials.facts["credentials"]
-        checks.add(credentials, details=[f"{name}: {place}" for name, place in places.items()])
-        checks.add(*others, check_proxy(settings))
-        can_sign_in = credentials.exit_code == 0
-        checks.add(*await check_service(settings, clock=SystemClock(), can_sign_in=can_sign_in))
-
-    try:
-        with command_settings(common, demo=demo) as settings:
-            anyio.run(run_checks, settings)
-    except SettingsError as error:
-        checks.add(problem_from("settings", error))
-    return checks.finish()
+    return run_checks(common, demo=demo, only_sign_in=True)
 
 
 @command(app, "login", common=LOCAL, short_help="Sign in once, with a code in a browser.")
