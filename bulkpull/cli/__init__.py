@@ -70,7 +70,7 @@ class RootGroup(TyperGroup):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self.commands = _Commands({name: None for section in COMMANDS.values() for name in section})
+        self.commands = _Commands({name: line for section in COMMANDS.values() for name, line in section.items()})
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as the base class has it
         width = max(map(len, self.commands))
@@ -80,12 +80,13 @@ class RootGroup(TyperGroup):
 
 
 class _Commands(UserDict[str, Any]):
-    """Commands by name, each loaded when it is first looked at."""
+    """Commands by name, each loaded when it is first looked at; until then the line about it."""
 
     def __getitem__(self, name: str) -> Any:
-        if self.data[name] is None:
+        if isinstance(line := self.data[name], str):
             module = import_module(f"bulkpull.cli.{_MODULES.get(name, name)}")
             group = typer.main.get_group(module.app)
+            group.help = line
             self.data[name] = group if group.name == name else group.commands[name]
         return self.data[name]
 

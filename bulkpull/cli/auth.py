@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from bulkpull.auth.device_code import DeviceCode, SignedIn
     from bulkpull.config.settings import Settings
 
-app = new_app(
-    "auth", about="Credentials: check, sign in, sign out.", example_lines=("bulkpull auth login", "bulkpull auth check")
-)
+app = new_app("auth", "bulkpull auth login", "bulkpull auth check")
 # The time that a renewal takes, with some retries.
 _LOCK_WAIT_S = 30.0
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bulkpull.config.settings import Settings
     from bulkpull.output.manifest import Manifest
 
-app = new_app("notify", about="Notifications about the end of a run.", example_lines=("bulkpull notify test",))
+app = new_app("notify", "bulkpull notify test")
 
 MADE_UP = "test"
 """The id of the made-up run."""

@@ -28,11 +28,7 @@ from bulkpull.redact import printable
 if TYPE_CHECKING:
     from bulkpull.insights.client import InsightsClient
 
-app = new_app(
-    "queries",
-    about="Stored queries of the service.",
-    example_lines=("bulkpull queries list", "bulkpull queries create --help"),
-)
+app = new_app("queries", "bulkpull queries list", "bulkpull queries create --help")
 
 QueryId = Annotated[str, typer.Argument(metavar="ID", help="A query's id, as `queries list` shows it.")]
 QueryIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of queries.")]

@@ -24,11 +24,7 @@ from bulkpull.redact import printable
 if TYPE_CHECKING:
     from bulkpull.insights.client import InsightsClient
 
-app = new_app(
-    "reports",
-    about="The user's reports, one-off and scheduled.",
-    example_lines=("bulkpull reports list", "bulkpull reports create --help"),
-)
+app = new_app("reports", "bulkpull reports list", "bulkpull reports create --help")
 
 ReportId = Annotated[str, typer.Argument(metavar="ID", help="A report's id, as `reports list` shows it.")]
 ReportIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of reports.")]

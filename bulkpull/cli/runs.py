@@ -35,11 +35,7 @@ _BUNDLE = "Write a support bundle (no data, no secrets); print its path."
 Bundle = Annotated[bool, option("--bundle", _BUNDLE)]
 RunId = Annotated[str | None, typer.Argument(metavar="RUN", hidden=True)]
 
-app = new_app(
-    "runs",
-    about="The local ledger of runs.",
-    example_lines=("bulkpull runs list", "bulkpull runs show", "bulkpull runs verify --help"),
-)
+app = new_app("runs", "bulkpull runs list", "bulkpull runs show", "bulkpull runs verify --help")
 
 _MOST_SHOWN = 20
 _DAMAGED = 3
