@@ -64,9 +64,7 @@ def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
 
     log = LogListener(common, write=write_line, default=LogLevel.WARNING)
     with command_settings(common, demo=demo) as settings, libraries_logged_by(log):
-        cache = _open_cache(settings)
-        if cache is None and not demo:
-            raise _switched_off()
+        cache = None if demo else _open_cache(settings)
         done: list[SignedIn] = []
 
         async def sign_in() -> None:
@@ -102,8 +100,6 @@ def logout(*, common: CommonOptions) -> None:
     """
     settings = load_settings(common)
     cache = _open_cache(settings)
-    if cache is None:
-        raise _switched_off()
     try:
         with _locked(cache):
             removed = cache.forget()
@@ -122,7 +118,7 @@ def logout(*, common: CommonOptions) -> None:
         print_data("`refresh_token` is still set, and later runs use it")
 
 
-def _open_cache(settings: Settings) -> TokenCache | None:
+def _open_cache(settings: Settings) -> TokenCache:
     from bulkpull.auth import open_token_cache
     from bulkpull.config.file import variable_of
 
@@ -134,11 +130,9 @@ def _open_cache(settings: Settings) -> TokenCache | None:
             f"the sign-in endpoint is unknown: {', '.join(missing)} not set",
             fix=f"set {keys} in the settings file, or {variables}",
         )
-    return open_token_cache(settings)
-
-
-def _switched_off() -> SettingsError:
-    return SettingsError("the token cache is switched off", why="`token_cache` is off", fix="unset it")
+    if (cache := open_token_cache(settings)) is None:
+        raise SettingsError("the token cache is switched off", why="`token_cache` is off", fix="unset it")
+    return cache
 
 
 def _show(code: DeviceCode) -> None:

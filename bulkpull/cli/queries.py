@@ -161,8 +161,7 @@ def delete_queries(
     listed, reports = call_service(fetch, common, settings=settings)
     found, missing = find_named(query_ids, {query.query_id: query for query in listed})
     _check_deletable(found, reports, force=force)
-    values = [query_values(query) for query in found]
-    return delete_named(values, missing, kind=QUERIES, settings=settings, yes=yes, common=common)
+    return delete_named(found, missing, kind=QUERIES, settings=settings, yes=yes, common=common)
 
 
 def check_query_name(name: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -63,7 +63,19 @@ def list_runs(
     if not runs:
         check_export(folder)
     if common.as_json:
-        print_json({"version": 1, "output": str(folder), "runs": [_run_values(run) for run in runs]})
+        values = [
+            {
+                "run_id": run.run_id,
+                "command": run.command,
+                "status": run.status or "unfinished",
+                "started_at": iso_utc(run.started_at),
+                "finished_at": iso_utc(run.ended_at) if run.ended_at else None,
+                "datasets": dict(run.summary or {}),
+                "request": dict(run.request),
+            }
+            for run in runs
+        ]
+        print_json({"version": 1, "output": str(folder), "runs": values})
     elif runs:
         shown = runs if everything else runs[:_MOST_SHOWN]
         columns = ("run", "command", "took", "status", "datasets")
@@ -308,18 +320,6 @@ def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
         raise to_disk_error(trouble, Path(store.place(name))) from trouble
     if as_json:
         print_json({"version": 1, "run_id": run_id, "log": list(filter(None, entries))})
-
-
-def _run_values(run: RunEntry) -> dict[str, Any]:
-    return {
-        "run_id": run.run_id,
-        "command": run.command,
-        "status": run.status or "unfinished",
-        "started_at": iso_utc(run.started_at),
-        "finished_at": iso_utc(run.ended_at) if run.ended_at else None,
-        "datasets": dict(run.summary or {}),
-        "request": dict(run.request),
-    }
 
 
 def _row(run: RunEntry) -> tuple[str, ...]:

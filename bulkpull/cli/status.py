@@ -181,16 +181,13 @@ def _report_late(
     if len(late) > _MOST_NAMED:
         names = join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
     else:
-        names = ", ".join(f"{dataset.dataset} ({_last_look(dataset, now)})" for dataset in late)
+        looks = (f"last checked {_age(one.checked_at, now)} ago" if one.run_id else "never published" for one in late)
+        names = ", ".join(f"{dataset.dataset} ({look})" for dataset, look in zip(late, looks, strict=True))
     what = f"{plural(len(late), 'dataset')} {'is' if len(late) == 1 else 'are'} late: {names}"
     why = next((dataset for dataset in late if dataset.reason), None)
     # That a dataset is not offered may come from an earlier run than the newest.
     said_by = "" if why is None or why.unavailable else "the newest run said: "
     write_error(common, NotDone(what, why=f"{said_by}{why.reason}" if why else None, fix=fix, exit_code=LATE))
-
-
-def _last_look(freshness: Freshness, now: datetime) -> str:
-    return f"last checked {_age(freshness.checked_at, now)} ago" if freshness.run_id else "never published"
 
 
 def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str, Any]:
