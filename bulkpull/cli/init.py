@@ -105,8 +105,8 @@ def _ask(words: str, *, default: str, allowed: tuple[str, ...] = ()) -> str:
 def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> None:
     from bulkpull.cli.invocation import invocation_path  # slow to load, as the next
     from bulkpull.config.file import variable_of
+    from bulkpull.config.secrets import FAMILIES, FORMS
     from bulkpull.config.settings import NEEDED_SETTINGS
-    from bulkpull.secret_sources import FAMILIES, FORMS
 
     print_message(f"written: {file}")
     names = {*values, *_ADDRESSES, "tenant_id", "client_id", "grant", *FORMS}

@@ -113,11 +113,11 @@ def create_query(
         bulkpull queries create --demo Customers "SELECT Month FROM OfficeUsage"
         bulkpull queries create "Our names" "SELECT PartnerName FROM Profile" --json
     """
-    from bulkpull.insights.report_orders import check_query_text  # slow to load
+    from bulkpull.insights.definitions import QueryDefinition  # slow to load
 
     name = name.strip()
     check_query_name(name)
-    check_query_text(name=name, text=text)
+    QueryDefinition(name=name, text=text).check()
 
     # Stored is the text that was checked: on one line, with every name as the service spells it today.
     async def store(client: InsightsClient) -> Query:

@@ -10,6 +10,7 @@ from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBou
 from bulkpull.model import DownloadedFile, Execution, Pull, Report
 from bulkpull.output.ledger_facts import ConversionFacts
 from bulkpull.output.symlink_safety import size_beneath
+from bulkpull.pipeline.steps.poll_rules import is_dated_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,11 @@ def content_notes(parts: Sequence[ConvertedPull]) -> Iterator[str]:
         yield (
             f"only two equal downloads show that nothing is missing from {_files(doubtful, parts)}: the storage host "
             "sent neither length nor MD5, and gzip was not used"
+        )
+    if any(part.report and is_dated_before(part.execution, part.report) for part in parts):
+        yield (
+            "the service says that its data was made before its report was created: one of these times is wrong, or "
+            "the data is older than the request"
         )
     if open_ended := sum(part.table.ends_open for part in parts):
         yield f"{_files(open_ended, parts)} ended without a line end: its last value may be cut"

@@ -235,13 +235,15 @@ class Poller:
             await self._handle_absent(watch, now)
             return
         watch.absent_since_s = None
+        if verdict is ExecutionState.DATED_BEFORE and watch.may_get_another(now, grace_s=self.schedule.grace_s()):
+            return
         if execution.status != watch.status:
             watch.status = execution.status
             if watch.running_since_s is None and watch.is_running:
                 watch.running_since_s = now
             self._emit_state(watch, status=execution.status, age_s=now - watch.since_s)
         match verdict:
-            case ExecutionState.READY:
+            case ExecutionState.READY | ExecutionState.DATED_BEFORE:
                 watch.finish(execution=execution)
             case ExecutionState.FAILED:
                 watch.finish(error=execution_failed(execution, f"its status is {execution.status}"))
