@@ -49,8 +49,16 @@ class ListingReader:
     session: ApiSession
     events: Events
 
-    async def items(self, call: Call, *, retry: bool) -> list[Mapping[str, Any]]:
-        """What a listing holds; nothing where nothing matches, `ListUnknown` where a page's list is null."""
+    async def read_all(
+        self,
+        call: Call,
+        read: Callable[[Mapping[str, Any]], Read],
+        *,
+        what: str,
+        required: Callable[[str], bool],
+        retry: bool,
+    ) -> list[Read]:
+        """All that a listing holds, as `read`; nothing where nothing matches. `ListUnknown` where a list is null."""
         pages = await self.session.pages_if_any(call, retry=retry)
         if any(page.is_null for page in pages):
             raise ListUnknown(
@@ -58,7 +66,8 @@ class ListingReader:
                 why="its list is null, which is not an empty list",
                 fix=_AGAIN,
             )
-        return [item for page in pages for item in page.items]
+        items = [item for page in pages for item in page.items]
+        return self.read(items, read, what=what, required=required)
 
     def read(
         self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -40,6 +40,13 @@ FactsT_co = TypeVar("FactsT_co", bound=StepFacts, covariant=True)
 
 _COUNTS_RESUMPTIONS = 2  # the version of the schema
 _parse_moment = datetime.fromisoformat
+# A run that has not ended since it was begun or resumed.
+_INTERRUPT = """
+INSERT INTO ending SELECT ?1, ?2, 'interrupted', '{}', ?3 FROM run WHERE run_id = ?1 AND NOT EXISTS (
+    SELECT 1 FROM ending WHERE run_id = ?1
+    AND ended_at >= coalesce((SELECT max(at) FROM resumption WHERE run_id = ?1), '')
+)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,12 @@ class Ledger:
         """Record how a run ended. A resumed run ends more than once; the last ending counts."""
         values = run_id, iso_utc(at), status, json_values(summary)
         await self._write("INSERT INTO ending VALUES (?, ?, ?, ?, ?)", values)
+
+    def record_interruption(self, run_id: str, *, at: datetime) -> None:
+        """Record that a run which has not ended was interrupted; at once, and whatever its own connection is doing."""
+        digest = ledger_digest((run_id, iso_utc(at), "interrupted", "{}"))
+        with ledger_errors(self._path), closing(sqlite3.connect(self._path)) as database, database:
+            database.execute(_INTERRUPT, (run_id, iso_utc(at), digest))
 
     async def note(self, run_id: str, *, dataset: str, facts: StepFacts, at: datetime) -> None:
         await self._write(

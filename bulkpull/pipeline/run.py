@@ -8,7 +8,7 @@ same command resumes.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -169,6 +169,12 @@ class Run:
             await anyio.to_thread.run_sync(clear_staging, opened.folder)
         await clean_up_last(opened)
         return manifest
+
+    def record_interruption(self) -> None:
+        """Record in the ledger that the run was interrupted: for a process that ends before the run can."""
+        if self._is_begun:
+            with suppress(LedgerError, DiskTrouble):
+                self._opened.ledger.record_interruption(self.run_id, at=self.clock.now())
 
     @property
     def run_id(self) -> str:

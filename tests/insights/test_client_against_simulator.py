@@ -27,6 +27,7 @@ from bulkpull.errors import (
     UnsafeAddress,
 )
 from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.session import ApiSession
 from bulkpull.model import Execution, Report, Window
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, Http, Request
@@ -95,15 +96,15 @@ async def staged(
                 grant=grant,
                 credentials=Credentials(**(known | (credentials or {}))),
             )
-            client = InsightsClient(
+            session = ApiSession(
                 http=http,
                 auth=auth,
                 pacer=RateLimiter(calls_per_s=10, burst=10, clock=clock, events=recorded.hub),
                 retrier=retrier,
                 api_base_url=setting["api_base_url"],
                 clock=clock,
-                events=recorded.hub,
             )
+            client = InsightsClient(session, events=recorded.hub)
             yield Stage(simulator, client, http, clock, recorded)
 
 

@@ -19,7 +19,7 @@ import anyio
 from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError, FileGone, NotFound, QuotaExceeded, RequestRejected, Unchanged
 from bulkpull.event_types import ExecutionMissed, ReportAdopted, ReportCreated, ReportDeleted, ReportLacking
-from bulkpull.insights.report_orders import ReportOrder
+from bulkpull.insights.definitions import ReportDefinition
 from bulkpull.model import Execution, Pull, Query, Report
 from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts, UnchangedFacts
 from bulkpull.pipeline.context import RunContext
@@ -216,7 +216,7 @@ class DecisionExecutor:
         async def order(query: Query) -> Report:
             now = context.client.service_time()
             return await context.client.create_report(
-                ReportOrder(
+                ReportDefinition(
                     name=name,
                     query_id=query.query_id,
                     description=DESCRIPTION,

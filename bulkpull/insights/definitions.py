@@ -1,5 +1,5 @@
 """
-What is ordered from the service: a query, a report, a change of a scheduled report. Each is one frozen value (pure).
+What a query or a report shall be, and a change of a scheduled report. Each is one frozen value (pure).
 
 The same value is checked before anything is sent, becomes the body of the call, and decides after a lost reply whether
 an object on the service is its result (`lost_creation`). Each failed check is a `SettingsError` that states the rule:
@@ -30,7 +30,7 @@ _PRIVATE_DOMAINS = ("local", "localdomain", "localhost", "internal", "intranet",
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueryOrder:
+class QueryDefinition:
     """A query to store."""
 
     name: str
@@ -38,42 +38,109 @@ class QueryOrder:
     description: str | None = None
 
     def check(self) -> None:
-        """Raise `SettingsError` where the service would refuse it."""
-        check_query_text(name=self.name, text=self.text)
+        """Raise `SettingsError` where the service would refuse it (behaviours 71 and 73)."""
+        if not self.name.strip() or not all(character.isalnum() or character == " " for character in self.name):
+            raise SettingsError(
+                f"a query cannot be named {printable(self.name, most=40)!r}",
+                why="letters, digits and blanks are allowed",
+            )
+        if not self.text.strip():
+            raise SettingsError(f"the query {self.name!r} has no text")
 
     def body(self) -> Mapping[str, Any]:
         return without_none(Name=self.name, Description=self.description, Query=self.text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportOrder:
+class _ReportFields:
     """
-    A report that runs once at once, or on a schedule; `None` for what is not asked for.
+    What a new report and a change of one may both set; `None` is left out.
 
     Attributes:
-        execute_now: Once, at once; otherwise from `start_at` (four hours ahead) every `recurrence_h` hours.
-        window: Overrides the query's TIMESPAN; one-off reports only (behaviour 83).
-        recurrence_count: Runs in all; `None` for endless.
         minimum_recurrence_h: The dataset's shortest recurrence, to be held against `recurrence_h`; it is not sent.
         callback_url: A public https address that the service calls after success, as a hint (behaviour 100).
     """
 
     name: str
-    query_id: str
-    description: str | None = None
-    execute_now: bool = True
-    window: Window | None = None
     start_at: datetime | None = None
+    description: str | None = None
     recurrence_h: int | None = None
     recurrence_count: int | None = None
     minimum_recurrence_h: int | None = None
-    format: str = DEFAULT_FORMAT
+    format: str | None = None
     callback_url: str | None = None
     callback_method: str | None = None
 
     def check(self, *, now: datetime) -> None:
+        """Raise `SettingsError` for what the service would refuse (behaviours 50, 81, 87, 88 and 93 to 95)."""
+        if not self.name.strip() or len(self.name) > LONGEST_TEXT or ";" in self.name:
+            raise SettingsError(
+                f"a report cannot be named {printable(self.name, most=40)!r}",
+                why=f"a name has 1 to {LONGEST_TEXT} characters and no semicolon",
+            )
+        if (length := len(self.description or "")) > LONGEST_TEXT:
+            raise SettingsError(
+                f"the description of the report {self.name!r} is too long",
+                why=f"it has {length} characters, {LONGEST_TEXT} are allowed",
+            )
+        _check_recurrence(self.recurrence_h, count=self.recurrence_count, minimum_h=self.minimum_recurrence_h)
+        if self.format is not None and self.format.casefold() not in FILE_FORMATS:
+            raise SettingsError(
+                f"there is no report format {self.format!r}", why=f"{' and '.join(FILE_FORMATS)} are allowed"
+            )
+        _check_callback(self.callback_url or None, self.callback_method)
+        if self.start_at is not None and self.start_at < now + _START_LEAD:
+            raise SettingsError(
+                f"a report cannot start at {iso_utc(self.start_at)}",
+                why="the service takes four hours ahead and more, and five minutes are kept for clocks that differ",
+                fix=f"the earliest is {iso_utc(earliest_start(now))}",
+            )
+
+    def body(self) -> Mapping[str, Any]:
+        return without_none(
+            ReportName=self.name,
+            Description=self.description,
+            StartTime=self.start_at and iso_utc(self.start_at),
+            RecurrenceInterval=self.recurrence_h,
+            RecurrenceCount=self.recurrence_count,
+            Format=self.format and self.format.lower(),
+            CallbackUrl=self.callback_url,
+            CallbackMethod=self.callback_method and self.callback_method.upper(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportChange(_ReportFields):
+    """
+    A change of a scheduled report. Name and start are needed whatever changes, so the four hours count again (95).
+
+    An empty `description` or `callback_url` is sent, to remove what is there. What becomes of `recurrence_count` when
+    it is left out is not documented; say it to keep it.
+    """
+
+    start_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportDefinition(_ReportFields):
+    """
+    A report to create: it runs once at once, or on a schedule.
+
+    Attributes:
+        execute_now: Once, at once; otherwise from `start_at` (four hours ahead) every `recurrence_h` hours.
+        window: Overrides the query's TIMESPAN; one-off reports only (behaviour 83).
+        recurrence_count: Runs in all; `None` for endless.
+    """
+
+    query_id: str
+    execute_now: bool = True
+    window: Window | None = None
+    format: str = DEFAULT_FORMAT
+
+    def check(self, *, now: datetime) -> None:
         """Raise `SettingsError` for what the service would refuse (81 to 94), or would ignore in part (82, 83)."""
-        _check_schedule(self, now=now)
+        _ReportFields.check(self, now=now)
+        _check_callback(self.callback_url, self.callback_method)  # there is nothing yet that an empty one removes
         if not self.query_id.strip():
             raise SettingsError(f"the report {self.name!r} needs the id of a query")
         is_scheduled = (self.start_at, self.recurrence_h, self.recurrence_count) != (None, None, None)
@@ -92,40 +159,13 @@ class ReportOrder:
             check_span(self.window.start, self.window.end)
 
     def body(self) -> Mapping[str, Any]:
-        window = self.window
         return without_none(
-            **_schedule_body(self),
+            **_ReportFields.body(self),
             QueryId=self.query_id.strip(),
             ExecuteNow=self.execute_now,
-            QueryStartTime=window and iso_utc(window.start),
-            QueryEndTime=window and iso_utc(window.end),
+            QueryStartTime=self.window and iso_utc(self.window.start),
+            QueryEndTime=self.window and iso_utc(self.window.end),
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportChange:
-    """
-    A change of a scheduled report. Name and start are needed whatever changes, so the four hours count again (95).
-
-    An empty `description` or `callback_url` is sent, to remove what is there; `None` is left out. What becomes of
-    `recurrence_count` when it is left out is not documented; say it to keep it.
-    """
-
-    name: str
-    start_at: datetime
-    description: str | None = None
-    recurrence_h: int | None = None
-    recurrence_count: int | None = None
-    minimum_recurrence_h: int | None = None
-    format: str | None = None
-    callback_url: str | None = None
-    callback_method: str | None = None
-
-    def check(self, *, now: datetime) -> None:
-        _check_schedule(self, now=now)
-
-    def body(self) -> Mapping[str, Any]:
-        return without_none(**_schedule_body(self))
 
 
 def earliest_start(now: datetime) -> datetime:
@@ -133,47 +173,10 @@ def earliest_start(now: datetime) -> datetime:
     return (now + _START_LEAD).replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
-def check_query_text(*, name: str, text: str) -> None:
-    """A query to be stored (behaviours 71 and 73)."""
-    if not name.strip() or not all(character.isalnum() or character == " " for character in name):
-        raise SettingsError(
-            f"a query cannot be named {printable(name, most=40)!r}", why="letters, digits and blanks are allowed"
-        )
-    if not text.strip():
-        raise SettingsError(f"the query {name!r} has no text")
-
-
 def check_span(start: datetime | None, end: datetime | None) -> None:
     """A window of a report or of a preview (behaviours 78 and 84)."""
     if start is not None and end is not None and end <= start:
         raise SettingsError(f"the window ends ({iso_utc(end)}) before it begins ({iso_utc(start)})")
-
-
-def _check_schedule(order: ReportOrder | ReportChange, *, now: datetime) -> None:
-    """Source: behaviours 50, 81, 87, 88 and 93 to 95."""
-    if not order.name.strip() or len(order.name) > LONGEST_TEXT or ";" in order.name:
-        raise SettingsError(
-            f"a report cannot be named {printable(order.name, most=40)!r}",
-            why=f"a name has 1 to {LONGEST_TEXT} characters and no semicolon",
-        )
-    if len(order.description or "") > LONGEST_TEXT:
-        raise SettingsError(
-            f"the description of the report {order.name!r} is too long",
-            why=f"it has {len(order.description or '')} characters, {LONGEST_TEXT} are allowed",
-        )
-    _check_recurrence(order.recurrence_h, count=order.recurrence_count, minimum_h=order.minimum_recurrence_h)
-    if order.format is not None and order.format.casefold() not in FILE_FORMATS:
-        raise SettingsError(
-            f"there is no report format {order.format!r}", why=f"{' and '.join(FILE_FORMATS)} are allowed"
-        )
-    is_removed = isinstance(order, ReportChange) and not order.callback_url
-    _check_callback(None if is_removed else order.callback_url, order.callback_method)
-    if order.start_at is not None and order.start_at < now + _START_LEAD:
-        raise SettingsError(
-            f"a report cannot start at {iso_utc(order.start_at)}",
-            why="the service takes four hours ahead and more, and five minutes are kept for clocks that differ",
-            fix=f"the earliest is {iso_utc(earliest_start(now))}",
-        )
 
 
 def _check_recurrence(hours: int | None, *, count: int | None, minimum_h: int | None) -> None:
@@ -218,19 +221,6 @@ def _is_public(host: str) -> bool:
         return False
     above, _, last = host.casefold().rstrip(".").rpartition(".")
     return ":" in host or (bool(above) and last not in _PRIVATE_DOMAINS)
-
-
-def _schedule_body(order: ReportOrder | ReportChange) -> dict[str, Any]:
-    return {
-        "ReportName": order.name,
-        "Description": order.description,
-        "StartTime": order.start_at and iso_utc(order.start_at),
-        "RecurrenceInterval": order.recurrence_h,
-        "RecurrenceCount": order.recurrence_count,
-        "Format": order.format and order.format.lower(),
-        "CallbackUrl": order.callback_url,
-        "CallbackMethod": order.callback_method and order.callback_method.upper(),
-    }
 
 
 def without_none(**values: Any) -> dict[str, Any]:
