@@ -42,13 +42,13 @@ def wrong_values(
 def _fault(
     name: str, details: ErrorDetails, fields: dict[str, FieldInfo], place_of: Callable[[str], str]
 ) -> WrongSetting:
-    cause = details.get("ctx", {}).get("error")
+    cause, place = details.get("ctx", {}).get("error"), place_of(name)
     if isinstance(cause, RefusedSetting):
-        return WrongSetting.of_error(cause.error)
+        return WrongSetting.of_error(cause.error.within(place) if place else cause.error)
     if not name:  # the model as a whole
         return WrongSetting("", details["msg"].removeprefix(_OWN_WORDS))
     if details["type"] == "missing":
-        return WrongSetting(place_of(name), f"`{name}` is missing", why=fields[name].description)
+        return WrongSetting(place, f"`{name}` is missing", why=fields[name].description)
     hint = None
     if details["type"] == "value_error" or name not in fields:
         why = details["msg"].removeprefix(_OWN_WORDS)
@@ -58,7 +58,7 @@ def _fault(
         why = f"it must be {allowed}, not `{given}`"
     else:
         why = "it must be text"
-    return WrongSetting(place_of(name), f"`{name}` is not valid", why=why, hint=hint)
+    return WrongSetting(place, f"`{name}` is not valid", why=why, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

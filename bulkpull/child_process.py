@@ -34,19 +34,16 @@ async def end_process(process: anyio.abc.Process) -> None:
 
 _SECRET_NAME = re.compile(
     r"SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|ACCOUNT_?KEY|PRIVATE_?KEY|CONNECTION_?STRING"
-    r"|(^|_)(PWD|SAS|AUTH|COOKIE)$",
+    r"|_PWD$|(^|_)(SAS|AUTH|COOKIE)$",  # PWD alone is the present folder, as shells keep it
     re.IGNORECASE,
 )
-# The present folder, which shells keep there; no password.
-_PLAIN = {"PWD", "OLDPWD"}
 
 
 def without_secrets(surroundings: Mapping[str, str]) -> dict[str, str]:
     """No setting of ours, and no variable whose name or value tells of a secret; of an address no user and password."""
     kept: dict[str, str] = {}
     for name, value in surroundings.items():
-        is_secret = bool(_SECRET_NAME.search(name)) and name.upper() not in _PLAIN
-        if is_secret or name.upper().startswith(ENV_PREFIX):
+        if _SECRET_NAME.search(name) or name.upper().startswith(ENV_PREFIX):
             continue
         bare = _without_user(value)
         if redact(f"{name}={bare}") == f"{name}={bare}":

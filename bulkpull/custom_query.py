@@ -151,19 +151,14 @@ def derived_name(dataset: str, **parts: object) -> str:
     return f"{load_catalog().canonical(dataset)}-selection-{digits}"
 
 
-def read_selections(given: object, *, where: str) -> tuple[Selection, ...]:
-    """
-    The selections of a settings file, or of whoever else gives several.
-
-    Raises:
-        SettingsError: One of them is wrong, or two have the same name.
-    """
+def read_selections(given: object) -> tuple[Selection, ...]:
+    """The selections of a list; raises `SettingsError` where one of them is wrong, or two have the same name."""
     if not isinstance(given, list | tuple):
-        raise SettingsError(f"{where}: `queries` is not a list of tables", fix="write each query as [[queries]]")
+        raise SettingsError("`queries` is not a list of tables", fix="write each query as [[queries]]")
     found: dict[str, Selection] = {}
     for number, entry in enumerate(given, start=1):
         name = entry.get("name") if isinstance(entry, Mapping) else None
-        place = f"{where}: [[queries]] entry {number}" + (f" ({name})" if isinstance(name, str) else "")
+        place = f"[[queries]] entry {number}" + (f" ({name})" if isinstance(name, str) else "")
         if not isinstance(entry, Mapping | Selection):
             raise SettingsError(f"{place} is not a table", fix="write each query as [[queries]]")
         try:

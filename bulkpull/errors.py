@@ -58,7 +58,7 @@ class BulkpullError(Exception):
         why: The cause, if known.
         fix: What a person can do next; written so that it can follow a semicolon. Without it, the class's `remedy`.
         why_lines: Where several things are wrong, a line for each; `why` has them all in one line.
-        short_fix: The next step where there is little room for a long `fix`: on a terminal, and in the doctor's list.
+        short_fix: The next step where there is little room: on a terminal, and in the doctor's list.
         doctor_fix: The one in the doctor's list, where `fix` speaks of what an export does.
 
     Secrets are removed and control characters are escaped in all texts.
@@ -84,14 +84,10 @@ class BulkpullError(Exception):
         short_fix: str | None = None,
         doctor_fix: str | None = None,
     ) -> None:
-        fix = fix or self.remedy
-        self.what = printable(what)
-        self.why = printable(why) if why else None
-        self.fix = printable(fix) if fix else None
-        self.short_fix = printable(short_fix) if short_fix else None
-        self._doctor_fix = printable(doctor_fix) if doctor_fix else None
-        self._why_lines = [printable(line) for line in why_lines]
-        super().__init__(self.reason)
+        super().__init__()
+        self.what, self.why, self.fix = what, why, fix or self.remedy or None
+        self.short_fix, self._doctor_fix, self._why_lines = short_fix, doctor_fix, list(why_lines)
+        self.reword(printable)
 
     @property
     def why_lines(self) -> list[str]:

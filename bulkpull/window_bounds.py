@@ -16,12 +16,7 @@ _AHEAD = timedelta(days=366)
 
 
 def day_of(given: object, *, name: str) -> date:
-    """
-    The day (UTC) of a date, a datetime (without a zone it is UTC) or an ISO text.
-
-    Raises:
-        SettingsError: It is none of these, or not midnight UTC: windows begin and end with days.
-    """
+    """The day of a date, or of a datetime or an ISO text that is midnight UTC (also without a zone)."""
     value = _parse(given, name=name) if isinstance(given, str) else given
     if isinstance(value, datetime):
         moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

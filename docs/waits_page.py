@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkpull.auth import sign_in, token_codes, token_endpoint, token_rotation
+from bulkpull.auth import external_secrets, token_codes, token_endpoint, token_rotation
 from bulkpull.insights import idempotent_create, requests
 from bulkpull.observability import recorder, run_log
 from bulkpull.observability.telemetry import spans
@@ -58,9 +58,9 @@ _CALL, _TRANSFER, _POLICY = http_messages.Timeouts(), http_messages.TRANSFER_TIM
 _LOST = "the answer is lost: tried again, `request_attempts` in all"
 WAITS = (
     Wait(
-        "auth/sign_in.py",
+        "auth/external_secrets.py",
         "a program that writes a secret",
-        f"{sign_in.LONGEST_S:g} s",
+        f"{external_secrets.LONGEST_S:g} s",
         "`read_from_command`",
         "it is ended; exit status 4",
     ),

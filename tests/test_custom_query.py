@@ -135,7 +135,7 @@ def test_the_environment_names_queries_as_json(monkeypatch: pytest.MonkeyPatch) 
     assert Settings().queries == (Selection(name="x", dataset="AzureUsage"),)
 
     monkeypatch.setenv("BULKPULL_QUERIES", "[{]")
-    with pytest.raises(SettingsError, match="environment variable BULKPULL_QUERIES is not valid JSON"):
+    with pytest.raises(SettingsError, match="environment variable BULKPULL_QUERIES: `queries` is not valid JSON"):
         Settings()
 
 

@@ -68,12 +68,7 @@ def origins_of_secrets(origins: Mapping[str, str], *, ranks: Iterable[str]) -> d
 
 
 def read_secret_file(path: Path, *, setting: str, where: str) -> str:
-    """
-    The secret in a file, without the line end that editors and `echo` leave behind it.
-
-    Raises:
-        SettingsError: It cannot be read, or holds no secret. Its content is never told.
-    """
+    """The secret in a file, without the line end; `SettingsError`, which never tells the content, where it has none."""
     what = f"{where}: `{setting}` names {path}"
     fix = "check the path, and that this user may read the file"
     try:
@@ -112,12 +107,7 @@ class VaultReference:
 
 
 def vault_reference(value: str) -> VaultReference | None:
-    """
-    The Key Vault secret that a setting's value refers to; `None` when it is the secret itself.
-
-    Raises:
-        ValueError: It begins as a reference and is none.
-    """
+    """The Key Vault secret that a value refers to, `None` for the secret itself; `ValueError` for a wrong reference."""
     if not value.startswith(VAULT_MARK):
         return None
     found = _VAULT_ADDRESS.fullmatch(value.removeprefix(VAULT_MARK).strip())

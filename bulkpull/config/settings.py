@@ -273,12 +273,7 @@ class Settings(BaseSettings):
             in_use.reset(token)
 
     def replacing(self, **options: Any) -> Self:
-        """
-        The same settings with some replaced; those that are `None` stay as they are.
-
-        Raises:
-            SettingsError: A value is wrong.
-        """
+        """The same settings with some replaced, checked as by the class; those that are `None` stay as they are."""
         given = {name: value for name, value in options.items() if value is not None}
         if not given:
             return self
@@ -329,17 +324,12 @@ class Settings(BaseSettings):
     @field_validator("queries", mode="before")
     @classmethod
     def _read_queries(cls, given: object) -> tuple[Selection, ...]:
-        where = in_use.get().place if given is in_use.get().content.get("queries") else "settings"
-        if isinstance(given, str) and given == _from_environment(["queries"]).get("queries"):
-            where = f"environment variable {variable_of('queries')}"
-            try:
-                given = json.loads(given)
-            except ValueError as trouble:
-                raise RefusedSetting(SettingsError(f"{where} is not valid JSON", why=str(trouble))) from None
         try:
-            return read_selections(given, where=where)
+            return read_selections(json.loads(given) if isinstance(given, str) else given)
         except SettingsError as error:
             raise RefusedSetting(error) from None
+        except ValueError as trouble:
+            raise RefusedSetting(SettingsError("`queries` is not valid JSON", why=str(trouble))) from None
 
     @property
     def account(self) -> Account:

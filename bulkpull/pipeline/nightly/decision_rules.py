@@ -256,7 +256,7 @@ def _seen(answer: DatasetRecord | None, unchanged: UnchangedFacts | None, *, now
         return []
     published = UnchangedFacts(answer.execution_id, answer.generated_at)
     return [
-        replace(seen, generated_at=None) if seen.generated_at and is_ahead(seen.generated_at, now=now) else seen
+        replace(seen, generated_at=None) if is_ahead(seen.generated_at, now=now) else seen
         for seen in (published, unchanged)
         if seen is not None
     ]
