@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from ssl import SSLContext, SSLError
 from typing import Any, Self
@@ -31,6 +32,9 @@ from bulkpull.events import Event, Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.session import ApiSession
 from bulkpull.pipeline.steps import converter_process
+from bulkpull.transfer.partial_file import PartialFile
+from bulkpull.transfer.signed_link import SignedLink
+from bulkpull.transfer.transfer import Transfer
 from bulkpull.transport.http import Http
 from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.retry import Retrier, RetryPolicy
@@ -266,6 +270,15 @@ class Rig:
     pacer: RateLimiter
     tokens: Tokens
     client: InsightsClient
+
+    def opening_transfer(
+        self, links: SignedLink, *, execution_id: str = "execution-1", segments: int = 4
+    ) -> Callable[[PartialFile], Transfer]:
+        """What `download_report` is given to fetch the file behind `links`."""
+        return partial(
+            Transfer, links, http=self.http, retrier=self.retrier, clock=self.clock, events=self.recorded.hub,
+            execution_id=execution_id, segments=segments,
+        )  # fmt: skip
 
 
 @asynccontextmanager
