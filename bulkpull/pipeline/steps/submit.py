@@ -264,7 +264,7 @@ class Submitter:
         up the allowance, and the service would begin no report before it is renewed.
         """
         pacer = self.client.pacer
-        with pacer.order_ahead():
+        with pacer.report_ahead():
             while (
                 pacer.calls_left is not None
                 and not self._is_short_of_reports
