@@ -224,9 +224,7 @@ class _Check:
         if statement.limit is not None and not statement.orderings:
             self.warnings.append(f"LIMIT {statement.limit} without ORDER BY: which rows come is not defined")
         if any("'" in value.text for condition in statement.conditions for value in condition.values):
-            self.warnings.append(
-                "a value holds a quote, which is sent doubled; no document says that this is understood"
-            )
+            self.warnings.append("a value holds a quote, which is sent doubled; no document says this is understood")
 
     def _documented(self, name: str) -> CatalogColumn | None:
         return self.known.column(name) if self.known else None
