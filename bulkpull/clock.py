@@ -64,9 +64,9 @@ CLOCK_TOLERANCE = timedelta(minutes=15)
 """By how much two clocks may differ, ours and the service's or two machines of the service."""
 
 
-def is_ahead(moment: datetime, *, now: datetime) -> bool:
+def is_ahead(moment: datetime | None, *, now: datetime) -> bool:
     """Whether something that has happened is said to happen later than `now`, beyond what clocks may differ by."""
-    return moment > now + CLOCK_TOLERANCE
+    return moment is not None and moment > now + CLOCK_TOLERANCE
 
 
 def stamp_of(moment: datetime) -> str:

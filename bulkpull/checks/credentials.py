@@ -70,7 +70,7 @@ def _place(settings: Settings, name: str, where: str, config: str) -> str:
             return f"{reference.vault_url}, secret {reference.name}"
     if where == "environment":
         return variable_of(name)
-    return f"the settings file {config}" if where == "file" else where
+    return {"file": f"the settings file {config}", "demo": "the demo"}.get(where, where)
 
 
 async def _check_cache(settings: Settings) -> CheckResult:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from bulkpull.cli.batch import find_query
 from bulkpull.cli.console import print_note
 from bulkpull.cli.options import CommonOptions, day_of
-from bulkpull.cli.report_options import ReportSpec, ReportUpdate, in_utc
-from bulkpull.cli.reports import find_report, is_our_report
+from bulkpull.cli.reports import ReportSpec, ReportUpdate, find_report, is_our_report
 from bulkpull.cli.service_call import NotOffered, call_service, command_settings
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
@@ -116,6 +115,12 @@ def next_start(start_at: datetime | None, *, every_h: int | None, earliest: date
         return start_at
     step = timedelta(hours=every_h)
     return start_at + step * -((start_at - earliest) // step)
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def dataset_of(query_text: str, offered: Sequence[OfferedDataset]) -> OfferedDataset:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bulkpull._version import __version__
 from bulkpull.auth.azure_identity import AzureCredential, CredentialTokens, default_credential
 from bulkpull.auth.sign_in import prepare_sign_in
-from bulkpull.auth.token_endpoint import TokenEndpoint, TokenSource
+from bulkpull.auth.token_endpoint import TokenSource
 from bulkpull.clock import Clock, own_random
 from bulkpull.config.settings import Settings
 from bulkpull.events import Events
@@ -72,18 +72,7 @@ async def connected(
         if credential is not None:
             auth = CredentialTokens(credential, resource=settings.resource, clock=clock, events=events)
         else:
-            sign_in = await prepare_sign_in(settings, events=events, clock=clock)
-            auth = TokenEndpoint(
-                http=http,
-                retrier=retrier,
-                clock=clock,
-                events=events,
-                token_url=settings.token_address,
-                resource=settings.resource,
-                grant=sign_in.grant,
-                credentials=sign_in.credentials,
-                kept=sign_in.keeper,
-            )
+            auth = await prepare_sign_in(settings, http=http, retrier=retrier, events=events, clock=clock)
         await stack.enter_async_context(http)
         session = ApiSession(
             http=http,

@@ -115,7 +115,7 @@ def read_execution(item: Mapping[str, Any], *, data_redacted: bool, now: datetim
     """An execution; a blank link is none (behaviour 113), its expiry is read off it (115), no data is of the future."""
     raw = fold(item)
     made_at = moment(raw.get("reportgeneratedtime"))
-    ahead = made_at is not None and now is not None and is_ahead(made_at, now=now)
+    ahead = now is not None and is_ahead(made_at, now=now)
     link = long_text(raw.get("reportaccesssecurelink"))
     form = text(raw.get("format"))
     return Execution(

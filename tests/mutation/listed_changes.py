@@ -72,8 +72,8 @@ NAMED = (
     ),
     Change(
         "rows on a window's edge are dropped though they came once",
-        "if not other.first_day:\n            kept",
-        "if other.first_day is None:\n            kept",
+        "if one.edge and (is_later or not other.first_day):",
+        "if one.edge and is_later:",
         _RUNS,
     ),
     Change(
@@ -379,14 +379,14 @@ BY_LAYER = (
     ),
     Change(
         "refused credentials are tried again",
-        "self._refusal = error if isinstance(error, AuthError) else None",
-        "self._refusal = None",
+        "if isinstance(self._failure, AuthError):",
+        "if self._failure is attempts:",
         _TOKENS,
     ),
     Change(
         "a token that is still good is dropped while the endpoint is down",
-        "if token is not None and self.clock.monotonic() < token.expires:",
-        "if token is not None and self.clock.monotonic() > token.expires:",
+        "if token is not None and self.clock.monotonic() < token.expires_at:",
+        "if token is not None and self.clock.monotonic() > token.expires_at:",
         _TOKENS,
     ),
     Change(
@@ -614,8 +614,8 @@ BY_LAYER = (
     ),
     Change(
         "a window that is ignored counts as kept",
-        "if rows is None or window is None or not (rows.before or rows.after):",
-        "if rows is None or window is None or not (rows.before and rows.after):",
+        "if not (rows.before or rows.after):",
+        "if not (rows.before and rows.after):",
         _WINDOWS,
     ),
     # output
@@ -696,7 +696,7 @@ BY_LAYER = (
     ),
     Change(
         "a plan counts reports that an earlier run ordered",
-        "sum(not decided.found.reusable.has(pull_fingerprint(window)) for window in windows)",
+        "sum(not decided.reusable.has(pull_fingerprint(window)) for window in windows)",
         "sum(bool(pull_fingerprint(window)) for window in windows)",
         ("tests/cli/test_plans.py",),
     ),

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBounds
-from bulkpull.model import DownloadedFile, Execution, Pull, Report
+from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBounds, WindowRows
+from bulkpull.model import DownloadedFile, Execution, Pull, Report, Window
 from bulkpull.output.ledger_facts import ConversionFacts
 from bulkpull.output.symlink_safety import size_beneath
 from bulkpull.pipeline.steps.poll_rules import is_dated_before
@@ -34,6 +34,17 @@ class ConvertedPull:
     @property
     def is_published(self) -> bool:
         return self.published_by is not None
+
+    @property
+    def window(self) -> Window:
+        """The window of a part that has one."""
+        assert self.pull.window is not None
+        return self.pull.window
+
+    @property
+    def window_rows(self) -> WindowRows:
+        """The counts of its rows outside of its window and at its edges."""
+        return self.table.window or WindowRows()
 
 
 def conversion_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan]) -> ConversionFacts:

@@ -113,12 +113,12 @@ class ReportWatch:
     One pending report; times are seconds of the monotonic clock.
 
     Attributes:
-        ordered_s: When it was ordered; before `since_s` if it was adopted.
-        dataset: Whose task waits for it.
+        ordered_s: Before `since_s` if it was adopted.
         usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
         deadline_from_s: As `usual_s`, where the deadline may follow from it.
         dated_before_since_s: Since when only an execution is there that is dated before the report.
         without_link: In how many polls its execution was completed and had no link.
+        outcome: Known once it is `done`.
     """
 
     report: Report
@@ -136,8 +136,7 @@ class ReportWatch:
     checked: bool = False
     warned: bool = False
     done: anyio.Event = field(default_factory=anyio.Event)
-    execution: Execution | None = None
-    error: BulkpullError | None = None
+    outcome: Execution | BulkpullError = field(init=False)
 
     @property
     def is_running(self) -> bool:
@@ -153,8 +152,12 @@ class ReportWatch:
             self.dated_before_since_s = now_s
         return now_s - self.dated_before_since_s < grace_s
 
-    def finish(self, *, execution: Execution | None = None, error: BulkpullError | None = None) -> None:
-        self.execution, self.error = execution, error
+    @property
+    def is_pending(self) -> bool:
+        return not self.done.is_set()
+
+    def finish(self, outcome: Execution | BulkpullError) -> None:
+        self.outcome = outcome
         self.done.set()
 
 
