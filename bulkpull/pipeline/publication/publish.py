@@ -49,9 +49,8 @@ class Publisher:
     """
     Publishes snapshots one at a time, because they share `current.json`.
 
-    Args:
-        retain_runs: Snapshots kept per dataset, the current one included.
-        check_lock: Raises if this run no longer holds the lock of the output folder.
+    Of each dataset `retain_runs` snapshots are kept, the current one included. `check_lock` raises if this run no
+    longer holds the lock of the output folder.
     """
 
     store: OutputStore
