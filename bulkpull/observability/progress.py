@@ -79,7 +79,6 @@ class DatasetProgress:
         return None if self.usual_s is None else max(0.0, self.usual_s - self.elapsed_s(now_s))
 
     def elapsed_s(self, now_s: float) -> float:
-        """Seconds since its first step, up to its end."""
         return (self.ended_s if self.ended_s is not None else now_s) - self.began_s
 
 
@@ -126,7 +125,6 @@ class Progress:
     _troubles: dict[tuple[str, str | None], _Trouble] = field(default_factory=dict)
 
     def note(self, event: Event, *, now_s: float) -> None:
-        """Update the state by one event."""
         match event:
             case event_types.PlanMade():
                 self.total = event.pulls
@@ -187,10 +185,7 @@ class Progress:
         return sum(line.share for line in self.lines.values()) / total if total else 0.0
 
     def remaining_s(self, *, now_s: float) -> float | None:
-        """
-        Seconds to the end, if all takes as long as the last time; `None` with a new dataset, or while a quota is
-        awaited.
-        """
+        """Seconds to the end, if all takes as long as the last time; `None` with a new dataset, or awaiting a quota."""
         if self._quota_until_s is not None and self._quota_until_s > now_s:
             return None
         remaining = [line.remaining_s(now_s) for line in self.lines.values()]
@@ -199,7 +194,6 @@ class Progress:
         return max(known) if is_whole else None
 
     def done_bytes(self) -> int:
-        """Bytes downloaded so far."""
         return sum(line.done_bytes for line in self.lines.values())
 
     def hindrances(self, *, now_s: float) -> list[str]:

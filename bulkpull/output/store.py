@@ -50,8 +50,8 @@ class OutputStore(Protocol):
     """
     An output, as the program writes and readers find it; `str` says where it is.
 
-    Whatever is put is there whole or not at all, and stays there after a power cut once the call has returned. Every
-    method raises `NotBeneath` for a name that leads out of the output, and `OSError` where the store refuses.
+    Whatever is put is there whole or not at all, and stays there after a power cut once the call has returned. Methods
+    raise `NotBeneath` for a name that leads out of the output, and `OSError` where the store refuses.
     """
 
     def __hash__(self) -> int:

@@ -1,10 +1,9 @@
 """
 Accesses files below a folder without following links and without leaving the folder.
 
-The root itself may be a link, because its user chose it. Nothing below it may be a link: a planted link could redirect
-deletion, reading or writing to another folder. Where the system has directory handles (`dir_fd`), each step is opened
-relative to the step before, so that a link planted in the meantime is detected too. Elsewhere (Windows) each step is
-checked before the path is used.
+The root itself may be a link, because its user chose it; a link planted below it could redirect deletion, reading or
+writing. Where the system has directory handles (`dir_fd`), each step is opened relative to the step before, so that a
+link planted in the meantime is detected too. Elsewhere (Windows) each step is checked before the path is used.
 """
 
 from __future__ import annotations
@@ -56,11 +55,7 @@ def inner_parts(relative: str) -> tuple[str, ...]:
 
 @contextmanager
 def open_beneath(path: Path, *, root: Path) -> Iterator[BufferedReader]:
-    """
-    Open a regular file to be read; links are not followed, pipes and devices are not waited for.
-
-    Raises `NotBeneath` where the path leads out, through a link, or to no regular file; else `OSError`.
-    """
+    """Open a regular file to be read; `NotBeneath` where the path leads out, through a link, or to another thing."""
     with _reached(path.parent, root) as (base, handle):
         entry = base / path.name
         # Before it is opened: a device may act on that alone.
@@ -119,11 +114,7 @@ def rename_beneath(source: Path, target: Path, *, root: Path, target_root: Path 
 
 
 def remove_beneath(path: Path, *, root: Path) -> bool:
-    """
-    Remove a file, a link itself, or a folder with all that is in it; what a link leads to is never touched.
-
-    Returns whether it is gone. What cannot be removed, or is reached by a link only, stays.
-    """
+    """Remove a file, a link itself, or a folder with all that is in it; returns whether it is gone."""
     with suppress(OSError):
         with suppress(FileNotFoundError), _reached(path.parent, root) as (base, handle):
             entry = base / path.name

@@ -1,8 +1,7 @@
 """
-Verifies published data against its records: files, hashes, rows, pointer and links.
+Verifies published data against its records: files, hashes, rows, pointer and links. Reads only.
 
-It only reads, also beside a running export. What retention deletes meanwhile does not count as damaged, and a snapshot
-that becomes current meanwhile is checked instead of the earlier one.
+What a running export deletes meanwhile does not count as damaged, and a snapshot that it makes current is checked.
 """
 
 from __future__ import annotations
@@ -53,11 +52,7 @@ class Trouble:
 
 @dataclass(slots=True)
 class Findings:
-    """
-    The checked items, and the problems found.
-
-    `gone` are datasets of the requested run whose snapshots retention has removed since.
-    """
+    """What was checked, the problems found, and datasets of the requested run whose snapshots are `gone` since."""
 
     troubles: list[Trouble] = field(default_factory=list)
     snapshots: int = 0
