@@ -137,7 +137,9 @@ async def _in_child(
 ) -> T:
     """Have the order done by a spare child if there is one, else by a new one; with `threads` always by a new one."""
     while True:
-        spares = _spares.get(None) if threads is None else None
+        spares = _spares.get(None)
+        if threads is not None:
+            spares = None
         is_spare, may_stay = bool(spares), False
         child = spares.pop() if spares else await _start(limiter, threads=threads)
         try:

@@ -28,7 +28,7 @@ from bulkpull.errors import (
     WindowNotHonoured,
 )
 from bulkpull.model import Pull
-from bulkpull.pipeline.earlier_work import Reusable
+from bulkpull.pipeline.earlier_work import ReusableWork
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import describe_window, halves_of
@@ -69,7 +69,7 @@ class WindowPulls:
     attempts: int
     may_halve: Callable[[BulkpullError], bool]
     on_split: Callable[[Pull, BulkpullError], Awaitable[None]]
-    reusable: Reusable = field(default_factory=Reusable)
+    reusable: ReusableWork = field(default_factory=ReusableWork)
     parts: list[ConvertedPull] = field(default_factory=list)
     """Completed windows, in no order."""
     _failures: list[tuple[Pull, BulkpullError]] = field(default_factory=list)
