@@ -18,11 +18,7 @@ from bulkpull.redact import redact
 
 
 async def end_process(process: anyio.abc.Process) -> None:
-    """
-    End a process that was started with a group of its own, together with that group; one that has ended is left.
-
-    Returns when it is gone, whatever is cancelled meanwhile.
-    """
+    """End a process and the group that it leads; returns when it is gone, whatever is cancelled meanwhile."""
     if process.returncode is None:
         with anyio.CancelScope(shield=True), suppress(OSError, subprocess.TimeoutExpired):
             await anyio.to_thread.run_sync(platforms.current().end_with_children, process.pid)

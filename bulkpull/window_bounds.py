@@ -40,12 +40,7 @@ def window_values(window: Window | None) -> dict[str, str] | None:
 
 
 def window_of(since: date | str | None, until: date | str | None, *, now: datetime) -> Window | None:
-    """
-    The days `[since, until)` as a window, UTC; `None` for neither.
-
-    Raises:
-        SettingsError: `until` without `since`, or not after it; or one of them is no day, or one without data.
-    """
+    """The days `[since, until)` as a window, UTC; `None` for neither; `SettingsError` where no data can be in it."""
     first = None if since is None else day_of(since, name="since")
     last = None if until is None else day_of(until, name="until")
     if first is None:
