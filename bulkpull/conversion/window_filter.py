@@ -29,8 +29,8 @@ _VALUE_SHOWN = 80
 class WindowCut:
     """Filters all rows of a file, batch by batch."""
 
-    def __init__(self, bounds: WindowBounds, plan: ColumnPlan) -> None:
-        self._bounds = bounds
+    def __init__(self, bounds: WindowBounds, plan: ColumnPlan, *, time_at: int) -> None:
+        self._bounds, self._time_at = bounds, time_at
         declared = plan.declared if plan.declared.is_time else ColumnType.DATE
         # A reading of its own: the published column may be text, for reasons that do not concern the window.
         self._times = ColumnTyper(ColumnPlan(plan.name, declared))
@@ -42,14 +42,14 @@ class WindowCut:
         self._undated: list[int] = []
         self._skipped = pl.Series(bounds.skip_undated, dtype=pl.UInt64)
 
-    def keep(self, text: pl.DataFrame, time_at: int, *, first_row: int) -> pl.Series:
+    def keep(self, text: pl.DataFrame, *, first_row: int) -> pl.Series:
         """
         Which rows of the next batch to keep.
 
         All columns of `text` are as the file wrote them; the times are in the one at `time_at`. `first_row` is the
         number of the first of these rows in the file, from 1.
         """
-        times = text.to_series(time_at)
+        times = text.to_series(self._time_at)
         form = self._bounds.form
         typed = self._times.convert(times, first_row=first_row) if form is None else read_dates(times, form)
         frame = pl.DataFrame({"text": times, "at": typed}).with_columns(at=instant_of(pl.col("at"), dtype=typed.dtype))
