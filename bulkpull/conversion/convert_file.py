@@ -26,7 +26,7 @@ from polars.io.plugins import register_io_source
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.csv_validator import Batch, batches, first_undecodable
-from bulkpull.conversion.decompress import is_gzip, unpacked
+from bulkpull.conversion.decompress import unpacked
 from bulkpull.conversion.header import RowLayout, read_header, split_header
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, TableFile
 from bulkpull.conversion.read_table import rows_in
@@ -178,6 +178,7 @@ class _FilePass:
 
     def __init__(self, request: ConversionRequest, known: _Known) -> None:
         self._request = request
+        self._is_gzip = False
         self._unpacked_bytes = self._rows = self._kept_rows = self._nul_bytes = 0
         self._content = xxhash.xxh3_128()
         header, self._pieces = split_header(self._unpacked())
@@ -250,16 +251,20 @@ class _FilePass:
             nul_bytes=self._nul_bytes,
             window=window,
             content_hash=self._content.hexdigest(),
-            is_gzip=is_gzip(self._request.source),
+            is_gzip=self._is_gzip,
             ends_open=self._ends_open,
             lacking_columns=self._layout.lacking,
         )
 
     def _unpacked(self) -> Iterator[bytes]:
-        for piece in unpacked(self._request.source, max_unpacked_bytes=self._request.max_unpacked_bytes):
+        most_bytes = self._request.max_unpacked_bytes
+        for piece in unpacked(self._request.source, max_unpacked_bytes=most_bytes, on_gzip=self._note_gzip):
             self._unpacked_bytes += len(piece)
             self._content.update(piece)
             yield piece
+
+    def _note_gzip(self) -> None:
+        self._is_gzip = True
 
 
 def read_text(batch: Batch, *, layout: RowLayout) -> pl.DataFrame:

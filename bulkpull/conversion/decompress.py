@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from gzip import BadGzipFile
 from io import BufferedReader
 from pathlib import Path
@@ -30,17 +30,12 @@ _LONGEST_MARK_BYTES = max(map(len, _OTHERS))
 _LAYERS = 2
 
 
-def is_gzip(source: Path) -> bool:
-    """Whether the file is packed by gzip, whose checksums vouch for its content."""
-    with source.open("rb") as file:
-        return _start_of(file).startswith(_GZIP)
-
-
-def unpacked(source: Path, *, max_unpacked_bytes: int) -> Iterator[bytes]:
+def unpacked(source: Path, *, max_unpacked_bytes: int, on_gzip: Callable[[], None] = lambda: None) -> Iterator[bytes]:
     """
     Yield the unpacked bytes of `source` in pieces of at most 256 kB, none of them empty (behaviours 126, 127 and 190).
 
-    It is gzip of one or more members, which zeros may follow, or plain.
+    It is plain or gzip, of one or more members, which zeros may follow; `on_gzip` is called when the file turns out to
+    be gzip, whose checksums vouch for its content.
 
     Raises:
         FileDamaged: The gzip is cut, fails its CRC or its length, or is followed by something that is no gzip.
@@ -48,7 +43,7 @@ def unpacked(source: Path, *, max_unpacked_bytes: int) -> Iterator[bytes]:
         TooLarge: It unpacks to more than `max_unpacked_bytes`.
     """
     try:
-        yield from _pieces(source, max_unpacked_bytes)
+        yield from _pieces(source, max_unpacked_bytes, on_gzip)
     except EOFError:
         raise FileDamaged("the report's file is damaged", why="its packed data ends too early") from None
     # The last one is of a header that is longer than igzip's buffer, half a megabyte.
@@ -56,17 +51,16 @@ def unpacked(source: Path, *, max_unpacked_bytes: int) -> Iterator[bytes]:
         raise FileDamaged("the report's file is damaged", why=f"its packed data is broken ({error})") from None
 
 
-def _pieces(source: Path, max_unpacked_bytes: int) -> Iterator[bytes]:
+def _pieces(source: Path, max_unpacked_bytes: int, on_gzip: Callable[[], None]) -> Iterator[bytes]:
     size = 0
     with source.open("rb") as file:
         content: BufferedReader | IGzipFile = file
-        start = _start_of(content)
         for _ in range(_LAYERS):
-            if start.startswith(_GZIP):
+            if content.peek(_LONGEST_MARK_BYTES).startswith(_GZIP):
+                on_gzip()
                 content = IGzipFile(fileobj=content, mode="rb")
-                start = _start_of(content)
         for mark, name in _OTHERS.items():
-            if start.startswith(mark):
+            if content.peek(_LONGEST_MARK_BYTES).startswith(mark):
                 raise NotTheReport(
                     f"the report's file is {name}",
                     why="the service stores reports as CSV or TSV, plain or packed by gzip",
@@ -83,9 +77,3 @@ def _pieces(source: Path, max_unpacked_bytes: int) -> Iterator[bytes]:
             yield piece
     if not size:
         raise NotTheReport("the report's file is empty", why="even a report without rows has a header line")
-
-
-def _start_of(content: BufferedReader | IGzipFile) -> bytes:
-    start = content.read(_LONGEST_MARK_BYTES)
-    content.seek(0)
-    return start
