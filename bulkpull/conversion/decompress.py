@@ -58,7 +58,7 @@ def _pieces(source: Path, max_unpacked_bytes: int, on_gzip: Callable[[], None]) 
         for _ in range(_LAYERS):
             if content.peek(_LONGEST_MARK_BYTES).startswith(_GZIP):
                 on_gzip()
-                content = IGzipFile(fileobj=content, mode="rb")
+                content = IGzipFile(fileobj=content, mode="rb")  # type: ignore[no-untyped-call]  # it has no types
         for mark, name in _OTHERS.items():
             if content.peek(_LONGEST_MARK_BYTES).startswith(mark):
                 raise NotTheReport(
