@@ -28,6 +28,7 @@ _OTHERS = {
 _LONGEST_MARK_BYTES = max(map(len, _OTHERS))
 # A proxy may compress a compressed file again (fault 67); more layers are not a report.
 _LAYERS = 2
+_WRONG_END = "its packed data ends too early, or something else follows its end"
 
 
 def unpacked(source: Path, *, max_unpacked_bytes: int, on_gzip: Callable[[], None] = lambda: None) -> Iterator[bytes]:
@@ -45,7 +46,7 @@ def unpacked(source: Path, *, max_unpacked_bytes: int, on_gzip: Callable[[], Non
     try:
         yield from _pieces(source, max_unpacked_bytes, on_gzip)
     except EOFError:
-        raise FileDamaged("the report's file is damaged", why="its packed data ends too early") from None
+        raise FileDamaged("the report's file is damaged", why=_WRONG_END) from None
     # The last one is of a header that is longer than igzip's buffer, half a megabyte.
     except (BadGzipFile, IsalError, OverflowError) as error:  # type: ignore[misc]  # its stub says an instance
         raise FileDamaged("the report's file is damaged", why=f"its packed data is broken ({error})") from None
