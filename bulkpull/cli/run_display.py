@@ -100,7 +100,8 @@ def _print_end(
 def listeners(common: CommonOptions, console: Console, *, output: Path | None = None) -> Iterator[Listener]:
     """The live display on a terminal, with warnings above it, or the log; durations are estimated by earlier runs."""
     with ExitStack() as stack:
-        if has_display(common, console):
+        wants_lines = common.quiet or common.logs_json or common.log_level in (LogLevel.DEBUG, LogLevel.INFO)
+        if not wants_lines and console.file.isatty() and not console.is_dumb_terminal:
             from bulkpull.cli.live_display import Display  # slow to load
 
             usual = last_durations(open_store(output)) if output else {}
@@ -117,9 +118,3 @@ def listeners(common: CommonOptions, console: Console, *, output: Path | None = 
                 listener(event)
 
         yield listen
-
-
-def has_display(common: CommonOptions, console: Console) -> bool:
-    """Whether to draw: on a terminal, without --log-format json and --quiet."""
-    wants_lines = common.quiet or common.logs_json or common.log_level in (LogLevel.DEBUG, LogLevel.INFO)
-    return not wants_lines and console.file.isatty() and not console.is_dumb_terminal

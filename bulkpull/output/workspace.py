@@ -106,8 +106,7 @@ def load_published(store: OutputStore, current: Current) -> tuple[dict[str, Data
     """
     By dataset, the record of every snapshot that `current` names, and the first problem with its files, if any.
 
-    If its manifest is gone or damaged, columns, types and origin come from its files. Of the files only names and sizes
-    are checked.
+    Without a manifest, columns, types and origin come from its files, of which only names and sizes are checked.
     """
     published: dict[str, DatasetRecord] = {}
     damaged: dict[str, str] = {}
