@@ -63,10 +63,9 @@ class ServiceIds:
 @dataclass(frozen=True, slots=True)
 class ExportOutcome:
     """
-    How far the export of a dataset has got.
+    How far the export of a dataset has got; `pull` has the query that was used, which may differ from the planned one.
 
     Attributes:
-        pull: With the query that was used, which may differ from the planned one.
         drift: How the columns differ from the snapshot before; `None` where they do not, or are not known yet.
         rows_before: Rows of the snapshot before, where this one has noticeably fewer.
         files: The published files; `None` while readers cannot see the snapshot.

@@ -7,7 +7,7 @@ pulls of a dataset become one snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -89,12 +89,6 @@ def open_since(record: DatasetRecord) -> datetime | None:
     """Where a snapshot that grows begins; `None` for one that does not grow."""
     window = (record.question or {}).get("window")
     return datetime.fromisoformat(window[0]) if window and window[1] == OPEN else None
-
-
-def history_starts(published: Mapping[str, DatasetRecord]) -> dict[str, datetime]:
-    """Where the published snapshots that grow begin, by their names."""
-    starts = {name: open_since(record) for name, record in published.items()}
-    return {name: start for name, start in starts.items() if start is not None}
 
 
 def split_months(window: Window, *, history_start: datetime | None = None) -> tuple[Window, ...]:
