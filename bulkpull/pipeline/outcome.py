@@ -22,15 +22,7 @@ from bulkpull.errors import (
 )
 from bulkpull.model import Pull
 from bulkpull.observability.failures import SUBMITTED, status_for_people
-from bulkpull.output.manifest import (
-    DatasetRecord,
-    DecisionRecord,
-    Drift,
-    PublishedFile,
-    RunStatus,
-    Seconds,
-    status_of,
-)
+from bulkpull.output.manifest import DatasetRecord, DecisionRecord, Drift, PublishedFile, RunStatus, Seconds, status_of
 from bulkpull.pipeline.plan import Unavailable
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.requested_data import requested_data
@@ -120,7 +112,6 @@ class DatasetOutcome:
 
     @property
     def is_pending(self) -> bool:
-        """Whether it has not ended."""
         return self.error is None and self.skipped is None and not self.is_published
 
 
@@ -282,7 +273,6 @@ def _ending(outcome: DatasetOutcome, *, notes: list[str]) -> dict[str, Any]:
 
 
 def with_notes(record: DatasetRecord, notes: list[str]) -> DatasetRecord:
-    """The same record with further notes."""
     return record.model_copy(update={"notes": [*record.notes, *notes]}) if notes else record
 
 

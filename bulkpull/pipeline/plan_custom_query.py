@@ -18,12 +18,7 @@ from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.plan_names import NAME_SHOWN
 from bulkpull.pipeline.request import PlanInputs
 from bulkpull.pipeline.steps.metric_refusals import without_refused
-from bulkpull.pipeline.windows.date_windows import (
-    first_listed_month,
-    open_since,
-    window_instead_of,
-    with_usable_window,
-)
+from bulkpull.pipeline.windows.date_windows import first_listed_month, open_since, window_instead_of, with_usable_window
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
 from bulkpull.query.render import can_stand_in_query, unique_names
 from bulkpull.query.validate import find_query_drift

@@ -194,11 +194,7 @@ class Run:
 
     def _connect(self) -> AbstractAsyncContextManager[Connection]:
         return connected(
-            settings=self.settings,
-            events=self.events,
-            clock=self.clock,
-            random=self.random,
-            credential=self.credential,
+            settings=self.settings, events=self.events, clock=self.clock, random=self.random, credential=self.credential
         )
 
     async def _work(self, connection: Connection, *, conversions: int) -> None:
