@@ -26,7 +26,7 @@ from bulkpull.pipeline.steps.download import download_report
 from bulkpull.transfer.signed_link import SignedLink
 from bulkpull.transfer.transfer import Transfer
 from bulkpull.transport.http import Http
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 
 async def fetch(url: str, into: Path, *, ca_file: Path, segments: int, link_seconds: float) -> dict[str, float]:
@@ -44,7 +44,7 @@ async def fetch(url: str, into: Path, *, ca_file: Path, segments: int, link_seco
 
     async with Http(ca_file=ca_file, events=events, clock=clock, user_agent="benchmark") as http:
         retrier = Retrier(
-            policy=RetryPolicy(), budget=RetryBudget(clock=clock), clock=clock, events=events,
+            policy=RetryPolicy(), clock=clock, events=events,
             random=random.random, tally=http.tally,
         )  # fmt: skip
         async with anyio.create_task_group() as background:

@@ -37,7 +37,7 @@ from bulkpull.transfer.signed_link import SignedLink
 from bulkpull.transfer.transfer import Transfer
 from bulkpull.transport.http import Http
 from bulkpull.transport.pacer import RateLimiter
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 _STEERS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -290,15 +290,16 @@ async def rig(
     async with Http(ca_file=ca_file, events=recorded.hub, clock=clock, user_agent="test") as http:
         retrier = Retrier(
             policy=RetryPolicy(attempts=attempts),
-            budget=RetryBudget(clock=clock),
             clock=clock,
             events=recorded.hub,
             random=lambda: 0.5,
             tally=http.tally,
         )
         pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=recorded.hub)
-        session = ApiSession(http=http, auth=tokens, pacer=pacer, retrier=retrier, api_base_url=api, clock=clock)
-        client = InsightsClient(session, events=recorded.hub)
+        session = ApiSession(
+            http=http, auth=tokens, pacer=pacer, retrier=retrier, api_base_url=api, clock=clock, events=recorded.hub
+        )
+        client = InsightsClient(session)
         yield Rig(clock, recorded, http, retrier, pacer, tokens, client)
 
 
@@ -306,10 +307,7 @@ async def prepared_sign_in(settings: Settings) -> TokenEndpoint:
     """The sign-in that the settings describe; nothing is sent."""
     clock, events = FakeClock(), EventRecorder().hub
     http = Http(ca_file=None, events=events, clock=clock, user_agent="test")
-    budget = RetryBudget(clock=clock)
-    retrier = Retrier(
-        policy=RetryPolicy(), budget=budget, clock=clock, events=events, random=lambda: 0.5, tally=http.tally
-    )
+    retrier = Retrier(policy=RetryPolicy(), clock=clock, events=events, random=lambda: 0.5, tally=http.tally)
     return await prepare_sign_in(settings, http=http, retrier=retrier, events=events, clock=clock)
 
 

@@ -11,16 +11,13 @@ from typing import Any
 
 from bulkpull.errors import AccessDenied, ListUnknown, NotConnected, ReportingError, Throttled, TransferError
 from bulkpull.event_types import Level, ListOdd, QueryAdopted, QueryDoubled, ReportAdopted, ReportDeleted, ReportDoubled
-from bulkpull.events import Events
 from bulkpull.formatting import plural
 from bulkpull.insights import requests, responses
 from bulkpull.insights.definitions import QueryDefinition, ReportChange, ReportDefinition
 from bulkpull.insights.error_mapping import GatewayTimeout
-from bulkpull.insights.idempotent_create import Created, Made, SharedLookup, create_once
-from bulkpull.insights.listings import IdSpellings, ListingReader, folded, matches, required_names
-from bulkpull.insights.lost_creation import Creation, is_answered_by_query, is_answered_by_report
+from bulkpull.insights.idempotent_create import Created, Creation, Made, SharedLookup, create_once
 from bulkpull.insights.requests import Call
-from bulkpull.insights.responses import Envelope
+from bulkpull.insights.responses import Envelope, IdSpellings, folded, matches, required_names
 from bulkpull.insights.session import ApiSession
 from bulkpull.model import Execution, OfferedDataset, Query, Report
 from bulkpull.transport.http import AnswerOverdue
@@ -38,9 +35,8 @@ class InsightsClient:
     `ServiceTrouble`, `UnexpectedReply`, `NotConnected` and `AnswerLost` after all tries, `TlsRefused`, `UnsafeAddress`.
     """
 
-    def __init__(self, session: ApiSession, *, events: Events) -> None:
-        self._session, self._clock, self._events = session, session.clock, events
-        self._listings = ListingReader(session, events=events)
+    def __init__(self, session: ApiSession) -> None:
+        self._session, self._clock, self._events = session, session.clock, session.events
         self._lost_queries = SharedLookup(partial(_list_whole, self.get_queries), clock=session.clock)
         self._lost_reports = SharedLookup(partial(_list_whole, self.get_reports), clock=session.clock)
         self._spellings = IdSpellings()
@@ -124,7 +120,7 @@ class InsightsClient:
             name=name, query_id=query_id, include_system=include_system, only_system=only_system
         )
         required = required_names(name, whole=whole)
-        queries = await self._listings.read_all(call, self._read_query, what="queries", required=required, retry=retry)
+        queries = await self._session.read_list(call, self._read_query, what="queries", required=required, retry=retry)
         self._listed_ids.update(query.query_id for query in queries)
         return [
             query
@@ -138,7 +134,7 @@ class InsightsClient:
         """
         Store a query; after a doubtful answer the one that it brought is taken (event `query.adopted`).
 
-        What else is there is never taken for it, nor deleted: `lost_creation` says which is which.
+        What else is there is never taken for it, nor deleted: see `idempotent_create`.
 
         Raises:
             SettingsError: The service would refuse the name (behaviour 71); nothing was sent.
@@ -151,9 +147,9 @@ class InsightsClient:
             name=name,
             read=self._read_query,
             lookup=self._lost_queries,
-            is_answer=partial(is_answered_by_query, definition),
+            id_of=lambda query: query.query_id,
+            describes=definition.describes,
         )
-        self._listed_ids.add(made.one.query_id)
         if made.duplicates is not None:
             self._events.emit(QueryAdopted(query_id=made.one.query_id))
         for duplicate in made.duplicates or ():
@@ -201,7 +197,7 @@ class InsightsClient:
         """
         Create a report; after a doubtful answer the one that it brought is taken (event `report.adopted`).
 
-        What else is there is never taken for it: `lost_creation` says which is which. `definition`, or its attributes
+        What else is there is never taken for it: see `idempotent_create`. `definition`, or its attributes
         by keyword, is what is created. With `name_is_unique` no other request uses this name, whoever sends it, so that
         a second report of that name is a spare, to be deleted.
 
@@ -216,10 +212,10 @@ class InsightsClient:
             name=wanted.name,
             read=self._read_report,
             lookup=self._lost_reports,
-            is_answer=partial(is_answered_by_report, wanted),
+            id_of=lambda report: report.report_id,
+            describes=wanted.describes,
             name_is_unique=name_is_unique,
         )
-        self._listed_ids.add(made.one.report_id)
         if made.duplicates is not None:
             self._events.emit(ReportAdopted(report_id=made.one.report_id))
         for duplicate in made.duplicates or ():
@@ -333,7 +329,7 @@ class InsightsClient:
         for call in (replace(call, urgency=urgency) for call in calls):
             for page in await self._session.pages_if_any(call, retry=retry, most_pages=most_pages):
                 read = partial(responses.read_execution, data_redacted=page.data_redacted, now=self.service_time())
-                found += map(self._spellings.apply, self._listings.read(page.items, read, what="executions"))
+                found += map(self._spellings.apply, self._session.read_items(page.items, read, what="executions"))
         reports, executions = folded(report_ids), folded(execution_ids or ())
         return [
             execution
@@ -343,7 +339,7 @@ class InsightsClient:
         ]
 
     async def _read_reports(self, call: Call, *, required: Callable[[str], bool], retry: bool = True) -> list[Report]:
-        reports = await self._listings.read_all(call, self._read_report, what="reports", required=required, retry=retry)
+        reports = await self._session.read_list(call, self._read_report, what="reports", required=required, retry=retry)
         self._listed_ids.update(report.report_id for report in reports)
         return reports
 
@@ -364,7 +360,8 @@ class InsightsClient:
         name: str,
         read: Callable[[Mapping[str, Any]], Made],
         lookup: SharedLookup[Made],
-        is_answer: Callable[[Made, Creation], bool],
+        id_of: Callable[[Made], str],
+        describes: Callable[[Made], bool],
         name_is_unique: bool = False,
     ) -> Created[Made]:
         creation = Creation.at(
@@ -375,11 +372,16 @@ class InsightsClient:
             return read(responses.single_item(await self._session.send_with_retry(call), operation=call.operation))
 
         async def find() -> list[Made]:
-            return [found for found in await lookup.find(name) if is_answer(found, creation)]
+            return [
+                found
+                for found in await lookup.find(name)
+                if creation.may_have_brought(id_of(found), found.created_at) and describes(found)
+            ]
 
-        return await create_once(
-            make, find=find, endpoint=call.endpoint, retrier=self._session.retrier, clock=self._clock
-        )
+        retrier = self._session.retrier
+        created = await create_once(make, find=find, endpoint=call.endpoint, retrier=retrier, clock=self._clock)
+        self._listed_ids.add(id_of(created.one))
+        return created
 
 
 def _clean_up(call: Call, *, optional: bool = False, tidying: bool) -> Call:

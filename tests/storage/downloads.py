@@ -13,7 +13,7 @@ from bulkpull.pipeline.steps.download import download_report
 from bulkpull.transfer.signed_link import SignedLink
 from bulkpull.transfer.transfer import Transfer
 from bulkpull.transport.http import Http
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 EXECUTION_ID = "00000000-0000-4000-8000-000000000e0e"
 _MOMENT_S = 0.05
@@ -63,7 +63,6 @@ class Downloader:
         async with Http(ca_file=None, events=self.recorded.hub, clock=clock, user_agent="test") as http:
             retrier = Retrier(
                 policy=RetryPolicy(),
-                budget=RetryBudget(clock=clock),
                 clock=clock,
                 events=self.recorded.hub,
                 random=lambda: 0.5,

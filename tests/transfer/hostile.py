@@ -20,7 +20,7 @@ from bulkpull.pipeline.steps.download import download_report
 from bulkpull.transfer.signed_link import SignedLink
 from bulkpull.transfer.transfer import Transfer
 from bulkpull.transport.http import Http
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 
 @dataclass
@@ -64,7 +64,7 @@ def transfer(
                 return SecureLink(f"{server.origin}/f?sig={next(relinks)}")
 
             retrier = Retrier(
-                policy=RetryPolicy(attempts=attempts), budget=RetryBudget(clock=clock), clock=clock,
+                policy=RetryPolicy(attempts=attempts), clock=clock,
                 events=recorded.hub, random=draw, tally=http.tally,
             )  # fmt: skip
             try:
