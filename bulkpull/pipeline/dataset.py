@@ -196,7 +196,7 @@ class DatasetExport:
         """A window that holds all of a plain export; `None` where it has one, or cannot be split."""
         pull, context = self.pull, self.context
         is_plain = pull.window is None and self.execution is None and pull.metrics_chosen
-        if not is_plain or why_no_window(pull, context.catalog) or not is_divisible(pull, context.catalog):
+        if not is_plain or why_no_window(pull) or not is_divisible(pull):
             return None
         return window_of_span(requested_data(self.pull).span, now=context.client.service_time())
 

@@ -137,7 +137,7 @@ def _plan_dataset(dataset: str, listed: Mapping[str, OfferedDataset], inputs: Pl
         return Unavailable(dataset, reason, named=named)
     try:
         pull = _pull(dataset, offered, inputs, window=window)
-        pull = with_usable_window(pull, catalog=load_catalog(), named=named)
+        pull = with_usable_window(pull, named=named)
         if window is None or timespan is None:
             return pull
         if pull.window is not None:

@@ -103,7 +103,7 @@ def select_pull(selection: Selection, inputs: PlanInputs, *, listed: Mapping[str
             fix="leave out metrics beside some columns, DISTINCT, ORDER and LIMIT",
         )
     named = inputs.request.only_selections or bool(inputs.request.datasets)
-    return without_refused(with_usable_window(pull, catalog=catalog, named=named), inputs.refusals)
+    return without_refused(with_usable_window(pull, named=named), inputs.refusals)
 
 
 def split_columns(offered: OfferedDataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
