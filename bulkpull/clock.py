@@ -40,11 +40,7 @@ class SystemClock:
 
 
 def own_random() -> Callable[[], float]:
-    """
-    A source of numbers in [0, 1) that spread waits.
-
-    It is independent of the module `random`: a host that seeds that one would make all its processes wait alike (L10).
-    """
+    """Numbers in [0, 1) that spread waits, whatever seed a host program gives to the module `random` (L10)."""
     return Random().random  # noqa: S311 - it spreads waits
 
 

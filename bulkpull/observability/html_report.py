@@ -30,8 +30,7 @@ from bulkpull.observability.failures import (
     status_for_people,
 )
 from bulkpull.observability.html_timeline import BOX, PHASE_LABELS, draw_timeline
-from bulkpull.observability.run_notes import run_notes
-from bulkpull.observability.run_summary import RunSummary, Severity, run_outcome
+from bulkpull.observability.run_summary import RunSummary, Severity, run_notes, run_outcome
 from bulkpull.output.layout import LOG, MANIFEST
 from bulkpull.output.manifest import DatasetRecord, Totals
 from bulkpull.redact import plain

@@ -145,7 +145,7 @@ def json_values(value: Any, *, indent: int | None = None) -> str:
         return to_json(writable(value), indent=indent).decode()
 
 
-def read_whole(path: Path, *, root: Path) -> bytes | None:
+def read_whole(path: Path, root: Path) -> bytes | None:
     """The content of `path`, if there is such a file. Raises `ValueError` for one larger than any of ours."""
     with suppress(FileNotFoundError), open_beneath(path, root=root) as file:
         size_bytes = os.fstat(file.fileno()).st_size

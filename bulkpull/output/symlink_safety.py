@@ -54,7 +54,7 @@ def inner_parts(relative: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def open_beneath(path: Path, *, root: Path) -> Iterator[BufferedReader]:
+def open_beneath(path: Path, root: Path) -> Iterator[BufferedReader]:
     """Open a regular file to be read; `NotBeneath` where the path leads out, through a link, or to another thing."""
     with _reached(path.parent, root) as (base, handle):
         entry = base / path.name
@@ -66,7 +66,7 @@ def open_beneath(path: Path, *, root: Path) -> Iterator[BufferedReader]:
             yield file
 
 
-def status_beneath(path: Path, *, root: Path) -> os.stat_result:
+def status_beneath(path: Path, root: Path) -> os.stat_result:
     """The status of a regular file. Raises as `open_beneath` does."""
     with _reached(path.parent, root) as (base, handle):
         found = os.stat(base / path.name, dir_fd=handle, follow_symlinks=False)
@@ -81,7 +81,7 @@ def size_beneath(path: Path, *, root: Path) -> int | None:
     return None
 
 
-def refuse_links(folder: Path, *, root: Path) -> None:
+def refuse_links(folder: Path, root: Path) -> None:
     """Make sure that the way from `root` to `folder` holds no link (`NotBeneath`); what does not exist yet is fine."""
     path = root
     for part in _steps(folder, root):
@@ -95,7 +95,7 @@ def refuse_links(folder: Path, *, root: Path) -> None:
             raise NotBeneath(f"{path} is a link, and bulkpull follows no links out of its folders")
 
 
-def names_beneath(folder: Path, *, root: Path) -> list[str]:
+def names_beneath(folder: Path, root: Path) -> list[str]:
     """The names within a folder beneath `root`, sorted; none where it does not exist or is reached by a link."""
     try:
         with _reached(folder, root) as (base, handle), os.scandir(base if handle is None else handle) as entries:

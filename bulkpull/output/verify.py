@@ -88,18 +88,20 @@ class Verifier:
         try:
             datasets = list(Current.load(self.store).datasets)
         except DiskTrouble as damaged:
-            self._add(Trouble(CURRENT, what=damaged.why or damaged.what, fix=damaged.fix or "restore it"))
+            self.findings.troubles.append(
+                Trouble(CURRENT, what=damaged.why or damaged.what, fix=damaged.fix or "restore it")
+            )
             datasets = []
         else:
             if not datasets:
-                self._add(self._nothing_current())
+                self.findings.troubles.append(self._nothing_current())
         for dataset in datasets:
             self._check_current(dataset)
         foreign = foreign_runs(self.store, run_ids(self.store))
         for run_id in run_ids(self.store):
             for record in self._records_of(run_id):
                 if run_id in foreign and self._is_there(record.dataset, run_id):
-                    self._add(self._foreign(record.dataset, run_id, foreign[run_id]))
+                    self.findings.troubles.append(self._foreign(record.dataset, run_id, foreign[run_id]))
                 is_newest = self._current_run(record.dataset) == run_id
                 if record.status == "complete" and not is_newest and self._is_there(record.dataset, run_id):
                     self._check_older(record, run_id)
@@ -119,9 +121,6 @@ class Verifier:
             else:
                 self.findings.gone.append(record.dataset)
         return self.findings
-
-    def _add(self, *troubles: Trouble) -> None:
-        self.findings.troubles += troubles
 
     def _nothing_current(self) -> Trouble:
         """Nothing was ever published, or `current.json` was lost and the snapshots exist."""
@@ -157,7 +156,7 @@ class Verifier:
                 self.pause()  # the pointer moves an instant before the link
                 continue
             self._count(snapshot.files)
-            self._add(*troubles)
+            self.findings.troubles += troubles
             return
 
     def _check_older(self, record: DatasetRecord, run_id: str) -> None:
@@ -166,7 +165,7 @@ class Verifier:
         troubles = list(self._problems_of(record, run_id, fix=fix))
         if self._is_there(record.dataset, run_id):  # not retired during the check
             self._count([file.path for file in record.files])
-            self._add(*troubles)
+            self.findings.troubles += troubles
 
     def _current_problems(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
         run_id, fix = snapshot.run_id, self._republish_hint(dataset, snapshot)
@@ -240,7 +239,7 @@ class Verifier:
             manifest = load_manifest(self.store, run_id)
             if manifest is None and all(trouble.path != name.as_posix() for trouble in self.findings.troubles):
                 fix = "restore it; the data that it describes can be read"
-                self._add(Trouble(name.as_posix(), what="the manifest is damaged", fix=fix))
+                self.findings.troubles.append(Trouble(name.as_posix(), what="the manifest is damaged", fix=fix))
         return manifest.datasets if manifest else ()
 
     def _snapshot(self, dataset: str) -> CurrentSnapshot | None:

@@ -36,7 +36,7 @@ from bulkpull.output.workspace import find_last_answer
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.earlier_work import PARTS
 from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds
-from bulkpull.pipeline.publication.publish import Staged, stage_files
+from bulkpull.pipeline.publication.publish import stage_files
 from bulkpull.pipeline.publication.publish_checks import (
     check_publishable,
     drift_notes,
@@ -267,7 +267,7 @@ class DatasetExport:
         folder, private = self._folder / "snapshot", context.folder.private
         files = await stage_files(parts, folder, private=private, run_id=context.run_id)
         raw = [part.stored.path for part in parts if not part.is_published] if settings.keep_raw else []
-        published = await context.publisher.publish_snapshot(Staged(self.pull, folder, files, raw))
+        published = await context.publisher.publish_snapshot(self.pull, folder, files, raw=raw)
         # The snapshot is visible to readers: a later error does not make the dataset a failure.
         self._outcome = replace(self._outcome, files=tuple(published.files))
         self._notes += [undone.note for undone in published.undone]

@@ -115,8 +115,8 @@ def _check_selections(request: ExportRequest, *, settings: Settings) -> None:
     documented = tuple(
         OfferedDataset(
             name=dataset.name,
-            columns=dataset.every_column_name,
-            metrics=tuple(metric.name for metric in (*dataset.metrics, *dataset.further_metrics)),
+            columns=tuple(column.name for column in dataset.every_column),
+            metrics=tuple(metric.name for metric in dataset.every_metric),
             date_ranges=(*dataset.date_ranges, *dataset.further_date_ranges),
         )
         for dataset in load_catalog().datasets

@@ -149,9 +149,7 @@ class OneOffQuota:
     """
     Delays creations of one-off reports; one at a time once the service has refused one.
 
-    Args:
-        window_s: The service's window, seconds (`one_off_quota_window_seconds`).
-        created_at: Moments of earlier creations of ours, monotonic seconds.
+    `window_s` is the service's (`one_off_quota_window_seconds`); `created_at` are earlier creations of ours, monotonic.
     """
 
     window_s: float
@@ -170,13 +168,9 @@ class OneOffQuota:
     @asynccontextmanager
     async def slot(self, *, weight: float, ahead: int = 0) -> AsyncIterator[None]:
         """
-        Wait until a creation may be tried; heavier ones first.
+        Wait until a creation may be tried: datasets with fewer reports `ahead` first, then heavier ones.
 
         The block tries to create one report and says how it went by `succeeded` or `refused`.
-
-        Args:
-            ahead: Reports already requested for the same dataset: datasets take turns, so that a dataset with a
-                single report does not wait behind all windows of others.
         """
         if not self._refused:
             yield

@@ -92,12 +92,7 @@ def open_since(record: DatasetRecord) -> datetime | None:
 
 
 def split_months(window: Window, *, history_start: datetime | None = None) -> tuple[Window, ...]:
-    """
-    The months of `window`, the first and the last perhaps cut.
-
-    How far back a dataset really reaches is not documented (behaviour 84): all before the listed `history_start` is one
-    window more.
-    """
+    """The months of `window`, perhaps cut; all before the listed `history_start` is one window more (behaviour 84)."""
     edges = [window.start]
     if history_start is not None and window.start < history_start < window.end:
         edges.append(history_start)
@@ -106,11 +101,7 @@ def split_months(window: Window, *, history_start: datetime | None = None) -> tu
 
 
 def split_in_half(window: Window) -> tuple[Window, Window] | None:
-    """
-    `window` in two, cut where a month begins if one does within it, else where a day does; as evenly as that allows.
-
-    `None` for a day or less: no smaller window can be requested.
-    """
+    """`window` in two, cut most evenly where a month begins, else where a day does; `None` for a day or less."""
     middle = window.start + (window.end - window.start) / 2
     edges = _edges(window, step=next_month) or _edges(window, step=_next_day)
     if not edges or window.end - window.start <= _DAY:
@@ -156,21 +147,16 @@ def first_listed_month(ranges: Sequence[str], *, now: datetime) -> datetime:
 
 def window_of_span(span: str | None, *, now: datetime) -> Window | None:
     """
-    Whole months, with one to spare, from the first that a TIMESPAN can reach, to the end of today.
+    Whole months, one to spare, from the first that a TIMESPAN can reach to the end of today; `None` if that is unknown.
 
-    `None` as `span` is the service's own six months (behaviour 61); the result is `None` where it is not known how far
-    the span reaches.
+    No `span` is the service's own six months (behaviour 61).
     """
     begins = history_start([span or SERVICE_SPAN], now=now)
     return None if begins is None else Window(begins, _next_day(now.astimezone(UTC)))
 
 
 def restated_from(ranges: Sequence[str], *, months: int | None, now: datetime) -> datetime:
-    """
-    The month from which on the service may still restate its data.
-
-    That is so many `months` back, or else as far as the widest span reaches that the service lists for the dataset.
-    """
+    """The first month that the service may still restate: `months` back, or as far as its widest span reaches."""
     days = (_widest_days(ranges) or LONG.days) if months is None else months * _DAYS_OF_A_MONTH
     return first_of_month(now.astimezone(UTC) - timedelta(days=days))
 

@@ -82,10 +82,8 @@ class DatasetFetch:
         """
         Fetch and convert all parts, in the order of their windows.
 
-        Raises:
-            BulkpullError: The first error that no retry could fix. Completed windows are kept.
-            TimeNotReadable: The time column does not show which rows are within a window.
-            Unchanged: The file of `execution` is the one with `known_md5`.
+        Raises the first error that no retry could fix (completed windows are kept), `TimeNotReadable` where the time
+        column does not show which rows are within a window, and `Unchanged` for the file with `known_md5`.
         """
         if self.pull.keeps_history and self.pull.window is not None:
             return await self._grow(self.pull.window)
@@ -110,8 +108,7 @@ class DatasetFetch:
             attempts=self.context.settings.report_attempts,
             may_halve=self._may_halve,
             on_split=self._note_split,
-            was_split=lambda pull: pull_fingerprint(pull) in self.context.reusable.splits,
-            is_ordered=lambda pull: self.context.reusable.has(pull_fingerprint(pull)),
+            reusable=self.context.reusable,
         )
         try:
             parts = await window_pulls.gather(pulls)

@@ -30,13 +30,7 @@ from bulkpull.pipeline.windows.date_windows import describe_window, first_of_mon
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """
-    Which windows of a growing snapshot are kept, and which are fetched.
-
-    Attributes:
-        kept: Those of `published` that stay, the oldest first.
-        covered_until: Start of the windows that are requested again.
-    """
+    """The `published` windows, those of them that are `kept`, and the start of those that are fetched again."""
 
     published: list[ConvertedPull]
     kept: list[ConvertedPull]
@@ -59,12 +53,7 @@ class Growth:
 
 
 def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, restated_months: int | None) -> Growth:
-    """
-    Choose the published windows to keep, and the start of those to request again.
-
-    Raises:
-        HeldBack: The published history would be replaced by one that begins later or ends earlier.
-    """
+    """Raises `HeldBack` where the published history would be replaced by one that begins later or ends earlier."""
     window = pull.window
     assert window is not None
     since = open_since(published) if published is not None else None
