@@ -24,9 +24,9 @@ def known_types(record: DatasetRecord | None) -> dict[str, str]:
 
 def known_formats(record: DatasetRecord | None) -> dict[str, str]:
     """How the dates of each column were written, in the last snapshot that had the column."""
-    if record is None:
-        return {}
-    return {**record.earlier_formats, **{column.name: column.format for column in record.columns if column.format}}
+    columns = record.columns if record else ()
+    earlier = record.earlier_formats if record else {}
+    return earlier | {column.name: column.format for column in columns if column.format}
 
 
 @dataclass(frozen=True, slots=True)
