@@ -17,7 +17,6 @@ from bulkpull.cli.stdio import print_json
 from bulkpull.cli.summary import print_summary
 from bulkpull.config.settings import Settings
 from bulkpull.errors import RequestRejected, SettingsError
-from bulkpull.events import Events
 from bulkpull.formatting import join_some, plural
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus
@@ -119,9 +118,7 @@ def resume_run(
         return _show_ended(run, settings, invocation, common=common)
     export_request, settings = resumed_request(run, settings=settings)
     return run_with_display(
-        lambda listener: Run(
-            export_request, settings, Events(listener), resume=run.run_id, published_anyway=published_anyway
-        ),
+        lambda events: Run(export_request, settings, events, resume=run.run_id, published_anyway=published_anyway),
         invocation=invocation,
         common=common,
     )
