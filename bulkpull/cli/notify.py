@@ -74,8 +74,8 @@ def test_notifications(*, common: CommonOptions) -> int:
             outcomes[to] = None
             try:
                 anyio.run(send)
-            except BulkpullError as error:
-                outcomes[to] = error
+            except BulkpullError as refused:
+                outcomes[to] = refused
     if common.as_json:
         tried = [{"to": to, "sent": error is None, "why": error and error.reason} for to, error in outcomes.items()]
         print_json({"version": 1, "notices": tried})

@@ -94,13 +94,10 @@ def resume_run(
     run_id: str | None, *, output: Path | None, common: CommonOptions, published_anyway: Collection[str] | None = ()
 ) -> int:
     """
-    Resume a run; returns the exit status.
+    Resume a run, without `run_id` the newest unfinished one, else the newest; returns the exit status.
 
-    Without `run_id` it is the newest unfinished one, else the newest. A run that has nothing left to do is shown as it
-    ended. The datasets that a run failed to export are tried again.
-
-    Args:
-        published_anyway: Datasets that are published although they would be held back; `None` for all.
+    A run that has nothing left to do is shown as it ended. The datasets that a run failed to export are tried again;
+    those of `published_anyway` (`None` for all) are published although they would be held back.
     """
     settings = load_settings(common, output=output)
     run = choose_run(run_id, runs=ask_ledger(settings.output, Ledger.runs) or [], output=settings.output)
