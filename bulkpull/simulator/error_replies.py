@@ -1,12 +1,13 @@
 """
 Error replies of the API, the token endpoint and the storage host, with the documented status and text.
 
-The names follow the errors in the API description. A comment says where no document has a text.
+A text that one place alone needs stands there. A comment says where no document has a text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -14,63 +15,32 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-CREATION = "Invalid report parameters for creation - "
-
 NULL_OR_MISSING = "Null or missing value"
 INVALID_PARAMETERS = "Invalid report parameters"
 INVALID_QUERY = "Invalid query"
 INVALID_QUERY_ID = "Invalid QueryId"
-# No document has the text for a refused name; only the refusal is known (behaviour 71).
-INVALID_QUERY_NAME = "Invalid query name"
 UNKNOWN_COLUMN = "Incorrect column name"
-RECURRENCE_BOUNDS = "Recurrence Interval must be between 4 and 2160"
-START_TOO_EARLY = CREATION + "Start time of report should at least be 4 hours from current UTC time"
-START_FORMAT = CREATION + "StartTime should follow format: yyyy-MM-ddTHH:mm:ssZ"
-END_FORMAT = CREATION + "EndTime should follow format: yyyy-MM-ddTHH:mm:ssZ"
-END_BEFORE_START = CREATION + "EndTime should be greater than StartTime"
-FORMAT = CREATION + "Report format should be csv/tsv"
-SEMICOLON = CREATION + "Invalid character (;) in ReportName"
-CALLBACK_METHOD = CREATION + "CallbackMethod can only be GET or POST"
-RECURRENCE_COUNT = CREATION + "Recurrence count has to be a positive integer value"
-LENGTH = CREATION + "Limit ReportName and Description length to 256 characters or less"
-QUERY_QUOTA = "Number of queries exceeded. Delete few queries before creating new queries"
-# Behaviour 85: it passes with time.
-ONE_OFF_QUOTA = "User has exceeded its ExecuteNow report creation quota of {limit} reports/{minutes:g} mins"
-# Behaviour 86: it passes when a report is deleted.
-REPORT_QUOTA = "User has exceeded its report creation quota of {limit} active reports"
-# A 500 that usually stands for a badly formatted time (behaviour 41).
-INTERNAL_ERROR = "Internal error encountered while creating report. Correlation ID <{correlation_id}>"
 THROTTLED = "Rate limit is exceeded. Try again in {wait} seconds."
-# For a token without the claim of multi-factor authentication (behaviours 10 and 12).
-MFA_REQUIRED = "Unauthorized - MFA required"
-NO_ITEM = "No item found with given filters."
-NO_EXECUTION = (
-    "There are no executions that have occurred for the given filter conditions. Double check the reportId or "
-    "executionId and retry the API after the report's scheduled execution time"
-)
-# No document has the text for a metric that is offered and refused in a query (behaviour 68).
-METRICS_REFUSED = {"names": UNKNOWN_COLUMN, "syntax": INVALID_QUERY, "length": "Query is too long"}
 
 
+@dataclass(eq=False)
 class Refusal(Exception):
     """An error reply of the API; `extra` is further keys of the body, `reason` an unusual reason phrase."""
 
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        reason: str | None = None,
-    ) -> None:
-        self.status, self.message, self.reason = status, message, reason
-        self.extra, self.headers = extra or {}, headers or {}
-        super().__init__(message)
+    status: int
+    message: str
+    _: KW_ONLY
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None
 
 
 def bad_request(message: str) -> Refusal:
     return Refusal(400, message)
+
+
+def bad_creation(reason: str) -> Refusal:
+    return bad_request(f"Invalid report parameters for creation - {reason}")
 
 
 def requested_value(value: object) -> Refusal:
@@ -79,7 +49,7 @@ def requested_value(value: object) -> Refusal:
 
 
 def no_item() -> Refusal:
-    return Refusal(404, NO_ITEM)
+    return Refusal(404, "No item found with given filters.")
 
 
 def unauthorized(message: str = "Unauthorized", **more: Any) -> Refusal:
@@ -155,14 +125,15 @@ _STORAGE_MESSAGES = {
 }
 
 
+@dataclass(eq=False)
 class StorageRefusal(Exception):
     """An error reply of the storage host: status, code, a detail for signatures, and extra headers."""
 
-    def __init__(
-        self, status: int, code: str, *, detail: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
-        self.status, self.code, self.detail, self.headers = status, code, detail, headers or {}
-        super().__init__(code)
+    status: int
+    code: str
+    _: KW_ONLY
+    detail: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def response(self, *, now: datetime) -> web.Response:
         """The reply: an XML page behind a byte order mark."""

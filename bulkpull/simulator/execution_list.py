@@ -33,6 +33,11 @@ _STATUS_SHOWN = {
 }
 """The status that a fault shows, unless its arguments name another."""
 
+_NO_EXECUTION = (
+    "There are no executions that have occurred for the given filter conditions. Double check the reportId or "
+    "executionId and retry the API after the report's scheduled execution time"
+)
+
 Records = list[dict[str, Any]]
 LinkMaker = Callable[[StoredReport, StoredExecution], str]
 """Signs a link to an execution's file; every reading gives a fresh one (behaviour 122)."""
@@ -68,7 +73,7 @@ class ExecutionReader:
             found = self._matching(report, statuses, wanted_ids)
             records += found[-1:] if latest_only else found
         if not records:
-            raise Refusal(404, error_replies.NO_EXECUTION)
+            raise Refusal(404, _NO_EXECUTION)
         if self._faults.take("strangers_in_batch", datasets=[report.dataset for report in reports]):
             records.insert(0, {**records[0], "executionId": str(uuid4()), "reportId": str(uuid4())})
         return records

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from bulkpull.simulator import error_replies
-from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport, wire_time
+from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport, Window, wire_time
 from bulkpull.simulator.error_replies import bad_request
 from bulkpull.simulator.execution_list import ExecutionReader, LinkMaker
 from bulkpull.simulator.generated_values import edition_at
@@ -21,7 +21,7 @@ from bulkpull.simulator.listed_datasets import Table, offered_tables
 from bulkpull.simulator.query_months import days_between, months_between, whole_months
 from bulkpull.simulator.query_parser import ParsedQuery
 from bulkpull.simulator.report_data import Extract
-from bulkpull.simulator.request_validation import Fields, read_time
+from bulkpull.simulator.request_validation import Fields, read_window
 from bulkpull.simulator.scenario import ColumnDrift
 from bulkpull.simulator.simulator_context import Context
 from bulkpull.simulator.stored_objects import QueryStore, ReportStore
@@ -93,12 +93,9 @@ class Service:
         if (text is None) == (query_id is None):
             raise bad_request(error_replies.NULL_OR_MISSING)
         parsed = self.query_store.accept(text if text is not None else self.query_store.find(query_id or "").text)
-        start = read_time(params.text("startTime"), bad_request(error_replies.START_FORMAT))
-        end = read_time(params.text("endTime"), bad_request(error_replies.END_FORMAT))
-        if start is not None and end is not None and end <= start:
-            raise bad_request(error_replies.END_BEFORE_START)
+        window = read_window(params.text("startTime"), params.text("endTime"))
         parsed = replace(parsed, limit=min(TEST_ROWS, parsed.limit or TEST_ROWS))
-        return self._extract(parsed, at=self._clock.now(), window=(start, end))
+        return self._extract(parsed, at=self._clock.now(), window=window)
 
     def extract_of(self, execution_id: str) -> Extract | None:
         """What the file of an execution holds; `None` when the execution is gone with its report (behaviour 97)."""
@@ -165,7 +162,7 @@ class Service:
         parsed: ParsedQuery,
         *,
         at: datetime,
-        window: tuple[datetime | None, datetime | None],
+        window: Window,
         inclusive: bool | None = None,
     ) -> Extract:
         """What a query brings at a moment: of the window, where it has a start or an end, else of its own span."""

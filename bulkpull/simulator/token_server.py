@@ -142,7 +142,8 @@ class TokenIssuer:
         if known.app_only and self._scenario.app_only == "refused":
             raise error_replies.forbidden()
         if self._scenario.mfa == "api" and not known.has_mfa:
-            message = error_replies.MFA_REQUIRED
+            # A token without the claim of multi-factor authentication (behaviours 10 and 12).
+            message = "Unauthorized - MFA required"
             raise error_replies.unauthorized(message, extra={"code": 900421}, reason=message)
 
     def tenant_of(self, token: str | None) -> str:
