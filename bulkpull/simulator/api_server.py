@@ -12,15 +12,15 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from bulkpull.simulator import api_replies, error_replies
+from bulkpull.simulator import api_replies
+from bulkpull.simulator.api_replies import THROTTLED, Refusal, forbidden, unauthorized
 from bulkpull.simulator.body_sender import reset
-from bulkpull.simulator.error_replies import Refusal, TokenRefused
 from bulkpull.simulator.execution_list import Records
 from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.routes import API_ROOT, Route, ServiceCall, datasets_of, find_route, perform
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.simulator_context import Context, Host, LoggedRequest
-from bulkpull.simulator.token_server import TokenIssuer
+from bulkpull.simulator.token_server import TokenIssuer, TokenRefused
 
 
 class ApiHost(Host):
@@ -111,10 +111,10 @@ class ApiHost(Host):
         try:
             throttle.check()
             if self._take("token_refused", call):
-                raise error_replies.unauthorized()
+                raise unauthorized()
             self._tokens.check(asked.token)
             if self._scenario.role == "none":
-                raise error_replies.forbidden()
+                raise forbidden()
             reply = await self._perform(asked, call)
         except Refusal as refusal:
             reply = api_replies.refusal_reply(refusal)
@@ -221,7 +221,7 @@ class Throttle:
         """Let the request through that was counted last."""
         if self._count > self._scenario.requests_per_minute:
             wait = str(max(1, math.ceil(self._ends_at - self._clock.monotonic())))
-            raise Refusal(429, error_replies.THROTTLED.format(wait=wait), headers={"Retry-After": wait})
+            raise Refusal(429, THROTTLED.format(wait=wait), headers={"Retry-After": wait})
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from bulkpull.simulator import error_replies
+from bulkpull.simulator.api_replies import INVALID_PARAMETERS, Refusal, bad_request, requested_value
 from bulkpull.simulator.entities import StoredExecution, StoredReport, wire_time
-from bulkpull.simulator.error_replies import Refusal, bad_request, requested_value
 from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.simulator_context import Context
 from bulkpull.simulator.stored_objects import ReportStore
@@ -59,7 +58,7 @@ class ExecutionReader:
             if not self._scenario.joined_ids or self._refused("ids"):
                 raise requested_value(";".join(ids))
             if self._faults.take("one_id_spoils_batch", datasets=[report.dataset for report in reports]):
-                raise bad_request(error_replies.INVALID_PARAMETERS)
+                raise bad_request(INVALID_PARAMETERS)
             reports = [report for report in reports if not self._strikes("batch_lacks_ids", report)]
         self._reports.advance()
         for report in reports:

@@ -95,7 +95,7 @@ class FileStore:
         literal = self._scenario.stored.get(extract.table.name)
         if fault is not None:
             text = b"".join(self._text(extract))
-            yield damaged_file(fault, text, compress=lambda text: b"".join(self._packed(iter([text]))), tsv=extract.tsv)
+            yield damaged_file(fault, text, pack=lambda text: b"".join(self._packed(iter([text]))), tsv=extract.tsv)
         elif literal is not None:
             yield literal
         else:

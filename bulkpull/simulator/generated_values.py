@@ -114,7 +114,9 @@ def _drawn(column: Column, draws: Keys) -> pl.Series:
     if column.type == "guid":
         return _guids(draws)
     if column.type == "decimal":
-        return _decimals(draws, percent="percent" in column.origin.casefold())
+        # Amounts have two to six decimals; some are credits, some are missing.
+        wholes = _wholes(101 if "percent" in column.origin.casefold() else 200_000)
+        return _pick(wholes, draws) + _pick(_fractions(), draws >> np.uint64(20))
     return _pick(_pool(column), draws)
 
 
@@ -146,12 +148,6 @@ def _guid_parts() -> tuple[pl.Series, pl.Series, pl.Series]:
         "-4" + words.slice(13) + "-8" + words.slice(10, 3) + "-",
         words.slice(0, 12),
     )
-
-
-def _decimals(draws: Keys, *, percent: bool) -> pl.Series:
-    """Amounts with two to six decimals, some of them credits, some missing."""
-    wholes = _wholes(101 if percent else 200_000)
-    return _pick(wholes, draws) + _pick(_fractions(), draws >> np.uint64(20))
 
 
 @cache

@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import numpy as np
@@ -102,20 +102,18 @@ class Extract:
 
 def csv_blocks(extract: Extract, scenario: Scenario) -> Iterator[bytes]:
     """The file's text in blocks, each of whole rows; the first is the header line."""
-    separator = "\t" if extract.tsv else ","
-    schema = pl.DataFrame(schema=dict.fromkeys(extract.header, pl.String))
-    yield schema.write_csv(separator=separator, line_terminator=scenario.line_ending).encode()
-    for frame in frames(extract, scenario, block_rows=BLOCK_ROWS):
-        text = frame.write_csv(separator=separator, line_terminator=scenario.line_ending, include_header=False)
+    header = pl.DataFrame(schema=dict.fromkeys(extract.header, pl.String))
+    for frame in chain([header], frames(extract, scenario, block_rows=BLOCK_ROWS)):
+        text = frame.write_csv(
+            separator="\t" if extract.tsv else ",", line_terminator=scenario.line_ending, include_header=frame is header
+        )
         yield text.encode()
 
 
 def sample(extract: Extract, scenario: Scenario) -> list[dict[str, Any]]:
     """The rows as JSON objects, for a test query; the query's limit keeps them few."""
-    rows: list[dict[str, Any]] = []
-    for frame in frames(extract, scenario, block_rows=extract.query.limit or BLOCK_ROWS):
-        rows += frame.to_dicts()
-    return rows
+    shown = frames(extract, scenario, block_rows=extract.query.limit or BLOCK_ROWS)
+    return [row for frame in shown for row in frame.to_dicts()]
 
 
 def frames(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[pl.DataFrame]:
@@ -171,12 +169,10 @@ def _frame(extract: Extract, month: date | None, first: int, count: int) -> pl.D
         return column_values(column, rows, seed=extract.seed, table=table, month=month, edition=extract.edition)
 
     frame = pl.DataFrame({name: values(column) for name, column in used.items()})
-    if extract.window is not None:
-        first_day, last_day = extract.window
-        for column in used.values():
-            if column.origin == table.time_column:
-                days = pl.col(column.name).cast(pl.String)
-                frame = frame.filter((days >= first_day.isoformat()) & (days <= last_day.isoformat()))
+    for column in used.values():
+        if extract.window is not None and column.origin == table.time_column:
+            first_day, last_day = (day.isoformat() for day in extract.window)
+            frame = frame.filter(pl.col(column.name).cast(pl.String).is_between(first_day, last_day))
     return _filtered(frame, extract, metrics=False)
 
 

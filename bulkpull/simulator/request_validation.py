@@ -11,9 +11,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bulkpull.simulator import error_replies
+from bulkpull.simulator.api_replies import (
+    INVALID_PARAMETERS,
+    NULL_OR_MISSING,
+    Refusal,
+    bad_creation,
+    bad_request,
+    requested_value,
+)
 from bulkpull.simulator.entities import ReportOrder, Window
-from bulkpull.simulator.error_replies import Refusal, bad_creation, bad_request
 
 # Behaviour 81; the seed's examples and both samples send whole seconds.
 LEAD = timedelta(hours=4)
@@ -38,7 +44,7 @@ class Fields:
         """The value without blanks around it; `None` when it is missing, null or blank."""
         value = self.get(name)
         if value is not None and not isinstance(value, str):
-            raise bad_request(error_replies.INVALID_PARAMETERS)
+            raise bad_request(INVALID_PARAMETERS)
         return (value or "").strip() or None
 
     def is_blank(self, name: str) -> bool:
@@ -49,7 +55,7 @@ class Fields:
     def required(self, name: str) -> str:
         value = self.text(name)
         if value is None:
-            raise bad_request(error_replies.NULL_OR_MISSING)
+            raise bad_request(NULL_OR_MISSING)
         return value
 
     def flag(self, name: str, *, default: bool) -> bool:
@@ -59,7 +65,7 @@ class Fields:
             return default
         word = str(value).strip().casefold()
         if word not in ("true", "false"):
-            raise error_replies.requested_value(value)
+            raise requested_value(value)
         return word == "true"
 
     def word(self, name: str, *allowed: str, refusal: str) -> str | None:
@@ -68,7 +74,7 @@ class Fields:
         if word is None:
             return None
         if word == _PLACEHOLDER:
-            raise error_replies.requested_value(word)
+            raise requested_value(word)
         known = {candidate.casefold(): candidate for candidate in allowed}
         if word.casefold() not in known:
             raise bad_creation(refusal)
@@ -103,7 +109,7 @@ def read_order(
     if not one_off:
         interval_h, count = body.get("RecurrenceInterval"), body.get("RecurrenceCount")
         if start_at is None or (interval_h is None and is_new):
-            raise bad_request(error_replies.NULL_OR_MISSING)
+            raise bad_request(NULL_OR_MISSING)
         if interval_h is not None:
             _check_interval(interval_h, minimum_h=minimum_recurrence_h)
         if count is not None and (type(count) is not int or count < 1):
@@ -114,7 +120,7 @@ def read_order(
     format_ = body.word("Format", "csv", "tsv", refusal="Report format should be csv/tsv")
     callback_url = body.text("CallbackUrl")
     if callback_url is not None and not callback_url.casefold().startswith(("https://", "http://")):
-        raise error_replies.requested_value(callback_url)
+        raise requested_value(callback_url)
     callback_method = body.word("CallbackMethod", "GET", "POST", refusal="CallbackMethod can only be GET or POST")
     before = previous or ReportOrder(name=name, start_at=now)
     # Assumed: no document says how a callback is removed.
@@ -163,9 +169,9 @@ def parse_time(value: object) -> datetime | None:
 def _check_interval(value: object, *, minimum_h: int) -> None:
     # JSON's true is no number.
     if type(value) is not int:
-        raise bad_request(error_replies.INVALID_PARAMETERS)
+        raise bad_request(INVALID_PARAMETERS)
     if not _SHORTEST_RECURRENCE_H <= value <= _LONGEST_RECURRENCE_H:
         raise bad_request("Recurrence Interval must be between 4 and 2160")
     if value < minimum_h:
         # Behaviour 50; which words the service has for it is not documented.
-        raise bad_request(error_replies.INVALID_PARAMETERS)
+        raise bad_request(INVALID_PARAMETERS)

@@ -12,9 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from bulkpull.simulator import error_replies
+from bulkpull.simulator.api_replies import NULL_OR_MISSING, bad_request, no_item
 from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport, Window, wire_time
-from bulkpull.simulator.error_replies import bad_request
 from bulkpull.simulator.execution_list import ExecutionReader, LinkMaker
 from bulkpull.simulator.generated_values import edition_at
 from bulkpull.simulator.listed_datasets import Table, offered_tables
@@ -78,7 +77,7 @@ class Service:
             if wanted is None or table.listed_name.casefold() == wanted.casefold()
         ]
         if not found:
-            raise error_replies.no_item()
+            raise no_item()
         return found
 
     def delete_query(self, query_id: str) -> StoredQuery:
@@ -91,7 +90,7 @@ class Service:
         """The rows that a test query asks for, by text or by id, never by both (behaviour 78)."""
         text, query_id = params.text("exportQuery"), params.text("queryId")
         if (text is None) == (query_id is None):
-            raise bad_request(error_replies.NULL_OR_MISSING)
+            raise bad_request(NULL_OR_MISSING)
         parsed = self.query_store.accept(text if text is not None else self.query_store.find(query_id or "").text)
         window = read_window(params.text("startTime"), params.text("endTime"))
         parsed = replace(parsed, limit=min(TEST_ROWS, parsed.limit or TEST_ROWS))

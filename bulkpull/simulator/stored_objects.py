@@ -8,9 +8,16 @@ from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
-from bulkpull.simulator import error_replies
+from bulkpull.simulator.api_replies import (
+    INVALID_PARAMETERS,
+    INVALID_QUERY,
+    INVALID_QUERY_ID,
+    UNKNOWN_COLUMN,
+    Refusal,
+    bad_request,
+    no_item,
+)
 from bulkpull.simulator.entities import ReportOrder, StoredExecution, StoredQuery, StoredReport
-from bulkpull.simulator.error_replies import Refusal, bad_request
 from bulkpull.simulator.faults import EXECUTION_FAULTS
 from bulkpull.simulator.listed_datasets import Table, system_queries
 from bulkpull.simulator.query_parser import ParsedQuery, parse_query
@@ -19,8 +26,8 @@ from bulkpull.simulator.simulator_context import Context
 
 # No document has the text for a metric that is offered and refused in a query (behaviour 68).
 _METRICS_REFUSED = {
-    "names": error_replies.UNKNOWN_COLUMN,
-    "syntax": error_replies.INVALID_QUERY,
+    "names": UNKNOWN_COLUMN,
+    "syntax": INVALID_QUERY,
     "length": "Query is too long",
 }
 # Behaviour 71.
@@ -94,22 +101,22 @@ class QueryStore:
             and query.created_at <= listed_until
         ]
         if not found and (query_id or name):
-            raise error_replies.no_item()
+            raise no_item()
         return found
 
     def delete(self, query_id: str) -> StoredQuery:
         """Remove a user's query; the system's stay (behaviour 75)."""
         query = self.stored.get(query_id.casefold())
         if query is None:
-            raise error_replies.no_item()
+            raise no_item()
         if query.is_system:
-            raise bad_request(error_replies.INVALID_QUERY_ID)
+            raise bad_request(INVALID_QUERY_ID)
         return self.stored.pop(query.query_id)
 
     def find(self, query_id: str) -> StoredQuery:
         query = self.stored.get(query_id.strip().casefold())
         if query is None:
-            raise bad_request(error_replies.INVALID_QUERY_ID)
+            raise bad_request(INVALID_QUERY_ID)
         return query
 
     def listed_until(self) -> datetime:
@@ -140,7 +147,7 @@ class ReportStore:
         parsed = self._queries.parse(query.text)
         if self._faults.take("query_vanishes", datasets=(parsed.table.name,)):
             del self._queries.stored[query.query_id]
-            raise bad_request(error_replies.INVALID_QUERY_ID)
+            raise bad_request(INVALID_QUERY_ID)
         now = self._clock.now()
         order = self._read(body, parsed, correlation_id)
         self._check_quota(one_off=order.execute_now)
@@ -177,7 +184,7 @@ class ReportStore:
             and report.created_at <= listed_until
         ]
         if not found and (ids or name or query_id):
-            raise error_replies.no_item()
+            raise no_item()
         return found
 
     def update(self, report_id: str, body: Fields, *, correlation_id: str) -> StoredReport:
@@ -185,7 +192,7 @@ class ReportStore:
         report = self.find(report_id)
         change = self._read(body, report.parsed, correlation_id, previous=report)
         if report.execute_now:
-            raise bad_request(error_replies.INVALID_PARAMETERS)
+            raise bad_request(INVALID_PARAMETERS)
         self.advance()
         for name, value in asdict(change).items():
             setattr(report, name, value)
@@ -224,7 +231,7 @@ class ReportStore:
     def find(self, report_id: str) -> StoredReport:
         report = self.stored.get(report_id.casefold())
         if report is None:
-            raise error_replies.no_item()
+            raise no_item()
         return report
 
     def lose_query(self, query_id: str) -> None:

@@ -18,7 +18,7 @@ from simulator_caller import START, StandingClock, calling
 from support import examples
 
 from bulkpull.simulator import Fault, Scenario
-from bulkpull.simulator.error_replies import Refusal
+from bulkpull.simulator.api_replies import Refusal
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.report_data import csv_blocks
 from bulkpull.simulator.service import Service
