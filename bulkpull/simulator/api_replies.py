@@ -112,10 +112,8 @@ def refusal_reply(refusal: Refusal) -> web.Response:
 
 def pascal(body: dict[str, Any], *, records_too: bool) -> dict[str, Any]:
     """The same reply with keys in PascalCase (behaviour 34); a test query's rows keep their column names."""
-    cased = _with_capitals(body)
-    if records_too and isinstance(cased.get("Value"), list):
-        cased["Value"] = [_with_capitals(record) for record in cased["Value"]]
-    return cased
+    records = [_with_capitals(record) for record in body["value"]] if records_too else body["value"]
+    return _with_capitals({**body, "value": records})
 
 
 def _with_capitals(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,16 +126,15 @@ def upper_ids(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_ids(body: dict[str, Any], *, change: Callable[[str, Any], Any]) -> dict[str, Any]:
-    records = [{key: change(key, value) for key, value in record.items()} for record in body["value"] or ()]
+    records = [{key: change(key, value) for key, value in record.items()} for record in body["value"]]
     return {**body, "value": records}
 
 
 def other_version(body: dict[str, Any]) -> dict[str, Any]:
     """The reply of another edition of the service: PascalCase, further keys, nulls where nothing is known."""
     other = pascal(body, records_too=True)
-    if isinstance(other["Value"], list):
-        other["Value"] = [{**record, "IsPublicInOrg": False, "ExtensionData": None} for record in other["Value"]]
-    return {**other, "ApiVersion": "1.1"}
+    records = [{**record, "IsPublicInOrg": False, "ExtensionData": None} for record in other["Value"]]
+    return {**other, "Value": records, "ApiVersion": "1.1"}
 
 
 def status_reply(fault: Fault, *, now: datetime) -> web.Response:

@@ -69,7 +69,6 @@ class StorageRefusal(Exception):
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def response(self, *, now: datetime) -> web.Response:
-        """The reply: an XML page behind a byte order mark."""
         request_id = str(uuid4())
         time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
         message = f"{_STORAGE_MESSAGES.get(self.code, self.code)}\nRequestId:{request_id}\nTime:{time}"
@@ -130,7 +129,6 @@ class LinkSigner:
 
 
 def _refused_signature(detail: str) -> StorageRefusal:
-    """403: the link does not open the file; `detail` says why."""
     return StorageRefusal(403, "AuthenticationFailed", detail=detail)
 
 
@@ -171,9 +169,8 @@ class BlobHost(Host):
         if redirect is not None:
             # The same host by its other name is another origin to a client.
             elsewhere = self.blob_origin.replace("127.0.0.1", "localhost")
-            origins = {"loop": self.blob_origin} | {
-                scheme: f"{scheme}://storage.contoso.example" for scheme in ("http", "https")
-            }
+            host = "://storage.contoso.example"
+            origins = {"loop": self.blob_origin, "http": "http" + host, "https": "https" + host}
             location = origins.get(redirect.args.get("to", ""), elsewhere) + request.raw_path
             return web.Response(status=int(redirect.args.get("status", 302)), headers={"Location": location})
         page = self._take("xml_under_200", call)
@@ -187,7 +184,6 @@ class BlobHost(Host):
         return head if span is None else await self._transfer(request, call, file, head=head, span=span)
 
     def _check(self, request: web.Request, call: LoggedRequest) -> None:
-        """Everything that is refused before a file is looked for."""
         if request.method not in _VERBS:
             raise StorageRefusal(405, "UnsupportedHttpVerb")
         fault = self._take("http_status", call) or self._take("blob_busy", call)

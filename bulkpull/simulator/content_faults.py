@@ -53,9 +53,6 @@ class _Text:
         """The data record that the fault names, or one in the middle; the first one of a short text."""
         return int(args.get("row", 0)) or min(len(self.records) - 1, max(1, len(self.records) // 2))
 
-    def joined(self) -> bytes:
-        return b"".join(self.records)
-
 
 def _split(text: bytes, separator: bytes, *, keep: bool) -> Iterator[bytes]:
     raw = np.frombuffer(text, dtype=np.uint8)
@@ -116,7 +113,6 @@ _FILE_FAULTS: Mapping[str, Callable[[bytes, Pack, Args], bytes]] = {
 
 
 def damaged_file(fault: Fault, text: bytes, *, pack: Pack, tsv: bool) -> bytes:
-    """The stored bytes as the fault leaves them."""
     if fault.name in _FILE_FAULTS:
         return _FILE_FAULTS[fault.name](text, pack, fault.args)
     return pack(_damaged_text(fault, _Text(text, b"\t" if tsv else b",")))
@@ -125,7 +121,7 @@ def damaged_file(fault: Fault, text: bytes, *, pack: Pack, tsv: bool) -> bytes:
 def _damaged_text(fault: Fault, text: _Text) -> bytes:
     name, struck = fault.name, text.struck(fault.args)
     if name in _TEXT_FAULTS:
-        return _TEXT_FAULTS[name](text, text.joined())
+        return _TEXT_FAULTS[name](text, b"".join(text.records))
     if name in _FIELD_FAULTS:
         which, change = _FIELD_FAULTS[name]
         numbers = {"row": [struck], "header": [0], "all": range(len(text.records))}
@@ -138,7 +134,7 @@ def _damaged_text(fault: Fault, text: _Text) -> bytes:
         column = str(fault.args["column"]).encode()
         fields[text.fields(0).index(column)] = str(fault.args.get("value", "n/a")).encode()
         text.put(struck, fields)
-    return text.joined()
+    return b"".join(text.records)
 
 
 def _cut(stored: bytes, *, keep: float) -> bytes:

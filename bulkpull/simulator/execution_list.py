@@ -121,7 +121,6 @@ class ExecutionReader:
         return completed or (records if seed_like else [])
 
     def _record(self, execution: StoredExecution, report: StoredReport, *, now: datetime) -> dict[str, Any]:
-        """The execution as this reply shows it, with what its fault makes of it."""
         status, fault = report.status_of(execution, now=now), execution.fault
         if fault is None or (status != "Completed" and fault.name in _ONCE_COMPLETED):
             return self._plain(execution, report, status=status)
@@ -130,17 +129,15 @@ class ExecutionReader:
         early = most is None or execution.reads <= int(most)
         if fault.name in _STATUS_SHOWN and (early or fault.name not in _FIRST_READS):
             status = str(fault.args.get("status", _STATUS_SHOWN[fault.name]))
+        changes: dict[str, Any] = {}
         if fault.name == "execution_flips_back" and early:
             # Completed and Pending by turns, and never with a link.
-            shown = "Completed" if execution.reads % 2 else "Pending"
-            return self._plain(execution, report, status="Pending") | {"executionStatus": shown}
-        record = self._plain(execution, report, status=status)
-        match fault.name:
-            case "completed_without_link" if early:
-                record["reportAccessSecureLink"] = "" if fault.args.get("link") == "empty" else None
-            case "generated_time_odd":
-                record["reportGeneratedTime"] = fault.args.get("value")
-        return record
+            status, changes = "Pending", {"executionStatus": "Completed" if execution.reads % 2 else "Pending"}
+        elif fault.name == "completed_without_link" and early:
+            changes = {"reportAccessSecureLink": "" if fault.args.get("link") == "empty" else None}
+        elif fault.name == "generated_time_odd":
+            changes = {"reportGeneratedTime": fault.args.get("value")}
+        return self._plain(execution, report, status=status) | changes
 
     def _plain(self, execution: StoredExecution, report: StoredReport, *, status: str) -> dict[str, Any]:
         """The callback's two keys are null although the report has them (behaviour 116)."""

@@ -171,7 +171,7 @@ def _frame(extract: Extract, month: date | None, first: int, count: int) -> pl.D
     frame = pl.DataFrame({name: values(column) for name, column in used.items()})
     for column in used.values():
         if extract.window is not None and column.origin == table.time_column:
-            first_day, last_day = (day.isoformat() for day in extract.window)
+            first_day, last_day = (pl.lit(day.isoformat()) for day in extract.window)
             frame = frame.filter(pl.col(column.name).cast(pl.String).is_between(first_day, last_day))
     return _filtered(frame, extract, metrics=False)
 
