@@ -55,26 +55,26 @@ class ApiHost(Host):
         body, token = _read_body(raw, is_form=route.is_directory), _token_of(request)
         call.body_keys = tuple(body.raw)
         service = self._services[self._tokens.tenant_of(token)]
-        asked = ServiceCall(service, route, body, Fields(call.params), token, call.correlation_id or str(uuid4()))
+        api_call = ServiceCall(service, route, body, Fields(call.params), token, call.correlation_id or str(uuid4()))
         if route.endpoint is not None and not route.is_directory:
-            call.datasets = datasets_of(asked)
+            call.datasets = datasets_of(api_call)
             name = body.get("ReportName") or body.get("Name")
             call.name = name if isinstance(name, str) else None
-        reply = await self._reply(request, asked, call)
+        reply = await self._reply(request, api_call, call)
         if reply is None:
             return reset(request)
         call.status = reply.status
         reply.headers.setdefault("Date", format_datetime(self._clock.now(), usegmt=True))
         return reply
 
-    async def _reply(self, request: web.Request, asked: ServiceCall, call: LoggedRequest) -> web.Response | None:
+    async def _reply(self, request: web.Request, api_call: ServiceCall, call: LoggedRequest) -> web.Response | None:
         """The answer, `None` for a connection that is reset instead."""
         if self._take("reset_before_acting", call):
             return None
         reply = self._instead(call)
         if reply is not None:
             return reply
-        reply = await self._act(request, asked, call)
+        reply = await self._act(request, api_call, call)
         await self._answer_slowly(call)
         fault = self._take("status_after_acting", call)
         if fault is not None:
@@ -95,42 +95,42 @@ class ApiHost(Host):
         target = f"{self.blob_origin if fault.args.get('to') != 'loop' else self.api_origin}{call.path}"
         return api_replies.reply_of(b"", status=int(fault.args.get("status", 302)), headers={"Location": target})
 
-    async def _act(self, request: web.Request, asked: ServiceCall, call: LoggedRequest) -> web.Response | None:
+    async def _act(self, request: web.Request, api_call: ServiceCall, call: LoggedRequest) -> web.Response | None:
         """What the service itself answers; `None` for an answer that is lost."""
         if len(request.raw_path) > self._scenario.longest_address:
             return api_replies.gateway_error(414, "Request-URI too long")
-        if asked.route.endpoint is None:
+        if api_call.route.endpoint is None:
             return api_replies.gateway_error(404, "Resource not found")
-        if not asked.route.is_allowed:
+        if not api_call.route.is_allowed:
             return api_replies.gateway_error(405, "Method not allowed")
-        if asked.route.is_directory:
-            return self._directory_reply(asked.route, asked.body.raw)
-        throttle = self._throttles[asked.service]
+        if api_call.route.is_directory:
+            return self._directory_reply(api_call.route, api_call.body.raw)
+        throttle = self._throttles[api_call.service]
         throttle.count()
-        headers = {**self._echoed(request, asked.token), **throttle.headers}
+        headers = {**self._echoed(request, api_call.token), **throttle.headers}
         try:
             throttle.check()
             if self._take("token_refused", call):
                 raise unauthorized()
-            self._tokens.check(asked.token)
+            self._tokens.check(api_call.token)
             if self._scenario.role == "none":
                 raise forbidden()
-            reply = await self._perform(asked, call)
+            reply = await self._perform(api_call, call)
         except Refusal as refusal:
             reply = api_replies.refusal_reply(refusal)
         if reply is not None:
             reply.headers.extend({name: value for name, value in headers.items() if name not in reply.headers})
         return reply
 
-    async def _perform(self, asked: ServiceCall, call: LoggedRequest) -> web.Response | None:
+    async def _perform(self, api_call: ServiceCall, call: LoggedRequest) -> web.Response | None:
         """Let the service act, and put its answer into the envelope; `None` for an answer that is lost."""
-        if self._name_is_taken(asked, call):
+        if self._name_is_taken(api_call, call):
             return None
-        records = await perform(asked)
+        records = await perform(api_call)
         if self._take("acts_twice", call):
-            await perform(asked)
+            await perform(api_call)
             return None
-        body, has_rows = self._paged(records, asked, call), asked.route.endpoint == "testQueryResult"
+        body, has_rows = self._paged(records, api_call, call), api_call.route.endpoint == "testQueryResult"
         if self._scenario.id_casing == "mixed" and call.method == "GET" and not has_rows:
             body = api_replies.upper_ids(body)
         shaped = body
@@ -142,7 +142,7 @@ class ApiHost(Host):
         fault = next(filter(None, (self._take(name, call) for name in api_replies.REPLY_FAULTS)), None)
         return api_replies.json_reply(shaped) if fault is None else api_replies.damaged_reply(fault, shaped, body)
 
-    def _paged(self, records: Records, asked: ServiceCall, call: LoggedRequest) -> dict[str, Any]:
+    def _paged(self, records: Records, api_call: ServiceCall, call: LoggedRequest) -> dict[str, Any]:
         """The envelope of an answer; a listing longer than a page ends with a link to the next (behaviour 32)."""
         page, next_link = records, None
         if call.method == "GET" and call.endpoint != "testQueryResult":
@@ -150,7 +150,7 @@ class ApiHost(Host):
             following = skip + (self._scenario.page_size or len(records))
             page = records[skip:following]
             loops = self._faults.take("next_link_loops", endpoint=call.endpoint) is not None
-            address = f"{asked.route.address.replace('{id}', asked.subject)}?" + urlencode(
+            address = f"{api_call.route.address.replace('{id}', api_call.subject)}?" + urlencode(
                 {**call.params, "skip": skip if loops else following}
             )
             if loops or following < len(records):
@@ -159,7 +159,7 @@ class ApiHost(Host):
             if self._faults.take("next_link_foreign_host", endpoint=call.endpoint):
                 next_link = f"{self.blob_origin}{API_ROOT}/{address}"
         redacted = self._scenario.role == "viewer" or self._faults.peek("redacted") is not None
-        return api_replies.envelope(page, message=asked.message, next_link=next_link, data_redacted=redacted)
+        return api_replies.envelope(page, message=api_call.message, next_link=next_link, data_redacted=redacted)
 
     def _directory_reply(self, route: Route, form: Mapping[str, Any]) -> web.Response:
         tenant = route.subject or ""
@@ -175,16 +175,16 @@ class ApiHost(Host):
             return api_replies.json_reply(refused.body(now=self._clock.now()), status=refused.status)
         return api_replies.json_reply(body, headers={"Cache-Control": "no-cache, no-store"})
 
-    def _name_is_taken(self, asked: ServiceCall, call: LoggedRequest) -> bool:
+    def _name_is_taken(self, api_call: ServiceCall, call: LoggedRequest) -> bool:
         """Whether somebody else stores a query of that name now, and this answer is lost."""
         if (call.method, call.endpoint) != ("POST", "ScheduledQueries"):
             return False
-        name, text = asked.body.text("Name"), asked.body.text("Query")
+        name, text = api_call.body.text("Name"), api_call.body.text("Query")
         if name is None or text is None or not self._take("name_taken", call):
             return False
-        parsed = asked.queries.parse(text)
+        parsed = api_call.queries.parse(text)
         other = f"SELECT {parsed.columns[0].name} FROM {parsed.table.listed_name} LIMIT 1"  # noqa: S608 - not SQL
-        asked.queries.keep(name=name, text=other, description=None)
+        api_call.queries.keep(name=name, text=other, description=None)
         return True
 
     def _echoed(self, request: web.Request, token: str | None) -> dict[str, str]:

@@ -167,6 +167,6 @@ async def perform(call: ServiceCall) -> Records:
     result = operation(call)
     if isinstance(result, Extract):
         # A test query makes rows, which takes a moment.
-        return await anyio.to_thread.run_sync(sample, result, call.service.scenario)
+        return await anyio.to_thread.run_sync(sample, result)
     items = [result] if isinstance(result, Stored) else result
     return [item if isinstance(item, dict) else item.record for item in items]

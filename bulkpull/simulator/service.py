@@ -156,14 +156,7 @@ class Service:
         }  # fmt: skip
         return json.dumps(facts, sort_keys=True)
 
-    def _extract(
-        self,
-        parsed: ParsedQuery,
-        *,
-        at: datetime,
-        window: Window,
-        inclusive: bool | None = None,
-    ) -> Extract:
+    def _extract(self, parsed: ParsedQuery, *, at: datetime, window: Window, inclusive: bool | None = None) -> Extract:
         """What a query brings at a moment: of the window, where it has a start or an end, else of its own span."""
         inclusive = self.scenario.inclusive_end if inclusive is None else inclusive
         months = months_between(parsed.table, parsed.timespan, window, now=at, inclusive=inclusive)
@@ -173,7 +166,9 @@ class Service:
             window=days_between(*window, now=at, inclusive=inclusive) if months is not None else None,
             edition=edition_at(parsed.table, at) if self.scenario.refreshes else 0,
             tsv=self.scenario.tsv,
+            line_ending=self.scenario.line_ending,
             seed=self.scenario.seed,
+            rows=self.scenario.rows_of(parsed.table.name),
             hidden=parsed.table.sensitive if self.scenario.role == "viewer" else frozenset(),
             hidden_vanish=self.scenario.redaction == "vanish",
         )

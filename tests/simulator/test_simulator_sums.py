@@ -39,7 +39,7 @@ def service(edition: Any = "live", *, role: Any = "executive") -> Service:
 
 def rows_of(made: Service, dataset: str, columns: Sequence[str], window: Window | None = WHOLE) -> list[Row]:
     extract = made.whole_extract(dataset, tuple(columns), at=START, window=window)
-    text = b"".join(csv_blocks(extract, made.scenario)).decode()
+    text = b"".join(csv_blocks(extract)).decode()
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
