@@ -66,7 +66,7 @@ class StoredExecution:
 
 
 @dataclass(slots=True, kw_only=True)
-class ReportOrder:
+class ReportDefinition:
     """
     What the user says of a report, with the service's own values for what was left out.
 
@@ -88,7 +88,7 @@ class ReportOrder:
 
 
 @dataclass(slots=True, kw_only=True)
-class StoredReport(ReportOrder):
+class StoredReport(ReportDefinition):
     """
     A report as the service keeps it.
 
