@@ -8,9 +8,8 @@ secret, or an address that carries one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
@@ -19,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from bulkpull.redact import printable
 from bulkpull.suggestions import did_you_mean
+from bulkpull.wrong_settings import RefusedSetting, WrongSetting
 
 _OWN_WORDS = "Value error, "
 _NUMBERS = {int: "a whole number", float: "a number"}
@@ -28,49 +28,37 @@ _LONGEST_QUOTE = 60
 _ENDLESS = 10**15
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedValue:
-    """
-    A value that a model refused.
-
-    Attributes:
-        name: The field; empty where the model as a whole was refused.
-        why: What is allowed, and what was given where that may be shown.
-        hint: The allowed word that was probably meant, as a question.
-        cause: The exception of a validator of ours.
-    """
-
-    name: str
-    kind: str
-    why: str
-    hint: str | None = None
-    cause: Exception | None = None
-
-
-def refusals(error: ValidationError, fields: dict[str, FieldInfo]) -> list[RefusedValue]:
-    """What is wrong with each refused value of a model with `fields`, once a value."""
-    found: dict[str, RefusedValue] = {}
+def wrong_values(
+    error: ValidationError, fields: dict[str, FieldInfo], *, place_of: Callable[[str], str] = lambda _: ""
+) -> tuple[list[WrongSetting], list[str]]:
+    """One fault for each value that a model with `fields` refused, and the given names that are no fields."""
+    refused: dict[str, ErrorDetails] = {}
     for details in error.errors(include_url=False):
-        refusal = _refusal(details, fields)
-        found.setdefault(refusal.name, refusal)
-    return list(found.values())
+        refused.setdefault(str(details["loc"][0]) if details["loc"] else "", details)
+    unknown = [name for name, details in refused.items() if details["type"] == "extra_forbidden"]
+    return [_fault(name, refused[name], fields, place_of) for name in refused if name not in unknown], unknown
 
 
-def _refusal(details: ErrorDetails, fields: dict[str, FieldInfo]) -> RefusedValue:
-    name, kind = str(details["loc"][0]) if details["loc"] else "", details["type"]
-    if kind == "value_error" or name not in fields:
-        cause = details.get("ctx", {}).get("error")
-        return RefusedValue(name, kind, details["msg"].removeprefix(_OWN_WORDS), cause=cause)
-    if kind == "missing":
-        return RefusedValue(name, kind, "it is missing")
-    types, bounds = _types_and_bounds(fields[name])
-    words = _words(types)
-    allowed = _allowed(types, words, bounds)
-    if not allowed:
-        return RefusedValue(name, kind, "it must be text")
-    given = printable(str(details["input"]), most=_LONGEST_QUOTE)
-    hint = did_you_mean(given, words, quote="`")
-    return RefusedValue(name, kind, f"it must be {allowed}, not `{given}`", hint)
+def _fault(
+    name: str, details: ErrorDetails, fields: dict[str, FieldInfo], place_of: Callable[[str], str]
+) -> WrongSetting:
+    cause, place = details.get("ctx", {}).get("error"), place_of(name)
+    if isinstance(cause, RefusedSetting):
+        return WrongSetting.of_error(cause.error.within(place) if place else cause.error)
+    if not name:  # the model as a whole
+        return WrongSetting("", details["msg"].removeprefix(_OWN_WORDS))
+    if details["type"] == "missing":
+        return WrongSetting(place, f"`{name}` is missing", why=fields[name].description)
+    hint = None
+    if details["type"] == "value_error" or name not in fields:
+        why = details["msg"].removeprefix(_OWN_WORDS)
+    elif allowed := _allowed(fields[name]):
+        given = printable(str(details["input"]), most=_LONGEST_QUOTE)
+        hint = did_you_mean(given, allowed_words(fields[name]), quote="`")
+        why = f"it must be {allowed}, not `{given}`"
+    else:
+        why = "it must be text"
+    return WrongSetting(place, f"`{name}` is not valid", why=why, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +73,7 @@ class Unfit:
 
 def typed(value: Any, field: FieldInfo) -> Any:
     """A file's value for a field: `Unfit` where a model would convert text to a number, or a number to a switch."""
-    types, _ = _types_and_bounds(field)
+    types = list(annotation_parts(field.annotation))
     is_switch = isinstance(value, bool)
     if bool in types:
         fits = is_switch or not isinstance(value, str | int | float)
@@ -96,33 +84,24 @@ def typed(value: Any, field: FieldInfo) -> Any:
 
 def allowed_words(field: FieldInfo) -> list[str]:
     """The words of which a field takes one; empty where it takes anything else."""
-    return _words(list(annotation_parts(field.annotation)))
-
-
-def _words(types: list[Any]) -> list[str]:
+    types = annotation_parts(field.annotation)
     return [word for annotation in types if get_origin(annotation) is Literal for word in get_args(annotation)]
 
 
-def _allowed(types: list[Any], words: list[str], bounds: dict[str, float]) -> str:
+def _allowed(field: FieldInfo) -> str:
     """What a field takes, in words; empty where its values are not to be quoted."""
-    if words:
-        *others, last = words
-        return f"{', '.join(others)} or {last}" if others else last
-    if bool in types:
+    if words := allowed_words(field):
+        return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    parts = [*annotation_parts(field.annotation), *field.metadata]
+    if bool in parts:
         return "true or false"
-    number = next((text for kind, text in _NUMBERS.items() if kind in types), "")
+    number = next((text for kind, text in _NUMBERS.items() if kind in parts), "")
+    bounds: dict[str, float] = {name: getattr(part, name) for name in _BOUNDS for part in parts if hasattr(part, name)}
+    bounds = {name: bound for name, bound in bounds.items() if bound < _ENDLESS}
     limits = " and ".join(f"{text} {bounds[bound]:,g}" for bound, text in _BOUNDS.items() if bound in bounds)
     if {"ge", "le"} <= bounds.keys():
         limits = f"from {bounds['ge']:,g} to {bounds['le']:,g}"
     return f"{number} {limits}".strip() if number else ""
-
-
-def _types_and_bounds(field: FieldInfo) -> tuple[list[Any], dict[str, float]]:
-    """The types of a field without `None`, and its bounds by their short names."""
-    parts = [*annotation_parts(field.annotation), *field.metadata]
-    bounds = {name: getattr(part, name) for name in _BOUNDS for part in parts if hasattr(part, name)}
-    bounds = {name: bound for name, bound in bounds.items() if bound < _ENDLESS}
-    return [part for part in parts if part is not NoneType], bounds
 
 
 def annotation_parts(annotation: Any) -> Iterator[Any]:

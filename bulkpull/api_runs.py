@@ -13,7 +13,7 @@ from typing import Any
 import anyio.to_thread
 
 from bulkpull.api_wording import python_words
-from bulkpull.arguments import as_tuple, check_text, checked_names, wrong_type
+from bulkpull.arguments import as_tuple, check_text, checked_names, checked_path, wrong_type
 from bulkpull.auth.azure_identity import AzureCredential
 from bulkpull.clock import SystemClock
 from bulkpull.config.settings import Settings
@@ -64,7 +64,7 @@ async def run_export(
     request = create_request(
         names,
         settings=settings,
-        selections=read_selections(chosen, where="`queries`"),
+        selections=read_selections(chosen),
         window=window_of(since, until, now=datetime.now(UTC)),
         open_ended=until is None,
         everything=everything,
@@ -144,7 +144,8 @@ async def _execute(run: Run) -> Manifest:
 
 def settings_for(output: str | Path | None, settings: Settings | None, **replaced: Any) -> Settings:
     """The settings given, else those of the environment and of `./bulkpull.toml`, with what the call replaces."""
-    replaced = {"output": None if output is None else _output_of(output), **replaced}
+    fix = 'name it, or leave it out: output="bulkpull-data"'
+    replaced = {"output": None if output is None else checked_path(output, fix=fix), **replaced}
     if settings is None:
         return Settings.load_for_command(**replaced)
     if not isinstance(settings, Settings):
@@ -168,11 +169,3 @@ def checked_listeners(given: Listener | Iterable[Listener] | None) -> tuple[List
                 fix="give a plain function; let it put the event into a queue that a task of yours reads",
             )
     return listeners
-
-
-def _output_of(given: str | Path) -> Path:
-    if not isinstance(given, str | Path):
-        raise wrong_type("output", given, wanted="a path", fix='name a folder: output="bulkpull-data"')
-    if not str(given).strip():
-        raise SettingsError("`output` names no folder", fix='name it, or leave it out: output="bulkpull-data"')
-    return Path(given)

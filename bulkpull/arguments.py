@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from bulkpull.errors import SettingsError
@@ -28,6 +29,15 @@ def as_tuple(given: object, *, name: str, of: str) -> tuple[Any, ...]:
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise wrong_type(name, given, wanted=of, fix=f"give a list of {of}")
     return tuple(given)
+
+
+def checked_path(given: object, *, fix: str) -> Path:
+    """The folder that the argument `output` gives."""
+    if not isinstance(given, str | Path):
+        raise wrong_type("output", given, wanted="a path", fix=fix)
+    if not str(given).strip():
+        raise SettingsError("`output` names no folder", fix=fix)
+    return Path(given)
 
 
 def check_text(given: object, *, name: str, wanted: str, fix: str) -> None:

@@ -18,11 +18,7 @@ from bulkpull.redact import redact
 
 
 async def end_process(process: anyio.abc.Process) -> None:
-    """
-    End a process that was started with a group of its own, together with that group; one that has ended is left.
-
-    Returns when it is gone, whatever is cancelled meanwhile.
-    """
+    """End a process and the group that it leads; returns when it is gone, whatever is cancelled meanwhile."""
     if process.returncode is None:
         with anyio.CancelScope(shield=True), suppress(OSError, subprocess.TimeoutExpired):
             await anyio.to_thread.run_sync(platforms.current().end_with_children, process.pid)
@@ -34,19 +30,16 @@ async def end_process(process: anyio.abc.Process) -> None:
 
 _SECRET_NAME = re.compile(
     r"SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|ACCOUNT_?KEY|PRIVATE_?KEY|CONNECTION_?STRING"
-    r"|(^|_)(PWD|SAS|AUTH|COOKIE)$",
+    r"|_PWD$|(^|_)(SAS|AUTH|COOKIE)$",  # PWD alone is the present folder, as shells keep it
     re.IGNORECASE,
 )
-# The present folder, which shells keep there; no password.
-_PLAIN = {"PWD", "OLDPWD"}
 
 
 def without_secrets(surroundings: Mapping[str, str]) -> dict[str, str]:
     """No setting of ours, and no variable whose name or value tells of a secret; of an address no user and password."""
     kept: dict[str, str] = {}
     for name, value in surroundings.items():
-        is_secret = bool(_SECRET_NAME.search(name)) and name.upper() not in _PLAIN
-        if is_secret or name.upper().startswith(ENV_PREFIX):
+        if _SECRET_NAME.search(name) or name.upper().startswith(ENV_PREFIX):
             continue
         bare = _without_user(value)
         if redact(f"{name}={bare}") == f"{name}={bare}":

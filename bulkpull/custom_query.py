@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from bulkpull.allowed_values import RefusedValue, refusals
+from bulkpull.allowed_values import wrong_values
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.query import Name, Statement, normalise, parse, parse_conditions, parse_names, parse_orderings
@@ -48,7 +48,7 @@ class Selection(BaseModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    name: str
+    name: str = Field(description="each query needs one, under which it is published")
     dataset: str | None = None
     select: str | None = None
     where: str | None = None
@@ -64,7 +64,10 @@ class Selection(BaseModel):
         try:
             super().__init__(**keys)
         except ValidationError as error:
-            faults = [_fault(refusal) for refusal in refusals(error, Selection.model_fields)]
+            faults, unknown = wrong_values(error, Selection.model_fields)
+            for key in unknown:
+                hint = did_you_mean(key, Selection.model_fields, quote="`")
+                faults.append(WrongSetting("", f"unknown key `{key}`", hint=hint, is_unknown=True))
             raise settings_error(faults, known=Selection.model_fields) from None
 
     @field_validator("select", mode="before")
@@ -148,19 +151,14 @@ def derived_name(dataset: str, **parts: object) -> str:
     return f"{load_catalog().canonical(dataset)}-selection-{digits}"
 
 
-def read_selections(given: object, *, where: str) -> tuple[Selection, ...]:
-    """
-    The selections of a settings file, or of whoever else gives several.
-
-    Raises:
-        SettingsError: One of them is wrong, or two have the same name.
-    """
+def read_selections(given: object) -> tuple[Selection, ...]:
+    """The selections of a list; raises `SettingsError` where one of them is wrong, or two have the same name."""
     if not isinstance(given, list | tuple):
-        raise SettingsError(f"{where}: `queries` is not a list of tables", fix="write each query as [[queries]]")
+        raise SettingsError("`queries` is not a list of tables", fix="write each query as [[queries]]")
     found: dict[str, Selection] = {}
     for number, entry in enumerate(given, start=1):
         name = entry.get("name") if isinstance(entry, Mapping) else None
-        place = f"{where}: [[queries]] entry {number}" + (f" ({name})" if isinstance(name, str) else "")
+        place = f"[[queries]] entry {number}" + (f" ({name})" if isinstance(name, str) else "")
         if not isinstance(entry, Mapping | Selection):
             raise SettingsError(f"{place} is not a table", fix="write each query as [[queries]]")
         try:
@@ -179,15 +177,3 @@ def _read(key: str, read: Callable[..., T], text: str | None) -> T | None:
         return None if text is None else read(text, names=load_catalog().column_names)
     except QueryError as error:
         raise error.within(f"`{key}`") from None
-
-
-def _fault(refusal: RefusedValue) -> WrongSetting:
-    key = refusal.name
-    if not key:
-        return WrongSetting("", refusal.why)
-    if refusal.kind == "extra_forbidden":
-        hint = did_you_mean(key, Selection.model_fields, quote="`")
-        return WrongSetting("", f"unknown key `{key}`", hint=hint, is_unknown=True)
-    if refusal.kind == "missing":
-        return WrongSetting("", f"`{key}` is missing", fix="each query needs a name under which it is published")
-    return WrongSetting("", f"`{key}` is not valid", why=refusal.why, hint=refusal.hint)

@@ -19,6 +19,7 @@ All errors, as one class hierarchy.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from copy import copy
 from enum import StrEnum
@@ -30,6 +31,10 @@ from bulkpull.redact import printable, redact
 _EXCERPT_BEFORE, _EXCERPT_WIDTH = 50, 90
 # Of a message of five lines, beside what happened and the next step.
 _MOST_LINES = 3
+# The parts of a next step that send a person to the doctor.
+_DOCTOR = re.compile(
+    r"run `bulkpull doctor`[^,]*, or | with `bulkpull doctor`| \(`bulkpull doctor`\)|;? `bulkpull doctor`[^,;]*$"
+)
 _TELL_SUPPORT = "quote the request id and the correlation id to Microsoft's support"
 
 
@@ -53,7 +58,7 @@ class BulkpullError(Exception):
         why: The cause, if known.
         fix: What a person can do next; written so that it can follow a semicolon. Without it, the class's `remedy`.
         why_lines: Where several things are wrong, a line for each; `why` has them all in one line.
-        short_fix: The next step where there is little room for a long `fix`: on a terminal, and in the doctor's list.
+        short_fix: The next step where there is little room: on a terminal, and in the doctor's list.
         doctor_fix: The one in the doctor's list, where `fix` speaks of what an export does.
 
     Secrets are removed and control characters are escaped in all texts.
@@ -66,8 +71,6 @@ class BulkpullError(Exception):
     """The usual cause, in a few words; for the page of errors."""
     remedy: ClassVar[str] = ""
     """The default for `fix`."""
-    doctor_remedy: ClassVar[str | None] = None
-    """What `bulkpull doctor` shows in place of a `remedy` that names it; `None` where `remedy` does not."""
     was_repeated: bool = False
     """All allowed retries were made, so no layer above retries."""
 
@@ -81,14 +84,10 @@ class BulkpullError(Exception):
         short_fix: str | None = None,
         doctor_fix: str | None = None,
     ) -> None:
-        fix = fix or self.remedy
-        self.what = printable(what)
-        self.why = printable(why) if why else None
-        self.fix = printable(fix) if fix else None
-        self.short_fix = printable(short_fix) if short_fix else None
-        self._doctor_fix = printable(doctor_fix) if doctor_fix else None
-        self._why_lines = [printable(line) for line in why_lines]
-        super().__init__(self.reason)
+        super().__init__()
+        self.what, self.why, self.fix = what, why, fix or self.remedy or None
+        self.short_fix, self._doctor_fix, self._why_lines = short_fix, doctor_fix, list(why_lines)
+        self.reword(printable)
 
     @property
     def why_lines(self) -> list[str]:
@@ -105,8 +104,7 @@ class BulkpullError(Exception):
     @property
     def doctor_fix(self) -> str | None:
         """The next step as `bulkpull doctor` shows it, which sends nobody to `bulkpull doctor`."""
-        is_usual = self.doctor_remedy is not None and self.fix == printable(self.remedy)
-        return self._doctor_fix or self.short_fix or (self.doctor_remedy if is_usual else self.fix)
+        return self._doctor_fix or self.short_fix or (_DOCTOR.sub("", self.fix) if self.fix else None)
 
     @property
     def reason(self) -> str:
@@ -150,7 +148,6 @@ class SettingsError(BulkpullError):
 
     cause = "a name or a value was mistyped, or a file does not exist"
     remedy = "correct it and try again; `bulkpull doctor` shows every setting and where it comes from"
-    doctor_remedy = "correct it and try again"
     exit_code = 2
 
     def within(self, place: str) -> Self:
@@ -198,9 +195,7 @@ class AuthError(BulkpullError):
     """Credentials are missing, were refused, or lack the role."""
 
     cause = "a secret expired or was mistyped, the sign-in needs a second factor, or the user lacks the role"
-    remedy = (
-        "run `bulkpull auth check` to find the step that fails, then correct the credential or the role that it names"
-    )
+    remedy = "run `bulkpull auth check` to find the step that fails, then correct the credential or role it names"
     exit_code = 4
 
 
@@ -254,9 +249,7 @@ class NotFound(ReportingError):
     """Nothing matches the filter (404); for executions it means "nothing yet". Source: behaviours 74, 102 to 105."""
 
     cause = "it was deleted, belongs to another user, or was never offered to this account"
-    remedy = (
-        "check what exists today: `bulkpull datasets`, `bulkpull reports list`; if these fail too, check `api_base_url`"
-    )
+    remedy = "check what exists: `bulkpull datasets`, `bulkpull reports list`; if these fail too, check `api_base_url`"
 
 
 class Throttled(_WithPause, ReportingError):
@@ -278,7 +271,6 @@ class UnexpectedReply(ReportingError):
 
     cause = "a proxy answers instead of the service, an address is wrong, or the service has changed"
     remedy = "check `api_base_url`, `token_url` and the proxy (`bulkpull doctor`), then run the same command again"
-    doctor_remedy = "check `api_base_url`, `token_url` and the proxy, then run the same command again"
 
 
 class ListUnknown(UnexpectedReply):
@@ -331,7 +323,6 @@ class TransferError(BulkpullError):
 
     cause = "the network, a proxy, or the remote host"
     remedy = "check the network with `bulkpull doctor`, then run the same command again"
-    doctor_remedy = "check the network, then run the same command again"
 
 
 class NotConnected(TransferError):
@@ -339,7 +330,6 @@ class NotConnected(TransferError):
 
     cause = "a name is not resolved, a port is closed, or a proxy is in the way"
     remedy = "check network, DNS and HTTPS_PROXY with `bulkpull doctor`, then run the same command again"
-    doctor_remedy = "check network, DNS and HTTPS_PROXY, then run the same command again"
 
 
 class AnswerLost(TransferError):
@@ -350,7 +340,6 @@ class AnswerLost(TransferError):
         "check the network with `bulkpull doctor`, then run the same command again: it checks what exists "
         "before it creates anything"
     )
-    doctor_remedy = "check the network, then run the same command again"
 
 
 class ProxyRefused(TransferError):
@@ -386,7 +375,6 @@ class LinkExpired(TransferError):
 
     cause = "the link was used after its expiry, or this machine's clock is wrong"
     remedy = "check the clock with `bulkpull doctor`, then run the same command again: it requests a fresh link"
-    doctor_remedy = "check the clock, then run the same command again: it requests a fresh link"
     restart_from = Step.POLL
 
 
@@ -495,7 +483,6 @@ class DiskTrouble(BulkpullError):
 
     cause = "no disk space, no permission, or another file with that name"
     remedy = "run `bulkpull doctor` to check folder and disk, or choose another folder with --output"
-    doctor_remedy = "choose another folder with --output"
 
 
 class LedgerError(BulkpullError):

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bulkpull.arguments import as_tuple, check_text, checked_names, wrong_type
+from bulkpull.arguments import as_tuple, check_text, checked_names, checked_path, wrong_type
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.current import Current, CurrentSnapshot
@@ -59,12 +59,7 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
 
 
 def current_snapshots(folder: Path) -> dict[str, CurrentSnapshot]:
-    """
-    The current snapshot of every published dataset, all of whose files are there.
-
-    Raises:
-        DiskTrouble: `current.json` is damaged, or a file of a snapshot is missing.
-    """
+    """The current snapshot of every published dataset; `DiskTrouble` where `current.json` or a file is damaged."""
     store = open_store(folder)
     published = Current.load(store).datasets
     for name, snapshot in published.items():
@@ -92,22 +87,16 @@ def status(output: str | Path, *, datasets: str | Iterable[str] | None = None) -
 def choose_freshness(
     names: Sequence[str], found: Sequence[Freshness], *, queries: Sequence[str] = ()
 ) -> list[Freshness]:
-    """
-    The entries of the named datasets, also of those that were never published (pure).
-
-    Raises:
-        SettingsError: A name is none of a dataset, of a custom query of the settings or of what is published.
-    """
+    """The entries of named datasets and queries, published or not; `SettingsError` for an unknown name (pure)."""
     folded = {query.casefold(): query for query in queries}
     by_name = {freshness.dataset.casefold(): freshness for freshness in found}
-    catalog = load_catalog()
     chosen: dict[str, Freshness] = {}
     for name in names:
-        known = catalog.canonical(name)
+        known = load_catalog().canonical(name)
         canonical = folded.get(known.casefold(), known)
         freshness = by_name.get(canonical.casefold())
         if freshness is None:
-            check_names((name,), catalog=catalog, queries=[*queries, *by_name])
+            check_names((name,), queries=[*queries, *by_name])
             freshness = Freshness(canonical)
         chosen[freshness.dataset] = freshness
     return list(chosen.values())
@@ -124,14 +113,7 @@ def verify(output: str | Path, *, run: str | None = None, quick: bool = False) -
 
 
 def check_folder(output: object) -> Path:
-    """
-    The output folder that a caller names; its first run may be under way.
-
-    Raises:
-        SettingsError: There is no such folder, it is a file, no run has written to it, or it is no path at all.
-    """
-    if not isinstance(output, str | Path) or not str(output).strip():
-        raise SettingsError("`output` names no folder", fix="name the folder of an export")
-    folder = Path(output).expanduser()
+    """The output folder that a caller names; raises `SettingsError` where no run has written to it."""
+    folder = checked_path(output, fix="name the folder of an export").expanduser()
     check_export(folder)
     return folder

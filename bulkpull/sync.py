@@ -27,19 +27,16 @@ def _plain(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
         async def work() -> T:
             return await function(*args, **kwargs)
 
-        # Outside of the `except`, so that an error of the work does not seem to follow from the missing loop.
-        return _in_thread(work) if _is_in_loop() else asyncio.run(work())
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass  # what follows stands outside, so that no error of the work seems to come from the missing loop
+        else:
+            return _in_thread(work)
+        return asyncio.run(work())
 
     call.__doc__ = f"As `bulkpull.{function.__name__}`, without `await`."
     return call
-
-
-def _is_in_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _in_thread(work: Callable[[], Awaitable[T]]) -> T:

@@ -42,10 +42,10 @@ def span_days(name: str) -> float | None:
     return float(found[1] or 1) * _UNIT_DAYS[found[2]] if found else None
 
 
-def order_by_length(names: Iterable[str]) -> list[str]:
-    """The names of a known form, the shortest span first; names of an unknown form are left out."""
+def lengths_days(names: Iterable[str]) -> dict[str, float]:
+    """How long the spans of a known form are, the shortest first; names of an unknown form are left out."""
     lengths = {name: days for name in names if (days := span_days(name)) is not None}
-    return sorted(lengths, key=lengths.__getitem__)
+    return dict(sorted(lengths.items(), key=lambda item: item[1]))
 
 
 def has_time_axis(date_ranges: Sequence[str]) -> bool:
@@ -62,52 +62,39 @@ def choose_timespan(ranges: Sequence[str], *, asked: str | None, default: str) -
 
     Args:
         ranges: The spans that the dataset lists, as the service spells them.
-        asked: A name in any case, `widest`, or `None` for the widest of known length up to `default`.
-
-    Raises:
-        SettingsError: `asked` is not among the ranges.
+        asked: A name in any case (`SettingsError` where it is not listed), `widest`, or `None` for the widest of known
+            length up to `default`.
     """
     if not has_time_axis(ranges):
         return None, None
-    known = order_by_length(ranges)
-    widest = known[-1] if known else None
+    lengths = lengths_days(ranges)
+    widest = next(reversed(lengths), None)
     if asked is None:
         longest_days = span_days(default) or 0.0
-        fitting = [name for name in known if (span_days(name) or 0.0) <= longest_days]
-        chosen = fitting[-1] if fitting else None
+        chosen = next((name for name in reversed(lengths) if lengths[name] <= longest_days), None)
     elif asked.casefold() == WIDEST:
         chosen = widest
     else:
         chosen = next((name for name in ranges if name.casefold() == asked.casefold()), None)
         if chosen is None:
             raise SettingsError(f"the time span {asked} is not offered", fix=f"choose one of {', '.join(ranges)}")
-    return chosen, widest if _is_wider(widest, chosen) else None
+    is_widest = widest is not None and chosen in lengths and lengths[chosen] >= lengths[widest]
+    return chosen, None if is_widest else widest
 
 
 def check_timespan(asked: str | None, *, ranges: Sequence[Sequence[str]], documented: Sequence[str]) -> None:
-    """
-    Refuse a time span that neither the documents nor any listed dataset knows.
-
-    Raises:
-        SettingsError: With the nearest span and all that are offered.
-    """
+    """Refuse a time span that neither the documents nor any listed dataset knows, by a `SettingsError`."""
     offered = list(dict.fromkeys(name for names in ranges for name in names))
     known = {name.casefold() for name in (*offered, *documented, WIDEST)}
     if asked is None or asked.casefold() in known:
         return
-    ordered = order_by_length(offered)
-    listed = [*ordered, *(name for name in offered if name not in ordered)]
+    lengths = lengths_days(offered)
+    listed = [*lengths, *(name for name in offered if name not in lengths)]
     days = span_days(asked)
     # A name with a length is not a typing error: a similar name may be years longer.
-    longer = next((name for name in ordered if days is not None and (span_days(name) or 0.0) >= days), None)
+    longer = next((name for name, length in lengths.items() if days is not None and length >= days), None)
     hint = f"the shortest that holds it is {longer};" if longer else did_you_mean(asked, listed, cutoff=_ALIKE)
     raise SettingsError(
         f"no dataset offers the time span {asked}",
         fix=f"{hint + ' ' if hint else ''}offered are {', '.join(listed)}, or use `{WIDEST}`",
     )
-
-
-def _is_wider(widest: str | None, chosen: str | None) -> bool:
-    """Whether the widest span, whose length is known, is longer than the chosen one, or may be."""
-    chosen_days = span_days(chosen) if chosen else None
-    return widest is not None and (chosen_days is None or (span_days(widest) or 0.0) > chosen_days)

@@ -61,12 +61,7 @@ def _numeric(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def check_reach(url: str, *, from_url: str, allowed: Collection[str], what: str) -> None:
-    """
-    Refuse an address that leads closer to this machine than the one that named it.
-
-    Raises:
-        UnsafeAddress: It is on this machine, or in a private or link-local network, and `from_url` is not (case C27).
-    """
+    """Refuse an address that leads closer to this machine than the one that named it, by `UnsafeAddress` (case C27)."""
     host = (_parts(url, what=what).hostname or "").casefold()
     reach = reach_of(host)
     is_allowed = host in {near_host.casefold() for near_host in allowed}
@@ -99,13 +94,9 @@ def join_address(base: str, target: str, *, what: str) -> str:
 
 def check_address(url: str, *, what: str) -> None:
     """
-    Refuse an address that credentials or data must not go to.
+    Refuse an address that credentials or data must not go to, by `UnsafeAddress`.
 
-    Args:
-        what: The name of the address in the error, such as "the secure link"; the address is never shown whole.
-
-    Raises:
-        UnsafeAddress: Plain http off loopback, another scheme, no host, a user name within, or ambiguous characters.
+    `what` names it there, such as "the secure link": the address is never shown whole.
     """
     parts = _parts(url, what=what)
     if not parts.hostname:

@@ -16,12 +16,7 @@ _AHEAD = timedelta(days=366)
 
 
 def day_of(given: object, *, name: str) -> date:
-    """
-    The day (UTC) of a date, a datetime (without a zone it is UTC) or an ISO text.
-
-    Raises:
-        SettingsError: It is none of these, or not midnight UTC: windows begin and end with days.
-    """
+    """The day of a date, or of a datetime or an ISO text that is midnight UTC (also without a zone)."""
     value = _parse(given, name=name) if isinstance(given, str) else given
     if isinstance(value, datetime):
         moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -45,12 +40,7 @@ def window_values(window: Window | None) -> dict[str, str] | None:
 
 
 def window_of(since: date | str | None, until: date | str | None, *, now: datetime) -> Window | None:
-    """
-    The days `[since, until)` as a window, UTC; `None` for neither.
-
-    Raises:
-        SettingsError: `until` without `since`, or not after it; or one of them is no day, or one without data.
-    """
+    """The days `[since, until)` as a window, UTC; `None` for neither; `SettingsError` where no data can be in it."""
     first = None if since is None else day_of(since, name="since")
     last = None if until is None else day_of(until, name="until")
     if first is None:

@@ -43,7 +43,6 @@ class WrongSetting:
     near: Sequence[str] = ()
     is_unknown: bool = False
     lists_allowed: bool = True
-    fix: str | None = None
     error: SettingsError | None = None
 
     @classmethod
@@ -81,7 +80,7 @@ def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) ->
     """
     hints = list(dict.fromkeys(fault.hint for fault in faults if fault.hint))
     unknown = [fault for fault in faults if fault.is_unknown]
-    last = SettingsError.doctor_remedy if hints else SettingsError.remedy
+    last = "correct it and try again" if hints else SettingsError.remedy
     short = None
     if unknown:
         last = "`bulkpull doctor` shows every setting"
@@ -96,7 +95,7 @@ def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) ->
             return fault.error
         what = f"{fault.where}: {fault.what}" if fault.where else fault.what
         short = " ".join((*hints, short)) if short else None
-        return SettingsError(what, why=fault.why, fix=fault.fix or " ".join((*hints, last)), short_fix=short)
+        return SettingsError(what, why=fault.why, fix=" ".join((*hints, last)), short_fix=short)
     sources = {fault.where for fault in faults}
     where = sources.pop() if len(sources) == 1 else ""
     lines = [

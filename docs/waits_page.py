@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkpull.auth import sign_in, token_codes, token_endpoint, token_rotation
+from bulkpull.auth import external_secrets, token_codes, token_endpoint, token_rotation
 from bulkpull.insights import idempotent_create, requests
 from bulkpull.observability import recorder, run_log
 from bulkpull.observability.telemetry import spans
 from bulkpull.output import ledger_db, lock, verify
-from bulkpull.pipeline import run, run_datasets
+from bulkpull.pipeline import context, run
 from bulkpull.pipeline.steps import convert, converter_process, download, submit
 from bulkpull.platforms import windows
 from bulkpull.transfer import signed_link, stream_to_file, transfer
@@ -58,9 +58,9 @@ _CALL, _TRANSFER, _POLICY = http_messages.Timeouts(), http_messages.TRANSFER_TIM
 _LOST = "the answer is lost: tried again, `request_attempts` in all"
 WAITS = (
     Wait(
-        "auth/sign_in.py",
+        "auth/external_secrets.py",
         "a program that writes a secret",
-        f"{sign_in.LONGEST_S:g} s",
+        f"{external_secrets.LONGEST_S:g} s",
         "`read_from_command`",
         "it is ended; exit status 4",
     ),
@@ -280,9 +280,9 @@ WAITS = (
         "the ledger has it for the next run",
     ),
     Wait(
-        "pipeline/run_datasets.py",
+        "pipeline/context.py",
         "deletions that are left when all datasets are done",
-        f"{run_datasets._TIDYING_S:g} s",
+        f"{context._TIDYING_S:g} s",
         "`Run`",
         "the next run deletes them",
     ),

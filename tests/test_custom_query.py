@@ -80,7 +80,7 @@ def test_the_settings_file_names_queries_in_three_ways() -> None:
         ("name = 'x'\ndataset = 'a'\nselct = 'b'", "unknown key `selct`; did you mean `select`?"),
         (
             "nam = 'x'\ndataset = 'a'",
-            "2 things are wrong: `name` is missing; unknown key `nam` (did you mean `name`?)",
+            "it is published; unknown key `nam` (did you mean `name`?); allowed are:",
         ),
         ("name = 'x'\ndataset = 'a'\ntimespan = 'last month'", "`timespan` is not valid: write it as the service does"),
         ("name = 'x'\ndataset = 'a'\ntimespan = 'Widest'", "`timespan` is not valid: name one span, such as"),
@@ -135,7 +135,7 @@ def test_the_environment_names_queries_as_json(monkeypatch: pytest.MonkeyPatch) 
     assert Settings().queries == (Selection(name="x", dataset="AzureUsage"),)
 
     monkeypatch.setenv("BULKPULL_QUERIES", "[{]")
-    with pytest.raises(SettingsError, match="environment variable BULKPULL_QUERIES is not valid JSON"):
+    with pytest.raises(SettingsError, match="environment variable BULKPULL_QUERIES: `queries` is not valid JSON"):
         Settings()
 
 

@@ -14,7 +14,7 @@ GROUND = {
     "_version", "allowed_values", "arguments", "catalog", "child_process", "clock", "config", "custom_query",
     "window_bounds", "errors", "event_types", "events", "extras", "untrusted_text", "formatting", "account",
     "metric_selection", "model",
-    "platforms", "api_wording", "query", "redact", "secret_sources", "snapshot_question", "suggestions", "timespans",
+    "platforms", "api_wording", "query", "redact", "requested_data", "suggestions", "timespans",
     "url_safety", "wrong_settings",
 }  # fmt: skip
 FILES_AND_NET = GROUND | {"transport", "output", "conversion"}
@@ -40,9 +40,7 @@ PURE = (
     *(file.relative_to(PACKAGE).as_posix() for file in sorted((PACKAGE / "query").glob("*.py"))),
     "insights/responses.py",
     "transport/json_fields.py",
-    "transport/proxy_errors.py",
-    "insights/report_orders.py",
-    "insights/lost_creation.py",
+    "insights/definitions.py",
     "pipeline/nightly/decision_rules.py",
     "pipeline/outcome.py",
     "pipeline/plan.py",
@@ -52,7 +50,6 @@ PURE = (
     "window_bounds.py",
     "wrong_settings.py",
     "metric_selection.py",
-    "secret_sources.py",
     "timespans.py",
     "output/views.py",
     "pipeline/steps/report_limits.py",

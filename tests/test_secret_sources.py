@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import prepared_sign_in
 
-from bulkpull.auth.sign_in import prepare_sign_in, read_from_command
-from bulkpull.clock import SystemClock
+from bulkpull.auth.external_secrets import read_from_command
 from bulkpull.config.secrets import VaultReference, vault_reference
 from bulkpull.config.settings import SECRETS, Settings, origins
 from bulkpull.errors import AuthError, SettingsError
-from bulkpull.events import Events
 from bulkpull.redact import redact
 
 VERSION = "0123456789abcdef0123456789abcdef"
@@ -177,7 +176,7 @@ async def test_a_command_is_run_when_the_secret_is_needed_and_not_before(name: s
     assert settings.chosen_grant() == ("refresh_token" if name == "refresh_token" else "password")
     assert not mark.exists()
 
-    sign_in = await prepare_sign_in(settings, events=Events(), clock=SystemClock())
+    sign_in = await prepared_sign_in(settings)
 
     assert getattr(sign_in.credentials, name) == "a-secret-of-a-command"
     assert redact("a-secret-of-a-command") == "***"

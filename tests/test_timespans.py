@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import SettingsError
-from bulkpull.timespans import check_timespan, choose_timespan, has_time_axis, is_span_name, order_by_length, span_days
+from bulkpull.timespans import check_timespan, choose_timespan, has_time_axis, is_span_name, lengths_days, span_days
 
 CATALOG = load_catalog()
 DEFAULT = CATALOG.default_timespan
@@ -22,7 +22,7 @@ def test_spans_are_ordered_by_their_length_and_lifetime_is_the_longest() -> None
         "LAST_2_YEARS", "LAST_36_MONTHS", "LAST_10_YEARS", "LIFETIME",
     ]  # fmt: skip
 
-    assert order_by_length(reversed(ordered)) == ordered
+    assert list(lengths_days(reversed(ordered))) == ordered
 
 
 @given(
@@ -42,7 +42,7 @@ def test_twice_as_many_units_are_twice_as_long(count: int, unit: str, plural: st
 @pytest.mark.parametrize("name", ["FISCAL_YEAR_2026", "LAST_X_DAYS", "LAST_", "NEXT_MONTH", "LAST_3_FORTNIGHTS", ""])
 def test_the_length_of_an_unknown_form_is_not_guessed(name: str) -> None:
     assert span_days(name) is None
-    assert order_by_length([name, "LAST_MONTH"]) == ["LAST_MONTH"]
+    assert list(lengths_days([name, "LAST_MONTH"])) == ["LAST_MONTH"]
 
 
 @pytest.mark.behaviour(62)

@@ -1,4 +1,4 @@
-"""Tokens from any credential of the Azure libraries, or any object with their `get_token`; secrets from a Key Vault."""
+"""Tokens from any credential of the Azure libraries, or any object with their `get_token`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from typing import Any, Protocol
 
 import anyio
 
-from bulkpull.auth.grants import life_of, margin_of
+from bulkpull.auth.grants import life_of
 from bulkpull.auth.token_endpoint import AccessToken
-from bulkpull.auth.token_errors import first_sentence
+from bulkpull.auth.token_errors import reason_of
 from bulkpull.clock import Clock
-from bulkpull.config.secrets import VaultReference
 from bulkpull.errors import AuthError, BulkpullError, NotConnected, SettingsError
 from bulkpull.event_types import TokenRenewed
 from bulkpull.events import Events
 from bulkpull.extras import install_command
-from bulkpull.redact import register_secret, register_token
+from bulkpull.redact import register_token
 
 # Errors of azure-core that do not concern the credentials, by name: the library is an extra.
 _UNREACHED = frozenset({"ServiceRequestError", "ServiceResponseError"})
@@ -52,12 +51,11 @@ class CredentialTokens:
         self._clock, self._events = clock, events
         self._renewing = anyio.Lock()
         self._token: AccessToken | None = None
-        self._renew_from = 0.0
 
     async def get_token(self) -> AccessToken:
         """The current token, or a new one when it is about to end; `AuthError` or `NotConnected` if it gives none."""
         token = self._token
-        if token is not None and self._clock.monotonic() < self._renew_from:
+        if token is not None and self._clock.monotonic() < token.renew_from:
             return token
         return await self.renew(token)
 
@@ -73,10 +71,8 @@ class CredentialTokens:
             raise given  # here, so that not even `__context__` holds the library's error
         register_token(given.token)
         life_s = life_of(given.expires_on - self._clock.now().timestamp())
-        now = self._clock.monotonic()
-        self._renew_from = now + life_s - margin_of(life_s)
         self._events.emit(TokenRenewed(grant=type(self._credential).__name__, lives_s=life_s))
-        return AccessToken(given.token, expires=now + life_s, app_only=_is_app_only(given.token))
+        return AccessToken(given.token, self._clock.monotonic(), life_s, app_only=_is_app_only(given.token))
 
     async def _ask(self) -> AzureToken | BulkpullError:
         try:
@@ -105,7 +101,7 @@ async def default_credential() -> AsyncIterator[AzureCredential]:
 
 
 def _explained(error: Exception, *, by: AzureCredential) -> BulkpullError:
-    who, why = type(by).__name__, first_sentence(str(error)) or type(error).__name__
+    who, why = type(by).__name__, reason_of(error)
     if _UNREACHED & {kind.__name__ for kind in type(error).__mro__}:
         return NotConnected(f"{who} could not ask for a token", why=why, fix="check the network and HTTPS_PROXY")
     return AuthError(
@@ -125,31 +121,3 @@ def _is_app_only(token: str) -> bool:
     except ValueError:
         return False
     return isinstance(claims, dict) and (claims.get("idtyp") == "app" or "scp" not in claims)
-
-
-async def fetch_secret(reference: VaultReference, *, setting: str) -> str:
-    """Ask the vault, as whoever this machine is to Azure; `AuthError` where it gives this identity no such secret."""
-    what = f"`{setting}`: the secret {reference.name} of {reference.vault_url} cannot be read"
-    try:
-        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - an extra, and slow to load
-        from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415 - the same
-    except ImportError:
-        raise SettingsError(
-            what, why="the libraries for Azure are not installed", fix=install_command("azure")
-        ) from None
-    refused: Exception
-    try:
-        async with DefaultAzureCredential() as credential, SecretClient(reference.vault_url, credential) as client:
-            value = (await client.get_secret(reference.name, reference.version)).value
-    except Exception as error:  # noqa: BLE001 - the libraries raise errors of many families, with addresses in them
-        refused = error
-    else:
-        if value:
-            register_secret(value)
-            return value
-        refused = ValueError("it is empty")
-    raise AuthError(
-        what,
-        why=first_sentence(str(refused)) or type(refused).__name__,
-        fix="check the reference, and that this machine's identity has the role Key Vault Secrets User there",
-    )

@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urlsplit
 from anyio import from_thread, to_thread
 
 from bulkpull.auth.grants import DEVICE_CODE
-from bulkpull.auth.token_errors import aadsts_code, judge_token_reply, token_error
+from bulkpull.auth.token_errors import judge_token_reply, token_error
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, ServiceTrouble, SettingsError, TransferError
@@ -97,7 +97,7 @@ async def _ask(application: Any, flow: dict[str, Any]) -> Mapping[str, Any] | No
 
 
 def _refusal(reply: Mapping[str, Any], settings: Settings) -> AuthError:
-    return token_error(reply, code=aadsts_code(reply), grant=DEVICE_CODE, token_url=settings.token_address)
+    return token_error(reply, grant=DEVICE_CODE, token_url=settings.token_address)
 
 
 def _read(result: Mapping[str, Any], settings: Settings) -> SignedIn:
@@ -141,7 +141,7 @@ def _application(settings: Settings, *, http: Http) -> Any:
     carrier = _Carrier(http, token_url=address)
     return PublicClientApplication(
         settings.client_id,
-        authority=carrier.as_msal_likes_it(authority),
+        authority=carrier.with_https(authority),
         http_client=carrier,
         # It would ask a server of the public cloud whether to trust the address that a person has set on purpose.
         instance_discovery=False,
@@ -177,7 +177,7 @@ class _Carrier:
     def close(self) -> None:
         """Nothing has to be closed."""
 
-    def as_msal_likes_it(self, text: str) -> str:
+    def with_https(self, text: str) -> str:
         """The same text with addresses of our scheme as https."""
         return text if self._scheme == "https" else text.replace(f"{self._scheme}://", "https://")
 
@@ -195,17 +195,10 @@ class _Carrier:
         reply: Reply = from_thread.run(self._http.send, request)
         text = reply.body.decode("utf-8", "replace")
         if method == "GET":  # what the directory says of itself; MSAL has no words of use for a refusal
-            judge_token_reply(
-                reply.status,
-                reply.body,
-                grant=DEVICE_CODE,
-                retry_after_s=None,
-                headers=reply.headers,
-                token_url=self._token_url,
-            )
+            judge_token_reply(reply, grant=DEVICE_CODE, retry_after_s=None, token_url=self._token_url)
             if not (json_object(reply.body) or {}).keys() >= _DISCOVERED:
                 raise _unusable("what answers there does not describe a directory (OpenID configuration)")
-            text = self.as_msal_likes_it(text)
+            text = self.with_https(text)
         # Raised before MSAL sees it, which would keep the answer and give it again for a while.
         busy = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status == HTTPStatus.TOO_MANY_REQUESTS
         if busy or json_object(reply.body) is None:

@@ -36,12 +36,21 @@ class AccessToken:
     """
     A bearer token for the API; `app_only` speaks for the application alone, without a user (behaviour 15).
 
-    It `expires` at a moment of the clock's `monotonic`: a stepped wall clock does not matter.
+    Its moments are those of the clock's `monotonic`: a stepped wall clock does not matter.
     """
 
     value: str = field(repr=False)
-    expires: float
+    issued_at: float
+    life_s: float
     app_only: bool = False
+
+    @property
+    def expires_at(self) -> float:
+        return self.issued_at + self.life_s
+
+    @property
+    def renew_from(self) -> float:
+        return self.expires_at - margin_of(self.life_s)
 
 
 class TokenSource(Protocol):
@@ -96,12 +105,10 @@ class TokenEndpoint:
     kept: TokenRotation | None = None
     _renewing: anyio.Lock = field(default_factory=anyio.Lock, init=False)
     _token: AccessToken | None = field(default=None, init=False)
-    _renew_from: float = field(default=0.0, init=False)
     _refresh_token: str | None = field(default=None, init=False)
     _is_public: bool = field(default=False, init=False)
-    _refusal: AuthError | None = field(default=None, init=False)
     _attempts: int = field(default=0, init=False)
-    _last_failure: BulkpullError | None = field(default=None, init=False)
+    _failure: BulkpullError | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         check_address(self.token_url, what="`token_url`")
@@ -122,7 +129,7 @@ class TokenEndpoint:
         `AuthError` where the credentials are refused; it is remembered, so that asking again costs no call.
         """
         token = self._token
-        if token is not None and self.clock.monotonic() < self._renew_from:
+        if token is not None and self.clock.monotonic() < token.renew_from:
             return token
         try:
             return await self.renew(token)
@@ -130,28 +137,27 @@ class TokenEndpoint:
             raise
         except BulkpullError:
             # It is renewed ahead of time, so while the endpoint is out of order the old one still serves.
-            if token is not None and self.clock.monotonic() < token.expires:
+            if token is not None and self.clock.monotonic() < token.expires_at:
                 return token
             raise
 
     async def renew(self, rejected: AccessToken | None) -> AccessToken:
         attempts = self._attempts
         async with self._renewing:
-            if self._refusal is not None:
-                raise copy(self._refusal)
+            if isinstance(self._failure, AuthError):
+                raise copy(self._failure)
             if self._token is not None and self._token is not rejected:
                 return self._token
-            if self._attempts != attempts and self._last_failure is not None:
-                raise copy(self._last_failure)  # the attempt that this caller waited for
+            if self._attempts != attempts and self._failure is not None:
+                raise copy(self._failure)  # the attempt that this caller waited for
             try:
                 self._token = await self._fetch()
+                self._failure = None
             except BulkpullError as error:
-                self._last_failure = error
-                self._refusal = error if isinstance(error, AuthError) else None
+                self._failure = error
                 raise
             finally:
                 self._attempts += 1
-            self._last_failure = None
             return self._token
 
     async def _fetch(self) -> AccessToken:
@@ -199,23 +205,17 @@ class TokenEndpoint:
             raise refused.final from None
         await self._keep(_token_in(raw, "refresh_token"))
         life_s = life_of(raw.get("expires_in"))
-        self._renew_from = asked_at + life_s - margin_of(life_s)
         self.events.emit(TokenRenewed(grant=grant.value, lives_s=life_s))
         value = _token_in(raw, "access_token") or ""
-        return AccessToken(value, expires=asked_at + life_s, app_only=grant is Grant.CLIENT_CREDENTIALS)
+        return AccessToken(value, asked_at, life_s, app_only=grant is Grant.CLIENT_CREDENTIALS)
 
     def _read(self, reply: Reply, *, grant: Grant) -> Mapping[str, object]:
         retry_after_s = parse_retry_after(
             reply.headers.get("Retry-After"), date=reply.headers.get("Date"), now=self.clock.now()
         )
+        is_stored = self._is_public and grant is Grant.REFRESH_TOKEN
         judge_token_reply(
-            reply.status,
-            reply.body,
-            grant=grant.value,
-            retry_after_s=retry_after_s,
-            headers=reply.headers,
-            is_stored=self._is_public and grant is Grant.REFRESH_TOKEN,
-            token_url=self.token_url,
+            reply, grant=grant.value, retry_after_s=retry_after_s, is_stored=is_stored, token_url=self.token_url
         )
         raw = json_object(reply.body) or {}
         value = _token_in(raw, "access_token")

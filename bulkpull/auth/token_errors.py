@@ -19,14 +19,15 @@ from bulkpull.auth.token_codes import (
     SIGN_IN_AGAIN,
     TOKEN_CODES,
     UNKNOWN_STEP,
+    TokenCode,
     find_token_code,
     is_microsoft,
 )
 from bulkpull.errors import AuthError, ServiceTrouble, Throttled, UnexpectedReply
 from bulkpull.redact import printable
-from bulkpull.transport.http_messages import SUPPORT_ID, AnswerKind, request_id_in
+from bulkpull.transport.http_messages import SUPPORT_ID, AnswerKind, Reply, request_id_in
 from bulkpull.transport.json_fields import json_object, shown, text
-from bulkpull.transport.proxy_errors import proxy_refusal
+from bulkpull.transport.proxies import proxy_refusal
 
 
 class UnknownRefusal(UnexpectedReply):
@@ -38,20 +39,13 @@ class UnknownRefusal(UnexpectedReply):
 
 
 def judge_token_reply(
-    status: int,
-    body: bytes,
-    *,
-    grant: str,
-    retry_after_s: float | None,
-    headers: Mapping[str, str] = MappingProxyType({}),
-    is_stored: bool = False,
-    token_url: str | None = None,
+    reply: Reply, *, grant: str, retry_after_s: float | None, is_stored: bool = False, token_url: str | None = None
 ) -> None:
     """
     Raise what the answer means if it is no success.
 
-    The request id in `headers` stands in where the body names no trace id. A token that `is_stored` is one of `bulkpull
-    auth login`. The page that explains codes is named if `token_url` is Microsoft's, or is not given.
+    The request id in its headers stands in where the body names no trace id. A token that `is_stored` is one of
+    `bulkpull auth login`. The page that explains codes is named if `token_url` is Microsoft's, or is not given.
 
     Raises:
         AuthError: The credentials are refused; asking again cannot help.
@@ -59,13 +53,10 @@ def judge_token_reply(
         Throttled, ServiceTrouble: The endpoint is busy or out of order.
         UnexpectedReply: It is no answer of a token endpoint.
     """
-    raw = json_object(body)
+    status, raw = reply.status, json_object(reply.body)
     if status == HTTPStatus.OK and raw is not None and "error" not in raw:
         return
-    code = aadsts_code(raw or {})
-    label = _label(raw or {}, code=code)
-    ids = _ids_of(raw or {}) or request_id_in(headers)
-    known = find_token_code(code, _error_word(raw or {}))
+    label, ids, known = _read_error(raw or {}, reply.headers)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         raise Throttled(
             "the token endpoint received too many requests", why=f"{status}{ids}", retry_after_s=retry_after_s
@@ -82,13 +73,13 @@ def judge_token_reply(
     if (proxy := proxy_refusal(status, operation="sign in", is_the_services=raw is not None)) is not None:
         raise proxy
     if raw is None or "error" not in raw:
-        why = f"{status} {shown(body)}".strip() + ids
+        why = f"{status} {shown(reply.body)}".strip() + ids
         raise UnexpectedReply("the reply is not from a token endpoint", why=why, fix="check `token_url`")
-    refused = token_error(raw, code=code, grant=grant, headers=headers, is_stored=is_stored, token_url=token_url)
+    refused = token_error(raw, grant=grant, headers=reply.headers, is_stored=is_stored, token_url=token_url)
     raise refused if known is not None else UnknownRefusal(refused)
 
 
-def aadsts_code(raw: Mapping[str, Any]) -> int | None:
+def _aadsts_code(raw: Mapping[str, Any]) -> int | None:
     """The AADSTS code of an error, from its list of codes or its description."""
     codes = raw.get("error_codes")
     numbers = [code for code in codes if isinstance(code, int)] if isinstance(codes, list) else []
@@ -100,16 +91,14 @@ def aadsts_code(raw: Mapping[str, Any]) -> int | None:
 def token_error(
     raw: Mapping[str, Any],
     *,
-    code: int | None,
     grant: str,
     headers: Mapping[str, str] = MappingProxyType({}),
     is_stored: bool = False,
     token_url: str | None = None,
 ) -> AuthError:
     """The sentence for a refusal: in our words where a table knows it, else quoted; with the ids for support."""
-    label, ids = _label(raw, code=code), _ids_of(raw) or request_id_in(headers)
+    label, ids, known = _read_error(raw, headers)
     what = "the stored sign-in is not accepted any more" if is_stored else REFUSED[grant]
-    known = find_token_code(code, _error_word(raw))
     has_page = token_url is None or is_microsoft(token_url)
     again = f"{SIGN_IN_AGAIN}; if that is refused too, {LOOK_UP}" if has_page else SIGN_IN_AGAIN
     if is_stored and known is NO_PUBLIC_CLIENT:
@@ -129,19 +118,19 @@ def token_error(
     return AuthError(what, why=f"{description}{ids}", fix=again if is_stored else unknown_step)
 
 
-def _error_word(raw: Mapping[str, Any]) -> str:
-    return printable(text(raw.get("error")) or "", most=40)
-
-
-def _label(raw: Mapping[str, Any], *, code: int | None) -> str:
-    return f"AADSTS{code}" if code is not None else _error_word(raw) or "no error code"
-
-
-def _ids_of(raw: Mapping[str, Any]) -> str:
-    """The trace id and the correlation id, for support."""
+def _read_error(raw: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[str, str, TokenCode | None]:
+    """What names an error, the ids that support asks for, and what the tables know of it."""
+    code, word = _aadsts_code(raw), printable(text(raw.get("error")) or "", most=40)
     fields = {"trace id": "trace_id", "correlation id": "correlation_id"}
     ids = {name: text(raw.get(key)) for name, key in fields.items()}
-    return "".join(f", {name} {value}" for name, value in ids.items() if value and SUPPORT_ID.fullmatch(value))
+    named = "".join(f", {name} {value}" for name, value in ids.items() if value and SUPPORT_ID.fullmatch(value))
+    label = f"AADSTS{code}" if code is not None else word or "no error code"
+    return label, named or request_id_in(headers), find_token_code(code, word)
+
+
+def reason_of(error: Exception) -> str:
+    """What another library's error says, as far as it may be shown."""
+    return first_sentence(str(error)) or type(error).__name__
 
 
 def first_sentence(description: str) -> str:

@@ -15,11 +15,10 @@ from bulkpull.auth import open_token_cache
 from bulkpull.auth.sign_in import choose_grant, describe_sign_in
 from bulkpull.checks.result import CheckResult, fine, problem, problem_from
 from bulkpull.config.file import variable_of
-from bulkpull.config.secrets import is_readable_by_all, vault_reference
+from bulkpull.config.secrets import SECRETS, is_readable_by_all, vault_reference
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.formatting import plural
-from bulkpull.secret_sources import FROM_COMMAND, SECRETS
 from bulkpull.transport.proxies import Proxies
 from bulkpull.url_safety import origin
 
@@ -62,7 +61,7 @@ async def _check_secret_files(settings: Settings, *, origins: Mapping[str, str],
 
 
 def _place(settings: Settings, name: str, where: str, config: str) -> str:
-    if name in FROM_COMMAND and (command := getattr(settings, f"{name}_command")) is not None:
+    if (command := getattr(settings, f"{name}_command", None)) is not None:
         return f"the command {platforms.current().split_command(command)[0]}"
     if name in SECRETS:
         if (path := getattr(settings, f"{name}_file")) is not None:
@@ -71,7 +70,7 @@ def _place(settings: Settings, name: str, where: str, config: str) -> str:
             return f"{reference.vault_url}, secret {reference.name}"
     if where == "environment":
         return variable_of(name)
-    return f"the settings file {config}" if where == "file" else where
+    return {"file": f"the settings file {config}", "demo": "the demo"}.get(where, where)
 
 
 async def _check_cache(settings: Settings) -> CheckResult:

@@ -32,7 +32,6 @@ from bulkpull.output.store import open_store
 # The service's own number, where it limits one-off reports at all (behaviour 85).
 _ONE_OFF_REPORTS = 5
 _TRIAL = ".bulkpull-trial-"
-_FREE = "free: no run is writing to this folder"
 
 
 async def check_output_folder(settings: Settings, *, clock: Clock) -> list[CheckResult]:
@@ -126,8 +125,8 @@ def _check_room(settings: Settings) -> CheckResult:
 
 def _check_lock(private: Path) -> CheckResult:
     writer = find_writer(private)
-    state = f"a run is writing to this folder at the moment: {writer}" if writer else _FREE
-    return fine("lock", state, held=writer is not None)
+    state = f"a run is writing to this folder at the moment: {writer}"
+    return fine("lock", state if writer else "free: no run is writing to this folder", held=writer is not None)
 
 
 async def _check_ledger(layout: Layout, *, clock: Clock, window_s: float) -> list[CheckResult]:

@@ -23,11 +23,10 @@ from typer.core import TyperGroup
 
 from bulkpull import platforms
 from bulkpull._version import __version__
-from bulkpull.cli.error_output import INTERRUPTED, USAGE, Ending, print_ending, report_errors, write_error
+from bulkpull.cli.error_output import INTERRUPTED, report_errors
 from bulkpull.cli.options import CommonOptions, examples
-from bulkpull.cli.stdio import count_json_objects, make_stdio_safe
+from bulkpull.cli.stdio import make_stdio_safe
 from bulkpull.errors import BulkpullError, SettingsError
-from bulkpull.untrusted_text import visible
 
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Export": {
@@ -71,7 +70,7 @@ class RootGroup(TyperGroup):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self.commands = _Commands({name: None for section in COMMANDS.values() for name in section})
+        self.commands = _Commands({name: line for section in COMMANDS.values() for name, line in section.items()})
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as the base class has it
         width = max(map(len, self.commands))
@@ -81,12 +80,13 @@ class RootGroup(TyperGroup):
 
 
 class _Commands(UserDict[str, Any]):
-    """Commands by name, each loaded when it is first looked at."""
+    """Commands by name, each loaded when it is first looked at; until then the line about it."""
 
     def __getitem__(self, name: str) -> Any:
-        if self.data[name] is None:
+        if isinstance(line := self.data[name], str):
             module = import_module(f"bulkpull.cli.{_MODULES.get(name, name)}")
             group = typer.main.get_group(module.app)
+            group.help = line
             self.data[name] = group if group.name == name else group.commands[name]
         return self.data[name]
 
@@ -127,18 +127,14 @@ def _program() -> Callable[..., Any]:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command; returns the contract's exit status (section 3)."""
     given = sys.argv[1:] if arguments is None else arguments
-    as_json = "--json" in given
-    before = count_json_objects()
     try:
-        with report_errors(CommonOptions(as_json=as_json)):
+        with report_errors(CommonOptions(as_json="--json" in given)):
             check_given(given)
             _check_open_files()
-            return int(_program()(arguments, prog_name="bulkpull", standalone_mode=False) or 0)
-    except typer.TyperException as misuse:
-        ending = _print_usage_error(misuse)
-        if as_json and count_json_objects() == before:
-            print_ending(ending)
-        return USAGE
+            try:
+                return int(_program()(arguments, prog_name="bulkpull", standalone_mode=False) or 0)
+            except typer.TyperException as misuse:
+                raise _usage_error(misuse) from None
     except typer.Exit as end:
         return end.exit_code
     except (KeyboardInterrupt, typer.Abort):
@@ -180,20 +176,17 @@ def _check_open_files() -> None:
         )
 
 
-def _print_usage_error(misuse: typer.TyperException) -> Ending:
+def _usage_error(misuse: typer.TyperException) -> SettingsError | typer.Exit:
     context = getattr(misuse, "ctx", None)
     fix = f"see `{context.command_path if context else 'bulkpull'} --help`"
     if type(misuse).__name__ == "NoArgsIsHelpError":  # typer keeps the class to itself
         typer.echo(misuse.format_message(), err=True)
-        return Ending(what="no command was given", fix=fix, exit_code=USAGE)
-    what = misuse.format_message().replace(_PREFIX, "").replace(*_DATE_FORMAT)
+        return typer.Exit(SettingsError.exit_code)
     if near := getattr(misuse, "possibilities", None):
         from bulkpull.suggestions import suggest  # slow to load
 
-        what, fix = misuse.message, f"{suggest(' or '.join(sorted(near)))} {fix}"
-    ending = Ending(what=visible(what), fix=fix, exit_code=USAGE)
-    write_error(CommonOptions(), ending)
-    return ending
+        return SettingsError(misuse.message, fix=f"{suggest(' or '.join(sorted(near)))} {fix}")
+    return SettingsError(misuse.format_message().replace(_PREFIX, "").replace(*_DATE_FORMAT), fix=fix)
 
 
 _OPTION = re.compile(r"--[a-z][a-z-]*")

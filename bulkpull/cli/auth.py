@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bulkpull._version import __version__
-from bulkpull.checks.result import problem_from
 from bulkpull.cli import options
-from bulkpull.cli.check_list import CheckList
 from bulkpull.cli.command_decorator import LOCAL, command, new_app
 from bulkpull.cli.console import print_message
-from bulkpull.cli.error_output import INTERRUPTED, Ending, write_error
+from bulkpull.cli.error_output import Interrupted
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.service_call import command_settings, load_settings
 from bulkpull.cli.stdio import print_data, print_json
@@ -25,9 +23,7 @@ if TYPE_CHECKING:
     from bulkpull.auth.device_code import DeviceCode, SignedIn
     from bulkpull.config.settings import Settings
 
-app = new_app(
-    "auth", about="Credentials: check, sign in, sign out.", example_lines=("bulkpull auth login", "bulkpull auth check")
-)
+app = new_app("auth", "bulkpull auth login", "bulkpull auth check")
 # The time that a renewal takes, with some retries.
 _LOCK_WAIT_S = 30.0
 
@@ -44,30 +40,9 @@ def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
         bulkpull auth check --json
         bulkpull auth check --demo
     """
-    import anyio  # slow to load, as all of these
+    from bulkpull.cli.run_checks import run_checks  # slow to load
 
-    from bulkpull.checks.credentials import check_credentials, check_proxy
-    from bulkpull.checks.service_access import check_service
-    from bulkpull.config.settings import DEFAULT_FILE, Settings, origins
-
-    checks = CheckList(common)
-
-    async def run_checks(settings: Settings) -> None:
-        came_from = dict.fromkeys(Settings.model_fields, "the demo") if demo else origins(common.config)
-        file = str(common.config or DEFAULT_FILE)
-        credentials, *others = await check_credentials(settings, origins=came_from, config=file)
-        places = credentials.facts["credentials"]
-        checks.add(credentials, details=[f"{name}: {place}" for name, place in places.items()])
-        checks.add(*others, check_proxy(settings))
-        can_sign_in = credentials.exit_code == 0
-        checks.add(*await check_service(settings, clock=SystemClock(), can_sign_in=can_sign_in))
-
-    try:
-        with command_settings(common, demo=demo) as settings:
-            anyio.run(run_checks, settings)
-    except SettingsError as error:
-        checks.add(problem_from("settings", error))
-    return checks.finish()
+    return run_checks(common, demo=demo, only_sign_in=True)
 
 
 @command(app, "login", common=LOCAL, short_help="Sign in once, with a code in a browser.")
@@ -89,9 +64,7 @@ def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
 
     log = LogListener(common, write=write_line, default=LogLevel.WARNING)
     with command_settings(common, demo=demo) as settings, libraries_logged_by(log):
-        cache = _open_cache(settings)
-        if cache is None and not demo:
-            raise _switched_off()
+        cache = None if demo else _open_cache(settings)
         done: list[SignedIn] = []
 
         async def sign_in() -> None:
@@ -101,8 +74,7 @@ def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
                 done.append(await sign_in_by_device_code(settings, http=http, clock=clock, show=_show))
 
         if run_interruptibly(sign_in, when_asked=lambda: None):
-            write_error(common, Ending(what="interrupted: no sign-in was made", exit_code=INTERRUPTED))
-            return INTERRUPTED
+            raise Interrupted("interrupted: no sign-in was made")
         kept = _store_token(done[0], cache, settings) if cache else None
     account = done[0].account
     if common.as_json:
@@ -128,8 +100,6 @@ def logout(*, common: CommonOptions) -> None:
     """
     settings = load_settings(common)
     cache = _open_cache(settings)
-    if cache is None:
-        raise _switched_off()
     try:
         with _locked(cache):
             removed = cache.forget()
@@ -148,7 +118,7 @@ def logout(*, common: CommonOptions) -> None:
         print_data("`refresh_token` is still set, and later runs use it")
 
 
-def _open_cache(settings: Settings) -> TokenCache | None:
+def _open_cache(settings: Settings) -> TokenCache:
     from bulkpull.auth import open_token_cache
     from bulkpull.config.file import variable_of
 
@@ -160,11 +130,9 @@ def _open_cache(settings: Settings) -> TokenCache | None:
             f"the sign-in endpoint is unknown: {', '.join(missing)} not set",
             fix=f"set {keys} in the settings file, or {variables}",
         )
-    return open_token_cache(settings)
-
-
-def _switched_off() -> SettingsError:
-    return SettingsError("the token cache is switched off", why="`token_cache` is off", fix="unset it")
+    if (cache := open_token_cache(settings)) is None:
+        raise SettingsError("the token cache is switched off", why="`token_cache` is off", fix="unset it")
+    return cache
 
 
 def _show(code: DeviceCode) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import typer
 
 from bulkpull.cli.console import print_note
+from bulkpull.cli.json_output import query_values, report_values
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.service_call import NotThere, call_service
 from bulkpull.cli.stdio import print_data, print_json
@@ -39,10 +40,13 @@ class Kind:
     one: str
     many: str
     delete: Callable[[InsightsClient, str], Awaitable[None]]
+    values: Callable[[Any], dict[str, Any]]
 
-    @property
-    def id_key(self) -> str:
-        return f"{self.one}_id"
+    def only(self, found: Sequence[N], item_id: str) -> N:
+        """What the service found under that id; raises `NotThere` where it found nothing."""
+        if not found:
+            raise self.not_there(item_id.strip())
+        return found[0]
 
     def not_there(self, item_id: str) -> NotThere:
         return NotThere(
@@ -50,8 +54,8 @@ class Kind:
         )
 
 
-QUERIES = Kind("query", "queries", delete=lambda client, query_id: client.delete_query(query_id))
-REPORTS = Kind("report", "reports", delete=lambda client, report_id: client.delete_report(report_id))
+QUERIES = Kind("query", "queries", lambda client, query_id: client.delete_query(query_id), query_values)
+REPORTS = Kind("report", "reports", lambda client, report_id: client.delete_report(report_id), report_values)
 
 
 async def find_by_name(get: Callable[..., Awaitable[list[N]]], name: str | None) -> list[N]:
@@ -65,10 +69,7 @@ async def find_by_name(get: Callable[..., Awaitable[list[N]]], name: str | None)
 
 async def find_query(client: InsightsClient, query_id: str) -> Query:
     """The query of that id, a system query too; raises `NotThere` where there is none."""
-    found = await client.get_queries(query_id=query_id, include_system=True)
-    if not found:
-        raise QUERIES.not_there(query_id.strip())
-    return found[0]
+    return QUERIES.only(await client.get_queries(query_id=query_id, include_system=True), query_id)
 
 
 @dataclass(slots=True)
@@ -130,7 +131,7 @@ def find_named(ids: Sequence[str], items: Mapping[str, T]) -> tuple[list[T], lis
 
 
 def delete_named(
-    found: Sequence[dict[str, Any]],
+    found: Sequence[N],
     missing: Sequence[str] = (),
     *,
     kind: Kind,
@@ -139,7 +140,7 @@ def delete_named(
     common: CommonOptions,
 ) -> int:
     """Delete `found` after the user has agreed; an error for one does not stop the others. Returns the exit status."""
-    by_id = {str(item[kind.id_key]): item for item in found}
+    by_id = {item[f"{kind.one}_id"]: item for item in map(kind.values, found)}
 
     async def delete(client: InsightsClient, item_id: str) -> dict[str, Any]:
         await kind.delete(client, item_id)

@@ -33,10 +33,9 @@ _EXAMPLES = "\n\nExamples:\n"
 _METAVARS = {int: "NUMBER", float: "NUMBER", Path: "PATH", datetime: "DATE", str: "TEXT"}
 
 
-def new_app(name: str | None = None, *, about: str | None = None, example_lines: Collection[str] = ()) -> typer.Typer:
+def new_app(name: str | None = None, *example_lines: str) -> typer.Typer:
     return typer.Typer(
         name=name,
-        help=about,
         no_args_is_help=True,
         epilog=examples(*example_lines),
         add_completion=False,

@@ -148,7 +148,7 @@ def _pick(name: str, offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> di
             return dataset
     from bulkpull.pipeline.plan_names import check_names  # slow to load
 
-    check_names((name,), catalog=catalog)
+    check_names((name,))
     raise NotOffered(
         f"{catalog.canonical(name)}: not offered to this account by the service",
         fix="`bulkpull datasets` shows what is offered, which depends on the account's programs and role",
@@ -184,24 +184,24 @@ def _print_one(dataset: dict[str, Any]) -> None:
         ("system query", _about_query(dataset["system_query"])),
     )
     print_data("")
-    print_table(new_table(_COLUMN, map(_column_row, dataset["columns"]), fold=_COLUMN))
+    rows = [(column["name"], _declared(column, "text")) for column in dataset["columns"]]
+    print_table(new_table(_COLUMN, rows, fold=_COLUMN))
     if metrics:
         print_data("")
-        print_table(new_table(_METRIC, map(_metric_row, metrics), fold=_METRIC))
+        values = [
+            (metric["name"], metric["kind"], _declared(metric, "a number"), "yes" if metric["exported"] else "no")
+            for metric in metrics
+        ]
+        print_table(new_table(_METRIC, values, fold=_METRIC))
     if any(metric["exported"] for metric in metrics):
         print_data(f"\n{_SUMS}")
     if dataset["system_query"]:
         print_data(f"\n{printable(dataset['system_query']['query'], most=LONGEST_QUERY)}")
 
 
-def _column_row(column: dict[str, Any]) -> tuple[str, str]:
-    declared = column["declared"] or "not documented: text"
-    return column["name"], f"{declared}, an identifier: text" if column["identifier"] else declared
-
-
-def _metric_row(metric: dict[str, Any]) -> tuple[str, ...]:
-    declared = metric["declared"] or "not documented: a number"
-    return metric["name"], metric["kind"], declared, "yes" if metric["exported"] else "no"
+def _declared(column: dict[str, Any], read_as: str) -> str:
+    declared = column["declared"] or f"not documented: {read_as}"
+    return f"{declared}, an identifier: text" if column.get("identifier") else declared
 
 
 def _about_query(query: dict[str, Any] | None) -> str | None:

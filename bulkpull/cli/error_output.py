@@ -6,9 +6,8 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from textwrap import TextWrapper
 from typing import Any
@@ -23,29 +22,13 @@ from bulkpull.redact import redact
 from bulkpull.untrusted_text import visible
 
 INTERRUPTED = platforms.INTERRUPTED
-USAGE = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How a command ended early; `excerpt` points at a fault in a query, `details` is a traceback for debug level."""
+class Interrupted(BulkpullError):
+    """A person ended the command. An export says itself what it resumes; other commands have nothing to resume."""
 
-    what: str
-    why: str | None = None
-    fix: str | None = None
-    exit_code: int
-    details: str | None = None
-    excerpt: str | None = None
-    why_lines: Sequence[str] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON object that takes the manifest's place (contract, section 4)."""
-        error = {"what": self.what, "why": self.why, "fix": self.fix}
-        return {"version": 1, "status": "failed", "error": error, "exit": self.exit_code}
-
-
-# An export says itself what it resumes; other commands have nothing to resume.
-_INTERRUPTION = Ending(what="interrupted", fix="run the same command again", exit_code=INTERRUPTED)
+    exit_code = INTERRUPTED
+    remedy = "run the same command again"
 
 
 @contextmanager
@@ -53,79 +36,61 @@ def report_errors(common: CommonOptions) -> Iterator[None]:
     """Report an error of the block once, with `--json` as the one JSON object too, and end with its exit status."""
     before = count_json_objects()
 
-    def print_if_lacking(ending: Ending) -> None:
+    def print_if_lacking(error: BulkpullError) -> None:
         if common.as_json and count_json_objects() == before:
-            print_ending(ending)
+            # A standard output that cannot be written was reported already, or is what ended the command.
+            with suppress(BulkpullError):
+                parts = {"what": error.what, "why": error.why, "fix": error.fix}
+                print_json({"version": 1, "status": "failed", "error": parts, "exit": error.exit_code})
 
     try:
         yield
-    except typer.Exit as end:
-        if end.exit_code == INTERRUPTED:
-            print_if_lacking(_INTERRUPTION)
-        elif end.exit_code:  # the command has reported it on standard error
-            what, why = "the command has no result", "standard error says what happened"
-            print_if_lacking(Ending(what=what, why=why, exit_code=end.exit_code))
-        raise
-    except typer.Abort:
-        print_if_lacking(_INTERRUPTION)
+    except (typer.Abort, typer.Exit) as end:  # it was reported on standard error
+        if isinstance(end, typer.Abort) or end.exit_code == INTERRUPTED:
+            print_if_lacking(Interrupted("interrupted"))
         raise
     except (typer.TyperException, SystemExit):  # wrong usage, which `run` reports; or a shell's completion
         raise
     except BaseException as error:  # noqa: BLE001 - the last place that can report it, and it ends the program
-        ending = print_error(error, common)
-        print_if_lacking(ending)
-        raise typer.Exit(ending.exit_code) from None
+        reported = print_error(error, common)
+        print_if_lacking(reported)
+        raise typer.Exit(reported.exit_code) from None
 
 
-def print_ending(ending: Ending) -> None:
-    """Write how a command ended early to standard output, in place of the JSON object that is expected there."""
-    # A standard output that cannot be written was reported already, or is what ended the command.
-    with suppress(BulkpullError):
-        print_json(ending.as_dict())
-
-
-def print_error(error: BaseException, common: CommonOptions) -> Ending:
-    """Write `error` to standard error; return the written message and the exit status."""
+def print_error(error: BaseException, common: CommonOptions) -> BulkpullError:
+    """Write `error` to standard error; returns it as the error of ours that was written."""
     while isinstance(error, BaseExceptionGroup):  # what was raised on purpose comes first
         error = (error.subgroup(BulkpullError) or error).exceptions[0]
-    if _is_interruption(error):
-        write_error(common, _INTERRUPTION)
-        return _INTERRUPTION
     details = "".join(traceback.format_exception(error)) if common.log_level is LogLevel.DEBUG else None
-    if not isinstance(error, BulkpullError):
+    if _is_interruption(error):
+        error, details = Interrupted("interrupted"), None
+    elif not isinstance(error, BulkpullError):
         fix = "run again with `--log-level debug` and report what it shows"
         error = BulkpullError(f"unexpected fault ({type(error).__name__})", why=str(error) or None, fix=fix)
-    ending = Ending(
-        what=error.what,
-        why=error.why,
-        fix=name_settings_file(error.fix, common.config) if error.fix else None,
-        exit_code=error.exit_code,
-        details=details,
-        excerpt=error.excerpt,
-        why_lines=error.why_lines,
-    )
-    has_little_room = terminal_width() is not None and not common.logs_json
-    short_fix = error.short_fix if has_little_room else None
-    write_error(common, replace(ending, fix=short_fix) if short_fix else ending)
-    return ending
+    error.fix = name_settings_file(error.fix, common.config) if error.fix else None
+    write_error(common, error, details=details)
+    return error
 
 
-def write_error(common: CommonOptions, ending: Ending) -> None:
-    """Write one message in at most five lines, which a terminal gets wrapped to its width, or as one JSON object."""
+def write_error(common: CommonOptions, error: BulkpullError, *, details: str | None = None) -> None:
+    """
+    Write one message in at most five lines, which a terminal gets wrapped to its width, or as one JSON object.
+
+    `details` is a traceback for debug level.
+    """
     if common.logs_json:
-        facts = asdict(ending)
-        del facts["why_lines"]
-        write_json_line("command.failed", level="error", **facts)
+        names = ("what", "why", "fix", "exit_code", "excerpt")
+        facts = {name: getattr(error, name) for name in names}
+        write_json_line("command.failed", level="error", **facts, details=details)
         return
     red, plain = ("\x1b[1;31m", "\x1b[0m") if is_coloured() else ("", "")
     width = terminal_width()
-    lines = [visible(ending.details.rstrip(), lines=True)] if ending.details else []
-    lines.append(wrapped(f"error: {visible(ending.what)}", width).replace("error:", f"{red}error:{plain}", 1))
-    lines += [f"       {visible(line)}" for line in ending.excerpt.split("\n")] if ending.excerpt else []
-    why_lines = ending.why_lines or filter(None, [ending.why])
-    lines += [wrapped(f"       {visible(line)}", width) for line in why_lines]
-    if ending.fix:
-        lines.append(wrapped(f"fix:   {visible(ending.fix)}", width))
+    lines = [visible(details.rstrip(), lines=True)] if details else []
+    lines.append(wrapped(f"error: {visible(error.what)}", width).replace("error:", f"{red}error:{plain}", 1))
+    lines += [f"       {visible(line)}" for line in error.excerpt.split("\n")] if error.excerpt else []
+    lines += [wrapped(f"       {visible(line)}", width) for line in error.why_lines]
+    if fix := (error.short_fix if width is not None else None) or error.fix:
+        lines.append(wrapped(f"fix:   {visible(fix)}", width))
     sys.stderr.write(redact("\n".join(lines)) + "\n")
     sys.stderr.flush()
 

@@ -79,7 +79,12 @@ def init(
     folder = str(output) if output else (_ask("Output folder", default=str(values["output"])) if can_ask else None)
     given["output"] = folder
     values |= {name: value.strip() for name, value in given.items() if value and value.strip()}
-    _check_tenant_id(str(values.get("tenant_id", "")))
+    if (tenant := values.get("tenant_id")) and not _TENANT_ID.fullmatch(tenant):
+        raise SettingsError(
+            f"`tenant_id` {tenant!r} is no tenant id",
+            why="it is neither a GUID nor a domain name",
+            fix="give one such as 00000000-0000-0000-0000-000000000000 or contoso.example",
+        )
     check_alone(values)
     print_message(f"settings for: {chosen} ({PURPOSES[chosen]})")
     for line in set_lines(values):
@@ -87,15 +92,6 @@ def init(
     with disk_errors(file):
         write_atomically(file, settings_text(values, use=chosen))
     _print_next_steps(file, values, use=chosen)
-
-
-def _check_tenant_id(tenant_id: str) -> None:
-    if tenant_id and not _TENANT_ID.fullmatch(tenant_id):
-        raise SettingsError(
-            f"`tenant_id` {tenant_id!r} is no tenant id",
-            why="it is neither a GUID nor a domain name",
-            fix="give one such as 00000000-0000-0000-0000-000000000000 or contoso.example",
-        )
 
 
 def _ask(words: str, *, default: str, allowed: tuple[str, ...] = ()) -> str:
@@ -109,8 +105,8 @@ def _ask(words: str, *, default: str, allowed: tuple[str, ...] = ()) -> str:
 def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> None:
     from bulkpull.cli.invocation import invocation_path  # slow to load, as the next
     from bulkpull.config.file import variable_of
+    from bulkpull.config.secrets import FAMILIES, FORMS
     from bulkpull.config.settings import NEEDED_SETTINGS
-    from bulkpull.secret_sources import FAMILIES, FORMS
 
     print_message(f"written: {file}")
     names = {*values, *_ADDRESSES, "tenant_id", "client_id", "grant", *FORMS}

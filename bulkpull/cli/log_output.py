@@ -40,7 +40,9 @@ class LogListener:
     ) -> None:
         render = structlog.dev.ConsoleRenderer(colors=is_coloured(), pad_event_to=22, sort_keys=False)
         # No second look at a finished JSON line: taking something out of its text could cut a string in two.
-        finish: Sequence[Processor] = [to_json] if common.logs_json else [_as_people_read_it, render, _redacted]
+        finish: Sequence[Processor] = (
+            [to_json] if common.logs_json else [_as_people_read_it, render, lambda _, __, line: redact(str(line))]
+        )
         self._log = line_logger(write, level=_LEVELS[common.level(default)], finish=finish)
         self._silent = silent
         self._is_json = common.logs_json
@@ -92,7 +94,3 @@ def _as_people_read_it(_: Any, __: str, entry: MutableMapping[str, Any]) -> Muta
     entry["timestamp"] = f"{entry['timestamp'][11:19]}Z"
     entry.update({name: format_counts(value) for name, value in entry.items() if isinstance(value, dict)})
     return entry
-
-
-def _redacted(_: Any, __: str, line: Any) -> str:
-    return redact(str(line))

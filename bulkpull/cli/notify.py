@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bulkpull._version import __version__
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.error_output import Ending, write_error
+from bulkpull.cli.error_output import write_error
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_data, print_json
@@ -21,9 +20,8 @@ from bulkpull.events import Events
 
 if TYPE_CHECKING:
     from bulkpull.config.settings import Settings
-    from bulkpull.output.manifest import Manifest
 
-app = new_app("notify", about="Notifications about the end of a run.", example_lines=("bulkpull notify test",))
+app = new_app("notify", "bulkpull notify test")
 
 MADE_UP = "test"
 """The id of the made-up run."""
@@ -53,7 +51,7 @@ def test_notifications(*, common: CommonOptions) -> int:
         print_json({"version": 1, "notices": tried})
     for to, error in outcomes.items():
         if error is not None:
-            write_error(common, Ending(what=error.what, why=error.why, fix=error.fix, exit_code=1))
+            write_error(common, error)
         elif not common.as_json:
             print_data(f"{to}: accepted the manifest of the made-up run {MADE_UP!r}")
     return 1 if any(outcomes.values()) else 0
@@ -64,11 +62,23 @@ async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, Bulk
 
     from bulkpull.cli.log_output import LogListener, write_line
     from bulkpull.observability.notifications import post, run_command
+    from bulkpull.output.manifest import Manifest, Requests, Tool
     from bulkpull.output.store import INSIDE, open_store
 
     clock, command, within_s = SystemClock(), settings.notify_command, settings.notify_seconds
     events = Events(LogListener(common, write=write_line, default=LogLevel.WARNING))
-    manifest = sample_manifest(now=clock.now(), api_base_url=settings.api_base_url)
+    now = clock.now()
+    manifest = Manifest(
+        run_id=MADE_UP,
+        status="complete",
+        started_at=now,
+        finished_at=now,
+        tool=Tool(version=__version__),
+        api_base_url=settings.api_base_url,
+        requests=Requests(),
+        datasets=[],
+        notes=["this run is not real: `bulkpull notify test` made it up"],
+    )
     found: dict[str, BulkpullError | None] = {}
     with tempfile.TemporaryDirectory(prefix="bulkpull-notice-") as folder:
         store = open_store(Path(folder))
@@ -86,19 +96,3 @@ async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, Bulk
             except BulkpullError as error:
                 found[to] = error
     return found
-
-
-def sample_manifest(*, now: datetime, api_base_url: str) -> Manifest:
-    from bulkpull.output.manifest import Manifest, Requests, Tool
-
-    return Manifest(
-        run_id=MADE_UP,
-        status="complete",
-        started_at=now,
-        finished_at=now,
-        tool=Tool(version=__version__),
-        api_base_url=api_base_url,
-        requests=Requests(),
-        datasets=[],
-        notes=["this run is not real: `bulkpull notify test` made it up"],
-    )

@@ -22,11 +22,11 @@ def dataset_names(incomplete: str) -> list[str]:
 def timespans(incomplete: str) -> list[str]:
     """Time spans of the catalog that begin like this, the shortest first, and `widest`."""
     from bulkpull.catalog import load_catalog
-    from bulkpull.timespans import WIDEST, order_by_length
+    from bulkpull.timespans import WIDEST, lengths_days
 
     catalog = load_catalog()
     names = {*catalog.timespans, *(name for dataset in catalog.datasets for name in dataset.date_ranges)}
-    return _beginning_with(incomplete, [*order_by_length(sorted(names)), WIDEST])
+    return _beginning_with(incomplete, [*lengths_days(sorted(names)), WIDEST])
 
 
 def fault_names(incomplete: str) -> list[str]:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.cells import cell_len
-from rich.table import Table
 from rich.text import Text
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.batch import find_query
 from bulkpull.cli.command_decorator import command, new_app
-from bulkpull.cli.console import PIPED_WIDTH, data_console, print_message, print_note, print_table
+from bulkpull.cli.console import PIPED_WIDTH, data_console, new_table, print_message, print_note, print_table
 from bulkpull.cli.options import CommonOptions, option
 from bulkpull.cli.service_call import NotOffered, call_service, command_settings
 from bulkpull.cli.stdio import print_json
@@ -159,11 +158,9 @@ def _print_table(rows: Rows) -> None:
     names = list(rows[0])
     is_piped = console.width >= PIPED_WIDTH  # piped output is never cut
     shown = names if is_piped else columns_that_fit(names, rows, width=console.width)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
-    for name in shown:
-        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=None if is_piped else _width(name))
-    for row in rows:
-        table.add_row(*(Text(_cell(row.get(name))) for name in shown))
+    table = new_table(shown, ([Text(_cell(row.get(name))) for name in shown] for row in rows))
+    for name, column in zip(shown, table.columns, strict=True):
+        column.max_width = None if is_piped else _width(name)
     print_table(table, console)
     if hidden := len(names) - len(shown):
         print_message(f"{plural(hidden, 'column')} did not fit: --json or a pipe shows all")

@@ -28,11 +28,7 @@ from bulkpull.redact import printable
 if TYPE_CHECKING:
     from bulkpull.insights.client import InsightsClient
 
-app = new_app(
-    "queries",
-    about="Stored queries of the service.",
-    example_lines=("bulkpull queries list", "bulkpull queries create --help"),
-)
+app = new_app("queries", "bulkpull queries list", "bulkpull queries create --help")
 
 QueryId = Annotated[str, typer.Argument(metavar="ID", help="A query's id, as `queries list` shows it.")]
 QueryIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of queries.")]
@@ -117,11 +113,11 @@ def create_query(
         bulkpull queries create --demo Customers "SELECT Month FROM OfficeUsage"
         bulkpull queries create "Our names" "SELECT PartnerName FROM Profile" --json
     """
-    from bulkpull.insights.report_orders import check_query_text  # slow to load
+    from bulkpull.insights.definitions import QueryDefinition  # slow to load
 
     name = name.strip()
     check_query_name(name)
-    check_query_text(name=name, text=text)
+    QueryDefinition(name=name, text=text).check()
 
     # Stored is the text that was checked: on one line, with every name as the service spells it today.
     async def store(client: InsightsClient) -> Query:
@@ -165,8 +161,7 @@ def delete_queries(
     listed, reports = call_service(fetch, common, settings=settings)
     found, missing = find_named(query_ids, {query.query_id: query for query in listed})
     _check_deletable(found, reports, force=force)
-    values = [query_values(query) for query in found]
-    return delete_named(values, missing, kind=QUERIES, settings=settings, yes=yes, common=common)
+    return delete_named(found, missing, kind=QUERIES, settings=settings, yes=yes, common=common)
 
 
 def check_query_name(name: str) -> None:

@@ -65,10 +65,10 @@ def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> in
 def _delete_or_show(
     reports: list[Report], *, if_none: str, yes: bool, settings: Settings, common: CommonOptions
 ) -> int:
-    values = [report_values(report) for report in reports]
     if yes and reports:
-        return delete_named(values, kind=REPORTS, settings=settings, yes=True, common=common)
+        return delete_named(reports, kind=REPORTS, settings=settings, yes=True, common=common)
     if common.as_json:
+        values = [report_values(report) for report in reports]
         print_json({"version": 1, "reports": values, **BatchResult().as_values(), "deleted": False})
     else:
         print_reports(reports, as_json=False)

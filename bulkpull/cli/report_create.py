@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from bulkpull.cli.batch import find_query
 from bulkpull.cli.console import print_note
 from bulkpull.cli.options import CommonOptions, day_of
-from bulkpull.cli.report_options import ReportSpec, ReportUpdate, in_utc
-from bulkpull.cli.reports import find_report, is_our_report
+from bulkpull.cli.reports import ReportSpec, ReportUpdate, find_report, is_our_report
 from bulkpull.cli.service_call import NotOffered, call_service, command_settings
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AccessDenied, BulkpullError, ListUnknown, SettingsError
 from bulkpull.insights.client import InsightsClient
-from bulkpull.insights.report_orders import LONGEST_TEXT, ReportChange, ReportOrder, earliest_start
+from bulkpull.insights.definitions import LONGEST_TEXT, ReportChange, ReportDefinition, earliest_start
 from bulkpull.model import OfferedDataset, Pull, Query, Report, Window
 from bulkpull.pipeline.plan import make_plan
 from bulkpull.pipeline.request import ExportRequest, PlanInputs, ServiceOffer
@@ -45,18 +44,18 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
                 pull = _pull(spec.dataset, offered, settings=settings, window=window)
                 if window is not None and pull.window is None:
                     print_note(f"{pull.dataset} has no time axis: --since and --until change nothing", common)
-                order = _order(spec, title=pull.dataset, dataset=pull.offered, window=window, now=now)
-                order.check(now=now)  # before a query is created
+                definition = _define(spec, title=pull.dataset, dataset=pull.offered, window=window, now=now)
+                definition.check(now=now)  # before a query is created
                 query = await _own_query(client, pull)
             else:
                 query = await find_query(client, spec.query_id or "")
                 dataset = dataset_of(query.text, offered)
-                order = _order(spec, title=query.name, dataset=dataset, window=window, now=now)
+                definition = _define(spec, title=query.name, dataset=dataset, window=window, now=now)
             if spec.at_once and spec.callback_url is not None:
                 print_note("a report that runs once may end without a callback: check its execution as well", common)
             with suppress(AccessDenied, ListUnknown):
-                await client.get_reports(name=order.name)  # existing ones are not the new report
-            return await client.create_report(replace(order, query_id=query.query_id))
+                await client.get_reports(name=definition.name)  # existing ones are not the new report
+            return await client.create_report(replace(definition, query_id=query.query_id))
 
         return call_service(create, common, settings=settings, names=names)
 
@@ -89,7 +88,7 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
         offered = await client.get_datasets() if change.every is not None and report.query_text else []
         dataset = next(iter(_datasets_of_query(report.query_text or "", offered)), None)
         callback_url = _given_or(change.callback_url, report.callback_url)
-        order = ReportChange(
+        wanted = ReportChange(
             name=_given_or(change.name, report.name).strip(),
             start_at=start_at,
             description=_given_or(change.description, report.description),
@@ -101,7 +100,7 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
             # The method goes with its address.
             callback_method=change.callback_method or (report.callback_method if callback_url else None),
         )
-        changed = await client.update_report(report.report_id, order)
+        changed = await client.update_report(report.report_id, wanted)
         _check_removed(change, changed)
         return changed
 
@@ -116,6 +115,12 @@ def next_start(start_at: datetime | None, *, every_h: int | None, earliest: date
         return start_at
     step = timedelta(hours=every_h)
     return start_at + step * -((start_at - earliest) // step)
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def dataset_of(query_text: str, offered: Sequence[OfferedDataset]) -> OfferedDataset:
@@ -135,11 +140,11 @@ def dataset_of(query_text: str, offered: Sequence[OfferedDataset]) -> OfferedDat
     return _datasets_of_query(query_text, offered)[0]
 
 
-def _order(
+def _define(
     spec: ReportSpec, *, title: str, dataset: OfferedDataset, window: Window | None, now: datetime
-) -> ReportOrder:
-    """The order for `spec`, with the dataset's name in place of the query's id until there is a query."""
-    return ReportOrder(
+) -> ReportDefinition:
+    """The report that `spec` describes, with the dataset's name in place of the query's id until there is a query."""
+    return ReportDefinition(
         name=spec.name.strip() if spec.name is not None else automatic_name(title, now=now),
         query_id=dataset.name,
         description=spec.description,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,20 +16,16 @@ from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.console import new_table, print_grid, print_message, print_table
 from bulkpull.cli.json_output import report_values
 from bulkpull.cli.options import CommonOptions, option, read_span
-from bulkpull.cli.report_options import ReportSpec, ReportUpdate
 from bulkpull.cli.service_call import call_service, load_settings
 from bulkpull.cli.stdio import print_json
-from bulkpull.model import Report
+from bulkpull.errors import SettingsError
+from bulkpull.model import DEFAULT_FORMAT, CallbackMethod, FileFormat, Report
 from bulkpull.redact import printable
 
 if TYPE_CHECKING:
     from bulkpull.insights.client import InsightsClient
 
-app = new_app(
-    "reports",
-    about="The user's reports, one-off and scheduled.",
-    example_lines=("bulkpull reports list", "bulkpull reports create --help"),
-)
+app = new_app("reports", "bulkpull reports list", "bulkpull reports create --help")
 
 ReportId = Annotated[str, typer.Argument(metavar="ID", help="A report's id, as `reports list` shows it.")]
 ReportIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of reports.")]
@@ -40,6 +37,84 @@ OlderThan = Annotated[
     timedelta | None,
     option("--older-than", "Age of orphans; default: 2d.", metavar="TIME", parser=read_span),
 ]
+
+_START = "First run: 2026-01-31T06:00 (UTC) or 2026-01-31T08:00+02:00; four hours ahead; default: at once then."
+_START_FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z"]
+_CALLBACK = 'Public https address that is called for each file; on update, "" removes it.'
+_METHOD = "HTTP method of the callback; default: POST."
+
+Every = Annotated[int | None, option("--every", "Interval in hours: 4 to 2160.")]
+Name = Annotated[str | None, option("--name", "Up to 256 characters without semicolon.", metavar="NAME")]
+Description = Annotated[str | None, option("--description", 'Description; on update, "" removes it.')]
+Start = Annotated[datetime | None, option("--start", _START, formats=_START_FORMATS, metavar="TIME")]
+CallbackUrl = Annotated[str | None, option("--callback-url", _CALLBACK, metavar="ADDRESS")]
+Method = Annotated[CallbackMethod | None, option("--callback-method", _METHOD, case_sensitive=False)]
+_QUERY_DATASET = option(
+    "--dataset", "Or a query of all columns of this dataset.", metavar="DATASET", autocompletion=options.dataset_names
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSpec:
+    """The report that `reports create` is to make; a dataset stands for this tool's own query of all its columns."""
+
+    query_id: Annotated[str | None, option("--query-id", "The query of the report.", metavar="ID")] = None
+    dataset: Annotated[str | None, _QUERY_DATASET] = None
+    at_once: Annotated[bool, option("--now", "Run once, immediately.")] = False
+    since: options.Since = None
+    until: options.Until = None
+    timespan: options.Timespan = None
+    every: Every = None
+    start: Start = None
+    times: Annotated[int | None, option("--times", "Number of runs; default: unlimited.")] = None
+    name: Name = None
+    description: Description = None
+    file_format: Annotated[FileFormat, option("--format", "Of the file.")] = DEFAULT_FORMAT
+    callback_url: CallbackUrl = None
+    callback_method: Method = None
+
+    def check(self) -> None:
+        if (self.query_id is None) == (self.dataset is None):
+            raise SettingsError("a report has one query", fix="give either --query-id ID or --dataset NAME")
+        if self.at_once == (self.every is not None):
+            raise SettingsError("a report runs once or on a schedule", fix="give either --now or --every HOURS")
+        if self.at_once and (self.start is not None or self.times is not None):
+            raise SettingsError("--now excludes --start and --times", fix="give --every HOURS for a schedule")
+        if not self.at_once and (self.since or self.until):
+            raise SettingsError("--since and --until need --now", why="the service ignores them on a schedule")
+        if self.timespan and self.dataset is None:
+            raise SettingsError("--timespan goes with --dataset", why="a stored query has its own")
+        _check_name(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportUpdate:
+    """What `reports update` is to change; `None` leaves a value, an empty description or address removes it."""
+
+    name: Name = None
+    description: Description = None
+    every: Every = None
+    start: Start = None
+    times: Annotated[int | None, option("--times", "Number of runs.")] = None
+    file_format: Annotated[FileFormat | None, option("--format", "Of the file.")] = None
+    callback_url: CallbackUrl = None
+    callback_method: Method = None
+
+    def check(self) -> None:
+        if all(getattr(self, option.name) is None for option in fields(self)):
+            raise SettingsError("nothing to change was given", fix="see `bulkpull reports update --help`")
+        _check_name(self.name)
+
+
+def _check_name(name: str | None) -> None:
+    """Refuse a name with this tool's prefix: exports delete such reports."""
+    from bulkpull.pipeline.steps.naming import OWN_PREFIX  # slow to load
+
+    if name is not None and name.strip().casefold().startswith(f"{OWN_PREFIX}_"):
+        raise SettingsError(
+            f"a report cannot be named {printable(name, most=40)!r} here",
+            why=f"names that begin with {OWN_PREFIX}_ mark reports that exports make and delete",
+        )
 
 
 @command(app, "list")
@@ -199,8 +274,7 @@ def delete_reports(
     only_id = named[0] if len(named) == 1 else None
     listed = call_service(lambda client: client.get_reports(report_id=only_id), common, settings=settings)
     found, missing = find_named(named, {report.report_id: report for report in listed})
-    values = [report_values(report) for report in found]
-    return delete_named(values, missing, kind=REPORTS, settings=settings, yes=yes, common=common)
+    return delete_named(found, missing, kind=REPORTS, settings=settings, yes=yes, common=common)
 
 
 def is_our_report(report: Report) -> bool:
@@ -212,10 +286,7 @@ def is_our_report(report: Report) -> bool:
 
 async def find_report(client: InsightsClient, report_id: str) -> Report:
     """The report of that id; raises `NotThere` where there is none."""
-    found = await client.get_reports(report_id=report_id)
-    if not found:
-        raise REPORTS.not_there(report_id.strip())
-    return found[0]
+    return REPORTS.only(await client.get_reports(report_id=report_id), report_id)
 
 
 def print_reports(reports: Sequence[Report], *, as_json: bool) -> None:

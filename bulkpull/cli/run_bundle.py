@@ -19,8 +19,8 @@ from typing import Any
 
 from bulkpull import platforms
 from bulkpull._version import __version__
-from bulkpull.cli.doctor import describe_settings
 from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.run_checks import describe_settings
 from bulkpull.cli.run_details import ledger_facts
 from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_data, print_json

@@ -57,7 +57,7 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
     with listeners(common, console, output=invocation.output) as listener:
         run = make(listener)
         try:
-            interrupted = run_interruptibly(run.export, when_asked=print_stopping)
+            interrupted = run_interruptibly(run.export, when_asked=print_stopping, when_forced=run.record_interruption)
         except BaseException:
             # A run may fail after its manifest was written; standard output has to get it.
             _print_manifest(run.manifest, common)
@@ -100,7 +100,8 @@ def _print_end(
 def listeners(common: CommonOptions, console: Console, *, output: Path | None = None) -> Iterator[Listener]:
     """The live display on a terminal, with warnings above it, or the log; durations are estimated by earlier runs."""
     with ExitStack() as stack:
-        if has_display(common, console):
+        wants_lines = common.quiet or common.logs_json or common.log_level in (LogLevel.DEBUG, LogLevel.INFO)
+        if not wants_lines and console.file.isatty() and not console.is_dumb_terminal:
             from bulkpull.cli.live_display import Display  # slow to load
 
             usual = last_durations(open_store(output)) if output else {}
@@ -117,9 +118,3 @@ def listeners(common: CommonOptions, console: Console, *, output: Path | None = 
                 listener(event)
 
         yield listen
-
-
-def has_display(common: CommonOptions, console: Console) -> bool:
-    """Whether to draw: on a terminal, without --log-format json and --quiet."""
-    wants_lines = common.quiet or common.logs_json or common.log_level in (LogLevel.DEBUG, LogLevel.INFO)
-    return not wants_lines and console.file.isatty() and not console.is_dumb_terminal

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,12 +16,12 @@ from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import LOCAL, QUIET_RUN, command, new_app
 from bulkpull.cli.console import new_table, print_message, print_table
-from bulkpull.cli.error_output import Ending, write_error
+from bulkpull.cli.error_output import write_error
 from bulkpull.cli.options import CommonOptions, option
 from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
-from bulkpull.errors import SettingsError
+from bulkpull.errors import NotDone, SettingsError
 from bulkpull.formatting import format_clock, format_counts, format_size, join_some, plural
 from bulkpull.output.atomic_files import disk_errors, to_disk_error
 from bulkpull.redact import printable
@@ -35,11 +35,7 @@ _BUNDLE = "Write a support bundle (no data, no secrets); print its path."
 Bundle = Annotated[bool, option("--bundle", _BUNDLE)]
 RunId = Annotated[str | None, typer.Argument(metavar="RUN", hidden=True)]
 
-app = new_app(
-    "runs",
-    about="The local ledger of runs.",
-    example_lines=("bulkpull runs list", "bulkpull runs show", "bulkpull runs verify --help"),
-)
+app = new_app("runs", "bulkpull runs list", "bulkpull runs show", "bulkpull runs verify --help")
 
 _MOST_SHOWN = 20
 _DAMAGED = 3
@@ -67,7 +63,19 @@ def list_runs(
     if not runs:
         check_export(folder)
     if common.as_json:
-        print_json({"version": 1, "output": str(folder), "runs": [_run_values(run) for run in runs]})
+        values = [
+            {
+                "run_id": run.run_id,
+                "command": run.command,
+                "status": run.status or "unfinished",
+                "started_at": iso_utc(run.started_at),
+                "finished_at": iso_utc(run.ended_at) if run.ended_at else None,
+                "datasets": dict(run.summary or {}),
+                "request": dict(run.request),
+            }
+            for run in runs
+        ]
+        print_json({"version": 1, "output": str(folder), "runs": values})
     elif runs:
         shown = runs if everything else runs[:_MOST_SHOWN]
         columns = ("run", "command", "took", "status", "datasets")
@@ -277,7 +285,7 @@ def verify(
         for trouble in findings.troubles if not common.as_json else ():
             print_data(printable(f"{trouble.path}: {trouble.what}; {trouble.fix}"))
         what = f"{plural(len(findings.troubles), 'problem')} found, {checked}"
-        write_error(common, Ending(what=what, fix="each line above has a next step", exit_code=_DAMAGED))
+        write_error(common, NotDone(what, fix="each line above has a next step", exit_code=_DAMAGED))
         return _DAMAGED
     if not common.as_json:
         how = "names and sizes" if quick else "sizes, hashes and rows"
@@ -312,18 +320,6 @@ def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
         raise to_disk_error(trouble, Path(store.place(name))) from trouble
     if as_json:
         print_json({"version": 1, "run_id": run_id, "log": list(filter(None, entries))})
-
-
-def _run_values(run: RunEntry) -> dict[str, Any]:
-    return {
-        "run_id": run.run_id,
-        "command": run.command,
-        "status": run.status or "unfinished",
-        "started_at": iso_utc(run.started_at),
-        "finished_at": iso_utc(run.ended_at) if run.ended_at else None,
-        "datasets": dict(run.summary or {}),
-        "request": dict(run.request),
-    }
 
 
 def _row(run: RunEntry) -> tuple[str, ...]:

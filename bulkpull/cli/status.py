@@ -12,13 +12,13 @@ from bulkpull import platforms
 from bulkpull.cli import options
 from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
-from bulkpull.cli.error_output import Ending, write_error
+from bulkpull.cli.error_output import write_error
 from bulkpull.cli.json_output import format_time
 from bulkpull.cli.options import CommonOptions, option, read_span
 from bulkpull.cli.service_call import load_settings
 from bulkpull.cli.stdio import print_json
 from bulkpull.clock import iso_utc
-from bulkpull.errors import LedgerError
+from bulkpull.errors import LedgerError, NotDone
 from bulkpull.formatting import format_age, join_some, plural
 
 if TYPE_CHECKING:
@@ -176,21 +176,18 @@ def _report_late(
     fix = f"see `{listing}`, and check that the job still starts the export"
     if nothing:
         fix = NO_EXPORT_FIX if missing_export(folder) else fix
-        write_error(common, Ending(what=nothing_published(folder), fix=fix, exit_code=LATE))
+        write_error(common, NotDone(nothing_published(folder), fix=fix, exit_code=LATE))
         return
     if len(late) > _MOST_NAMED:
         names = join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
     else:
-        names = ", ".join(f"{dataset.dataset} ({_last_look(dataset, now)})" for dataset in late)
+        looks = (f"last checked {_age(one.checked_at, now)} ago" if one.run_id else "never published" for one in late)
+        names = ", ".join(f"{dataset.dataset} ({look})" for dataset, look in zip(late, looks, strict=True))
     what = f"{plural(len(late), 'dataset')} {'is' if len(late) == 1 else 'are'} late: {names}"
     why = next((dataset for dataset in late if dataset.reason), None)
     # That a dataset is not offered may come from an earlier run than the newest.
     said_by = "" if why is None or why.unavailable else "the newest run said: "
-    write_error(common, Ending(what=what, why=f"{said_by}{why.reason}" if why else None, fix=fix, exit_code=LATE))
-
-
-def _last_look(freshness: Freshness, now: datetime) -> str:
-    return f"last checked {_age(freshness.checked_at, now)} ago" if freshness.run_id else "never published"
+    write_error(common, NotDone(what, why=f"{said_by}{why.reason}" if why else None, fix=fix, exit_code=LATE))
 
 
 def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str, Any]:

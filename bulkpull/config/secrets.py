@@ -1,15 +1,18 @@
 """
-Secrets stored outside of settings: in a file, or in an Azure Key Vault.
+Secrets: which of several settings gives one, and those that lie outside of settings, in a file or an Azure Key Vault.
 
-A file is read together with the settings; a vault is read when the secret is needed, because that uses the network.
+A source of higher precedence overrides a lower one, whatever the form (value, file, command); two forms in one source
+are an error. A file is read together with the settings; a vault when the secret is needed: that uses the network.
 """
 
 from __future__ import annotations
 
 import re
 import stat
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bulkpull import platforms
 from bulkpull.errors import SettingsError
@@ -25,13 +28,47 @@ _VAULT_ADDRESS = re.compile(
 )
 
 
-def read_secret_file(path: Path, *, setting: str, where: str) -> str:
-    """
-    The secret in a file, without the line end that editors and `echo` leave behind it.
+SECRETS = ("client_secret", "client_certificate_password", "password", "refresh_token")
+"""Settings whose values are secrets."""
+FAMILIES = {name: (name, f"{name}_file", f"{name}_command") for name in SECRETS} | {
+    "client_certificate_password": ("client_certificate_password", "client_certificate_password_file"),
+    # A certificate stands in place of the application's secret.
+    "client_secret": ("client_secret", "client_secret_file", "client_secret_command", "client_certificate_file"),
+}
+"""By secret, all settings that can stand for it, itself first."""
+FORMS = tuple(dict.fromkeys(form for family in FAMILIES.values() for form in family))
+"""All settings that give a secret in some form."""
 
-    Raises:
-        SettingsError: It cannot be read, or holds no secret. Its content is never told.
-    """
+
+def without_outranked(found: Mapping[str, Any], *, higher: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a source, without secrets that a higher source gives in some form."""
+    beaten = {form for family in FAMILIES.values() if any(form in higher for form in family) for form in family}
+    return {name: value for name, value in found.items() if name not in beaten}
+
+
+def given_twice(given: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Two forms of one secret that one source gives."""
+    for family in FAMILIES.values():
+        there = [form for form in family if given.get(form) is not None]
+        if len(there) > 1:
+            return there[0], there[1]
+    return None
+
+
+def origins_of_secrets(origins: Mapping[str, str], *, ranks: Iterable[str]) -> dict[str, str]:
+    """Where each form of a secret comes from, once an outranked one counts as not given; a secret, as its form."""
+    *given, default = ranks
+    effective: dict[str, str] = {}
+    for family in FAMILIES.values():
+        best = next((rank for rank in given if any(origins[form] == rank for form in family)), default)
+        effective |= {form: best if origins[form] == best else default for form in family}
+        if any(effective[form] != default for form in family if form.startswith(family[0])):
+            effective[family[0]] = best
+    return effective
+
+
+def read_secret_file(path: Path, *, setting: str, where: str) -> str:
+    """The secret in a file, without the line end; `SettingsError`, which never tells the content, where it has none."""
     what = f"{where}: `{setting}` names {path}"
     fix = "check the path, and that this user may read the file"
     try:
@@ -70,12 +107,7 @@ class VaultReference:
 
 
 def vault_reference(value: str) -> VaultReference | None:
-    """
-    The Key Vault secret that a setting's value refers to; `None` when it is the secret itself.
-
-    Raises:
-        ValueError: It begins as a reference and is none.
-    """
+    """The Key Vault secret that a value refers to, `None` for the secret itself; `ValueError` for a wrong reference."""
     if not value.startswith(VAULT_MARK):
         return None
     found = _VAULT_ADDRESS.fullmatch(value.removeprefix(VAULT_MARK).strip())

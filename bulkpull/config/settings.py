@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bulkpull.account import Account
-from bulkpull.allowed_values import refusals, typed
+from bulkpull.allowed_values import typed, wrong_values
 from bulkpull.api_wording import python_words
 from bulkpull.config.file import (
     DEFAULT_FILE,
@@ -32,7 +32,14 @@ from bulkpull.config.file import (
     unknown_variables,
     variable_of,
 )
-from bulkpull.config.secrets import read_secret_file
+from bulkpull.config.secrets import (
+    FORMS,
+    SECRETS,
+    given_twice,
+    origins_of_secrets,
+    read_secret_file,
+    without_outranked,
+)
 from bulkpull.config.types import (
     CacheFolder,
     Client,
@@ -57,7 +64,6 @@ from bulkpull.config.types import (
 from bulkpull.custom_query import Selection, read_selections
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.metric_selection import MetricsChoice
-from bulkpull.secret_sources import FORMS, FROM_COMMAND, SECRETS, given_twice, origins_of_secrets, without_outranked
 from bulkpull.timespans import WIDEST
 from bulkpull.wrong_settings import RefusedSetting, WrongSetting, settings_error, unknown_names
 
@@ -97,9 +103,7 @@ class Settings(BaseSettings):
     client_id: Client | None = Field(None, description="the application")
     client_secret: Secret | None = Field(None, description="the application's secret")
     client_secret_file: Path | None = Field(None, description="file that holds `client_secret`")
-    client_secret_command: Command | None = Field(
-        None, description="program, run without a shell, that writes `client_secret`"
-    )
+    client_secret_command: Command | None = Field(None, description="program (no shell) that writes `client_secret`")
     client_certificate_file: ExistingFile | None = Field(
         None, description="PEM file with the application's private key and certificate, instead of a secret"
     )
@@ -110,19 +114,15 @@ class Settings(BaseSettings):
     username: Text | None = Field(None, description="the user, for the password grant")
     password: Secret | None = Field(None, description="the user's password, for the password grant")
     password_file: Path | None = Field(None, description="file that holds `password`")
-    password_command: Command | None = Field(None, description="program, run without a shell, that writes `password`")
+    password_command: Command | None = Field(None, description="program (no shell) that writes `password`")
     refresh_token: Secret | None = Field(None, description="for the refresh-token grant (Secure Application Model)")
     refresh_token_file: Path | None = Field(None, description="file that holds `refresh_token`")
-    refresh_token_command: Command | None = Field(
-        None, description="program, run without a shell, that writes `refresh_token`"
-    )
+    refresh_token_command: Command | None = Field(None, description="program (no shell) that writes `refresh_token`")
     grant: Grant | None = Field(None, description="how to sign in (`azure`: as this machine); chosen from what is set")
     token_cache: CacheFolder | None = Field(
         None, description="folder that keeps rotated refresh tokens; default: one of the user's own; `off` for none"
     )
-    encrypt_token_cache: bool = Field(
-        default=True, description="let the operating system encrypt the token cache where it can"
-    )
+    encrypt_token_cache: bool = Field(default=True, description="let the system encrypt the token cache where it can")
     programme: Programme = Field(
         "mpn", description="`mpn` (Partner Insights); `cmp` (commercial marketplace) is not supported yet"
     )
@@ -136,12 +136,8 @@ class Settings(BaseSettings):
     )
     poll_initial_seconds: Positive = Field(5.0, description="first wait between two polls of executions")
     poll_max_seconds: Positive = Field(60.0, description="longest wait between two polls of executions")
-    report_timeout_seconds: Positive = Field(
-        10_800.0, description="a report that has been Running this long counts as failed"
-    )
-    report_attempts: PositiveInt = Field(
-        2, description="attempts per report, including retries of failed or stuck ones"
-    )
+    report_timeout_seconds: Positive = Field(10_800.0, description="a report Running for this long counts as failed")
+    report_attempts: PositiveInt = Field(2, description="attempts per report, with retries of failed or stuck ones")
     reports_in_flight: PositiveInt | None = Field(
         None, description="most reports in progress at once; by default learnt from the service"
     )
@@ -201,15 +197,20 @@ class Settings(BaseSettings):
     )
 
     def __init__(self, **options: Any) -> None:
-        faults = self.unknown_settings()
+        known, faults = Settings.model_fields, self.unknown_settings()
         try:
             super().__init__(**options)
         except ValidationError as error:
-            faults += _explain(error, options=options)
+            # A keyword argument, or an option of a command, is named by what it sets.
+            wrong, unknown = wrong_values(
+                error, known, place_of=lambda name: "" if name in options else describe_origin(name)
+            )
+            # Only keyword arguments: file and environment are looked through before.
+            faults += unknown_names(unknown, where="Settings(…)", known=known, lists_allowed=False) + wrong
         except SettingsError as error:
             faults.append(WrongSetting.of_error(error))
         if faults:
-            raise settings_error(faults, known=Settings.model_fields)
+            raise settings_error(faults, known=known)
         self.check_output()
 
     @classmethod
@@ -262,12 +263,7 @@ class Settings(BaseSettings):
             in_use.reset(token)
 
     def replacing(self, **options: Any) -> Self:
-        """
-        The same settings with some replaced; those that are `None` stay as they are.
-
-        Raises:
-            SettingsError: A value is wrong.
-        """
+        """The same settings with some replaced, checked as by the class; those that are `None` stay as they are."""
         given = {name: value for name, value in options.items() if value is not None}
         if not given:
             return self
@@ -318,17 +314,12 @@ class Settings(BaseSettings):
     @field_validator("queries", mode="before")
     @classmethod
     def _read_queries(cls, given: object) -> tuple[Selection, ...]:
-        where = in_use.get().place if given is in_use.get().content.get("queries") else "settings"
-        if isinstance(given, str) and given == _from_environment(["queries"]).get("queries"):
-            where = f"environment variable {variable_of('queries')}"
-            try:
-                given = json.loads(given)
-            except ValueError as trouble:
-                raise RefusedSetting(SettingsError(f"{where} is not valid JSON", why=str(trouble))) from None
         try:
-            return read_selections(given, where=where)
+            return read_selections(json.loads(given) if isinstance(given, str) else given)
         except SettingsError as error:
             raise RefusedSetting(error) from None
+        except ValueError as trouble:
+            raise RefusedSetting(SettingsError("`queries` is not valid JSON", why=str(trouble))) from None
 
     @property
     def account(self) -> Account:
@@ -354,7 +345,7 @@ class Settings(BaseSettings):
 
     def has(self, name: str) -> bool:
         """Whether a setting is set; of a secret, whether it or a command that writes it is."""
-        return bool(getattr(self, name) or (name in FROM_COMMAND and getattr(self, f"{name}_command")))
+        return bool(getattr(self, name) or getattr(self, f"{name}_command", None))
 
     def chosen_grant(self, *, kept: bool = False, public: bool = False) -> Grant:
         """
@@ -461,19 +452,3 @@ def _unpointed() -> dict[str, Any]:
     """Every address and credential at its default, so that neither environment nor file can supply one."""
     names = (*_SERVICE, *_CREDENTIALS, *_NOTICES)
     return {name: Settings.model_fields[name].default for name in names}
-
-
-def _explain(error: ValidationError, *, options: Mapping[str, Any]) -> list[WrongSetting]:
-    """Say of each wrong setting where it came from and what is allowed."""
-    found, known = refusals(error, Settings.model_fields), Settings.model_fields
-    # Only keyword arguments: file and environment are looked through before.
-    unknown = [refusal.name for refusal in found if refusal.kind == "extra_forbidden"]
-    faults = unknown_names(unknown, where="Settings(…)", known=known, lists_allowed=False)
-    for refusal in found:
-        if isinstance(refusal.cause, RefusedSetting):
-            faults.append(WrongSetting.of_error(refusal.cause.error))
-        elif refusal.kind != "extra_forbidden":
-            # A keyword argument, or an option of a command, is named by what it sets.
-            where = "" if refusal.name in options else describe_origin(refusal.name)
-            faults.append(WrongSetting(where, f"`{refusal.name}` is not valid", why=refusal.why, hint=refusal.hint))
-    return faults

@@ -9,25 +9,19 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from bulkpull.auth.token_endpoint import TokenSource
-from bulkpull.clock import Clock
 from bulkpull.errors import AccessDenied, ListUnknown, NotConnected, ReportingError, Throttled, TransferError
 from bulkpull.event_types import Level, ListOdd, QueryAdopted, QueryDoubled, ReportAdopted, ReportDeleted, ReportDoubled
-from bulkpull.events import Events
 from bulkpull.formatting import plural
 from bulkpull.insights import requests, responses
+from bulkpull.insights.definitions import QueryDefinition, ReportChange, ReportDefinition
 from bulkpull.insights.error_mapping import GatewayTimeout
-from bulkpull.insights.idempotent_create import Created, Made, SharedLookup, create_once
-from bulkpull.insights.listings import IdSpellings, ListingReader, folded, matches, required_names
-from bulkpull.insights.lost_creation import Placed, is_answered_by_query, is_answered_by_report
-from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder
+from bulkpull.insights.idempotent_create import Created, Creation, Made, SharedLookup, create_once
 from bulkpull.insights.requests import Call
-from bulkpull.insights.responses import Envelope
+from bulkpull.insights.responses import Envelope, IdSpellings, folded, matches, required_names
 from bulkpull.insights.session import ApiSession
 from bulkpull.model import Execution, OfferedDataset, Query, Report
-from bulkpull.transport.http import AnswerOverdue, Http
+from bulkpull.transport.http import AnswerOverdue
 from bulkpull.transport.pacer import RateLimiter, Urgency
-from bulkpull.transport.retry import Retrier
 
 # Executions that nobody asked for come along (behaviour 107).
 _SPARE_PAGES = 5
@@ -39,29 +33,13 @@ class InsightsClient:
 
     Every method raises, besides what it names: `AuthError` (credentials or role), `AccessDenied` (403), `Throttled`,
     `ServiceTrouble`, `UnexpectedReply`, `NotConnected` and `AnswerLost` after all tries, `TlsRefused`, `UnsafeAddress`.
-    Pages and redirects must stay on the origin of `api_base_url`; all calls of the API share one `pacer`.
     """
 
-    def __init__(
-        self,
-        *,
-        http: Http,
-        auth: TokenSource,
-        pacer: RateLimiter,
-        retrier: Retrier,
-        api_base_url: str,
-        clock: Clock,
-        events: Events,
-    ) -> None:
-        self._session = ApiSession(
-            http=http, auth=auth, pacer=pacer, retrier=retrier, api_base_url=api_base_url, clock=clock
-        )
-        self._listings = ListingReader(self._session, events=events)
-        self._lost_queries = SharedLookup(partial(_list_whole, self.get_queries), clock=clock)
-        self._lost_reports = SharedLookup(partial(_list_whole, self.get_reports), clock=clock)
+    def __init__(self, session: ApiSession) -> None:
+        self._session, self._clock, self._events = session, session.clock, session.events
+        self._lost_queries = SharedLookup(partial(_list_whole, self.get_queries), clock=session.clock)
+        self._lost_reports = SharedLookup(partial(_list_whole, self.get_reports), clock=session.clock)
         self._spellings = IdSpellings()
-        self._clock = clock
-        self._events = events
         self.list_notes: tuple[str, ...] = ()
         """What the last list of datasets held that cannot be used, each one sentence."""
         self._listed_ids: set[str] = set()
@@ -142,8 +120,7 @@ class InsightsClient:
             name=name, query_id=query_id, include_system=include_system, only_system=only_system
         )
         required = required_names(name, whole=whole)
-        items = await self._listings.items(call, retry=retry)
-        queries = self._listings.read(items, self._read_query, what="queries", required=required)
+        queries = await self._session.read_list(call, self._read_query, what="queries", required=required, retry=retry)
         self._listed_ids.update(query.query_id for query in queries)
         return [
             query
@@ -157,22 +134,22 @@ class InsightsClient:
         """
         Store a query; after a doubtful answer the one that it brought is taken (event `query.adopted`).
 
-        What else is there is never taken for it, nor deleted: `lost_creation` says which is which.
+        What else is there is never taken for it, nor deleted: see `idempotent_create`.
 
         Raises:
             SettingsError: The service would refuse the name (behaviour 71); nothing was sent.
             RequestRejected: The query is wrong; not repeated (73).
             QuotaExceeded: Too many queries are stored (72).
         """
-        order = QueryOrder(name=name, text=text, description=description)
+        definition = QueryDefinition(name=name, text=text, description=description)
         made = await self._create_once(
-            requests.create_query(order),
+            requests.create_query(definition),
             name=name,
             read=self._read_query,
             lookup=self._lost_queries,
-            is_answer=partial(is_answered_by_query, order),
+            id_of=lambda query: query.query_id,
+            describes=definition.describes,
         )
-        self._listed_ids.add(made.one.query_id)
         if made.duplicates is not None:
             self._events.emit(QueryAdopted(query_id=made.one.query_id))
         for duplicate in made.duplicates or ():
@@ -204,42 +181,41 @@ class InsightsClient:
         `SettingsError` where the window `[start, end)` is empty, or the text is too long for an address.
         """
         call = requests.preview_query(query_id=query_id, text=text, start=start, end=end)
-        request = self._session.request(call)
 
         async def ask() -> Envelope | None:
             try:
-                return await self._session.send(request)
+                return await self._session.send(call)
             except (AnswerOverdue, GatewayTimeout):
                 return None
 
-        envelope = await self._session.run_with_retry(ask, of=request)
+        envelope = await self._session.run_with_retry(ask, of=call)
         return None if envelope is None else [dict(item) for item in envelope.items]
 
     async def create_report(
-        self, order: ReportOrder | None = None, *, name_is_unique: bool = False, **fields: Any
+        self, definition: ReportDefinition | None = None, *, name_is_unique: bool = False, **fields: Any
     ) -> Report:
         """
-        Order a report; after a doubtful answer the one that it brought is taken (event `report.adopted`).
+        Create a report; after a doubtful answer the one that it brought is taken (event `report.adopted`).
 
-        What else is there is never taken for it: `lost_creation` says which is which. `order`, or its attributes by
-        keyword, is what is ordered. With `name_is_unique` no other order bears this name, whoever places it, so that a
-        second report of that name is a spare, to be deleted.
+        What else is there is never taken for it: see `idempotent_create`. `definition`, or its attributes
+        by keyword, is what is created. With `name_is_unique` no other request uses this name, whoever sends it, so that
+        a second report of that name is a spare, to be deleted.
 
         Raises:
             SettingsError: The service would refuse or ignore a part of it; nothing was sent.
             RequestRejected: The service refuses it, for example an unknown query.
             QuotaExceeded: Of one-off reports (85) or of active reports (86).
         """
-        wanted = order or ReportOrder(**fields)
+        wanted = definition or ReportDefinition(**fields)
         made = await self._create_once(
             requests.create_report(wanted, now=self.service_time()),
             name=wanted.name,
             read=self._read_report,
             lookup=self._lost_reports,
-            is_answer=partial(is_answered_by_report, wanted),
+            id_of=lambda report: report.report_id,
+            describes=wanted.describes,
             name_is_unique=name_is_unique,
         )
-        self._listed_ids.add(made.one.report_id)
         if made.duplicates is not None:
             self._events.emit(ReportAdopted(report_id=made.one.report_id))
         for duplicate in made.duplicates or ():
@@ -300,16 +276,16 @@ class InsightsClient:
             NotFound, RequestRejected: There is no such report, or it is a one-off one (behaviours 91 and 95).
         """
         call = requests.update_report(report_id, change or ReportChange(**fields), now=self.service_time())
-        envelope = await self._session.send_with_retry(self._session.request(call))
+        envelope = await self._session.send_with_retry(call)
         return self._read_report(responses.single_item(envelope, operation=call.operation))
 
     async def pause_report(self, report_id: str) -> Report | None:
         """Stop a report's schedule; the report as it is now, `None` where the reply is empty (behaviour 96)."""
-        return await self._switch(requests.pause_report(report_id))
+        return await self._switch(requests.switch_report(report_id, "pause"))
 
     async def resume_report(self, report_id: str) -> Report | None:
         """Let a paused report run again; as `pause_report`."""
-        return await self._switch(requests.resume_report(report_id))
+        return await self._switch(requests.switch_report(report_id, "resume"))
 
     async def delete_report(self, report_id: str, *, optional: bool = False, tidying: bool = False) -> None:
         """
@@ -353,7 +329,7 @@ class InsightsClient:
         for call in (replace(call, urgency=urgency) for call in calls):
             for page in await self._session.pages_if_any(call, retry=retry, most_pages=most_pages):
                 read = partial(responses.read_execution, data_redacted=page.data_redacted, now=self.service_time())
-                found += map(self._spellings.apply, self._listings.read(page.items, read, what="executions"))
+                found += map(self._spellings.apply, self._session.read_items(page.items, read, what="executions"))
         reports, executions = folded(report_ids), folded(execution_ids or ())
         return [
             execution
@@ -363,13 +339,12 @@ class InsightsClient:
         ]
 
     async def _read_reports(self, call: Call, *, required: Callable[[str], bool], retry: bool = True) -> list[Report]:
-        items = await self._listings.items(call, retry=retry)
-        reports = self._listings.read(items, self._read_report, what="reports", required=required)
+        reports = await self._session.read_list(call, self._read_report, what="reports", required=required, retry=retry)
         self._listed_ids.update(report.report_id for report in reports)
         return reports
 
     async def _switch(self, call: Call) -> Report | None:
-        envelope = await self._session.send_with_retry(self._session.request(call))
+        envelope = await self._session.send_with_retry(call)
         return self._read_report(envelope.items[0]) if envelope.items else None
 
     def _read_query(self, item: Mapping[str, Any]) -> Query:
@@ -385,23 +360,28 @@ class InsightsClient:
         name: str,
         read: Callable[[Mapping[str, Any]], Made],
         lookup: SharedLookup[Made],
-        is_answer: Callable[[Made, Placed], bool],
+        id_of: Callable[[Made], str],
+        describes: Callable[[Made], bool],
         name_is_unique: bool = False,
     ) -> Created[Made]:
-        request = self._session.request(call)
-        placed = Placed.at(
+        creation = Creation.at(
             self._clock.now(), skew_s=self.clock_skew_s, known_ids=self._listed_ids, name_is_unique=name_is_unique
         )
 
         async def make() -> Made:
-            return read(responses.single_item(await self._session.send_with_retry(request), operation=call.operation))
+            return read(responses.single_item(await self._session.send_with_retry(call), operation=call.operation))
 
         async def find() -> list[Made]:
-            return [found for found in await lookup.find(name) if is_answer(found, placed)]
+            return [
+                found
+                for found in await lookup.find(name)
+                if creation.may_have_brought(id_of(found), found.created_at) and describes(found)
+            ]
 
-        return await create_once(
-            make, find=find, endpoint=call.endpoint, retrier=self._session.retrier, clock=self._clock
-        )
+        retrier = self._session.retrier
+        created = await create_once(make, find=find, endpoint=call.endpoint, retrier=retrier, clock=self._clock)
+        self._listed_ids.add(id_of(created.one))
+        return created
 
 
 def _clean_up(call: Call, *, optional: bool = False, tidying: bool) -> Call:

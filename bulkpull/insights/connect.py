@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from bulkpull._version import __version__
 from bulkpull.auth.azure_identity import AzureCredential, CredentialTokens, default_credential
 from bulkpull.auth.sign_in import prepare_sign_in
-from bulkpull.auth.token_endpoint import TokenEndpoint, TokenSource
+from bulkpull.auth.token_endpoint import TokenSource
 from bulkpull.clock import Clock, own_random
 from bulkpull.config.settings import Settings
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.session import ApiSession
 from bulkpull.transport.http import Http
 from bulkpull.transport.pacer import RateLimiter
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,6 @@ async def connected(
     draw = random or own_random()
     retrier = Retrier(
         policy=RetryPolicy(attempts=settings.request_attempts),
-        budget=RetryBudget(clock=clock),
         clock=clock,
         events=events,
         random=draw,
@@ -71,20 +71,9 @@ async def connected(
         if credential is not None:
             auth = CredentialTokens(credential, resource=settings.resource, clock=clock, events=events)
         else:
-            sign_in = await prepare_sign_in(settings, events=events, clock=clock)
-            auth = TokenEndpoint(
-                http=http,
-                retrier=retrier,
-                clock=clock,
-                events=events,
-                token_url=settings.token_address,
-                resource=settings.resource,
-                grant=sign_in.grant,
-                credentials=sign_in.credentials,
-                kept=sign_in.keeper,
-            )
+            auth = await prepare_sign_in(settings, http=http, retrier=retrier, events=events, clock=clock)
         await stack.enter_async_context(http)
-        client = client_type(
+        session = ApiSession(
             http=http,
             auth=auth,
             pacer=RateLimiter(
@@ -100,4 +89,4 @@ async def connected(
             clock=clock,
             events=events,
         )
-        yield Connection(client, http, retrier)
+        yield Connection(client_type(session), http, retrier)

@@ -26,7 +26,7 @@ from bulkpull.errors import (
 )
 from bulkpull.transport.http_messages import AnswerKind
 from bulkpull.transport.json_fields import fold, json_object, shown, text, whole_number
-from bulkpull.transport.proxy_errors import proxy_refusal
+from bulkpull.transport.proxies import proxy_refusal
 
 _FINAL, _PASSING, _UNKNOWN = AnswerKind.FINAL, AnswerKind.PASSING, AnswerKind.UNKNOWN
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
-from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder, check_span, without_none
+from bulkpull.insights.definitions import QueryDefinition, ReportChange, ReportDefinition, check_span, without_none
 from bulkpull.insights.responses import chunked
 from bulkpull.transport.pacer import Urgency
 from bulkpull.url_safety import join_address
@@ -24,10 +25,15 @@ PREVIEW_PATIENCE_S = 130.0
 _NEXT_PAGE = "the address of the next page"
 
 
+def new_id() -> str:
+    """An id of a request or of a run, for support (behaviour 44)."""
+    return str(uuid.uuid4())
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """
-    A call of the API, relative to its root.
+    A call of the API at `path` below its root, or at `url`. Its request id stays the same over all retries.
 
     `operation` says what it does, as a verb with its object: "create the report X". Its answer may take `patience_s`.
     What is `optional` a later run can do as well: a 429 ends it, and delays other clean-up calls alone (behaviour 37).
@@ -39,22 +45,31 @@ class Call:
     operation: str
     params: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
-    creates: bool = False
     may_be_empty: bool = False
     patience_s: float | None = None
     urgency: Urgency = Urgency.USUAL
     optional: bool = False
+    url: str | None = None
+    request_id: str = field(default_factory=new_id, compare=False)
+
+    @property
+    def creates(self) -> bool:
+        """Whether it makes something new each time it is sent (behaviour 45)."""
+        return self.method == "POST"
+
+    def at(self, url: str) -> Call:
+        """The same call at another address, for the next page of a listing; it has a request id of its own."""
+        return replace(self, url=url, request_id=new_id())
 
     def address(self, api_base_url: str) -> str:
+        if self.url is not None:
+            return self.url
         query = f"?{urlencode(self.params, quote_via=quote)}" if self.params else ""
         return f"{api_base_url.rstrip('/')}/{self.path}{query}"
 
 
 def next_address(next_link: str, *, page_url: str, api_base_url: str) -> str:
-    """
-    The next page's address: absolute, relative to the API's root, to its host (`/insights/…`), or a bare
-    `?query`.
-    """
+    """The next page's address: absolute, relative to the API's root or host (`/insights/…`), or a bare `?query`."""
     base = api_base_url.rstrip("/")
     if "://" in next_link.partition("?")[0] or next_link.startswith(("//", "?")):
         return join_address(page_url, next_link, what=_NEXT_PAGE)
@@ -73,8 +88,9 @@ def _flag(value: bool) -> str:  # noqa: FBT001 -- the flag is the whole subject
 
 
 def list_datasets(name: str | None) -> Call:
-    params = without_none(datasetName=name)
-    return Call("GET", "ScheduledDataset", "ScheduledDataset", "list the datasets", params=params)
+    return Call(
+        "GET", "ScheduledDataset", "ScheduledDataset", "list the datasets", params=without_none(datasetName=name)
+    )
 
 
 def list_queries(*, name: str | None, query_id: str | None, include_system: bool, only_system: bool = False) -> Call:
@@ -85,10 +101,10 @@ def list_queries(*, name: str | None, query_id: str | None, include_system: bool
     return Call("GET", "ScheduledQueries", "ScheduledQueries", "list the queries", params=params)
 
 
-def create_query(order: QueryOrder) -> Call:
-    order.check()
-    operation = f"create the query {order.name!r}"
-    return Call("POST", "ScheduledQueries", "ScheduledQueries", operation, body=order.body(), creates=True)
+def create_query(definition: QueryDefinition) -> Call:
+    definition.check()
+    operation = f"create the query {definition.name!r}"
+    return Call("POST", "ScheduledQueries", "ScheduledQueries", operation, body=definition.body())
 
 
 def delete_query(query_id: str) -> Call:
@@ -129,12 +145,10 @@ def list_reports(*, report_id: str | None, name: str | None, query_id: str | Non
     return Call("GET", "ScheduledReport", "ScheduledReport", "list the reports", params=params)
 
 
-def create_report(order: ReportOrder, *, now: datetime) -> Call:
-    order.check(now=now)
-    operation, urgency = f"create the report {order.name!r}", Urgency.REPORT
-    return Call(
-        "POST", "ScheduledReport", "ScheduledReport", operation, body=order.body(), creates=True, urgency=urgency
-    )
+def create_report(definition: ReportDefinition, *, now: datetime) -> Call:
+    definition.check(now=now)
+    operation, urgency = f"create the report {definition.name!r}", Urgency.REPORT
+    return Call("POST", "ScheduledReport", "ScheduledReport", operation, body=definition.body(), urgency=urgency)
 
 
 def update_report(report_id: str, change: ReportChange, *, now: datetime) -> Call:
@@ -143,14 +157,9 @@ def update_report(report_id: str, change: ReportChange, *, now: datetime) -> Cal
     return Call("PUT", path, "ScheduledReport", f"change the report {report_id.strip()}", body=change.body())
 
 
-def pause_report(report_id: str) -> Call:
-    path = f"ScheduledReport/pause/{_id(report_id)}"
-    return Call("PUT", path, "ScheduledReport", f"pause the report {report_id.strip()}", may_be_empty=True)
-
-
-def resume_report(report_id: str) -> Call:
-    path = f"ScheduledReport/resume/{_id(report_id)}"
-    return Call("PUT", path, "ScheduledReport", f"resume the report {report_id.strip()}", may_be_empty=True)
+def switch_report(report_id: str, verb: Literal["pause", "resume"]) -> Call:
+    path = f"ScheduledReport/{verb}/{_id(report_id)}"
+    return Call("PUT", path, "ScheduledReport", f"{verb} the report {report_id.strip()}", may_be_empty=True)
 
 
 def delete_report(report_id: str) -> Call:

@@ -7,11 +7,11 @@ Each call has its own request id, which retries keep, and the correlation id of 
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -22,6 +22,7 @@ from bulkpull.errors import (
     AnswerLost,
     AuthError,
     BulkpullError,
+    ListUnknown,
     NotConnected,
     NotFound,
     ServiceTrouble,
@@ -29,10 +30,12 @@ from bulkpull.errors import (
     UnexpectedReply,
     UnsafeAddress,
 )
+from bulkpull.event_types import ListOdd
+from bulkpull.events import Events
 from bulkpull.formatting import plural
 from bulkpull.insights.error_mapping import TokenRejected, raise_for_error
-from bulkpull.insights.requests import Call, next_address
-from bulkpull.insights.responses import Envelope, read_envelope
+from bulkpull.insights.requests import Call, new_id, next_address
+from bulkpull.insights.responses import Envelope, name_in, read_envelope
 from bulkpull.transport.http import Http, Reply, Request, Timeouts
 from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.rate_limit import parse_http_date, parse_retry_after
@@ -41,28 +44,17 @@ from bulkpull.transport.retry import Retrier
 from bulkpull.url_safety import check_address, origin, same_origin
 
 T = TypeVar("T")
+Read = TypeVar("Read")
+_AGAIN = "run it again; nothing was treated as missing"
 MOST_ITEMS = 50_000
 """The most objects of one listing: far more than any account has, and still read within seconds."""
 MOST_PAGES = 2_000
 """The most pages of one listing; two thousand reports in pages of ten are two hundred (case M8)."""
 
 
-def _new_id() -> str:
-    return str(uuid.uuid4())
-
-
-@dataclass(frozen=True, slots=True)
-class ApiRequest:
-    """One call with its address and request id, which stay the same over all retries."""
-
-    call: Call
-    url: str
-    request_id: str = field(default_factory=_new_id)
-
-
 @dataclass(kw_only=True, eq=False, repr=False)
 class ApiSession:
-    """A session with the API; its arguments are those of `InsightsClient`."""
+    """A session with the API. Pages and redirects must stay on the origin of `api_base_url`."""
 
     http: Http
     auth: TokenSource
@@ -70,7 +62,8 @@ class ApiSession:
     retrier: Retrier
     api_base_url: str
     clock: Clock
-    correlation_id: str = field(default_factory=_new_id, init=False)
+    events: Events
+    correlation_id: str = field(default_factory=new_id, init=False)
     redacted: bool = field(default=False, init=False)
     clock_skew_s: float | None = field(default=None, init=False)
     asks_for_mfa: bool = field(default=False, init=False)
@@ -79,16 +72,13 @@ class ApiSession:
     def __post_init__(self) -> None:
         check_address(self.api_base_url, what="`api_base_url`")
 
-    def request(self, call: Call) -> ApiRequest:
-        return ApiRequest(call, call.address(self.api_base_url))
-
-    async def run_with_retry(self, operation: Callable[[], Awaitable[T]], *, of: ApiRequest) -> T:
+    async def run_with_retry(self, operation: Callable[[], Awaitable[T]], *, of: Call) -> T:
         """Do `operation`, which sends `of`, as often as the retry layer says."""
         host = origin(self.api_base_url)
-        return await self.retrier.run(operation, endpoint=of.call.endpoint, origin=host, creates=of.call.creates)
+        return await self.retrier.run(operation, endpoint=of.endpoint, origin=host, creates=of.creates)
 
-    async def send_with_retry(self, request: ApiRequest) -> Envelope:
-        return await self.run_with_retry(lambda: self.send(request), of=request)
+    async def send_with_retry(self, call: Call) -> Envelope:
+        return await self.run_with_retry(partial(self.send, call), of=call)
 
     async def pages(self, call: Call, *, retry: bool = True, most_pages: int | None = None) -> list[Envelope]:
         """
@@ -98,11 +88,11 @@ class ApiSession:
         pages lead in a circle, or there are more than `MOST_ITEMS` objects or `most_pages` (`MOST_PAGES`) pages
         (behaviour 32).
         """
-        request = self.request(call)
-        visited, known = {request.url}, set[str]()
+        url = call.address(self.api_base_url)
+        visited, known = {url}, set[str]()
         pages: list[Envelope] = []
         while True:
-            page = await (self.send_with_retry(request) if retry else self.send(request))
+            page = await (self.send_with_retry(call) if retry else self.send(call))
             pages.append(page)
             number = len(known)
             known.update(json.dumps(item, sort_keys=True) for item in page.items)
@@ -115,12 +105,13 @@ class ApiSession:
                 )
             if page.next_link is None:
                 return pages
-            request = ApiRequest(call, self._next_url(page.next_link, page=request))
-            if request.url in visited:
+            url = self._next_url(page.next_link, page_url=url, operation=call.operation)
+            if url in visited:
                 raise UnexpectedReply(f"cannot {call.operation}", why="its pages form a loop")
             if len(pages) > 1 and len(known) == number:
                 return pages
-            visited.add(request.url)
+            visited.add(url)
+            call = call.at(url)
 
     async def pages_if_any(self, call: Call, *, retry: bool = True, most_pages: int | None = None) -> list[Envelope]:
         """As `pages`; where a filter matches nothing the service says 404 (behaviours 74 and 102), and we say none."""
@@ -129,14 +120,64 @@ class ApiSession:
         except NotFound:
             return []
 
+    async def read_list(
+        self,
+        call: Call,
+        read: Callable[[Mapping[str, Any]], Read],
+        *,
+        what: str,
+        required: Callable[[str], bool],
+        retry: bool,
+    ) -> list[Read]:
+        """All that a listing holds, as `read`; nothing where nothing matches. `ListUnknown` where a list is null."""
+        pages = await self.pages_if_any(call, retry=retry)
+        if any(page.is_null for page in pages):
+            raise ListUnknown(
+                f"cannot {call.operation}: the service does not report what exists",
+                why="its list is null, which is not an empty list",
+                fix=_AGAIN,
+            )
+        items = [item for page in pages for item in page.items]
+        return self.read_items(items, read, what=what, required=required)
+
+    def read_items(
+        self,
+        items: Sequence[Mapping[str, Any]],
+        read: Callable[[Mapping[str, Any]], Read],
+        *,
+        what: str,
+        required: Callable[[str], bool] = lambda _: False,
+    ) -> list[Read]:
+        """
+        The entries of a listing; one that cannot be read costs itself alone, and a warning tells of it.
+
+        `ListUnknown` for one whose name is `required`: "cannot be read" must not become "is not there".
+        `UnexpectedReply` where no entry can be read.
+        """
+        found: list[Read] = []
+        unread: list[tuple[Mapping[str, Any], UnexpectedReply]] = []
+        for item in items:
+            try:
+                found.append(read(item))
+            except UnexpectedReply as error:
+                unread.append((item, error))
+        if unread and not found:
+            raise unread[-1][1]
+        for item, doubt in unread:
+            if required(name_in(item)):
+                raise ListUnknown(doubt.what, why=doubt.why, fix=_AGAIN)
+        if unread:
+            reason = f"the service lists {len(unread):,} of {len(items):,} {what} without an id, left out"
+            self.events.emit(ListOdd(reason=reason))
+        return found
+
     async def delete(self, call: Call) -> None:
-        request = self.request(call)
         doubtful = False
 
         async def once() -> None:
             nonlocal doubtful
             try:
-                await self.send(request)
+                await self.send(call)
             except NotFound:
                 if not doubtful:
                     raise
@@ -144,18 +185,18 @@ class ApiSession:
                 doubtful = True
                 raise
 
-        await self.run_with_retry(once, of=request)
+        await self.run_with_retry(once, of=call)
 
-    async def send(self, request: ApiRequest) -> Envelope:
+    async def send(self, call: Call) -> Envelope:
         """Send it once; when the token is refused, once more with another (behaviour 18)."""
         token = await self.auth.get_token()
         try:
-            return await self._send_with(token, request)
+            return await self._send_with(token, call)
         except TokenRejected:
             token = await self.auth.renew(token)
         self.http.tally.retried += 1
         try:
-            return await self._send_with(token, request)
+            return await self._send_with(token, call)
         except TokenRejected as refused:
             if token.app_only:
                 raise _app_only_refused(refused) from None
@@ -165,23 +206,22 @@ class ApiSession:
                 fix='check the credentials, and that the user has the role "Executive report viewer" in this tenant',
             ) from None
 
-    async def _send_with(self, token: AccessToken, request: ApiRequest) -> Envelope:
+    async def _send_with(self, token: AccessToken, call: Call) -> Envelope:
         # The turn comes last: followed by a wait for the token, it could fall into somebody's Retry-After.
-        call = request.call
         turn = await self.pacer.acquire(call.urgency)
         headers = {
             "Authorization": f"Bearer {token.value}",
             "Accept": "application/json",
-            "MS-RequestId": request.request_id,
+            "MS-RequestId": call.request_id,
             "MS-CorrelationId": self.correlation_id,
         }
         if self.asks_for_mfa:
             headers["ValidateMfa"] = "true"
         patience_s = call.patience_s
         timeouts = Timeouts() if patience_s is None else Timeouts(read_s=patience_s, total_s=patience_s + 30)
-        message = Request(
+        request = Request(
             call.method,
-            request.url,
+            call.address(self.api_base_url),
             endpoint=call.endpoint,
             headers=headers,
             json=call.body,
@@ -191,14 +231,14 @@ class ApiSession:
         try:
             # A creation under way is never left unanswered: what it made on the service would be unknown here.
             with anyio.CancelScope(shield=call.creates):
-                reply = await self.http.send(message)
+                reply = await self.http.send(request)
         except BaseException as error:
             # A cancelled call may have been sent: it counts.
             self.pacer.lost(turn, was_sent=not isinstance(error, NotConnected | UnsafeAddress))
             raise
         reported = self.pacer.answered(turn, reply.headers)
         try:
-            envelope = self._checked(reply, request)
+            envelope = self._checked(reply, call)
         except BulkpullError as error:
             # A 429 may also come in the envelope of a 200 (behaviour 30).
             self.http.tally.throttled += isinstance(error, Throttled) and reply.status == HTTPStatus.OK
@@ -218,8 +258,7 @@ class ApiSession:
         elif not isinstance(error, ServiceTrouble):
             self.pacer.succeeded()  # a refusal and "nothing yet" are answers like others
 
-    def _checked(self, reply: Reply, request: ApiRequest) -> Envelope:
-        call = request.call
+    def _checked(self, reply: Reply, call: Call) -> Envelope:
         date, now = reply.headers.get("Date"), self.clock.now()
         if sent_at := parse_http_date(date):
             self.clock_skew_s = (sent_at - now).total_seconds()
@@ -229,7 +268,7 @@ class ApiSession:
             reply.status,
             reply.body,
             operation=call.operation,
-            reference=f"request id {request.request_id}, correlation id {self.correlation_id}",
+            reference=f"request id {call.request_id}, correlation id {self.correlation_id}",
             headers=reply.headers,
             reason=reply.reason,
             retry_after_s=parse_retry_after(reply.headers.get("Retry-After"), date=date, now=now),
@@ -240,12 +279,12 @@ class ApiSession:
         self.redacted = self.redacted or envelope.data_redacted
         return envelope
 
-    def _next_url(self, link: str, *, page: ApiRequest) -> str:
-        url = next_address(link, page_url=page.url, api_base_url=self.api_base_url)
+    def _next_url(self, link: str, *, page_url: str, operation: str) -> str:
+        url = next_address(link, page_url=page_url, api_base_url=self.api_base_url)
         check_address(url, what="the address of the next page")
         if not same_origin(url, self.api_base_url):
             why = "its next page is on another host, which must not receive the token"
-            raise UnsafeAddress(f"cannot {page.call.operation}", why=why)
+            raise UnsafeAddress(f"cannot {operation}", why=why)
         return url
 
 

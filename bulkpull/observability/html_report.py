@@ -30,8 +30,7 @@ from bulkpull.observability.failures import (
     status_for_people,
 )
 from bulkpull.observability.html_timeline import BOX, PHASE_LABELS, draw_timeline
-from bulkpull.observability.run_notes import run_notes
-from bulkpull.observability.run_summary import RunSummary, Severity, run_outcome
+from bulkpull.observability.run_summary import RunSummary, Severity, run_notes, run_outcome
 from bulkpull.output.layout import LOG, MANIFEST
 from bulkpull.output.manifest import DatasetRecord, Totals
 from bulkpull.redact import plain
@@ -50,17 +49,6 @@ _NONE = "–"
 _MOMENT = "%d %b %Y, %H:%M"
 # Where a name such as `AzureUsage` may be broken.
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What failed for one reason, and the command that tries it again."""
-
-    datasets: Sequence[str]
-    what: str
-    why: str | None
-    fix: str | None
-    command: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +80,7 @@ def render_report(account: RunSummary) -> str:
         outcome_sign=_SIGNS[outcome.tone],
         slowest=_slowest(account),
         facts=_facts(account),
-        failures=[_failure(group, account) for group in failure_groups(manifest)],
+        failures=[(group, _retry_command(group, account)) for group in failure_groups(manifest)],
         timeline=draw_timeline(timings, moved) if moved else None,
         box=BOX,
         datasets=[_dataset_row(record, account) for record in sorted(manifest.datasets, key=_rank)],
@@ -172,17 +160,8 @@ def _facts(account: RunSummary) -> dict[str, str]:
     }
 
 
-def _failure(group: FailureGroup, account: RunSummary) -> Failure:
-    error = group.error
-    what = error.what.removeprefix(f"{group.datasets[0]}: ") if error else group.reason
-    words = ["bulkpull", "export", *group.datasets, "--output", str(account.output)]
-    return Failure(
-        group.datasets,
-        what=what[:1].upper() + what[1:],
-        why=error.why if error else None,
-        fix=error.fix if error else None,
-        command=platforms.current().join_command(words),
-    )
+def _retry_command(group: FailureGroup, account: RunSummary) -> str:
+    return platforms.current().join_command(["bulkpull", "export", *group.datasets, "--output", str(account.output)])
 
 
 def _rank(record: DatasetRecord) -> int:

@@ -1,9 +1,8 @@
 """
-The ledger: the steps that each pull of a run has completed. Steps are only added, until `prune` and `drop_facts`.
+The ledger: the steps that each pull of a run has completed, in SQLite in `.bulkpull/`, with one writer.
 
-SQLite in `.bulkpull/`, one writer. The outcome of every step is committed before the next step begins, so an
-interrupted run can resume with the same query and report. It holds no secrets and no signed links. `ledger_db` opens
-the database.
+The outcome of every step is committed before the next step begins, so an interrupted run can resume with the same query
+and report. It holds no secrets and no signed links.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -40,15 +40,21 @@ FactsT_co = TypeVar("FactsT_co", bound=StepFacts, covariant=True)
 
 _COUNTS_RESUMPTIONS = 2  # the version of the schema
 _parse_moment = datetime.fromisoformat
+# A run that has not ended since it was begun or resumed.
+_INTERRUPT = """
+INSERT INTO ending SELECT ?1, ?2, 'interrupted', '{}', ?3 FROM run WHERE run_id = ?1 AND NOT EXISTS (
+    SELECT 1 FROM ending WHERE run_id = ?1
+    AND ended_at >= coalesce((SELECT max(at) FROM resumption WHERE run_id = ?1), '')
+)
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEntry:
     """
-    A run in the ledger; a later run with the same `request` resumes an unfinished one.
+    A run; `status` is `complete`, `partial`, `failed` or `interrupted`, and `None` while it runs, and after a kill.
 
-    `status` is `complete`, `partial`, `failed` or `interrupted`, and `None` while it runs, and after a kill; `summary`
-    counts its datasets by status. It noted its last step at `active_at`.
+    `summary` counts its datasets by status. It noted its last step at `active_at`.
     """
 
     run_id: str
@@ -61,7 +67,6 @@ class RunEntry:
 
     @property
     def command(self) -> str:
-        """The command that began it."""
         return "nightly" if self.request.get("nightly") else "export"
 
 
@@ -114,21 +119,23 @@ class Ledger:
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
     async def begin_run(self, run_id: str, *, request: Mapping[str, Any], at: datetime) -> None:
-        """Record that a run begins."""
         await self._write("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, iso_utc(at), json_values(request)))
 
     async def resume_run(self, run_id: str, *, at: datetime) -> None:
-        """Record that an interrupted run is resumed."""
         await self._write("INSERT INTO resumption VALUES (?, ?, ?)", (run_id, iso_utc(at)))
 
     async def end_run(self, run_id: str, *, status: str, summary: Mapping[str, Any], at: datetime) -> None:
         """Record how a run ended. A resumed run ends more than once; the last ending counts."""
-        await self._write(
-            "INSERT INTO ending VALUES (?, ?, ?, ?, ?)", (run_id, iso_utc(at), status, json_values(summary))
-        )
+        values = run_id, iso_utc(at), status, json_values(summary)
+        await self._write("INSERT INTO ending VALUES (?, ?, ?, ?, ?)", values)
+
+    def record_interruption(self, run_id: str, *, at: datetime) -> None:
+        """Record that a run which has not ended was interrupted; at once, and whatever its own connection is doing."""
+        digest = ledger_digest((run_id, iso_utc(at), "interrupted", "{}"))
+        with ledger_errors(self._path), closing(sqlite3.connect(self._path)) as database, database:
+            database.execute(_INTERRUPT, (run_id, iso_utc(at), digest))
 
     async def note(self, run_id: str, *, dataset: str, facts: StepFacts, at: datetime) -> None:
-        """Record the outcome of a step before the next one begins."""
         await self._write(
             "INSERT INTO step (run_id, dataset, step, at, facts, digest) VALUES (?, ?, ?, ?, ?, ?)",
             (run_id, dataset, facts.step, iso_utc(at), json_values(facts.as_json())),
@@ -158,7 +165,6 @@ class Ledger:
         )
 
     async def steps(self, run_id: str) -> list[StepEntry]:
-        """The steps that the pulls of a run have completed, in their order."""
         return await self._steps("run_id = ?", run_id)
 
     async def endings(self, run_id: str) -> list[RunEnding]:
@@ -195,7 +201,7 @@ class Ledger:
                     self._database.executemany(f"DELETE FROM {table} WHERE run_id = ?", gone)  # noqa: S608 - our names
                 return len(gone)
 
-        return await self._change(work)
+        return await self._in_thread(work)
 
     async def drop_facts(
         self, kind: type[StepFacts], names: Sequence[str], *, is_over: Callable[[Mapping[str, Any]], bool]
@@ -203,9 +209,8 @@ class Ledger:
         """
         Remove large facts that no later run reads, so that a run in a folder of many runs costs what the first did.
 
-        The steps stay, with their other facts; `StepFacts.read` leaves them out if a fact without a default is gone.
         `is_over` tells by the facts of a step, in a thread, whether they may go; a step without the first of `names` is
-        not looked at. Returns from how many steps they were removed.
+        not looked at. Returns from how many steps they were removed; these stay, with their other facts.
         """
 
         def work() -> int:
@@ -229,16 +234,13 @@ class Ledger:
                         shortened += 1
             return shortened
 
-        return await self._change(work)
+        return await self._in_thread(work)
 
-    async def distinct(self, kind: type[StepFacts], fact: str) -> set[tuple[str, str]]:
-        """The texts that one fact has in the steps of that kind, over all runs, each once, with its dataset."""
-        pairs = await self._read(
-            lambda dataset, value: (dataset, value),
-            "SELECT DISTINCT dataset, json_extract(facts, ?) FROM step WHERE step = ?",
-            f"$.{fact}",
-            kind.step,
-        )
+    async def distinct(self, kinds: Iterable[type[StepFacts]], names: Sequence[str]) -> set[tuple[str, str]]:
+        """The texts that facts of these names have in steps of these kinds, over all runs, each with its dataset."""
+        asked = [(f"$.{name}", kind.step) for kind in kinds for name in names]
+        select = "SELECT dataset, json_extract(facts, ?) FROM step WHERE step = ?"
+        pairs = await self._read(lambda *pair: pair, " UNION ".join([select] * len(asked)), *chain(*asked))
         return {(dataset, value) for dataset, value in pairs if value and isinstance(value, str)}
 
     async def noted(self, kind: type[FactsT_co], *, since: datetime | None = None) -> list[NotedFacts[FactsT_co]]:
@@ -265,13 +267,7 @@ class Ledger:
             with self._database:
                 self._database.execute(statement, (*values, ledger_digest(values)))
 
-        await self._change(work)
-
-    async def _change(self, work: Callable[[], T]) -> T:
-        # Shielded: a completed step is recorded even while the run is being stopped.
-        with anyio.CancelScope(shield=True):
-            done = await self._in_thread(work)
-        return done  # noqa: RET504 - within the block mypy misses a return
+        await self._in_thread(work)
 
     async def _read(self, make: Callable[..., T], statement: str, *values: str) -> list[T]:
         """The rows, each made into a value; opening for a run checks every row, so that only a reader meets damage."""
@@ -282,8 +278,10 @@ class Ledger:
             raise damaged_ledger(self._path, why="a row of it holds no JSON, or no moment") from None
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        with ledger_errors(self._path):
-            return await anyio.to_thread.run_sync(work, limiter=self._one_at_a_time)
+        # Shielded: a completed step is recorded even while the run is being stopped.
+        with ledger_errors(self._path), anyio.CancelScope(shield=True):
+            done = await anyio.to_thread.run_sync(work, limiter=self._one_at_a_time)
+        return done  # noqa: RET504 - within the block mypy misses a return
 
 
 @asynccontextmanager

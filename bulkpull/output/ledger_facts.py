@@ -46,9 +46,17 @@ class StepFacts:
         return TypeAdapter(cls)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullFacts(StepFacts):
+    """Facts of one pull, which carry its fingerprint (`mark`) and the hash of its question."""
+
+    mark: str | None = None
+    question_sha256: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
-class ReportFacts(StepFacts):
-    """A one-off report was ordered; `mark` is the fingerprint of its pull."""
+class ReportFacts(PullFacts):
+    """A one-off report was ordered."""
 
     step = "report"
 
@@ -56,12 +64,10 @@ class ReportFacts(StepFacts):
     query_id: str = ""
     name: str = ""
     created_at: MomentIfAny = None
-    mark: str | None = None
-    question_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutionFacts(StepFacts):
+class ExecutionFacts(PullFacts):
     """An execution is complete; its link is a secret and stays out."""
 
     step = "execution"
@@ -71,8 +77,6 @@ class ExecutionFacts(StepFacts):
     generated_at: MomentIfAny = None
     data_redacted: bool = False
     unbelieved_at: MomentIfAny = None
-    mark: str | None = None
-    question_sha256: str | None = None
 
     @classmethod
     def of(cls, execution: Execution, *, report_id: str) -> Self:
@@ -82,19 +86,17 @@ class ExecutionFacts(StepFacts):
 
 
 @dataclass(frozen=True, slots=True)
-class DownloadFacts(StepFacts):
+class DownloadFacts(PullFacts):
     """The file of an execution is complete."""
 
     step = "downloaded"
 
     execution_id: str
     size_bytes: int
-    mark: str | None = None
-    question_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ConversionFacts(StepFacts):
+class ConversionFacts(PullFacts):
     """A pull was converted: all that decides whether its files still match a request; `name` is of a one-off report."""
 
     step = "converted"
@@ -110,12 +112,6 @@ class ConversionFacts(StepFacts):
     unbelieved_at: Moment | None = None
     query_id: str | None = None
     name: str | None = None
-    mark: str | None = None
-    question_sha256: str | None = None
-
-
-PullFacts = ReportFacts | ExecutionFacts | DownloadFacts | ConversionFacts
-"""Facts of one pull, which carry its fingerprint and the hash of its question."""
 
 
 @dataclass(frozen=True, slots=True)

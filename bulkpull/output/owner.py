@@ -58,16 +58,22 @@ def _account_in_pointer(store: OutputStore) -> Account | None:
     return None
 
 
-def check_owner(store: OutputStore, account: Account) -> None:
+def check_owner(store: OutputStore, account: Account) -> Owner | None:
     """
-    Refuse (`SettingsError`) a run for another account than the one whose data lie in the folder; reads only.
+    The recorded owner; a `SettingsError` where the data in the folder are another account's. Reads only.
 
-    A folder of an earlier version records no account; the service address of its manifests is used instead. A damaged
-    record is a `DiskTrouble`.
+    A folder of an earlier version records no account; the service address of its newest snapshot is used instead. A
+    damaged record is a `DiskTrouble`.
     """
     owner = load_owner(store)
-    other = _account_in_pointer(store) if owner else None
-    if owner is not None and other is not None and other != owner.account:
+    if owner is None:
+        found = (load_manifest(store, run_id) for run_id in sorted(Current.load(store).run_ids, reverse=True))
+        root = next((normalise_root(manifest.api_base_url) for manifest in found if manifest is not None), None)
+        if root is not None and not _may_be_same(root, account.api_root):
+            raise _other_account(store, f"the service at {root}", account, ["api_base_url"])
+        return None
+    other = _account_in_pointer(store)
+    if other is not None and other != owner.account:
         fix = f"restore {CURRENT} and move what is not this account's to another folder"
         raise SettingsError(
             f"{store} holds the data of two accounts: {owner.account}, and {CURRENT} names those of {other}",
@@ -75,14 +81,13 @@ def check_owner(store: OutputStore, account: Account) -> None:
             fix=fix + _NO_REPORT,
             doctor_fix=fix,
         )
-    if owner is not None and owner.account != account:
+    if owner.account != account:
         difference = owner.account.describe_difference(account)
         differing = owner.account.differing_settings(account)
         raise _other_account(
             store, difference or str(owner.account), account, differing, is_difference=bool(difference)
         )
-    if owner is None and (root := _root_of_earlier_version(store)) and not _may_be_same(root, account.api_root):
-        raise _other_account(store, f"the service at {root}", account, ["api_base_url"])
+    return owner
 
 
 def foreign_runs(store: OutputStore, run_ids: Iterable[str]) -> dict[str, str]:
@@ -126,8 +131,7 @@ def claim_folder(store: OutputStore, owner: Owner) -> list[str]:
 
     Returns notes for the run: the folder was taken over, or another user or application signs in.
     """
-    check_owner(store, owner.account)
-    before = load_owner(store)
+    before = check_owner(store, owner.account)
     notes: list[str] = []
     if before is None and Current.load(store).datasets:
         notes.append(f"the folder names no account yet; from now on it belongs to {owner.account}")
@@ -140,12 +144,6 @@ def claim_folder(store: OutputStore, owner: Owner) -> list[str]:
         content: dict[str, Any] = {"version": 1, "account": owner.account.as_dict(), "sign_in": owner.sign_in}
         store.put(INSIDE.owner, json_text(content))
     return notes
-
-
-def _root_of_earlier_version(store: OutputStore) -> str | None:
-    """The address of the service that the newest published snapshot came from."""
-    found = (load_manifest(store, run_id) for run_id in sorted(Current.load(store).run_ids, reverse=True))
-    return next((normalise_root(manifest.api_base_url) for manifest in found if manifest is not None), None)
 
 
 def _may_be_same(root: str, now: str) -> bool:

@@ -1,24 +1,24 @@
 """
-Verifies published data against its records: files, hashes, rows, pointer and links.
+Verifies published data against its records: files, hashes, rows, pointer and links. Reads only.
 
-It only reads, also beside a running export. What retention deletes meanwhile does not count as damaged, and a snapshot
-that becomes current meanwhile is checked instead of the earlier one.
+What a running export deletes meanwhile does not count as damaged, and a snapshot that it makes current is checked.
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time
 from pathlib import Path
+from time import sleep
 
 from bulkpull import platforms
 from bulkpull.account import DEMO
 from bulkpull.conversion.output_formats import format_of
 from bulkpull.conversion.read_table import read_footer
-from bulkpull.errors import DiskTrouble
+from bulkpull.errors import DiskTrouble, QueryError
 from bulkpull.formatting import join_some, plural
 from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.current import Current, CurrentSnapshot
@@ -26,11 +26,15 @@ from bulkpull.output.integrity import integrity_problems, location_problem
 from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, latest_target
 from bulkpull.output.manifest import DatasetRecord, PublishedFile
 from bulkpull.output.owner import foreign_runs
-from bulkpull.output.rerun_command import export_words
 from bulkpull.output.run_history import NO_EXPORT_FIX, load_manifest, run_ids
 from bulkpull.output.store import INSIDE, OutputStore
+from bulkpull.query import Statement, parse
+from bulkpull.query.render import render_conditions, render_orderings
 from bulkpull.redact import printable
+from bulkpull.requested_data import EVERY, OPEN
+from bulkpull.window_bounds import window_texts
 
+_DEFAULT_METRICS = f"{EVERY}amounts"
 # Longer than the time between a run's updates of the pointer and of the link.
 _PAUSE_S = 0.5
 
@@ -48,11 +52,7 @@ class Trouble:
 
 @dataclass(slots=True)
 class Findings:
-    """
-    The checked items, and the problems found.
-
-    `gone` are datasets of the requested run whose snapshots retention has removed since.
-    """
+    """What was checked, the problems found, and datasets of the requested run whose snapshots are `gone` since."""
 
     troubles: list[Trouble] = field(default_factory=list)
     snapshots: int = 0
@@ -80,7 +80,7 @@ class Verifier:
     ask_ledger: Callable[[str], Mapping[str, DatasetRecord] | None]
     queries: Collection[str] = ()
     config: Path | None = None
-    pause: Callable[[], None] = lambda: time.sleep(_PAUSE_S)
+    pause: Callable[[], None] = lambda: sleep(_PAUSE_S)
     findings: Findings = field(default_factory=Findings)
 
     def verify_all(self) -> Findings:
@@ -88,18 +88,20 @@ class Verifier:
         try:
             datasets = list(Current.load(self.store).datasets)
         except DiskTrouble as damaged:
-            self._add(Trouble(CURRENT, what=damaged.why or damaged.what, fix=damaged.fix or "restore it"))
+            self.findings.troubles.append(
+                Trouble(CURRENT, what=damaged.why or damaged.what, fix=damaged.fix or "restore it")
+            )
             datasets = []
         else:
             if not datasets:
-                self._add(self._nothing_current())
+                self.findings.troubles.append(self._nothing_current())
         for dataset in datasets:
             self._check_current(dataset)
         foreign = foreign_runs(self.store, run_ids(self.store))
         for run_id in run_ids(self.store):
             for record in self._records_of(run_id):
                 if run_id in foreign and self._is_there(record.dataset, run_id):
-                    self._add(self._foreign(record.dataset, run_id, foreign[run_id]))
+                    self.findings.troubles.append(self._foreign(record.dataset, run_id, foreign[run_id]))
                 is_newest = self._current_run(record.dataset) == run_id
                 if record.status == "complete" and not is_newest and self._is_there(record.dataset, run_id):
                     self._check_older(record, run_id)
@@ -119,9 +121,6 @@ class Verifier:
             else:
                 self.findings.gone.append(record.dataset)
         return self.findings
-
-    def _add(self, *troubles: Trouble) -> None:
-        self.findings.troubles += troubles
 
     def _nothing_current(self) -> Trouble:
         """Nothing was ever published, or `current.json` was lost and the snapshots exist."""
@@ -157,7 +156,7 @@ class Verifier:
                 self.pause()  # the pointer moves an instant before the link
                 continue
             self._count(snapshot.files)
-            self._add(*troubles)
+            self.findings.troubles += troubles
             return
 
     def _check_older(self, record: DatasetRecord, run_id: str) -> None:
@@ -166,7 +165,7 @@ class Verifier:
         troubles = list(self._problems_of(record, run_id, fix=fix))
         if self._is_there(record.dataset, run_id):  # not retired during the check
             self._count([file.path for file in record.files])
-            self._add(*troubles)
+            self.findings.troubles += troubles
 
     def _current_problems(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
         run_id, fix = snapshot.run_id, self._republish_hint(dataset, snapshot)
@@ -240,7 +239,7 @@ class Verifier:
             manifest = load_manifest(self.store, run_id)
             if manifest is None and all(trouble.path != name.as_posix() for trouble in self.findings.troubles):
                 fix = "restore it; the data that it describes can be read"
-                self._add(Trouble(name.as_posix(), what="the manifest is damaged", fix=fix))
+                self.findings.troubles.append(Trouble(name.as_posix(), what="the manifest is damaged", fix=fix))
         return manifest.datasets if manifest else ()
 
     def _snapshot(self, dataset: str) -> CurrentSnapshot | None:
@@ -297,3 +296,50 @@ def inspect_file(store: OutputStore, path: Path, *, dataset: str, run_id: str) -
     if found != (dataset, run_id):
         return footer.rows, f"by its metadata it belongs to {found[0] or 'no dataset'}, run {found[1] or 'unknown'}"
     return footer.rows, None
+
+
+def export_words(dataset: str, snapshot: CurrentSnapshot, *, queries: Collection[str] = ()) -> list[str]:
+    """The words after `bulkpull`: pasted, they publish the same question and no other (case W11)."""
+    question = snapshot.question or {}
+    source = str(question.get("source") or dataset)
+    if source == dataset or dataset.casefold() in {name.casefold() for name in queries}:
+        return ["export", dataset, *_metrics(question.get("metrics")), *_span(snapshot)]
+    words = ["export", source, "--as", dataset]
+    with suppress(QueryError):
+        words += _shape(parse(snapshot.query or ""), selects_all=list(question.get("columns") or ()) == [EVERY])
+    return [*words, *_metrics(question.get("metrics")), *_span(snapshot)]
+
+
+def _shape(statement: Statement, *, selects_all: bool) -> Iterator[str]:
+    """The options that say what of a dataset is selected."""
+    if not selects_all:
+        yield from ("--select", ", ".join(name.text for name in statement.names))
+    if statement.conditions:
+        yield from ("--where", render_conditions(statement.conditions))
+    if statement.orderings:
+        yield from ("--order-by", render_orderings(statement.orderings))
+    if statement.limit is not None:
+        yield from ("--limit", str(statement.limit))
+    if statement.distinct:
+        yield "--distinct"
+
+
+def _metrics(chosen: object) -> Iterator[str]:
+    """The option `--metrics`, where another choice than the default was made."""
+    names = list(chosen) if isinstance(chosen, list | tuple) else []
+    if len(names) == 1 and str(names[0]).startswith(EVERY) and names != [_DEFAULT_METRICS]:
+        yield from ("--metrics", str(names[0]).removeprefix(EVERY))
+
+
+def _span(snapshot: CurrentSnapshot) -> Iterator[str]:
+    """The options for the requested time."""
+    question = snapshot.question or {}
+    start, end = question.get("window") or window_texts(snapshot.window) or (None, None)
+    if start is None:
+        if span := snapshot.timespan or question.get("span"):
+            yield from ("--timespan", str(span))
+        return
+    yield from ("--since", str(start)[:10])
+    # An end within a day was "now": no option is needed, and the new command uses its own time.
+    if end not in (None, OPEN) and datetime.fromisoformat(end).astimezone(UTC).time() == time():
+        yield from ("--until", str(end)[:10])

@@ -6,7 +6,6 @@ People, disks and other programs may damage a snapshot: each run publishes damag
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,10 +19,10 @@ from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.integrity import integrity_problems, location_problem
 from bulkpull.output.layout import DATASETS, RAW, RUN_ID, Layout
 from bulkpull.output.manifest import DatasetRecord, PublishedColumn, PublishedFile
-from bulkpull.output.run_history import manifests
+from bulkpull.output.run_history import load_manifest, manifests
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.output.symlink_safety import names_beneath, remove_beneath, rename_beneath
-from bulkpull.snapshot_question import whole_question
+from bulkpull.requested_data import requested_dataset
 from bulkpull.window_bounds import window_texts
 
 
@@ -107,14 +106,14 @@ def load_published(store: OutputStore, current: Current) -> tuple[dict[str, Data
     """
     By dataset, the record of every snapshot that `current` names, and the first problem with its files, if any.
 
-    If its manifest is gone or damaged, columns, types and origin come from its files. Of the files only names and sizes
-    are checked.
+    Without a manifest, columns, types and origin come from its files, of which only names and sizes are checked.
     """
     published: dict[str, DatasetRecord] = {}
     damaged: dict[str, str] = {}
-    records = {run_id: _records_of(store, run_id) for run_id in current.run_ids}
+    described = {run_id: load_manifest(store, run_id) for run_id in current.run_ids}
     for name, snapshot in current.datasets.items():
-        record = records[snapshot.run_id].get(name)
+        manifest = described[snapshot.run_id]
+        record = manifest.published.get(name) if manifest else None
         if record is not None:
             problems: Iterable[tuple[str, str]] = integrity_problems(record, store, run_id=snapshot.run_id)
         else:  # the run that published it was killed before it could describe it
@@ -148,20 +147,11 @@ def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = Non
         return record
     window = window_texts(record.window)
     metrics = "amounts" if record.metrics else "none"
-    question = whole_question(record.dataset, record.query, metrics=metrics, span=record.timespan, window=window)
+    question = requested_dataset(record.dataset, record.query, metrics=metrics, span=record.timespan, window=window)
     if question is None:
         return record
     answered = {"question": question.as_dict(), "question_sha256": question.sha256, "timespan": question.span}
     return record.model_copy(update=answered)
-
-
-def _records_of(store: OutputStore, run_id: str) -> Mapping[str, DatasetRecord]:
-    with suppress(ValueError, KeyError, TypeError, OSError):
-        content = store.read(INSIDE.manifest(run_id))
-        manifest = {"datasets": ()} if content is None else json.loads(content)
-        records = [DatasetRecord.model_validate(record) for record in manifest["datasets"]]
-        return {record.dataset: record for record in records if record.status == "complete"}
-    return {}
 
 
 def _record_from_files(store: OutputStore, dataset: str, snapshot: CurrentSnapshot) -> DatasetRecord:

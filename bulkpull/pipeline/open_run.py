@@ -104,20 +104,19 @@ def find_resumable(
         published: Ids of the runs that current snapshots are of.
     """
     unfinished = [run for run in runs if is_unfinished(run)]
-    young = [run for run in unfinished if is_young(run, now=now)]
     if resume is not None:
-        found = next((run for run in runs if run.run_id == resume), None)
+        found = [run for run in runs if run.run_id == resume]
     else:
-        found = next((run for run in runs if is_same_request(run.request, key)), None)
-        found = found if found in unfinished else None
-    carried_on = found if found is not None and is_young(found, now=now) else None
-    alive = {run.run_id for run in young}
+        found = [run for run in runs if is_same_request(run.request, key)][:1]
+        found = [run for run in found if is_unfinished(run)]
+    carried_on = next((run for run in found if is_young(run, now=now)), None)
+    alive = {run.run_id for run in unfinished if is_young(run, now=now)}
+    closed = tuple(run for run in unfinished if run.run_id not in alive)
     taken_over = None
     if carried_on is not None and resume is None and key.get("nightly") and carried_on.run_id in published:
         carried_on, taken_over = None, carried_on
     elif carried_on is not None:
         alive.add(carried_on.run_id)
-    closed = tuple(run for run in unfinished if run not in young)
     return EarlierRuns(carried_on, taken_over, frozenset(alive), closed, is_empty=not runs)
 
 

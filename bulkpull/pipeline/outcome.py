@@ -33,7 +33,7 @@ from bulkpull.output.manifest import (
 )
 from bulkpull.pipeline.plan import Unavailable
 from bulkpull.pipeline.request import ExportRequest
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 if TYPE_CHECKING:  # a run without news needs neither it nor what converts files
     from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts
@@ -162,28 +162,18 @@ class RunResults:
         """Record why a dataset of the plan cannot be pulled."""
         self.put(
             DatasetRecord(
-                dataset=missing.dataset,
+                **_fields(missing, "dataset", "reason", "source", "named"),
                 status="failed" if missing.failed else "unavailable",
-                reason=missing.reason,
-                source=missing.source,
-                named=missing.named,
                 error=missing.error if isinstance(missing.error, AuthError) else None,
             )
         )
 
     def fail_all(self, error: BulkpullError, request: ExportRequest) -> None:
         """Fail every requested dataset, after an error before the first one was begun."""
-        reads, catalog = {selection.name: selection.reads for selection in request.selections}, load_catalog()
+        reads, error = {selection.name: selection.reads for selection in request.selections}, _as_role_problem(error)
         for name in request.names:
-            self.put(
-                DatasetRecord(
-                    dataset=catalog.canonical(name),
-                    status="failed",
-                    reason=error.reason,
-                    source=reads.get(name),
-                    error=_as_role_problem(error),
-                )
-            )
+            dataset, source = load_catalog().canonical(name), reads.get(name)
+            self.put(DatasetRecord(dataset=dataset, status="failed", reason=error.reason, source=source, error=error))
 
     def end_overdue(self, *, limit_s: float, request: ExportRequest) -> None:
         """Record the exceeded time limit for every unfinished dataset."""
@@ -222,29 +212,17 @@ class RunResults:
 def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
     """The manifest record of an outcome; `failed` without a reason while the dataset is pending."""
     export = outcome.export or ExportOutcome(outcome.pull)
-    question = question_of(export.pull)
+    requested = requested_data(export.pull)
     values = {
-        "dataset": outcome.pull.dataset,
-        "wider_timespan": outcome.pull.wider_timespan,
-        "source": outcome.pull.source,
-        "named": outcome.named,
-        "decision": outcome.decision,
-        "due_at": outcome.due_at,
-        "next_due_at": outcome.next_due_at,
-        "query_id": export.ids.query_id,
-        "report_id": export.ids.report_id,
-        "execution_id": export.ids.execution_id,
-        "data_redacted": export.data_redacted,
-        "seconds": export.seconds,
-        "drift": export.drift,
-        "rows_before": export.rows_before,
+        **_fields(outcome.pull, "dataset", "wider_timespan", "source"),
+        **_fields(outcome, "named", "decision", "due_at", "next_due_at"),
+        **_fields(export, "data_redacted", "seconds", "drift", "rows_before"),
+        **_fields(export.ids, *_IDS),
+        **_fields(export.pull, "window", "metrics", "metrics_left_out"),
         "query": export.pull.query_text,
-        "question": question.as_dict(),
-        "question_sha256": question.sha256,
-        "timespan": question.span,
-        "window": export.pull.window,
-        "metrics": list(export.pull.metrics),
-        "metrics_left_out": list(export.pull.metrics_left_out),
+        "question": requested.as_dict(),
+        "question_sha256": requested.sha256,
+        "timespan": requested.span,
         **_snapshot_fields(export),
     }
     if outcome.generated_at is not None:
@@ -257,21 +235,22 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
     if ending["status"] == "skipped" and outcome.current is not None:
         # It describes the snapshot that stays current; the ids of an ordered report stay its own.
         unknown = [name for name in _IF_UNKNOWN if values.get(name) in (None, False)]
-        names = (*_QUESTION, *unknown, *_SNAPSHOT, *(() if outcome.is_submitted else _IDS))
-        values |= {name: getattr(outcome.current, name) for name in names}
+        values |= _fields(outcome.current, *_QUESTION, *unknown, *_SNAPSHOT, *(() if outcome.is_submitted else _IDS))
     return DatasetRecord.model_validate({**values, **ending, "notes": notes})
 
 
+def _fields(source: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in names}
+
+
 def _snapshot_fields(export: ExportOutcome) -> dict[str, Any]:
-    """The facts about the snapshot, under their own names; its rows only once it is published."""
+    """The facts about the snapshot; its rows only once it is published."""
     if export.snapshot is None:
         return {}
-    facts = {fact.name: getattr(export.snapshot, fact.name) for fact in fields(export.snapshot)}
-    del facts["notes"]  # the export has them among its own
+    names = {fact.name for fact in fields(export.snapshot)} - {"notes"}  # the export has them among its own
     if export.files is None:
-        del facts["rows"]
-        return facts
-    return facts | {"files": export.files}
+        return _fields(export.snapshot, *(names - {"rows"}))
+    return _fields(export.snapshot, *names) | {"files": export.files}
 
 
 def _ending(outcome: DatasetOutcome, *, notes: list[str]) -> dict[str, Any]:
@@ -331,5 +310,5 @@ def finish_records(records: Iterable[DatasetRecord]) -> tuple[list[DatasetRecord
     return finished, status_of(finished)
 
 
-def _as_role_problem(error: BulkpullError | None) -> BulkpullError | None:
+def _as_role_problem(error: BulkpullError) -> BulkpullError:
     return AuthError(error.what, why=error.why, fix=error.fix) if isinstance(error, AccessDenied) else error

@@ -67,12 +67,6 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def plan_request(inputs: PlanInputs) -> Plan:
-    """As `make_plan`, with datasets as failed that the service should list."""
-    plan = make_plan(inputs)
-    return replace(plan, unavailable=tuple(_check_offer(plan, inputs)))
-
-
 def make_plan(inputs: PlanInputs) -> Plan:
     """
     Decide what to pull.
@@ -95,10 +89,9 @@ def make_plan(inputs: PlanInputs) -> Plan:
         try:
             planned.append(select_pull(selection, inputs, listed=listed))
         except SettingsError as error:
-            reason, failed = error.within(selection.name).reason, not isinstance(error, NotListed)
-            planned.append(
-                Unavailable(selection.name, reason, named=True, failed=failed, error=error, source=selection.reads)
-            )
+            name, source, failed = selection.name, selection.reads, not isinstance(error, NotListed)
+            reason = error.within(name).reason
+            planned.append(Unavailable(name, reason, named=True, failed=failed, error=error, source=source))
     pulls = tuple(entry for entry in planned if isinstance(entry, Pull))
     unavailable = tuple(entry for entry in planned if isinstance(entry, Unavailable))
     wrong = [entry.error for entry in unavailable if entry.error and entry.failed]
@@ -112,29 +105,24 @@ async def check_offline(request: ExportRequest, *, settings: Settings) -> None:
     try:
         await choose_grant(settings)
     except AuthError:
-        catalog = load_catalog()
-        check_names(request.datasets, catalog=catalog, queries=[query.name for query in settings.queries])
+        check_names(request.datasets, queries=[query.name for query in settings.queries])
         _check_selections(request, settings=settings)
         raise
 
 
 def _check_selections(request: ExportRequest, *, settings: Settings) -> None:
-    """
-    Refuse selections that the documents know to be wrong, as `make_plan` does, where the service cannot be asked.
-
-    Every name that a dataset has or had in any edition counts as there. System queries are left alone.
-    """
+    """Refuse selections that the documents know to be wrong; every name that a dataset has or had counts as there."""
     documented = tuple(
         OfferedDataset(
             name=dataset.name,
-            columns=dataset.every_column_name,
-            metrics=tuple(metric.name for metric in (*dataset.metrics, *dataset.further_metrics)),
+            columns=tuple(column.name for column in dataset.every_column),
+            metrics=tuple(metric.name for metric in dataset.every_metric),
             date_ranges=(*dataset.date_ranges, *dataset.further_date_ranges),
         )
         for dataset in load_catalog().datasets
     )
     for selection in request.selections:
-        if selection.system_query is None:
+        if selection.system_query is None:  # only the service knows its text
             alone = ExportRequest(selections=(selection,), only_selections=True)
             make_plan(PlanInputs(alone, ServiceOffer(documented), settings))
 
@@ -209,16 +197,15 @@ def published_datasets(published: Mapping[str, DatasetRecord]) -> frozenset[str]
     )
 
 
-def _check_offer(plan: Plan, inputs: PlanInputs) -> list[Unavailable]:
+def plan_request(inputs: PlanInputs) -> Plan:
     """
-    What is unavailable, with datasets as failed that the service should list.
+    As `make_plan`, with datasets as failed that the service should list.
 
     The list depends on role and account (behaviour 27). Without any usual dataset, or without one that was published
     here before, a role was removed, or it is the wrong account or an error: the run must not count as complete.
     """
-    offer, published, catalog = inputs.offer, inputs.published, load_catalog()
-    on_offer = {catalog.canonical(dataset.name) for dataset in offer.datasets if dataset.columns}
-    gone = published - on_offer
+    plan, offer, published = make_plan(inputs), inputs.offer, inputs.published
+    gone = published - {load_catalog().canonical(dataset.name) for dataset in offer.datasets if dataset.columns}
     planned = {pull.dataset for pull in plan.pulls} | {entry.dataset for entry in plan.unavailable}
     # What was listed once belongs to everything.
     forgotten = sorted(gone - planned) if inputs.request.everything else []
@@ -248,4 +235,4 @@ def _check_offer(plan: Plan, inputs: PlanInputs) -> list[Unavailable]:
     for entry in (*plan.unavailable, *(Unavailable(dataset, "", named=False) for dataset in forgotten)):
         error = None if entry.source is not None or entry.failed else error_of(entry)
         unavailable.append(replace(entry, reason=error.reason, failed=True, error=error) if error else entry)
-    return unavailable
+    return replace(plan, unavailable=tuple(unavailable))

@@ -8,7 +8,7 @@ same command resumes.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -38,18 +38,17 @@ from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.run_history import held_back_by, load_manifest
 from bulkpull.output.store import INSIDE, OutputStore, open_store
 from bulkpull.output.workspace import find_blocked
-from bulkpull.pipeline.context import create_context
+from bulkpull.pipeline.context import run_context
 from bulkpull.pipeline.nightly.decision_rules import Action
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN
 from bulkpull.pipeline.open_run import ABANDONED, INTERRUPTED, SUBMITTED, OpenedRun, open_run
 from bulkpull.pipeline.outcome import DatasetOutcome, RunResults, with_notes
 from bulkpull.pipeline.plan import Plan, check_offline, plan_request
-from bulkpull.pipeline.plan_estimate import load_usual_durations, slowest_first
 from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.request import ExportRequest, PlanInputs, ServiceOffer, load_offer
 from bulkpull.pipeline.resource_limits import fit_to_machine, is_overdue
 from bulkpull.pipeline.run_cleanup import clean_up_last, clear_staging, datasets_not_begun, keep_downloads
-from bulkpull.pipeline.run_datasets import run_datasets
+from bulkpull.pipeline.run_datasets import start_datasets
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
 from bulkpull.pipeline.steps.execution_lookup import form_recorder
 from bulkpull.timespans import WIDEST
@@ -170,6 +169,12 @@ class Run:
         await clean_up_last(opened)
         return manifest
 
+    def record_interruption(self) -> None:
+        """Record in the ledger that the run was interrupted: for a process that ends before the run can."""
+        if self._is_begun:
+            with suppress(LedgerError, DiskTrouble):
+                self._opened.ledger.record_interruption(self.run_id, at=self.clock.now())
+
     @property
     def run_id(self) -> str:
         """Its id, once the output folder is locked."""
@@ -212,23 +217,24 @@ class Run:
             await self._begin()
             results.fail_all(error, opened.request)
             return
-        if decided.found.listed is None:
+        if not decided.is_list_known:
             results.notes.append(LIST_UNKNOWN)
-        fetched = [pull for pull in plan.pulls if decided.decisions[pull.dataset].action is not Action.SKIP]
-        if self.request.submit_only:
-            fetched = []
+        fetched = [
+            pull
+            for pull in plan.pulls
+            if not self.request.submit_only and decided.decisions[pull.dataset].action is not Action.SKIP
+        ]
         results.refused = await self._find_refused(plan, fetched)
         await self._begin()
         if decided.poll_form is not None:
             await form_recorder(opened.ledger, run_id=opened.run_id, clock=self.clock)(decided.poll_form)
         self._report_plan(plan)
-        await self._put_pending(plan, decided.found.done)
-        left = [pull for pull in plan.pulls if pull.dataset not in decided.found.done]
+        await self._put_pending(plan, decided.reusable.done)
+        left = [pull for pull in plan.pulls if pull.dataset not in decided.reusable.done]
         if left and all(pull.dataset in results.refused for pull in left):
             for pull in left:
                 results.put(replace(results.outcome(pull.dataset), error=results.refused[pull.dataset]))
             return  # one message at the end, not one per dataset
-        usual_s = await load_usual_durations(opened.ledger, now=self.clock.now())
         publisher = Publisher(
             store=opened.folder.store,
             run_id=opened.run_id,
@@ -238,20 +244,17 @@ class Run:
             account=self._account,
             check_lock=self._check_lock,
         )
-        context = await create_context(
+        async with run_context(
             opened,
             connection,
             publisher=publisher,
             conversions=conversions,
-            reusable=decided.found.reusable,
-            usual_s=usual_s,
+            reusable=decided.reusable,
             random=self.random,
             published_anyway=self.published_anyway,
             undeleted=results.undeleted,
-        )
-        rows = {name: snapshot.rows for name, snapshot in opened.folder.current.datasets.items()}
-        pulls = slowest_first(left, usual_s=usual_s, rows=rows)
-        await run_datasets(pulls, context, decided=decided, results=results, conversions_ahead=len(fetched))
+        ) as context:
+            await start_datasets(left, context, decided=decided, results=results, warms_up=bool(fetched))
 
     async def _claim(self, store: OutputStore) -> None:
         """Record the account of the folder, after the service has answered and before anything is ordered."""

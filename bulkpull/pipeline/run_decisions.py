@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 import anyio.to_thread
 
@@ -23,13 +24,12 @@ from bulkpull.output.ledger_facts import (
     RefusedMetricsFacts,
     ReportFacts,
     ScheduledReportFacts,
-    StepFacts,
     UnchangedFacts,
 )
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.workspace import OutputFolder, find_last_answer
 from bulkpull.pipeline.earlier_work import ReusableWork, find_reusable, records_and_parts
-from bulkpull.pipeline.nightly.decision_rules import DatasetFacts, Decision, Seen, decide
+from bulkpull.pipeline.nightly.decision_rules import DatasetFacts, Decision, decide
 from bulkpull.pipeline.nightly.scheduled_reports import (
     LIST_UNKNOWN,
     ReportMemory,
@@ -46,16 +46,10 @@ from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, 
 from bulkpull.pipeline.steps.metric_refusals import recent_refusals
 from bulkpull.pipeline.steps.naming import parse_report_name, pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import history_starts
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 _MOST_LISTED = 8
 _UNFINISHED = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED)
-_NOTED_IDS: Mapping[type[StepFacts], tuple[str, ...]] = {
-    ReportFacts: ("report_id", "query_id"),
-    ScheduledReportFacts: ("report_id", "query_id"),
-    ExecutionFacts: ("report_id", "execution_id"),
-    UnchangedFacts: ("execution_id",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +61,26 @@ class RunDecisions:
         decisions: By dataset.
         unused: Scheduled reports of this folder that this run does not use, each with its dataset.
         poll_form: The look-up form that the service turned out to accept; `None` if it accepted the first one.
+        is_list_known: The service tells which reports there are.
     """
 
-    found: ReusableWork
+    reusable: ReusableWork
     decisions: Mapping[str, Decision]
     unused: Sequence[tuple[str, Report]]
     poll_form: PollForm | None
+    is_list_known: bool
 
 
 async def plan_in_folder(run: OpenedRun, offer: ServiceOffer) -> Plan:
     """The plan of a run, with what its output folder knows: refused metrics, published datasets and histories."""
-    published = run.folder.published
     inputs = PlanInputs(
         run.request,
         offer,
         run.settings,
         now=run.started_at,
         refusals=recent_refusals(await run.ledger.noted(RefusedMetricsFacts), now=run.clock.now()),
-        published=published_datasets(published),
-        history_starts=history_starts(published),
+        published=published_datasets(run.folder.published),
+        history_starts=history_starts(run.folder.published),
     )
     return plan_request(inputs)
 
@@ -99,34 +94,29 @@ async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsC
         listed = await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None)
         if listed is None:
             run.events.emit(ReportsUnknown(reason=LIST_UNKNOWN))
-    found = await find_reusable(run, pulls, listed=listed)
+    work = await find_reusable(run, pulls, listed=listed)
     noted = await remember_reports(ledger) if is_nightly else {}
-    memories = {pull: noted.get(pull.dataset) or ReportMemory() for pull in found.parts}
-    forms: list[PollForm] = []
-
-    async def remember(form: PollForm) -> None:
-        forms.append(form)
-
+    memories = {pull: noted.get(pull.dataset) or ReportMemory() for pull in pulls}
     form = max(await load_form(ledger, now=run.clock.now()), PollForm.ONE_STATUS)
-    lookup = ExecutionLookup(client, events=run.events, form=form, remember=remember, retry=True)
+    lookup = ExecutionLookup(client, events=run.events, form=form, retry=True)
     grace = timedelta(seconds=settings.report_timeout_seconds)
     times = Schedule(client.service_time(), lead_h=settings.standing_lead_hours, grace=grace)
-    schedulable = [pull for pull in found.parts if is_nightly and not pull.window]
+    schedulable = [pull for pull in pulls if is_nightly and not pull.window]
     candidates = {pull: _candidates(pull, listed, memories[pull]) for pull in schedulable}
     executions, begun = await _read_executions(candidates, lookup=lookup, now=times.now)
     unchanged = {entry.dataset: entry.facts for entry in await ledger.noted(UnchangedFacts)}
     decisions: dict[str, Decision] = {}
-    for pull, windows in found.parts.items():
+    for pull, windows in work.parts.items():
         marks = [pull_fingerprint(window) for window in windows]
         facts = DatasetFacts(
             published=_published(pull, run.folder),
-            is_done=pull.dataset in found.done,
-            collectable=tuple(report.report_id for mark in marks for report in found.reusable.reports.get(mark, [])),
-            kept_windows=sum(mark in found.reusable.converted for mark in marks) if len(windows) > 1 else 0,
+            is_done=pull.dataset in work.done,
+            collectable=tuple(report.report_id for mark in marks for report in work.reports.get(mark, [])),
+            kept_windows=sum(mark in work.converted for mark in marks) if len(windows) > 1 else 0,
             last_answer=await _last_answer(pull, run.folder) if is_nightly else None,
             unchanged=_unchanged(pull, unchanged.get(pull.dataset)),
             memory=memories[pull],
-            scheduled=None if listed is None else candidates.get(pull, ()),
+            scheduled=None if listed is None else tuple(candidates.get(pull, ())),
             executions=executions,
             begun=begun,
         )
@@ -134,23 +124,22 @@ async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsC
     chosen = [decision.schedule for decision in decisions.values() if decision.schedule]
     used = {report.report_id for choice in chosen for report in (choice.serving, *choice.replaced) if report}
     unused = unused_reports(listed or (), noted, used=used)
-    return RunDecisions(found, decisions, unused, forms[-1] if forms else None)
+    poll_form = lookup.form if lookup.form is not form else None
+    return RunDecisions(work, decisions, unused, poll_form, is_list_known=listed is not None)
 
 
 async def _known_ids(run: OpenedRun) -> set[str]:
     """The ids in the ledger and in the manifests of what is published, which a reply may spell anew (behaviour 153)."""
     parts = records_and_parts(run.folder.published.values())
-    known = {item_id for part in parts for item_id in (part.report_id, part.query_id, part.execution_id)}
-    for kind, names in _NOTED_IDS.items():
-        for name in names:
-            known.update(item_id for _, item_id in await run.ledger.distinct(kind, name))
-    return {item_id for item_id in known if item_id}
+    published = {item_id for part in parts for item_id in (part.report_id, part.query_id, part.execution_id)}
+    kinds = (ReportFacts, ScheduledReportFacts, ExecutionFacts, UnchangedFacts)
+    noted = await run.ledger.distinct(kinds, ["report_id", "query_id", "execution_id"])
+    return {item_id for item_id in published if item_id} | {item_id for _, item_id in noted}
 
 
-def _candidates(pull: Pull, listed: Sequence[Report] | None, memory: ReportMemory) -> tuple[Report, ...]:
-    if listed is None:
-        return tuple(memory.serving(question_of(pull).sha256))
-    return tuple(find_candidates(pull, listed, memory))
+def _candidates(pull: Pull, listed: Sequence[Report] | None, memory: ReportMemory) -> Sequence[Report]:
+    question = requested_data(pull).sha256
+    return memory.serving(question) if listed is None else find_candidates(pull, listed, memory)
 
 
 def _published(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
@@ -158,17 +147,15 @@ def _published(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
 
 
 async def _last_answer(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
-    current, question = _published(pull, folder), question_of(pull).sha256
+    current, question = _published(pull, folder), requested_data(pull).sha256
     if current is None or current.question_sha256 == question:
         return None
     return await anyio.to_thread.run_sync(find_last_answer, folder.store, pull.dataset, question)
 
 
-def _unchanged(pull: Pull, noted: UnchangedFacts | None) -> Seen | None:
+def _unchanged(pull: Pull, noted: UnchangedFacts | None) -> UnchangedFacts | None:
     """The data that the ledger noted, where they answer the question of the pull; earlier versions did not say."""
-    if noted is None or noted.question_sha256 not in (None, question_of(pull).sha256):
-        return None
-    return Seen(noted.execution_id, noted.generated_at)
+    return noted if noted and noted.question_sha256 in (None, requested_data(pull).sha256) else None
 
 
 async def _read_executions(
@@ -179,7 +166,7 @@ async def _read_executions(
 
     A report that the service refuses by itself counts as one that did not run.
     """
-    reports = [report for of_pull in candidates.values() for report in of_pull]
+    reports = list(chain.from_iterable(candidates.values()))
     if not reports:
         return (), {}
     refused: dict[str, RequestRejected] = {}
@@ -187,8 +174,9 @@ async def _read_executions(
     executions = tuple(await lookup.ask([report.report_id for report in reports]))
     if len(refused) == len(reports):
         raise next(iter(refused.values()))  # it is not about one report
-    late = [report.report_id for report in reports if is_late(report, executions, now=now)]
-    late = [report_id for report_id in late if report_id not in refused]  # a second refusal adds nothing
+    # A second refusal adds nothing.
+    asked = [report for report in reports if report.report_id not in refused]
+    late = [report.report_id for report in asked if is_late(report, executions, now=now)]
     begun: list[Execution] = []
     with suppress(ReportingError, TransferError):
         begun = await lookup.for_statuses(_UNFINISHED).ask(late) if late else []

@@ -1,5 +1,5 @@
 """
-The differences between operating systems, behind one interface: POSIX, macOS and Windows.
+The differences between operating systems, behind one interface: `posix` has it, with macOS; `windows` overrides it.
 
 The rest of the program calls `current()` and never reads `os.name` or `sys.platform`. The tests run all three
 implementations on one machine. No real run on Windows has been done yet; the release workflow contains one.
@@ -13,7 +13,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from bulkpull.platforms.base import INTERRUPTED, Platform
+from bulkpull.platforms.posix import INTERRUPTED, MacOS, Platform
 
 __all__ = ["INTERRUPTED", "NO_ROOM", "Platform", "choose_platform", "current", "mount_point"]
 
@@ -23,18 +23,12 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def choose_platform(name: str) -> Platform:
-    """The implementation for a value of `sys.platform`: POSIX if not Windows or macOS. Only that one is loaded."""
+    """The implementation for a value of `sys.platform`: POSIX if not Windows or macOS."""
     if name == "win32":
-        from bulkpull.platforms.windows import Windows  # noqa: PLC0415 - one of three is needed
+        from bulkpull.platforms.windows import Windows  # noqa: PLC0415 - elsewhere it is not needed
 
         return Windows()
-    if name == "darwin":
-        from bulkpull.platforms.posix import MacOS  # noqa: PLC0415 - the same
-
-        return MacOS()
-    from bulkpull.platforms.posix import Posix  # noqa: PLC0415 - the same
-
-    return Posix()
+    return MacOS() if name == "darwin" else Platform()
 
 
 @cache

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
 
-from bulkpull.platforms.base import Platform
+from bulkpull.platforms.posix import Platform
 
 _SYNCHRONIZE = 0x0010_0000
 _WAIT_TIMEOUT = 0x102
@@ -32,6 +32,8 @@ class Windows(Platform):
     program_suffix: ClassVar[str] = ".exe"
     has_atomic_links: ClassVar[bool] = False
     renames_open_files: ClassVar[bool] = False
+    # By the second, another process can ask this one to end.
+    stop_names: ClassVar[tuple[str, ...]] = ("SIGINT", "SIGBREAK")
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,6 +77,11 @@ class Windows(Platform):
 
     def own_group_options(self) -> Mapping[str, Any]:
         return {"creationflags": _CREATE_NEW_PROCESS_GROUP}
+
+    @contextmanager
+    def guarded(self, words: Sequence[str]) -> Iterator[tuple[Sequence[str], Mapping[str, Any]]]:
+        """Nothing can be promised."""
+        yield words, self.own_group_options()
 
     def end_with_children(self, pid: int) -> None:
         """By `taskkill`, which is part of Windows: a group of processes cannot be ended at once."""
@@ -126,9 +133,11 @@ class Windows(Platform):
             for number, handler in earlier.items():
                 signal.signal(number, handler)
 
-    def stop_signals(self) -> tuple[int, ...]:
-        names = ("SIGINT", "SIGBREAK")  # the second is how another process can ask this one to end
-        return tuple(number for name in names if (number := getattr(signal, name, None)) is not None)
+    def user_id(self) -> int | None:
+        return None
+
+    def open_file_limit(self, *, wanted: int = 0) -> int | None:  # noqa: ARG002 - there is no limit
+        return None
 
     def forbid_core_dumps(self) -> None:
         """Nothing: Windows writes no core files by default."""

@@ -29,7 +29,8 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _NO_RANGE = re.compile(r"bytes \*/(\d{1,18})")
 _STORAGE_CODE = re.compile(rb"<Code>\s*([A-Za-z]{1,80})\s*</Code>")
 _SHOWN_CHARACTERS = 200
-_PROXY_FIX = "check user name and password in HTTPS_PROXY, or exclude the storage host from the proxy (NO_PROXY)"
+_MD5_BYTES = 16
+_PROXY_SIGN_INS = (HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED)
 
 
 class Remedy(Enum):
@@ -47,10 +48,6 @@ class StorageCode:
     meaning: str
 
 
-def _forbidden(meaning: str) -> StorageCode:
-    return StorageCode(Remedy.NOTHING, meaning)
-
-
 _REFUSED = StorageCode(Remedy.FRESH_LINK, "the link is refused: it has ended, or clocks differ")
 _BUSY = StorageCode(Remedy.WAIT, "the storage host is busy or at fault")
 _GONE = StorageCode(Remedy.NEW_REPORT, "the report's file is gone from the storage host")
@@ -62,22 +59,25 @@ _GONE_CODES = (
     "BlobNotFound", "ContainerBeingDeleted", "ContainerBeingDisabled", "ContainerDisabled", "ContainerNotFound",
     "ResourceNotFound",
 )  # fmt: skip
+_FORBIDDEN_CODES = {
+    "AccountIsDisabled": "the service's storage account is disabled",
+    "AuthorizationProtocolMismatch": "the link does not allow this protocol",
+    "AuthorizationResourceTypeMismatch": "the link is for another kind of object",
+    "AuthorizationServiceMismatch": "the link is for another storage service",
+    "AuthorizationSourceIPMismatch": "the link does not allow this machine's network address",
+    "InsufficientAccountPermissions": "the service's storage account does not allow reading",
+    "KeyBasedAuthenticationNotPermitted": "the service's storage account takes no links",
+    "PublicAccessNotPermitted": "the storage host took the link for none: something on the way cut it",
+}
 STORAGE_CODES: Mapping[str, StorageCode] = {
     **dict.fromkeys(_REFUSED_CODES, _REFUSED),
     **dict.fromkeys(_GONE_CODES, _GONE),
     **dict.fromkeys(("AccountBeingCreated", "InternalError", "OperationTimedOut", "ServerBusy"), _BUSY),
-    "AccountIsDisabled": _forbidden("the service's storage account is disabled"),
-    "AuthorizationProtocolMismatch": _forbidden("the link does not allow this protocol"),
-    "AuthorizationResourceTypeMismatch": _forbidden("the link is for another kind of object"),
-    "AuthorizationServiceMismatch": _forbidden("the link is for another storage service"),
-    "AuthorizationSourceIPMismatch": _forbidden("the link does not allow this machine's network address"),
+    **{code: StorageCode(Remedy.NOTHING, meaning) for code, meaning in _FORBIDDEN_CODES.items()},
     "BlobArchived": StorageCode(
         Remedy.NEW_REPORT, "the report's file was moved to the archive, from where it cannot be read"
     ),
     "BlobBeingRehydrated": StorageCode(Remedy.WAIT, "the report's file is being brought back from the archive"),
-    "InsufficientAccountPermissions": _forbidden("the service's storage account does not allow reading"),
-    "KeyBasedAuthenticationNotPermitted": _forbidden("the service's storage account takes no links"),
-    "PublicAccessNotPermitted": _forbidden("the storage host took the link for none: something on the way cut it"),
 }
 _BY_STATUS: Mapping[int, StorageCode] = {
     **dict.fromkeys((HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS), _BUSY),
@@ -166,39 +166,21 @@ class BodyRange:
     ends_by_itself: bool
 
 
-def version_of_whole(headers: Mapping[str, str]) -> Version:
-    """The version by a reply with the whole file (status 200)."""
-    length = headers.get("Content-Length", "")
-    return _version(headers, int(length) if length.isdecimal() else None, md5=headers.get("Content-MD5"))
-
-
-def version_of_range(headers: Mapping[str, str], *, total: int | None) -> Version:
-    """The version by a reply with a range (status 206), where `Content-MD5` would be that of the range."""
-    return _version(headers, total, md5=headers.get("x-ms-blob-content-md5"))
-
-
-def _version(headers: Mapping[str, str], size_bytes: int | None, *, md5: str | None) -> Version:
+def version_of(headers: Mapping[str, str], *, size: str, md5: str) -> Version:
+    """The version by a reply whose headers give the file's length as `size`, and its MD5 under the name `md5`."""
+    etag = headers.get("ETag")
     encoding = headers.get("Content-Encoding", "").strip().casefold()
+    try:
+        digest = b64decode(headers.get(md5, ""), validate=True)
+    except ValueError:
+        digest = b""
     return Version(
-        size_bytes=size_bytes,
-        etag=_strong(headers.get("ETag")),
-        md5=read_md5(md5),
+        size_bytes=int(size) if size.isdecimal() else None,
+        etag=None if etag is None or etag.startswith("W/") else etag,
+        md5=digest if len(digest) == _MD5_BYTES else None,
         modified=headers.get("Last-Modified"),
         encoding=encoding if encoding not in ("", "identity") else None,
     )
-
-
-def _strong(etag: str | None) -> str | None:
-    return None if etag is None or etag.startswith("W/") else etag
-
-
-def read_md5(header: str | None) -> bytes | None:
-    """The digest in a header, 16 bytes; `None` when there is none or it is not one."""
-    try:
-        digest = b64decode(header, validate=True) if header else b""
-    except ValueError:
-        return None
-    return digest if len(digest) == 16 else None  # noqa: PLR2004 - the size of an MD5
 
 
 def check_response(
@@ -216,7 +198,7 @@ def check_response(
         InvalidRangeResponse: It is not the requested range (fault 64).
     """
     if status == HTTPStatus.OK:
-        version = version_of_whole(headers)
+        version = version_of(headers, size=headers.get("Content-Length", ""), md5="Content-MD5")
         _check_same(version, known=known if asked is not None else None)
         serves_ranges = headers.get("Accept-Ranges", "").strip().casefold() != "none"
         is_chunked = "chunked" in headers.get("Transfer-Encoding", "").casefold()
@@ -225,11 +207,10 @@ def check_response(
     if content_range is None or asked is None:
         raise InvalidRangeResponse("the storage host did not answer with one range")
     start, end = int(content_range[1]), int(content_range[2]) + 1
-    total = int(content_range[3]) if content_range[3] != "*" else None
-    version = version_of_range(headers, total=total)
+    version = version_of(headers, size=content_range[3], md5="x-ms-blob-content-md5")
     _check_same(version, known=known)
     length = headers.get("Content-Length")
-    is_fit = start == asked.start < end <= min(total or end, asked.end)
+    is_fit = start == asked.start < end <= min(version.size_bytes or end, asked.end)
     if not is_fit or (length is not None and length != str(end - start)):
         raise InvalidRangeResponse(
             "the storage host answered with another range than the one asked for",
@@ -261,8 +242,14 @@ def error_for_status(status: int, headers: Mapping[str, str], body: bytes, *, no
         )
     if status == HTTPStatus.PRECONDITION_FAILED:
         return FileReplaced("the stored file was replaced", why=why)
-    if (proxy := _proxy_refusal(status, headers, code=code, why=why)) is not None:
-        return proxy
+    # The storage host marks what is its own by `x-ms-…` headers: another one is somebody on the way.
+    is_the_hosts = code is not None or any(name.lower().startswith("x-ms-") for name in headers)
+    if status in _PROXY_SIGN_INS or (status == HTTPStatus.UNAUTHORIZED and not is_the_hosts):
+        return TransferError(
+            "a proxy or gateway in front of the storage host requires a sign-in",
+            why=why,
+            fix="check user name and password in HTTPS_PROXY, or exclude the storage host from the proxy (NO_PROXY)",
+        )
     pause_s = parse_retry_after(headers.get("Retry-After"), date=headers.get("Date"), now=now)
     known = STORAGE_CODES.get(code or "")
     if known is None:
@@ -284,18 +271,6 @@ def _error_for(code: StorageCode, *, why: str, pause_s: float | None) -> Bulkpul
             return FileGone(code.meaning, why=why)
         case Remedy.NOTHING:
             return TransferError(code.meaning, why=why, fix="quote the request id to Microsoft's support")
-
-
-def _proxy_refusal(status: int, headers: Mapping[str, str], *, code: str | None, why: str) -> BulkpullError | None:
-    """A sign-in that somebody on the way asks for: the storage host marks what is its own by `x-ms-…` headers."""
-    is_the_hosts = code is not None or any(name.lower().startswith("x-ms-") for name in headers)
-    if status in (HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED) or (
-        status == HTTPStatus.UNAUTHORIZED and not is_the_hosts
-    ):
-        return TransferError(
-            "a proxy or gateway in front of the storage host requires a sign-in", why=why, fix=_PROXY_FIX
-        )
-    return None
 
 
 def refuse_error_page(first: bytes, headers: Mapping[str, str]) -> None:

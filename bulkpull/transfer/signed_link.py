@@ -41,44 +41,42 @@ class SignedLink:
         self._fresh = self._looks = 0
         self._proven = link
 
-    async def refresh(self, refused: SecureLink, *, error: LinkExpired) -> None:
+    async def refresh(self, refused: SecureLink, *, error: LinkExpired | FileGone) -> None:
         """
-        Replace a refused link, unless another stream has done so already.
+        Replace a link that was refused, or that led to no file (behaviour 133), unless another stream has done so.
 
-        Raises `LinkExpired` once fresh links were refused for about a minute, `FileGone` if the execution has none.
+        Raises `LinkExpired` once fresh links were refused for about a minute; `FileGone` once the file was not found
+        for half a minute, or if the execution has no link.
         """
         async with self._turn:
             if self.link is not refused:
                 return
-            if self._fresh >= len(FRESH_LINK_PAUSES_S):
-                raise LinkExpired(
-                    "the storage host refuses even fresh links",
-                    why=error.why,
-                    fix="check this machine's clock, and whether a proxy or firewall blocks *.blob.core.windows.net",
-                )
-            pause_s = FRESH_LINK_PAUSES_S[self._fresh]
-            if refused is self._proven:
-                pause_s = max(0.0, self._renewed_s + RENEWAL_PAUSE_S - self.clock.monotonic())
-            await self.clock.sleep(pause_s)
-            self._renewed_s = self.clock.monotonic()
-            self._fresh += 1
-            self.link = await self._relinked()
+            if isinstance(error, FileGone):
+                if self._looks >= len(LOOK_PAUSES_S):
+                    raise error
+                await self.clock.sleep(LOOK_PAUSES_S[self._looks])
+                self._looks += 1
+            else:
+                await self._wait_for_fresh_link(refused, error=error)
+            for pause_s in LOOK_PAUSES_S:
+                try:
+                    self.link = await self.relink()
+                except FileGone:
+                    await self.clock.sleep(pause_s)
+                else:
+                    return
+            self.link = await self.relink()
 
-    async def refresh_after_404(self, asked: SecureLink, *, gone: FileGone) -> None:
-        """Read the execution again after its file was not found (behaviour 133); raises `gone` after half a minute."""
-        async with self._turn:
-            if self.link is not asked:
-                return
-            if self._looks >= len(LOOK_PAUSES_S):
-                raise gone
-            await self.clock.sleep(LOOK_PAUSES_S[self._looks])
-            self._looks += 1
-            self.link = await self._relinked()
-
-    async def _relinked(self) -> SecureLink:
-        for pause_s in LOOK_PAUSES_S:
-            try:
-                return await self.relink()
-            except FileGone:
-                await self.clock.sleep(pause_s)
-        return await self.relink()
+    async def _wait_for_fresh_link(self, refused: SecureLink, *, error: LinkExpired) -> None:
+        if self._fresh >= len(FRESH_LINK_PAUSES_S):
+            raise LinkExpired(
+                "the storage host refuses even fresh links",
+                why=error.why,
+                fix="check this machine's clock, and whether a proxy or firewall blocks *.blob.core.windows.net",
+            )
+        pause_s = FRESH_LINK_PAUSES_S[self._fresh]
+        if refused is self._proven:
+            pause_s = max(0.0, self._renewed_s + RENEWAL_PAUSE_S - self.clock.monotonic())
+        await self.clock.sleep(pause_s)
+        self._renewed_s = self.clock.monotonic()
+        self._fresh += 1

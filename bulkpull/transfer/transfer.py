@@ -98,7 +98,7 @@ class Transfer:
     events: Events
     execution_id: str
     segments: int
-    minimum_bytes_per_s: float
+    minimum_bytes_per_s: float = 1_000.0
     known_md5: bytes | None = None
     version: Version | None = None
     _sharing: RangeScheduler = field(default_factory=lambda: RangeScheduler([ByteRange(0, ENDLESS)]))
@@ -232,14 +232,10 @@ class Transfer:
                 origin=origin(self.links.link.url),
                 progressed=self._has_progressed,
             )
-            match refusal:
-                case link, LinkExpired() as error:
-                    await self.links.refresh(link, error=error)
-                case link, FileGone() as gone:
-                    await self.links.refresh_after_404(link, gone=gone)
-                case _:
-                    continue
-            self.http.tally.retried += 1  # the same bytes are asked for again, by a fresh link
+            if refusal is not None:
+                link, error = refusal
+                await self.links.refresh(link, error=error)
+                self.http.tally.retried += 1  # the same bytes are asked for again, by a fresh link
 
     async def _advance(self, claim: Segment) -> _Refusal | None:
         """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bulkpull.errors import AnswerLost, BulkpullError, HeadTooLong, NotConnected, TlsRefused, UnsafeAddress
-from bulkpull.transport.proxy_errors import connect_refusal
+from bulkpull.transport.proxies import connect_refusal
 from bulkpull.transport.trust_store import certificates_read_late
 
 with certificates_read_late():

@@ -12,11 +12,11 @@ from typing import Any, Self
 
 import pytest
 from certificates import PASSPHRASE, loopback_authority, made
-from support import EventRecorder, FakeClock
+from support import EventRecorder, FakeClock, prepared_sign_in
 
 from bulkpull.auth import TokenEntry, open_token_cache, token_fingerprint
 from bulkpull.auth.grants import Grant
-from bulkpull.auth.sign_in import choose_grant, describe_sign_in, prepare_sign_in
+from bulkpull.auth.sign_in import choose_grant, describe_sign_in
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.insights.connect import Connection, connected
@@ -180,11 +180,11 @@ async def test_a_person_who_signed_in_needs_neither_secret_nor_token_in_the_sett
 
         assert await choose_grant(settings) == "refresh_token"
         secretive = settings.model_copy(update={"client_secret": None})
-        sign_in = await prepare_sign_in(secretive, events=EventRecorder().hub, clock=FakeClock())
+        sign_in = await prepared_sign_in(secretive)
         assert (sign_in.grant, sign_in.credentials.client_secret) == (Grant.REFRESH_TOKEN, None)
         with_password = service.settings(client_secret="x-secret", username="u", password="pass-word")
         kept(with_password, service.simulator.scenario.refresh_token, public=True)
-        sign_in = await prepare_sign_in(with_password, events=EventRecorder().hub, clock=FakeClock())
+        sign_in = await prepared_sign_in(with_password)
         assert (sign_in.grant, sign_in.credentials.client_secret) == (Grant.REFRESH_TOKEN, None)
 
 
@@ -272,7 +272,7 @@ async def test_a_reference_to_a_vault_without_the_libraries_says_what_to_install
     )
 
     with pytest.raises(SettingsError, match=r'secret name of https://contoso.*-m pip install "azure-identity>='):
-        await prepare_sign_in(settings, events=EventRecorder().hub, clock=FakeClock())
+        await prepared_sign_in(settings)
 
 
 class Vault:
@@ -313,11 +313,11 @@ async def test_a_secret_is_fetched_from_the_vault_only_where_the_grant_needs_it(
         token_cache="off",
     )
 
-    sign_in = await prepare_sign_in(settings, events=EventRecorder().hub, clock=FakeClock())
+    sign_in = await prepared_sign_in(settings)
 
     assert sign_in.credentials.client_secret == "the-secret-of-the-vault"
     assert Vault.asked == [("https://contoso.vault.azure.net", "app-secret", None)]
     missing = settings.model_copy(update={"client_secret": Settings(client_secret=f"{root}/missing").client_secret})
     with pytest.raises(AuthError, match=r"was not found.*Key Vault Secrets User") as refused:
-        await prepare_sign_in(missing, events=EventRecorder().hub, clock=FakeClock())
+        await prepared_sign_in(missing)
     assert "canary" not in str(refused.value)

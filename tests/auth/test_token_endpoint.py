@@ -31,9 +31,9 @@ from bulkpull.errors import (
 )
 from bulkpull.redact import redact
 from bulkpull.transport.http import Http
-from bulkpull.transport.http_messages import UNKNOWN_TRIES, AnswerKind
+from bulkpull.transport.http_messages import UNKNOWN_TRIES, AnswerKind, Reply
 from bulkpull.transport.rate_limit import spread
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 RESOURCE = "https://api.partnercenter.microsoft.com"
 V2_URL = "https://login.microsoftonline.com/contoso.example/oauth2/v2.0/token"
@@ -76,7 +76,6 @@ async def endpoint(
     async with Http(ca_file=None, events=recorded.hub, clock=clock, user_agent="x") as http:
         retrier = Retrier(
             policy=RetryPolicy(),
-            budget=RetryBudget(clock=clock),
             clock=clock,
             events=recorded.hub,
             random=lambda: 0.5,
@@ -622,7 +621,7 @@ def test_a_refusal_without_trace_id_is_quoted_with_the_request_id_of_its_headers
     headers = {"X-Ms-Request-Id": "0a1b2c3d-0000-4000-8000-00000000000f"}
 
     with pytest.raises(BulkpullError, match="x-ms-request-id 0a1b2c3d-0000-4000-8000-00000000000f"):
-        judge_token_reply(status, body, grant="password", retry_after_s=None, headers=headers)
+        judge_token_reply(Reply(status, headers, body), grant="password", retry_after_s=None)
 
 
 @pytest.mark.parametrize(
@@ -645,7 +644,7 @@ def test_every_answer_of_the_endpoint_has_a_meaning(
     status: int, body: dict[str, Any], kind: type[BulkpullError] | None
 ) -> None:
     def judged() -> None:
-        judge_token_reply(status, json.dumps(body).encode(), grant="password", retry_after_s=None)
+        judge_token_reply(Reply(status, {}, json.dumps(body).encode()), grant="password", retry_after_s=None)
 
     if kind is None:
         judged()
@@ -667,11 +666,10 @@ def test_every_answer_of_the_endpoint_has_a_meaning(
 @pytest.mark.parametrize("code", [7000218, 999999])
 def test_a_refused_stored_sign_in_names_the_code_and_no_secret(code: int, token_url: str, has_page: bool) -> None:
     body = json.dumps({"error": "invalid_client", "error_codes": [code], "error_description": f"AADSTS{code}: no."})
+    reply = Reply(401, {}, body.encode())
 
     with pytest.raises((AuthError, UnknownRefusal)) as refused:
-        judge_token_reply(
-            401, body.encode(), grant="refresh_token", retry_after_s=None, is_stored=True, token_url=token_url
-        )
+        judge_token_reply(reply, grant="refresh_token", retry_after_s=None, is_stored=True, token_url=token_url)
 
     assert refused.value.message.startswith("the stored sign-in is not accepted any more: ")
     assert f"AADSTS{code}" in refused.value.message

@@ -143,6 +143,39 @@ run_interruptibly(work_that_will_not_end, when_asked=lambda: print("asked", flus
         assert process.wait() == 130
 
 
+@pytest.mark.fault(103)
+def test_a_run_that_is_ended_by_a_second_signal_was_interrupted(serve: Serve, tmp_path: Path) -> None:
+    program = """
+import sys, anyio
+from bulkpull.cli import main
+from bulkpull.pipeline.run import Run
+
+async def will_not_end(self, **_):
+    await anyio.sleep_forever()
+
+Run._finish = will_not_end
+sys.argv[1:] = ["export", "OfficeUsage", "--log-format", "json"]
+main()
+"""
+    stuck = Fault("execution_stuck", dataset="OfficeUsage", times=None)
+    environment = serve(small(faults=(stuck,))).environment | QUICK
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", program], env=os.environ | environment, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    with _ended(process):
+        _read_until(process, "report.created")
+        process.send_signal(signal.SIGINT)
+        _read_until(process, "run.stopping")
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+
+    status = finish(start_program("status", environment=environment, folder=tmp_path))
+    assert "was interrupted at " in status.err
+    assert "1 dataset unfinished" in status.err
+    (run,) = finish(start_program("runs", "list", "--json", environment=environment, folder=tmp_path)).json()["runs"]
+    assert run["status"] == "interrupted"
+
+
 def _run_main_after(program: str, *, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a module that is `program`, then `main`: only a module ends as `python -m bulkpull` does."""
     text = f"import os, signal, sys\nfrom bulkpull import cli, platforms\n{program}\ncli.main()\n"

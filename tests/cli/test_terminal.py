@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -19,9 +20,10 @@ WIDTH, HEIGHT = 80, 24
 
 @dataclass
 class Seen:
-    """What a person saw: every state of the screen, and what was sent."""
+    """What a person saw: every state of the screen, and what was sent; and what another standard output got."""
 
     code: int = -1
+    out: str = ""
     screens: list[str] = field(default_factory=list)
     sent: str = ""
 
@@ -30,12 +32,19 @@ class Seen:
         return self.screens[-1]
 
 
-def watch(simulator: Simulator, folder: Path, *arguments: str, **environment: str) -> Seen:
-    """Export under a terminal of 80 × 24."""
+def watch(simulator: Simulator, folder: Path, *arguments: str, piped_output: bool = False, **environment: str) -> Seen:
+    """Export under a terminal of 80 × 24, with `piped_output` with standard output in a file."""
     ours, theirs = pty.openpty()
     given = simulator.environment | QUICK | {"COLUMNS": str(WIDTH), "LINES": str(HEIGHT), "TERM": "xterm-256color"}
+    output = (folder / "stdout").open("w+")
     process = start_program(
-        "export", *arguments, environment=given | environment, folder=folder, stdin=theirs, stdout=theirs, stderr=theirs
+        "export",
+        *arguments,
+        environment=given | environment,
+        folder=folder,
+        stdin=theirs,
+        stdout=output if piped_output else theirs,
+        stderr=theirs,
     )
     os.close(theirs)
     screen = pyte.Screen(WIDTH, HEIGHT)
@@ -50,6 +59,9 @@ def watch(simulator: Simulator, folder: Path, *arguments: str, **environment: st
         pass
     os.close(ours)
     seen.code = process.wait()
+    with output:
+        output.seek(0)
+        seen.out = output.read()
     return seen
 
 
@@ -82,9 +94,9 @@ def test_the_second_export_foretells_its_end(simulator: Simulator, tmp_path: Pat
     assert re.search(r"~0:0\d left|longer than usual", reported)
 
 
-@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"TERM": "unknown"}])
-def test_a_dumb_terminal_gets_log_lines(simulator: Simulator, tmp_path: Path, environment: dict[str, str]) -> None:
-    seen = watch(simulator, tmp_path, "Profile", "--output", "data", **environment)
+@pytest.mark.parametrize("kind", ["dumb", "unknown"])
+def test_a_dumb_terminal_gets_log_lines(simulator: Simulator, tmp_path: Path, kind: str) -> None:
+    seen = watch(simulator, tmp_path, "Profile", "--output", "data", TERM=kind)
 
     assert seen.code == 0
     assert "\x1b" not in seen.sent
@@ -96,3 +108,32 @@ def test_without_colours_the_display_moves_but_sends_no_colour(simulator: Simula
 
     assert any("of 1 done" in screen for screen in seen.screens)
     assert not re.search(r"\x1b\[(?:\d+;)*(?:3\d|4\d|9\d)(?:;\d+)*m", seen.sent)
+
+
+@pytest.mark.parametrize("names", [("Profile", "OfficeUsage"), ("Profile", "NoSuch")])
+def test_json_beside_a_live_display_is_one_document_on_standard_output(
+    simulator: Simulator, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    seen = watch(simulator, tmp_path, *names, "--output", "data", "--json", piped_output=True)
+
+    document = json.loads(seen.out)
+    if "NoSuch" in names:
+        assert (seen.code, document["exit"]) == (2, 2)
+    else:
+        assert seen.code == 0
+        assert [record["dataset"] for record in document["datasets"]] == list(names)
+        assert any("of 2 done" in screen for screen in seen.screens)
+    assert '"version"' not in seen.sent
+
+
+def test_json_on_the_terminal_of_the_display_comes_after_it_and_is_whole(simulator: Simulator, tmp_path: Path) -> None:
+    seen = watch(simulator, tmp_path, "Profile", "--output", "data", "--json")
+
+    assert seen.code == 0
+    before, _, rest = seen.sent.partition("{\r\n")
+    document, end = json.JSONDecoder().raw_decode("{" + rest)
+    assert document["status"] == "complete"
+    assert "of 1 done" in before
+    assert "of 1 done" not in rest
+    assert "\x1b[?25h" in before  # the display had given the terminal back
+    assert '"version"' not in before + ("{" + rest)[end:]

@@ -29,8 +29,8 @@ from bulkpull.auth.grants import token_form as token_form_of
 from bulkpull.errors import AuthError, NotFound, QuotaExceeded, RequestRejected, ServiceTrouble, Throttled
 from bulkpull.insights import requests, responses
 from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.definitions import QueryDefinition, ReportChange, ReportDefinition
 from bulkpull.insights.error_mapping import raise_for_error
-from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder
 from bulkpull.model import ExecutionStatus, Window
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import Request
@@ -46,10 +46,10 @@ WHOLE: dict[str, Any] = {"description": "d", "callback_url": ADDRESS, "callback_
 SCHEDULE: dict[str, Any] = {"execute_now": False, "start_at": SOON, "recurrence_h": 2_160, "recurrence_count": 20}
 REPORT: dict[str, Any] = {"name": "Report", "query_id": "q-1"}
 ORDERS = (
-    ReportOrder(**REPORT),
-    ReportOrder(**REPORT, **WHOLE, window=Window(START, SOON)),
-    ReportOrder(**REPORT, **WHOLE, **SCHEDULE),
-    ReportOrder(**REPORT, **SCHEDULE | {"recurrence_count": None}),
+    ReportDefinition(**REPORT),
+    ReportDefinition(**REPORT, **WHOLE, window=Window(START, SOON)),
+    ReportDefinition(**REPORT, **WHOLE, **SCHEDULE),
+    ReportDefinition(**REPORT, **SCHEDULE | {"recurrence_count": None}),
 )
 CHANGES = (
     ReportChange(name="Report", start_at=SOON),
@@ -62,8 +62,8 @@ CALLS = (
         requests.list_queries(name=name, query_id=query_id, include_system=include, only_system=only)
         for name, query_id, include, only in product(("A query", None), ("q-1", None), (True, False), (True, False))
     ),
-    requests.create_query(QueryOrder(name="A query", text=TEXT)),
-    requests.create_query(QueryOrder(name="A query", text=TEXT, description="d")),
+    requests.create_query(QueryDefinition(name="A query", text=TEXT)),
+    requests.create_query(QueryDefinition(name="A query", text=TEXT, description="d")),
     requests.delete_query("q-1"),
     requests.preview_query(query_id="q-1", text=None, start=None, end=None),
     requests.preview_query(query_id=None, text=f"{TEXT} ; 100%", start=START, end=SOON),
@@ -73,8 +73,8 @@ CALLS = (
     ),
     *(requests.create_report(order, now=START) for order in ORDERS),
     *(requests.update_report("r-1", change, now=START) for change in CHANGES),
-    requests.pause_report("r-1"),
-    requests.resume_report("r-1"),
+    requests.switch_report("r-1", "pause"),
+    requests.switch_report("r-1", "resume"),
     requests.delete_report("r-1"),
     *(
         call

@@ -27,11 +27,12 @@ from bulkpull.errors import (
     UnsafeAddress,
 )
 from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.session import ApiSession
 from bulkpull.model import Execution, Report, Window
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, Http, Request
 from bulkpull.transport.pacer import RateLimiter
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 ALL = ("Pending", "Running", "Paused", "Completed")
 TEXT = "SELECT SubscriptionId FROM DynamicsUsage TIMESPAN LAST_MONTH"
@@ -76,7 +77,6 @@ async def staged(
         async with Http(ca_file=None, events=recorded.hub, clock=clock, user_agent="bulkpull/test") as http:
             retrier = Retrier(
                 policy=RetryPolicy(),
-                budget=RetryBudget(clock=clock),
                 clock=clock,
                 events=recorded.hub,
                 random=lambda: 0.5,
@@ -95,7 +95,7 @@ async def staged(
                 grant=grant,
                 credentials=Credentials(**(known | (credentials or {}))),
             )
-            client = InsightsClient(
+            session = ApiSession(
                 http=http,
                 auth=auth,
                 pacer=RateLimiter(calls_per_s=10, burst=10, clock=clock, events=recorded.hub),
@@ -104,7 +104,7 @@ async def staged(
                 clock=clock,
                 events=recorded.hub,
             )
-            yield Stage(simulator, client, http, clock, recorded)
+            yield Stage(simulator, InsightsClient(session), http, clock, recorded)
 
 
 @pytest.mark.behaviour(1, 29, 59, 78, 82, 99, 102, 120, 126)

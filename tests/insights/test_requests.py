@@ -12,7 +12,7 @@ from support import API
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.insights import requests
-from bulkpull.insights.report_orders import QueryOrder, ReportChange, ReportOrder, earliest_start
+from bulkpull.insights.definitions import QueryDefinition, ReportChange, ReportDefinition, earliest_start
 from bulkpull.model import Window
 
 NOW = datetime(2026, 11, 23, 2, 0, 0, 999, tzinfo=UTC)
@@ -23,7 +23,7 @@ STATUSES = ("Pending", "Running", "Paused", "Completed")
 
 def report(**more: Any) -> requests.Call:
     given: dict[str, Any] = {"name": "Report", "query_id": " q-1 "}
-    return requests.create_report(ReportOrder(**(given | more)), now=NOW)
+    return requests.create_report(ReportDefinition(**(given | more)), now=NOW)
 
 
 def change(**more: Any) -> requests.Call:
@@ -165,7 +165,7 @@ def test_a_change_that_the_service_would_refuse_is_not_sent(wrong: dict[str, Any
 )
 def test_a_query_that_the_service_would_refuse_is_not_sent(name: str, text: str) -> None:
     with pytest.raises(SettingsError):
-        requests.create_query(QueryOrder(name=name, text=text))
+        requests.create_query(QueryDefinition(name=name, text=text))
 
 
 @pytest.mark.behaviour(74)
@@ -187,9 +187,9 @@ def test_queries_are_asked_for_with_explicit_kinds(flags: dict[str, bool], param
 @pytest.mark.behaviour(45)
 def test_only_the_two_creations_are_marked_as_such() -> None:
     assert report().creates
-    assert requests.create_query(QueryOrder(name="n", text="t")).creates
+    assert requests.create_query(QueryDefinition(name="n", text="t")).creates
     assert not requests.delete_report("r").creates
-    assert not requests.resume_report("r").creates
+    assert not requests.switch_report("r", "resume").creates
     assert not change().creates
 
 
@@ -198,8 +198,8 @@ def test_only_the_two_creations_are_marked_as_such() -> None:
     ("call", "path"),
     [
         (requests.delete_report(" r-1 "), "ScheduledReport/r-1"),
-        (requests.pause_report("../x"), "ScheduledReport/pause/..%2Fx"),
-        (requests.resume_report("a?b#c"), "ScheduledReport/resume/a%3Fb%23c"),
+        (requests.switch_report("../x", "pause"), "ScheduledReport/pause/..%2Fx"),
+        (requests.switch_report("a?b#c", "resume"), "ScheduledReport/resume/a%3Fb%23c"),
         (requests.delete_query("a b"), "ScheduledQueries/a%20b"),
     ],
 )

@@ -56,6 +56,21 @@ async def test_a_selection_holds_what_was_selected_and_leaves_the_whole_alone(tm
     assert pl.read_parquet_metadata(tmp_path / record.files[0].path)["bulkpull.dataset"] == "recent"
 
 
+@pytest.mark.behaviour(59)
+async def test_more_rows_than_the_limit_of_a_query_are_published_and_noted(tmp_path: Path) -> None:
+    rows = b"Month,SubscriptionId,UsageQuantity\r\n" + b"".join(b"NOV-2026,%d,7\r\n" % n for n in range(21))
+    async with Simulator(Scenario(tables={"AzureUsage": rows}, datasets=OFFERED)) as simulator:
+        (more,) = (await export(simulator, tmp_path, queries=[RECENT])).datasets
+        (all_wanted,) = (await export(simulator, tmp_path, queries=[RECENT.model_copy(update={"limit": 21})])).datasets
+
+    assert (more.status, more.rows) == ("complete", 21)
+    assert [note for note in more.notes if "LIMIT" in note] == [
+        "its query asks for at most 20 rows (LIMIT), and the report came with 21: all of them are published"
+    ]
+    assert all_wanted.rows == 21
+    assert not [note for note in all_wanted.notes if "LIMIT" in note]
+
+
 @pytest.mark.behaviour(63)
 async def test_metrics_arrive_as_numbers_and_a_note_says_that_they_aggregate(tmp_path: Path) -> None:
     selection = Selection(name="totals", dataset="AzureUsage", select="CustomerCount, CustomerMarket, ACR_USD")

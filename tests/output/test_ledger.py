@@ -43,6 +43,30 @@ async def test_what_was_noted_is_there_after_the_ledger_was_closed(tmp_path: Pat
     assert moments == [AT]
 
 
+@pytest.mark.fault(103)
+async def test_an_interruption_is_recorded_once_for_each_part_of_a_run_that_has_not_ended(tmp_path: Path) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        ledger.record_interruption("run-1", at=AT)  # it is not begun
+        await ledger.begin_run("run-1", request={}, at=AT)
+        ledger.record_interruption("run-1", at=AT)
+        ledger.record_interruption("run-1", at=AT)
+        await ledger.resume_run("run-1", at=NOVEMBER.replace(day=25))
+        ledger.record_interruption("run-1", at=NOVEMBER.replace(day=26))
+        await ledger.resume_run("run-1", at=NOVEMBER.replace(day=27))
+        await ledger.end_run("run-1", status="complete", summary={}, at=NOVEMBER.replace(day=28))
+        ledger.record_interruption("run-1", at=NOVEMBER.replace(day=29))
+
+    async with opened_ledger(tmp_path) as ledger:
+        assert ledger.set_aside is None  # every row has its digest
+        endings = await ledger.endings("run-1")
+
+    assert [(ending.at.day, ending.status) for ending in endings] == [
+        (23, "interrupted"),
+        (26, "interrupted"),
+        (28, "complete"),
+    ]
+
+
 @pytest.mark.case("C44")
 @pytest.mark.fault(95)
 @pytest.mark.parametrize("shared_maps", [True, False])
@@ -155,8 +179,10 @@ async def test_the_values_of_a_fact_are_told_once_for_each_dataset(tmp_path: Pat
             await ledger.note("run-1", dataset=dataset, facts=ReportFacts("r", query_id), at=AT)
         await ledger.note("run-1", dataset="Usage", facts=ScheduledReportFacts("n"), at=AT)
 
-        assert await ledger.distinct(ReportFacts, "query_id") == {("Profile", "1"), ("Profile", "2"), ("Usage", "1")}
-        assert await ledger.distinct(ScheduledReportFacts, "query_id") == set()
+        kinds, ids = (ReportFacts, ScheduledReportFacts), [("Profile", "1"), ("Profile", "2"), ("Usage", "1")]
+        assert await ledger.distinct(kinds, ["query_id"]) == set(ids)
+        assert await ledger.distinct(kinds, ["query_id", "report_id"]) == {*ids, ("Profile", "r"), ("Usage", "r")}
+        assert await ledger.distinct((ScheduledReportFacts,), ["query_id"]) == set()
 
 
 HOLD = """

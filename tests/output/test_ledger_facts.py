@@ -43,7 +43,7 @@ from bulkpull.output.ledger_facts import (
 from bulkpull.output.manifest import DatasetRecord, PartRecord
 
 KINDS: list[type[StepFacts]] = [
-    kind for kind in vars(ledger_facts).values() if isinstance(kind, type) and StepFacts in kind.__bases__
+    kind for kind in vars(ledger_facts).values() if isinstance(kind, type) and "step" in vars(kind)
 ]
 STORED = json.loads(Path(__file__).with_name("ledger_facts.json").read_text(encoding="utf-8"))
 """Facts as version 0.1 wrote them, by step."""
@@ -78,9 +78,9 @@ RECORD = some.builds(
     parts=some.lists(some.builds(PartRecord, start=MOMENT, end=MOMENT, generated_at=MOMENT_IF_ANY), max_size=2),
 )
 FACTS = some.one_of(
-    some.builds(ReportFacts, TEXT, TEXT, TEXT, MOMENT_IF_ANY, TEXT_IF_ANY, TEXT_IF_ANY),
-    some.builds(ExecutionFacts, TEXT, TEXT, MOMENT_IF_ANY, some.booleans(), MOMENT_IF_ANY, TEXT_IF_ANY),
-    some.builds(DownloadFacts, TEXT, COUNT, TEXT_IF_ANY),
+    some.builds(ReportFacts, TEXT, TEXT, TEXT, MOMENT_IF_ANY, mark=TEXT_IF_ANY, question_sha256=TEXT_IF_ANY),
+    some.builds(ExecutionFacts, TEXT, TEXT, MOMENT_IF_ANY, some.booleans(), MOMENT_IF_ANY, mark=TEXT_IF_ANY),
+    some.builds(DownloadFacts, TEXT, COUNT, mark=TEXT_IF_ANY),
     some.builds(
         ConversionFacts,
         generated_at=MOMENT_IF_ANY,

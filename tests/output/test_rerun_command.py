@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bulkpull.output.current import CurrentSnapshot
-from bulkpull.output.rerun_command import export_words
+from bulkpull.output.verify import export_words
 
 START, END = "2025-03-01T00:00:00Z", "2025-06-01T00:00:00Z"
 

@@ -89,7 +89,7 @@ def test_a_misspelled_name_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(SettingsError, match="did you mean AzureUsage"):
         plan("AzureUsge", on_offer=ALL_TWENTY)
     with pytest.raises(SettingsError, match="did you mean AzureUsage"):
-        check_names(["AzureUsge"], catalog=CATALOG)
+        check_names(["AzureUsge"])
 
 
 def test_the_same_dataset_under_two_spellings_is_pulled_once() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import errno
 import fcntl
+import inspect
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -27,7 +29,7 @@ from bulkpull.cli.signals import run_interruptibly
 from bulkpull.output.atomic_files import replace_symlink
 from bulkpull.output.lock import _may_be_running
 from bulkpull.platforms import Platform, choose_platform, windows
-from bulkpull.platforms.posix import MacOS, Posix
+from bulkpull.platforms.posix import MacOS
 from bulkpull.platforms.windows import Windows
 from bulkpull.transfer.partial_file import PartialFile
 
@@ -49,13 +51,23 @@ def on_windows(monkeypatch: pytest.MonkeyPatch) -> Windows:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("linux", Posix), ("freebsd14", Posix), ("darwin", MacOS), ("win32", Windows)]
+    ("name", "kind"), [("linux", Platform), ("freebsd14", Platform), ("darwin", MacOS), ("win32", Windows)]
 )
 def test_each_system_gets_its_implementation(name: str, kind: type[Platform]) -> None:
     assert type(choose_platform(name)) is kind
 
 
-@pytest.mark.parametrize("here", [Posix(), Windows()], ids=["posix", "windows"])
+def test_windows_overrides_whatever_calls_what_it_lacks() -> None:
+    lacking = re.compile(rf"\b({'|'.join(NOT_ON_WINDOWS)}|SIGKILL|kill|pass_fds|resource|malloc_trim)\b(?!\", )")
+    inherited = [
+        function for name, function in vars(Platform).items() if callable(function) and name not in vars(Windows)
+    ]
+
+    assert Platform.open_file in inherited
+    assert [function.__name__ for function in inherited if lacking.search(inspect.getsource(function))] == []
+
+
+@pytest.mark.parametrize("here", [Platform(), Windows()], ids=["posix", "windows"])
 def test_blocks_that_threads_write_and_read_at_the_same_time_do_not_mix(here: Platform, tmp_path: Path) -> None:
     descriptor = here.open_file(tmp_path / "file", os.O_RDWR | os.O_CREAT)
 
@@ -178,8 +190,8 @@ def test_windows_asks_the_kernel_whether_a_process_lives(
 
 def test_posix_asks_for_a_process_by_signal_0() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        assert Posix().is_process_alive(child.pid)
-    assert not Posix().is_process_alive(child.pid)
+        assert Platform().is_process_alive(child.pid)
+    assert not Platform().is_process_alive(child.pid)
 
 
 def test_the_writer_of_a_lock_is_looked_up_through_the_platform(on_windows: Windows) -> None:
@@ -228,10 +240,10 @@ def test_windows_listens_for_ctrl_break_where_it_exists(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("here", "returncode", "name"),
     [
-        (Posix(), -9, "SIGKILL"),
-        (Posix(), -11, "SIGSEGV"),
-        (Posix(), -250, "signal 250"),
-        (Posix(), 1, None),
+        (Platform(), -9, "SIGKILL"),
+        (Platform(), -11, "SIGSEGV"),
+        (Platform(), -250, "signal 250"),
+        (Platform(), 1, None),
         (Windows(), 1, None),
         (Windows(), 0xC000_0005, "status 0xC0000005"),
     ],
@@ -308,7 +320,7 @@ def test_windows_keeps_backslashes_and_apostrophes_of_a_command(words: list[str]
 
 
 def test_a_variable_is_set_in_the_words_of_the_shell() -> None:
-    assert Posix().set_variable("A", "it's") == "export A='it'\"'\"'s'"
+    assert Platform().set_variable("A", "it's") == "export A='it'\"'\"'s'"
     assert Windows().set_variable("A", "it's") == "$env:A = 'it''s'"
 
 
@@ -353,7 +365,7 @@ def test_free_memory_goes_back_to_the_system_where_the_c_library_can_be_asked(
     functions = {"malloc_trim": lambda pad: kept_bytes.append(pad.value)} if library == "glibc" else {}
     monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace(**functions))
 
-    Posix().return_free_memory()
+    Platform().return_free_memory()
     Windows().return_free_memory()
 
     assert kept_bytes == ([0] if library == "glibc" else [])
@@ -365,7 +377,7 @@ import asyncio, ctypes, multiprocessing, shutil, socket, subprocess, tempfile
 import anyio, aiohttp, filelock, polars, pydantic_settings, rich, structlog, typer
 from asyncio import unix_events
 from bulkpull import platforms
-from bulkpull.platforms.posix import Posix
+from bulkpull.platforms import Platform
 from bulkpull.platforms.windows import Windows
 
 def refuse(*_, **__):
@@ -373,10 +385,10 @@ def refuse(*_, **__):
 
 class Emulated(Windows):
     '''A child of this machine inherits its channel: the rest is as on Windows.'''
-    pass_channel = Posix.pass_channel
-    share_channel = Posix.share_channel
-    open_channel = Posix.open_channel
-    own_group_options = Posix.own_group_options
+    pass_channel = Platform.pass_channel
+    share_channel = Platform.share_channel
+    open_channel = Platform.open_channel
+    own_group_options = Platform.own_group_options
 
 here = Emulated()
 platforms.current = lambda: here

@@ -16,10 +16,8 @@ from bulkpull.transfer.range_responses import (
     Version,
     check_response,
     error_for_status,
-    read_md5,
     refuse_error_page,
-    version_of_range,
-    version_of_whole,
+    version_of,
 )
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -93,20 +91,24 @@ def test_a_partial_answer_to_a_request_for_the_whole_file_is_not_taken() -> None
 def test_the_md5_of_a_range_is_not_mistaken_for_that_of_the_file() -> None:
     headers = {"Content-MD5": DIGEST, "x-ms-blob-content-md5": base64.b64encode(b"1" * 16).decode()}
 
-    assert version_of_whole(headers).md5 == bytes(16)
-    assert version_of_range(headers, total=9).md5 == b"1" * 16
-    assert version_of_range({"Content-MD5": DIGEST}, total=9).md5 is None
+    whole, part = {"Content-Length": "1000"}, {"Content-Range": "bytes 100-199/1000"}
+
+    assert check_response(200, whole | headers, asked=None, known=None).version.md5 == bytes(16)
+    assert check_response(206, part | headers, asked=ASKED, known=None).version.md5 == b"1" * 16
+    assert check_response(206, part | {"Content-MD5": DIGEST}, asked=ASKED, known=None).version.md5 is None
 
 
 @pytest.mark.parametrize("header", [None, "", "rubbish", "====", base64.b64encode(b"short").decode()])
 def test_an_md5_that_is_none_is_as_good_as_a_missing_one(header: str | None) -> None:
-    assert read_md5(header) is None
+    headers = {} if header is None else {"Content-MD5": header}
+
+    assert version_of(headers, size="10", md5="Content-MD5").md5 is None
 
 
 @pytest.mark.fault(66)
 def test_a_weak_etag_pins_nothing() -> None:
-    assert not version_of_whole({"ETag": 'W/"a"', "Content-Length": "10"}).is_pinned
-    assert version_of_whole({"ETag": '"a"', "Content-Length": "10"}).is_pinned
+    assert not version_of({"ETag": 'W/"a"'}, size="10", md5="Content-MD5").is_pinned
+    assert version_of({"ETag": '"a"'}, size="10", md5="Content-MD5").is_pinned
 
 
 @pytest.mark.case("C24")

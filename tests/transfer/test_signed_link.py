@@ -60,11 +60,11 @@ async def test_an_execution_without_a_link_is_looked_at_again_for_a_while(absenc
     link = SignedLink(REFUSED, relink, FakeClock())
     if absences > len(LOOK_PAUSES_S):
         with pytest.raises(FileGone):
-            await link.refresh_after_404(REFUSED, gone=FileGone("not found"))
+            await link.refresh(REFUSED, error=FileGone("not found"))
     else:
         async with anyio.create_task_group() as streams:
             for _ in range(2):
-                streams.start_soon(lambda: link.refresh_after_404(REFUSED, gone=FileGone("not found")))
+                streams.start_soon(lambda: link.refresh(REFUSED, error=FileGone("not found")))
         assert link.link is found
 
     assert looks == min(absences, len(LOOK_PAUSES_S)) + 1

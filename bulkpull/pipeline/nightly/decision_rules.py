@@ -11,7 +11,7 @@ a scheduled report can be used.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,6 +20,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.clock import is_ahead, iso_utc
 from bulkpull.formatting import join_some, plural
 from bulkpull.model import Execution, Pull, Report
+from bulkpull.output.ledger_facts import UnchangedFacts
 from bulkpull.output.manifest import DatasetRecord, DecisionRecord
 from bulkpull.pipeline.nightly.scheduled_reports import (
     CLOCK_TOLERANCE,
@@ -32,7 +33,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import (
     last_due,
     unusable_reason,
 )
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 _HALF_A_DAY = timedelta(hours=12)
 _UNKNOWN_LIST = "the service does not tell which reports there are, so no scheduled report was created or replaced"
@@ -49,14 +50,6 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Data that are published, or newer data that were found to be the same."""
-
-    execution_id: str | None
-    generated_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class DatasetFacts:
     """
     Facts about a dataset that the decision depends on.
@@ -66,7 +59,7 @@ class DatasetFacts:
         is_done: The resumed run has published it, and `current.json` still names that snapshot.
         collectable: Ids of one-off reports of earlier runs that answer the question, or a window of it.
         kept_windows: How many of its windows are on the disk already.
-        last_answer: The newest snapshot of the question that was published before, where another one is current.
+        last_answer: The newest snapshot of the question, where another one is current.
         scheduled: The scheduled reports that may serve it; `None` where the service does not tell which there are.
         executions, begun: Of these the latest completed ones, and of those that are late the latest in any state.
     """
@@ -76,11 +69,16 @@ class DatasetFacts:
     collectable: tuple[str, ...] = ()
     kept_windows: int = 0
     last_answer: DatasetRecord | None = None
-    unchanged: Seen | None = None
+    unchanged: UnchangedFacts | None = None
     memory: ReportMemory = field(default_factory=ReportMemory)
     scheduled: tuple[Report, ...] | None = ()
     executions: tuple[Execution, ...] = ()
     begun: Mapping[str, Execution] = field(default_factory=dict)
+
+    def ready(self, report_ids: Container[str]) -> list[Execution]:
+        """The executions of these reports whose data can be fetched."""
+        own = [execution for execution in self.executions if execution.report_id in report_ids]
+        return [execution for execution in own if execution.is_completed and execution.link is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +177,16 @@ def order_if_due(decision: Decision, *, now: datetime) -> Decision:
 def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decision:
     """Ask for the months that may be restated as often as the service refreshes the data; no report is scheduled."""
     published = facts.published
-    if published is None or published.question_sha256 != question_of(pull).sha256:
+    if published is None or published.question_sha256 != requested_data(pull).sha256:
         return Decision(pull, Action.ORDER_REPORT, _ANOTHER if published else _NOTHING)
     seen_at = _newest(_seen(published, facts.unchanged, now=now))
-    kept = "its newest windows are requested again when the service has refreshed the data"
-    kept = f"{kept}; they are of {iso_utc(seen_at)}" if seen_at else kept
+    they_are = f"; they are of {iso_utc(seen_at)}" if seen_at else ""
+    kept = f"its newest windows are requested again when the service has refreshed the data{they_are}"
     return order_if_due(Decision(pull, Action.SKIP, kept, seen_at=seen_at), now=now)
 
 
 def _decide_scheduled(pull: Pull, facts: DatasetFacts, *, schedule: Schedule) -> Decision:
-    noted = facts.memory.serving(question_of(pull).sha256)
+    noted = facts.memory.serving(requested_data(pull).sha256)
     if facts.scheduled is None:
         # The list of reports is unknown: use the ids in the ledger, and create nothing.
         choice = ScheduleDecision(pull, serving=next(iter(noted), None), may_order=False)
@@ -211,7 +209,7 @@ def _decide_by_executions(
     """Take the newest execution that answers the question and is newer than what is published, or order, or keep."""
     published, latest = facts.published, _latest_execution(pull, facts, reports)
     # The columns of a whole dataset change by themselves; its rows still match the request.
-    is_another = published is not None and published.question_sha256 != question_of(pull).sha256
+    is_another = published is not None and published.question_sha256 != requested_data(pull).sha256
     seen = _seen(facts.last_answer if is_another else published, facts.unchanged, now=now)
     decision = Decision(pull, Action.ORDER_REPORT, "", schedule=choice, seen_at=_newest(seen))
     # If another question was published since then, its last answer may be published again, but no older one (N18).
@@ -220,9 +218,8 @@ def _decide_by_executions(
         made_by = next(report for report in reports if report.report_id == latest.report_id)
         why = _ANOTHER if is_another else "it is newer than what is published"
         why = f"execution {latest.execution_id} of its scheduled report is ready: {why}"
-        return replace(
-            decision, pull=as_executed(pull, made_by), action=Action.TAKE_EXECUTION, reason=why, execution=latest
-        )
+        taken = as_executed(pull, made_by)
+        return replace(decision, pull=taken, action=Action.TAKE_EXECUTION, reason=why, execution=latest)
     if published is None or is_another:
         return replace(decision, reason=_ANOTHER if is_another else _NOTHING)
     if choice.replaced and choice.serving is None:  # the run has data although its report cannot be used
@@ -250,31 +247,26 @@ def _choose_report(
 
 def _latest_execution(pull: Pull, facts: DatasetFacts, reports: Sequence[Report]) -> Execution | None:
     answering = {report.report_id for report in reports if answers(report, pull, facts.memory)}
-    ready = [execution for execution in facts.executions if execution.report_id in answering and _is_ready(execution)]
-    return max(ready, key=lambda execution: execution.generated_at or LONG_AGO, default=None)
+    return max(facts.ready(answering), key=lambda execution: execution.generated_at or LONG_AGO, default=None)
 
 
-def _is_ready(execution: Execution) -> bool:
-    return execution.is_completed and execution.link is not None
-
-
-def _seen(answer: DatasetRecord | None, unchanged: Seen | None, *, now: datetime) -> list[Seen]:
+def _seen(answer: DatasetRecord | None, unchanged: UnchangedFacts | None, *, now: datetime) -> list[UnchangedFacts]:
     """Published data, and later data without changes; times in the future are ignored."""
     if answer is None:
         return []
-    published = Seen(answer.execution_id, answer.generated_at)
+    published = UnchangedFacts(answer.execution_id, answer.generated_at)
     return [
-        replace(seen, generated_at=None) if seen.generated_at and is_ahead(seen.generated_at, now=now) else seen
+        replace(seen, generated_at=None) if is_ahead(seen.generated_at, now=now) else seen
         for seen in (published, unchanged)
         if seen is not None
     ]
 
 
-def _newest(seen: Sequence[Seen]) -> datetime | None:
+def _newest(seen: Sequence[UnchangedFacts]) -> datetime | None:
     return max((data.generated_at for data in seen if data.generated_at), default=None)
 
 
-def _is_newer(execution: Execution, seen: Seen) -> bool:
+def _is_newer(execution: Execution, seen: UnchangedFacts) -> bool:
     if execution.execution_id == seen.execution_id:
         return False
     if execution.generated_at is None or seen.generated_at is None:
@@ -290,10 +282,8 @@ def _with_missed_execution(
     due_at = last_due(report, schedule.now) if report else None
     if report is None or due_at is None:
         return decision
-    ready = [
-        execution for execution in facts.executions if execution.report_id == report.report_id and _is_ready(execution)
-    ]
-    if has_arrived(due_at, ready) or (decision.seen_at is not None and decision.seen_at >= due_at - CLOCK_TOLERANCE):
+    is_seen = decision.seen_at is not None and decision.seen_at >= due_at - CLOCK_TOLERANCE
+    if is_seen or has_arrived(due_at, facts.ready([report.report_id])):
         return decision
     begun = facts.begun.get(report.report_id)
     has_failed = begun is not None and begun.has_failed

@@ -30,7 +30,7 @@ from bulkpull.output.layout import RAW, run_of_snapshot
 from bulkpull.output.manifest import PublishedFile, whole_second
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.output.symlink_safety import remove_beneath
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 if TYPE_CHECKING:  # a run without news does not load what converts files
     from bulkpull.pipeline.steps.converted_pull import ConvertedPull
@@ -100,7 +100,7 @@ class Publisher:
 
     def _publish(self, staged: Staged) -> Published:
         self.check_lock()
-        dataset, question = staged.pull.dataset, question_of(staged.pull)
+        dataset, requested = staged.pull.dataset, requested_data(staged.pull)
         snapshot = INSIDE.snapshot(dataset, self.run_id)
         files = [file.model_copy(update={"path": (snapshot / file.path).as_posix()}) for file in staged.files]
         current = Current.load(self.store)
@@ -115,10 +115,10 @@ class Publisher:
             run_id=self.run_id,
             rows=sum(file.rows for file in files),
             files=[file.path for file in files],
-            question=question.as_dict(),
-            question_sha256=question.sha256,
+            question=requested.as_dict(),
+            question_sha256=requested.sha256,
             query=staged.pull.query_text,
-            timespan=question.span,
+            timespan=requested.span,
             window=staged.pull.window,
             published_at=now,
             replaced=self._replaced(dataset, named, at=now),

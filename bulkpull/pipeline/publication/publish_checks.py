@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import HeldBack
-from bulkpull.formatting import join_some
+from bulkpull.formatting import join_some, plural
 from bulkpull.insights.error_mapping import WITHHELD
 from bulkpull.model import Pull
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedColumn
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 
 def find_schema_drift(
@@ -104,12 +104,18 @@ def publication_notes(
         lacking_columns: Requested columns that did not come; `None` where the service withheld no data.
     """
     notes = [] if rows_before is None else [describe_shrink(rows, before=rows_before)]
+    requested = requested_data(pull)
+    if requested.limit is not None and rows > requested.limit:
+        notes.append(
+            f"its query asks for at most {plural(requested.limit, 'row')} (LIMIT), and the report came with {rows:,}: "
+            "all of them are published"
+        )
     if (
         before is not None
         and pull.metrics
         and not before.metrics
         and rows < before.rows
-        and (before.timespan, before.window) == (question_of(pull).span, pull.window)
+        and (before.timespan, before.window) == (requested.span, pull.window)
     ):
         notes.append(
             f"{rows:,} rows where the snapshot before, without metrics, had {before.rows:,}: rows that are equal in "

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBounds
-from bulkpull.model import DownloadedFile, Execution, Pull, Report
+from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBounds, WindowRows
+from bulkpull.model import DownloadedFile, Execution, Pull, Report, Window
 from bulkpull.output.ledger_facts import ConversionFacts
 from bulkpull.output.symlink_safety import size_beneath
+from bulkpull.pipeline.steps.poll_rules import is_dated_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,17 @@ class ConvertedPull:
     @property
     def is_published(self) -> bool:
         return self.published_by is not None
+
+    @property
+    def window(self) -> Window:
+        """The window of a part that has one."""
+        assert self.pull.window is not None
+        return self.pull.window
+
+    @property
+    def window_rows(self) -> WindowRows:
+        """The counts of its rows outside of its window and at its edges."""
+        return self.table.window or WindowRows()
 
 
 def conversion_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan]) -> ConversionFacts:
@@ -110,6 +122,11 @@ def content_notes(parts: Sequence[ConvertedPull]) -> Iterator[str]:
         yield (
             f"only two equal downloads show that nothing is missing from {_files(doubtful, parts)}: the storage host "
             "sent neither length nor MD5, and gzip was not used"
+        )
+    if any(part.report and is_dated_before(part.execution, part.report) for part in parts):
+        yield (
+            "the service says that its data was made before its report was created: one of these times is wrong, or "
+            "the data is older than the request"
         )
     if open_ended := sum(part.table.ends_open for part in parts):
         yield f"{_files(open_ended, parts)} ended without a line end: its last value may be cut"

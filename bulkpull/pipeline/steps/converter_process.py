@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
-from anyio.abc import ByteReceiveStream, Process
+from anyio.abc import Process
 
 from bulkpull import platforms
 from bulkpull.conversion.worker import HEAD, LENGTH, FrameType, NotAFrame, processor_seconds, read_head
@@ -75,13 +75,9 @@ class Converter:
         Raises:
             ConverterDied: It runs and sends no reply, or an invalid one; it cannot be used any more.
         """
-        assert self.process.stdin
-        assert self.process.stderr
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_collect, self.process.stderr, self._last_words)
-            # The exit status and the output of a dead child tell the cause.
-            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                await self.process.stdin.send(LENGTH.pack(len(request)) + request)
+            tasks.start_soon(self._collect_errors)
+            await self.send(request)
             outcome: bytes | ConverterDied | None
             try:
                 outcome = await self._reply()
@@ -92,6 +88,19 @@ class Converter:
         if isinstance(outcome, ConverterDied):
             raise outcome
         return outcome
+
+    async def send(self, message: bytes) -> None:
+        """Send a message; if the child has died, its exit status and output tell the cause later."""
+        assert self.process.stdin
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self.process.stdin.send(LENGTH.pack(len(message)) + message)
+
+    async def _collect_errors(self) -> None:
+        assert self.process.stderr
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            async for piece in self.process.stderr:
+                self._last_words += piece
+                del self._last_words[:-_LAST_WORDS]
 
     async def _reply(self) -> bytes | None:
         processor_s, since_s = 0.0, anyio.current_time()
@@ -135,10 +144,9 @@ class Converter:
         return taken
 
     async def end(self) -> None:
-        with suppress(ProcessLookupError):
+        with self.channel, suppress(ProcessLookupError):
             self.process.kill()
         await self.process.aclose()
-        self.channel.close()
 
     async def why_died(self) -> ConverterDied:
         return _died_error(await self.process.wait(), bytes(self._last_words))
@@ -162,8 +170,10 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None, a
         given["POLARS_MAX_THREADS"] = str(threads)
     here = platforms.current()
     ours, theirs = socket.socketpair()
-    channel_name, channel_options = here.pass_channel(theirs)
+    child: Converter | None = None
     try:
+        ours.setblocking(False)
+        channel_name, channel_options = here.pass_channel(theirs)
         # A session of its own: Ctrl-C in the terminal reaches the parent alone, which decides. -P: the folder that the
         # user is in imports nothing.
         process = await anyio.open_process(
@@ -175,33 +185,26 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None, a
             **here.own_group_options(),
             **channel_options,
         )
+        child = Converter(process, ours)
         share = here.share_channel(theirs, process.pid)
-        if share is not None and process.stdin is not None:
-            await process.stdin.send(LENGTH.pack(len(share)) + share)
-    except OSError as error:
+        if share is not None:
+            await child.send(share)
+    except BaseException as error:
         ours.close()
-        if error.errno not in _NO_PROCESS:
-            raise
-        why = f"the system cannot start another process ({error.strerror})"
-        raise died(why, fix=_LIMIT_FIX) from None
-    except BaseException:
-        ours.close()
+        if child is not None:
+            with anyio.CancelScope(shield=True):
+                await child.end()
+        if isinstance(error, OSError) and error.errno in _NO_PROCESS:
+            why = f"the system cannot start another process ({error.strerror})"
+            raise died(why, fix=_LIMIT_FIX) from None
         raise
     finally:
         theirs.close()
-    ours.setblocking(False)
-    return Converter(process, ours)
+    return child
 
 
 def died(why: str, *, fix: str) -> ConverterDied:
     return ConverterDied("the report's file was not converted: the conversion process died", why=why, fix=fix)
-
-
-async def _collect(stream: ByteReceiveStream, into: bytearray) -> None:
-    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-        async for piece in stream:
-            into += piece
-            del into[:-_LAST_WORDS]
 
 
 def _died_error(status: int, last_words: bytes) -> ConverterDied:

@@ -21,7 +21,7 @@ from bulkpull.model import Pull, Query
 from bulkpull.output.layout import RUN_ID
 from bulkpull.output.run_history import run_start_time
 from bulkpull.query import normalise
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 OWN_PREFIX = "bulkpull"
 DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
@@ -47,7 +47,7 @@ class ReportName:
 
 def pull_fingerprint(pull: Pull) -> str:
     """Twelve hexadecimal digits that stand for the question and the columns that are selected for it today."""
-    return _digits("\n".join((question_of(pull).sha256, *(name.casefold() for name in pull.columns))))
+    return _digits("\n".join((requested_data(pull).sha256, *(name.casefold() for name in pull.columns))))
 
 
 def earlier_fingerprint(pull: Pull) -> str:

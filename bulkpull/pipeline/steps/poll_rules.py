@@ -69,6 +69,7 @@ class ExecutionState(Enum):
     WITHOUT_LINK = "without link"
     PAUSED = "paused"
     FAILED = "failed"
+    DATED_BEFORE = "ready, but dated before its report"
     ABSENT = "absent"
 
 
@@ -76,14 +77,18 @@ def execution_state(report: Report, answers: Iterable[Execution]) -> tuple[Execu
     """
     Pick this report's execution out of an answer and say what it means (pure).
 
-    Filters on this side again (behaviour 107); an execution generated before the report was created belongs to an
-    earlier request (112); an unknown status is alive, unless it reads failed, error or cancelled (110).
+    Filters on this side again (behaviour 107); one that was generated before its report was created may belong to an
+    earlier request, so any other is preferred (112); an unknown status is alive, unless it reads failed, error or
+    cancelled (110).
     """
-    own = [answer for answer in answers if answer.report_id == report.report_id and not _is_older(answer, report)]
+    own = [answer for answer in answers if answer.report_id == report.report_id]
+    later = [execution for execution in own if not is_dated_before(execution, report)]
+    own = later or own
     completed = [execution for execution in own if execution.is_completed]
     ready = [execution for execution in completed if execution.link is not None]
     if ready:
-        return ExecutionState.READY, max(ready, key=lambda execution: execution.generated_at or _NEVER)
+        newest = max(ready, key=lambda execution: execution.generated_at or _NEVER)
+        return (ExecutionState.READY if later else ExecutionState.DATED_BEFORE), newest
     if completed:
         return ExecutionState.WITHOUT_LINK, completed[0]
     if not own:
@@ -95,7 +100,8 @@ def execution_state(report: Report, answers: Iterable[Execution]) -> tuple[Execu
     return (ExecutionState.PAUSED if paused else ExecutionState.PENDING), latest
 
 
-def _is_older(execution: Execution, report: Report) -> bool:
+def is_dated_before(execution: Execution, report: Report) -> bool:
+    """Whether the service dates an execution noticeably before the creation of its report."""
     if execution.generated_at is None or report.created_at is None:
         return False
     return execution.generated_at < report.created_at - _SERVER_SKEW
@@ -107,11 +113,12 @@ class ReportWatch:
     One pending report; times are seconds of the monotonic clock.
 
     Attributes:
-        ordered_s: When it was ordered; before `since_s` if it was adopted.
-        dataset: Whose task waits for it.
+        ordered_s: Before `since_s` if it was adopted.
         usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
         deadline_from_s: As `usual_s`, where the deadline may follow from it.
+        dated_before_since_s: Since when only an execution is there that is dated before the report.
         without_link: In how many polls its execution was completed and had no link.
+        outcome: Known once it is `done`.
     """
 
     report: Report
@@ -123,20 +130,34 @@ class ReportWatch:
     status: str | None = None
     running_since_s: float | None = None
     absent_since_s: float | None = None
+    dated_before_since_s: float | None = None
     without_link: int = 0
     resumed: bool = False
     checked: bool = False
     warned: bool = False
     done: anyio.Event = field(default_factory=anyio.Event)
-    execution: Execution | None = None
-    error: BulkpullError | None = None
+    outcome: Execution | BulkpullError = field(init=False)
 
     @property
     def is_running(self) -> bool:
         return self.status is not None and self.status.casefold() == ExecutionStatus.RUNNING.casefold()
 
-    def finish(self, *, execution: Execution | None = None, error: BulkpullError | None = None) -> None:
-        self.execution, self.error = execution, error
+    def may_get_another(self, now_s: float, *, grace_s: float) -> bool:
+        """
+        Whether an execution may still come beside the one that is dated before the report (fault 50).
+
+        If none does within the grace, the dates are wrong, because a one-off report runs only once (behaviour 82).
+        """
+        if self.dated_before_since_s is None:
+            self.dated_before_since_s = now_s
+        return now_s - self.dated_before_since_s < grace_s
+
+    @property
+    def is_pending(self) -> bool:
+        return not self.done.is_set()
+
+    def finish(self, outcome: Execution | BulkpullError) -> None:
+        self.outcome = outcome
         self.done.set()
 
 

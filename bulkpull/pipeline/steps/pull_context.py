@@ -23,7 +23,7 @@ from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.earlier_work import PARTS
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.query import normalise
-from bulkpull.snapshot_question import Question
+from bulkpull.requested_data import RequestedData
 from bulkpull.window_bounds import window_texts
 
 # The timed steps in the order of a pull, each with its name in the manifest.
@@ -45,7 +45,7 @@ class PullContext:
     One pull within a run.
 
     Attributes:
-        question: The question of the whole snapshot; the pull may be a part of it.
+        requested: The data of the whole snapshot; the pull may be a part of it.
         columns: The columns of the file, in the order of the query.
         bounds: The edges that its window shares with others of the same dataset.
         spans: Its own, so that parallel windows share nothing that changes; events do not name the window.
@@ -53,7 +53,7 @@ class PullContext:
 
     pull: Pull
     run: RunContext
-    question: Question
+    requested: RequestedData
     columns: Sequence[ColumnPlan]
     bounds: WindowBounds | None
     spans: list[StepSpan] = field(default_factory=list)
@@ -78,7 +78,7 @@ class PullContext:
     def part(self) -> str | None:
         """Which of several windows of its dataset it is, by its first day."""
         window = self.pull.window
-        if window is None or self.question.window == window_texts(window):
+        if window is None or self.requested.window == window_texts(window):
             return None
         return f"{window.start:%Y-%m-%d}"
 
@@ -94,12 +94,12 @@ class PullContext:
 
     async def note(self, facts: PullFacts) -> None:
         """Write the outcome of a step into the ledger, before the next one begins."""
-        facts = replace(facts, mark=self.fingerprint, question_sha256=self.question.sha256)
+        facts = replace(facts, mark=self.fingerprint, question_sha256=self.requested.sha256)
         await self.run.note(self.pull.dataset, facts)
 
     def lineage(self, execution: Execution) -> Mapping[str, str]:
         """The origin of the data, for the metadata of each Parquet file (contract, section 5)."""
-        generated_at, (start, end) = execution.generated_at, self.question.window or ("", "")
+        generated_at, (start, end) = execution.generated_at, self.requested.window or ("", "")
         return {
             "bulkpull.version": __version__,
             "bulkpull.dataset": self.pull.dataset,
@@ -107,9 +107,9 @@ class PullContext:
             "bulkpull.run_id": self.run.run_id,
             "bulkpull.execution_id": execution.execution_id,
             "bulkpull.query_sha256": hashlib.sha256(normalise(self.pull.query_text).encode()).hexdigest(),
-            "bulkpull.question": json.dumps(self.question.as_dict(), sort_keys=True),
-            "bulkpull.question_sha256": self.question.sha256,
-            "bulkpull.timespan": self.question.span or "",
+            "bulkpull.question": json.dumps(self.requested.as_dict(), sort_keys=True),
+            "bulkpull.question_sha256": self.requested.sha256,
+            "bulkpull.timespan": self.requested.span or "",
             "bulkpull.window_start": start,
             "bulkpull.window_end": end,
             "bulkpull.generated_at": iso_utc(generated_at) if generated_at else "",

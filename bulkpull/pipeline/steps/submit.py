@@ -31,8 +31,8 @@ from bulkpull.errors import (
 from bulkpull.event_types import QueryAdopted, QueryCreated, QueryDeleted, ReportCreated
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.definitions import ReportDefinition
 from bulkpull.insights.idempotent_create import GATHER_S, SharedLookup
-from bulkpull.insights.report_orders import ReportOrder
 from bulkpull.model import Pull, Query, Report
 from bulkpull.pipeline.steps.metric_refusals import drop_metrics
 from bulkpull.pipeline.steps.naming import DESCRIPTION, is_ours, query_name, report_name
@@ -283,7 +283,7 @@ class Submitter:
         self._pair_ended = anyio.Event()
 
     async def _report_for(self, pull: Pull, query: Query, *, attempt: int) -> Report:
-        order = ReportOrder(
+        definition = ReportDefinition(
             name=report_name(pull, run_id=self.run_id, attempt=attempt),
             query_id=query.query_id,
             description=DESCRIPTION,
@@ -295,7 +295,7 @@ class Submitter:
         while True:
             async with self.quota.slot(weight=weight, ahead=ahead):
                 try:
-                    report = await self.client.create_report(order, name_is_unique=True)
+                    report = await self.client.create_report(definition, name_is_unique=True)
                 except QuotaExceeded as error:
                     if error.kind not in ("one_off", "active_reports"):
                         raise

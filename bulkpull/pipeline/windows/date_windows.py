@@ -18,7 +18,7 @@ from bulkpull.errors import SettingsError
 from bulkpull.model import Pull, Window
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.steps.naming import pull_fingerprint
-from bulkpull.snapshot_question import OPEN
+from bulkpull.requested_data import OPEN
 from bulkpull.timespans import SERVICE_SPAN, has_time_axis, span_days
 
 # The service makes six months in one report by itself (behaviour 61); longer spans are requested month by month.

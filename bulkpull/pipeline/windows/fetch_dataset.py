@@ -35,7 +35,7 @@ from bulkpull.pipeline.windows.date_windows import describe_window, is_divisible
 from bulkpull.pipeline.windows.kept_history import file_types, plan_growth, vanished_columns, with_common_columns
 from bulkpull.pipeline.windows.window_merge import HoldsWhole, WindowAgreement
 from bulkpull.pipeline.windows.window_pulls import WORTH_HALVING, WindowPulls
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class DatasetFetch:
             self._windows = WindowAgreement(
                 self.pull.window,
                 column,
-                is_limited=question_of(self.pull).limit is not None,
+                is_limited=requested_data(self.pull).limit is not None,
                 convert=self._convert_with_bounds,
                 undated_last=self.pull.keeps_history,
             )
@@ -183,7 +183,7 @@ class DatasetFetch:
 
     def _runner(self, pull: Pull) -> PullRunner:
         bounds = self._windows.bounds_of(pull.window) if self._windows and pull.window else None
-        context = PullContext(pull, self.context, question_of(self.pull), self._columns, bounds, self.spans)
+        context = PullContext(pull, self.context, requested_data(self.pull), self._columns, bounds, self.spans)
         runner = PullRunner(context, execution=self.execution, known_md5=self.known_md5)
         self.runners.append(runner)
         return runner
@@ -217,5 +217,5 @@ class DatasetFetch:
     async def _convert_again(
         self, part: ConvertedPull, *, columns: Sequence[ColumnPlan], bounds: WindowBounds | None
     ) -> ConvertedPull:
-        context = PullContext(part.pull, self.context, question_of(self.pull), columns, bounds, self.spans)
+        context = PullContext(part.pull, self.context, requested_data(self.pull), columns, bounds, self.spans)
         return await convert_stored(context, part.stored, part.execution, report=part.report)

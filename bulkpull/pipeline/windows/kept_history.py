@@ -44,13 +44,13 @@ class Growth:
 
     def join(self, fetched: Sequence[ConvertedPull]) -> tuple[list[ConvertedPull], list[str]]:
         """The windows of the new snapshot, and notes; a window that came without rows keeps its published ones."""
-        published = {_window(part): part for part in self.published if part.table.rows}
+        published = {part.window: part for part in self.published if part.table.rows}
         chosen, notes = list(self.kept), list[str]()
         for part in fetched:
-            earlier = None if part.table.rows else published.get(_window(part))
+            earlier = None if part.table.rows else published.get(part.window)
             chosen.append(earlier or part)
             if earlier is not None:
-                window, rows = describe_window(_window(part)), earlier.table.rows
+                window, rows = describe_window(part.window), earlier.table.rows
                 notes.append(f"{window} came without rows: its {rows:,} published rows are kept")
         if self.kept:
             many = plural(len(self.kept), "window")
@@ -71,12 +71,12 @@ def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, re
     parts: list[ConvertedPull] = []
     if published is not None and since is not None:
         parts = _published_parts(published, pull, output=output)
-        _refuse_shorter_history(published.dataset, window, since=since, until=_window(parts[-1]).end if parts else None)
+        _refuse_shorter_history(published.dataset, window, since=since, until=parts[-1].window.end if parts else None)
     kept, covered_until, reached = 0, window.start, window.start
     # What ends later may still be restated by the service.
     last_end = restated_from(pull.offered.date_ranges, months=restated_months, now=window.end)
     for number, part in enumerate(parts, start=1):
-        start, end = _window(part).start, _window(part).end
+        start, end = part.window.start, part.window.end
         if start != reached or end > last_end:
             break
         reached = end
@@ -110,7 +110,7 @@ def _published_parts(record: DatasetRecord, pull: Pull, *, output: Path) -> list
     for window, file in zip(record.parts, record.files, strict=True):
         parts.append(_published_part(window, file, record, pull, output=output, rows_before=rows_before))
         rows_before += file.rows
-    return sorted(parts, key=lambda part: _window(part).start)
+    return sorted(parts, key=lambda part: part.window.start)
 
 
 def _published_part(
@@ -225,10 +225,5 @@ def _first_that_did_not_fit(parts: Sequence[ConvertedPull], name: str) -> str:
         for column in part.table.columns:
             value = column.misfit or column.outgrown
             if column.name == name and value is not None:
-                return f"{value.value!r} in the window {describe_window(_window(part))}"
+                return f"{value.value!r} in the window {describe_window(part.window)}"
     return "its values are written in another form than before"
-
-
-def _window(part: ConvertedPull) -> Window:
-    assert part.pull.window is not None
-    return part.pull.window

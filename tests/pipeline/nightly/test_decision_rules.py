@@ -11,14 +11,13 @@ import pytest
 from bulkpull.catalog import load_catalog
 from bulkpull.model import Execution, OfferedDataset, Pull, Report, SecureLink, Window
 from bulkpull.output.ledger import NotedFacts
-from bulkpull.output.ledger_facts import ScheduledReportFacts
+from bulkpull.output.ledger_facts import ScheduledReportFacts, UnchangedFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.nightly.decision_rules import (
     Action,
     DatasetFacts,
     Decision,
     ScheduleDecision,
-    Seen,
     decide,
     order_if_due,
 )
@@ -31,7 +30,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import (
     recurrence_h,
 )
 from bulkpull.pipeline.steps.naming import query_digest, report_name, standing_name
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 TONIGHT = Schedule(NOW, lead_h=4.0, grace=timedelta(hours=3))
@@ -48,9 +47,9 @@ PUBLISHED = DatasetRecord(
     status="complete",
     execution_id="old",
     generated_at=datetime(2026, 11, 23, 22, tzinfo=UTC),
-    question_sha256=question_of(TODAY).sha256,
+    question_sha256=requested_data(TODAY).sha256,
 )
-OTHERWISE = PUBLISHED.model_copy(update={"question_sha256": question_of(SPAN).sha256})
+OTHERWISE = PUBLISHED.model_copy(update={"question_sha256": requested_data(SPAN).sha256})
 SKIP, TAKE, COLLECT, ORDER = Action.SKIP, Action.TAKE_EXECUTION, Action.COLLECT_REPORT, Action.ORDER_REPORT
 
 
@@ -68,7 +67,7 @@ def execution(
 
 
 OURS = ReportMemory(made={"1", "2"})
-NOTED = ReportMemory(made={"1"}, facts={"1": ScheduledReportFacts("x", question_sha256=question_of(TODAY).sha256)})
+NOTED = ReportMemory(made={"1"}, facts={"1": ScheduledReportFacts("x", question_sha256=requested_data(TODAY).sha256)})
 DUE_3_H_AGO, DUE_1_H_AGO = (scheduled(start_at=NOW - timedelta(hours=hours + 24)) for hours in (4, 1))
 RUNNING, FAILED = (execution(status=status, execution_id="late") for status in ("Running", "Failed"))
 
@@ -278,7 +277,7 @@ def test_what_is_not_ours_is_left_alone() -> None:
 
 
 def test_data_that_were_looked_at_and_are_the_same_are_not_looked_at_again() -> None:
-    looked_at = Seen("same", NOW - timedelta(hours=1))
+    looked_at = UnchangedFacts("same", NOW - timedelta(hours=1))
 
     decision = tonight(scheduled(), executions=(execution(execution_id="same"),), unchanged=looked_at)
 
@@ -318,7 +317,7 @@ def test_without_a_scheduled_report_each_night_asks_though_reports_take_minutes(
         ({"published": None}, 1, ORDER),
         ({"published": None, "kept_windows": 2}, 1, COLLECT),
         ({"published": OTHERWISE}, 1, ORDER),
-        ({"unchanged": Seen("same", NOW - timedelta(hours=1))}, 24 * 40, SKIP),
+        ({"unchanged": UnchangedFacts("same", NOW - timedelta(hours=1))}, 24 * 40, SKIP),
     ],
 )
 def test_a_history_is_asked_for_as_often_as_the_service_refreshes_it(
@@ -326,7 +325,7 @@ def test_a_history_is_asked_for_as_often_as_the_service_refreshes_it(
 ) -> None:
     history = replace(WINDOW, keeps_history=True)
     made_at = NOW - timedelta(hours=age_h)
-    answer = {"question_sha256": question_of(history).sha256, "generated_at": made_at}
+    answer = {"question_sha256": requested_data(history).sha256, "generated_at": made_at}
     known = facts(**({"published": PUBLISHED.model_copy(update=answer)} | changes))
 
     decision = decide(history, known, schedule=TONIGHT)

@@ -13,12 +13,15 @@ import sys
 from functools import partial
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 from unittest.mock import create_autospec
 
 import anyio
+import anyio.abc
 import pytest
 
 import bulkpull
+from bulkpull import platforms
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, Misfit
 from bulkpull.conversion.worker import (
@@ -339,6 +342,30 @@ async def test_a_child_gets_settings_that_save_work_and_memory_and_the_users_own
     assert seen[0]["MALLOC_ARENA_MAX"] == "1"
     assert seen[1]["MALLOC_TRIM_THRESHOLD_"] == "1"
     assert seen[0]["POLARS_MAX_THREADS"] == given
+
+
+@pytest.mark.parametrize("step", ["pass_channel", "share_channel"])
+async def test_a_child_whose_channel_cannot_be_passed_leaves_no_process_and_no_open_socket(
+    monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    pair, open_process = socket.socketpair(), anyio.open_process
+    processes: list[anyio.abc.Process] = []
+
+    async def noted(*arguments: Any, **options: Any) -> anyio.abc.Process:
+        processes.append(await open_process(*arguments, **options))
+        return processes[-1]
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOBUFS, "No buffer space available")
+
+    monkeypatch.setattr(anyio, "open_process", noted)
+    monkeypatch.setattr(socket, "socketpair", lambda: pair)
+    monkeypatch.setattr(type(platforms.current()), step, refuse)
+    with pytest.raises(OSError, match="No buffer space"):
+        await converter_process.start({})
+
+    assert [end.fileno() for end in pair] == [-1, -1]
+    assert [process.returncode is not None for process in processes] == [True] * (step == "share_channel")
 
 
 async def test_small_files_share_a_warm_child_and_none_is_left(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from bulkpull.conversion.messages import ConversionResult
-from bulkpull.model import DownloadedFile, Execution, OfferedDataset, Pull
+from bulkpull.model import DownloadedFile, Execution, OfferedDataset, Pull, Report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull, content_notes, vouched_by, vouched_for_all
 
 
@@ -56,3 +58,19 @@ def test_what_a_person_may_have_to_look_at_is_a_note() -> None:
     open_ended, nul = content_notes([part("length", ends_open=True), part("length", nul_bytes=3)])
     assert open_ended == "1 of the 2 reports' files ended without a line end: its last value may be cut"
     assert "3 NUL characters" in nul
+
+
+@pytest.mark.behaviour(112)
+def test_data_that_the_service_dates_before_its_report_are_noted() -> None:
+    created_at = datetime(2026, 11, 23, tzinfo=UTC)
+    report = Report("r", "name", "q", created_at=created_at, execute_now=True)
+
+    def notes(made_at: datetime) -> list[str]:
+        return list(content_notes([replace(part("length"), report=report, execution=execution(made_at))]))
+
+    def execution(made_at: datetime) -> Execution:
+        return Execution("e", "r", "Completed", generated_at=made_at)
+
+    assert notes(created_at - timedelta(minutes=1)) == []
+    (note,) = notes(created_at - timedelta(hours=1))
+    assert "made before its report was created" in note

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -63,7 +64,9 @@ READY = execution("Completed", link=LINK)
         ([execution("Completed")], ExecutionState.WITHOUT_LINK),
         ([execution("COMPLETED", link=LINK)], ExecutionState.READY),
         ([execution("Pending"), READY], ExecutionState.READY),
-        ([execution("Completed", link=LINK, at=NOW - timedelta(days=1))], ExecutionState.ABSENT),
+        ([execution("Completed", link=LINK, at=NOW - timedelta(days=1))], ExecutionState.DATED_BEFORE),
+        ([execution("Completed", link=LINK, at=NOW - timedelta(days=1)), READY], ExecutionState.READY),
+        ([execution("Completed", link=LINK, at=NOW - timedelta(days=1)), execution("Running")], ExecutionState.PENDING),
         ([execution("Completed", link=LINK, at=NOW - timedelta(minutes=1))], ExecutionState.READY),
         ([execution("Completed", link=LINK, at=NOW + timedelta(days=1))], ExecutionState.READY),
     ],
@@ -183,6 +186,19 @@ async def wait_for(
                 waiting.start_soon(wait, item)
         group.cancel_scope.cancel()
     return outcomes
+
+
+@pytest.mark.fault(50)
+@pytest.mark.behaviour(82, 112)
+@pytest.mark.parametrize("newer_from_s", [60.0, math.inf])
+async def test_an_execution_dated_before_its_report_is_taken_once_no_other_has_come(newer_from_s: float) -> None:
+    old = execution("Completed", link=LINK, at=NOW - timedelta(hours=1))
+    newer = execution("Completed", link=LINK, at=NOW + timedelta(minutes=1))
+    service = FakeService(InstantClock(), lambda now, *_: [newer if now >= newer_from_s else old])
+    outcomes = await wait_for(service, report())
+
+    assert outcomes == [old if newer_from_s == math.inf else newer]
+    assert service.clock.now_s < 2 * PollSchedule().grace_s()
 
 
 @pytest.mark.behaviour(106, 119)

@@ -12,13 +12,13 @@ from bulkpull.errors import Step
 from bulkpull.events import Events
 from bulkpull.model import OfferedDataset, Pull
 from bulkpull.pipeline.steps.pull_context import PullContext, elapsed_seconds
-from bulkpull.snapshot_question import question_of
+from bulkpull.requested_data import requested_data
 
 
 def pull_context(clock: FakeClock) -> PullContext:
     pull = Pull("AnyDataset", OfferedDataset("AnyDataset", ("Id",)), ("Id",), "SELECT Id FROM AnyDataset")
     run: Any = SimpleNamespace(clock=clock, events=Events())
-    return PullContext(pull, run, question_of(pull), columns=(), bounds=None)
+    return PullContext(pull, run, requested_data(pull), columns=(), bounds=None)
 
 
 def test_windows_that_wait_side_by_side_count_once() -> None:

@@ -1,7 +1,8 @@
 """
-The question that a snapshot answers: everything that determines its rows and columns (pure).
+Which data a snapshot was requested to hold: everything that determines its rows and columns (pure).
 
-Two snapshots can be compared, or replace each other, only if they answer the same question.
+Two snapshots can be compared, or replace each other, only if the same data were requested. The manifest and the ledger
+call this the `question` of a snapshot.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ OPEN = "now"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class RequestedData:
     """
-    The question of a snapshot.
+    The requested rows and columns.
 
     Attributes:
-        name: Under which the answer is published.
+        name: Under which they are published.
         source: The dataset that is read, by its canonical name.
         columns: What is selected, metrics too, lower case and in its order; `("*",)` for every column.
         metrics: Those of them that are metrics; `("*amounts",)` and the like where the setting `metrics` chooses them.
@@ -60,57 +61,57 @@ class Question:
 
 
 @lru_cache(maxsize=1_024)
-def _sha256(question: Question) -> str:
-    return hashlib.sha256(json.dumps(question.as_dict(), sort_keys=True).encode()).hexdigest()
+def _sha256(requested: RequestedData) -> str:
+    return hashlib.sha256(json.dumps(requested.as_dict(), sort_keys=True).encode()).hexdigest()
 
 
 @lru_cache(maxsize=1_024)
-def question_of(pull: Pull) -> Question:
+def requested_data(pull: Pull) -> RequestedData:
     statement = _statement(pull.query_text, odd_names((pull.offered,)))
-    if statement is None:  # of a name that no parser takes: the text itself is the question
-        return Question(pull.dataset, pull.reads, (pull.query_text,), window=window_texts(pull.window))
-    return _question(pull, statement)
+    if statement is None:  # of a name that no parser takes: the text itself is compared
+        return RequestedData(pull.dataset, pull.reads, (pull.query_text,), window=window_texts(pull.window))
+    return _requested_by(statement, pull)
 
 
-def question_of_text(query_text: str, pull: Pull, *, window: Window | None = None) -> Question | None:
+def data_requested_by(query_text: str, pull: Pull, *, window: Window | None = None) -> RequestedData | None:
     """
-    The question that another query text asks, as far as it may be the one of `pull`; `None` where it cannot be read.
+    The data that another query text requests, to compare with those of `pull`; `None` where it cannot be read.
 
     The columns and metrics that a pull leaves to the service's list, or to the setting `metrics`, are not compared.
     """
     statement = _statement(query_text, odd_names((pull.offered,)))
     if statement is None:
         return None
-    read = _question(pull, statement, window=window)
+    requested = _requested_by(statement, pull, window=window)
     is_same_dataset = statement.dataset.folded in {pull.offered.name.casefold(), pull.reads.casefold()}
-    return read if is_same_dataset else replace(read, source=statement.dataset.folded)
+    return requested if is_same_dataset else replace(requested, source=statement.dataset.folded)
 
 
-def whole_question(
+def requested_dataset(
     dataset: str, query_text: str, *, metrics: str, span: str | None, window: tuple[str, str] | None
-) -> Question | None:
-    """The question of a whole dataset that an earlier version published; `None` where its query cannot be read."""
+) -> RequestedData | None:
+    """A whole dataset that an earlier version published; `None` where its query cannot be read."""
     statement = _statement(query_text, frozenset())
     if statement is None:
         return None
     asked = statement.timespan.folded.upper() if statement.timespan else span
-    return Question(dataset, dataset, (EVERY,), (EVERY + metrics,), span=None if window else asked, window=window)
+    return RequestedData(dataset, dataset, (EVERY,), (EVERY + metrics,), span=None if window else asked, window=window)
 
 
-def _question(pull: Pull, statement: Statement, *, window: Window | None = None) -> Question:
+def _requested_by(statement: Statement, pull: Pull, *, window: Window | None = None) -> RequestedData:
     asked = window or pull.window
     metrics = {name.casefold() for name in pull.metrics}
-    names = [name.folded for name in statement.names]
-    columns, selected = tuple(names), tuple(name for name in names if name in metrics)
+    columns = tuple(name.folded for name in statement.names)
+    selected = tuple(name for name in columns if name in metrics)
     if pull.metrics_choice is not None:
         columns, selected = (EVERY,), (EVERY + pull.metrics_choice,)
     span = statement.timespan.text.upper() if statement.timespan else None
-    return Question(
+    return RequestedData(
         name=pull.dataset,
         source=pull.reads,
         columns=columns,
         metrics=selected,
-        filter=tuple(sorted(_condition(condition) for condition in statement.conditions)),
+        filter=tuple(sorted(map(_condition, statement.conditions))),
         order=tuple((item.name.folded, str(item.direction or "DESC")) for item in statement.orderings),
         limit=statement.limit,
         distinct=statement.distinct,
@@ -119,7 +120,7 @@ def _question(pull: Pull, statement: Statement, *, window: Window | None = None)
     )
 
 
-@lru_cache(maxsize=256)  # a run asks for the question of each dataset's query, of its stored query and of its snapshot
+@lru_cache(maxsize=256)  # a run reads each dataset's query several times: planned, stored, published
 def _statement(query_text: str, names: frozenset[str]) -> Statement | None:
     try:
         return parse(query_text, names=names)

@@ -1,4 +1,4 @@
-"""A question is the same where it asks for the same, however it is written, and another one in every other case."""
+"""The requested data are the same however a query is written, and others where anything else differs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bulkpull.model import OfferedDataset, Pull, Window
-from bulkpull.snapshot_question import EVERY, Question, question_of, question_of_text, whole_question
+from bulkpull.requested_data import EVERY, RequestedData, data_requested_by, requested_data, requested_dataset
 
 AZURE = OfferedDataset("azureUsage", ("MpnId", "Month"), metrics=("ACR",))
 WHOLE = Pull(
@@ -30,7 +30,7 @@ def test_a_custom_query_is_compared_as_parsed() -> None:
         "select  mpnid,\n acr from AZUREUSAGE where MpnId != '7' and Month = '2026-01' order by MONTH desc limit 5;"
     )
 
-    assert question_of(replace(CUSTOM, query_text=written)).sha256 == question_of(CUSTOM).sha256
+    assert requested_data(replace(CUSTOM, query_text=written)).sha256 == requested_data(CUSTOM).sha256
 
 
 @pytest.mark.case("N4")
@@ -47,13 +47,13 @@ def test_a_custom_query_is_compared_as_parsed() -> None:
     ],
 )
 def test_whatever_changes_the_rows_makes_another_question(old: str, new: str) -> None:
-    assert question_of(replace(CUSTOM, query_text=ASKED.replace(old, new))).sha256 != question_of(CUSTOM).sha256
+    assert requested_data(replace(CUSTOM, query_text=ASKED.replace(old, new))).sha256 != requested_data(CUSTOM).sha256
 
 
 @pytest.mark.case("N15")
 def test_two_windows_and_two_spans_are_different_questions_and_a_window_has_no_span() -> None:
-    whole, january = question_of(WHOLE), question_of(replace(WHOLE, window=JANUARY))
-    february = question_of(replace(WHOLE, window=Window(JANUARY.end, datetime(2026, 3, 1, tzinfo=UTC))))
+    whole, january = requested_data(WHOLE), requested_data(replace(WHOLE, window=JANUARY))
+    february = requested_data(replace(WHOLE, window=Window(JANUARY.end, datetime(2026, 3, 1, tzinfo=UTC))))
 
     assert len({whole.sha256, january.sha256, february.sha256}) == 3
     assert (whole.span, whole.window) == ("LAST_MONTH", None)
@@ -65,8 +65,8 @@ def test_the_columns_of_a_whole_dataset_change_by_themselves_and_the_choice_of_m
         WHOLE, columns=("MpnId",), metrics=(), query_text="SELECT MpnId FROM azureUsage TIMESPAN LAST_MONTH"
     )
 
-    assert question_of(fewer) == question_of(WHOLE)
-    assert question_of(replace(WHOLE, metrics_choice="none")) != question_of(WHOLE)
+    assert requested_data(fewer) == requested_data(WHOLE)
+    assert requested_data(replace(WHOLE, metrics_choice="none")) != requested_data(WHOLE)
 
 
 @pytest.mark.case("N10")
@@ -81,23 +81,23 @@ def test_the_columns_of_a_whole_dataset_change_by_themselves_and_the_choice_of_m
     ],
 )
 def test_the_text_of_a_report_is_held_against_the_question(text: str, is_same: bool) -> None:
-    assert (question_of_text(text, WHOLE) == question_of(WHOLE)) == is_same
+    assert (data_requested_by(text, WHOLE) == requested_data(WHOLE)) == is_same
 
 
 def test_what_an_earlier_version_published_of_a_whole_dataset_has_a_question() -> None:
-    reported = whole_question("AzureUsage", WHOLE.query_text, metrics="amounts", span="LAST_MONTH", window=None)
+    reported = requested_dataset("AzureUsage", WHOLE.query_text, metrics="amounts", span="LAST_MONTH", window=None)
 
     assert (
         reported
-        == question_of(WHOLE)
-        == Question("AzureUsage", "AzureUsage", (EVERY,), ("*amounts",), span="LAST_MONTH")
+        == requested_data(WHOLE)
+        == RequestedData("AzureUsage", "AzureUsage", (EVERY,), ("*amounts",), span="LAST_MONTH")
     )
 
 
 def test_a_text_that_no_parser_reads_is_its_own_question() -> None:
     odd = replace(CUSTOM, query_text="EXEC everything")
 
-    assert question_of(odd) == Question("mine", "AzureUsage", ("EXEC everything",))
-    assert question_of(odd).sha256 != question_of(replace(odd, query_text="EXEC more")).sha256
-    assert question_of_text("EXEC everything", CUSTOM) is None
-    assert whole_question("AzureUsage", "EXEC everything", metrics="amounts", span=None, window=None) is None
+    assert requested_data(odd) == RequestedData("mine", "AzureUsage", ("EXEC everything",))
+    assert requested_data(odd).sha256 != requested_data(replace(odd, query_text="EXEC more")).sha256
+    assert data_requested_by("EXEC everything", CUSTOM) is None
+    assert requested_dataset("AzureUsage", "EXEC everything", metrics="amounts", span=None, window=None) is None
