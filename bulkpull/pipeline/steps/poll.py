@@ -54,7 +54,6 @@ class Poller:
     Attributes:
         spacing_s: Seconds of the service's allowance that one call of a poll uses.
         random: Returns numbers in [0, 1); spreads the polls of many runs.
-        on_retry: Called when a poll failed; the next poll is the retry.
         on_queued: Called with the number of reports that the service makes at once, if it queues others.
     """
 
@@ -87,15 +86,14 @@ class Poller:
         Creates nothing on the service, so it may be cancelled at any `await` and begun again.
 
         Args:
-            age_s: How long ago it was ordered, seconds.
-            usual_s: How long reports of its dataset took in earlier runs, seconds; `None` if unknown.
+            age_s: How long ago it was ordered.
+            usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
             may_be_replaced: Another report takes its place if it is overdue, so the deadline may follow from `usual_s`.
                 A last try always has the whole deadline of the settings: a dataset may have become slower.
 
         Raises:
             ExecutionFailed: The service gave up on this execution.
-            ExecutionOverdue: The deadline passed.
-            ServiceTrouble: The deadline passed, and the service could not be asked.
+            ExecutionOverdue, ServiceTrouble: The deadline passed; `ServiceTrouble` if the service could not be asked.
             ReportLost: The report or its query no longer exists on the service.
             AuthError, AccessDenied: The service refuses to answer us.
 
@@ -137,11 +135,7 @@ class Poller:
         return [watch for watch in self._watches.values() if watch.is_pending]
 
     def _next_look_s(self, pending: Sequence[ReportWatch], *, draw: float) -> float:
-        """
-        Seconds until the next poll; each wait counts from the last poll, or from the beginning of the wait.
-
-        A report that was ordered some time ago, by an earlier run, is looked at at once unless it is not yet due.
-        """
+        """Seconds until the next poll; an adopted report is looked at at once unless it is not yet due."""
         if not pending:
             return 0.0
         now, schedule = self.clock.monotonic(), self.schedule
@@ -307,8 +301,7 @@ class Poller:
         """
         End the wait for reports past the deadline.
 
-        The deadline of a running report counts from its start. Time in the service's queue does not count while other
-        reports of ours are running: it counts from the end of the last one.
+        It counts from the start of a running report; of a queued one from the end of the last other report of ours.
         """
         now = self.clock.monotonic()
         if any(watch.is_running or not watch.is_pending for watch in pending):

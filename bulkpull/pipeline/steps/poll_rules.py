@@ -40,12 +40,10 @@ class PollSchedule:
 
     def next_look_s(self, age_s: float, *, usual_s: float | None, draw: float) -> float:
         """
-        The wait until the next look at a report of that age.
+        The wait until the next look at a report of that age; the first comes when its usual time has passed.
 
-        Args:
-            usual_s: How long reports of the dataset took in earlier runs; the first look comes when that has passed.
-            draw: A random number in [0, 1) that spreads the looks of many runs: over half an interval either way, and
-                over a three-hundredth of the usual time after it, at most one first interval.
+        `draw`, a random number in [0, 1), spreads the looks of many runs: over half an interval either way, and over a
+        three-hundredth of the usual time after it, at most one first interval.
         """
         if usual_s is not None and age_s < usual_s:
             spread_s = min(self.initial_s, usual_s * _SHARE_OF_USUAL)
@@ -77,9 +75,8 @@ def execution_state(report: Report, answers: Iterable[Execution]) -> tuple[Execu
     """
     Pick this report's execution out of an answer and say what it means (pure).
 
-    Filters on this side again (behaviour 107); one that was generated before its report was created may belong to an
-    earlier request, so any other is preferred (112); an unknown status is alive, unless it reads failed, error or
-    cancelled (110).
+    Filters on this side again (behaviour 107). One that is dated before its report may belong to an earlier request:
+    any other is preferred (112). An unknown status is alive, unless it reads failed, error or cancelled (110).
     """
     own = [answer for answer in answers if answer.report_id == report.report_id]
     later = [execution for execution in own if not is_dated_before(execution, report)]
@@ -144,9 +141,9 @@ class ReportWatch:
 
     def may_get_another(self, now_s: float, *, grace_s: float) -> bool:
         """
-        Whether an execution may still come beside the one that is dated before the report (fault 50).
+        Whether another execution may still come than one that is dated before the report (fault 50).
 
-        If none does within the grace, the dates are wrong, because a one-off report runs only once (behaviour 82).
+        After the grace the date is taken to be wrong, because a one-off report runs only once (behaviour 82).
         """
         if self.dated_before_since_s is None:
             self.dated_before_since_s = now_s

@@ -1,13 +1,11 @@
 """
 Limits on the reports that a run orders: how many are in progress at once, and how many one-off ones in some time.
 
-The service may refuse more than some number of active reports (behaviour 86), or queue them behind one another. Both
-lower the limit. It rises again slowly, because reports of other programs may have been the reason. Datasets take turns,
-so that a small one does not wait behind all windows of a large one.
+The service may refuse more than some number of active reports (behaviour 86), or queue them. Both lower the limit,
+which rises again slowly. Datasets take turns, so that a small one does not wait behind all windows of a large one.
 
-A quota of one-off reports, where it applies, is five per hour and user (behaviour 85), so twenty datasets take three
-hours. No limit is assumed: after a refusal creations wait, which counts against no deadline. The largest datasets then
-go first, because they take longest.
+A quota of one-off reports, where it applies, is five per hour and user (behaviour 85). None is assumed: after a refusal
+creations wait, which counts against no deadline, and the largest datasets go first, because they take longest.
 """
 
 from __future__ import annotations
@@ -149,9 +147,7 @@ class OneOffQuota:
     """
     Delays creations of one-off reports; one at a time once the service has refused one.
 
-    Args:
-        window_s: The service's window, seconds (`one_off_quota_window_seconds`).
-        created_at: Moments of earlier creations of ours, monotonic seconds.
+    `window_s` is the service's (`one_off_quota_window_seconds`); `created_at` are earlier creations of ours, monotonic.
     """
 
     window_s: float
@@ -170,13 +166,9 @@ class OneOffQuota:
     @asynccontextmanager
     async def slot(self, *, weight: float, ahead: int = 0) -> AsyncIterator[None]:
         """
-        Wait until a creation may be tried; heavier ones first.
+        Wait until a creation may be tried: datasets with fewer reports `ahead` first, then heavier ones.
 
         The block tries to create one report and says how it went by `succeeded` or `refused`.
-
-        Args:
-            ahead: Reports already requested for the same dataset: datasets take turns, so that a dataset with a
-                single report does not wait behind all windows of others.
         """
         if not self._refused:
             yield
