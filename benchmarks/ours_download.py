@@ -23,8 +23,10 @@ from bulkpull.clock import SystemClock
 from bulkpull.events import Events
 from bulkpull.model import SecureLink
 from bulkpull.pipeline.steps.download import download_report
+from bulkpull.transfer.signed_link import SignedLink
+from bulkpull.transfer.transfer import Transfer
 from bulkpull.transport.http import Http
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 
 async def fetch(url: str, into: Path, *, ca_file: Path, segments: int, link_seconds: float) -> dict[str, float]:
@@ -42,14 +44,15 @@ async def fetch(url: str, into: Path, *, ca_file: Path, segments: int, link_seco
 
     async with Http(ca_file=ca_file, events=events, clock=clock, user_agent="benchmark") as http:
         retrier = Retrier(
-            policy=RetryPolicy(), budget=RetryBudget(clock=clock), clock=clock, events=events,
+            policy=RetryPolicy(), clock=clock, events=events,
             random=random.random, tally=http.tally,
         )  # fmt: skip
         async with anyio.create_task_group() as background:
-            await download_report(
-                await relink(), relink=relink, execution_id="benchmark", into=into, segments=segments,
-                http=http, retrier=retrier, clock=clock, events=events, background=background,
+            open_transfer = partial(
+                Transfer, SignedLink(await relink(), relink, clock), http=http, retrier=retrier, clock=clock,
+                events=events, execution_id="benchmark", segments=segments,
             )  # fmt: skip
+            await download_report(into, open_transfer, background=background)
             wall_s = time.perf_counter() - began_s
     after = resource.getrusage(resource.RUSAGE_SELF)
     return {"wall_s": wall_s, "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}

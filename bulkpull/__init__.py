@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from bulkpull.events import Event, Level, Listener
     from bulkpull.insights.client import InsightsClient
     from bulkpull.model import Window
-    from bulkpull.observability.progress_line import ProgressLine
+    from bulkpull.observability.progress import ProgressLine
     from bulkpull.output.freshness import Freshness
     from bulkpull.output.manifest import DatasetRecord, Manifest
     from bulkpull.output.verify import Findings, Trouble
@@ -64,7 +64,7 @@ _NAMES_BY_MODULE = {
     "events": "Event Level Listener",
     "insights.client": "InsightsClient",
     "model": "Window",
-    "observability.progress_line": "ProgressLine",
+    "observability.progress": "ProgressLine",
     "output.freshness": "Freshness",
     "output.manifest": "DatasetRecord Manifest",
     "output.verify": "Findings Trouble",

@@ -135,11 +135,10 @@ class CatalogDataset:
     def column(self, name: str) -> CatalogColumn | None:
         """The column of that name or alias, in any case; a metric counts, since documents list some as columns."""
         wanted = name.casefold()
-        known = [*self.columns, *self.further_columns, *self.drift_columns]
-        for column in known:
+        for column in self.every_column:
             if wanted == column.name.casefold():
                 return column
-        for column in known:
+        for column in self.every_column:
             if wanted in (alias.casefold() for alias in column.aliases):
                 return column
         metric = self.metric(name)
@@ -148,13 +147,16 @@ class CatalogDataset:
     def metric(self, name: str) -> CatalogMetric | None:
         """The metric of that name, in any case."""
         wanted = name.casefold()
-        known = (*self.metrics, *self.further_metrics)
-        return next((metric for metric in known if metric.name.casefold() == wanted), None)
+        return next((metric for metric in self.every_metric if metric.name.casefold() == wanted), None)
 
     @property
-    def every_column_name(self) -> tuple[str, ...]:
-        """Every name of a column that some list or document has: what a query on some edition may select."""
-        return tuple(column.name for column in (*self.columns, *self.further_columns, *self.drift_columns))
+    def every_column(self) -> tuple[CatalogColumn, ...]:
+        """Every column that some list or document has: what a query on some edition may select."""
+        return (*self.columns, *self.further_columns, *self.drift_columns)
+
+    @property
+    def every_metric(self) -> tuple[CatalogMetric, ...]:
+        return (*self.metrics, *self.further_metrics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +194,9 @@ class Catalog:
         """Every name that some column or metric of some dataset has, had, or is known by."""
         names: set[str] = set()
         for dataset in self.datasets:
-            aliases = (column.aliases for column in (*dataset.columns, *dataset.further_columns))
-            metrics = (metric.name for metric in (*dataset.metrics, *dataset.further_metrics))
-            names.update(dataset.every_column_name, metrics, *aliases)
+            names.update(metric.name for metric in dataset.every_metric)
+            for column in dataset.every_column:
+                names.update((column.name, *column.aliases))
         return frozenset(names)
 
     @property

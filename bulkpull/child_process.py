@@ -6,7 +6,6 @@ import re
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 import anyio
 import anyio.abc
@@ -18,11 +17,7 @@ from bulkpull.redact import redact
 
 
 async def end_process(process: anyio.abc.Process) -> None:
-    """
-    End a process that was started with a group of its own, together with that group; one that has ended is left.
-
-    Returns when it is gone, whatever is cancelled meanwhile.
-    """
+    """End a process and the group that it leads; returns when it is gone, whatever is cancelled meanwhile."""
     if process.returncode is None:
         with anyio.CancelScope(shield=True), suppress(OSError, subprocess.TimeoutExpired):
             await anyio.to_thread.run_sync(platforms.current().end_with_children, process.pid)
@@ -37,6 +32,8 @@ _SECRET_NAME = re.compile(
     r"|_PWD$|(^|_)(SAS|AUTH|COOKIE)$",  # PWD alone is the present folder, as shells keep it
     re.IGNORECASE,
 )
+# Of an address, with or without a scheme, what stands before its host.
+_USER = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/?#]*@|^[^/?#@]*:[^/?#]*@", re.IGNORECASE)
 
 
 def without_secrets(surroundings: Mapping[str, str]) -> dict[str, str]:
@@ -45,22 +42,7 @@ def without_secrets(surroundings: Mapping[str, str]) -> dict[str, str]:
     for name, value in surroundings.items():
         if _SECRET_NAME.search(name) or name.upper().startswith(ENV_PREFIX):
             continue
-        bare = _without_user(value)
+        bare = _USER.sub(r"\1", value)
         if redact(f"{name}={bare}") == f"{name}={bare}":
             kept[name] = bare
     return kept
-
-
-def _without_user(value: str) -> str:
-    """An address without what stands before its host; anything else as it is."""
-    separator = "://" in value
-    text = value if separator else f"//{value}"
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return value
-    if "@" not in parts.netloc or (not separator and ":" not in parts.netloc.partition("@")[0]):
-        return value
-    host = parts.netloc.rpartition("@")[2]
-    bare = parts._replace(netloc=host).geturl()
-    return bare if separator else bare.removeprefix("//")

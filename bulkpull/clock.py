@@ -40,11 +40,7 @@ class SystemClock:
 
 
 def own_random() -> Callable[[], float]:
-    """
-    A source of numbers in [0, 1) that spread waits.
-
-    It is independent of the module `random`: a host that seeds that one would make all its processes wait alike (L10).
-    """
+    """Numbers in [0, 1) that spread waits, whatever seed a host program gives to the module `random` (L10)."""
     return Random().random  # noqa: S311 - it spreads waits
 
 
@@ -68,9 +64,9 @@ CLOCK_TOLERANCE = timedelta(minutes=15)
 """By how much two clocks may differ, ours and the service's or two machines of the service."""
 
 
-def is_ahead(moment: datetime, *, now: datetime) -> bool:
+def is_ahead(moment: datetime | None, *, now: datetime) -> bool:
     """Whether something that has happened is said to happen later than `now`, beyond what clocks may differ by."""
-    return moment > now + CLOCK_TOLERANCE
+    return moment is not None and moment > now + CLOCK_TOLERANCE
 
 
 def stamp_of(moment: datetime) -> str:

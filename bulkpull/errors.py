@@ -195,9 +195,7 @@ class AuthError(BulkpullError):
     """Credentials are missing, were refused, or lack the role."""
 
     cause = "a secret expired or was mistyped, the sign-in needs a second factor, or the user lacks the role"
-    remedy = (
-        "run `bulkpull auth check` to find the step that fails, then correct the credential or the role that it names"
-    )
+    remedy = "run `bulkpull auth check` to find the step that fails, then correct the credential or role it names"
     exit_code = 4
 
 
@@ -251,9 +249,7 @@ class NotFound(ReportingError):
     """Nothing matches the filter (404); for executions it means "nothing yet". Source: behaviours 74, 102 to 105."""
 
     cause = "it was deleted, belongs to another user, or was never offered to this account"
-    remedy = (
-        "check what exists today: `bulkpull datasets`, `bulkpull reports list`; if these fail too, check `api_base_url`"
-    )
+    remedy = "check what exists: `bulkpull datasets`, `bulkpull reports list`; if these fail too, check `api_base_url`"
 
 
 class Throttled(_WithPause, ReportingError):

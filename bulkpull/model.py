@@ -207,16 +207,11 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class DownloadedFile:
-    """
-    A complete and checked file, as the service stores it.
-
-    Attributes:
-        md5: Of the stored bytes, hexadecimal.
-        vouched_by: What tells that they are all there and unchanged: `length`, `md5`, `end_mark`, `readings`.
-    """
+    """A complete and checked file, as the service stores it; `md5` is hexadecimal."""
 
     path: Path
     size_bytes: int
     etag: str | None = None
     md5: str | None = None
     vouched_by: tuple[str, ...] = ("length",)
+    """What tells that the bytes are all there and unchanged: `length`, `md5`, `end_mark`, `readings`."""

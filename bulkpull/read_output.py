@@ -90,14 +90,13 @@ def choose_freshness(
     """The entries of named datasets and queries, published or not; `SettingsError` for an unknown name (pure)."""
     folded = {query.casefold(): query for query in queries}
     by_name = {freshness.dataset.casefold(): freshness for freshness in found}
-    catalog = load_catalog()
     chosen: dict[str, Freshness] = {}
     for name in names:
-        known = catalog.canonical(name)
+        known = load_catalog().canonical(name)
         canonical = folded.get(known.casefold(), known)
         freshness = by_name.get(canonical.casefold())
         if freshness is None:
-            check_names((name,), catalog=catalog, queries=[*queries, *by_name])
+            check_names((name,), queries=[*queries, *by_name])
             freshness = Freshness(canonical)
         chosen[freshness.dataset] = freshness
     return list(chosen.values())

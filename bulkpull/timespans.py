@@ -62,10 +62,8 @@ def choose_timespan(ranges: Sequence[str], *, asked: str | None, default: str) -
 
     Args:
         ranges: The spans that the dataset lists, as the service spells them.
-        asked: A name in any case, `widest`, or `None` for the widest of known length up to `default`.
-
-    Raises:
-        SettingsError: `asked` is not among the ranges.
+        asked: A name in any case (`SettingsError` where it is not listed), `widest`, or `None` for the widest of known
+            length up to `default`.
     """
     if not has_time_axis(ranges):
         return None, None

@@ -27,11 +27,8 @@ def visible(text: str, *, lines: bool = False) -> str:
     r"""
     `text` as one line that any terminal, file and database takes.
 
-    Line breaks and tabs become blanks. Other control characters (C0, C1), marks of writing direction and lone
-    surrogates are spelled out, as in `\x1b` or `\u202e`. Stray bytes are read as Latin-1.
-
-    Args:
-        lines: Line breaks and tabs stay, as in the text of a query.
+    Line breaks and tabs become blanks, unless `lines` may stay. Other control characters (C0, C1), marks of writing
+    direction and lone surrogates are spelled out, as in `\x1b` or `\u202e`. Stray bytes are read as Latin-1.
     """
     if text.isascii() and text.isprintable():
         return text

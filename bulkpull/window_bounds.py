@@ -17,7 +17,14 @@ _AHEAD = timedelta(days=366)
 
 def day_of(given: object, *, name: str) -> date:
     """The day of a date, or of a datetime or an ISO text that is midnight UTC (also without a zone)."""
-    value = _parse(given, name=name) if isinstance(given, str) else given
+    value = given
+    if isinstance(given, str):
+        try:
+            value = datetime.fromisoformat(given.strip())
+        except ValueError:
+            is_span = span_days(given) is not None
+            fix = f"give a time span by its name: --timespan {given.strip().upper()}" if is_span else _FIX
+            raise SettingsError(f"`{name}` is no day", why=f"{given!r} is not ISO 8601", fix=fix) from None
     if isinstance(value, datetime):
         moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         if moment.time() != time():
@@ -40,12 +47,7 @@ def window_values(window: Window | None) -> dict[str, str] | None:
 
 
 def window_of(since: date | str | None, until: date | str | None, *, now: datetime) -> Window | None:
-    """
-    The days `[since, until)` as a window, UTC; `None` for neither.
-
-    Raises:
-        SettingsError: `until` without `since`, or not after it; or one of them is no day, or one without data.
-    """
+    """The days `[since, until)` as a window, UTC; `None` for neither; `SettingsError` where no data can be in it."""
     first = None if since is None else day_of(since, name="since")
     last = None if until is None else day_of(until, name="until")
     if first is None:
@@ -79,13 +81,3 @@ def _refuse_days_without_data(first: date, last: date | None, *, today: date) ->
             f"`until` is {last.isoformat()}, far in the future",
             fix=f"leave `until` out for everything up to now, or give a day up to {(today + _AHEAD).isoformat()}",
         )
-
-
-def _parse(text: str, *, name: str) -> date:
-    for read in (date.fromisoformat, datetime.fromisoformat):
-        try:
-            return read(text.strip())
-        except ValueError:
-            continue
-    fix = f"give a time span by its name: --timespan {text.strip().upper()}" if span_days(text) is not None else _FIX
-    raise SettingsError(f"`{name}` is no day", why=f"{text!r} is not ISO 8601", fix=fix)

@@ -14,7 +14,7 @@ from bulkpull.insights import idempotent_create, requests
 from bulkpull.observability import recorder, run_log
 from bulkpull.observability.telemetry import spans
 from bulkpull.output import ledger_db, lock, verify
-from bulkpull.pipeline import run, run_datasets
+from bulkpull.pipeline import context, run
 from bulkpull.pipeline.steps import convert, converter_process, download, submit
 from bulkpull.platforms import windows
 from bulkpull.transfer import signed_link, stream_to_file, transfer
@@ -280,9 +280,9 @@ WAITS = (
         "the ledger has it for the next run",
     ),
     Wait(
-        "pipeline/run_datasets.py",
+        "pipeline/context.py",
         "deletions that are left when all datasets are done",
-        f"{run_datasets._TIDYING_S:g} s",
+        f"{context._TIDYING_S:g} s",
         "`Run`",
         "the next run deletes them",
     ),

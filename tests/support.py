@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from ssl import SSLContext, SSLError
 from typing import Any, Self
@@ -31,9 +32,12 @@ from bulkpull.events import Event, Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.session import ApiSession
 from bulkpull.pipeline.steps import converter_process
+from bulkpull.transfer.partial_file import PartialFile
+from bulkpull.transfer.signed_link import SignedLink
+from bulkpull.transfer.transfer import Transfer
 from bulkpull.transport.http import Http
 from bulkpull.transport.pacer import RateLimiter
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 _STEERS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -267,6 +271,15 @@ class Rig:
     tokens: Tokens
     client: InsightsClient
 
+    def opening_transfer(
+        self, links: SignedLink, *, execution_id: str = "execution-1", segments: int = 4
+    ) -> Callable[[PartialFile], Transfer]:
+        """What `download_report` is given to fetch the file behind `links`."""
+        return partial(
+            Transfer, links, http=self.http, retrier=self.retrier, clock=self.clock, events=self.recorded.hub,
+            execution_id=execution_id, segments=segments,
+        )  # fmt: skip
+
 
 @asynccontextmanager
 async def rig(
@@ -277,15 +290,16 @@ async def rig(
     async with Http(ca_file=ca_file, events=recorded.hub, clock=clock, user_agent="test") as http:
         retrier = Retrier(
             policy=RetryPolicy(attempts=attempts),
-            budget=RetryBudget(clock=clock),
             clock=clock,
             events=recorded.hub,
             random=lambda: 0.5,
             tally=http.tally,
         )
         pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=recorded.hub)
-        session = ApiSession(http=http, auth=tokens, pacer=pacer, retrier=retrier, api_base_url=api, clock=clock)
-        client = InsightsClient(session, events=recorded.hub)
+        session = ApiSession(
+            http=http, auth=tokens, pacer=pacer, retrier=retrier, api_base_url=api, clock=clock, events=recorded.hub
+        )
+        client = InsightsClient(session)
         yield Rig(clock, recorded, http, retrier, pacer, tokens, client)
 
 
@@ -293,10 +307,7 @@ async def prepared_sign_in(settings: Settings) -> TokenEndpoint:
     """The sign-in that the settings describe; nothing is sent."""
     clock, events = FakeClock(), EventRecorder().hub
     http = Http(ca_file=None, events=events, clock=clock, user_agent="test")
-    budget = RetryBudget(clock=clock)
-    retrier = Retrier(
-        policy=RetryPolicy(), budget=budget, clock=clock, events=events, random=lambda: 0.5, tally=http.tally
-    )
+    retrier = Retrier(policy=RetryPolicy(), clock=clock, events=events, random=lambda: 0.5, tally=http.tally)
     return await prepare_sign_in(settings, http=http, retrier=retrier, events=events, clock=clock)
 
 

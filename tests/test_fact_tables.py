@@ -148,7 +148,7 @@ def test_only_what_treats_unknown_names_in_its_own_way_looks_a_name_up_itself() 
 
 
 def test_notes_of_a_run_are_gathered_for_terminal_and_page_by_one_function() -> None:
-    users = {"cli/summary.py", "observability/html_report.py", "observability/run_notes.py"}
+    users = {"cli/summary.py", "observability/html_report.py", "observability/run_summary.py"}
 
     assert modules_with(r"\brun_notes\(") == users
     assert modules_with(r"manifest\.notes") & {"cli/summary.py", "observability/html_report.py"} == set()

@@ -27,7 +27,7 @@ from bulkpull.errors import AuthError, ServiceTrouble, Throttled, UnexpectedRepl
 from bulkpull.redact import printable
 from bulkpull.transport.http_messages import SUPPORT_ID, AnswerKind, Reply, request_id_in
 from bulkpull.transport.json_fields import json_object, shown, text
-from bulkpull.transport.proxy_errors import proxy_refusal
+from bulkpull.transport.proxies import proxy_refusal
 
 
 class UnknownRefusal(UnexpectedReply):

@@ -148,7 +148,7 @@ def _pick(name: str, offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> di
             return dataset
     from bulkpull.pipeline.plan_names import check_names  # slow to load
 
-    check_names((name,), catalog=catalog)
+    check_names((name,))
     raise NotOffered(
         f"{catalog.canonical(name)}: not offered to this account by the service",
         fix="`bulkpull datasets` shows what is offered, which depends on the account's programs and role",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import anyio
@@ -20,7 +21,6 @@ from bulkpull.events import Events
 from bulkpull.formatting import join_some, plural
 from bulkpull.observability.failures import group_by_reason
 from bulkpull.pipeline.nightly.decision_rules import Action, Decision
-from bulkpull.pipeline.plan_estimate import ExportEstimate, estimate_export
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run_plan import RunPlan, plan_run
 from bulkpull.untrusted_text import visible
@@ -51,13 +51,9 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
     """Print what an export would do; returns 3 if a requested dataset is not to be had, 4 for a lost role, else 0."""
     log = LogListener(common, write=write_line, default=LogLevel.WARNING)
 
-    async def ask() -> tuple[RunPlan, ExportEstimate]:
-        run_plan = await plan_run(request, settings=settings, events=Events(log))
-        return run_plan, await estimate_export(run_plan.reports, run_plan.usual_s, settings=settings)
-
     with libraries_logged_by(log):
-        run_plan, estimate = anyio.run(ask)
-    plan, rows = run_plan.plan, plan_as_rows(run_plan)
+        run_plan = anyio.run(partial(plan_run, request, settings=settings, events=Events(log)))
+    plan, estimate, rows = run_plan.plan, run_plan.estimate, plan_as_rows(run_plan)
     if common.as_json:
         notes = {"notes": list(plan.notes)} if plan.notes else {}
         values = {"version": 1, "resumes": run_plan.resumes, "plan": rows, "estimate": estimate.as_values()}
@@ -95,7 +91,7 @@ def plan_as_rows(run_plan: RunPlan) -> list[dict[str, Any]]:
             "timespan": pull.timespan,
             "wider_timespan": pull.wider_timespan,
             "window": window_values(pull.window),
-            "reports": run_plan.reports.get(pull.dataset, 0),
+            "reports": run_plan.estimate.reports.get(pull.dataset, 0),
             "notes": list(pull.notes),
         }
         | _decision_values(run_plan.decisions[pull.dataset], next_due_at=run_plan.next_due_at.get(pull.dataset))

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bulkpull.catalog import load_catalog
 from bulkpull.cli.console import print_note
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.clock import SystemClock
@@ -105,7 +104,7 @@ def call_service(
         try:
             await choose_grant(settings)
         except AuthError:
-            check_names(names, catalog=load_catalog(), queries=[query.name for query in settings.queries])
+            check_names(names, queries=[query.name for query in settings.queries])
             raise
         async with connected(settings=settings, events=Events(log), clock=SystemClock()) as connection:
             answer = await question(connection.client)

@@ -15,7 +15,7 @@ from bulkpull.cli.invocation import Invocation, invocation_path
 from bulkpull.conversion import output_formats
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import SUBMITTED, UNFINISHED, failed_datasets, failure_groups, status_for_people
-from bulkpull.observability.run_notes import run_notes
+from bulkpull.observability.run_summary import run_notes
 from bulkpull.output.manifest import Manifest, Totals, is_lost
 from bulkpull.output.store import INSIDE, open_store
 

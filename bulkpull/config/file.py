@@ -39,13 +39,10 @@ in_use: ContextVar[SettingsFile] = ContextVar("settings file", default=NO_FILE)
 
 def read_settings_file(config: Path | None) -> SettingsFile:
     """
-    Read the file that `--config` names; without it `./bulkpull.toml`, if there is one.
+    Read the file that `--config` names; without it `./bulkpull.toml`, if there is one. Raises `SettingsError`.
 
     What merely lies in the present folder has to be the user's own (or root's), and writable by nobody else: it may
     name another token address, and commands to run.
-
-    Raises:
-        SettingsError: The file cannot be read, is somebody else's, or is not valid TOML.
     """
     path = config if config is not None else DEFAULT_FILE
     if config is None and not path.is_file():

@@ -11,16 +11,13 @@ from typing import Any
 
 from bulkpull.errors import AccessDenied, ListUnknown, NotConnected, ReportingError, Throttled, TransferError
 from bulkpull.event_types import Level, ListOdd, QueryAdopted, QueryDoubled, ReportAdopted, ReportDeleted, ReportDoubled
-from bulkpull.events import Events
 from bulkpull.formatting import plural
 from bulkpull.insights import requests, responses
 from bulkpull.insights.definitions import QueryDefinition, ReportChange, ReportDefinition
 from bulkpull.insights.error_mapping import GatewayTimeout
-from bulkpull.insights.idempotent_create import Created, Made, SharedLookup, create_once
-from bulkpull.insights.listings import IdSpellings, ListingReader, folded, matches, required_names
-from bulkpull.insights.lost_creation import Creation, is_answered_by_query, is_answered_by_report
+from bulkpull.insights.idempotent_create import Created, Creation, Made, SharedLookup, create_once
 from bulkpull.insights.requests import Call
-from bulkpull.insights.responses import Envelope
+from bulkpull.insights.responses import Envelope, IdSpellings, folded, matches, required_names
 from bulkpull.insights.session import ApiSession
 from bulkpull.model import Execution, OfferedDataset, Query, Report
 from bulkpull.transport.http import AnswerOverdue
@@ -38,9 +35,8 @@ class InsightsClient:
     `ServiceTrouble`, `UnexpectedReply`, `NotConnected` and `AnswerLost` after all tries, `TlsRefused`, `UnsafeAddress`.
     """
 
-    def __init__(self, session: ApiSession, *, events: Events) -> None:
-        self._session, self._clock, self._events = session, session.clock, events
-        self._listings = ListingReader(session, events=events)
+    def __init__(self, session: ApiSession) -> None:
+        self._session, self._clock, self._events = session, session.clock, session.events
         self._lost_queries = SharedLookup(partial(_list_whole, self.get_queries), clock=session.clock)
         self._lost_reports = SharedLookup(partial(_list_whole, self.get_reports), clock=session.clock)
         self._spellings = IdSpellings()
@@ -117,14 +113,13 @@ class InsightsClient:
         Stored queries that match exactly, whatever the filter lets by: the user's own, on demand also the system's.
 
         A list that is null is unknown, not empty (`ListUnknown`). Who concludes something from what is not listed asks
-        for the `whole`, which fails where an entry cannot be read. Behaviours 74 and 107 (filters are not always
-        honoured).
+        for the `whole`, which fails where an entry cannot be read. Filters are not always honoured (74 and 107).
         """
         call = requests.list_queries(
             name=name, query_id=query_id, include_system=include_system, only_system=only_system
         )
         required = required_names(name, whole=whole)
-        queries = await self._listings.read_all(call, self._read_query, what="queries", required=required, retry=retry)
+        queries = await self._session.read_list(call, self._read_query, what="queries", required=required, retry=retry)
         self._listed_ids.update(query.query_id for query in queries)
         return [
             query
@@ -138,12 +133,9 @@ class InsightsClient:
         """
         Store a query; after a doubtful answer the one that it brought is taken (event `query.adopted`).
 
-        What else is there is never taken for it, nor deleted: `lost_creation` says which is which.
-
-        Raises:
-            SettingsError: The service would refuse the name (behaviour 71); nothing was sent.
-            RequestRejected: The query is wrong; not repeated (73).
-            QuotaExceeded: Too many queries are stored (72).
+        What else is there is never taken for it, nor deleted: see `idempotent_create`. Raises `SettingsError` where
+        the service would refuse the name (71; nothing was sent), `RequestRejected` where the query is wrong (73), and
+        `QuotaExceeded` where too many queries are stored (72).
         """
         definition = QueryDefinition(name=name, text=text, description=description)
         made = await self._create_once(
@@ -151,9 +143,9 @@ class InsightsClient:
             name=name,
             read=self._read_query,
             lookup=self._lost_queries,
-            is_answer=partial(is_answered_by_query, definition),
+            id_of=lambda query: query.query_id,
+            describes=definition.describes,
         )
-        self._listed_ids.add(made.one.query_id)
         if made.duplicates is not None:
             self._events.emit(QueryAdopted(query_id=made.one.query_id))
         for duplicate in made.duplicates or ():
@@ -201,14 +193,11 @@ class InsightsClient:
         """
         Create a report; after a doubtful answer the one that it brought is taken (event `report.adopted`).
 
-        What else is there is never taken for it: `lost_creation` says which is which. `definition`, or its attributes
-        by keyword, is what is created. With `name_is_unique` no other request uses this name, whoever sends it, so that
-        a second report of that name is a spare, to be deleted.
-
-        Raises:
-            SettingsError: The service would refuse or ignore a part of it; nothing was sent.
-            RequestRejected: The service refuses it, for example an unknown query.
-            QuotaExceeded: Of one-off reports (85) or of active reports (86).
+        What else is there is never taken for it: see `idempotent_create`. `definition`, or its attributes by keyword,
+        is what is created. With `name_is_unique` no other request uses this name, whoever sends it, so that a second
+        report of that name is a spare, to be deleted. Raises `SettingsError` where the service would refuse or ignore a
+        part of it (nothing was sent), `RequestRejected` where it refuses it, for example an unknown query, and
+        `QuotaExceeded` of one-off (85) or of active reports (86).
         """
         wanted = definition or ReportDefinition(**fields)
         made = await self._create_once(
@@ -216,10 +205,10 @@ class InsightsClient:
             name=wanted.name,
             read=self._read_report,
             lookup=self._lost_reports,
-            is_answer=partial(is_answered_by_report, wanted),
+            id_of=lambda report: report.report_id,
+            describes=wanted.describes,
             name_is_unique=name_is_unique,
         )
-        self._listed_ids.add(made.one.report_id)
         if made.duplicates is not None:
             self._events.emit(ReportAdopted(report_id=made.one.report_id))
         for duplicate in made.duplicates or ():
@@ -275,9 +264,8 @@ class InsightsClient:
         """
         Change a scheduled report; its query cannot be changed. `change`, or its attributes by keyword, is what changes.
 
-        Raises:
-            SettingsError: The service would refuse a part of it; nothing was sent.
-            NotFound, RequestRejected: There is no such report, or it is a one-off one (behaviours 91 and 95).
+        Raises `SettingsError` where the service would refuse a part of it (nothing was sent), and `NotFound` or
+        `RequestRejected` where there is no such report, or it is a one-off one (behaviours 91 and 95).
         """
         call = requests.update_report(report_id, change or ReportChange(**fields), now=self.service_time())
         envelope = await self._session.send_with_retry(call)
@@ -314,12 +302,9 @@ class InsightsClient:
         A report that is missing has none yet (behaviours 102, 105, 108). `statuses` are asked for as one filter, whose
         default is Completed alone, and others may come back all the same (103). Without `latest` come those of the last
         90 days (111). A poller that asks again anyway sets no `retry`, and lets others go first where calls are scarce.
-
-        Raises:
-            RequestRejected: Also when the service does not take the form joined by `;` (107).
+        `RequestRejected` comes also when the service does not take the form joined by `;` (107).
         """
         self._spellings.add((*report_ids, *(execution_ids or ())))
-        found: list[Execution] = []
         calls = requests.list_executions(
             report_ids,
             statuses=statuses,
@@ -330,10 +315,12 @@ class InsightsClient:
         urgency = Urgency.USUAL if retry else Urgency.LOOK
         # The latest executions are one a report: where each stands on a page of its own, there are as many pages.
         most_pages = len(report_ids) + _SPARE_PAGES if latest else None
-        for call in (replace(call, urgency=urgency) for call in calls):
-            for page in await self._session.pages_if_any(call, retry=retry, most_pages=most_pages):
+        found: list[Execution] = []
+        for call in calls:
+            ranked = replace(call, urgency=urgency)
+            for page in await self._session.pages_if_any(ranked, retry=retry, most_pages=most_pages):
                 read = partial(responses.read_execution, data_redacted=page.data_redacted, now=self.service_time())
-                found += map(self._spellings.apply, self._listings.read(page.items, read, what="executions"))
+                found += map(self._spellings.apply, self._session.read_items(page.items, read, what="executions"))
         reports, executions = folded(report_ids), folded(execution_ids or ())
         return [
             execution
@@ -343,7 +330,7 @@ class InsightsClient:
         ]
 
     async def _read_reports(self, call: Call, *, required: Callable[[str], bool], retry: bool = True) -> list[Report]:
-        reports = await self._listings.read_all(call, self._read_report, what="reports", required=required, retry=retry)
+        reports = await self._session.read_list(call, self._read_report, what="reports", required=required, retry=retry)
         self._listed_ids.update(report.report_id for report in reports)
         return reports
 
@@ -364,7 +351,8 @@ class InsightsClient:
         name: str,
         read: Callable[[Mapping[str, Any]], Made],
         lookup: SharedLookup[Made],
-        is_answer: Callable[[Made, Creation], bool],
+        id_of: Callable[[Made], str],
+        describes: Callable[[Made], bool],
         name_is_unique: bool = False,
     ) -> Created[Made]:
         creation = Creation.at(
@@ -375,11 +363,16 @@ class InsightsClient:
             return read(responses.single_item(await self._session.send_with_retry(call), operation=call.operation))
 
         async def find() -> list[Made]:
-            return [found for found in await lookup.find(name) if is_answer(found, creation)]
+            return [
+                found
+                for found in await lookup.find(name)
+                if creation.may_have_brought(id_of(found), found.created_at) and describes(found)
+            ]
 
-        return await create_once(
-            make, find=find, endpoint=call.endpoint, retrier=self._session.retrier, clock=self._clock
-        )
+        retrier = self._session.retrier
+        created = await create_once(make, find=find, endpoint=call.endpoint, retrier=retrier, clock=self._clock)
+        self._listed_ids.add(id_of(created.one))
+        return created
 
 
 def _clean_up(call: Call, *, optional: bool = False, tidying: bool) -> Call:

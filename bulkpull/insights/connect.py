@@ -17,7 +17,7 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.session import ApiSession
 from bulkpull.transport.http import Http
 from bulkpull.transport.pacer import RateLimiter
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,6 @@ async def connected(
     draw = random or own_random()
     retrier = Retrier(
         policy=RetryPolicy(attempts=settings.request_attempts),
-        budget=RetryBudget(clock=clock),
         clock=clock,
         events=events,
         random=draw,
@@ -88,5 +87,6 @@ async def connected(
             retrier=retrier,
             api_base_url=settings.api_base_url,
             clock=clock,
+            events=events,
         )
-        yield Connection(client_type(session, events=events), http, retrier)
+        yield Connection(client_type(session), http, retrier)

@@ -2,7 +2,7 @@
 What a query or a report shall be, and a change of a scheduled report. Each is one frozen value (pure).
 
 The same value is checked before anything is sent, becomes the body of the call, and decides after a lost reply whether
-an object on the service is its result (`lost_creation`). Each failed check is a `SettingsError` that states the rule:
+an object on the service is its result. Each failed check is a `SettingsError` that states the rule:
 the service's own messages are short (behaviours 41 to 43), and it accepts some invalid values but returns other data
 (behaviours 82 and 83).
 """
@@ -17,7 +17,9 @@ from urllib.parse import urlsplit
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError, UnsafeAddress
-from bulkpull.model import CALLBACK_METHODS, DEFAULT_FORMAT, FILE_FORMATS, Window
+from bulkpull.insights.responses import matches
+from bulkpull.model import CALLBACK_METHODS, DEFAULT_FORMAT, FILE_FORMATS, Query, Report, ReportStatus, Window
+from bulkpull.query import normalise
 from bulkpull.redact import printable
 from bulkpull.url_safety import Reach, check_address, reach_of
 
@@ -25,6 +27,8 @@ LONGEST_TEXT = 256
 _RECURRENCE_H = range(4, 2_161)
 # Four hours, and some minutes for a clock that is wrong, and for the way there (behaviour 81).
 _START_LEAD = timedelta(hours=4, minutes=5)
+# The service keeps whole minutes or seconds of a start.
+_SAME_START = timedelta(minutes=1)
 # Names that no public name server knows.
 _PRIVATE_DOMAINS = ("local", "localdomain", "localhost", "internal", "intranet", "lan", "home", "corp", "arpa")
 
@@ -49,6 +53,15 @@ class QueryDefinition:
 
     def body(self) -> Mapping[str, Any]:
         return without_none(Name=self.name, Description=self.description, Query=self.text)
+
+    def describes(self, query: Query) -> bool:
+        """Whether `query` equals this in every field; names need not be unique (behaviour 71)."""
+        return (
+            not query.is_system
+            and matches(self.name, query.name)
+            and normalise(query.text) == normalise(self.text)
+            and _stripped(query.description) == _stripped(self.description)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +180,29 @@ class ReportDefinition(_ReportFields):
             QueryEndTime=self.window and iso_utc(self.window.end),
         )
 
+    def describes(self, report: Report) -> bool:
+        """Whether `report` equals this in every field (92); an inactive schedule does not count (89)."""
+        methods = {self.callback_method, report.callback_method}
+        return (
+            matches(self.name, report.name)
+            and matches(self.query_id, report.query_id)
+            and _stripped(report.description) == _stripped(self.description)
+            and report.execute_now == self.execute_now
+            and report.window == self.window
+            and (self.execute_now or self._has_schedule_of(report))
+            # Fields that the service adds or leaves out by itself do not count.
+            and (report.format is None or report.format == self.format.casefold())
+            and _stripped(report.callback_url) == _stripped(self.callback_url)
+            and (None in methods or len({str(method).casefold() for method in methods}) == 1)
+        )
+
+    def _has_schedule_of(self, report: Report) -> bool:
+        start_at, wanted_at = report.start_at, self.start_at
+        starts = start_at is None or wanted_at is None or abs(start_at - wanted_at) < _SAME_START
+        counts = max(report.recurrence_count or 0, 0) == (self.recurrence_count or 0)
+        is_active = report.status.casefold() == ReportStatus.ACTIVE.casefold()
+        return is_active and starts and counts and report.recurrence_h == self.recurrence_h
+
 
 def earliest_start(now: datetime) -> datetime:
     """The first moment at which a schedule made now may begin, whole minutes."""
@@ -225,3 +261,7 @@ def _is_public(host: str) -> bool:
 
 def without_none(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _stripped(text: str | None) -> str:
+    return (text or "").strip()

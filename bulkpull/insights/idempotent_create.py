@@ -5,15 +5,20 @@ The service's two POSTs are not idempotent (behaviour 45). Failures that prove t
 429) are retried by the retry layer. After any other failure, or an unreadable success, the object is searched for as
 long as listings may lag, and only then created again. If the listing fails or is incomplete, nothing is created.
 
+An object is the result of a creation if it equals the request in every requested field, was created after the request
+was sent, and was not known before. Any other object is neither adopted nor deleted: names need not be unique
+(behaviours 71 and 92) and listings may lag, so a name alone proves nothing.
+
 One creation makes at most six calls: two attempts, each followed by two look-ups. An outage may cost every dataset's
 creation its reply at once, and repeated listings get throttled (behaviour 39): one listing serves all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -33,6 +38,40 @@ GATHER_S = 2.0
 _TRIES = 2
 # An outage needs time to end: before the second try passes what elsewhere passes before the fifth, 6 to 60 s.
 _PATIENCE = 4
+# Between the clock of a gateway, whose `Date` is known, and that of the machine that stores what was made.
+_CLOCK_MARGIN = timedelta(seconds=30)
+# Used until a reply has carried the service's time.
+_UNKNOWN_CLOCK_MARGIN = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Creation:
+    """
+    When a creation was requested, and which objects were known then.
+
+    Nothing created for this request is older than `not_before`, by the service's clock. With `name_is_unique` no other
+    request uses this name, so any object with it belongs to this request, even if that was first sent some minutes ago.
+    """
+
+    not_before: datetime
+    known_ids: Collection[str] = ()
+    name_is_unique: bool = False
+
+    @classmethod
+    def at(cls, now: datetime, *, skew_s: float | None, known_ids: Collection[str], name_is_unique: bool) -> Creation:
+        """A creation that is requested `now`; the service's clock is ahead by `skew_s`, if that is known."""
+        margin = _CLOCK_MARGIN
+        if skew_s is None or name_is_unique:
+            # A name of its own is proof enough: then whichever clock is behind counts, and a request sent before.
+            skew_s, margin = min(0.0, skew_s or 0.0), _UNKNOWN_CLOCK_MARGIN
+        not_before = now + timedelta(seconds=skew_s) - margin
+        return cls(not_before=not_before, known_ids=frozenset(known_ids), name_is_unique=name_is_unique)
+
+    def may_have_brought(self, its_id: str, created_at: datetime | None) -> bool:
+        """Whether an object of that id and age may come from this request."""
+        if self.name_is_unique:
+            return created_at is None or created_at >= self.not_before
+        return its_id not in self.known_ids and created_at is not None and created_at >= self.not_before
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,18 @@ Keys ignore case and unknown keys are ignored (behaviours 34 and 35). What is no
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from bulkpull.clock import is_ahead
 from bulkpull.errors import UnexpectedReply
 from bulkpull.model import Execution, OfferedDataset, Query, QueryKind, Report, SecureLink, Window
 from bulkpull.transport.json_fields import fold, is_true, json_object, long_text, moment, shown, text, whole_number
+
+Identified = TypeVar("Identified", Query, Report, Execution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def read_execution(item: Mapping[str, Any], *, data_redacted: bool, now: datetim
     """An execution; a blank link is none (behaviour 113), its expiry is read off it (115), no data is of the future."""
     raw = fold(item)
     made_at = moment(raw.get("reportgeneratedtime"))
-    ahead = made_at is not None and now is not None and is_ahead(made_at, now=now)
+    ahead = now is not None and is_ahead(made_at, now=now)
     link = long_text(raw.get("reportaccesssecurelink"))
     form = text(raw.get("format"))
     return Execution(
@@ -149,6 +151,46 @@ def single_item(envelope: Envelope, *, operation: str) -> Mapping[str, Any]:
     if not envelope.items:
         raise UnexpectedReply(f"cannot {operation}: the reply holds no object")
     return envelope.items[0]
+
+
+def required_names(name: str | None, *, whole: bool) -> Callable[[str], bool]:
+    """Whether an entry of that name must not be left out of a listing."""
+    return lambda found: whole or (name is not None and matches(name, found))
+
+
+def matches(wanted: str | None, found: str) -> bool:
+    """Whether `found` is the wanted name or id, whatever the filter of the service let by; `None` wants any."""
+    return wanted is None or wanted.strip().casefold() == found.strip().casefold()
+
+
+def folded(ids: Sequence[str]) -> set[str]:
+    """Ids in the form in which they are compared."""
+    return {item_id.strip().casefold() for item_id in ids}
+
+
+class IdSpellings:
+    """
+    The first spelling of each id, so that ids can be compared as they stand.
+
+    The service may spell one id in several cases (behaviour 153). The first spelling is kept as it was sent, and goes
+    into addresses, the ledger and the manifest.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Take note of ids that earlier replies or the ledger hold."""
+        for item_id in ids:
+            self._first.setdefault(item_id.strip().casefold(), item_id.strip())
+
+    def apply(self, item: Identified) -> Identified:
+        """The same object with its ids as first spelled."""
+        ids: dict[str, Any] = {}
+        for name in (field.name for field in fields(item) if field.name.endswith("_id")):
+            item_id = getattr(item, name).strip()
+            ids[name] = self._first.setdefault(item_id.casefold(), item_id)
+        return replace(item, **ids)
 
 
 def chunked(ids: Sequence[str], *, most_characters: int) -> Iterator[tuple[str, ...]]:

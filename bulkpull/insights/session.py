@@ -7,11 +7,11 @@ Each call has its own request id, which retries keep, and the correlation id of 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -22,6 +22,7 @@ from bulkpull.errors import (
     AnswerLost,
     AuthError,
     BulkpullError,
+    ListUnknown,
     NotConnected,
     NotFound,
     ServiceTrouble,
@@ -29,18 +30,21 @@ from bulkpull.errors import (
     UnexpectedReply,
     UnsafeAddress,
 )
+from bulkpull.event_types import ListOdd
+from bulkpull.events import Events
 from bulkpull.formatting import plural
 from bulkpull.insights.error_mapping import TokenRejected, raise_for_error
 from bulkpull.insights.requests import Call, new_id, next_address
-from bulkpull.insights.responses import Envelope, read_envelope
+from bulkpull.insights.responses import Envelope, name_in, read_envelope
 from bulkpull.transport.http import Http, Reply, Request, Timeouts
 from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.rate_limit import parse_http_date, parse_retry_after
-from bulkpull.transport.reported_rate_limit import AllowanceHeaders
 from bulkpull.transport.retry import Retrier
 from bulkpull.url_safety import check_address, origin, same_origin
 
 T = TypeVar("T")
+Read = TypeVar("Read")
+_AGAIN = "run it again; nothing was treated as missing"
 MOST_ITEMS = 50_000
 """The most objects of one listing: far more than any account has, and still read within seconds."""
 MOST_PAGES = 2_000
@@ -57,6 +61,7 @@ class ApiSession:
     retrier: Retrier
     api_base_url: str
     clock: Clock
+    events: Events
     correlation_id: str = field(default_factory=new_id, init=False)
     redacted: bool = field(default=False, init=False)
     clock_skew_s: float | None = field(default=None, init=False)
@@ -113,6 +118,57 @@ class ApiSession:
             return await self.pages(call, retry=retry, most_pages=most_pages)
         except NotFound:
             return []
+
+    async def read_list(
+        self,
+        call: Call,
+        read: Callable[[Mapping[str, Any]], Read],
+        *,
+        what: str,
+        required: Callable[[str], bool],
+        retry: bool,
+    ) -> list[Read]:
+        """All that a listing holds, as `read`; nothing where nothing matches. `ListUnknown` where a list is null."""
+        pages = await self.pages_if_any(call, retry=retry)
+        if any(page.is_null for page in pages):
+            raise ListUnknown(
+                f"cannot {call.operation}: the service does not report what exists",
+                why="its list is null, which is not an empty list",
+                fix=_AGAIN,
+            )
+        items = [item for page in pages for item in page.items]
+        return self.read_items(items, read, what=what, required=required)
+
+    def read_items(
+        self,
+        items: Sequence[Mapping[str, Any]],
+        read: Callable[[Mapping[str, Any]], Read],
+        *,
+        what: str,
+        required: Callable[[str], bool] = lambda _: False,
+    ) -> list[Read]:
+        """
+        The entries of a listing; one that cannot be read costs itself alone, and a warning tells of it.
+
+        `ListUnknown` for one whose name is `required`: "cannot be read" must not become "is not there".
+        `UnexpectedReply` where no entry can be read.
+        """
+        found: list[Read] = []
+        unread: list[tuple[Mapping[str, Any], UnexpectedReply]] = []
+        for item in items:
+            try:
+                found.append(read(item))
+            except UnexpectedReply as error:
+                unread.append((item, error))
+        if unread and not found:
+            raise unread[-1][1]
+        for item, doubt in unread:
+            if required(name_in(item)):
+                raise ListUnknown(doubt.what, why=doubt.why, fix=_AGAIN)
+        if unread:
+            reason = f"the service lists {len(unread):,} of {len(items):,} {what} without an id, left out"
+            self.events.emit(ListOdd(reason=reason))
+        return found
 
     async def delete(self, call: Call) -> None:
         doubtful = False
@@ -182,24 +238,23 @@ class ApiSession:
         reported = self.pacer.answered(turn, reply.headers)
         try:
             envelope = self._checked(reply, call)
+        except Throttled as error:
+            self.http.tally.throttled += reply.status == HTTPStatus.OK  # it may come in an envelope (behaviour 30)
+            if call.optional:
+                error.was_repeated = True  # it is dropped: retries would use up the budget of calls that are needed
+                self.pacer.tidying_throttled(error.retry_after_s)
+            else:
+                self.pacer.throttled(error.retry_after_s, reported)
+            raise
+        except ServiceTrouble:
+            raise
         except BulkpullError as error:
-            # A 429 may also come in the envelope of a 200 (behaviour 30).
-            self.http.tally.throttled += isinstance(error, Throttled) and reply.status == HTTPStatus.OK
-            self._update_rate_limit(error, reported, optional=call.optional)
+            self.pacer.succeeded()  # a refusal and "nothing yet" are answers like others
             if isinstance(error, AccessDenied) and token.app_only:
                 raise _app_only_refused(error) from None
             raise
         self.pacer.succeeded()
         return envelope
-
-    def _update_rate_limit(self, error: BulkpullError, reported: AllowanceHeaders, *, optional: bool) -> None:
-        if isinstance(error, Throttled) and optional:
-            error.was_repeated = True  # it is dropped: retries would use up the budget of calls that are needed
-            self.pacer.tidying_throttled(error.retry_after_s)
-        elif isinstance(error, Throttled):
-            self.pacer.throttled(error.retry_after_s, reported)
-        elif not isinstance(error, ServiceTrouble):
-            self.pacer.succeeded()  # a refusal and "nothing yet" are answers like others
 
     def _checked(self, reply: Reply, call: Call) -> Envelope:
         date, now = reply.headers.get("Date"), self.clock.now()

@@ -30,6 +30,12 @@ class FailureGroup:
     reason: str
     error: BulkpullError | None = None
 
+    @property
+    def what(self) -> str:
+        """What happened, as a sentence begins, without the name of a dataset."""
+        what = self.error.what.removeprefix(f"{self.datasets[0]}: ") if self.error else self.reason
+        return what[:1].upper() + what[1:]
+
 
 def failure_groups(manifest: Manifest) -> list[FailureGroup]:
     """Requested datasets that failed, by reason: credentials first, then the most frequent, last what is absent."""

@@ -1,8 +1,7 @@
 """
 The HTML report of a run: one self-contained file, `report.html.j2` filled with values (pure).
 
-The outcome is at the top, failures come before successes, and every chart is repeated in words. The template escapes
-every text, and what steers a terminal or could be a secret is taken out of it before.
+The template escapes every text, and what steers a terminal or could be a secret is taken out of it before.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ from bulkpull.observability.failures import (
     status_for_people,
 )
 from bulkpull.observability.html_timeline import BOX, PHASE_LABELS, draw_timeline
-from bulkpull.observability.run_notes import run_notes
-from bulkpull.observability.run_summary import RunSummary, Severity, run_outcome
+from bulkpull.observability.run_summary import RunSummary, Severity, run_notes, run_outcome
 from bulkpull.output.layout import LOG, MANIFEST
 from bulkpull.output.manifest import DatasetRecord, Totals
 from bulkpull.redact import plain
@@ -53,17 +51,6 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """What failed for one reason, and the command that tries it again."""
-
-    datasets: Sequence[str]
-    what: str
-    why: str | None
-    fix: str | None
-    command: str
-
-
-@dataclass(frozen=True, slots=True)
 class DatasetRow:
     """A row of the table of datasets; `cells` are numbers as text, by column."""
 
@@ -79,6 +66,8 @@ def render_report(account: RunSummary) -> str:
     """The page `runs/<run_id>/report.html`; every text is escaped, and secrets are removed from it once more."""
     manifest, timings = account.manifest, account.timings
     outcome = run_outcome(manifest)
+    # What failed first, what is not offered last; else the manifest's order.
+    ranked = sorted(manifest.datasets, key=lambda record: {"failed": 0, "unavailable": 2}.get(record.status, 1))
     moved = [record.dataset for record in manifest.datasets if timings.of(record.dataset)]
     calls = {
         "sentences": _call_sentences(account),
@@ -92,10 +81,10 @@ def render_report(account: RunSummary) -> str:
         outcome_sign=_SIGNS[outcome.tone],
         slowest=_slowest(account),
         facts=_facts(account),
-        failures=[_failure(group, account) for group in failure_groups(manifest)],
+        failures=[(group, _retry_command(group, account)) for group in failure_groups(manifest)],
         timeline=draw_timeline(timings, moved) if moved else None,
         box=BOX,
-        datasets=[_dataset_row(record, account) for record in sorted(manifest.datasets, key=_rank)],
+        datasets=[_dataset_row(record, account) for record in ranked],
         none_sign=_NONE,
         notes=run_notes(manifest, with_skipped=False),
         calls=calls,
@@ -172,22 +161,8 @@ def _facts(account: RunSummary) -> dict[str, str]:
     }
 
 
-def _failure(group: FailureGroup, account: RunSummary) -> Failure:
-    error = group.error
-    what = error.what.removeprefix(f"{group.datasets[0]}: ") if error else group.reason
-    words = ["bulkpull", "export", *group.datasets, "--output", str(account.output)]
-    return Failure(
-        group.datasets,
-        what=what[:1].upper() + what[1:],
-        why=error.why if error else None,
-        fix=error.fix if error else None,
-        command=platforms.current().join_command(words),
-    )
-
-
-def _rank(record: DatasetRecord) -> int:
-    """What failed first, what is not offered last; else the manifest's order."""
-    return {"failed": 0, "unavailable": 2}.get(record.status, 1)
+def _retry_command(group: FailureGroup, account: RunSummary) -> str:
+    return platforms.current().join_command(["bulkpull", "export", *group.datasets, "--output", str(account.output)])
 
 
 def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:

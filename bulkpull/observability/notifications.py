@@ -1,8 +1,4 @@
-"""
-Notifications about the end of a run, to a command and to a URL from the settings: both receive the manifest.
-
-They are sent last, after the output folder is unlocked, and take at most `notify_seconds`.
-"""
+"""Notifications about the end of a run, sent last: a command and a URL from the settings receive the manifest."""
 
 from __future__ import annotations
 
@@ -62,8 +58,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
     """
     Run a command, without a shell, with the manifest as its standard input; it does not outlive this program.
 
-    `BulkpullError` with what it printed, where it could not be run or ended with another status than 0, or where it
-    took longer than `within_s` and was ended.
+    Raises `BulkpullError` where it could not be run, failed (with what it printed), or was ended after `within_s`.
     """
     words = platforms.current().split_command(command)
     by_hand = f"run it by hand, with {path} as its standard input"

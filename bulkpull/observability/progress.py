@@ -1,16 +1,18 @@
-"""The state of a run at this moment, gathered from its events (pure): for the display, the log and the metrics file."""
+"""The state of a run at this moment, gathered from its events: for displays, the log and the metrics file."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from bulkpull import event_types
 from bulkpull.event_types import Event
-from bulkpull.formatting import join_some, plural
+from bulkpull.formatting import format_clock, join_some, plural
 from bulkpull.observability.pull_states import PullState, PullStates
 
 INTERVAL_S = 60.0
@@ -33,6 +35,7 @@ _RETRY_ENDS_WITHIN_S = 180.0
 _TROUBLE_SHOWN_S = 30.0
 # The rate over the last seconds; no rate is shown before there are enough of them.
 _RATE_OVER_S, _RATE_AFTER_S = 5.0, 1.0
+_REWRITTEN_EVERY_S = 0.5
 
 
 @dataclass(slots=True)
@@ -79,7 +82,6 @@ class DatasetProgress:
         return None if self.usual_s is None else max(0.0, self.usual_s - self.elapsed_s(now_s))
 
     def elapsed_s(self, now_s: float) -> float:
-        """Seconds since its first step, up to its end."""
         return (self.ended_s if self.ended_s is not None else now_s) - self.began_s
 
 
@@ -126,7 +128,6 @@ class Progress:
     _troubles: dict[tuple[str, str | None], _Trouble] = field(default_factory=dict)
 
     def note(self, event: Event, *, now_s: float) -> None:
-        """Update the state by one event."""
         match event:
             case event_types.PlanMade():
                 self.total = event.pulls
@@ -187,10 +188,7 @@ class Progress:
         return sum(line.share for line in self.lines.values()) / total if total else 0.0
 
     def remaining_s(self, *, now_s: float) -> float | None:
-        """
-        Seconds to the end, if all takes as long as the last time; `None` with a new dataset, or while a quota is
-        awaited.
-        """
+        """Seconds to the end, if all takes as long as the last time; `None` with a new dataset, or awaiting a quota."""
         if self._quota_until_s is not None and self._quota_until_s > now_s:
             return None
         remaining = [line.remaining_s(now_s) for line in self.lines.values()]
@@ -199,7 +197,6 @@ class Progress:
         return max(known) if is_whole else None
 
     def done_bytes(self) -> int:
-        """Bytes downloaded so far."""
         return sum(line.done_bytes for line in self.lines.values())
 
     def hindrances(self, *, now_s: float) -> list[str]:
@@ -234,3 +231,51 @@ def _note_line(line: DatasetProgress, event: Event, *, now_s: float) -> None:
             line.rows = event.rows
         case event_types.PullFinished():
             line.status, line.ended_s = _DONE.get(event.status, event.status), now_s
+
+
+class ProgressLine:
+    """
+    A listener that shows how far a run is, in one line that is rewritten: for notebooks and scripts.
+
+        bulkpull.sync.export(output="data", listeners=bulkpull.ProgressLine())
+
+    It can be used for one run after the other. `write` takes the text, which begins with a carriage return; default:
+    standard output.
+    """
+
+    def __init__(
+        self, write: Callable[[str], object] | None = None, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._write = write
+        self._monotonic = monotonic
+        self._progress = Progress(began_s=monotonic())
+        self._written_at_s = float("-inf")
+        self._line = ""
+
+    def __call__(self, event: Event) -> None:
+        now_s = self._monotonic()
+        if isinstance(event, event_types.RunStarted):
+            self._progress, self._line, self._written_at_s = Progress(began_s=now_s), "", float("-inf")
+        self._progress.note(event, now_s=now_s)
+        ended = isinstance(event, event_types.RunFinished)
+        if ended or now_s - self._written_at_s >= _REWRITTEN_EVERY_S:
+            self._written_at_s = now_s
+            self._show(self._text(now_s), end="\n" if ended else "")
+
+    def _text(self, now_s: float) -> str:
+        done, lost, total = self._progress.counts()
+        parts = [f"{done} of {total} datasets done" if total else "reading the list of datasets"]
+        if lost:
+            parts.append(f"{lost} lost")
+        parts += [f"{len(names)} {state}" for state, names in self._progress.datasets_by_state().items()]
+        return ", ".join((*parts, format_clock(now_s - self._progress.began_s)))
+
+    def _show(self, line: str, *, end: str) -> None:
+        # Blanks overwrite the rest of a longer line before it.
+        text = f"\r{line.ljust(len(self._line))}{end}"
+        self._line = line
+        if self._write is not None:
+            self._write(text)
+            return
+        sys.stdout.write(text)
+        sys.stdout.flush()

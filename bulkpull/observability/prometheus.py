@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from prometheus_client.core import GaugeMetricFamily
@@ -31,13 +32,7 @@ from bulkpull.output.store import OutputStore, open_store
 
 _DATASET_SUCCESS = "bulkpull_dataset_last_success_timestamp_seconds"
 _RUN_SUCCESS = "bulkpull_run_last_success_timestamp_seconds"
-_IN_PROGRESS = "bulkpull_run_in_progress"
-_PROGRESS = (
-    _IN_PROGRESS,
-    "bulkpull_run_progress_timestamp_seconds",
-    "bulkpull_run_progress_datasets",
-    "bulkpull_run_progress_downloaded_bytes",
-)
+_PROGRESS = ("bulkpull_run_in_progress", "bulkpull_run_progress_")
 _DATASET_STATUSES = ("complete", "skipped", "unavailable", "failed")
 _RUN_STATUSES = ("complete", "partial", "failed", "interrupted")
 _Sample = tuple[dict[str, str], float]
@@ -56,8 +51,7 @@ def write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
     """
     Replace `path` by the metrics of a run that has ended.
 
-    When datasets were last up to date comes from the file as it was, else from `current.json` and its manifests: a
-    failed run, or one of a few datasets, does not remove it.
+    What a failed run, or one of a few datasets, does not tell comes from the file as it was, else from `current.json`.
     """
     _replace(path, render_metrics(manifest, output=str(output), remembered=_remember(path, output)))
 
@@ -118,17 +112,15 @@ def render_metrics(manifest: Manifest, *, output: str, remembered: EarlierMetric
 
 def render_progress(before: str, progress: Progress, *, output: str, now: datetime, is_running: bool) -> str:
     """
-    The file's content during a run (pure): the values of the last run, and the progress of this one.
+    The file's content during a run, or after one without a manifest (pure): the last run's values, and the progress.
 
-    Values of another output folder, and what cannot be read, are left out. `now` is
-    `bulkpull_run_progress_timestamp_seconds`, which stands still when a run hangs. A run that has ended without a
-    manifest is not running any more.
+    Values of another output folder, and what cannot be read, are left out. `now` stands still when a run hangs.
     """
     kept: list[Metric] = []
     with suppress(ValueError):
         for family in text_string_to_metric_families(before):
             family.samples = [sample for sample in family.samples if sample.labels.get("output") == output]
-            if family.samples and family.name not in _PROGRESS:
+            if family.samples and not family.name.startswith(_PROGRESS):
                 kept.append(family)
     return _render([*kept, *_of_progress(progress, output=output, now=now, is_running=is_running)])
 
@@ -148,18 +140,19 @@ def _render(families: list[Metric]) -> str:
 
 
 def _of_progress(progress: Progress, *, output: str, now: datetime, is_running: bool) -> Iterator[Metric]:
-    in_progress, renewed_at, datasets, downloaded = _PROGRESS
-    yield _gauge(in_progress, "Whether a run is in progress.", output, [({}, float(is_running))])
-    yield _gauge(renewed_at, "When the run in progress last reported its progress.", output, [({}, now.timestamp())])
+    gauge = partial(_gauge, output, "run_")
+    yield gauge("in_progress", "Whether a run is in progress.", is_running)
+    description = "When the run in progress last reported its progress."
+    yield gauge("progress_timestamp_seconds", description, now.timestamp())
     if not is_running:
         return
     done, failed, total = progress.counts()
     by_state: dict[str, float] = {state: float(len(progress.datasets_by_state().get(state, ()))) for state in PullState}
     by_state |= {"done": done, "failed": failed, "not_started": total - len(progress.lines)}
     states = [({"state": state}, count) for state, count in by_state.items()]
-    yield _gauge(datasets, "Datasets of the run in progress, by what they are doing.", output, states)
+    yield gauge("progress_datasets", "Datasets of the run in progress, by what they are doing.", states)
     description = "Bytes that the run in progress has downloaded."
-    yield _gauge(downloaded, description, output, [({}, progress.done_bytes())])
+    yield gauge("progress_downloaded_bytes", description, progress.done_bytes())
 
 
 def _of_run(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
@@ -167,23 +160,20 @@ def _of_run(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> I
     status = "interrupted" if manifest.interrupted else manifest.status
     requests = manifest.requests
     success = ended if manifest.exit_code == 0 else remembered.run_success
-
-    def gauge(name: str, description: str, samples: Iterable[_Sample]) -> Metric:
-        return _gauge(f"bulkpull_run_{name}", description, output, samples)
-
+    gauge = partial(_gauge, output, "run_")
     version = {"version": manifest.tool.version}
-    yield _gauge("bulkpull_info", "The version that made the last run.", output, [(version, 1)])
-    yield _gauge(_IN_PROGRESS, "Whether a run is in progress.", output, [({}, 0.0)])
-    yield gauge("last_end_timestamp_seconds", "When the last run ended, in whatever way.", [({}, ended)])
+    yield _gauge(output, "", "info", "The version that made the last run.", [(version, 1)])
+    yield gauge("in_progress", "Whether a run is in progress.", False)
+    yield gauge("last_end_timestamp_seconds", "When the last run ended, in whatever way.", ended)
     if success is not None:
-        yield gauge("last_success_timestamp_seconds", "When a run last ended with exit status 0.", [({}, success)])
-    yield gauge("duration_seconds", "How long the last run took, interruptions included.", [({}, ended - started)])
-    yield gauge("exit_code", "Exit status of the last run.", [({}, manifest.exit_code)])
+        yield gauge("last_success_timestamp_seconds", "When a run last ended with exit status 0.", success)
+    yield gauge("duration_seconds", "How long the last run took, interruptions included.", ended - started)
+    yield gauge("exit_code", "Exit status of the last run.", manifest.exit_code)
     yield gauge("status", "How the last run ended: 1 for its status.", _states(status, _RUN_STATUSES))
     by_endpoint = sorted(requests.by_endpoint.items())
     yield gauge("requests", "Calls of the last run.", [({"endpoint": name}, count) for name, count in by_endpoint])
-    yield gauge("requests_throttled", "Answers 429 in the last run.", [({}, requests.throttled)])
-    yield gauge("requests_retried", "Calls sent again in the last run.", [({}, requests.retried)])
+    yield gauge("requests_throttled", "Answers 429 in the last run.", requests.throttled)
+    yield gauge("requests_retried", "Calls sent again in the last run.", requests.retried)
 
 
 def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
@@ -191,9 +181,7 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
     there = [record for record in records if record.is_current]
     success = dict(remembered.dataset_success) | {record.dataset: ended for record in there}
     rows = dict(remembered.rows) | {record.dataset: record.rows for record in there}
-
-    def gauge(name: str, description: str, samples: Iterable[_Sample]) -> Metric:
-        return _gauge(f"bulkpull_dataset_{name}", description, output, samples)
+    gauge = partial(_gauge, output, "dataset_")
 
     def by_dataset(values: Mapping[str, float]) -> list[_Sample]:
         return [({"dataset": dataset}, values[dataset]) for dataset in sorted(values)]
@@ -222,10 +210,11 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
     yield gauge("step_duration_seconds", "How long each step took in the last run; wait is a system query time.", steps)
 
 
-def _gauge(name: str, description: str, output: str, samples: Iterable[_Sample]) -> Metric:
-    family = GaugeMetricFamily(name, description)
-    for labels, value in samples:
-        family.add_sample(name, {"output": output} | labels, value)
+def _gauge(output: str, prefix: str, name: str, description: str, samples: float | Iterable[_Sample]) -> Metric:
+    """A gauge of one value, or of one value for each set of labels."""
+    family = GaugeMetricFamily(f"bulkpull_{prefix}{name}", description)
+    for labels, value in [({}, samples)] if isinstance(samples, float | int) else samples:
+        family.add_sample(family.name, {"output": output} | labels, value)
     return family
 
 

@@ -27,7 +27,7 @@ from bulkpull.observability.telemetry import telemetry_for
 from bulkpull.observability.timings import RunTimings, timings_from_log
 from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.manifest import Manifest
-from bulkpull.output.run_history import manifests, run_ids
+from bulkpull.output.run_history import last_published, manifests, run_ids
 from bulkpull.output.store import INSIDE, OutputStore, open_store
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class RunRecorder:
         self._telemetry: Telemetry | None = None
 
     def __call__(self, event: Event) -> None:
-        """Listen to one event; what is told before the run has a name belongs to no run."""
+        """Record one event; those before the run has a name belong to no run."""
         if isinstance(event, RunStarted):
             self._run_id, self._is_resumed = event.run_id, event.resumed
             self._began_s = self._clock.monotonic()
@@ -213,17 +213,13 @@ def tidy(store: OutputStore, *, kept: int = _KEPT_ACCOUNTS) -> None:
 
 def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, int]:
     """Rows of the snapshots that those of `manifest` replaced, by dataset (pure)."""
-    sought = set(manifest.published)
-    found: dict[str, int] = {}
-    for other in islice(earlier, _MOST_LOOKED_AT):
-        if not sought:
-            break
-        # Ids and times are exact to the second, and two runs may begin in one; but not while one of them lasts.
-        is_before = other.run_id != manifest.run_id and other.finished_at <= manifest.started_at
-        for dataset in sought & other.published.keys() if is_before else ():
-            found[dataset] = other.published[dataset].rows
-            sought.remove(dataset)
-    return found
+    # Ids and times are exact to the second, and two runs may begin in one; but not while one of them lasts.
+    before = (
+        other
+        for other in islice(earlier, _MOST_LOOKED_AT)
+        if other.run_id != manifest.run_id and other.finished_at <= manifest.started_at
+    )
+    return {dataset: record.rows for dataset, record in last_published(before, manifest.published).items()}
 
 
 def _earlier_sessions(store: OutputStore, run_id: str) -> list[tuple[Event, datetime]]:

@@ -1,8 +1,7 @@
 """
 The log of a run: one JSON object per event and line, in `runs/<run_id>/log.jsonl`, as `--log-format json` has them.
 
-A thread writes each line as soon as possible, so a slow disk never delays the run, a kill loses at most the last
-moment, and a disk that is full for a while loses nothing.
+A thread writes, so a slow disk never delays the run. A kill loses at most the last moment, a full disk nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""
-Atomic file writes: write a temporary file, sync it, rename it.
-
-A rename is atomic for readers; only a sync of the directory makes it survive a power loss.
-"""
+"""Atomic file writes: write a temporary file, sync it, rename it, and sync its folder against a power loss."""
 
 from __future__ import annotations
 
@@ -49,15 +45,10 @@ def disk_errors(path: Path | str) -> Iterator[None]:
 
 
 def to_disk_error(trouble: OSError, path: Path | str) -> DiskTrouble:
-    """
-    What the system refused, as an error that names the path and the next step.
-
-    Where the path itself can never be written, the setting `output` is wrong, and the exit status is 2 (contract,
-    section 3).
-    """
+    """What the system refused, with the path and the next step; exit status 2 where it can never be written there."""
     error = _describe(trouble, path)
     if trouble.errno in _WRONG_PLACE:
-        error.exit_code = 2
+        error.exit_code = 2  # the setting `output` is wrong (contract, section 3)
     return error
 
 
@@ -69,11 +60,7 @@ def _describe(trouble: OSError, path: Path | str) -> DiskTrouble:
             fix="replace it by a folder or file of its own (a mount can lead to another disk), then run it again",
         )
     if trouble.errno in platforms.NO_ROOM:
-        return DiskTrouble(
-            f"no space left on the disk of {platforms.mount_point(Path(path))}",
-            why=f"while writing {path}",
-            fix="free some space (or point `output` at a larger disk), then run the same command again",
-        )
+        return no_room(Path(path), why=f"while writing {path}")
     if trouble.errno == errno.EROFS:
         return DiskTrouble(
             f"{path} cannot be written: its disk is mounted read-only",
@@ -91,17 +78,22 @@ def _describe(trouble: OSError, path: Path | str) -> DiskTrouble:
     return DiskTrouble(f"the disk refused an operation on {path}", why=trouble.strerror or str(trouble))
 
 
+def no_room(path: Path, *, why: str) -> DiskTrouble:
+    """The error for a full disk."""
+    return DiskTrouble(
+        f"no space left on the disk of {platforms.mount_point(path)}",
+        why=why,
+        fix="free some space (or point `output` at a larger disk), then run the same command again",
+    )
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames and new names in `folder` durable, where its file system can. Raises `OSError`."""
     platforms.current().sync_folder(folder)
 
 
 def makedirs_durable(folder: Path, *, root: Path | None = None) -> None:
-    """
-    Create `folder` and its missing parents; every new name is durable. Raises `OSError`.
-
-    The way from `root` to `folder` may hold no link (`NotBeneath`).
-    """
+    """Create `folder` and its missing parents, durably; the way from `root` may hold no link (`NotBeneath`)."""
     if root is not None:
         refuse_links(folder, root=root)
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -123,11 +115,7 @@ def _written_aside(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
-    """
-    Replace `path` by `text` (UTF-8) so that a reader sees the old or the new content, never a part.
-
-    A `private` file can only be read by this user, from its first byte on.
-    """
+    """Replace `path` by `text` (UTF-8), whole; only this user can ever read a `private` file."""
     with _written_aside(path) as aside:
         if private:
             aside.unlink(missing_ok=True)  # an existing file would keep its mode
@@ -157,7 +145,7 @@ def json_values(value: Any, *, indent: int | None = None) -> str:
         return to_json(writable(value), indent=indent).decode()
 
 
-def read_whole(path: Path, *, root: Path) -> bytes | None:
+def read_whole(path: Path, root: Path) -> bytes | None:
     """The content of `path`, if there is such a file. Raises `ValueError` for one larger than any of ours."""
     with suppress(FileNotFoundError), open_beneath(path, root=root) as file:
         size_bytes = os.fstat(file.fileno()).st_size
@@ -181,11 +169,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def replace_symlink(link: Path, target: str) -> bool:
-    """
-    Make `link` a symbolic link to `target` (relative to the link's folder), replacing the old one atomically.
-
-    Returns false, and changes nothing, where there are no links, or none that can be replaced in one step (Windows).
-    """
+    """Make `link` lead to `target`, atomically; false where there are no links, or none that can be replaced so."""
     if not platforms.current().has_atomic_links:
         return False
     with _written_aside(link) as aside:

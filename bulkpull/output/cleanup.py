@@ -1,8 +1,7 @@
 """
 Clean-up after a publication: links, README and views are updated, and old snapshots deleted.
 
-`current.json` is already updated, so no failure here fails the dataset. A failed step is reported and repeated by the
-next run: every run begins with the clean-up of all published datasets.
+No failure here fails the dataset. A failed step is reported, and the next run begins with the clean-up of all datasets.
 """
 
 from __future__ import annotations
@@ -87,7 +86,6 @@ class Undone:
 
     @property
     def note(self) -> str:
-        """The same as a sentence for the manifest."""
         return f"published, but a clean-up step failed ({self.step}: {self.reason}); the next run does it"
 
 

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from bulkpull import platforms
 from bulkpull.config.settings import Settings
 from bulkpull.conversion import CONVERSIONS_AT_ONCE
 from bulkpull.errors import DiskTrouble
 from bulkpull.formatting import format_size
-from bulkpull.output.atomic_files import RESERVE_BYTES
-from bulkpull.output.run_history import manifests
+from bulkpull.output.atomic_files import RESERVE_BYTES, no_room
+from bulkpull.output.run_history import last_published, manifests
 from bulkpull.output.store import open_store
 
 ASSUMED_BYTES = 1_000_000
@@ -107,12 +106,8 @@ def needed_bytes(sizes: Sequence[ExpectedSize], *, keep_raw: bool, at_once: int)
 def expected_sizes(output: Path, datasets: Iterable[str]) -> list[ExpectedSize]:
     """The size of each dataset's last snapshot; an assumed size for datasets without a manifest."""
     sizes = {dataset: ExpectedSize(dataset) for dataset in datasets}
-    for manifest in manifests(open_store(output)):
-        for dataset, record in manifest.published.items():
-            if dataset in sizes and not sizes[dataset].is_known:
-                sizes[dataset] = ExpectedSize(dataset, record.downloaded_bytes, record.stored_bytes, is_known=True)
-        if all(size.is_known for size in sizes.values()):
-            break
+    for dataset, record in last_published(manifests(open_store(output)), sizes).items():
+        sizes[dataset] = ExpectedSize(dataset, record.downloaded_bytes, record.stored_bytes, is_known=True)
     return list(sizes.values())
 
 
@@ -120,8 +115,5 @@ async def check_room(folder: Path, *, needed_bytes: int) -> None:
     """Refuse to continue if the disk has no room for the rest."""
     free_bytes = (await anyio.to_thread.run_sync(shutil.disk_usage, folder)).free
     if free_bytes < needed_bytes + RESERVE_BYTES:
-        raise DiskTrouble(
-            f"no space left on the disk of {platforms.mount_point(folder)}",
-            why=f"{needed_bytes:,} bytes and a reserve of {RESERVE_BYTES:,} are needed, {free_bytes:,} are free",
-            fix="free some space (or point `output` at a larger disk), then run the same command again",
-        )
+        why = f"{needed_bytes:,} bytes and a reserve of {RESERVE_BYTES:,} are needed, {free_bytes:,} are free"
+        raise no_room(folder, why=why)

@@ -1,9 +1,8 @@
 """
 Freshness of published data: the age of the data, and the age of the last successful check of the service.
 
-The two ages differ. A dataset that the service refreshes once a month has old data, and that is fine as long as regular
-runs check for newer data. So the last successful check decides whether a dataset is late; a run that failed or never
-started is not a check.
+A dataset that the service refreshes once a month has old data, so the last successful check decides whether it is late;
+a run that failed or never started is not a check.
 """
 
 from __future__ import annotations
@@ -36,11 +35,10 @@ class Freshness:
     Attributes:
         run_id: The run that published the current snapshot; `None` when there is none.
         rows_before: Rows of the snapshot before, where this one has fewer by more than `note_shrink`.
-        generated_at: When the service generated the data; `None` if unknown.
-        published_at: When the snapshot became current, by the clock of the machine that published it, but never before
-            the data were generated, by the service's clock; for a snapshot of an earlier version, when its run began.
+        published_at: When the snapshot became current, but never before the data were generated, by the service's
+            clock; for a snapshot of an earlier version, when its run began.
         checked_at: The last successful check of the service, whether it found new data or not.
-        unavailable: The service does not offer it to this account, as the newest run found that could read its list.
+        unavailable: The newest run that could read the service's list found that it is not offered to this account.
         reason: Why the newest run was not successful, or why the dataset is unavailable.
         source: For a custom query the dataset that it reads; only its owner knows when it is late.
     """
@@ -66,15 +64,11 @@ class Freshness:
 
 def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[Freshness]:
     """
-    Every dataset that is published in the output or was requested in the newest run; reads only.
-
-    Their order is the catalog's, then custom queries by name.
+    Every dataset that is published or was requested in the newest run, in the catalog's order; reads only.
 
     A run that could not read the service's list does not tell what is offered: then the newest run before it that could
-    read it counts as well. What was forgotten since a run began is not expected any more.
-
-    Raises:
-        DiskTrouble: `current.json` is damaged.
+    read it counts as well. What was forgotten since a run began is not expected any more. Raises `DiskTrouble` where
+    `current.json` is damaged.
     """
     now = now or datetime.now(UTC)
     pointer = Current.load(store)
@@ -93,11 +87,7 @@ def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[F
 def _with_known_offer(
     news: Mapping[str, DatasetRecord], recent: Iterable[Manifest], pointer: Current
 ) -> dict[str, DatasetRecord]:
-    """
-    `news`, and what the newest of the `recent` runs was asked for that tells what the service offers (pure).
-
-    For a dataset that was never published, the newest record counts that tells whether it is offered.
-    """
+    """`news` and the newest run's records that tell what is offered; of datasets never published, any run's newest."""
     offers = (_expected(manifest, pointer) for manifest in recent if manifest.tells_offer)
     newest = next(offers, {})
     wanted = {*news, *newest} - pointer.datasets.keys()
@@ -127,17 +117,13 @@ def _last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[st
     for manifest in recent:
         for record in [] if manifest.submitted else manifest.datasets:
             is_waiting = record.status == "skipped" and record.due_at is not None
-            is_believed = record.unbelieved_at is None and not _is_ahead(record.generated_at, now=manifest.finished_at)
+            is_believed = record.unbelieved_at is None and not is_ahead(record.generated_at, now=manifest.finished_at)
             has_looked = record.is_current and is_believed and not is_waiting
             if record.dataset in wanted and has_looked:
                 looks.setdefault(record.dataset, manifest.finished_at)
         if wanted <= looks.keys():
             break
     return looks
-
-
-def _is_ahead(moment: datetime | None, *, now: datetime) -> bool:
-    return moment is not None and is_ahead(moment, now=now)
 
 
 def _freshness(
@@ -162,7 +148,7 @@ def _freshness(
         lineage = read_footer(first, source=store.source(first)).lineage
     with suppress(KeyError, ValueError):
         generated_at = datetime.fromisoformat(lineage["generated_at"])
-    is_believed = "unbelieved_at" not in lineage and not _is_ahead(generated_at, now=now)
+    is_believed = "unbelieved_at" not in lineage and not is_ahead(generated_at, now=now)
     # A run that is still under way, or was killed, has published without a manifest: it has looked since it began.
     looks = [moment for moment in (look, began_at if is_believed else None) if moment is not None]
     published_at = snapshot.published_at or began_at
@@ -170,12 +156,12 @@ def _freshness(
         published_at = max(published_at, generated_at)
     source = lineage.get("source", dataset)
     manifest = load_manifest(store, snapshot.run_id)
-    records = {record.dataset: record for record in manifest.datasets} if manifest else {}
+    record = manifest.published.get(dataset) if manifest else None
     return Freshness(
         dataset,
         run_id=snapshot.run_id,
         rows=snapshot.rows,
-        rows_before=records[dataset].rows_before if dataset in records else None,
+        rows_before=record.rows_before if record else None,
         generated_at=generated_at if is_believed else None,
         published_at=published_at,
         checked_at=max(looks, default=None),

@@ -1,9 +1,8 @@
 """
-The ledger: the steps that each pull of a run has completed. Steps are only added, until `prune` and `drop_facts`.
+The ledger: the steps that each pull of a run has completed, in SQLite in `.bulkpull/`, with one writer.
 
-SQLite in `.bulkpull/`, one writer. The outcome of every step is committed before the next step begins, so an
-interrupted run can resume with the same query and report. It holds no secrets and no signed links. `ledger_db` opens
-the database.
+The outcome of every step is committed before the next step begins, so an interrupted run can resume with the same query
+and report. It holds no secrets and no signed links.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -53,10 +52,9 @@ INSERT INTO ending SELECT ?1, ?2, 'interrupted', '{}', ?3 FROM run WHERE run_id 
 @dataclass(frozen=True, slots=True)
 class RunEntry:
     """
-    A run in the ledger; a later run with the same `request` resumes an unfinished one.
+    A run; `status` is `complete`, `partial`, `failed` or `interrupted`, and `None` while it runs, and after a kill.
 
-    `status` is `complete`, `partial`, `failed` or `interrupted`, and `None` while it runs, and after a kill; `summary`
-    counts its datasets by status. It noted its last step at `active_at`.
+    `summary` counts its datasets by status. It noted its last step at `active_at`.
     """
 
     run_id: str
@@ -69,13 +67,12 @@ class RunEntry:
 
     @property
     def command(self) -> str:
-        """The command that began it."""
         return "nightly" if self.request.get("nightly") else "export"
 
 
 @dataclass(frozen=True, slots=True)
 class StepEntry:
-    """The outcome of one step of one pull, with its facts as JSON values."""
+    """One step of one pull, with its facts as JSON values."""
 
     dataset: str
     step: str
@@ -122,18 +119,15 @@ class Ledger:
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
     async def begin_run(self, run_id: str, *, request: Mapping[str, Any], at: datetime) -> None:
-        """Record that a run begins."""
         await self._write("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, iso_utc(at), json_values(request)))
 
     async def resume_run(self, run_id: str, *, at: datetime) -> None:
-        """Record that an interrupted run is resumed."""
         await self._write("INSERT INTO resumption VALUES (?, ?, ?)", (run_id, iso_utc(at)))
 
     async def end_run(self, run_id: str, *, status: str, summary: Mapping[str, Any], at: datetime) -> None:
         """Record how a run ended. A resumed run ends more than once; the last ending counts."""
-        await self._write(
-            "INSERT INTO ending VALUES (?, ?, ?, ?, ?)", (run_id, iso_utc(at), status, json_values(summary))
-        )
+        values = run_id, iso_utc(at), status, json_values(summary)
+        await self._write("INSERT INTO ending VALUES (?, ?, ?, ?, ?)", values)
 
     def record_interruption(self, run_id: str, *, at: datetime) -> None:
         """Record that a run which has not ended was interrupted; at once, and whatever its own connection is doing."""
@@ -142,7 +136,6 @@ class Ledger:
             database.execute(_INTERRUPT, (run_id, iso_utc(at), digest))
 
     async def note(self, run_id: str, *, dataset: str, facts: StepFacts, at: datetime) -> None:
-        """Record the outcome of a step before the next one begins."""
         await self._write(
             "INSERT INTO step (run_id, dataset, step, at, facts, digest) VALUES (?, ?, ?, ?, ?, ?)",
             (run_id, dataset, facts.step, iso_utc(at), json_values(facts.as_json())),
@@ -153,15 +146,9 @@ class Ledger:
 
         def entry(*row: Any) -> RunEntry:
             run_id, started_at, request, ended_at, status, summary, active_at = row
-            return RunEntry(
-                run_id,
-                _parse_moment(started_at),
-                json.loads(request),
-                _parse_moment(ended_at) if ended_at else None,
-                status,
-                json.loads(summary) if summary else None,
-                _parse_moment(active_at) if active_at else None,
-            )
+            ending = (_parse_moment(ended_at), status, json.loads(summary)) if ended_at else ()
+            run = RunEntry(run_id, _parse_moment(started_at), json.loads(request), *ending)
+            return replace(run, active_at=_parse_moment(active_at)) if active_at else run
 
         return await self._read(
             entry,
@@ -172,7 +159,6 @@ class Ledger:
         )
 
     async def steps(self, run_id: str) -> list[StepEntry]:
-        """The steps that the pulls of a run have completed, in their order."""
         return await self._steps("run_id = ?", run_id)
 
     async def endings(self, run_id: str) -> list[RunEnding]:
@@ -209,7 +195,7 @@ class Ledger:
                     self._database.executemany(f"DELETE FROM {table} WHERE run_id = ?", gone)  # noqa: S608 - our names
                 return len(gone)
 
-        return await self._change(work)
+        return await self._in_thread(work)
 
     async def drop_facts(
         self, kind: type[StepFacts], names: Sequence[str], *, is_over: Callable[[Mapping[str, Any]], bool]
@@ -217,9 +203,8 @@ class Ledger:
         """
         Remove large facts that no later run reads, so that a run in a folder of many runs costs what the first did.
 
-        The steps stay, with their other facts; `StepFacts.read` leaves them out if a fact without a default is gone.
         `is_over` tells by the facts of a step, in a thread, whether they may go; a step without the first of `names` is
-        not looked at. Returns from how many steps they were removed.
+        not looked at. Returns from how many steps they were removed; these stay, with their other facts.
         """
 
         def work() -> int:
@@ -243,7 +228,7 @@ class Ledger:
                         shortened += 1
             return shortened
 
-        return await self._change(work)
+        return await self._in_thread(work)
 
     async def distinct(self, kinds: Iterable[type[StepFacts]], names: Sequence[str]) -> set[tuple[str, str]]:
         """The texts that facts of these names have in steps of these kinds, over all runs, each with its dataset."""
@@ -276,13 +261,7 @@ class Ledger:
             with self._database:
                 self._database.execute(statement, (*values, ledger_digest(values)))
 
-        await self._change(work)
-
-    async def _change(self, work: Callable[[], T]) -> T:
-        # Shielded: a completed step is recorded even while the run is being stopped.
-        with anyio.CancelScope(shield=True):
-            done = await self._in_thread(work)
-        return done  # noqa: RET504 - within the block mypy misses a return
+        await self._in_thread(work)
 
     async def _read(self, make: Callable[..., T], statement: str, *values: str) -> list[T]:
         """The rows, each made into a value; opening for a run checks every row, so that only a reader meets damage."""
@@ -293,8 +272,10 @@ class Ledger:
             raise damaged_ledger(self._path, why="a row of it holds no JSON, or no moment") from None
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        with ledger_errors(self._path):
-            return await anyio.to_thread.run_sync(work, limiter=self._one_at_a_time)
+        # Shielded: a completed step is recorded even while the run is being stopped.
+        with ledger_errors(self._path), anyio.CancelScope(shield=True):
+            done = await anyio.to_thread.run_sync(work, limiter=self._one_at_a_time)
+        return done  # noqa: RET504 - within the block mypy misses a return
 
 
 @asynccontextmanager

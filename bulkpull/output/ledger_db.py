@@ -1,9 +1,8 @@
 """
 Opens, checks and migrates the ledger's database, or moves it aside if it is damaged.
 
-The schema version is SQLite's `user_version`. Each migration is a script below; all missing migrations run in one
-transaction, so a database has the old version or the newest, never one in between. A schema change is a new script at
-the end; existing scripts are never edited.
+The schema version is SQLite's `user_version`. All missing migrations run in one transaction. A schema change is a new
+script at the end; existing scripts are never edited.
 """
 
 from __future__ import annotations
@@ -66,6 +65,11 @@ _DIGEST_DIGITS = 16
 BUSY_S = 10.0
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_SYSTEM_ERRORS = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    **dict.fromkeys((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM), errno.EACCES),
+}
 # SQLite's extended result codes if a file cannot be mapped into shared memory.
 _NO_SHARED_MAPS = {
     sqlite3.SQLITE_PROTOCOL,
@@ -91,7 +95,6 @@ class SetAside:
 
     @property
     def sentence(self) -> str:
-        """What happened, for the end of the run."""
         return (
             f"the run ledger was damaged ({self.why}) and is now {self.path}; a new one was created, published data is "
             "not concerned, and reports of an interrupted run are found again by their names"
@@ -207,12 +210,8 @@ def _check_database(database: sqlite3.Connection, version: int, path: Path) -> N
 
 
 def _check_rows(database: sqlite3.Connection) -> None:
-    """
-    Check the texts in every row, which SQLite itself does not check.
-
-    One row at a time: the ledger of many runs is larger than the memory that a run may take. A row whose digest is
-    right is what was written, so that only one without a digest is parsed.
-    """
+    """Check the texts in every row, which SQLite itself does not check; a row without a digest is parsed."""
+    # One row at a time: the ledger of many runs is larger than the memory that a run may take.
     for table, columns in _TABLES.items():
         try:
             for *values, digest in database.execute(f"SELECT {columns}, digest FROM {table}"):  # noqa: S608 - our names
@@ -291,12 +290,8 @@ def _connect(path: Path, mode: str, *, shared_maps: bool = True) -> Iterator[sql
 
 
 def _read_mode(path: Path) -> str:
-    """
-    How to open the database so that reading leaves no file behind.
-
-    SQLite creates `-wal` and `-shm` beside a WAL database even for a reader, unless it is told that nobody writes. That
-    holds while there is no journal; a run that begins in the next instants writes to its journal, not to what is read.
-    """
+    # SQLite creates `-wal` and `-shm` beside a WAL database even for a reader, unless it is told that nobody writes.
+    # That holds without a journal; a run that begins in the next instants writes to its journal, not to what is read.
     journal = path.with_name(f"{path.name}-wal")
     is_idle = not journal.exists() or journal.stat().st_size == 0
     return "mode=ro&immutable=1" if is_idle else "mode=ro"
@@ -310,15 +305,10 @@ def _as_ours(trouble: sqlite3.Error, path: Path) -> BulkpullError:
             why=f"it was not free for {BUSY_S:.0f} s ({trouble})",
             fix="close what has it open (a database browser, a backup), then run the same command again",
         )
-    number = None
-    # SQLite reports no disk space for the files beside a database as an I/O error.
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
-        number = errno.ENOSPC
-    elif code == sqlite3.SQLITE_IOERR and not _lacks_shared_maps(trouble):
-        number = errno.EIO
-    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        number = errno.EACCES
-    if number is not None:
+    number = _SYSTEM_ERRORS.get(code)
+    if code == sqlite3.SQLITE_IOERR and _is_full(path.parent):
+        number = errno.ENOSPC  # for the files beside a database
+    if number is not None and not (number == errno.EIO and _lacks_shared_maps(trouble)):
         return to_disk_error(OSError(number, str(trouble)), path)
     if _lacks_shared_maps(trouble) or _extended_code(trouble) in _NO_LOCKS:
         return LedgerError(

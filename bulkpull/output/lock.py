@@ -1,11 +1,8 @@
 """
 One writer per output folder: a lock that the operating system releases when its process ends.
 
-A file beside the lock names its holder, for the message of a second run.
-
-Network file systems differ: NFS from version 4 and SMB pass the lock to the server; without any locks a run refuses to
-start. A mount with local locks only (`nolock`, `local_lock`) looks like a local disk: two hosts must not share an
-output folder on it.
+A file beside the lock names its holder, for the message of a second run. NFS from version 4 and SMB pass the lock to
+the server. A mount with local locks only (`nolock`, `local_lock`) looks like a local disk.
 """
 
 from __future__ import annotations
@@ -49,9 +46,8 @@ async def locked(folder: Path, *, since: datetime) -> AsyncIterator[Callable[[],
     """
     Hold the one writer's lock of `folder` (its private `.bulkpull`) for the block; a second run names `since`.
 
-    Yields:
-        A check that raises `DiskTrouble` when the lock that is held is no longer the file at its path: it was deleted,
-        or the folder was moved or unmounted, so that somebody else may be writing there.
+    Yields a check that raises `DiskTrouble` when the lock that is held is no longer the file at its path: it was
+    deleted, or the folder was moved or unmounted, so that somebody else may be writing there.
 
     Raises:
         OutputLocked: Another process holds it; the message names its pid, host and start time.
@@ -81,12 +77,8 @@ def _check_held(path: Path, held: os.stat_result) -> None:
 
 
 def find_writer(folder: Path) -> str | None:
-    """
-    The writer of the output folder of `folder` (its private `.bulkpull`), in words; `None` if there is none.
-
-    Reads only. The lock itself is tried just where the last writer may still live: a run that begins at this moment is
-    not refused because of this look.
-    """
+    """The writer of the output folder of `folder` (its private `.bulkpull`), in words; `None` if there is none."""
+    # The lock is tried only where the last writer may live: a run that begins now is not refused because of this look.
     if not writer_file(folder).is_file() or not _may_be_running(_load_writer(folder)):
         return None
     lock = FileLock(lock_file(folder), timeout=0, fallback_to_soft=False)
@@ -143,12 +135,11 @@ def _acquire(lock: BaseFileLock, folder: Path, since: datetime) -> None:
                 f"{folder.parent} lies on a file system without locks",
                 fix="choose a folder on a local disk with --output: here two runs at once could not be detected",
             ) from None
-    writer = writer_file(folder)
     try:
-        with disk_errors(writer):
+        with disk_errors(writer_file(folder)):
             _remove_temp_files(folder)
             facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": iso_utc(since)}
-            write_atomically(writer, json_text(facts))
+            write_atomically(writer_file(folder), json_text(facts))
     except BaseException:
         lock.release()
         raise
@@ -156,8 +147,7 @@ def _acquire(lock: BaseFileLock, folder: Path, since: datetime) -> None:
 
 def _remove_temp_files(folder: Path) -> None:
     """Remove unfinished files of a killed run; only files with our names."""
-    layout = Layout(folder.parent)
-    output = layout.root
+    output, layout = folder.parent, Layout(folder.parent)
     remove_stale_temp_files(folder, root=folder, names={WRITER})
     remove_stale_temp_files(output, root=output, names={CURRENT, README})
     remove_stale_temp_files(layout.latest, root=output)

@@ -1,8 +1,4 @@
-"""
-The manifest of a run, with one record per dataset.
-
-The fields have the names of the documented format: `manifest["status"]` in the JSON file is `manifest.status` here.
-"""
+"""The manifest of a run, with one record per dataset; the fields have the names of the documented format."""
 
 from __future__ import annotations
 
@@ -96,12 +92,11 @@ class PublishedFile(Record):
 
 class PublishedColumn(Record):
     """
-    A column as it is in Parquet.
+    A column as it is in Parquet; `declared` is the documents' type, `format` how a date was written in the file.
 
-    `declared` is the documents' type. Where the two differ, `why_text` says why, and `misfit` shows the first value
-    that did not fit: `{"row": …, "value": "…"}`, rows counted from 1; `outgrown` shows the first one that the type
-    published before could not hold. `format` is how a date was written in the file. A column that is `empty` had no
-    value in any snapshot so far; one that is `vanished` has only values of earlier runs' windows.
+    Where the types differ, `why_text` says why, and `misfit` shows the first value that did not fit: `{"row": …,
+    "value": "…"}`, rows counted from 1; `outgrown` shows the first one that the type published before could not hold.
+    An `empty` column had no value in any snapshot so far; a `vanished` one has only values of earlier runs' windows.
     """
 
     name: str
@@ -141,7 +136,6 @@ class Seconds(Record):
 
     @property
     def total(self) -> float:
-        """All steps of all windows, also of those that were fetched side by side."""
         return self.submit + self.wait + self.download + self.convert
 
 
@@ -276,18 +270,12 @@ class Totals:
 
 
 class Tool(Record):
-    """Who wrote the manifest."""
-
     name: str = "bulkpull"
     version: str
 
 
 class Requests(Record):
-    """
-    Calls to the service, of a run and all its resumptions.
-
-    `throttled` counts every 429, `retried` every request sent again. A part that was killed has left no count.
-    """
+    """Calls of a run and all its resumptions: every 429 is `throttled`, every request sent again is `retried`."""
 
     total: int = 0
     by_endpoint: dict[str, int] = Field(default_factory=dict)
@@ -359,7 +347,6 @@ class Manifest(Record):
         return format_names(file.path for record in self.datasets for file in record.files)
 
     def as_dict(self) -> dict[str, Any]:
-        """The manifest as JSON values."""
         # mode="json" would refuse texts that UTF-8 cannot carry, and what a run did must be written whatever it says.
         values: dict[str, Any] = from_json(json_values(self.model_dump()))
         return values

@@ -6,13 +6,13 @@ Retention: deletes old snapshots, run folders and ledger entries.
   at least thirty, so that runs without new data can be inspected.
 - The ledger entries of a run go if its folder is gone and it began more than ninety days ago.
 
-The snapshot in `current.json` is never deleted, nor is anything without the name of one of our runs. The decision is
-pure; a folder that cannot be removed stays until the next run (fault 99). No link is followed.
+The snapshot in `current.json` is never deleted, nor is anything without the name of one of our runs. A folder that
+cannot be removed stays until the next run (fault 99).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -67,7 +67,7 @@ def retire_snapshots(
     names = store.list_names(folder)
     find_old = partial(snapshots_to_retire, current=snapshot.run_id, retain=retain, now=now, replaced=snapshot.replaced)
     if len(names) <= retain or not find_old(names):
-        return  # with fewer names even less is old; whose each run is would be read from its manifest
+        return  # with fewer names even less is old, and no manifest has to be read
     # Runs copied from another account's folder are neither counted nor removed (case O3).
     foreign = foreign_runs(store, [run_of_snapshot(name) for name in names])
     for name in find_old([name for name in names if run_of_snapshot(name) not in foreign]):
@@ -79,20 +79,15 @@ async def retire_runs(store: OutputStore, ledger: Ledger, *, retain: int, now: d
     """Remove the folders of old runs, and what the ledger knows of them."""
 
     def retire_folders() -> set[str]:
-        for run_id in runs_to_retire(run_ids(store), needed=set(_runs_with_data(store)), retain=retain, now=now):
+        folders = [Path(kind, dataset) for kind in (DATASETS, RAW) for dataset in store.list_names(Path(kind))]
+        needed = {run_of_snapshot(name) for folder in folders for name in store.list_names(folder)}
+        for run_id in runs_to_retire(run_ids(store), needed=needed, retain=retain, now=now):
             store.delete(INSIDE.run(run_id))
         store.delete_leftovers()
         return set(run_ids(store))
 
     left = await anyio.to_thread.run_sync(retire_folders)
     await ledger.prune(before=now - _REMEMBERED, keep=left, keep_last=ScheduledReportFacts)
-
-
-def _runs_with_data(store: OutputStore) -> Iterator[str]:
-    for kind in (DATASETS, RAW):
-        for dataset in store.list_names(Path(kind)):
-            for name in store.list_names(INSIDE.snapshots(dataset, kind=kind)):
-                yield run_of_snapshot(name)
 
 
 def _stamp(moment: datetime) -> str:

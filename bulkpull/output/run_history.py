@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
@@ -54,16 +54,23 @@ def load_manifest(store: OutputStore, run_id: str) -> Manifest | None:
 
 def last_durations(store: OutputStore) -> dict[str, float]:
     """How long each dataset took when it was last exported, from its submission to its Parquet, in seconds."""
-    usual: dict[str, float] = {}
-    for manifest in islice(manifests(store), _DURATIONS_OF_RUNS):
-        for dataset, record in manifest.published.items():
-            usual.setdefault(dataset, record.seconds.total)
-    return usual
+    recent = last_published(islice(manifests(store), _DURATIONS_OF_RUNS))
+    return {dataset: record.seconds.total for dataset, record in recent.items()}
 
 
 def manifests(store: OutputStore) -> Iterator[Manifest]:
     """Every readable manifest, newest run first; each is loaded when the iterator reaches it."""
     yield from filter(None, (load_manifest(store, run_id) for run_id in run_ids(store)))
+
+
+def last_published(recent: Iterable[Manifest], datasets: Collection[str] | None = None) -> dict[str, DatasetRecord]:
+    """The newest record of each dataset that was published; of `datasets` alone no more is read than needed (pure)."""
+    found: dict[str, DatasetRecord] = {}
+    for manifest in recent:
+        found = manifest.published | found
+        if datasets is not None and found.keys() >= set(datasets):
+            break
+    return {dataset: found[dataset] for dataset in found if datasets is None or dataset in datasets}
 
 
 def held_back_by(store: OutputStore, run_ids: Iterable[str], current: Current) -> dict[str, str]:

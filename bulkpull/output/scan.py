@@ -33,8 +33,7 @@ class Snapshot:
     """
     A snapshot that is to be read, from files of one set of columns and types.
 
-    `formats` tells how the dates of a column were written in the report's file, in the notation of `strftime`. Columns
-    that are `empty` have no value, so that their type means nothing.
+    `formats` tells how the dates of a column were written in the report's file; `empty` columns have no value.
     """
 
     run_id: str
@@ -54,10 +53,8 @@ def scan_runs(store: OutputStore, dataset: str, *, runs: Sequence[str]) -> pl.La
 
     `runs` are ids, or their beginnings; `["all"]` for every snapshot that is there, but for those of another account,
     which a copy brought into the folder (case O3). A snapshot that retention removes before the rows are collected
-    makes collecting fail; reading again finds the rest.
-
-    Returns:
-        `_run_id`, then the columns of the last snapshot, then those that only earlier ones have.
+    makes collecting fail; reading again finds the rest. The columns are `_run_id`, then those of the last snapshot,
+    then those that only earlier ones have.
 
     Raises:
         DiskTrouble: A file of one of them is missing, or went while it was looked at.

@@ -1,8 +1,7 @@
 """
 The only access to an output: a folder on this machine today, and the protocol for an output elsewhere.
 
-Names are paths relative to the output, as `Layout` makes them. Whoever implements the protocol passes the tests of
-`tests/output/test_store.py`.
+Names are paths relative to the output, as `Layout` makes them. Every store passes `tests/output/test_store.py`.
 """
 
 from __future__ import annotations
@@ -50,8 +49,8 @@ class OutputStore(Protocol):
     """
     An output, as the program writes and readers find it; `str` says where it is.
 
-    Whatever is put is there whole or not at all, and stays there after a power cut once the call has returned. Every
-    method raises `NotBeneath` for a name that leads out of the output, and `OSError` where the store refuses.
+    Whatever is put is there whole or not at all, and stays there after a power cut once the call has returned. Methods
+    raise `NotBeneath` for a name that leads out of the output, and `OSError` where the store refuses.
     """
 
     def __hash__(self) -> int:
@@ -115,11 +114,7 @@ class OutputStore(Protocol):
         """Remove folders that an earlier `delete` hid from readers and could not remove."""
 
     def lock(self, *, since: datetime) -> AbstractAsyncContextManager[Callable[[], None]]:
-        """
-        Be the one writer for the block; a second run gets `OutputLocked`, which names `since`.
-
-        What the block gets is a check that raises `DiskTrouble` when the lock is no longer held.
-        """
+        """Be the one writer for the block (else `OutputLocked`); it gets a check that the lock is held, as `locked`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,22 +130,20 @@ class LocalStore:
         return str(self.root / name)
 
     def read(self, name: Path) -> bytes | None:
-        root, path = self._rooted(name)
-        return read_whole(path, root=root)
+        return read_whole(*self._beneath(name))
 
     def open(self, name: Path) -> AbstractContextManager[BufferedIOBase]:
-        root, path = self._rooted(name)
-        return open_beneath(path, root=root)
+        return open_beneath(*self._beneath(name))
 
     def source(self, name: Path) -> Source:
         return self._path(name)
 
     def size_bytes(self, name: Path) -> int:
-        return self._status(name).st_size
+        return status_beneath(*self._beneath(name)).st_size
 
     def version(self, name: Path) -> str | None:
         with suppress(OSError):
-            status = self._status(name)
+            status = status_beneath(*self._beneath(name))
             return f"{status.st_mtime_ns}-{status.st_size}"
         return None
 
@@ -158,12 +151,11 @@ class LocalStore:
         return os.path.lexists(self._path(name))
 
     def list_names(self, name: Path) -> list[str]:
-        root, path = self._rooted(name)
-        return names_beneath(path, root=root)
+        return names_beneath(*self._beneath(name))
 
     def check_folder(self, name: Path) -> None:
-        root, path = self._rooted(name)
-        refuse_links(path, root=root)
+        path, root = self._beneath(name)
+        refuse_links(path, root)
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"{path} is not a folder")
 
@@ -211,7 +203,7 @@ class LocalStore:
         sync_folder(self.root)  # the names in the folder itself, the pointer among them
 
     def delete(self, name: Path) -> bool:
-        (root, path), layout = self._rooted(name), Layout(self.root)
+        (path, root), layout = self._beneath(name), Layout(self.root)
         if path.is_symlink() or not path.is_dir():
             is_gone = remove_beneath(path, root=root)
             with suppress(OSError):
@@ -242,20 +234,16 @@ class LocalStore:
     def _path(self, name: Path) -> Path:
         return self.root.joinpath(*inner_parts(name.as_posix()))
 
-    def _rooted(self, name: Path) -> tuple[Path, Path]:
-        """The folder from which on no link is followed, and the path."""
+    def _beneath(self, name: Path) -> tuple[Path, Path]:
+        """The path, and the folder from which on no link is followed."""
         path, private = self._path(name), Layout(self.root).private
-        return (private if path.is_relative_to(private) else self.root), path
+        return path, private if path.is_relative_to(private) else self.root
 
     def _with_folder(self, name: Path) -> Path:
         """The path, in a folder that is made if need be."""
-        root, path = self._rooted(name)
+        path, root = self._beneath(name)
         makedirs_durable(path.parent, root=root)
         return path
-
-    def _status(self, name: Path) -> os.stat_result:
-        root, path = self._rooted(name)
-        return status_beneath(path, root=root)
 
 
 def open_store(output: Path) -> OutputStore:

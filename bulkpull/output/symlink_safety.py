@@ -1,10 +1,9 @@
 """
 Accesses files below a folder without following links and without leaving the folder.
 
-The root itself may be a link, because its user chose it. Nothing below it may be a link: a planted link could redirect
-deletion, reading or writing to another folder. Where the system has directory handles (`dir_fd`), each step is opened
-relative to the step before, so that a link planted in the meantime is detected too. Elsewhere (Windows) each step is
-checked before the path is used.
+The root itself may be a link, because its user chose it; a link planted below it could redirect deletion, reading or
+writing. Where the system has directory handles (`dir_fd`), each step is opened relative to the step before, so that a
+link planted in the meantime is detected too. Elsewhere (Windows) each step is checked before the path is used.
 """
 
 from __future__ import annotations
@@ -55,12 +54,8 @@ def inner_parts(relative: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def open_beneath(path: Path, *, root: Path) -> Iterator[BufferedReader]:
-    """
-    Open a regular file to be read; links are not followed, pipes and devices are not waited for.
-
-    Raises `NotBeneath` where the path leads out, through a link, or to no regular file; else `OSError`.
-    """
+def open_beneath(path: Path, root: Path) -> Iterator[BufferedReader]:
+    """Open a regular file to be read; `NotBeneath` where the path leads out, through a link, or to another thing."""
     with _reached(path.parent, root) as (base, handle):
         entry = base / path.name
         # Before it is opened: a device may act on that alone.
@@ -71,7 +66,7 @@ def open_beneath(path: Path, *, root: Path) -> Iterator[BufferedReader]:
             yield file
 
 
-def status_beneath(path: Path, *, root: Path) -> os.stat_result:
+def status_beneath(path: Path, root: Path) -> os.stat_result:
     """The status of a regular file. Raises as `open_beneath` does."""
     with _reached(path.parent, root) as (base, handle):
         found = os.stat(base / path.name, dir_fd=handle, follow_symlinks=False)
@@ -86,7 +81,7 @@ def size_beneath(path: Path, *, root: Path) -> int | None:
     return None
 
 
-def refuse_links(folder: Path, *, root: Path) -> None:
+def refuse_links(folder: Path, root: Path) -> None:
     """Make sure that the way from `root` to `folder` holds no link (`NotBeneath`); what does not exist yet is fine."""
     path = root
     for part in _steps(folder, root):
@@ -100,7 +95,7 @@ def refuse_links(folder: Path, *, root: Path) -> None:
             raise NotBeneath(f"{path} is a link, and bulkpull follows no links out of its folders")
 
 
-def names_beneath(folder: Path, *, root: Path) -> list[str]:
+def names_beneath(folder: Path, root: Path) -> list[str]:
     """The names within a folder beneath `root`, sorted; none where it does not exist or is reached by a link."""
     try:
         with _reached(folder, root) as (base, handle), os.scandir(base if handle is None else handle) as entries:
@@ -119,11 +114,7 @@ def rename_beneath(source: Path, target: Path, *, root: Path, target_root: Path 
 
 
 def remove_beneath(path: Path, *, root: Path) -> bool:
-    """
-    Remove a file, a link itself, or a folder with all that is in it; what a link leads to is never touched.
-
-    Returns whether it is gone. What cannot be removed, or is reached by a link only, stays.
-    """
+    """Remove a file, a link itself, or a folder with all that is in it; returns whether it is gone."""
     with suppress(OSError):
         with suppress(FileNotFoundError), _reached(path.parent, root) as (base, handle):
             entry = base / path.name

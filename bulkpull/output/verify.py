@@ -1,8 +1,7 @@
 """
-Verifies published data against its records: files, hashes, rows, pointer and links.
+Verifies published data against its records: files, hashes, rows, pointer and links. Reads only.
 
-It only reads, also beside a running export. What retention deletes meanwhile does not count as damaged, and a snapshot
-that becomes current meanwhile is checked instead of the earlier one.
+What a running export deletes meanwhile does not count as damaged, and a snapshot that it makes current is checked.
 """
 
 from __future__ import annotations
@@ -53,11 +52,7 @@ class Trouble:
 
 @dataclass(slots=True)
 class Findings:
-    """
-    The checked items, and the problems found.
-
-    `gone` are datasets of the requested run whose snapshots retention has removed since.
-    """
+    """What was checked, the problems found, and datasets of the requested run whose snapshots are `gone` since."""
 
     troubles: list[Trouble] = field(default_factory=list)
     snapshots: int = 0
@@ -69,14 +64,11 @@ class Findings:
 @dataclass(slots=True)
 class Verifier:
     """
-    Verifies an output folder.
+    Verifies an output folder; where it is `quick`, only whether files are there and have their size.
 
     Args:
-        quick: Only whether files are there and have their size; nothing is read.
-        ask_ledger: Asks what a run has published, by dataset, where no manifest describes it: the run is under way, or
-            was killed. It returns `None` for a run that the ledger does not know.
-        queries: Names of the custom queries in the settings, for the commands that are handed out.
-        config: The settings file that was given, for the same.
+        ask_ledger: What a run has published, by dataset, where no manifest describes it; `None` for an unknown run.
+        queries, config: The custom queries and the settings file, for the commands that are handed out.
         pause: Waits a moment before a problem is checked again.
     """
 
@@ -93,18 +85,20 @@ class Verifier:
         try:
             datasets = list(Current.load(self.store).datasets)
         except DiskTrouble as damaged:
-            self._add(Trouble(CURRENT, what=damaged.why or damaged.what, fix=damaged.fix or "restore it"))
+            self.findings.troubles.append(
+                Trouble(CURRENT, what=damaged.why or damaged.what, fix=damaged.fix or "restore it")
+            )
             datasets = []
         else:
             if not datasets:
-                self._add(self._nothing_current())
+                self.findings.troubles.append(self._nothing_current())
         for dataset in datasets:
             self._check_current(dataset)
         foreign = foreign_runs(self.store, run_ids(self.store))
         for run_id in run_ids(self.store):
             for record in self._records_of(run_id):
                 if run_id in foreign and self._is_there(record.dataset, run_id):
-                    self._add(self._foreign(record.dataset, run_id, foreign[run_id]))
+                    self.findings.troubles.append(self._foreign(record.dataset, run_id, foreign[run_id]))
                 is_newest = self._current_run(record.dataset) == run_id
                 if record.status == "complete" and not is_newest and self._is_there(record.dataset, run_id):
                     self._check_older(record, run_id)
@@ -124,9 +118,6 @@ class Verifier:
             else:
                 self.findings.gone.append(record.dataset)
         return self.findings
-
-    def _add(self, *troubles: Trouble) -> None:
-        self.findings.troubles += troubles
 
     def _nothing_current(self) -> Trouble:
         """Nothing was ever published, or `current.json` was lost and the snapshots exist."""
@@ -162,7 +153,7 @@ class Verifier:
                 self.pause()  # the pointer moves an instant before the link
                 continue
             self._count(snapshot.files)
-            self._add(*troubles)
+            self.findings.troubles += troubles
             return
 
     def _check_older(self, record: DatasetRecord, run_id: str) -> None:
@@ -171,7 +162,7 @@ class Verifier:
         troubles = list(self._problems_of(record, run_id, fix=fix))
         if self._is_there(record.dataset, run_id):  # not retired during the check
             self._count([file.path for file in record.files])
-            self._add(*troubles)
+            self.findings.troubles += troubles
 
     def _current_problems(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
         run_id, fix = snapshot.run_id, self._republish_hint(dataset, snapshot)
@@ -245,7 +236,7 @@ class Verifier:
             manifest = load_manifest(self.store, run_id)
             if manifest is None and all(trouble.path != name.as_posix() for trouble in self.findings.troubles):
                 fix = "restore it; the data that it describes can be read"
-                self._add(Trouble(name.as_posix(), what="the manifest is damaged", fix=fix))
+                self.findings.troubles.append(Trouble(name.as_posix(), what="the manifest is damaged", fix=fix))
         return manifest.datasets if manifest else ()
 
     def _snapshot(self, dataset: str) -> CurrentSnapshot | None:

@@ -1,35 +1,38 @@
-"""What the pulls of a run share."""
+"""What the pulls of a run share, and the end of its work in the background."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
-from bulkpull.catalog import Catalog, load_catalog
 from bulkpull.clock import Clock
-from bulkpull.config.settings import Settings
-from bulkpull.errors import BulkpullError, NotFound, TooManyReports
+from bulkpull.errors import BulkpullError, ExecutionFailed, NotFound, QuotaExceeded, RequestRejected, TooManyReports
 from bulkpull.event_types import MetricsRefused, ReportDeleted
-from bulkpull.events import Events, about
+from bulkpull.events import about
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection
 from bulkpull.model import Pull, Report
-from bulkpull.output.ledger import Ledger
 from bulkpull.output.ledger_facts import ReportFacts, StepFacts
-from bulkpull.output.workspace import OutputFolder
-from bulkpull.pipeline.earlier_work import Reusable
+from bulkpull.pipeline.earlier_work import ReusableWork
 from bulkpull.pipeline.open_run import OpenedRun
 from bulkpull.pipeline.outcome import UndeletedReport
+from bulkpull.pipeline.plan_estimate import load_usual_durations
 from bulkpull.pipeline.publication.publish import Publisher
-from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, form_recorder, load_form
-from bulkpull.pipeline.steps.metric_refusals import describe_refusal, metric_refusal
+from bulkpull.pipeline.steps.metric_refusals import (
+    describe_refusal,
+    drop_metrics,
+    may_be_due_to_metrics,
+    metric_refusal,
+)
 from bulkpull.pipeline.steps.poll import Poller
 from bulkpull.pipeline.steps.poll_rules import PollSchedule
 from bulkpull.pipeline.steps.report_limits import UNLEARNT, OneOffQuota, ReportsInFlight
@@ -37,18 +40,21 @@ from bulkpull.pipeline.steps.submit import StoredQueries, Submitter
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier
 
+# How long deletions may go on once all datasets are done.
+_TIDYING_S = 10.0
+T = TypeVar("T")
 
-@dataclass(slots=True)
-class RunContext:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext(OpenedRun):
     """
-    Services and state shared by all pulls of a run.
+    A run at work: the services and state that all its pulls share.
 
     Attributes:
-        reusable: Reports and files of earlier runs that this run may use.
-        in_flight: Delays the creation of reports while too many are in progress.
         published_anyway: Datasets to publish without the checks of `check_publishable`; `None` for all.
         usual_s: How long reports took in earlier runs, by dataset, seconds.
         undeleted: Reports that could not be deleted, for the notes of the manifest.
+        watching: Work that the end of the run ends.
         background: Work that goes on after a pull has ended; the run waits for it.
         tidying: Deletions that nothing waits for; those that are not done at the end are left to the next run.
     """
@@ -56,26 +62,18 @@ class RunContext:
     client: InsightsClient
     http: Http
     retrier: Retrier
-    clock: Clock
-    events: Events
-    settings: Settings
-    request: ExportRequest
-    catalog: Catalog
-    ledger: Ledger
-    folder: OutputFolder
-    run_id: str
-    reusable: Reusable
+    reusable: ReusableWork
     submitter: Submitter
     poller: Poller
     publisher: Publisher
     usual_s: Mapping[str, float]
-    in_flight: ReportsInFlight
     downloads: anyio.CapacityLimiter
     conversions: anyio.CapacityLimiter
     published_anyway: Collection[str] | None
     undeleted: list[UndeletedReport]
-    background: TaskGroup = field(init=False)
-    tidying: TaskGroup = field(init=False)
+    watching: TaskGroup
+    background: TaskGroup
+    tidying: TaskGroup
     large_conversion: anyio.Lock = field(default_factory=anyio.Lock)
     _ordered: Counter[str] = field(default_factory=Counter)
 
@@ -99,24 +97,32 @@ class RunContext:
         """Write the outcome of a step into the ledger, before the next one begins."""
         await self.ledger.note(self.run_id, dataset=dataset, facts=facts, at=self.clock.now())
 
-    async def note_refused_metrics(self, refused: Pull, error: BulkpullError) -> str:
-        """Note in log and ledger that the service refused the metrics of `refused`; return the manifest's note."""
-        refusal = metric_refusal(refused, error, at=self.clock.now())
+    async def or_without_metrics(self, pull: Pull, work: Callable[[Pull], Awaitable[T]]) -> tuple[T, list[str]]:
+        """
+        Do `work`; repeat it without the metrics if the service may have refused the query because of them.
+
+        Where the query without metrics is refused as well, the first refusal is raised; else log, ledger and the
+        returned notes for the manifest name it.
+        """
+        try:
+            return await work(pull), []
+        except BulkpullError as error:
+            if not may_be_due_to_metrics(error, pull):
+                raise
+            refused = error
+        try:
+            done = await work(drop_metrics(pull))
+        except (RequestRejected, ExecutionFailed) as error:
+            if isinstance(error, QuotaExceeded):
+                raise
+            raise refused from None
+        refusal = metric_refusal(pull, refused, at=self.clock.now())
         self.events.emit(MetricsRefused(metrics=list(refusal.facts.metrics), reason=refusal.facts.reason))
-        await self.note(refused.dataset, refusal.facts)
-        return describe_refusal(refusal)
+        await self.note(pull.dataset, refusal.facts)
+        return done, [describe_refusal(refusal)]
 
-    def discard_report(self, report: Report, *, dataset: str) -> None:
-        """
-        Delete a report that is no longer needed, in the background; a failure does not affect the run (fault 100).
-
-        If few calls are left, the report stays for the next run, which finds it by its name and by the ledger.
-        """
-        if self.client.pacer.has_plenty:
-            self.delete_leftover_report(report, dataset=dataset)
-
-    def delete_leftover_report(self, report: Report, *, dataset: str | None) -> None:
-        """Delete a report of an earlier run, in the background and at low priority."""
+    def discard_report(self, report: Report, *, dataset: str | None) -> None:
+        """Delete a report that is not needed any more, in the background; a failure has no effect (fault 100)."""
         if not self.settings.keep_reports:
             self.tidying.start_soon(partial(self.delete_report, report, dataset=dataset, tidying=True))
 
@@ -145,19 +151,23 @@ class RunContext:
                 self.events.emit(ReportDeleted(report_id=report.report_id))
 
 
-async def create_context(
+@asynccontextmanager
+async def run_context(
     run: OpenedRun,
     connection: Connection,
     *,
     publisher: Publisher,
     conversions: int,
-    reusable: Reusable,
-    usual_s: Mapping[str, float],
+    reusable: ReusableWork,
     random: Callable[[], float],
     published_anyway: Collection[str] | None,
     undeleted: list[UndeletedReport],
-) -> RunContext:
-    """The context of a run, but for its task groups, with what earlier runs noted of the quota and of polling."""
+) -> AsyncIterator[RunContext]:
+    """
+    The context of a run, with what earlier runs noted of the quota and of polling.
+
+    At the end it waits for the work that was begun within the block, and a limited time for deletions.
+    """
     client, settings, events, clock = connection.client, run.settings, run.events, run.clock
     in_flight = ReportsInFlight(events, limit=settings.reports_in_flight or UNLEARNT)
     window_s, now, now_s = settings.one_off_quota_window_seconds, clock.now(), clock.monotonic()
@@ -167,54 +177,67 @@ async def create_context(
     def count_retry() -> None:
         connection.http.tally.retried += 1
 
-    return RunContext(
+    submitter = Submitter(
         client=client,
-        http=connection.http,
-        retrier=connection.retrier,
+        queries=StoredQueries(client, clock, events),
+        quota=OneOffQuota(window_s, clock=clock, events=events, created_at=created_at),
         clock=clock,
         events=events,
-        settings=settings,
-        request=run.request,
-        catalog=load_catalog(),
-        ledger=run.ledger,
-        folder=run.folder,
         run_id=run.run_id,
-        reusable=reusable,
-        submitter=Submitter(
-            client=client,
-            queries=StoredQueries(client, clock, events),
-            quota=OneOffQuota(window_s, clock=clock, events=events, created_at=created_at),
-            clock=clock,
-            events=events,
-            run_id=run.run_id,
-            in_flight=in_flight,
-            weights={name: snapshot.rows for name, snapshot in run.folder.current.datasets.items()},
-        ),
-        poller=Poller(
-            client=client,
-            lookup=ExecutionLookup(
-                client,
-                events=events,
-                form=await load_form(run.ledger, now=now),
-                remember=form_recorder(run.ledger, run_id=run.run_id, clock=clock),
-            ),
-            clock=clock,
-            events=events,
-            schedule=PollSchedule(
-                initial_s=settings.poll_initial_seconds,
-                longest_s=settings.poll_max_seconds,
-                deadline_s=settings.report_timeout_seconds,
-            ),
-            spacing_s=lambda: client.pacer.look_spacing_s,
-            random=random,
-            on_queued=in_flight.queued,
-            on_retry=count_retry,
-        ),
-        publisher=publisher,
-        usual_s=usual_s,
         in_flight=in_flight,
-        downloads=anyio.CapacityLimiter(settings.parallel_downloads),
-        conversions=anyio.CapacityLimiter(conversions),
-        published_anyway=published_anyway,
-        undeleted=undeleted,
+        weights={name: snapshot.rows for name, snapshot in run.folder.current.datasets.items()},
     )
+    poller = Poller(
+        client=client,
+        lookup=ExecutionLookup(
+            client,
+            events=events,
+            form=await load_form(run.ledger, now=now),
+            remember=form_recorder(run.ledger, run_id=run.run_id, clock=clock),
+        ),
+        clock=clock,
+        events=events,
+        schedule=PollSchedule(
+            initial_s=settings.poll_initial_seconds,
+            longest_s=settings.poll_max_seconds,
+            deadline_s=settings.report_timeout_seconds,
+        ),
+        spacing_s=lambda: client.pacer.look_spacing_s,
+        random=random,
+        on_queued=in_flight.queued,
+        on_retry=count_retry,
+    )
+    usual_s = await load_usual_durations(run.ledger, now=now)
+    async with anyio.create_task_group() as watching:
+        watching.start_soon(poller.run)
+        async with anyio.create_task_group() as tidying:
+            async with anyio.create_task_group() as working:
+                yield RunContext(
+                    **{shared.name: getattr(run, shared.name) for shared in fields(run)},
+                    client=client,
+                    http=connection.http,
+                    retrier=connection.retrier,
+                    reusable=reusable,
+                    submitter=submitter,
+                    poller=poller,
+                    publisher=publisher,
+                    usual_s=usual_s,
+                    downloads=anyio.CapacityLimiter(settings.parallel_downloads),
+                    conversions=anyio.CapacityLimiter(conversions),
+                    published_anyway=published_anyway,
+                    undeleted=undeleted,
+                    watching=watching,
+                    background=working,
+                    tidying=tidying,
+                )
+            if client.pacer.has_plenty:
+                submitter.queries.settled.set()
+                watching.start_soon(_cut_off, tidying, clock)
+            else:  # few calls are left
+                tidying.cancel_scope.cancel()
+        watching.cancel_scope.cancel()
+
+
+async def _cut_off(tidying: TaskGroup, clock: Clock) -> None:
+    await clock.sleep(_TIDYING_S)
+    tidying.cancel_scope.cancel()

@@ -19,8 +19,6 @@ from bulkpull.errors import (
     ExecutionFailed,
     ExecutionOverdue,
     LedgerError,
-    QuotaExceeded,
-    RequestRejected,
     Step,
     TimeNotReadable,
     TooManyReports,
@@ -32,13 +30,13 @@ from bulkpull.formatting import join_some
 from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.cleanup import Undone
 from bulkpull.output.ledger_facts import InWindowsFacts, PublicationFacts
-from bulkpull.output.manifest import DatasetRecord, Drift, PublishedFile
+from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.symlink_safety import remove_beneath
 from bulkpull.output.workspace import find_last_answer
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.earlier_work import PARTS
 from bulkpull.pipeline.outcome import ExportOutcome, ServiceIds
-from bulkpull.pipeline.publication.publish import Staged, stage_files
+from bulkpull.pipeline.publication.publish import stage_files
 from bulkpull.pipeline.publication.publish_checks import (
     check_publishable,
     drift_notes,
@@ -46,10 +44,9 @@ from bulkpull.pipeline.publication.publish_checks import (
     noted_rows_before,
     publication_notes,
 )
-from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts, describe_snapshot
-from bulkpull.pipeline.report_deletion import may_delete_report
+from bulkpull.pipeline.publication.snapshot_facts import describe_snapshot
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
-from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
+from bulkpull.pipeline.steps.metric_refusals import may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullRunner
 from bulkpull.pipeline.steps.pull_context import elapsed_seconds
@@ -82,24 +79,21 @@ class DatasetExport:
     _fetches: list[DatasetFetch] = field(default_factory=list)
     _parts: Sequence[ConvertedPull] = ()
     _notes: list[str] = field(default_factory=list)
-    _snapshot: SnapshotFacts | None = None
-    _drift: Drift | None = None
-    _rows_before: int | None = None
-    _files: tuple[PublishedFile, ...] | None = None
+    _outcome: ExportOutcome = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._outcome = ExportOutcome(self.pull)
 
     @property
     def outcome(self) -> ExportOutcome:
         """How far the export has got; also where it failed or was interrupted."""
-        return ExportOutcome(
-            self.pull,
+        return replace(
+            self._outcome,
+            pull=self.pull,
             ids=self._ids(),
             data_redacted=any(runner.data_redacted for runner in self._runners),
             seconds=elapsed_seconds(span for fetch in self._fetches for span in fetch.spans),
             notes=tuple(self._notes),
-            snapshot=self._snapshot,
-            drift=self._drift or None,
-            rows_before=self._rows_before,
-            files=self._files,
         )
 
     async def run(self) -> None:
@@ -109,20 +103,26 @@ class DatasetExport:
         Raises:
             BulkpullError: The first error that no retry could fix; in a nightly run `Unchanged`.
         """
-        await self._find_baseline()
+        if self._is_same_question:
+            self._baseline = self._published
+        elif self._published is not None:  # compare with the last snapshot of the same question
+            store, question = self.context.publisher.store, requested_data(self.pull).sha256
+            self._baseline = await anyio.to_thread.run_sync(find_last_answer, store, self.pull.dataset, question)
         try:
             self._parts = await self._or_without_metrics(self._fetch)
             await self._publish(self._parts)
         except BulkpullError as error:
             # `PullRunner` has deleted failed reports; reports of other windows stay (case W4).
-            if isinstance(error, Unchanged) and may_delete_report(error):
+            if isinstance(error, Unchanged):
                 for report in self._own_reports():
                     await self.context.withdraw_report(report, dataset=self.pull.dataset)
             else:
                 self._note_kept_reports()
             raise
-        for report in self._own_reports():
-            self.context.discard_report(report, dataset=self.pull.dataset)
+        # If few calls are left, the reports stay for the next run, which finds them by their names and by the ledger.
+        if self.context.client.pacer.has_plenty:
+            for report in self._own_reports():
+                self.context.discard_report(report, dataset=self.pull.dataset)
         await anyio.to_thread.run_sync(self._clear_folders)
 
     async def submit(self) -> list[Report]:
@@ -188,48 +188,52 @@ class DatasetExport:
             self.pull = whole
             await self.context.note(whole.dataset, InWindowsFacts(pull_fingerprint(whole), failed=True))
             raise failure from None
-        note = (
-            f"requested in windows of {describe_window(window)}, because one report for all failed: {failure.message}"
-        )
-        self._notes += [note, *fetch.notes]
+        reason = f"because one report for all failed: {failure.message}"
+        self._notes += [f"requested in windows of {describe_window(window)}, {reason}", *fetch.notes]
         return parts
 
     def _window_of_whole(self) -> Window | None:
         """A window that holds all of a plain export; `None` where it has one, or cannot be split."""
         pull, context = self.pull, self.context
         is_plain = pull.window is None and self.execution is None and pull.metrics_chosen
-        if not is_plain or why_no_window(pull, context.catalog) or not is_divisible(pull, context.catalog):
+        if not is_plain or why_no_window(pull) or not is_divisible(pull):
             return None
         return window_of_span(requested_data(self.pull).span, now=context.client.service_time())
 
     async def _or_without_metrics(self, work: Callable[[], Awaitable[T]]) -> T:
-        """
-        Do `work`; repeat it without the metrics if the service may have refused the query because of them.
-
-        Where the query without metrics is refused as well, the first refusal is raised.
-        """
-        try:
+        if self.execution is not None:
             return await work()
-        except BulkpullError as error:
-            if self.execution is not None or not may_be_due_to_metrics(error, self.pull):
-                raise
-            full, refused = self.pull, error
-        self.pull = drop_metrics(full)
+        full = self.pull
+
+        async def attempt(pull: Pull) -> T:
+            self.pull = pull
+            return await work()
+
         try:
-            done = await work()
-        except (RequestRejected, ExecutionFailed) as error:
-            if isinstance(error, QuotaExceeded):
-                raise
-            self.pull = full
-            raise refused from None
-        self._notes.append(await self.context.note_refused_metrics(full, refused))
+            done, notes = await self.context.or_without_metrics(full, attempt)
+        except BulkpullError as error:
+            if may_be_due_to_metrics(error, full):
+                self.pull = full  # refused without metrics as well
+            raise
+        self._notes += notes
         return done
 
     async def _publish(self, parts: Sequence[ConvertedPull]) -> None:
         context, settings, request, baseline = self.context, self.context.settings, self.context.request, self._baseline
         dataset = self.pull.dataset
         context.events.emit(PullStepped(step=Step.PUBLISH.value))
-        self._snapshot = snapshot = self._describe_snapshot(parts)
+        snapshot = describe_snapshot(
+            parts,
+            earlier=None if request.reset_types else baseline,
+            has_window=self.pull.window is not None,
+            vanished=self._fetches[-1].vanished,
+        )
+        self._outcome = replace(self._outcome, snapshot=snapshot)
+        self._notes += snapshot.notes
+        for column in snapshot.columns:
+            if column.misfit is not None:
+                kept = ColumnKeptAsText(column=column.name, declared=column.declared, **column.misfit)
+                context.events.emit(kept)
         found = self.outcome
         current = self._published if self._is_same_question else None
         if request.nightly and current is not None and current.content_hash == snapshot.content_hash:
@@ -237,7 +241,7 @@ class DatasetExport:
         drift = find_schema_drift(baseline, snapshot.columns, unrequested=parts[0].table.extra_columns)
         if request.reset_types:
             drift = drift.model_copy(update={"retyped": []})  # what the user requested
-        self._drift = drift
+        self._outcome = replace(self._outcome, drift=drift or None)
         if drift and settings.on_drift != "allow":
             context.events.emit(DriftFound(**drift.model_dump()))
             self._notes += drift_notes(drift)
@@ -251,24 +255,21 @@ class DatasetExport:
                 data_redacted=found.data_redacted,
                 settings=settings,
             )
-        self._rows_before = noted_rows_before(snapshot.rows, baseline=baseline, note_shrink=settings.note_shrink)
+        rows_before = noted_rows_before(snapshot.rows, baseline=baseline, note_shrink=settings.note_shrink)
+        self._outcome = replace(self._outcome, rows_before=rows_before)
         self._notes += publication_notes(
             self.pull,
             snapshot.rows,
-            rows_before=self._rows_before,
+            rows_before=rows_before,
             before=baseline or self._published,
             lacking_columns=parts[0].table.lacking_columns if found.data_redacted else None,
         )
         folder, private = self._folder / "snapshot", context.folder.private
-        staged = Staged(
-            self.pull,
-            folder,
-            files=await stage_files(parts, folder, private=private, run_id=context.run_id),
-            raw=[part.stored.path for part in parts if not part.is_published] if settings.keep_raw else [],
-        )
-        published = await context.publisher.publish_snapshot(staged)
+        files = await stage_files(parts, folder, private=private, run_id=context.run_id)
+        raw = [part.stored.path for part in parts if not part.is_published] if settings.keep_raw else []
+        published = await context.publisher.publish_snapshot(self.pull, folder, files, raw=raw)
         # The snapshot is visible to readers: a later error does not make the dataset a failure.
-        self._files = tuple(published.files)
+        self._outcome = replace(self._outcome, files=tuple(published.files))
         self._notes += [undone.note for undone in published.undone]
         try:
             await context.note(dataset, PublicationFacts(self.describe(self.outcome)))
@@ -277,26 +278,11 @@ class DatasetExport:
             context.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
             self._notes.append(undone.note)
 
-    def _describe_snapshot(self, parts: Sequence[ConvertedPull]) -> SnapshotFacts:
-        snapshot = describe_snapshot(
-            parts,
-            earlier=None if self.context.request.reset_types else self._baseline,
-            has_window=self.pull.window is not None,
-            vanished=self._fetches[-1].vanished,
-        )
-        self._notes += snapshot.notes
-        for column in snapshot.columns:
-            if column.misfit is not None:
-                kept = ColumnKeptAsText(column=column.name, declared=column.declared, **column.misfit)
-                self.context.events.emit(kept)
-        return snapshot
-
     @property
     def _folder(self) -> Path:
         return self.context.folder.staging / self.pull.dataset
 
     def _clear_folders(self) -> None:
-        """Remove the folders of the run and of its windows, because their data are published."""
         private = self.context.folder.private
         remove_beneath(self._folder, root=private)
         for part in self._parts:
@@ -317,7 +303,6 @@ class DatasetExport:
         return replace(newest, query_id=newest.query_id or self.query_id)
 
     def _note_kept_reports(self) -> None:
-        """Name the reports that stay on the service after a failure."""
         ids = [report.report_id for runner in self._runners for report in runner.ordered]
         many, stay, them = ("report", "stays", "it") if len(ids) == 1 else ("reports", "stay", "them")
         if ids:
@@ -337,13 +322,4 @@ class DatasetExport:
 
     @property
     def _is_same_question(self) -> bool:
-        """Whether the current snapshot answers the same question as this run."""
         return self._published is not None and self._published.question_sha256 == requested_data(self.pull).sha256
-
-    async def _find_baseline(self) -> None:
-        """Find the snapshot to compare with: the current one, or the last one of the same question."""
-        if self._is_same_question:
-            self._baseline = self._published
-        elif self._published is not None:
-            store, question = self.context.publisher.store, requested_data(self.pull).sha256
-            self._baseline = await anyio.to_thread.run_sync(find_last_answer, store, self.pull.dataset, question)

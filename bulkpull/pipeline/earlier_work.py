@@ -15,11 +15,10 @@ from types import MappingProxyType
 
 import anyio.to_thread
 
-from bulkpull.catalog import load_catalog
 from bulkpull.model import Pull, Report
 from bulkpull.output.integrity import location_problem
 from bulkpull.output.layout import RUN_ID
-from bulkpull.output.ledger import Ledger, NotedFacts, StepEntry, published_datasets, read_facts
+from bulkpull.output.ledger import NotedFacts, StepEntry, published_datasets, read_facts
 from bulkpull.output.ledger_facts import (
     ConversionFacts,
     ExecutionFacts,
@@ -44,18 +43,26 @@ PARTS = "parts"
 
 
 @dataclass(slots=True)
-class Reusable:
+class ReusableWork:
     """
-    Work of earlier runs that this run may use, by fingerprint of the pull. An item can be taken once.
+    What this run reuses, by fingerprint of the pull, and what it has to delete. An item can be taken once.
 
-    Of `reports` the latest attempt comes last; `splits` are windows that were requested in halves, and `in_windows`
-    whole pulls that were requested in windows, of which some are here.
+    Attributes:
+        reports: The latest attempt comes last.
+        splits: Windows that were requested in halves.
+        in_windows: Whole pulls that were requested in windows, of which some are here.
+        orphans: Reports to delete.
+        done: What the resumed run has published, by dataset.
+        parts: Each pull with the windows, and halves of windows, in which it may be requested.
     """
 
     reports: dict[str, list[Report]] = field(default_factory=dict)
     converted: dict[str, ConversionFacts] = field(default_factory=dict)
     splits: frozenset[str] = frozenset()
     in_windows: Mapping[str, InWindowsFacts] = field(default_factory=dict)
+    orphans: list[Report] = field(default_factory=list)
+    done: Mapping[str, DatasetRecord] = field(default_factory=dict)
+    parts: Mapping[Pull, Sequence[Pull]] = field(default_factory=dict)
 
     def has(self, fingerprint: str) -> bool:
         """Whether nothing has to be ordered for that pull as a whole: it was fetched, ordered, or split in halves."""
@@ -92,32 +99,6 @@ class KnownRun:
     keeps_reports: bool = False
 
 
-@dataclass(slots=True)
-class SortedReports:
-    """One-off reports of ours, sorted into those that this run may use and those to delete."""
-
-    usable: dict[str, list[Report]] = field(default_factory=dict)
-    orphans: list[Report] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class ReusableWork:
-    """
-    What this run reuses, and what it has to delete.
-
-    Attributes:
-        done: What the resumed run has published, by dataset.
-        listed: All reports that the service lists; `None` if the list is unknown.
-        parts: Each pull with the windows, and halves of windows, in which it may be requested.
-    """
-
-    done: Mapping[str, DatasetRecord]
-    listed: Sequence[Report] | None
-    parts: Mapping[Pull, Sequence[Pull]]
-    reusable: Reusable
-    orphans: Sequence[Report]
-
-
 def sort_reports(
     reports: Iterable[Report],
     *,
@@ -127,9 +108,9 @@ def sort_reports(
     now: datetime,
     answered: Mapping[str, datetime] = MappingProxyType({}),
     published_reports: Collection[str] = (),
-) -> SortedReports:
+) -> ReusableWork:
     """
-    Sort the one-off reports that carry our names (pure).
+    Sort the one-off reports that carry our names into those that this run may use and those to delete (pure).
 
     Args:
         run_id: The current run; its own reports are usable at any age.
@@ -143,22 +124,22 @@ def sort_reports(
     """
     known = {run.run_id: run for run in (*runs, KnownRun(run_id))}
     named = [(name, report) for report in reports if (name := parse_report_name(report.name)) and name.run_id]
-    result = SortedReports()
+    result = ReusableWork()
     for name, report in sorted(named, key=lambda pair: (pair[0].run_id or "", pair[0].attempt or 0)):
         run = known.get(name.run_id or "")
-        fingerprint = fingerprints.get(name.fingerprint, name.fingerprint)
-        ordered_at, made_at = report.created_at or name.ordered_at, answered.get(fingerprint)
         if run is None:
             continue
+        fingerprint = fingerprints.get(name.fingerprint, name.fingerprint)
+        ordered_at, made_at = report.created_at or name.ordered_at, answered.get(fingerprint)
         is_fresh = name.ordered_at is not None and now - name.ordered_at < FRESH
         is_older = made_at is not None and ordered_at is not None and ordered_at < made_at
         if is_older and report.report_id not in published_reports:
             if not run.keeps_reports:
                 result.orphans.append(report)
         elif name.run_id == run_id:
-            result.usable.setdefault(fingerprint, []).append(report)
+            result.reports.setdefault(fingerprint, []).append(report)
         elif name.fingerprint in fingerprints and name.dataset not in run.published and is_fresh:
-            result.usable.setdefault(fingerprint, []).insert(0, report)
+            result.reports.setdefault(fingerprint, []).insert(0, report)
         elif not run.keeps_reports and (not run.carried_on or name.dataset in run.published):
             result.orphans.append(report)
     return result
@@ -170,8 +151,8 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
 
     Where the service's list is unknown, reports of the ledger are used and none is deleted.
     """
-    ledger, run_id, folder, now = run.ledger, run.run_id, run.folder, run.clock.now()
-    steps = await ledger.steps(run_id)
+    ledger, folder, now = run.ledger, run.folder, run.clock.now()
+    steps = await ledger.steps(run.run_id)
     done = await anyio.to_thread.run_sync(_published_before, steps, run) if run.earlier.carried_on else {}
     splits = frozenset(entry.facts.mark for entry in await ledger.noted(SplitFacts, since=now - KEPT))
     noted = {entry.facts.mark: entry.facts for entry in await ledger.noted(InWindowsFacts, since=now - FRESH)}
@@ -185,23 +166,20 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
     }
     reports = listed
     if reports is None:
-        ordered = [entry.facts for entry in await ledger.noted(ReportFacts)]
         reports = [
             Report(facts.report_id, facts.name, facts.query_id, created_at=facts.created_at, execute_now=True)
-            for facts in ordered
+            for facts in [entry.facts for entry in await ledger.noted(ReportFacts)]
         ]
-    found = sort_reports(
+    work = sort_reports(
         reports,
-        run_id=run_id,
+        run_id=run.run_id,
         fingerprints={
             known: mark for part, mark in fingerprints.items() for known in (earlier_fingerprint(part), mark)
         },
         runs=await _known_runs(run, reports),
         now=now,
         answered=answered,
-        published_reports=(
-            await _published_reports(parts, folder, ledger=ledger, since=now - KEPT) if answered else ()
-        ),
+        published_reports=await _published_reports(run, parts, since=now - KEPT) if answered else (),
     )
     ends = {fingerprint: part.window.end for part, fingerprint in fingerprints.items() if part.window is not None}
     kept: list[NotedFacts[ConversionFacts]] = []
@@ -214,13 +192,15 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
     there = {
         pull_fingerprint(pull)
         for pull, windows in parts.items()
-        if any(fingerprints.get(part) in converted or found.usable.get(fingerprints.get(part, "")) for part in windows)
+        if any(fingerprints.get(part) in converted or work.reports.get(fingerprints.get(part, "")) for part in windows)
     }
     # If nothing of the windows is left, one report for all is tried first, as in a first run.
     in_windows = {mark: facts for mark, facts in in_windows.items() if mark in there}
     parts = {pull: _parts_of(pull, in_windows, splits, now=now) for pull in parts}
-    reusable = Reusable(found.usable, converted, splits, in_windows)
-    return ReusableWork(done, listed, parts, reusable, orphans=[] if listed is None else found.orphans)
+    orphans = [] if listed is None else work.orphans
+    return replace(
+        work, converted=converted, splits=splits, in_windows=in_windows, orphans=orphans, done=done, parts=parts
+    )
 
 
 def _published_before(steps: Iterable[StepEntry], run: OpenedRun) -> dict[str, DatasetRecord]:
@@ -259,7 +239,7 @@ def _parts_of(
     """The pull itself, its windows, and the halves of windows, in which it may be requested."""
     begun = in_windows.get(pull_fingerprint(pull))
     asked = replace(pull, window=begun.window) if begun and pull.window is None else pull
-    windows = dict.fromkeys((pull, *split_pull(asked, catalog=load_catalog(), now=now)))
+    windows = dict.fromkeys((pull, *split_pull(asked, now=now)))
     return [half for window in windows for half in with_halves(window, splits)]
 
 
@@ -279,13 +259,12 @@ def records_and_parts(records: Iterable[DatasetRecord]) -> list[DatasetRecord | 
     return parts
 
 
-async def _published_reports(
-    pulls: Iterable[Pull], folder: OutputFolder, *, ledger: Ledger, since: datetime
-) -> set[str]:
+async def _published_reports(run: OpenedRun, pulls: Iterable[Pull], *, since: datetime) -> set[str]:
     """The reports whose data are published for these pulls; without a manifest they come from the ledger."""
-    parts = records_and_parts(record for pull in pulls if (record := folder.published.get(pull.dataset)) is not None)
+    published = run.folder.published
+    parts = records_and_parts(published[pull.dataset] for pull in pulls if pull.dataset in published)
     executions = {part.execution_id for part in parts}
-    noted = [entry.facts for entry in await ledger.noted(ExecutionFacts, since=since)]
+    noted = [entry.facts for entry in await run.ledger.noted(ExecutionFacts, since=since)]
     by_execution = {facts.report_id for facts in noted if facts.execution_id in executions}
     return {part.report_id for part in parts if part.report_id is not None} | by_execution
 
@@ -299,9 +278,8 @@ def _usable_conversions(
     The ledger keeps the entries of published ones too.
     """
     there = [entry for entry in entries if size_beneath(entry.facts.stored.path, root=private) is not None]
-    marked = [(entry.facts.mark or "", entry) for entry in there]
     return {
         mark: entry.facts
-        for mark, entry in marked
+        for mark, entry in [(entry.facts.mark or "", entry) for entry in there]
         if mark not in answered or (entry.facts.generated_at or entry.at) >= answered[mark]
     }

@@ -22,15 +22,7 @@ from bulkpull.errors import (
 )
 from bulkpull.model import Pull
 from bulkpull.observability.failures import SUBMITTED, status_for_people
-from bulkpull.output.manifest import (
-    DatasetRecord,
-    DecisionRecord,
-    Drift,
-    PublishedFile,
-    RunStatus,
-    Seconds,
-    status_of,
-)
+from bulkpull.output.manifest import DatasetRecord, DecisionRecord, Drift, PublishedFile, RunStatus, Seconds, status_of
 from bulkpull.pipeline.plan import Unavailable
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.requested_data import requested_data
@@ -63,10 +55,9 @@ class ServiceIds:
 @dataclass(frozen=True, slots=True)
 class ExportOutcome:
     """
-    How far the export of a dataset has got.
+    How far the export of a dataset has got; `pull` has the query that was used, which may differ from the planned one.
 
     Attributes:
-        pull: With the query that was used, which may differ from the planned one.
         drift: How the columns differ from the snapshot before; `None` where they do not, or are not known yet.
         rows_before: Rows of the snapshot before, where this one has noticeably fewer.
         files: The published files; `None` while readers cannot see the snapshot.
@@ -121,7 +112,6 @@ class DatasetOutcome:
 
     @property
     def is_pending(self) -> bool:
-        """Whether it has not ended."""
         return self.error is None and self.skipped is None and not self.is_published
 
 
@@ -162,28 +152,18 @@ class RunResults:
         """Record why a dataset of the plan cannot be pulled."""
         self.put(
             DatasetRecord(
-                dataset=missing.dataset,
+                **_fields(missing, "dataset", "reason", "source", "named"),
                 status="failed" if missing.failed else "unavailable",
-                reason=missing.reason,
-                source=missing.source,
-                named=missing.named,
                 error=missing.error if isinstance(missing.error, AuthError) else None,
             )
         )
 
     def fail_all(self, error: BulkpullError, request: ExportRequest) -> None:
         """Fail every requested dataset, after an error before the first one was begun."""
-        reads, catalog = {selection.name: selection.reads for selection in request.selections}, load_catalog()
+        reads, error = {selection.name: selection.reads for selection in request.selections}, _as_role_problem(error)
         for name in request.names:
-            self.put(
-                DatasetRecord(
-                    dataset=catalog.canonical(name),
-                    status="failed",
-                    reason=error.reason,
-                    source=reads.get(name),
-                    error=_as_role_problem(error),
-                )
-            )
+            dataset, source = load_catalog().canonical(name), reads.get(name)
+            self.put(DatasetRecord(dataset=dataset, status="failed", reason=error.reason, source=source, error=error))
 
     def end_overdue(self, *, limit_s: float, request: ExportRequest) -> None:
         """Record the exceeded time limit for every unfinished dataset."""
@@ -224,27 +204,15 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
     export = outcome.export or ExportOutcome(outcome.pull)
     requested = requested_data(export.pull)
     values = {
-        "dataset": outcome.pull.dataset,
-        "wider_timespan": outcome.pull.wider_timespan,
-        "source": outcome.pull.source,
-        "named": outcome.named,
-        "decision": outcome.decision,
-        "due_at": outcome.due_at,
-        "next_due_at": outcome.next_due_at,
-        "query_id": export.ids.query_id,
-        "report_id": export.ids.report_id,
-        "execution_id": export.ids.execution_id,
-        "data_redacted": export.data_redacted,
-        "seconds": export.seconds,
-        "drift": export.drift,
-        "rows_before": export.rows_before,
+        **_fields(outcome.pull, "dataset", "wider_timespan", "source"),
+        **_fields(outcome, "named", "decision", "due_at", "next_due_at"),
+        **_fields(export, "data_redacted", "seconds", "drift", "rows_before"),
+        **_fields(export.ids, *_IDS),
+        **_fields(export.pull, "window", "metrics", "metrics_left_out"),
         "query": export.pull.query_text,
         "question": requested.as_dict(),
         "question_sha256": requested.sha256,
         "timespan": requested.span,
-        "window": export.pull.window,
-        "metrics": list(export.pull.metrics),
-        "metrics_left_out": list(export.pull.metrics_left_out),
         **_snapshot_fields(export),
     }
     if outcome.generated_at is not None:
@@ -257,21 +225,22 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
     if ending["status"] == "skipped" and outcome.current is not None:
         # It describes the snapshot that stays current; the ids of an ordered report stay its own.
         unknown = [name for name in _IF_UNKNOWN if values.get(name) in (None, False)]
-        names = (*_QUESTION, *unknown, *_SNAPSHOT, *(() if outcome.is_submitted else _IDS))
-        values |= {name: getattr(outcome.current, name) for name in names}
+        values |= _fields(outcome.current, *_QUESTION, *unknown, *_SNAPSHOT, *(() if outcome.is_submitted else _IDS))
     return DatasetRecord.model_validate({**values, **ending, "notes": notes})
 
 
+def _fields(source: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in names}
+
+
 def _snapshot_fields(export: ExportOutcome) -> dict[str, Any]:
-    """The facts about the snapshot, under their own names; its rows only once it is published."""
+    """The facts about the snapshot; its rows only once it is published."""
     if export.snapshot is None:
         return {}
-    facts = {fact.name: getattr(export.snapshot, fact.name) for fact in fields(export.snapshot)}
-    del facts["notes"]  # the export has them among its own
+    names = {fact.name for fact in fields(export.snapshot)} - {"notes"}  # the export has them among its own
     if export.files is None:
-        del facts["rows"]
-        return facts
-    return facts | {"files": export.files}
+        return _fields(export.snapshot, *(names - {"rows"}))
+    return _fields(export.snapshot, *names) | {"files": export.files}
 
 
 def _ending(outcome: DatasetOutcome, *, notes: list[str]) -> dict[str, Any]:
@@ -304,7 +273,6 @@ def _ending(outcome: DatasetOutcome, *, notes: list[str]) -> dict[str, Any]:
 
 
 def with_notes(record: DatasetRecord, notes: list[str]) -> DatasetRecord:
-    """The same record with further notes."""
     return record.model_copy(update={"notes": [*record.notes, *notes]}) if notes else record
 
 
@@ -331,5 +299,5 @@ def finish_records(records: Iterable[DatasetRecord]) -> tuple[list[DatasetRecord
     return finished, status_of(finished)
 
 
-def _as_role_problem(error: BulkpullError | None) -> BulkpullError | None:
+def _as_role_problem(error: BulkpullError) -> BulkpullError:
     return AuthError(error.what, why=error.why, fix=error.fix) if isinstance(error, AccessDenied) else error

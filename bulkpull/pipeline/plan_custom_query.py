@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from bulkpull.catalog import Catalog, load_catalog
+from bulkpull.catalog import load_catalog
 from bulkpull.custom_query import Selection
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.formatting import join_some
@@ -18,7 +18,7 @@ from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.plan_names import NAME_SHOWN
 from bulkpull.pipeline.request import PlanInputs
 from bulkpull.pipeline.steps.metric_refusals import without_refused
-from bulkpull.pipeline.windows.date_windows import first_listed_month, window_instead_of, with_usable_window
+from bulkpull.pipeline.windows.date_windows import first_listed_month, open_since, window_instead_of, with_usable_window
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
 from bulkpull.query.render import can_stand_in_query, unique_names
 from bulkpull.query.validate import find_query_drift
@@ -49,7 +49,7 @@ def select_pull(selection: Selection, inputs: PlanInputs, *, listed: Mapping[str
     catalog, settings, window, now = load_catalog(), inputs.settings, inputs.request.window, inputs.now
     texts, query_id = inputs.offer.system_texts, selection.system_query or ""
     statement = selection.statement() or _system_statement(query_id, texts.get(query_id), listed=listed)
-    source = _source(statement.dataset, listed=listed, catalog=catalog)
+    source = _source(statement.dataset, listed=listed)
     offered = listed[source]
     wider: str | None = None
     notes: tuple[str, ...] = ()
@@ -68,17 +68,17 @@ def select_pull(selection: Selection, inputs: PlanInputs, *, listed: Mapping[str
             notes = (*notes, window_instead_of(settings.timespan))
         # As for a whole dataset: where a window is ignored, a short span would hide that.
         span = settings.timespan if window is None else None
-        statement, wider = _with_timespan(statement, offered, catalog=catalog, timespan=span)
+        statement, wider = _with_timespan(statement, offered, timespan=span)
     if selection.system_query is not None:
         notes = _refuse_drift(statement, offered, source=source)
     text = selection.query or build(statement)
     checked = check_query(text, offered=[offered], catalog=catalog, is_whole=choice is not None)
     final = checked.statement
-    depends_on_all = bool(final.distinct or final.orderings or final.limit)
     keeps_history = selection.keep == "append"
     if keeps_history and window is None and now is not None:
-        start = inputs.history_starts.get(selection.name) or first_listed_month(offered.date_ranges, now=now)
-        window = Window(start, now)
+        published = inputs.published.get(selection.name)
+        began = open_since(published) if published else None
+        window = Window(began or first_listed_month(offered.date_ranges, now=now), now)
     pull = Pull(
         dataset=selection.name,
         offered=offered,
@@ -92,7 +92,7 @@ def select_pull(selection: Selection, inputs: PlanInputs, *, listed: Mapping[str
         metrics_left_out=choice.left_out if choice else (),
         metrics_choice=settings.metrics if choice else None,
         # Beside all columns, the time column among them, metrics add up over windows (behaviour 163).
-        indivisible=depends_on_all or (choice is None and bool(checked.metrics)),
+        indivisible=bool(final.distinct or final.orderings or final.limit or (choice is None and checked.metrics)),
         notes=(*notes, *checked.warnings),
         keeps_history=keeps_history,
     )
@@ -103,7 +103,7 @@ def select_pull(selection: Selection, inputs: PlanInputs, *, listed: Mapping[str
             fix="leave out metrics beside some columns, DISTINCT, ORDER and LIMIT",
         )
     named = inputs.request.only_selections or bool(inputs.request.datasets)
-    return without_refused(with_usable_window(pull, catalog=catalog, named=named), inputs.refusals)
+    return without_refused(with_usable_window(pull, named=named), inputs.refusals)
 
 
 def split_columns(offered: OfferedDataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -122,8 +122,9 @@ def left_out_notes(*, columns: Iterable[str], metrics: Iterable[str]) -> tuple[s
     )
 
 
-def _source(name: Name, *, listed: Mapping[str, OfferedDataset], catalog: Catalog) -> str:
+def _source(name: Name, *, listed: Mapping[str, OfferedDataset]) -> str:
     """The canonical name of the dataset that is listed under `name`."""
+    catalog = load_catalog()
     for canonical in listed:
         if catalog.is_same(name.text, canonical):
             return canonical
@@ -137,14 +138,14 @@ def _source(name: Name, *, listed: Mapping[str, OfferedDataset], catalog: Catalo
 
 
 def _with_timespan(
-    statement: Statement, offered: OfferedDataset, *, catalog: Catalog, timespan: str | None
+    statement: Statement, offered: OfferedDataset, *, timespan: str | None
 ) -> tuple[Statement, str | None]:
     """The statement with a time span where it has none, and a wider span that is offered."""
     statement = replace(statement, dataset=Name(offered.name))
     if statement.timespan is not None:
         return statement, None
     try:
-        span, wider = choose_timespan(offered.date_ranges, asked=timespan, default=catalog.default_timespan)
+        span, wider = choose_timespan(offered.date_ranges, asked=timespan, default=load_catalog().default_timespan)
     except SettingsError:
         span, wider = timespan, None  # the check points at it
     return replace(statement, timespan=Name(span) if span else None), wider

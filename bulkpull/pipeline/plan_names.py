@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from bulkpull.catalog import Catalog, load_catalog
+from bulkpull.catalog import load_catalog
 from bulkpull.errors import SettingsError
 from bulkpull.model import OfferedDataset
 from bulkpull.redact import printable
@@ -17,12 +17,12 @@ NAME_SHOWN = 80
 """Most characters of a foreign name that a message shows."""
 
 
-def check_names(names: Iterable[str], *, catalog: Catalog, queries: Sequence[str] = ()) -> None:
+def check_names(names: Iterable[str], *, queries: Sequence[str] = ()) -> None:
     """Refuse names that the catalog does not know, where the service cannot be asked; the error names the nearest."""
     ours = {query.casefold() for query in queries}
     for name in names:
-        if catalog.find(name) is None and name.strip().casefold() not in ours:
-            raise _unknown(name, known=[*(dataset.name for dataset in catalog.datasets), *queries])
+        if load_catalog().find(name) is None and name.strip().casefold() not in ours:
+            raise _unknown(name, others=queries)
 
 
 def by_canonical_name(offered: Sequence[OfferedDataset]) -> tuple[dict[str, OfferedDataset], tuple[str, ...]]:
@@ -57,17 +57,17 @@ def requested_datasets(
         known = catalog.find(name)
         canonical = known.name if known else folded.get(name.strip().casefold())
         if canonical is None:
-            raise _unknown(name, known=[*(dataset.name for dataset in catalog.datasets), *listed, *queries])
+            raise _unknown(name, others=(*listed, *queries))
         requested[canonical] = None
     return list(requested)
 
 
-def _unknown(name: str, *, known: Sequence[str]) -> SettingsError:
+def _unknown(name: str, *, others: Sequence[str]) -> SettingsError:
     if "," in name:
         return SettingsError(
             f"unknown dataset {name.strip()!r}", why="a name cannot contain a comma", fix="give each name by itself"
         )
-    hint = did_you_mean(name, known)
+    hint = did_you_mean(name, [*(dataset.name for dataset in load_catalog().datasets), *others])
     return SettingsError(
         f"unknown dataset {name.strip()!r}",
         why="no known dataset has that name or alias",

@@ -1,17 +1,13 @@
 """
-What a run may delete on the service: its own reports and queries.
+When a one-off report of ours may be deleted on the service: one table (case C11).
 
-When a one-off report may be deleted is one table (case C11). A run waits longest for its reports, and the service's
-quota may not allow another one today, so the table is short. Any other failure keeps the report: no network, a busy
-host, a refused link, a damaged file, a crashed conversion process, a full disk, data that are held back. The next run
-reuses such a report; one that no run has used for a day is deleted then (`earlier_work`).
+A run waits longest for its reports, and the service's quota may not allow another one today, so the table is short. Any
+other failure keeps the report: no network, a busy host, a refused link, a damaged file, a crashed conversion process, a
+full disk, data that are held back. The next run reuses such a report; one that no run has used for a day is deleted
+then (`earlier_work`).
 """
 
 from __future__ import annotations
-
-from collections.abc import Collection
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from bulkpull.errors import (
     AuthError,
@@ -25,11 +21,6 @@ from bulkpull.errors import (
     TransferError,
     Unchanged,
 )
-from bulkpull.output.ledger_facts import ReportFacts, ScheduledReportFacts
-
-if TYPE_CHECKING:
-    from bulkpull.pipeline.context import RunContext
-    from bulkpull.pipeline.earlier_work import ReusableWork
 
 _OF_NO_USE = (
     Unchanged,  # its data are already published
@@ -49,22 +40,3 @@ def is_worth_resuming(error: BulkpullError | None) -> bool:
     """Whether what was downloaded before this fault is still good: the report stays, and the bytes are undamaged."""
     is_passing = isinstance(error, TransferError | ReportingError | AuthError)
     return is_passing and not isinstance(error, FileDamaged) and not may_delete_report(error)
-
-
-def delete_unneeded_reports(context: RunContext, found: ReusableWork) -> None:
-    """Delete, in the background, reports of published datasets and of runs that will not be resumed."""
-    for dataset in found.done:
-        for report in context.reusable.rest(dataset):
-            context.delete_leftover_report(report, dataset=dataset)
-    for report in found.orphans:
-        context.delete_leftover_report(report, dataset=None)
-
-
-async def delete_outdated_queries(context: RunContext, datasets: Collection[str]) -> None:
-    """Delete queries that this folder created for today's datasets with other columns than today."""
-    queries = context.submitter.queries
-    await queries.wait_until_settled(datasets)
-    made = await context.ledger.distinct((ReportFacts, ScheduledReportFacts), ["query_id"])
-    if noted := {query_id for dataset, query_id in made if dataset in queries.datasets}:
-        with suppress(BulkpullError):  # optional: the next run tries again
-            await queries.sweep(noted, tidying=True)

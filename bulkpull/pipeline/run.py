@@ -38,18 +38,17 @@ from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.run_history import held_back_by, load_manifest
 from bulkpull.output.store import INSIDE, OutputStore, open_store
 from bulkpull.output.workspace import find_blocked
-from bulkpull.pipeline.context import create_context
+from bulkpull.pipeline.context import run_context
 from bulkpull.pipeline.nightly.decision_rules import Action
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN
 from bulkpull.pipeline.open_run import ABANDONED, INTERRUPTED, SUBMITTED, OpenedRun, open_run
 from bulkpull.pipeline.outcome import DatasetOutcome, RunResults, with_notes
 from bulkpull.pipeline.plan import Plan, check_offline, plan_request
-from bulkpull.pipeline.plan_estimate import load_usual_durations, slowest_first
 from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.request import ExportRequest, PlanInputs, ServiceOffer, load_offer
 from bulkpull.pipeline.resource_limits import fit_to_machine, is_overdue
 from bulkpull.pipeline.run_cleanup import clean_up_last, clear_staging, datasets_not_begun, keep_downloads
-from bulkpull.pipeline.run_datasets import run_datasets
+from bulkpull.pipeline.run_datasets import start_datasets
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
 from bulkpull.pipeline.steps.execution_lookup import form_recorder
 from bulkpull.timespans import WIDEST
@@ -61,9 +60,7 @@ _RAW_NOT_KEPT = "its downloaded bytes were not kept, because it was published wi
 @dataclass(slots=True)
 class Run:
     """
-    One export and all its resumptions.
-
-    `manifest` is set when the run has ended, also after an interruption.
+    One export and all its resumptions. `manifest` is set when it has ended, also after an interruption.
 
     Args:
         resume: The id of an earlier run to resume, however it ended; `None` resumes the newest unfinished run of
@@ -142,7 +139,7 @@ class Run:
         self._results.notes += self._opened.notes
         self._is_begun = self._opened.earlier.carried_on is not None
         if self._is_begun:
-            earlier = await anyio.to_thread.run_sync(load_manifest, self._opened.folder.store, self._opened.run_id)
+            earlier = await anyio.to_thread.run_sync(load_manifest, self._opened.folder.store, self.run_id)
             self._earlier_requests = earlier.requests if earlier else Requests()
         self.settings, conversions = await fit_to_machine(self.settings, events=self.events)
         self._opened = opened = replace(self._opened, settings=self.settings)
@@ -197,11 +194,7 @@ class Run:
 
     def _connect(self) -> AbstractAsyncContextManager[Connection]:
         return connected(
-            settings=self.settings,
-            events=self.events,
-            clock=self.clock,
-            random=self.random,
-            credential=self.credential,
+            settings=self.settings, events=self.events, clock=self.clock, random=self.random, credential=self.credential
         )
 
     async def _work(self, connection: Connection, *, conversions: int) -> None:
@@ -218,23 +211,24 @@ class Run:
             await self._begin()
             results.fail_all(error, opened.request)
             return
-        if decided.found.listed is None:
+        if not decided.is_list_known:
             results.notes.append(LIST_UNKNOWN)
-        fetched = [pull for pull in plan.pulls if decided.decisions[pull.dataset].action is not Action.SKIP]
-        if self.request.submit_only:
-            fetched = []
+        fetched = [
+            pull
+            for pull in plan.pulls
+            if not self.request.submit_only and decided.decisions[pull.dataset].action is not Action.SKIP
+        ]
         results.refused = await self._find_refused(plan, fetched)
         await self._begin()
         if decided.poll_form is not None:
             await form_recorder(opened.ledger, run_id=opened.run_id, clock=self.clock)(decided.poll_form)
         self._report_plan(plan)
-        await self._put_pending(plan, decided.found.done)
-        left = [pull for pull in plan.pulls if pull.dataset not in decided.found.done]
+        await self._put_pending(plan, decided.reusable.done)
+        left = [pull for pull in plan.pulls if pull.dataset not in decided.reusable.done]
         if left and all(pull.dataset in results.refused for pull in left):
             for pull in left:
                 results.put(replace(results.outcome(pull.dataset), error=results.refused[pull.dataset]))
             return  # one message at the end, not one per dataset
-        usual_s = await load_usual_durations(opened.ledger, now=self.clock.now())
         publisher = Publisher(
             store=opened.folder.store,
             run_id=opened.run_id,
@@ -244,20 +238,17 @@ class Run:
             account=self._account,
             check_lock=self._check_lock,
         )
-        context = await create_context(
+        async with run_context(
             opened,
             connection,
             publisher=publisher,
             conversions=conversions,
-            reusable=decided.found.reusable,
-            usual_s=usual_s,
+            reusable=decided.reusable,
             random=self.random,
             published_anyway=self.published_anyway,
             undeleted=results.undeleted,
-        )
-        rows = {name: snapshot.rows for name, snapshot in opened.folder.current.datasets.items()}
-        pulls = slowest_first(left, usual_s=usual_s, rows=rows)
-        await run_datasets(pulls, context, decided=decided, results=results, conversions_ahead=len(fetched))
+        ) as context:
+            await start_datasets(left, context, decided=decided, results=results, warms_up=bool(fetched))
 
     async def _claim(self, store: OutputStore) -> None:
         """Record the account of the folder, after the service has answered and before anything is ordered."""

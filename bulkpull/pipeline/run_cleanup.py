@@ -60,7 +60,12 @@ async def clean_up_last(run: OpenedRun) -> None:
     def is_over(facts: Mapping[str, Any]) -> bool:
         match facts:
             case {"stored": {"path": str(path)}}:
-                return _is_missing(Path(path), root=private)
+                try:
+                    status_beneath(Path(path), root=private)
+                except FileNotFoundError:
+                    return True
+                except OSError:
+                    pass  # a file that cannot be looked at may be there
         return False
 
     await anyio.to_thread.run_sync(partial(_clear_old_parts, private, now=now))
@@ -70,17 +75,6 @@ async def clean_up_last(run: OpenedRun) -> None:
         await run.ledger.drop_facts(ConversionFacts, ("table", "columns"), is_over=is_over)
     except (LedgerError, DiskTrouble) as trouble:
         run.events.emit(CleanupPostponed(step="retention", reason=trouble.message))
-
-
-def _is_missing(path: Path, *, root: Path) -> bool:
-    """Whether a file beneath `root` is certainly not there; one that cannot be looked at may be."""
-    try:
-        status_beneath(path, root=root)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _clear_old_parts(private: Path, *, now: datetime) -> None:

@@ -1,64 +1,56 @@
-"""Exports all datasets of a run in one task group."""
+"""Starts the export of every dataset of a run, and deletes what the run does not need on the service."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup
 
+from bulkpull.errors import BulkpullError
 from bulkpull.event_types import PullFinished, ReportsUnused
 from bulkpull.events import Level, about
 from bulkpull.model import Pull
+from bulkpull.output.ledger_facts import ReportFacts, ScheduledReportFacts
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.decision_rules import Action
 from bulkpull.pipeline.nightly.execute import DecisionExecutor
 from bulkpull.pipeline.outcome import RunResults
-from bulkpull.pipeline.report_deletion import delete_outdated_queries, delete_unneeded_reports
+from bulkpull.pipeline.plan_estimate import slowest_first
 from bulkpull.pipeline.run_decisions import RunDecisions, unused_note
 
-# How long deletions may go on once all datasets are done.
-_TIDYING_S = 10.0
 _LEVELS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
 
 
-async def run_datasets(
-    pulls: Sequence[Pull],
-    context: RunContext,
-    *,
-    decided: RunDecisions,
-    results: RunResults,
-    conversions_ahead: int,
+async def start_datasets(
+    pulls: Sequence[Pull], context: RunContext, *, decided: RunDecisions, results: RunResults, warms_up: bool
 ) -> None:
-    """Execute the decisions for all pulls, and put each outcome into `results`, also where the run is interrupted."""
+    """Start the pulls as decided, the slowest first; each puts its outcome into `results`, also where interrupted."""
+    pulls = slowest_first(pulls, usual_s=context.usual_s, rows=context.submitter.weights)
     decisions = [decided.decisions[pull.dataset] for pull in pulls]
     if any(decision.action is not Action.SKIP for decision in decisions):
         await anyio.to_thread.run_sync(_load_export)
-    idle = [report for _, report in decided.unused]
-    async with anyio.create_task_group() as watching:
-        async with anyio.create_task_group() as tidying:
-            async with anyio.create_task_group() as working:
-                context.background, context.tidying = working, tidying
-                watching.start_soon(context.poller.run)
-                if conversions_ahead:
-                    from bulkpull.pipeline.steps.convert import warm_up  # noqa: PLC0415 - as in `_load_export`
+    if warms_up:
+        from bulkpull.pipeline.steps.convert import warm_up  # noqa: PLC0415 - as in `_load_export`
 
-                    # One for all small files: another costs half a second of processor time and is left to large files.
-                    watching.start_soon(partial(warm_up, context.conversions, most=1))
-                for decision in decisions:
-                    planned = results.outcome(decision.pull.dataset)
-                    working.start_soon(_run_dataset, DecisionExecutor(decision, planned, context, idle), results)
-                delete_unneeded_reports(context, decided.found)
-                if decided.unused:
-                    context.events.emit(ReportsUnused(reports=[report.report_id for report in idle]))
-                    results.notes.append(unused_note(decided.unused))
-                if not context.request.submit_only:
-                    tidying.start_soon(delete_outdated_queries, context, {pull.dataset for pull in pulls})
-            _limit_tidying(context, watching)
-        watching.cancel_scope.cancel()
+        # One for all small files: another costs half a second of processor time and is left to large files.
+        context.watching.start_soon(partial(warm_up, context.conversions, most=1))
+    idle = [report for _, report in decided.unused]
+    for decision in decisions:
+        planned = results.outcome(decision.pull.dataset)
+        context.background.start_soon(_run_dataset, DecisionExecutor(decision, planned, context, idle), results)
+    for dataset in context.reusable.done:
+        for report in context.reusable.rest(dataset):
+            context.discard_report(report, dataset=dataset)
+    for report in context.reusable.orphans:
+        context.discard_report(report, dataset=None)
+    if decided.unused:
+        context.events.emit(ReportsUnused(reports=[report.report_id for report in idle]))
+        results.notes.append(unused_note(decided.unused))
+    if not context.request.submit_only:
+        context.tidying.start_soon(_delete_outdated_queries, context, {pull.dataset for pull in pulls})
 
 
 def _load_export() -> None:
@@ -86,15 +78,11 @@ async def _run_dataset(executor: DecisionExecutor, results: RunResults) -> None:
         )
 
 
-def _limit_tidying(context: RunContext, watching: TaskGroup) -> None:
-    """Limit the time for deletions after all datasets are done; stop at once if few calls are left."""
-    if not context.client.pacer.has_plenty:
-        context.tidying.cancel_scope.cancel()
-        return
-
-    async def cut_off() -> None:
-        await context.clock.sleep(_TIDYING_S)
-        context.tidying.cancel_scope.cancel()
-
-    context.submitter.queries.settled.set()
-    watching.start_soon(cut_off)
+async def _delete_outdated_queries(context: RunContext, datasets: Collection[str]) -> None:
+    """Delete queries that this folder created for today's datasets with other columns than today."""
+    queries = context.submitter.queries
+    await queries.wait_until_settled(datasets)
+    made = await context.ledger.distinct((ReportFacts, ScheduledReportFacts), ["query_id"])
+    if noted := {query_id for dataset, query_id in made if dataset in queries.datasets}:
+        with suppress(BulkpullError):  # optional: the next run tries again
+            await queries.sweep(noted, tidying=True)

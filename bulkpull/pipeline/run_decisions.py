@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 import anyio.to_thread
 
@@ -39,12 +40,11 @@ from bulkpull.pipeline.nightly.scheduled_reports import (
     unused_reports,
 )
 from bulkpull.pipeline.open_run import OpenedRun
-from bulkpull.pipeline.plan import Plan, plan_request, published_datasets
+from bulkpull.pipeline.plan import Plan, plan_request
 from bulkpull.pipeline.request import PlanInputs, ServiceOffer
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, load_form
 from bulkpull.pipeline.steps.metric_refusals import recent_refusals
 from bulkpull.pipeline.steps.naming import parse_report_name, pull_fingerprint
-from bulkpull.pipeline.windows.date_windows import history_starts
 from bulkpull.requested_data import requested_data
 
 _MOST_LISTED = 8
@@ -60,25 +60,25 @@ class RunDecisions:
         decisions: By dataset.
         unused: Scheduled reports of this folder that this run does not use, each with its dataset.
         poll_form: The look-up form that the service turned out to accept; `None` if it accepted the first one.
+        is_list_known: The service tells which reports there are.
     """
 
-    found: ReusableWork
+    reusable: ReusableWork
     decisions: Mapping[str, Decision]
     unused: Sequence[tuple[str, Report]]
     poll_form: PollForm | None
+    is_list_known: bool
 
 
 async def plan_in_folder(run: OpenedRun, offer: ServiceOffer) -> Plan:
     """The plan of a run, with what its output folder knows: refused metrics, published datasets and histories."""
-    published = run.folder.published
     inputs = PlanInputs(
         run.request,
         offer,
         run.settings,
         now=run.started_at,
         refusals=recent_refusals(await run.ledger.noted(RefusedMetricsFacts), now=run.clock.now()),
-        published=published_datasets(published),
-        history_starts=history_starts(published),
+        published=run.folder.published,
     )
     return plan_request(inputs)
 
@@ -92,34 +92,29 @@ async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsC
         listed = await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None)
         if listed is None:
             run.events.emit(ReportsUnknown(reason=LIST_UNKNOWN))
-    found = await find_reusable(run, pulls, listed=listed)
+    work = await find_reusable(run, pulls, listed=listed)
     noted = await remember_reports(ledger) if is_nightly else {}
-    memories = {pull: noted.get(pull.dataset) or ReportMemory() for pull in found.parts}
-    forms: list[PollForm] = []
-
-    async def remember(form: PollForm) -> None:
-        forms.append(form)
-
+    memories = {pull: noted.get(pull.dataset) or ReportMemory() for pull in pulls}
     form = max(await load_form(ledger, now=run.clock.now()), PollForm.ONE_STATUS)
-    lookup = ExecutionLookup(client, events=run.events, form=form, remember=remember, retry=True)
+    lookup = ExecutionLookup(client, events=run.events, form=form, retry=True)
     grace = timedelta(seconds=settings.report_timeout_seconds)
     times = Schedule(client.service_time(), lead_h=settings.standing_lead_hours, grace=grace)
-    schedulable = [pull for pull in found.parts if is_nightly and not pull.window]
+    schedulable = [pull for pull in pulls if is_nightly and not pull.window]
     candidates = {pull: _candidates(pull, listed, memories[pull]) for pull in schedulable}
     executions, begun = await _read_executions(candidates, lookup=lookup, now=times.now)
     unchanged = {entry.dataset: entry.facts for entry in await ledger.noted(UnchangedFacts)}
     decisions: dict[str, Decision] = {}
-    for pull, windows in found.parts.items():
+    for pull, windows in work.parts.items():
         marks = [pull_fingerprint(window) for window in windows]
         facts = DatasetFacts(
             published=_published(pull, run.folder),
-            is_done=pull.dataset in found.done,
-            collectable=tuple(report.report_id for mark in marks for report in found.reusable.reports.get(mark, [])),
-            kept_windows=sum(mark in found.reusable.converted for mark in marks) if len(windows) > 1 else 0,
+            is_done=pull.dataset in work.done,
+            collectable=tuple(report.report_id for mark in marks for report in work.reports.get(mark, [])),
+            kept_windows=sum(mark in work.converted for mark in marks) if len(windows) > 1 else 0,
             last_answer=await _last_answer(pull, run.folder) if is_nightly else None,
             unchanged=_unchanged(pull, unchanged.get(pull.dataset)),
             memory=memories[pull],
-            scheduled=None if listed is None else candidates.get(pull, ()),
+            scheduled=None if listed is None else tuple(candidates.get(pull, ())),
             executions=executions,
             begun=begun,
         )
@@ -127,7 +122,8 @@ async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsC
     chosen = [decision.schedule for decision in decisions.values() if decision.schedule]
     used = {report.report_id for choice in chosen for report in (choice.serving, *choice.replaced) if report}
     unused = unused_reports(listed or (), noted, used=used)
-    return RunDecisions(found, decisions, unused, forms[-1] if forms else None)
+    poll_form = lookup.form if lookup.form is not form else None
+    return RunDecisions(work, decisions, unused, poll_form, is_list_known=listed is not None)
 
 
 async def _known_ids(run: OpenedRun) -> set[str]:
@@ -139,10 +135,9 @@ async def _known_ids(run: OpenedRun) -> set[str]:
     return {item_id for item_id in published if item_id} | {item_id for _, item_id in noted}
 
 
-def _candidates(pull: Pull, listed: Sequence[Report] | None, memory: ReportMemory) -> tuple[Report, ...]:
-    if listed is None:
-        return tuple(memory.serving(requested_data(pull).sha256))
-    return tuple(find_candidates(pull, listed, memory))
+def _candidates(pull: Pull, listed: Sequence[Report] | None, memory: ReportMemory) -> Sequence[Report]:
+    question = requested_data(pull).sha256
+    return memory.serving(question) if listed is None else find_candidates(pull, listed, memory)
 
 
 def _published(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
@@ -169,7 +164,7 @@ async def _read_executions(
 
     A report that the service refuses by itself counts as one that did not run.
     """
-    reports = [report for of_pull in candidates.values() for report in of_pull]
+    reports = list(chain.from_iterable(candidates.values()))
     if not reports:
         return (), {}
     refused: dict[str, RequestRejected] = {}
@@ -177,8 +172,9 @@ async def _read_executions(
     executions = tuple(await lookup.ask([report.report_id for report in reports]))
     if len(refused) == len(reports):
         raise next(iter(refused.values()))  # it is not about one report
-    late = [report.report_id for report in reports if is_late(report, executions, now=now)]
-    late = [report_id for report_id in late if report_id not in refused]  # a second refusal adds nothing
+    # A second refusal adds nothing.
+    asked = [report for report in reports if report.report_id not in refused]
+    late = [report.report_id for report in asked if is_late(report, executions, now=now)]
     begun: list[Execution] = []
     with suppress(ReportingError, TransferError):
         begun = await lookup.for_statuses(_UNFINISHED).ask(late) if late else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import anyio.to_thread
@@ -18,12 +18,11 @@ from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.store import open_store
 from bulkpull.output.workspace import read_folder
-from bulkpull.pipeline.earlier_work import ReusableWork
 from bulkpull.pipeline.nightly.decision_rules import Action, Decision
 from bulkpull.pipeline.nightly.scheduled_reports import first_start, next_due
 from bulkpull.pipeline.open_run import OpenedRun, find_resumable
 from bulkpull.pipeline.plan import Plan, check_offline
-from bulkpull.pipeline.plan_estimate import load_usual_durations
+from bulkpull.pipeline.plan_estimate import ExportEstimate, estimate_export, load_usual_durations
 from bulkpull.pipeline.request import ExportRequest, load_offer
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
 from bulkpull.pipeline.steps.naming import pull_fingerprint
@@ -36,18 +35,16 @@ class RunPlan:
     What a run would do.
 
     Attributes:
-        reports: By dataset, how many one-off reports it would order if none of them fails.
-        usual_s: How long a report took in earlier runs, by dataset, seconds.
+        decisions: By dataset.
         resumes: The id of the interrupted run that it would resume; `None` for a new run.
         next_due_at: By dataset, when the next execution of its scheduled report is due, also of one to be created.
     """
 
     plan: Plan
     decisions: Mapping[str, Decision]
-    reports: Mapping[str, int]
-    usual_s: Mapping[str, float]
-    resumes: str | None = None
-    next_due_at: Mapping[str, datetime] = field(default_factory=dict)
+    estimate: ExportEstimate
+    resumes: str | None
+    next_due_at: Mapping[str, datetime]
 
 
 async def plan_run(request: ExportRequest, *, settings: Settings, events: Events) -> RunPlan:
@@ -90,29 +87,26 @@ async def plan_run(request: ExportRequest, *, settings: Settings, events: Events
     for pull in plan.pulls:
         decision = decided.decisions[pull.dataset]
         if decision.action in (Action.ORDER_REPORT, Action.COLLECT_REPORT):
-            windows = _windows(pull, decided.found, run)
-            reports[pull.dataset] = sum(not decided.found.reusable.has(pull_fingerprint(window)) for window in windows)
-        if (due_at := _next_due(decision, now=service_now, lead_h=settings.standing_lead_hours)) is not None:
-            next_due_at[pull.dataset] = due_at
-    return RunPlan(plan, decided.decisions, reports, usual_s, resumes=run.run_id or None, next_due_at=next_due_at)
+            windows = _windows(pull, decided.reusable.parts[pull], run)
+            reports[pull.dataset] = sum(not decided.reusable.has(pull_fingerprint(window)) for window in windows)
+        schedule = decision.schedule
+        if schedule is not None and schedule.may_order:  # as the run would leave it
+            first_at = first_start(service_now, lead_h=settings.standing_lead_hours)
+            due_at = next_due(schedule.serving, service_now) if schedule.serving else first_at
+            if due_at is not None:
+                next_due_at[pull.dataset] = due_at
+    estimate = await estimate_export(reports, usual_s, settings=settings)
+    return RunPlan(plan, decided.decisions, estimate, resumes=run.run_id or None, next_due_at=next_due_at)
 
 
-def _next_due(decision: Decision, *, now: datetime, lead_h: float) -> datetime | None:
-    """When the scheduled report of a dataset is executed next, as the run would leave it."""
-    schedule = decision.schedule
-    if schedule is None or not schedule.may_order:
-        return None
-    return next_due(schedule.serving, now) if schedule.serving else first_start(now, lead_h=lead_h)
-
-
-def _windows(pull: Pull, found: ReusableWork, run: OpenedRun) -> Sequence[Pull]:
+def _windows(pull: Pull, parts: Sequence[Pull], run: OpenedRun) -> Sequence[Pull]:
     """The windows of a pull that are fetched, without those that a history keeps as published."""
-    windows = [part for part in found.parts[pull] if part is not pull] or [pull]
+    windows = [part for part in parts if part is not pull] or [pull]
     if not pull.keeps_history:
         return windows
-    published, restated_months = run.folder.published.get(pull.dataset), run.settings.history_restated_months
+    published, months = run.folder.published.get(pull.dataset), run.settings.history_restated_months
     try:
-        growth = plan_growth(pull, published, output=run.folder.output, restated_months=restated_months)
+        growth = plan_growth(pull, published, output=run.folder.output, restated_months=months)
     except HeldBack:
         return []  # the run orders nothing, and says why
     return [part for part in windows if part.window and part.window.end > growth.covered_until]

@@ -62,13 +62,9 @@ _Part = TypeVar("_Part")
 
 def parse(text: str, *, names: Iterable[str] = ()) -> Statement:
     """
-    Read a whole query.
+    Read a whole query; raises `QueryError`, which points at the place.
 
-    Args:
-        names: Known names; those that hold blanks or punctuation can be read only if they stand here (behaviour 56).
-
-    Raises:
-        QueryError: It is none; the error points at the place.
+    Names that hold blanks or punctuation can be read only if they stand in `names` (behaviour 56).
     """
     return _Parser(text, names).statement()
 
@@ -89,12 +85,7 @@ def parse_orderings(text: str, *, names: Iterable[str] = ()) -> tuple[Ordering, 
 
 
 class _Parser:
-    """
-    A place in a text that moves to the right.
-
-    Args:
-        is_part: Whether the text is a part of a query that was given by itself, so that no other clause may follow.
-    """
+    """A place in a text that moves to the right; `is_part`: the text is one clause, which no other may follow."""
 
     def __init__(self, text: str, names: Iterable[str], *, is_part: bool = False) -> None:
         self._text, self._is_part, self._at = text, is_part, 0

@@ -63,15 +63,9 @@ def check_query(
     text: str, *, offered: Sequence[OfferedDataset], catalog: Catalog, is_whole: bool = False
 ) -> CheckedQuery:
     """
-    Parse a query and check dataset, names, values and time span against what the service lists.
+    Parse a query and check it against what the service lists (behaviours 59 to 68 and 76).
 
-    Args:
-        is_whole: It selects every column, so that its metrics need no warning.
-
-    Raises:
-        QueryError: It cannot be read, or asks for what is not there.
-
-    Source: behaviours 59 to 68 and 76.
+    The metrics of a query that selects every column (`is_whole`) need no warning. Raises `QueryError`.
     """
     statement = parse(text, names=odd_names(offered))
     dataset = _find_dataset(statement.dataset, text, offered=offered, catalog=catalog)
@@ -224,9 +218,7 @@ class _Check:
         if statement.limit is not None and not statement.orderings:
             self.warnings.append(f"LIMIT {statement.limit} without ORDER BY: which rows come is not defined")
         if any("'" in value.text for condition in statement.conditions for value in condition.values):
-            self.warnings.append(
-                "a value holds a quote, which is sent doubled; no document says that this is understood"
-            )
+            self.warnings.append("a value holds a quote, which is sent doubled; no document says this is understood")
 
     def _documented(self, name: str) -> CatalogColumn | None:
         return self.known.column(name) if self.known else None

@@ -98,7 +98,7 @@ class Transfer:
     events: Events
     execution_id: str
     segments: int
-    minimum_bytes_per_s: float
+    minimum_bytes_per_s: float = 1_000.0
     known_md5: bytes | None = None
     version: Version | None = None
     _sharing: RangeScheduler = field(default_factory=lambda: RangeScheduler([ByteRange(0, ENDLESS)]))

@@ -9,14 +9,13 @@ theirs. Redirects are followed here, because each new address must be checked fi
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import anyio
@@ -181,9 +180,7 @@ class Http:
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
 
@@ -199,33 +196,20 @@ class Http:
             UnexpectedReply, HeadTooLong: The answer has more than 32 MiB, or a header more than 64 KiB.
         """
         check_address(request.url, what=request.label)
+        followed = _REDIRECTS if request.method in _REPEATABLE else _KEEP_METHOD
         with self._under_way():
-            for _ in range(MAX_REDIRECTS + 1):
-                reply = await self._exchange(request)
-                location = reply.headers.get("Location")
-                followed = _REDIRECTS if request.method in _REPEATABLE else _KEEP_METHOD
-                if reply.status not in followed or not location:
-                    return reply
-                target = join_address(request.url, location, what=f"{request.label}: a redirect")
-                if not same_origin(request.url, target):
-                    raise UnsafeAddress(
-                        f"{request.label}: a redirect is not followed",
-                        why="it leads to another host, which must not receive the token",
-                    )
-                request = replace(request, url=target)
-        raise UnsafeAddress(f"{request.label}: too many redirects")
-
-    async def _exchange(self, request: Request) -> Reply:
-        response = await self._open(request, auto_decompress=True)
-        try:
-            body = bytearray()
-            reply = StreamedReply(response.status, response.headers, response.content, request.label)
-            async for chunk in reply.chunks():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise UnexpectedReply(f"{request.label}: the reply is longer than {MAX_BODY_BYTES:,} bytes")
-        finally:
-            response.release()
+            response, _ = await self._open_redirected(
+                request, followed=followed, check=_check_same_host, auto_decompress=True
+            )
+            try:
+                body = bytearray()
+                reply = StreamedReply(response.status, response.headers, response.content, request.label)
+                async for chunk in reply.chunks():
+                    body += chunk
+                    if len(body) > MAX_BODY_BYTES:
+                        raise UnexpectedReply(f"{request.label}: the reply is longer than {MAX_BODY_BYTES:,} bytes")
+            finally:
+                response.release()
         return Reply(response.status, response.headers, bytes(body), response.reason or "")
 
     @asynccontextmanager
@@ -241,11 +225,15 @@ class Http:
         request = replace(request, headers={"Accept-Encoding": "identity", **bare})
         self._check_link(request.url, what=request.label)
         with self._under_way():
-            response, is_tls_direct = await self._open_redirected(request)
-            about = response.status, response.headers, response.content, request.label
+            response, url = await self._open_redirected(
+                request, followed=_REDIRECTS, check=self._check_redirect, auto_decompress=False
+            )
+            proxy, about = self._proxies.proxy_for(url), (response.status, response.headers, response.content)
+            # Whether TLS runs on the socket itself (case C38).
+            may_tap = proxy is None or not proxy.is_tls
             try:
-                with _read_past(response, read_s=request.timeouts.read_s, may_tap=is_tls_direct) as inflow:
-                    yield StreamedReply(*about, inflow, request.timeouts.error_body_s)
+                with _read_past(response, read_s=request.timeouts.read_s, may_tap=may_tap) as inflow:
+                    yield StreamedReply(*about, request.label, inflow, request.timeouts.error_body_s)
             finally:
                 response.release()
 
@@ -254,19 +242,28 @@ class Http:
         if self.api_base_url is not None:
             check_reach(url, from_url=self.api_base_url, allowed=self.near_hosts, what=what)
 
-    async def _open_redirected(self, request: Request) -> tuple[aiohttp.ClientResponse, bool]:
-        """The answer behind all redirects, and whether its TLS runs on the socket itself (case C38)."""
+    def _check_redirect(self, request: Request, target: str) -> None:
+        what = f"{request.label}: a redirect"
+        self._check_link(target, what=what)
+        check_reach(target, from_url=request.url, allowed=self.near_hosts, what=what)
+
+    async def _open_redirected(
+        self,
+        request: Request,
+        *,
+        followed: frozenset[int],
+        check: Callable[[Request, str], None],
+        auto_decompress: bool,
+    ) -> tuple[aiohttp.ClientResponse, str]:
+        """The answer behind all redirects of the statuses `followed`, and its address; `check` raises for a bad one."""
         for _ in range(MAX_REDIRECTS + 1):
-            response = await self._open(request, auto_decompress=False)
+            response = await self._open(request, auto_decompress=auto_decompress)
             location = response.headers.get("Location")
-            if response.status not in _REDIRECTS or not location:
-                proxy = self._proxies.proxy_for(request.url)
-                return response, proxy is None or not proxy.is_tls
+            if response.status not in followed or not location:
+                return response, request.url
             response.release()
-            what = f"{request.label}: a redirect"
-            target = join_address(request.url, location, what=what)
-            self._check_link(target, what=what)
-            check_reach(target, from_url=request.url, allowed=self.near_hosts, what=what)
+            target = join_address(request.url, location, what=f"{request.label}: a redirect")
+            check(request, target)
             request = replace(request, url=target)
         raise UnsafeAddress(f"{request.label}: too many redirects")
 
@@ -337,6 +334,14 @@ class Http:
             self.in_flight -= 1
 
 
+def _check_same_host(request: Request, target: str) -> None:
+    if not same_origin(request.url, target):
+        raise UnsafeAddress(
+            f"{request.label}: a redirect is not followed",
+            why="it leads to another host, which must not receive the token",
+        )
+
+
 def _by_proxy(proxy: Proxy) -> dict[str, Any]:
     """The proxy arguments for aiohttp, whose own parsing of user and password is limited to Latin-1."""
     if proxy.user is None:
@@ -352,14 +357,11 @@ def _read_past(response: aiohttp.ClientResponse, *, read_s: float, may_tap: bool
     content, connection = response.content, response.connection
     length = response.headers.get("Content-Length", "")
     is_plain = response.status in _WITH_DATA and length.isdigit() and "Transfer-Encoding" not in response.headers
-    transport = connection.transport if connection else None
-    protocol = connection.protocol if connection else None
-    is_fit = is_plain and transport is not None and transport.is_reading() and content.exception() is None
-    if not is_fit or int(length) - content.total_bytes < _LARGE_BYTES:
+    transport, protocol = (connection.transport, connection.protocol) if connection else (None, None)
+    is_large = is_plain and int(length) - content.total_bytes >= _LARGE_BYTES
+    if not is_large or transport is None or protocol is None or not transport.is_reading() or content.exception():
         yield None
         return
-    assert transport is not None
-    assert protocol is not None
     protocol.pause_reading()  # also ends its own watch over silences
     # The bytes received so far are all in `content`: nothing was paused yet.
     missing_bytes, first = int(length) - content.total_bytes, content.read_nowait(-1)

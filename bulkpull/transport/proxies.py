@@ -1,5 +1,5 @@
 """
-Proxies from the environment, read as curl reads them (case C37).
+Proxies from the environment, read as curl reads them (case C37), and what their refusals mean.
 
 `HTTPS_PROXY` takes precedence over `ALL_PROXY`; without a scheme it is `http://`; user and password are percent-encoded
 UTF-8 or plain. `NO_PROXY` lists hosts (with their subdomains), addresses and networks (`10.0.0.0/8`), each optionally
@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from ipaddress import ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
-from bulkpull.errors import SettingsError
+from bulkpull.errors import ProxyRefused, SettingsError, TransferError
 from bulkpull.redact import register_secret
 from bulkpull.url_safety import is_loopback
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# Busy or slow: the same request may be let through a moment later.
+_PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +117,34 @@ def _names(exception: str, host: str, port: int | None) -> bool:
         return address in ip_network(exception, strict=False)
     except ValueError:
         return False
+
+
+def connect_refusal(status: int, *, label: str) -> ProxyRefused | None:
+    """The error for a reply to CONNECT, which is certainly the proxy's; `None` where another try may help."""
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return ProxyRefused(f"{label}: the proxy refuses the credentials")
+    if not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
+        return None
+    return ProxyRefused(
+        f"{label}: the proxy refuses the connection",
+        why=f"the proxy said {status}",
+        fix="ask the operator of the proxy to allow this host, or exclude the host from the proxy (NO_PROXY)",
+    )
+
+
+def proxy_refusal(status: int, *, operation: str, is_the_services: bool) -> TransferError | None:
+    """The error for an answer of a proxy or of the network on the way; `None` when it may be the service's own."""
+    if status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
+        return TransferError(
+            f"cannot {operation}: the network requires a sign-in",
+            why="511, which a captive portal sends instead of the service",
+            fix="sign in to the network of this machine, then run the same command again",
+        )
+    is_refused = status == HTTPStatus.UNAUTHORIZED and not is_the_services
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or is_refused:
+        return TransferError(
+            f"cannot {operation}: a proxy or gateway requires a sign-in",
+            why=f"{status}, which is not a reply of the service",
+            fix="check user name and password in HTTPS_PROXY, or exclude the host from the proxy (NO_PROXY)",
+        )
+    return None

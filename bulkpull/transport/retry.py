@@ -3,7 +3,7 @@ Decides whether and when a failed call is retried. Nothing else in the program r
 
 The wait before attempt n+1 is a random share of 3^(n-1) s, at most of 60 s (full jitter, at least a tenth). The
 service's Retry-After overrides it; up to a tenth of it is added at random, so that callers that were refused together
-do not return together. All retries of a run share one budget (`RetryBudget`), so that an outage of the service ends
+do not return together. All retries of a run share one budget (`wait_for_budget`), so that an outage of the service ends
 the run with one message instead of flooding the service.
 """
 
@@ -111,34 +111,22 @@ def wait_for_budget(*, retries: int, first_calls: int, elapsed_s: float) -> floa
     return max(0.0, (retries + 1 - allowed) * _SECONDS_PER_RETRY)
 
 
-class RetryBudget:
-    """The retry budget of one run."""
-
-    def __init__(self, *, clock: Clock) -> None:
-        self._clock = clock
-        self._began = clock.monotonic()
-        self._retries = 0
-        self.first_calls = 0
-
-    def reserve(self) -> float:
-        """Take the next retry out of the budget; returns the seconds until it may be made."""
-        elapsed_s = self._clock.monotonic() - self._began
-        wait_s = wait_for_budget(retries=self._retries, first_calls=self.first_calls, elapsed_s=elapsed_s)
-        self._retries += 1
-        return wait_s
-
-
 @dataclass(kw_only=True, eq=False, repr=False)
 class Retrier:
-    """Retries calls by the rules of `retry_delay`; everything that retries within a run shares `budget`."""
+    """Retries calls by the rules of `retry_delay`; everything that retries within a run shares one, and its budget."""
 
     policy: RetryPolicy
-    budget: RetryBudget
     clock: Clock
     events: Events
     random: Callable[[], float]
     tally: RequestCounts
     _answering: set[str] = field(default_factory=set, init=False)
+    _first_calls: int = field(default=0, init=False)
+    _retries: int = field(default=0, init=False)
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock.monotonic()
 
     async def run(
         self,
@@ -160,7 +148,7 @@ class Retrier:
         Raises:
             BulkpullError: The last error, with the number of attempts. Cancellation is passed on.
         """
-        self.budget.first_calls += 1
+        self._first_calls += 1
         began = down_since = self.clock.monotonic()
         attempt, waited_s, failures_to_connect = 0, 0.0, 0
         while True:
@@ -181,7 +169,8 @@ class Retrier:
                     left_s = down_since + self.policy.outage_s - now
                     if left_s > 0:
                         wait_s = backoff(failures_to_connect, policy=self.policy, draw=self.random())
-                        left_s += self._longest_tries_s()
+                        # After it, all tries of one call may still be made.
+                        left_s += sum(backoff(n, policy=self.policy, draw=1.0) for n in range(1, self.policy.attempts))
                         await self._wait(error, endpoint, failures_to_connect, wait_s, began=began, ends_in_s=left_s)
                         continue
                 attempt = 0 if has_progressed else attempt + 1
@@ -226,13 +215,16 @@ class Retrier:
             raise _explained(error, advice, attempts=attempt, elapsed_s=elapsed_s, waited_s=waited_s)
         if patience:
             advice = max(advice, backoff(attempt + patience, policy=policy, draw=draw))
-        wait_s = advice if is_free else max(advice, self.budget.reserve())
+        wait_s = advice if is_free else max(advice, self._reserve_retry())
         await self._wait(error, endpoint, attempt, wait_s, began=began, attempts=policy.attempts)
         return wait_s
 
-    def _longest_tries_s(self) -> float:
-        """How long all tries of one call take at the most, by their waits."""
-        return sum(backoff(number, policy=self.policy, draw=1.0) for number in range(1, self.policy.attempts))
+    def _reserve_retry(self) -> float:
+        """Take the next retry out of the budget; returns the seconds until it may be made."""
+        elapsed_s = self.clock.monotonic() - self._began
+        wait_s = wait_for_budget(retries=self._retries, first_calls=self._first_calls, elapsed_s=elapsed_s)
+        self._retries += 1
+        return wait_s
 
     async def _wait(
         self,

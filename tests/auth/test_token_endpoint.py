@@ -33,7 +33,7 @@ from bulkpull.redact import redact
 from bulkpull.transport.http import Http
 from bulkpull.transport.http_messages import UNKNOWN_TRIES, AnswerKind, Reply
 from bulkpull.transport.rate_limit import spread
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 RESOURCE = "https://api.partnercenter.microsoft.com"
 V2_URL = "https://login.microsoftonline.com/contoso.example/oauth2/v2.0/token"
@@ -76,7 +76,6 @@ async def endpoint(
     async with Http(ca_file=None, events=recorded.hub, clock=clock, user_agent="x") as http:
         retrier = Retrier(
             policy=RetryPolicy(),
-            budget=RetryBudget(clock=clock),
             clock=clock,
             events=recorded.hub,
             random=lambda: 0.5,

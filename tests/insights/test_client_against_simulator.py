@@ -32,7 +32,7 @@ from bulkpull.model import Execution, Report, Window
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, Http, Request
 from bulkpull.transport.pacer import RateLimiter
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 ALL = ("Pending", "Running", "Paused", "Completed")
 TEXT = "SELECT SubscriptionId FROM DynamicsUsage TIMESPAN LAST_MONTH"
@@ -77,7 +77,6 @@ async def staged(
         async with Http(ca_file=None, events=recorded.hub, clock=clock, user_agent="bulkpull/test") as http:
             retrier = Retrier(
                 policy=RetryPolicy(),
-                budget=RetryBudget(clock=clock),
                 clock=clock,
                 events=recorded.hub,
                 random=lambda: 0.5,
@@ -103,9 +102,9 @@ async def staged(
                 retrier=retrier,
                 api_base_url=setting["api_base_url"],
                 clock=clock,
+                events=recorded.hub,
             )
-            client = InsightsClient(session, events=recorded.hub)
-            yield Stage(simulator, client, http, clock, recorded)
+            yield Stage(simulator, InsightsClient(session), http, clock, recorded)
 
 
 @pytest.mark.behaviour(1, 29, 59, 78, 82, 99, 102, 120, 126)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bulkpull.event_types import PlanMade, PullFinished, PullStepped, RunFinished, RunStarted
 from bulkpull.events import about
-from bulkpull.observability.progress_line import ProgressLine
+from bulkpull.observability.progress import ProgressLine
 
 
 class Clock:

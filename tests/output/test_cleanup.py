@@ -18,7 +18,7 @@ from bulkpull.output.current import Current
 from bulkpull.output.manifest import PublishedFile
 from bulkpull.output.store import LocalStore, OutputStore
 from bulkpull.output.verify import Verifier
-from bulkpull.pipeline.publication.publish import Published, Publisher, Staged
+from bulkpull.pipeline.publication.publish import Published, Publisher
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
 PULL = Pull("Profile", OfferedDataset("Profile", ("A",)), ("A",), "SELECT A FROM Profile")
@@ -34,8 +34,7 @@ async def publish_new(output: Path, events: Events | None = None) -> Published:
     publisher = Publisher(
         store=LocalStore(output), run_id=NEW, retain_runs=1, clock=FakeClock(start=NOW), events=events or Events()
     )
-    staged = Staged(PULL, folder, [file])
-    return await publisher.publish_snapshot(staged)
+    return await publisher.publish_snapshot(PULL, folder, [file])
 
 
 def refusing(number: int) -> object:

@@ -24,7 +24,7 @@ from bulkpull.output.scan import scan_runs
 from bulkpull.output.store import INSIDE
 from bulkpull.output.verify import Verifier
 from bulkpull.output.workspace import load_published
-from bulkpull.pipeline.publication.publish import Publisher, Staged
+from bulkpull.pipeline.publication.publish import Publisher
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
 ACCOUNT = Account("https://x", "mpn", "contoso.example")
@@ -47,15 +47,10 @@ async def export(store: MemoryStore, tmp_path: Path, *, days: int, frame: pl.Dat
         metadata=lineage,
         formats={},
     )
-    staged = Staged(
-        PULL,
-        folder,
-        [PublishedFile(path=file.path.name, rows=file.rows, bytes=file.bytes, sha256=file.sha256)],
-        raw=[raw],
-    )
+    files = [PublishedFile(path=file.path.name, rows=file.rows, bytes=file.bytes, sha256=file.sha256)]
     claim_folder(store, Owner(ACCOUNT))
     publisher = Publisher(store, run_id, 1, FakeClock(start=now), Events(), account=ACCOUNT)
-    published = await publisher.publish_snapshot(staged)
+    published = await publisher.publish_snapshot(PULL, folder, files, raw=[raw])
     assert published.undone == ()
     record = DatasetRecord(dataset="Profile", status="complete", rows=file.rows, files=published.files)
     manifest = Manifest(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bulkpull.model import Report
-from bulkpull.pipeline.earlier_work import KnownRun, Reusable, sort_reports
+from bulkpull.pipeline.earlier_work import KnownRun, sort_reports
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 MINE, OTHER, OLD = "20261124T015900Z-aaaaaa", "20261123T220000Z-bbbbbb", "20261120T020000Z-cccccc"
@@ -25,13 +25,12 @@ def sorted_as(
     found = sort_reports(
         reports, run_id=MINE, fingerprints={known: known for known in wanted}, runs=[run] if run else [], now=NOW
     )
-    return [item.report_id for item in found.usable.get(MARK, [])], [item.report_id for item in found.orphans]
+    return [item.report_id for item in found.reports.get(MARK, [])], [item.report_id for item in found.orphans]
 
 
 @pytest.mark.fault(38)
 def test_reports_of_the_run_itself_are_taken_up_the_latest_attempt_first() -> None:
-    found = sort_reports([report(MINE, attempt=2), report(MINE)], run_id=MINE, fingerprints={}, runs=[], now=NOW)
-    leftovers = Reusable(found.usable)
+    leftovers = sort_reports([report(MINE, attempt=2), report(MINE)], run_id=MINE, fingerprints={}, runs=[], now=NOW)
 
     taken = leftovers.take_report(MARK)
 
@@ -85,4 +84,4 @@ def test_a_report_that_was_ordered_before_the_published_data_were_made_goes(run_
         answered={MARK: NOW - timedelta(seconds=1)},
     )
 
-    assert (found.usable, found.orphans) == ({MARK: [newer]}, [older])
+    assert (found.reports, found.orphans) == ({MARK: [newer]}, [older])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from support import EventRecorder, FakeClock
 
 from bulkpull.model import DownloadedFile, SecureLink
 from bulkpull.pipeline.steps.download import download_report
+from bulkpull.transfer.signed_link import SignedLink
+from bulkpull.transfer.transfer import Transfer
 from bulkpull.transport.http import Http
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 EXECUTION_ID = "00000000-0000-4000-8000-000000000e0e"
 _MOMENT_S = 0.05
@@ -60,20 +63,19 @@ class Downloader:
         async with Http(ca_file=None, events=self.recorded.hub, clock=clock, user_agent="test") as http:
             retrier = Retrier(
                 policy=RetryPolicy(),
-                budget=RetryBudget(clock=clock),
                 clock=clock,
                 events=self.recorded.hub,
                 random=lambda: 0.5,
                 tally=http.tally,
             )
-            return await download_report(
-                SecureLink(link),
-                relink=relink,
-                execution_id=EXECUTION_ID,
-                into=into,
-                segments=self.segments,
+            open_transfer = partial(
+                Transfer,
+                SignedLink(SecureLink(link), relink, clock),
                 http=http,
                 retrier=retrier,
                 clock=clock,
                 events=self.recorded.hub,
+                execution_id=EXECUTION_ID,
+                segments=self.segments,
             )
+            return await download_report(into, open_transfer)

@@ -8,6 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from support import EventRecorder, RawServer, raw_server
@@ -16,8 +17,10 @@ from virtual_loop import VirtualClock, run_virtually
 from bulkpull.errors import BulkpullError
 from bulkpull.model import SecureLink
 from bulkpull.pipeline.steps.download import download_report
+from bulkpull.transfer.signed_link import SignedLink
+from bulkpull.transfer.transfer import Transfer
 from bulkpull.transport.http import Http
-from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+from bulkpull.transport.retry import Retrier, RetryPolicy
 
 
 @dataclass
@@ -61,14 +64,16 @@ def transfer(
                 return SecureLink(f"{server.origin}/f?sig={next(relinks)}")
 
             retrier = Retrier(
-                policy=RetryPolicy(attempts=attempts), budget=RetryBudget(clock=clock), clock=clock,
+                policy=RetryPolicy(attempts=attempts), clock=clock,
                 events=recorded.hub, random=draw, tally=http.tally,
             )  # fmt: skip
             try:
-                await download_report(
-                    SecureLink(f"{server.origin}/f?sig=first"), relink=relink, execution_id="e", into=into / "report",
-                    segments=segments, http=http, retrier=retrier, clock=clock, events=recorded.hub,
+                links = SignedLink(SecureLink(f"{server.origin}/f?sig=first"), relink, clock)
+                open_transfer = partial(
+                    Transfer, links, http=http, retrier=retrier, clock=clock, events=recorded.hub, execution_id="e",
+                    segments=segments,
                 )  # fmt: skip
+                await download_report(into / "report", open_transfer)
             except BulkpullError as error:
                 return error, len(server.requests)
             return None, len(server.requests)

@@ -19,6 +19,7 @@ from transport.kept_host import server_context
 from bulkpull.model import DownloadedFile, SecureLink
 from bulkpull.pipeline.steps.download import download_report
 from bulkpull.transfer.byte_ranges import ByteRange
+from bulkpull.transfer.signed_link import SignedLink
 
 PATH = "/container/report.csv?sv=2018-03-28&se=2026-11-30T00%3A00%3A00Z&sig="
 PIECE_BYTES = 1 << 17
@@ -133,11 +134,9 @@ class StorageHost:
             self.relinked += 1
             return SecureLink(f"{self.server.origin}{PATH}{self.relinked}")
 
-        return await download_report(
-            SecureLink(link or f"{self.server.origin}{PATH}first"), relink=relink, execution_id=execution_id, into=into,
-            segments=segments, http=self.parts.http, retrier=self.parts.retrier, clock=self.parts.clock,
-            events=self.parts.recorded.hub, background=background,
-        )  # fmt: skip
+        links = SignedLink(SecureLink(link or f"{self.server.origin}{PATH}first"), relink, self.parts.clock)
+        open_transfer = self.parts.opening_transfer(links, execution_id=execution_id, segments=segments)
+        return await download_report(into, open_transfer, background=background)
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from bulkpull.pipeline.steps.download import download_report
 from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.partial_file import PartialFile
 from bulkpull.transfer.range_responses import Version
+from bulkpull.transfer.signed_link import SignedLink
 
 BODY = bytes(range(256)) * 40
 ETAG = '"0x8DA97FA9D1B3C00"'
@@ -46,11 +47,9 @@ async def test_a_body_shorter_than_its_range_is_a_break_and_counts_as_a_try(tmp_
         async def relink() -> SecureLink:
             return SecureLink(server.origin + PATH)
 
+        links = SignedLink(SecureLink(server.origin + PATH), relink, parts.clock)
         with pytest.raises(AnswerLost):
-            await download_report(
-                SecureLink(server.origin + PATH), relink=relink, execution_id="execution-1", into=tmp_path / "report",
-                segments=4, http=parts.http, retrier=parts.retrier, clock=parts.clock, events=parts.recorded.hub,
-            )  # fmt: skip
+            await download_report(tmp_path / "report", parts.opening_transfer(links))
 
     assert len(server.requests) <= 1 + parts.retrier.policy.attempts
     # What has arrived stays for the next run: the fault may pass.

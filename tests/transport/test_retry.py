@@ -34,7 +34,6 @@ from bulkpull.transport.http_messages import RequestCounts
 from bulkpull.transport.rate_limit import spread
 from bulkpull.transport.retry import (
     Retrier,
-    RetryBudget,
     RetryPolicy,
     StopReason,
     backoff,
@@ -143,7 +142,6 @@ class Rig:
         self.calls = 0
         self.retrier = Retrier(
             policy=policy,
-            budget=RetryBudget(clock=self.clock),
             clock=self.clock,
             events=self.recorded.hub,
             random=lambda: 0.999_999,

@@ -11,7 +11,7 @@ a scheduled report can be used.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -59,7 +59,7 @@ class DatasetFacts:
         is_done: The resumed run has published it, and `current.json` still names that snapshot.
         collectable: Ids of one-off reports of earlier runs that answer the question, or a window of it.
         kept_windows: How many of its windows are on the disk already.
-        last_answer: The newest snapshot of the question that was published before, where another one is current.
+        last_answer: The newest snapshot of the question, where another one is current.
         scheduled: The scheduled reports that may serve it; `None` where the service does not tell which there are.
         executions, begun: Of these the latest completed ones, and of those that are late the latest in any state.
     """
@@ -74,6 +74,11 @@ class DatasetFacts:
     scheduled: tuple[Report, ...] | None = ()
     executions: tuple[Execution, ...] = ()
     begun: Mapping[str, Execution] = field(default_factory=dict)
+
+    def ready(self, report_ids: Container[str]) -> list[Execution]:
+        """The executions of these reports whose data can be fetched."""
+        own = [execution for execution in self.executions if execution.report_id in report_ids]
+        return [execution for execution in own if execution.is_completed and execution.link is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +180,8 @@ def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decisi
     if published is None or published.question_sha256 != requested_data(pull).sha256:
         return Decision(pull, Action.ORDER_REPORT, _ANOTHER if published else _NOTHING)
     seen_at = _newest(_seen(published, facts.unchanged, now=now))
-    kept = "its newest windows are requested again when the service has refreshed the data"
-    kept = f"{kept}; they are of {iso_utc(seen_at)}" if seen_at else kept
+    they_are = f"; they are of {iso_utc(seen_at)}" if seen_at else ""
+    kept = f"its newest windows are requested again when the service has refreshed the data{they_are}"
     return order_if_due(Decision(pull, Action.SKIP, kept, seen_at=seen_at), now=now)
 
 
@@ -213,9 +218,8 @@ def _decide_by_executions(
         made_by = next(report for report in reports if report.report_id == latest.report_id)
         why = _ANOTHER if is_another else "it is newer than what is published"
         why = f"execution {latest.execution_id} of its scheduled report is ready: {why}"
-        return replace(
-            decision, pull=as_executed(pull, made_by), action=Action.TAKE_EXECUTION, reason=why, execution=latest
-        )
+        taken = as_executed(pull, made_by)
+        return replace(decision, pull=taken, action=Action.TAKE_EXECUTION, reason=why, execution=latest)
     if published is None or is_another:
         return replace(decision, reason=_ANOTHER if is_another else _NOTHING)
     if choice.replaced and choice.serving is None:  # the run has data although its report cannot be used
@@ -233,7 +237,8 @@ def _choose_report(
     for report in reports:
         why, is_own = unusable_reason(report, pull, memory=memory, schedule=schedule), memory.is_ours(report)
         if choice.serving is None and why is None:
-            choice = replace(choice, serving=report, is_own=is_own, lead_h=memory.lead_h(report.report_id))
+            lead_h = memory.facts_of(report.report_id).lead_h
+            choice = replace(choice, serving=report, is_own=is_own, lead_h=lead_h)
         elif is_own:
             choice = choice.with_replaced(report, why or "there is a second one for the same query")
         elif why is not None:
@@ -243,12 +248,7 @@ def _choose_report(
 
 def _latest_execution(pull: Pull, facts: DatasetFacts, reports: Sequence[Report]) -> Execution | None:
     answering = {report.report_id for report in reports if answers(report, pull, facts.memory)}
-    ready = [execution for execution in facts.executions if execution.report_id in answering and _is_ready(execution)]
-    return max(ready, key=lambda execution: execution.generated_at or LONG_AGO, default=None)
-
-
-def _is_ready(execution: Execution) -> bool:
-    return execution.is_completed and execution.link is not None
+    return max(facts.ready(answering), key=lambda execution: execution.generated_at or LONG_AGO, default=None)
 
 
 def _seen(answer: DatasetRecord | None, unchanged: UnchangedFacts | None, *, now: datetime) -> list[UnchangedFacts]:
@@ -257,7 +257,7 @@ def _seen(answer: DatasetRecord | None, unchanged: UnchangedFacts | None, *, now
         return []
     published = UnchangedFacts(answer.execution_id, answer.generated_at)
     return [
-        replace(seen, generated_at=None) if seen.generated_at and is_ahead(seen.generated_at, now=now) else seen
+        replace(seen, generated_at=None) if is_ahead(seen.generated_at, now=now) else seen
         for seen in (published, unchanged)
         if seen is not None
     ]
@@ -283,10 +283,8 @@ def _with_missed_execution(
     due_at = last_due(report, schedule.now) if report else None
     if report is None or due_at is None:
         return decision
-    ready = [
-        execution for execution in facts.executions if execution.report_id == report.report_id and _is_ready(execution)
-    ]
-    if has_arrived(due_at, ready) or (decision.seen_at is not None and decision.seen_at >= due_at - CLOCK_TOLERANCE):
+    is_seen = decision.seen_at is not None and decision.seen_at >= due_at - CLOCK_TOLERANCE
+    if is_seen or has_arrived(due_at, facts.ready([report.report_id])):
         return decision
     begun = facts.begun.get(report.report_id)
     has_failed = begun is not None and begun.has_failed

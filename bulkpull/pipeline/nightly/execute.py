@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from bulkpull.clock import iso_utc
-from bulkpull.errors import BulkpullError, FileGone, NotFound, QuotaExceeded, RequestRejected, Unchanged
+from bulkpull.errors import BulkpullError, FileGone, NotFound, QuotaExceeded, Unchanged
 from bulkpull.event_types import ExecutionMissed, ReportAdopted, ReportCreated, ReportDeleted, ReportLacking
 from bulkpull.insights.definitions import ReportDefinition
 from bulkpull.model import Execution, Pull, Query, Report
@@ -26,7 +26,6 @@ from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.decision_rules import Action, Decision, ScheduleDecision, order_if_due
 from bulkpull.pipeline.nightly.scheduled_reports import first_start, next_due, recurrence_h, serves
 from bulkpull.pipeline.outcome import DatasetOutcome, dataset_record
-from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import DESCRIPTION, query_digest, standing_name
 from bulkpull.requested_data import requested_data
 
@@ -79,8 +78,8 @@ class DecisionExecutor:
     def _dataset(self) -> str:
         return self.decision.pull.dataset
 
-    def _add_note(self, note: str) -> None:
-        self._state = replace(self._state, notes=(*self._state.notes, note))
+    def _add_notes(self, *notes: str) -> None:
+        self._state = replace(self._state, notes=(*self._state.notes, *notes))
 
     def _decide_again(self, decision: Decision) -> None:
         self.decision = decision
@@ -116,7 +115,7 @@ class DecisionExecutor:
             if execution is None or decision.schedule is None:
                 raise
             # The same execution would be taken, and its file missed, until the next one comes (behaviour 133).
-            self._add_note(f"{gone.what}: {gone.why}; a one-off report is created instead")
+            self._add_notes(f"{gone.what}: {gone.why}; a one-off report is created instead")
             pull = decision.schedule.pull
             self._decide_again(
                 replace(decision, pull=pull, action=Action.ORDER_REPORT, reason=gone.reason, execution=None)
@@ -160,7 +159,7 @@ class DecisionExecutor:
             try:
                 report, schedule = await self._make(schedule)
             except BulkpullError as error:
-                self._add_note(f"no scheduled report could be created, the next run tries again: {error.reason}")
+                self._add_notes(f"no scheduled report could be created, the next run tries again: {error.reason}")
                 self.context.events.emit(ReportLacking(reason=error.message))
                 if isinstance(error, QuotaExceeded) or self.decision.action is not Action.SKIP:
                     return False
@@ -180,33 +179,27 @@ class DecisionExecutor:
 
     async def _make(self, schedule: ScheduleDecision) -> tuple[Report, ScheduleDecision]:
         """A scheduled report for today's query; for the one without metrics where the service refuses them."""
-        full = schedule.pull
-        refused: BulkpullError | None = None
-        try:
-            report = await self.order_scheduled_report(full)
-        except BulkpullError as error:
-            if not may_be_due_to_metrics(error, full):
-                raise
-            refused = error
-            fewer = drop_metrics(full)
-            # A report that was made after an earlier refusal stays in use.
-            kept = next((report for report in schedule.replaced if serves(report, fewer)), None)
-            replaced = tuple(report for report in schedule.replaced if report is not kept)
-            schedule = replace(schedule, pull=fewer, serving=kept, replaced=replaced)
-            try:
-                report = kept or await self.order_scheduled_report(fewer)
-            except RequestRejected as again:
-                if isinstance(again, QuotaExceeded):
-                    raise
-                raise error from None
-        if schedule.replaced and schedule.replace_reason:
-            self._add_note(f"its scheduled report is replaced: {schedule.replace_reason}")
-        if refused is not None:
-            self._add_note(await self.context.note_refused_metrics(full, refused))
-            self._state = replace(self._state, pull=schedule.pull)
-            pull = self.decision.pull if self.decision.execution else schedule.pull
-            self.decision = replace(self.decision, pull=pull, schedule=schedule)
-        return report, schedule
+        made = schedule
+
+        async def make(pull: Pull) -> Report:
+            nonlocal made
+            kept: Report | None = None
+            if pull is not schedule.pull:
+                # A report that was made after an earlier refusal stays in use.
+                kept = next((report for report in schedule.replaced if serves(report, pull)), None)
+                replaced = tuple(report for report in schedule.replaced if report is not kept)
+                made = replace(schedule, pull=pull, serving=kept, replaced=replaced)
+            return kept or await self.order_scheduled_report(pull)
+
+        report, refusals = await self.context.or_without_metrics(schedule.pull, make)
+        if made.replaced and made.replace_reason:
+            self._add_notes(f"its scheduled report is replaced: {made.replace_reason}")
+        if refusals:
+            self._add_notes(*refusals)
+            self._state = replace(self._state, pull=made.pull)
+            pull = self.decision.pull if self.decision.execution else made.pull
+            self.decision = replace(self.decision, pull=pull, schedule=made)
+        return report, made
 
     async def order_scheduled_report(self, pull: Pull) -> Report:
         """Order the scheduled report of `pull`; a second call after a lost answer finds what the first one made."""
@@ -237,7 +230,6 @@ class DecisionExecutor:
         return report
 
     async def _delete_idle(self) -> bool:
-        """Delete one idle report; whether there was any."""
         while self.idle:
             report_id = self.idle.pop().report_id
             with suppress(NotFound):

@@ -8,9 +8,10 @@ used, but only reports that this folder created are changed or deleted.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError
@@ -29,6 +30,7 @@ _LONGEST_H = 2_160
 # Times come from two machines of the service, and from ours.
 CLOCK_TOLERANCE = timedelta(minutes=5)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_UNKNOWN = ScheduledReportFacts("")
 LIST_UNKNOWN = (
     "the service does not tell which reports there are (the role may not list them); what is in the ledger counts, and "
     "nothing was created or deleted on a guess"
@@ -38,14 +40,13 @@ LIST_UNKNOWN = (
 @dataclass(slots=True)
 class ReportMemory:
     """
-    The scheduled reports of one dataset in the ledger.
+    The scheduled reports of one dataset in the ledger, by id.
 
     Attributes:
-        made: Ids of those that this folder ordered.
-        adopted: Ids of those that it found and used.
+        made, adopted: Those that this folder ordered; those that it found and used.
         ordered: Names of those that it ordered without an answer, each with the digest of its query, where noted.
-        facts: The latest facts about each, by id.
-        missed: Ids of those with an execution that did not arrive.
+        facts: The latest facts about each.
+        missed: Those with an execution that did not arrive.
     """
 
     made: set[str] = field(default_factory=set)
@@ -68,27 +69,21 @@ class ReportMemory:
         digest = self.ordered[report.name]
         return digest is None or (report.query_text is not None and query_digest(report.query_text) == digest)
 
-    def question_sha256_of(self, report_id: str) -> str | None:
-        """The hash of the question that a report was made for, if it was noted."""
-        facts = self.facts.get(report_id)
-        return facts.question_sha256 or None if facts else None
-
-    def lead_h(self, report_id: str) -> float | None:
-        """How many hours before the nightly hour a report was made to run, if it is known."""
-        facts = self.facts.get(report_id)
-        return facts.lead_h if facts else None
+    def facts_of(self, report_id: str) -> ScheduledReportFacts:
+        """What was noted last of a report, or nothing."""
+        return self.facts.get(report_id, _UNKNOWN)
 
     def serving(self, question_sha256: str) -> list[Report]:
         """The reports noted for a question, the last one first, as far as the ledger knows them."""
         return [
             Report(report_id, facts.name, facts.query_id or "")
             for report_id, facts in reversed(self.facts.items())
-            if self.question_sha256_of(report_id) in (question_sha256, None)
+            if facts.question_sha256 in (question_sha256, None, "")
         ]
 
 
 async def remember_reports(ledger: Ledger) -> dict[str, ReportMemory]:
-    """What the ledger knows of each dataset's scheduled reports."""
+    """As `read_memory`, from the ledger."""
     return read_memory(await ledger.noted(ScheduledReportFacts), await ledger.noted(MissedFacts))
 
 
@@ -205,7 +200,7 @@ def answers(report: Report, pull: Pull, memory: ReportMemory) -> bool:
     Its query is compared as parsed. For a query that is deleted or not shown, what the ledger noted of the report
     counts, or the mark in its name.
     """
-    requested, noted = requested_data(pull), memory.question_sha256_of(report.report_id)
+    requested, noted = requested_data(pull), memory.facts_of(report.report_id).question_sha256 or None
     if noted is not None and noted != requested.sha256:
         return False
     if report.query_text is None:
@@ -228,14 +223,36 @@ def serves(report: Report, pull: Pull) -> bool:
 
 def unusable_reason(report: Report, pull: Pull, *, memory: ReportMemory, schedule: Schedule | None) -> str | None:
     """Why a scheduled report does not serve a pull; `None` where it does."""
+    timed = _changed_times(report, pull, memory=memory, schedule=schedule) if schedule else ()
+    return next(chain(_mismatches(report, pull, memory=memory), timed), None)
+
+
+def _mismatches(report: Report, pull: Pull, *, memory: ReportMemory) -> Iterator[str]:
     status = report.status.casefold()
     if status == ReportStatus.PAUSED.casefold():
-        return "it was paused"
+        yield "it was paused"
     if status != ReportStatus.ACTIVE.casefold():
-        return f"it has ended (its status is {report.status})"
-    return _query_mismatch(report, pull, memory=memory) or (
-        _schedule_mismatch(report, pull, memory=memory, schedule=schedule) if schedule else None
-    )
+        yield f"it has ended (its status is {report.status})"
+    if report.query_text is None:
+        yield "its query was deleted"
+    elif report.window is not None:
+        yield "it asks for other days"
+    elif not _is_same_query(report.query_text, pull):
+        yield "its query or its columns have changed"
+    if not answers(report, pull, memory):
+        yield "it was made for another question"
+
+
+def _changed_times(report: Report, pull: Pull, *, memory: ReportMemory, schedule: Schedule) -> Iterator[str]:
+    every_h, lead_h = recurrence_h(pull), memory.facts_of(report.report_id).lead_h
+    if report.recurrence_h is not None and report.recurrence_h > every_h:
+        yield f"it was changed to run every {report.recurrence_h} hours"
+    if report.start_at is None:
+        return
+    if report.start_at > schedule.now + timedelta(hours=every_h) + CLOCK_TOLERANCE:
+        yield f"it was changed to run from {iso_utc(report.start_at)} on"
+    if lead_h is not None and lead_h != schedule.lead_h:
+        yield f"`standing_lead_hours` was changed from {lead_h:g} to {schedule.lead_h:g}"
 
 
 def as_executed(pull: Pull, report: Report) -> Pull:
@@ -246,13 +263,9 @@ def as_executed(pull: Pull, report: Report) -> Pull:
     if not columns:
         return pull
     taken, only_metrics = {name.casefold() for name in columns}, _only_metrics(pull)
-    return replace(
-        pull,
-        query_text=report.query_text,
-        columns=columns,
-        metrics=tuple(name for name in columns if name.casefold() in only_metrics),
-        metrics_left_out=tuple(name for name in unique_names(pull.offered.metrics) if name.casefold() not in taken),
-    )
+    metrics = tuple(name for name in columns if name.casefold() in only_metrics)
+    left_out = tuple(name for name in unique_names(pull.offered.metrics) if name.casefold() not in taken)
+    return replace(pull, query_text=report.query_text, columns=columns, metrics=metrics, metrics_left_out=left_out)
 
 
 def _fingerprints_of(pull: Pull) -> set[str]:
@@ -260,7 +273,6 @@ def _fingerprints_of(pull: Pull) -> set[str]:
 
 
 def _only_metrics(pull: Pull) -> set[str]:
-    """The listed metrics that are no columns, case-folded."""
     return {name.casefold() for name in pull.offered.metrics} - {name.casefold() for name in pull.offered.columns}
 
 
@@ -274,26 +286,3 @@ def _columns_of(query_text: str) -> tuple[str, ...]:
 
 def _is_same_query(text: str, pull: Pull) -> bool:
     return normalise(text) == normalise(pull.query_text)
-
-
-def _query_mismatch(report: Report, pull: Pull, *, memory: ReportMemory) -> str | None:
-    if report.query_text is None:
-        return "its query was deleted"
-    if report.window is not None:
-        return "it asks for other days"
-    if not _is_same_query(report.query_text, pull):
-        return "its query or its columns have changed"
-    return None if answers(report, pull, memory) else "it was made for another question"
-
-
-def _schedule_mismatch(report: Report, pull: Pull, *, memory: ReportMemory, schedule: Schedule) -> str | None:
-    every_h, lead_h = recurrence_h(pull), memory.lead_h(report.report_id)
-    if report.recurrence_h is not None and report.recurrence_h > every_h:
-        return f"it was changed to run every {report.recurrence_h} hours"
-    if report.start_at is None:
-        return None
-    if report.start_at > schedule.now + timedelta(hours=every_h) + CLOCK_TOLERANCE:
-        return f"it was changed to run from {iso_utc(report.start_at)} on"
-    if lead_h is not None and lead_h != schedule.lead_h:
-        return f"`standing_lead_hours` was changed from {lead_h:g} to {schedule.lead_h:g}"
-    return None

@@ -37,22 +37,6 @@ if TYPE_CHECKING:  # a run without news does not load what converts files
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
-    """
-    A converted snapshot that is not yet visible to readers.
-
-    Attributes:
-        folder: Holds the Parquet files and nothing else, on the file system of the output folder.
-        raw: The files as downloaded, to be kept beside it; empty when they are not kept.
-    """
-
-    pull: Pull
-    folder: Path
-    files: Sequence[PublishedFile]
-    raw: Sequence[Path] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Published:
     """A snapshot that is visible to readers; the paths of its files are relative to the output folder."""
 
@@ -65,9 +49,8 @@ class Publisher:
     """
     Publishes snapshots one at a time, because they share `current.json`.
 
-    Args:
-        retain_runs: Snapshots kept per dataset, the current one included.
-        check_lock: Raises if this run no longer holds the lock of the output folder.
+    Of each dataset `retain_runs` snapshots are kept, the current one included. `check_lock` raises if this run no
+    longer holds the lock of the output folder.
     """
 
     store: OutputStore
@@ -79,11 +62,17 @@ class Publisher:
     account: Account | None = None
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
 
-    async def publish_snapshot(self, staged: Staged) -> Published:
+    async def publish_snapshot(
+        self, pull: Pull, folder: Path, files: Sequence[PublishedFile], *, raw: Sequence[Path] = ()
+    ) -> Published:
         """
-        Show the snapshot to readers.
+        Show a converted snapshot to readers.
 
         A second call for the same dataset and run, after the first was interrupted anywhere, ends the same way.
+
+        Args:
+            folder: Holds the `files` and nothing else, on the file system of the output folder.
+            raw: The files as downloaded, to be kept beside it; empty when they are not kept.
 
         Raises:
             DiskTrouble: The disk refused; readers still see the snapshot that was current.
@@ -92,24 +81,23 @@ class Publisher:
         async with self._turn:
             # Shielded: publishing takes milliseconds, and an interruption can wait for it.
             with anyio.CancelScope(shield=True), disk_errors(str(self.store)):
-                published = await anyio.to_thread.run_sync(self._publish, staged)
-        self.events.emit(SnapshotPublished(rows=sum(file.rows for file in staged.files), files=len(published.files)))
+                published = await anyio.to_thread.run_sync(self._publish, pull, folder, files, raw)
+        self.events.emit(SnapshotPublished(rows=sum(file.rows for file in files), files=len(files)))
         for undone in published.undone:
             self.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
         return published
 
-    def _publish(self, staged: Staged) -> Published:
+    def _publish(self, pull: Pull, folder: Path, files: Sequence[PublishedFile], raw: Sequence[Path]) -> Published:
         self.check_lock()
-        dataset, requested = staged.pull.dataset, requested_data(staged.pull)
+        dataset, requested = pull.dataset, requested_data(pull)
         snapshot = INSIDE.snapshot(dataset, self.run_id)
-        files = [file.model_copy(update={"path": (snapshot / file.path).as_posix()}) for file in staged.files]
+        files = [file.model_copy(update={"path": (snapshot / file.path).as_posix()}) for file in files]
         current = Current.load(self.store)
         named = current.datasets.get(dataset)
         if named is None or named.run_id != self.run_id or not _are_there(files, self.store):
             # An existing folder belongs to this run, which was interrupted before it updated `current.json`.
-            self.store.put_folder(staged.folder, snapshot)
-        if staged.raw:
-            self._keep_raw(staged)
+            self.store.put_folder(folder, snapshot)
+        self._keep_raw(dataset, raw)
         now = whole_second(self.clock.now())
         current.datasets[dataset] = CurrentSnapshot(
             run_id=self.run_id,
@@ -117,9 +105,9 @@ class Publisher:
             files=[file.path for file in files],
             question=requested.as_dict(),
             question_sha256=requested.sha256,
-            query=staged.pull.query_text,
+            query=pull.query_text,
             timespan=requested.span,
-            window=staged.pull.window,
+            window=pull.window,
             published_at=now,
             replaced=self._replaced(dataset, named, at=now),
         )
@@ -150,13 +138,12 @@ class Publisher:
             known[named.run_id] = at
         return {run_id: when for run_id, when in known.items() if run_id in there and run_id != self.run_id}
 
-    def _keep_raw(self, staged: Staged) -> None:
-        dataset = staged.pull.dataset
+    def _keep_raw(self, dataset: str, raw: Sequence[Path]) -> None:
         folder = INSIDE.snapshot(dataset, self.run_id, kind=RAW)
-        for number, path in enumerate(staged.raw):
+        for number, path in enumerate(raw):
             with path.open("rb") as file:
                 ending = ".csv.gz" if file.read(2) == b"\x1f\x8b" else ".csv"
-            several = f"-{number:05}" if len(staged.raw) > 1 else ""
+            several = f"-{number:05}" if len(raw) > 1 else ""
             self.store.put_file(path, folder / f"{dataset}{several}{ending}")
 
 

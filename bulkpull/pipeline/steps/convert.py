@@ -52,11 +52,9 @@ class _Queue:
 
 async def convert_report(order: ConversionRequest, *, limiter: anyio.CapacityLimiter) -> ConversionResult:
     """
-    Convert a report's file; cancellation ends the child at once, which may leave a partial file in the folder.
+    Convert a report's file as the service stores it; cancellation ends the child at once, and may leave a partial file.
 
-    The file holds the bytes as the service stores them: gzip or plain, CSV or TSV. The folder `into` exists and is
-    empty; it gets `part-00000` with the suffix of the format, forced to the disk. The rows were counted by the
-    converter and by a count that shares no code with it.
+    The folder `into` exists and is empty; it gets `part-00000` with the suffix of the format, forced to the disk.
 
     Raises:
         FileDamaged: The gzip is cut or broken, or the file ends inside quotes; fetching it again may mend it.
@@ -85,11 +83,10 @@ async def widen_file(
 
 async def warm_up(limiter: anyio.CapacityLimiter, *, most: int) -> None:
     """
-    Keep idle child processes ready while this runs; small files share them.
+    Keep idle child processes ready, until this is cancelled; small files share them.
 
-    Starting one costs half a second of processor time, most of it for importing polars, which is better spent while
-    the service still makes its reports. Runs until it is cancelled, and ends the idle children then. Where the system
-    allows no further process, there are fewer: a conversion that needs one starts it, and reports the failure.
+    Starting one costs half a second of processor time, which is better spent while the service still makes its reports.
+    Where the system allows no further process, there are fewer: a conversion that needs one reports the failure.
     """
     spares: list[Converter] = []
     _spares.set(spares)
@@ -112,7 +109,9 @@ async def _turn_of(source: Path) -> AsyncIterator[None]:
     queue = _queue.get(None)
     if queue is None:
         _queue.set(queue := _Queue(anyio.Lock()))
-    size_bytes = await anyio.to_thread.run_sync(_size_of, source)
+    size_bytes = 0
+    with suppress(OSError):  # the child reports it
+        size_bytes = (await anyio.to_thread.run_sync(source.stat)).st_size
     if size_bytes > _QUICK_BYTES or queue.size_bytes + size_bytes > _QUEUE_BYTES:
         yield
         return
@@ -127,13 +126,6 @@ async def _turn_of(source: Path) -> AsyncIterator[None]:
         queue.size_bytes -= size_bytes
         if has_turn:
             queue.turn.release()
-
-
-def _size_of(source: Path) -> int:
-    try:
-        return source.stat().st_size
-    except OSError:
-        return 0  # the child reports it
 
 
 async def _in_child(

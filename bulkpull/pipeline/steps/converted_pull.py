@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBounds
-from bulkpull.model import DownloadedFile, Execution, Pull, Report
+from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBounds, WindowRows
+from bulkpull.model import DownloadedFile, Execution, Pull, Report, Window
 from bulkpull.output.ledger_facts import ConversionFacts
 from bulkpull.output.symlink_safety import size_beneath
 from bulkpull.pipeline.steps.poll_rules import is_dated_before
@@ -16,11 +16,10 @@ from bulkpull.pipeline.steps.poll_rules import is_dated_before
 @dataclass(frozen=True, slots=True)
 class ConvertedPull:
     """
-    A pull that is downloaded, checked and converted, but not yet published.
+    A pull that is downloaded, checked and converted.
 
-    Attributes:
-        report: Ours, to be deleted once the data is safe; `None` for the execution of a scheduled report.
-        published_by: The earlier run that published its file; `None` for a part of this run.
+    `report` is ours, to be deleted once the data is safe, and `None` for the execution of a scheduled report.
+    `published_by` is the earlier run that published its file, and `None` for a part of this run.
     """
 
     pull: Pull
@@ -34,6 +33,17 @@ class ConvertedPull:
     @property
     def is_published(self) -> bool:
         return self.published_by is not None
+
+    @property
+    def window(self) -> Window:
+        """The window of a part that has one."""
+        assert self.pull.window is not None
+        return self.pull.window
+
+    @property
+    def window_rows(self) -> WindowRows:
+        """The counts of its rows outside of its window and at its edges."""
+        return self.table.window or WindowRows()
 
 
 def conversion_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan]) -> ConversionFacts:
@@ -99,15 +109,14 @@ def vouched_by(part: ConvertedPull) -> list[str]:
 
 def vouched_for_all(parts: Sequence[ConvertedPull]) -> list[str]:
     """The evidence that every part has; if there is none, the evidence of any part."""
-    words_of_parts = [vouched_by(part) for part in parts]
-    for_all = [word for word in _WORDS if all(word in words for words in words_of_parts)]
-    return for_all or [word for word in _WORDS if any(word in words for words in words_of_parts)]
+    words_of_parts = [set(vouched_by(part)) for part in parts]
+    words = set.intersection(*words_of_parts) or set.union(*words_of_parts)
+    return [word for word in _WORDS if word in words]
 
 
 def content_notes(parts: Sequence[ConvertedPull]) -> Iterator[str]:
     """A sentence for each oddity that a person may have to check (C40)."""
-    doubtful = sum(vouched_by(part) == [_READINGS] for part in parts)
-    if doubtful:
+    if doubtful := sum(vouched_by(part) == [_READINGS] for part in parts):
         yield (
             f"only two equal downloads show that nothing is missing from {_files(doubtful, parts)}: the storage host "
             "sent neither length nor MD5, and gzip was not used"

@@ -82,7 +82,7 @@ class Converter:
             try:
                 outcome = await self._reply()
             except ConverterDied as error:
-                outcome = error
+                outcome = error  # raised outside of the task group, by itself
             if outcome is not None:
                 tasks.cancel_scope.cancel()
         if isinstance(outcome, ConverterDied):
@@ -149,7 +149,7 @@ class Converter:
         await self.process.aclose()
 
     async def why_died(self) -> ConverterDied:
-        return _died_error(await self.process.wait(), bytes(self._last_words))
+        return _died_error(await self.process.wait(), self._last_words.decode("utf-8", errors="replace"))
 
 
 async def start(environment: Mapping[str, str], *, threads: int | None = None, at_once: int = 1) -> Converter:
@@ -207,16 +207,15 @@ def died(why: str, *, fix: str) -> ConverterDied:
     return ConverterDied("the report's file was not converted: the conversion process died", why=why, fix=fix)
 
 
-def _died_error(status: int, last_words: bytes) -> ConverterDied:
+def _died_error(status: int, words: str) -> ConverterDied:
     name = platforms.current().signal_name(status)
     if name is not None:
         why = f"it was ended by {name}"
         if name == "SIGKILL":
             why += ", which the system sends when memory runs out"
         return died(why, fix="run the same command again with more memory or with fewer other programs running")
-    words = last_words.decode("utf-8", errors="replace")
-    lines = words.strip().splitlines()
     if any(word in words for word in _LIMIT_WORDS):
         return died("a limit on processes or threads was reached", fix=_LIMIT_FIX)
-    why = f"it ended with status {status}" + (f" ({printable(lines[-1], most=300)})" if lines else "")
+    why, lines = f"it ended with status {status}", words.strip().splitlines()
+    why += f" ({printable(lines[-1], most=300)})" if lines else ""
     return died(why, fix="report this as a defect of bulkpull; `keep_raw` keeps the file that it was found with")

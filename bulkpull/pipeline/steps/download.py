@@ -6,6 +6,7 @@ Offsets, lengths, ETag and MD5 refer to the stored (compressed) bytes (behaviour
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,41 +14,24 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from bulkpull.clock import Clock
 from bulkpull.errors import BulkpullError, FileDamaged
 from bulkpull.event_types import DownloadCompleted, DownloadResumed
-from bulkpull.events import Events
-from bulkpull.model import DownloadedFile, SecureLink
+from bulkpull.model import DownloadedFile
 from bulkpull.output.atomic_files import disk_errors, sync_folder
 from bulkpull.pipeline.report_deletion import is_worth_resuming
 from bulkpull.transfer.partial_file import PartialFile
 from bulkpull.transfer.range_responses import Version
-from bulkpull.transfer.signed_link import Relink, SignedLink
 from bulkpull.transfer.transfer import Transfer
-from bulkpull.transport.http import Http
-from bulkpull.transport.retry import Retrier
 
 # The longest wait of a cancelled run for the journal; unrecorded bytes are fetched again.
 _SAVING_S = 1.0
 
 
 async def download_report(
-    link: SecureLink,
-    *,
-    relink: Relink,
-    execution_id: str,
-    into: Path,
-    segments: int,
-    minimum_bytes_per_s: float = 1_000.0,
-    http: Http,
-    retrier: Retrier,
-    clock: Clock,
-    events: Events,
-    background: TaskGroup | None = None,
-    known_md5: str | None = None,
+    into: Path, open_transfer: Callable[[PartialFile], Transfer], *, background: TaskGroup | None = None
 ) -> DownloadedFile:
     """
-    Fetch the file behind `link` into `into`, whose folder exists.
+    Fetch a report's file into `into`, whose folder exists.
 
     The file stands under its name only when it is whole: length and, where the host gives one, MD5 are checked. Until
     then it is called `*.part`, and a journal beside it says which of its bytes are there. When this is cancelled, the
@@ -55,12 +39,8 @@ async def download_report(
     does with a file that was finished. Nothing is left of a file that is damaged or gone (`is_worth_resuming`).
 
     Args:
-        link: Used byte for byte, without any credential of ours (behaviours 120 and 123).
-        relink: Reads the execution again and gives its fresh link.
-        segments: Streams at once within a large file, at most.
-        minimum_bytes_per_s: The least average rate over a minute; below it the connection is renewed.
+        open_transfer: Makes the transfer from the link of the execution to a partial file.
         background: Where a finished file is made durable, while the caller goes on with it; `None` leaves that undone.
-        known_md5: MD5 (hexadecimal) of a file whose content is there already.
 
     Raises:
         FileGone: The service has cleaned the file up; the report has to run again.
@@ -68,31 +48,20 @@ async def download_report(
         FileDamaged: Length or MD5 were wrong twice, or the file keeps changing.
         AnswerLost, StorageTrouble, NotConnected, TlsRefused, UnsafeAddress: No progress in any of the allowed tries.
         DiskTrouble: The disk has no room, or refused the bytes.
-        Unchanged: It is the file of `known_md5`; its bytes were not fetched.
+        Unchanged: It is the file whose MD5 the transfer knows; its bytes were not fetched.
 
     Source: behaviours 120 to 135.
     """
-    began_s = clock.monotonic()
     aside = into.with_name(f"{into.name}.part")
     with disk_errors(aside):
         if await anyio.to_thread.run_sync(into.exists):
             await anyio.to_thread.run_sync(into.replace, aside)  # finished by an earlier process
         partial = await PartialFile.opened(aside)
         await anyio.to_thread.run_sync(sync_folder, aside.parent)
-        transfer = Transfer(
-            links=SignedLink(link, relink, clock),
-            partial=partial,
-            http=http,
-            retrier=retrier,
-            clock=clock,
-            events=events,
-            execution_id=execution_id,
-            segments=segments,
-            minimum_bytes_per_s=minimum_bytes_per_s,
-            known_md5=bytes.fromhex(known_md5) if known_md5 else None,
-        )
+        transfer = open_transfer(partial)
+        began_s = transfer.clock.monotonic()
         try:
-            version = await _fetch_checked(transfer, events=events)
+            version = await _fetch_checked(transfer)
             await partial.rename(into)
             if background is not None:
                 background.start_soon(_make_durable, partial)
@@ -108,8 +77,8 @@ async def download_report(
         finally:
             with anyio.CancelScope(shield=True):
                 await partial.close()
-    size_bytes = partial.done_bytes
-    events.emit(DownloadCompleted(size_bytes=size_bytes, elapsed_s=round(clock.monotonic() - began_s, 3)))
+    size_bytes, elapsed_s = partial.done_bytes, round(transfer.clock.monotonic() - began_s, 3)
+    transfer.events.emit(DownloadCompleted(size_bytes=size_bytes, elapsed_s=elapsed_s))
     return DownloadedFile(
         into, size_bytes, version.etag, version.md5.hex() if version.md5 else None, version.vouched_by
     )
@@ -122,13 +91,13 @@ async def _make_durable(partial: PartialFile) -> None:
         await partial.write_journal()
 
 
-async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:
+async def _fetch_checked(transfer: Transfer) -> Version:
     """Fetch the file, a damaged one once more from its beginning."""
     try:
         return await _fetch_once(transfer, resume=True)
     except FileDamaged as damaged:
         transfer.http.tally.retried += 1
-        events.emit(DownloadResumed(offset_bytes=0, reason=damaged.message))
+        transfer.events.emit(DownloadResumed(offset_bytes=0, reason=damaged.message))
     return await _fetch_once(transfer, resume=False)
 
 

@@ -43,7 +43,6 @@ class ExecutionLookup:
     Attributes:
         remember: Gets each form that the service made this one fall back to.
         on_refused: Gets the id of each report that is refused by itself, with the refusal.
-        retry: Whether a failed call is repeated here; a poller sets `False`, because it polls again anyway.
         statuses: Those to ask for once the service has refused to be asked for all of them.
     """
 
@@ -127,11 +126,7 @@ class ExecutionLookup:
         return found
 
     async def _try(self, report_ids: Sequence[str], *, statuses: Sequence[str] = ()) -> list[Execution] | None:
-        """
-        Their executions, in the statuses of this look-up where none are given; `None` where the call is refused.
-
-        One report that is refused in the simplest form of call is refused by itself.
-        """
+        """Their executions; `None` where the call is refused: one report in the simplest form, by itself."""
         self.calls += 1
         try:
             executions = await self.client.get_executions(
@@ -159,7 +154,6 @@ async def load_form(ledger: Ledger, *, now: datetime) -> PollForm:
 
 
 def form_recorder(ledger: Ledger, *, run_id: str, clock: Clock) -> Callable[[PollForm], Awaitable[None]]:
-
     async def remember(form: PollForm) -> None:
         await ledger.note(run_id, dataset="", facts=PollFormFacts(form.name.lower()), at=clock.now())
 

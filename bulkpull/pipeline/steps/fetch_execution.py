@@ -21,6 +21,8 @@ from bulkpull.pipeline.steps.convert import BATCH_BYTES, convert_report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull, conversion_facts
 from bulkpull.pipeline.steps.download import download_report
 from bulkpull.pipeline.steps.pull_context import PullContext
+from bulkpull.transfer.signed_link import SignedLink
+from bulkpull.transfer.transfer import Transfer
 
 _FETCHES = 2
 # Conversions of larger stored files run one at a time, because of their memory.
@@ -99,22 +101,21 @@ async def _download(
         raise FileGone(f"execution {execution.execution_id} has no link any more")
 
     assert execution.link is not None
+    open_transfer = partial(
+        Transfer,
+        SignedLink(execution.link, relink, run.clock),
+        http=run.http,
+        retrier=run.retrier,
+        clock=run.clock,
+        events=run.events,
+        execution_id=execution.execution_id,
+        segments=run.settings.download_segments,
+        minimum_bytes_per_s=run.settings.minimum_bytes_per_second,
+        known_md5=bytes.fromhex(known_md5) if known_md5 else None,
+    )
     async with run.downloads:
         with context.step(Step.DOWNLOAD):
-            stored = await download_report(
-                execution.link,
-                relink=relink,
-                execution_id=execution.execution_id,
-                into=into,
-                segments=run.settings.download_segments,
-                minimum_bytes_per_s=run.settings.minimum_bytes_per_second,
-                http=run.http,
-                retrier=run.retrier,
-                clock=run.clock,
-                events=run.events,
-                background=run.background,
-                known_md5=known_md5,
-            )
+            stored = await download_report(into, open_transfer, background=run.background)
     await context.note(DownloadFacts(execution.execution_id, stored.size_bytes))
     return stored
 

@@ -19,6 +19,7 @@ from bulkpull.clock import Clock, iso_utc, sleep_unless
 from bulkpull.errors import (
     AccessDenied,
     AuthError,
+    BulkpullError,
     ExecutionFailed,
     ReportingError,
     ReportLost,
@@ -53,7 +54,6 @@ class Poller:
     Attributes:
         spacing_s: Seconds of the service's allowance that one call of a poll uses.
         random: Returns numbers in [0, 1); spreads the polls of many runs.
-        on_retry: Called when a poll failed; the next poll is the retry.
         on_queued: Called with the number of reports that the service makes at once, if it queues others.
     """
 
@@ -86,15 +86,14 @@ class Poller:
         Creates nothing on the service, so it may be cancelled at any `await` and begun again.
 
         Args:
-            age_s: How long ago it was ordered, seconds.
-            usual_s: How long reports of its dataset took in earlier runs, seconds; `None` if unknown.
+            age_s: How long ago it was ordered.
+            usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
             may_be_replaced: Another report takes its place if it is overdue, so the deadline may follow from `usual_s`.
                 A last try always has the whole deadline of the settings: a dataset may have become slower.
 
         Raises:
             ExecutionFailed: The service gave up on this execution.
-            ExecutionOverdue: The deadline passed.
-            ServiceTrouble: The deadline passed, and the service could not be asked.
+            ExecutionOverdue, ServiceTrouble: The deadline passed; `ServiceTrouble` if the service could not be asked.
             ReportLost: The report or its query no longer exists on the service.
             AuthError, AccessDenied: The service refuses to answer us.
 
@@ -109,10 +108,9 @@ class Poller:
             await watch.done.wait()
         finally:
             del self._watches[report.report_id]
-        if watch.error is not None:
-            raise watch.error
-        assert watch.execution is not None
-        return watch.execution
+        if isinstance(watch.outcome, BulkpullError):
+            raise watch.outcome
+        return watch.outcome
 
     async def run(self) -> None:
         """Poll all pending reports; ends only by cancellation."""
@@ -134,14 +132,10 @@ class Poller:
             self._report_failure(draw=draw)
 
     def _pending(self) -> list[ReportWatch]:
-        return [watch for watch in self._watches.values() if not watch.done.is_set()]
+        return [watch for watch in self._watches.values() if watch.is_pending]
 
     def _next_look_s(self, pending: Sequence[ReportWatch], *, draw: float) -> float:
-        """
-        Seconds until the next poll; each wait counts from the last poll, or from the beginning of the wait.
-
-        A report that was ordered some time ago, by an earlier run, is looked at at once unless it is not yet due.
-        """
+        """Seconds until the next poll; an adopted report is looked at at once unless it is not yet due."""
         if not pending:
             return 0.0
         now, schedule = self.clock.monotonic(), self.schedule
@@ -171,7 +165,7 @@ class Poller:
             answers = await self.lookup.ask([watch.report.report_id for watch in pending])
         except (AuthError, AccessDenied) as error:
             for watch in pending:
-                watch.finish(error=error)
+                watch.finish(error)
             return
         except (ReportingError, TransferError) as error:
             # A failed poll does not fail any report: the next poll is the retry (fault 47).
@@ -181,7 +175,7 @@ class Poller:
             return
         self._failures, self._trouble, self._failing_since = 0, None, None
         for watch in pending:
-            if not watch.done.is_set():
+            if watch.is_pending:
                 await self._update(watch, answers)
         self._detect_queue(pending)
         self._fail_overdue(pending)
@@ -212,21 +206,15 @@ class Poller:
 
     def _detect_queue(self, pending: Sequence[ReportWatch]) -> None:
         """Call `on_queued` if a report waited during the whole time in which another one was made."""
-        ready = [watch for watch in pending if watch.execution is not None and watch.running_since_s is not None]
-        if not ready:
-            return
-        begun_s = max(watch.running_since_s or 0.0 for watch in ready)
-        waiting = [
-            watch
-            for watch in self._pending()
-            if watch.status is not None and not watch.is_running and watch.since_s <= begun_s
-        ]
-        if waiting:
-            self.on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
+        ready = [watch for watch in pending if not watch.is_pending and isinstance(watch.outcome, Execution)]
+        begun_s = [watch.running_since_s for watch in ready if watch.running_since_s is not None]
+        left, latest_s = self._pending(), max(begun_s, default=-math.inf)
+        if any(watch.status is not None and not watch.is_running and watch.since_s <= latest_s for watch in left):
+            self.on_queued(sum(watch.is_running for watch in left) + len(begun_s))
 
     def _refuse(self, report_id: str, error: RequestRejected) -> None:
         if (watch := self._watches.get(report_id)) is not None:
-            watch.finish(error=error)
+            watch.finish(error)
 
     async def _update(self, watch: ReportWatch, answers: Sequence[Execution]) -> None:
         verdict, execution = execution_state(watch.report, answers)
@@ -244,9 +232,9 @@ class Poller:
             self._emit_state(watch, status=execution.status, age_s=now - watch.since_s)
         match verdict:
             case ExecutionState.READY | ExecutionState.DATED_BEFORE:
-                watch.finish(execution=execution)
+                watch.finish(execution)
             case ExecutionState.FAILED:
-                watch.finish(error=execution_failed(execution, f"its status is {execution.status}"))
+                watch.finish(execution_failed(execution, f"its status is {execution.status}"))
             case ExecutionState.WITHOUT_LINK:
                 await self._handle_missing_link(watch, execution)
             case ExecutionState.PAUSED:
@@ -276,11 +264,10 @@ class Poller:
                 [report_id], statuses=(ExecutionStatus.COMPLETED,), latest=False, retry=False
             )
         verdict, found = execution_state(watch.report, history)
-        if verdict is ExecutionState.READY:
-            watch.finish(execution=found)
+        if verdict is ExecutionState.READY and found is not None:
+            watch.finish(found)
         elif watch.without_link > 2 * _LINK_GRACE_TICKS:
-            why = "it is completed, but the service gives no link to its file"
-            watch.finish(error=execution_failed(execution, why))
+            watch.finish(execution_failed(execution, "it is completed, but the service gives no link to its file"))
 
     async def _resume_paused(self, watch: ReportWatch) -> None:
         """Resume the report of a paused execution (behaviour 110), once; if it fails, the report has failed."""
@@ -290,11 +277,8 @@ class Poller:
         try:
             await self.client.resume_report(watch.report.report_id)
         except (ReportingError, TransferError) as error:
-            watch.finish(
-                error=ExecutionFailed(
-                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.message
-                )
-            )
+            what = f"report {watch.report.report_id} is paused and could not be resumed"
+            watch.finish(ExecutionFailed(what, why=error.message))
 
     async def _handle_absent(self, watch: ReportWatch, now: float) -> None:
         """Find out whether a report without an execution was deleted or has only not run yet (behaviour 105)."""
@@ -302,42 +286,33 @@ class Poller:
             watch.absent_since_s = now
         if watch.checked or now - watch.absent_since_s < self.schedule.grace_s():
             return
-        watch.checked = True
         report = watch.report
-        lost: ReportLost | ExecutionFailed | None = None
-        try:
+        with suppress(ReportingError, TransferError):  # unknown: check again at the next poll
             if not await self.client.get_reports(report_id=report.report_id):
-                lost = ReportLost(f"report {report.report_id} no longer exists on the service", why="deleted")
+                watch.finish(ReportLost(f"report {report.report_id} no longer exists on the service", why="deleted"))
             elif not await self.client.get_queries(query_id=report.query_id):
-                lost = ReportLost(f"the query of report {report.report_id} no longer exists on the service")
+                watch.finish(ReportLost(f"the query of report {report.report_id} no longer exists on the service"))
             elif watch.status is not None:
                 why = f"it was {watch.status}, and the service no longer lists it"
-                lost = ExecutionFailed(f"the execution of report {report.report_id} has failed", why=why)
-        except (ReportingError, TransferError):
-            watch.checked = False  # unknown: check again at the next poll
-        if lost is not None:
-            watch.finish(error=lost)
+                watch.finish(ExecutionFailed(f"the execution of report {report.report_id} has failed", why=why))
+            watch.checked = True
 
     def _fail_overdue(self, pending: Sequence[ReportWatch]) -> None:
         """
         End the wait for reports past the deadline.
 
-        The deadline of a running report counts from its start. Time in the service's queue does not count while other
-        reports of ours are running: it counts from the end of the last one.
+        It counts from the start of a running report; of a queued one from the end of the last other report of ours.
         """
         now = self.clock.monotonic()
-        if any(watch.is_running or watch.done.is_set() for watch in pending):
+        if any(watch.is_running or not watch.is_pending for watch in pending):
             self._finished_at_s = now
-        for watch in pending:
-            if watch.done.is_set():
-                continue
+        for watch in self._pending():
             age_s = now - self._waited_since_s(watch)
             deadline_s = self.schedule.deadline_for(watch.deadline_from_s)
             if self._trouble is not None and age_s >= self.schedule.deadline_s:
-                watch.finish(error=state_unknown(watch, age_s, trouble=self._trouble.message))
+                watch.finish(state_unknown(watch, age_s, trouble=self._trouble.message))
             elif self._trouble is None and age_s >= deadline_s:
-                is_learnt = deadline_s < self.schedule.deadline_s
-                watch.finish(error=report_overdue(watch, age_s, is_learnt=is_learnt))
+                watch.finish(report_overdue(watch, age_s, is_learnt=deadline_s < self.schedule.deadline_s))
             elif age_s >= deadline_s / 2 and not watch.warned:
                 watch.warned = True
                 self._emit_state(watch, status=watch.status or "not seen yet", age_s=age_s, deadline_s=deadline_s)

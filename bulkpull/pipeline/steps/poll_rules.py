@@ -40,12 +40,10 @@ class PollSchedule:
 
     def next_look_s(self, age_s: float, *, usual_s: float | None, draw: float) -> float:
         """
-        The wait until the next look at a report of that age.
+        The wait until the next look at a report of that age; the first comes when its usual time has passed.
 
-        Args:
-            usual_s: How long reports of the dataset took in earlier runs; the first look comes when that has passed.
-            draw: A random number in [0, 1) that spreads the looks of many runs: over half an interval either way, and
-                over a three-hundredth of the usual time after it, at most one first interval.
+        `draw`, a random number in [0, 1), spreads the looks of many runs: over half an interval either way, and over a
+        three-hundredth of the usual time after it, at most one first interval.
         """
         if usual_s is not None and age_s < usual_s:
             spread_s = min(self.initial_s, usual_s * _SHARE_OF_USUAL)
@@ -77,9 +75,8 @@ def execution_state(report: Report, answers: Iterable[Execution]) -> tuple[Execu
     """
     Pick this report's execution out of an answer and say what it means (pure).
 
-    Filters on this side again (behaviour 107); one that was generated before its report was created may belong to an
-    earlier request, so any other is preferred (112); an unknown status is alive, unless it reads failed, error or
-    cancelled (110).
+    Filters on this side again (behaviour 107). One that is dated before its report may belong to an earlier request:
+    any other is preferred (112). An unknown status is alive, unless it reads failed, error or cancelled (110).
     """
     own = [answer for answer in answers if answer.report_id == report.report_id]
     later = [execution for execution in own if not is_dated_before(execution, report)]
@@ -113,12 +110,12 @@ class ReportWatch:
     One pending report; times are seconds of the monotonic clock.
 
     Attributes:
-        ordered_s: When it was ordered; before `since_s` if it was adopted.
-        dataset: Whose task waits for it.
+        ordered_s: Before `since_s` if it was adopted.
         usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
         deadline_from_s: As `usual_s`, where the deadline may follow from it.
         dated_before_since_s: Since when only an execution is there that is dated before the report.
         without_link: In how many polls its execution was completed and had no link.
+        outcome: Known once it is `done`.
     """
 
     report: Report
@@ -136,8 +133,7 @@ class ReportWatch:
     checked: bool = False
     warned: bool = False
     done: anyio.Event = field(default_factory=anyio.Event)
-    execution: Execution | None = None
-    error: BulkpullError | None = None
+    outcome: Execution | BulkpullError = field(init=False)
 
     @property
     def is_running(self) -> bool:
@@ -145,16 +141,20 @@ class ReportWatch:
 
     def may_get_another(self, now_s: float, *, grace_s: float) -> bool:
         """
-        Whether an execution may still come beside the one that is dated before the report (fault 50).
+        Whether another execution may still come than one that is dated before the report (fault 50).
 
-        If none does within the grace, the dates are wrong, because a one-off report runs only once (behaviour 82).
+        After the grace the date is taken to be wrong, because a one-off report runs only once (behaviour 82).
         """
         if self.dated_before_since_s is None:
             self.dated_before_since_s = now_s
         return now_s - self.dated_before_since_s < grace_s
 
-    def finish(self, *, execution: Execution | None = None, error: BulkpullError | None = None) -> None:
-        self.execution, self.error = execution, error
+    @property
+    def is_pending(self) -> bool:
+        return not self.done.is_set()
+
+    def finish(self, outcome: Execution | BulkpullError) -> None:
+        self.outcome = outcome
         self.done.set()
 
 

@@ -64,7 +64,7 @@ class PullRunner:
             report = None
             is_ordered = run.reusable.has_report(self.context.fingerprint)
             try:
-                async with run.in_flight.place(pull.dataset, rank=rank, is_ordered=is_ordered) as place:
+                async with run.submitter.in_flight.place(pull.dataset, rank=rank, is_ordered=is_ordered) as place:
                     may_order()
                     report = await self.submit(attempt)
                     place.is_ordered = True

@@ -1,13 +1,11 @@
 """
 Limits on the reports that a run orders: how many are in progress at once, and how many one-off ones in some time.
 
-The service may refuse more than some number of active reports (behaviour 86), or queue them behind one another. Both
-lower the limit. It rises again slowly, because reports of other programs may have been the reason. Datasets take turns,
-so that a small one does not wait behind all windows of a large one.
+The service may refuse more than some number of active reports (behaviour 86), or queue them. Both lower the limit,
+which rises again slowly. Datasets take turns, so that a small one does not wait behind all windows of a large one.
 
-A quota of one-off reports, where it applies, is five per hour and user (behaviour 85), so twenty datasets take three
-hours. No limit is assumed: after a refusal creations wait, which counts against no deadline. The largest datasets then
-go first, because they take longest.
+A quota of one-off reports, where it applies, is five per hour and user (behaviour 85). None is assumed: after a refusal
+creations wait, which counts against no deadline, and the largest datasets go first, because they take longest.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
+import anyio.lowlevel
 
 from bulkpull.clock import Clock
 from bulkpull.event_types import QuotaReached, ReportsLimited
@@ -33,7 +32,6 @@ _ROUNDS_BEFORE_RISE = 2
 # The service's clock differs from ours: a try a little later is cheaper than a refused one.
 _MARGIN = 0.01
 _SHARE = 1 / 20
-_Ticket = tuple[int, float, int]
 
 
 @dataclass(slots=True, eq=False)
@@ -149,9 +147,7 @@ class OneOffQuota:
     """
     Delays creations of one-off reports; one at a time once the service has refused one.
 
-    Args:
-        window_s: The service's window, seconds (`one_off_quota_window_seconds`).
-        created_at: Moments of earlier creations of ours, monotonic seconds.
+    `window_s` is the service's (`one_off_quota_window_seconds`); `created_at` are earlier creations of ours, monotonic.
     """
 
     window_s: float
@@ -162,64 +158,60 @@ class OneOffQuota:
     _refused: bool = False
     _in_a_row: int = 0
     _opens_at: float = 0.0
-    _waiting: dict[_Ticket, anyio.Event] = field(default_factory=dict)
+    _waiting: list[tuple[int, float, int]] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
-    _busy: bool = False
+    _is_busy: bool = False
+    _changed: anyio.Event = field(default_factory=anyio.Event)
 
     @asynccontextmanager
     async def slot(self, *, weight: float, ahead: int = 0) -> AsyncIterator[None]:
         """
-        Wait until a creation may be tried; heavier ones first.
+        Wait until a creation may be tried: datasets with fewer reports `ahead` first, then heavier ones.
 
         The block tries to create one report and says how it went by `succeeded` or `refused`.
-
-        Args:
-            ahead: Reports already requested for the same dataset: datasets take turns, so that a dataset with a
-                single report does not wait behind all windows of others.
         """
         if not self._refused:
             yield
             return
         ticket = (ahead, -weight, next(self._numbers))
-        turn = self._waiting[ticket] = anyio.Event()
+        self._waiting.append(ticket)
         try:
-            while not turn.is_set():
-                self._wake_next()
-                await turn.wait()
-                await self.clock.sleep(self._opens_at - self.clock.monotonic())
-                if min(self._waiting, default=ticket) < ticket:
-                    # One with a higher priority arrived during the wait.
-                    self._busy = False
-                    turn = self._waiting[ticket] = anyio.Event()
-            yield
+            await anyio.lowlevel.checkpoint()  # others that were refused at the same time join
+            while (must_wait := self._is_busy or ticket != min(self._waiting)) or self._wait_s > 0:
+                if must_wait:
+                    await self._changed.wait()
+                else:
+                    await self.clock.sleep(self._wait_s)  # one with a higher priority may arrive meanwhile
+            self._is_busy = True
+            try:
+                yield
+            finally:
+                self._is_busy = False
         finally:
-            self._waiting.pop(ticket, None)
-            if turn.is_set():
-                self._busy = False
-            self._wake_next()
+            self._waiting.remove(ticket)
+            self._changed.set()
+            self._changed = anyio.Event()
 
-    def _wake_next(self) -> None:
-        if self._waiting and not self._busy:
-            self._busy = True
-            self._waiting.pop(min(self._waiting)).set()
+    @property
+    def _wait_s(self) -> float:
+        return self._opens_at - self.clock.monotonic()
 
     def succeeded(self) -> None:
-        self.created_at.append(self.clock.monotonic())
+        now = self.clock.monotonic()
+        self.created_at.append(now)
         self._in_a_row = 0
-        since = self.clock.monotonic() - self.window_s
-        is_full = self._limit is not None and sum(moment > since for moment in self.created_at) >= self._limit
-        if self._refused and is_full:
+        recent = sum(moment > now - self.window_s for moment in self.created_at)
+        if self._refused and self._limit is not None and recent >= self._limit:
             self._close()
 
     def refused(self, *, limit: int | None) -> None:
         self._limit = limit or self._limit
-        if self._refused and self.clock.monotonic() < self._opens_at:
+        if self._refused and self._wait_s > 0:
             return  # refusals of one burst count once
         self._refused = True
         self._in_a_row += 1
         self._close()
-        wait_s = self._opens_at - self.clock.monotonic()
-        self.events.emit(QuotaReached(wait_s=round(wait_s, 1), limit=self._limit))
+        self.events.emit(QuotaReached(wait_s=round(self._wait_s, 1), limit=self._limit))
 
     def _close(self) -> None:
         self._opens_at = next_opening(

@@ -122,8 +122,7 @@ class StoredQueries:
         """
         The query to use: of several of one text the oldest, so that runs side by side agree on one (case W10).
 
-        If another query is used, the one just made is deleted. If the list cannot be read, or few calls are left, the
-        new query is used, and the next run deletes duplicates.
+        Any other that was just made is deleted; by the next run if the list cannot be read, or few calls are left.
         """
         if not self.client.pacer.has_plenty:
             return made
@@ -220,9 +219,7 @@ class Submitter:
 
     async def submit_report(self, pull: Pull, *, attempt: int = 1) -> Report:
         """
-        Make sure that the service is making a report for `pull`, and only one.
-
-        A second call with the same arguments finds what the first one made, also after a lost answer.
+        Make sure that the service is making a report for `pull`, and only one, also after a lost answer.
 
         Raises:
             RequestRejected: The service refused the query or the report.
@@ -258,13 +255,12 @@ class Submitter:
     @asynccontextmanager
     async def _pair(self) -> AsyncIterator[None]:
         """
-        Make a query and order its report: two calls that belong together.
+        Make a query and order its report; of few calls that are left, no more pairs begin than can be finished.
 
-        If few calls are left, no more pairs begin than can be finished. Otherwise the queries of all datasets would use
-        up the allowance, and the service would begin no report before it is renewed.
+        Otherwise the queries of all datasets would use them up, and no report would begin before they are renewed.
         """
         pacer = self.client.pacer
-        with pacer.order_ahead():
+        with pacer.report_ahead():
             while (
                 pacer.calls_left is not None
                 and not self._is_short_of_reports

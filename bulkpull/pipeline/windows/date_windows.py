@@ -7,12 +7,12 @@ pulls of a dataset become one snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from bulkpull.catalog import Catalog
+from bulkpull.catalog import load_catalog
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.model import Pull, Window
@@ -30,22 +30,22 @@ _MARGIN = timedelta(days=31)
 _DAYS_OF_A_MONTH = 30.4
 
 
-def time_column_of(pull: Pull, catalog: Catalog) -> str | None:
+def time_column_of(pull: Pull) -> str | None:
     """The column that windows cut along, as the query names it; `None` where the rows do not have it."""
-    known = catalog.find(pull.reads)
+    known = load_catalog().find(pull.reads)
     if known is None or known.time_column is None:
         return None
     columns = ((name, known.column(name)) for name in pull.columns)
     return next((name for name, column in columns if column and column.name == known.time_column), None)
 
 
-def why_no_window(pull: Pull, catalog: Catalog) -> str | None:
+def why_no_window(pull: Pull) -> str | None:
     """Why the rows of a pull cannot be compared with a window; `None` if they can."""
     if not has_time_axis(pull.offered.date_ranges):
         return "it has no time axis"
-    if time_column_of(pull, catalog) is not None:
+    if time_column_of(pull) is not None:
         return None
-    known = catalog.find(pull.reads)
+    known = load_catalog().find(pull.reads)
     if known is None or known.time_column is None:
         return "its time column is not documented"
     return f"its time column {known.time_column} is not selected"
@@ -56,14 +56,14 @@ def window_instead_of(timespan: str) -> str:
     return f"the time span {timespan} is not used, because --since and --until take its place"
 
 
-def with_usable_window(pull: Pull, *, catalog: Catalog, named: bool) -> Pull:
+def with_usable_window(pull: Pull, *, named: bool) -> Pull:
     """
     The pull with its window, if its rows can be compared with it; else without a window, and with a note.
 
     Raises:
         SettingsError: The rows of a pull that the user named cannot be compared with the window.
     """
-    why = why_no_window(pull, catalog) if pull.window else None
+    why = why_no_window(pull) if pull.window else None
     if why is None:
         return pull
     if named:
@@ -74,9 +74,9 @@ def with_usable_window(pull: Pull, *, catalog: Catalog, named: bool) -> Pull:
     return replace(pull, window=None, notes=(*pull.notes, f"exported whole, without the window: {why}"))
 
 
-def is_divisible(pull: Pull, catalog: Catalog) -> bool:
+def is_divisible(pull: Pull) -> bool:
     """Whether the answers for two windows are the answer for both."""
-    return time_column_of(pull, catalog) is not None and not pull.indivisible
+    return time_column_of(pull) is not None and not pull.indivisible
 
 
 def describe_window(window: Window) -> str:
@@ -91,19 +91,8 @@ def open_since(record: DatasetRecord) -> datetime | None:
     return datetime.fromisoformat(window[0]) if window and window[1] == OPEN else None
 
 
-def history_starts(published: Mapping[str, DatasetRecord]) -> dict[str, datetime]:
-    """Where the published snapshots that grow begin, by their names."""
-    starts = {name: open_since(record) for name, record in published.items()}
-    return {name: start for name, start in starts.items() if start is not None}
-
-
 def split_months(window: Window, *, history_start: datetime | None = None) -> tuple[Window, ...]:
-    """
-    The months of `window`, the first and the last perhaps cut.
-
-    How far back a dataset really reaches is not documented (behaviour 84): all before the listed `history_start` is one
-    window more.
-    """
+    """The months of `window`, perhaps cut; all before the listed `history_start` is one window more (behaviour 84)."""
     edges = [window.start]
     if history_start is not None and window.start < history_start < window.end:
         edges.append(history_start)
@@ -112,11 +101,7 @@ def split_months(window: Window, *, history_start: datetime | None = None) -> tu
 
 
 def split_in_half(window: Window) -> tuple[Window, Window] | None:
-    """
-    `window` in two, cut where a month begins if one does within it, else where a day does; as evenly as that allows.
-
-    `None` for a day or less: no smaller window can be requested.
-    """
+    """`window` in two, cut most evenly where a month begins, else where a day does; `None` for a day or less."""
     middle = window.start + (window.end - window.start) / 2
     edges = _edges(window, step=next_month) or _edges(window, step=_next_day)
     if not edges or window.end - window.start <= _DAY:
@@ -125,12 +110,12 @@ def split_in_half(window: Window) -> tuple[Window, Window] | None:
     return Window(window.start, cut), Window(cut, window.end)
 
 
-def split_pull(pull: Pull, *, catalog: Catalog, now: datetime) -> list[Pull]:
+def split_pull(pull: Pull, *, now: datetime) -> list[Pull]:
     """The pulls of all windows, the oldest first; the pull itself where it has none, or a short one."""
     if pull.window is None:
         return [pull]
     windows: Sequence[Window] = [pull.window]
-    if pull.keeps_history or (is_divisible(pull, catalog) and pull.window.end - pull.window.start > LONG):
+    if pull.keeps_history or (is_divisible(pull) and pull.window.end - pull.window.start > LONG):
         windows = split_months(pull.window, history_start=history_start(pull.offered.date_ranges, now=now))
     return [replace(pull, window=window, keeps_history=False) for window in windows]
 
@@ -162,21 +147,16 @@ def first_listed_month(ranges: Sequence[str], *, now: datetime) -> datetime:
 
 def window_of_span(span: str | None, *, now: datetime) -> Window | None:
     """
-    Whole months, with one to spare, from the first that a TIMESPAN can reach, to the end of today.
+    Whole months, one to spare, from the first that a TIMESPAN can reach to the end of today; `None` if that is unknown.
 
-    `None` as `span` is the service's own six months (behaviour 61); the result is `None` where it is not known how far
-    the span reaches.
+    No `span` is the service's own six months (behaviour 61).
     """
     begins = history_start([span or SERVICE_SPAN], now=now)
     return None if begins is None else Window(begins, _next_day(now.astimezone(UTC)))
 
 
 def restated_from(ranges: Sequence[str], *, months: int | None, now: datetime) -> datetime:
-    """
-    The month from which on the service may still restate its data.
-
-    That is so many `months` back, or else as far as the widest span reaches that the service lists for the dataset.
-    """
+    """The first month that the service may still restate: `months` back, or as far as its widest span reaches."""
     days = (_widest_days(ranges) or LONG.days) if months is None else months * _DAYS_OF_A_MONTH
     return first_of_month(now.astimezone(UTC) - timedelta(days=days))
 

@@ -67,8 +67,8 @@ class DatasetFetch:
     _windows: WindowAgreement | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._columns = plan_columns(self.pull, catalog=self.context.catalog, earlier=self.typed_before)
-        column = time_column_of(self.pull, self.context.catalog)
+        self._columns = plan_columns(self.pull, earlier=self.typed_before)
+        column = time_column_of(self.pull)
         if self.pull.window is not None and column is not None:
             self._windows = WindowAgreement(
                 self.pull.window,
@@ -82,10 +82,8 @@ class DatasetFetch:
         """
         Fetch and convert all parts, in the order of their windows.
 
-        Raises:
-            BulkpullError: The first error that no retry could fix. Completed windows are kept.
-            TimeNotReadable: The time column does not show which rows are within a window.
-            Unchanged: The file of `execution` is the one with `known_md5`.
+        Raises the first error that no retry could fix (completed windows are kept), `TimeNotReadable` where the time
+        column does not show which rows are within a window, and `Unchanged` for the file with `known_md5`.
         """
         if self.pull.keeps_history and self.pull.window is not None:
             return await self._grow(self.pull.window)
@@ -110,8 +108,7 @@ class DatasetFetch:
             attempts=self.context.settings.report_attempts,
             may_halve=self._may_halve,
             on_split=self._note_split,
-            was_split=lambda pull: pull_fingerprint(pull) in self.context.reusable.splits,
-            is_ordered=lambda pull: self.context.reusable.has(pull_fingerprint(pull)),
+            reusable=self.context.reusable,
         )
         try:
             parts = await window_pulls.gather(pulls)
@@ -142,7 +139,7 @@ class DatasetFetch:
         )
         self._windows.whole = Window(growth.covered_until, window.end)
         restated = replace(self.pull, window=self._windows.whole)
-        fetched = await self._fetch_windows(split_pull(restated, catalog=self.context.catalog, now=window.end))
+        fetched = await self._fetch_windows(split_pull(restated, now=window.end))
         self.vanished = vanished_columns(fetched, published if growth.published else None)
         parts, notes = growth.join(fetched)
         self.notes += notes
@@ -162,7 +159,7 @@ class DatasetFetch:
         return replace(part, table=replace(part.table, files=(file,), content_hash=file.sha256))
 
     def _pulls(self) -> list[Pull]:
-        return split_pull(self.pull, catalog=self.context.catalog, now=self.context.clock.now())
+        return split_pull(self.pull, now=self.context.clock.now())
 
     def _require_reports(self, pulls: Sequence[Pull]) -> None:
         """Refuse a window that needs more reports than are allowed, before the first one is ordered (case W12)."""
@@ -170,7 +167,7 @@ class DatasetFetch:
         self.context.require_reports(self.pull.dataset, missing)
 
     def _may_halve(self, error: BulkpullError) -> bool:
-        is_one_off = self.execution is None and is_divisible(self.pull, self.context.catalog)
+        is_one_off = self.execution is None and is_divisible(self.pull)
         return is_one_off and isinstance(error, WORTH_HALVING) and not may_be_due_to_metrics(error, self.pull)
 
     async def _note_split(self, pull: Pull, error: BulkpullError) -> None:

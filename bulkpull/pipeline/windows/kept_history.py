@@ -22,7 +22,7 @@ from bulkpull.errors import HeldBack
 from bulkpull.formatting import join_some, plural
 from bulkpull.model import DownloadedFile, Execution, Pull, Window
 from bulkpull.output.layout import run_of_snapshot
-from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn, PublishedFile
+from bulkpull.output.manifest import DatasetRecord, PublishedColumn
 from bulkpull.pipeline.publication.type_merge import type_conflicts
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.windows.date_windows import describe_window, first_of_month, open_since, restated_from
@@ -30,13 +30,7 @@ from bulkpull.pipeline.windows.date_windows import describe_window, first_of_mon
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """
-    Which windows of a growing snapshot are kept, and which are fetched.
-
-    Attributes:
-        kept: Those of `published` that stay, the oldest first.
-        covered_until: Start of the windows that are requested again.
-    """
+    """The `published` windows, those of them that are `kept`, and the start of those that are fetched again."""
 
     published: list[ConvertedPull]
     kept: list[ConvertedPull]
@@ -44,13 +38,13 @@ class Growth:
 
     def join(self, fetched: Sequence[ConvertedPull]) -> tuple[list[ConvertedPull], list[str]]:
         """The windows of the new snapshot, and notes; a window that came without rows keeps its published ones."""
-        published = {_window(part): part for part in self.published if part.table.rows}
+        published = {part.window: part for part in self.published if part.table.rows}
         chosen, notes = list(self.kept), list[str]()
         for part in fetched:
-            earlier = None if part.table.rows else published.get(_window(part))
+            earlier = None if part.table.rows else published.get(part.window)
             chosen.append(earlier or part)
             if earlier is not None:
-                window, rows = describe_window(_window(part)), earlier.table.rows
+                window, rows = describe_window(part.window), earlier.table.rows
                 notes.append(f"{window} came without rows: its {rows:,} published rows are kept")
         if self.kept:
             many = plural(len(self.kept), "window")
@@ -59,24 +53,19 @@ class Growth:
 
 
 def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, restated_months: int | None) -> Growth:
-    """
-    Choose the published windows to keep, and the start of those to request again.
-
-    Raises:
-        HeldBack: The published history would be replaced by one that begins later or ends earlier.
-    """
+    """Raises `HeldBack` where the published history would be replaced by one that begins later or ends earlier."""
     window = pull.window
     assert window is not None
     since = open_since(published) if published is not None else None
     parts: list[ConvertedPull] = []
     if published is not None and since is not None:
         parts = _published_parts(published, pull, output=output)
-        _refuse_shorter_history(published.dataset, window, since=since, until=_window(parts[-1]).end if parts else None)
+        _refuse_shorter_history(published.dataset, window, since=since, until=parts[-1].window.end if parts else None)
     kept, covered_until, reached = 0, window.start, window.start
     # What ends later may still be restated by the service.
     last_end = restated_from(pull.offered.date_ranges, months=restated_months, now=window.end)
     for number, part in enumerate(parts, start=1):
-        start, end = _window(part).start, _window(part).end
+        start, end = part.window.start, part.window.end
         if start != reached or end > last_end:
             break
         reached = end
@@ -105,50 +94,44 @@ def _published_parts(record: DatasetRecord, pull: Pull, *, output: Path) -> list
     """The windows of the published snapshot, the oldest first, as parts that have arrived."""
     if len(record.parts) != len(record.files):
         return []
+    extra = tuple(column.name for column in record.columns if column.declared is None)
     parts: list[ConvertedPull] = []
     rows_before = 0
-    for window, file in zip(record.parts, record.files, strict=True):
-        parts.append(_published_part(window, file, record, pull, output=output, rows_before=rows_before))
+    for part, file in zip(record.parts, record.files, strict=True):
+        path = output / file.path
+        ids = part.execution_id or "", part.report_id or ""
+        rows = range(rows_before + 1, rows_before + file.rows + 1)
+        table = ConversionResult(
+            files=(TableFile(path, rows=file.rows, bytes=file.bytes, sha256=file.sha256),),
+            rows=file.rows,
+            columns=tuple(_converted_column(column, rows) for column in record.columns if column.declared is not None),
+            unpacked_bytes=0,
+            extra_columns=extra,
+            content_hash=file.sha256,
+        )
+        parts.append(
+            ConvertedPull(
+                replace(pull, window=Window(part.start, part.end), keeps_history=False),
+                report=None,
+                execution=Execution(*ids, "Completed", generated_at=part.generated_at),
+                stored=DownloadedFile(path, part.downloaded_bytes, vouched_by=tuple(part.vouched_by)),
+                table=table,
+                published_by=part.run_id or run_of_snapshot(Path(file.path).parent.name),
+            )
+        )
         rows_before += file.rows
-    return sorted(parts, key=lambda part: _window(part).start)
+    return sorted(parts, key=lambda part: part.window.start)
 
 
-def _published_part(
-    published: PartRecord, file: PublishedFile, record: DatasetRecord, pull: Pull, *, output: Path, rows_before: int
-) -> ConvertedPull:
-    window, path = Window(published.start, published.end), output / file.path
-    table = ConversionResult(
-        files=(TableFile(path, rows=file.rows, bytes=file.bytes, sha256=file.sha256),),
-        rows=file.rows,
-        columns=tuple(
-            _converted_column(column, rows=file.rows, rows_before=rows_before)
-            for column in record.columns
-            if column.declared is not None
-        ),
-        unpacked_bytes=0,
-        extra_columns=tuple(column.name for column in record.columns if column.declared is None),
-        content_hash=file.sha256,
-    )
-    return ConvertedPull(
-        replace(pull, window=window, keeps_history=False),
-        report=None,
-        execution=Execution(
-            published.execution_id or "", published.report_id or "", "Completed", generated_at=published.generated_at
-        ),
-        stored=DownloadedFile(path, published.downloaded_bytes, vouched_by=tuple(published.vouched_by)),
-        table=table,
-        published_by=published.run_id or run_of_snapshot(Path(file.path).parent.name),
-    )
+def _converted_column(column: PublishedColumn, rows: range) -> ConvertedColumn:
+    """A column of a window that has these rows of the snapshot."""
 
-
-def _converted_column(column: PublishedColumn, *, rows: int, rows_before: int) -> ConvertedColumn:
     def in_part(misfit: Mapping[str, Any] | None) -> Misfit | None:
-        row = misfit["row"] - rows_before if misfit else 0
-        return Misfit(row, misfit["value"]) if misfit and 0 < row <= rows else None
+        return Misfit(misfit["row"] - rows.start + 1, misfit["value"]) if misfit and misfit["row"] in rows else None
 
     return ConvertedColumn(
-        name=column.name,
-        type=column.type,
+        column.name,
+        column.type,
         declared=ColumnType(column.declared or ColumnType.STRING),
         misfit=in_part(column.misfit),
         why_text=column.why_text,
@@ -225,10 +208,5 @@ def _first_that_did_not_fit(parts: Sequence[ConvertedPull], name: str) -> str:
         for column in part.table.columns:
             value = column.misfit or column.outgrown
             if column.name == name and value is not None:
-                return f"{value.value!r} in the window {describe_window(_window(part))}"
+                return f"{value.value!r} in the window {describe_window(part.window)}"
     return "its values are written in another form than before"
-
-
-def _window(part: ConvertedPull) -> Window:
-    assert part.pull.window is not None
-    return part.pull.window

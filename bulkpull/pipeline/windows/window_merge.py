@@ -1,24 +1,110 @@
 """
 Combines all windows of a dataset into one table: each row once, and inside the requested window.
 
+Little is documented about windows (behaviours 83 and 84), so only the rows of a report tell how its window was treated.
 Window edges, rows without a time and date formats concern several files at once; some files may have to be converted
 again with other bounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from itertools import pairwise
 
-from bulkpull.conversion.messages import WindowBounds
+from bulkpull.conversion.messages import WindowBounds, WindowRows
 from bulkpull.errors import TimeNotReadable, WindowNotHonoured
 from bulkpull.formatting import plural
 from bulkpull.model import Window
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
-from bulkpull.pipeline.windows.date_windows import describe_window
-from bulkpull.pipeline.windows.window_check import KeptRows, WindowHandling, divide_edges, undated_rows, window_handling
+from bulkpull.pipeline.windows.date_windows import describe_window, first_of_month, next_month
 
 Convert = Callable[[ConvertedPull, WindowBounds], Awaitable[ConvertedPull]]
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class WindowHandling(Enum):
+    KEPT = "kept"
+    ROUNDED = "rounded to whole months"
+    WHOLE = "holds the whole window"
+    IGNORED = "not honoured"
+
+
+def window_handling(part: ConvertedPull, *, whole: Window) -> WindowHandling:
+    """How the service treated the window of a report (pure)."""
+    rows, window = part.window_rows, part.window
+    if not (rows.before or rows.after):
+        return WindowHandling.KEPT
+    made_at = part.execution.generated_at or datetime.max.replace(tzinfo=UTC)
+    if not rows.before and window.end >= made_at - timedelta(days=1):
+        return WindowHandling.KEPT  # rows in the future do not matter here
+    assert rows.earliest is not None
+    assert rows.latest is not None
+    last_month = first_of_month(window.end)
+    months_end = last_month if last_month == window.end else next_month(last_month)
+    if rows.earliest >= first_of_month(window.start) and rows.latest < months_end:
+        return WindowHandling.ROUNDED
+    ends = rows.latest >= whole.end or whole.end >= made_at - timedelta(days=1)
+    return WindowHandling.WHOLE if rows.earliest < whole.start and ends else WindowHandling.IGNORED
+
+
+def divide_edges(
+    parts: Sequence[ConvertedPull], bounds: Sequence[WindowBounds], *, undated_last: bool = False
+) -> list[WindowBounds]:
+    """
+    The bounds with which each row of an edge, and each row without a time, is kept once (pure).
+
+    A day on the edge belongs to the part that begins with it. The part before keeps it where the following one has no
+    such rows (a service whose windows begin after their start), or where both have it whole, in different readings, and
+    its own is the later one. A row without a time that comes with several windows is kept where it is there most
+    often, of equals in the latest report; rows that differ are all kept.
+
+    Args:
+        parts: In the order of their windows, each beginning where the one before ends.
+        undated_last: Rows without a time belong to the last window that has them, which later runs request again.
+    """
+    divided = list(bounds)
+    for place, (before, following) in enumerate(pairwise(parts)):
+        one, other = before.window_rows, following.window_rows
+        is_later = (
+            one.edge_digest != other.first_day_digest
+            and one.edges_are_days
+            and other.edges_are_days
+            and _made_at(before) > _made_at(following)
+        )
+        if one.edge and (is_later or not other.first_day):
+            divided[place] = replace(divided[place], keep_edge=True)
+            divided[place + 1] = replace(divided[place + 1], skip_first_day=bool(other.first_day))
+    for place, hashes in _doubled_undated_rows(parts, undated_last=undated_last).items():
+        divided[place] = replace(divided[place], skip_undated=tuple(sorted(hashes)))
+    return divided
+
+
+def undated_rows(found: Iterable[WindowRows]) -> Counter[int]:
+    """All rows without a time, by hash: each as often as the window has it that has it most often."""
+    rows: Counter[int] = Counter()
+    for part in found:
+        rows |= Counter(part.undated_hashes)
+    return rows
+
+
+def _doubled_undated_rows(parts: Sequence[ConvertedPull], *, undated_last: bool) -> dict[int, set[int]]:
+    """By the place of a part, the hashes of its rows without a time that another part keeps."""
+    counted = [Counter(part.window_rows.undated_hashes) for part in parts]
+    keepers: dict[int, tuple[int, datetime, int]] = {}
+    for place, counts in enumerate(counted):
+        made_at = _LONG_AGO if undated_last else _made_at(parts[place])
+        for row, times in counts.items():
+            keepers[row] = max(keepers.get(row, (0, _LONG_AGO, 0)), (times, made_at, place))
+    doubled = {place: {row for row in counts if keepers[row][2] != place} for place, counts in enumerate(counted)}
+    return {place: rows for place, rows in doubled.items() if rows}
+
+
+def _made_at(part: ConvertedPull) -> datetime:
+    return part.execution.generated_at or _LONG_AGO
 
 
 class HoldsWhole(WindowNotHonoured):
@@ -37,6 +123,7 @@ class WindowAgreement:
     Args:
         is_limited: The query has a LIMIT, so that rows cannot be left out of its answer.
         convert: Converts a part once more, with other bounds and the columns that it has.
+        undated_last: As for `divide_edges`.
     """
 
     whole: Window
@@ -58,8 +145,8 @@ class WindowAgreement:
             HoldsWhole: It holds the whole window, although a smaller one was requested.
             WindowNotHonoured: It holds rows outside its window.
         """
-        rows, window = part.table.window, part.pull.window
-        if rows is None or window is None or rows.unread or rows.is_ambiguous:
+        rows = part.window_rows
+        if _is_unread(rows):
             return  # another part may settle its date format
         if self.is_limited and rows.left_out:
             raise WindowNotHonoured(
@@ -68,17 +155,11 @@ class WindowAgreement:
             )
         handling = window_handling(part, whole=self.whole)
         if handling is WindowHandling.IGNORED:
-            first = rows.first_outside
-            shown = (
-                f"row {first.row:,} of its report has {self.column} {first.value!r}"
-                if first
-                else "rows lie outside of it"
-            )
-            raise WindowNotHonoured(
-                f"the service did not keep to the window {describe_window(window)}",
-                why=f"{rows.before + rows.after:,} rows lie outside of it, {shown}",
-            )
-        if handling is WindowHandling.WHOLE and window != self.whole:
+            why = f"{rows.before + rows.after:,} rows lie outside of it"
+            if first := rows.first_outside:
+                why += f", row {first.row:,} of its report has {self.column} {first.value!r}"
+            raise WindowNotHonoured(f"the service did not keep to the window {describe_window(part.window)}", why=why)
+        if handling is WindowHandling.WHOLE and part.window != self.whole:
             raise HoldsWhole(part)
 
     async def cut_out(self, found: HoldsWhole) -> ConvertedPull:
@@ -96,46 +177,41 @@ class WindowAgreement:
             HoldsWhole, WindowNotHonoured: As `check`.
         """
         agreed = await self._with_one_form(parts)
-        kept = divide_edges(agreed, undated_last=self.undated_last)
-        for place, (part, keeps) in enumerate(zip(agreed, kept, strict=True)):
-            rows, window = part.table.window, part.pull.window
-            if keeps != KeptRows() and rows is not None and window is not None:
-                bounds = replace(self.bounds_of(window, form=rows.form), **asdict(keeps))
-                agreed[place] = await self.convert(part, bounds)
-        self._add_notes(agreed, kept)
+        bounds = [self.bounds_of(part.window, form=part.window_rows.form) for part in agreed]
+        divided = divide_edges(agreed, bounds, undated_last=self.undated_last)
+        for place, (before, after) in enumerate(zip(bounds, divided, strict=True)):
+            if after != before:
+                agreed[place] = await self.convert(agreed[place], after)
+        self._add_notes(agreed, divided)
         return agreed
 
     async def _with_one_form(self, parts: Sequence[ConvertedPull]) -> list[ConvertedPull]:
         """Read parts with an ambiguous date format in the format of the other parts."""
-        forms = {part.table.window.form for part in parts if part.table.window and part.table.window.form}
+        forms = {part.window_rows.form for part in parts if part.window_rows.form}
         agreed = list(parts)
         for place, part in enumerate(parts):
-            rows, window = part.table.window, part.pull.window
-            if rows is None or window is None or not (rows.unread or rows.is_ambiguous):
+            if not _is_unread(part.window_rows):
                 continue
             if len(forms) != 1:
                 self._refuse_unread_times(part)
-            agreed[place] = await self.convert(part, self.bounds_of(window, form=next(iter(forms))))
+            agreed[place] = await self.convert(part, self.bounds_of(part.window, form=next(iter(forms))))
             self._refuse_unread_times(agreed[place])
             self.check(agreed[place])
         return agreed
 
     def _refuse_unread_times(self, part: ConvertedPull) -> None:
-        rows, window = part.table.window, part.pull.window
-        if rows is None or not (rows.unread or rows.is_ambiguous):
+        rows = part.window_rows
+        if not _is_unread(rows):
             return
         shown = "day and month may stand either way round"
         if first := rows.first_unread:
-            report = f"the report of {describe_window(window)}" if window else "its report"
-            shown = f"{first.value!r} in row {first.row:,} of {report}"
+            shown = f"{first.value!r} in row {first.row:,} of the report of {describe_window(part.window)}"
         raise TimeNotReadable(f"its time column {self.column} does not tell which rows lie within a window", why=shown)
 
-    def _add_notes(self, parts: Sequence[ConvertedPull], kept: Sequence[KeptRows]) -> None:
-        found = [part.table.window for part in parts if part.table.window]
-        if not found:
-            return
+    def _add_notes(self, parts: Sequence[ConvertedPull], bounds: Sequence[WindowBounds]) -> None:
+        found = [part.window_rows for part in parts]
         handlings = {window_handling(part, whole=self.whole) for part in parts}
-        twice = sum(rows.edge for rows, keeps in zip(found[:-1], kept[:-1], strict=True) if not keeps.keep_edge)
+        twice = sum(rows.edge for rows, kept in zip(found[:-1], bounds[:-1], strict=True) if not kept.keep_edge)
         if twice:
             self.notes.append(f"{twice:,} rows on the edges of its windows came twice and are kept once")
         if at_end := found[-1].edge:
@@ -156,7 +232,12 @@ class WindowAgreement:
                 "the row of a month lies on its first day: the month in which the window begins is not in it"
             )
         if undated := undated_rows(found).total():
-            again = ", which came with several windows" if any(keeps.skip_undated for keeps in kept) else ""
+            again = ", which came with several windows" if any(kept.skip_undated for kept in bounds) else ""
             self.notes.append(f"{plural(undated, 'row')} without {self.column}{again}: kept, each once")
         if not sum(part.table.rows for part in parts):
             self.notes.append(f"no row lies within the window {describe_window(self.whole)}")
+
+
+def _is_unread(rows: WindowRows) -> bool:
+    """Whether the times cannot be read, or not in one way."""
+    return bool(rows.unread or rows.is_ambiguous)

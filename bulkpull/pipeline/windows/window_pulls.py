@@ -28,7 +28,9 @@ from bulkpull.errors import (
     WindowNotHonoured,
 )
 from bulkpull.model import Pull
+from bulkpull.pipeline.earlier_work import ReusableWork
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
+from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import describe_window, halves_of
 from bulkpull.pipeline.windows.window_merge import HoldsWhole
 
@@ -57,20 +59,17 @@ class WindowPulls:
     Pulls the windows of a dataset.
 
     Args:
-        run_pull: Runs one pull; the number is how often its report may be requested.
-        attempts: How often a report of a whole window is requested.
+        run_pull: Runs one pull; the number is how often its report may be requested: `attempts` for a whole window.
         may_halve: Whether a window that fails with this error may be requested in halves.
         on_split: Called for each window that is requested in halves.
-        was_split: Whether an earlier run requested the window in halves.
-        is_ordered: Whether an earlier run left a report or a file of the window.
+        reusable: What earlier runs left: reports and files of windows, and which windows they requested in halves.
     """
 
     run_pull: Callable[[Pull, int], Awaitable[ConvertedPull]]
     attempts: int
     may_halve: Callable[[BulkpullError], bool]
     on_split: Callable[[Pull, BulkpullError], Awaitable[None]]
-    was_split: Callable[[Pull], bool] = lambda _: False
-    is_ordered: Callable[[Pull], bool] = lambda _: False
+    reusable: ReusableWork = field(default_factory=ReusableWork)
     parts: list[ConvertedPull] = field(default_factory=list)
     """Completed windows, in no order."""
     _failures: list[tuple[Pull, BulkpullError]] = field(default_factory=list)
@@ -79,14 +78,9 @@ class WindowPulls:
     _in_halves: bool = False
 
     async def gather(self, pulls: Sequence[Pull]) -> list[ConvertedPull]:
-        """
-        All parts, in the order of their windows.
-
-        Raises:
-            BulkpullError: The first error that no retry could fix. Completed windows are in `parts` and on the disk.
-        """
+        """All parts, in the order of their windows; raises the first error that no retry could fix."""
         newest_first = sorted(pulls, key=_start_of, reverse=True)
-        new = [pull for pull in newest_first if not self.is_ordered(pull)]
+        new = [pull for pull in newest_first if not self.reusable.has(pull_fingerprint(pull))]
         # Existing reports cost nothing; once they are made, the quota has room for others.
         first = [pull for pull in newest_first if pull in new[:_FIRST] or pull not in new]
         rest = new[_FIRST:]
@@ -129,9 +123,9 @@ class WindowPulls:
         failed: list[tuple[Pull, BulkpullError]] = []
 
         async def pull_window(pull: Pull) -> None:
-            is_split = self.was_split(pull) or (self._in_halves and attempts == self.attempts)
+            was_split = pull_fingerprint(pull) in self.reusable.splits
             try:
-                if is_split and halves_of(pull):
+                if (was_split or (self._in_halves and attempts == self.attempts)) and halves_of(pull):
                     await self._pull_halves(pull)
                 else:
                     self.check_may_order()
@@ -157,11 +151,7 @@ class WindowPulls:
         return await self._pull_halves(pull, chances=chances)
 
     async def _pull_halves(self, pull: Pull, *, chances: int = 2) -> bool:
-        """
-        Pull both halves of a window; return whether all of it was pulled.
-
-        If both fail, one of them is halved again; if its halves fail too, the size is not the cause.
-        """
+        """If both fail, one of them is halved again; if its halves fail too, the size is not the cause."""
         failed = await self._pull_each(halves_of(pull), attempts=1)
         if len(failed) > 1:
             (one, error), (other, its_error) = failed

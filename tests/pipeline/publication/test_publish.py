@@ -19,7 +19,7 @@ from bulkpull.output import atomic_files
 from bulkpull.output.current import Current
 from bulkpull.output.manifest import DatasetRecord, Drift, PublishedColumn, PublishedFile
 from bulkpull.output.store import LocalStore, OutputStore
-from bulkpull.pipeline.publication.publish import Publisher, Staged
+from bulkpull.pipeline.publication.publish import Publisher
 from bulkpull.pipeline.publication.publish_checks import check_publishable, find_schema_drift
 
 PULL = Pull("Profile", OfferedDataset("Profile", ("A",)), ("A",), "SELECT A FROM Profile")
@@ -30,16 +30,16 @@ def publisher(output: Path, run_id: str = RUN_1) -> Publisher:
     return Publisher(store=LocalStore(output), run_id=run_id, retain_runs=7, clock=SystemClock(), events=Events())
 
 
-def stage(output: Path, content: bytes, *, rows: int = 1) -> Staged:
+def stage(output: Path, content: bytes, *, rows: int = 1) -> tuple[Pull, Path, list[PublishedFile]]:
     folder = output / ".bulkpull" / "staging" / "run" / "Profile"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "part-00000.parquet").write_bytes(content)
     file = PublishedFile(path="part-00000.parquet", rows=rows, bytes=len(content), sha256="0" * 64)
-    return Staged(PULL, folder, [file])
+    return PULL, folder, [file]
 
 
 async def test_a_published_snapshot_is_named_by_the_pointer_and_by_the_link(tmp_path: Path) -> None:
-    published = (await publisher(tmp_path).publish_snapshot(stage(tmp_path, b"one"))).files
+    published = (await publisher(tmp_path).publish_snapshot(*stage(tmp_path, b"one"))).files
 
     assert [file.path for file in published] == [f"datasets/Profile/run={RUN_1}/part-00000.parquet"]
     current = json.loads((tmp_path / "current.json").read_text())
@@ -54,8 +54,8 @@ async def test_a_published_snapshot_is_named_by_the_pointer_and_by_the_link(tmp_
 
 
 async def test_a_newer_snapshot_replaces_the_pointer_and_leaves_the_older_files_alone(tmp_path: Path) -> None:
-    await publisher(tmp_path, RUN_1).publish_snapshot(stage(tmp_path, b"one"))
-    await publisher(tmp_path, RUN_2).publish_snapshot(stage(tmp_path, b"two"))
+    await publisher(tmp_path, RUN_1).publish_snapshot(*stage(tmp_path, b"one"))
+    await publisher(tmp_path, RUN_2).publish_snapshot(*stage(tmp_path, b"two"))
 
     assert (tmp_path / "latest" / "Profile" / "part-00000.parquet").read_bytes() == b"two"
     assert (tmp_path / f"datasets/Profile/run={RUN_1}/part-00000.parquet").read_bytes() == b"one"
@@ -67,7 +67,7 @@ async def test_a_newer_snapshot_replaces_the_pointer_and_leaves_the_older_files_
 async def test_a_reader_of_latest_finds_a_snapshot_at_every_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await publisher(tmp_path, RUN_1).publish_snapshot(stage(tmp_path, b"one"))
+    await publisher(tmp_path, RUN_1).publish_snapshot(*stage(tmp_path, b"one"))
     latest, found = tmp_path / "latest" / "Profile" / "part-00000.parquet", list[bytes]()
 
     def looking(change: Any) -> Any:
@@ -81,7 +81,7 @@ async def test_a_reader_of_latest_finds_a_snapshot_at_every_moment(
 
     for name in ("link", "mkdir", "remove", "rename", "replace", "rmdir", "symlink", "unlink"):
         monkeypatch.setattr(os, name, looking(getattr(os, name)))
-    await publisher(tmp_path, RUN_2).publish_snapshot(stage(tmp_path, b"two"))
+    await publisher(tmp_path, RUN_2).publish_snapshot(*stage(tmp_path, b"two"))
 
     assert set(found) == {b"one", b"two"}
 
@@ -90,7 +90,7 @@ async def test_publishing_again_after_a_cut_off_ends_the_same_way(tmp_path: Path
     (tmp_path / f"datasets/Profile/run={RUN_1}").mkdir(parents=True)
     (tmp_path / f"datasets/Profile/run={RUN_1}/leftover").write_bytes(b"")
 
-    await publisher(tmp_path).publish_snapshot(stage(tmp_path, b"one"))
+    await publisher(tmp_path).publish_snapshot(*stage(tmp_path, b"one"))
 
     assert [file.name for file in (tmp_path / f"datasets/Profile/run={RUN_1}").iterdir()] == ["part-00000.parquet"]
 
@@ -115,7 +115,7 @@ async def test_the_pointer_moves_only_after_the_files_and_the_rename_are_durable
 
     monkeypatch.setattr(Current, "save", note_pointer)
 
-    await publisher(tmp_path).publish_snapshot(stage(tmp_path, b"one"))
+    await publisher(tmp_path).publish_snapshot(*stage(tmp_path, b"one"))
 
     pointed = done.index("pointer")
     assert "sync Profile" in done[:pointed]  # staged folder, then the parent of the renamed one
@@ -127,7 +127,7 @@ async def test_the_pointer_moves_only_after_the_files_and_the_rename_are_durable
 async def test_readers_keep_the_old_snapshot_when_publishing_breaks_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: tuple[object, str]
 ) -> None:
-    await publisher(tmp_path, RUN_1).publish_snapshot(stage(tmp_path, b"one"))
+    await publisher(tmp_path, RUN_1).publish_snapshot(*stage(tmp_path, b"one"))
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -136,7 +136,7 @@ async def test_readers_keep_the_old_snapshot_when_publishing_breaks_off(
     with monkeypatch.context() as patched:
         patched.setattr(*broken, refuse)
         with pytest.raises(DiskTrouble, match="no space left"):
-            await publisher(tmp_path, RUN_2).publish_snapshot(staged)
+            await publisher(tmp_path, RUN_2).publish_snapshot(*staged)
 
     assert Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id == RUN_1
     assert (tmp_path / "latest" / "Profile" / "part-00000.parquet").read_bytes() == b"one"
@@ -144,7 +144,7 @@ async def test_readers_keep_the_old_snapshot_when_publishing_breaks_off(
 
 @pytest.mark.fault(96)
 async def test_a_sync_that_fails_drops_the_new_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    await publisher(tmp_path, RUN_1).publish_snapshot(stage(tmp_path, b"one"))
+    await publisher(tmp_path, RUN_1).publish_snapshot(*stage(tmp_path, b"one"))
 
     def refuse(descriptor: int) -> None:
         raise OSError(5, "Input/output error")
@@ -152,7 +152,7 @@ async def test_a_sync_that_fails_drops_the_new_snapshot(tmp_path: Path, monkeypa
     staged = stage(tmp_path, b"two")
     monkeypatch.setattr("os.fsync", refuse)
     with pytest.raises(DiskTrouble, match="refused"):
-        await publisher(tmp_path, RUN_2).publish_snapshot(staged)
+        await publisher(tmp_path, RUN_2).publish_snapshot(*staged)
 
     assert Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id == RUN_1
 
@@ -161,7 +161,7 @@ async def test_a_damaged_pointer_is_never_replaced_on_a_guess(tmp_path: Path) ->
     (tmp_path / "current.json").write_text('{"version": 2}')
 
     with pytest.raises(DiskTrouble, match=r"current\.json cannot be read"):
-        await publisher(tmp_path).publish_snapshot(stage(tmp_path, b"one"))
+        await publisher(tmp_path).publish_snapshot(*stage(tmp_path, b"one"))
 
 
 def record(**types: str) -> DatasetRecord:

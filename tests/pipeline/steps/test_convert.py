@@ -591,7 +591,7 @@ async def test_a_limit_on_processes_is_named(stored: Path, into: Path, monkeypat
 @pytest.mark.case("L5")
 @pytest.mark.parametrize("words", ["RuntimeError: can't start new thread", "thread panicked: failed to spawn thread"])
 def test_a_limit_on_threads_is_told_from_a_defect(words: str) -> None:
-    error = converter_process._died_error(1, f"Traceback\n{words}\n".encode())
+    error = converter_process._died_error(1, f"Traceback\n{words}\n")
 
     assert "a limit on processes or threads" in error.reason
     assert "defect" not in error.reason

@@ -18,7 +18,7 @@ from bulkpull.errors import BulkpullError, DiskTrouble, FileDamaged, FileGone, L
 from bulkpull.model import DownloadedFile, SecureLink
 from bulkpull.pipeline.steps.download import download_report
 from bulkpull.transfer.range_responses import Version
-from bulkpull.transfer.signed_link import FRESH_LINK_PAUSES_S, LOOK_PAUSES_S
+from bulkpull.transfer.signed_link import FRESH_LINK_PAUSES_S, LOOK_PAUSES_S, SignedLink
 from bulkpull.transfer.transfer import Transfer
 
 QUERY = "/container/Report%20Name.csv?sv=2018-03-28&sr=b&sp=r&se=2026-11-30T00%3A00%3A00Z&sig=a%2Bb%2fC%3D"
@@ -45,10 +45,8 @@ async def fetch(server: RawServer, parts: Rig, into: Path, *, relinked: list[str
             relinked.append("fresh")
         return SecureLink(server.origin + QUERY)
 
-    return await download_report(
-        SecureLink(server.origin + QUERY), relink=relink, execution_id="execution-1", into=into, segments=4,
-        http=parts.http, retrier=parts.retrier, clock=parts.clock, events=parts.recorded.hub,
-    )  # fmt: skip
+    links = SignedLink(SecureLink(server.origin + QUERY), relink, parts.clock)
+    return await download_report(into, parts.opening_transfer(links))
 
 
 async def outcome(answer: Answer, into: Path) -> tuple[DownloadedFile | BulkpullError, RawServer]:

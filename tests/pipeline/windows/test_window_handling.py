@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bulkpull.conversion.messages import WindowRows
+from bulkpull.conversion.messages import WindowBounds, WindowRows
 from bulkpull.model import Window
-from bulkpull.pipeline.windows.window_check import KeptRows, WindowHandling, divide_edges, undated_rows, window_handling
+from bulkpull.pipeline.windows.window_merge import WindowHandling, divide_edges, undated_rows, window_handling
 
 WINDOW = Window(datetime(2026, 3, 5, tzinfo=UTC), datetime(2026, 3, 20, tzinfo=UTC))
 WHOLE = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
@@ -43,8 +44,8 @@ def test_rows_outside_on_either_side_tell_how_the_window_was_treated(
     rows: WindowRows, expected: WindowHandling
 ) -> None:
     part: Any = SimpleNamespace(
-        table=SimpleNamespace(window=rows),
-        pull=SimpleNamespace(window=WINDOW),
+        window_rows=rows,
+        window=WINDOW,
         execution=SimpleNamespace(generated_at=MADE_AT),
     )
 
@@ -53,9 +54,7 @@ def test_rows_outside_on_either_side_tell_how_the_window_was_treated(
 
 def with_undated(*rows: int, hour: int) -> Any:
     found = WindowRows(undated=len(rows), undated_hashes=rows)
-    return SimpleNamespace(
-        table=SimpleNamespace(window=found), execution=SimpleNamespace(generated_at=MADE_AT.replace(hour=hour))
-    )
+    return SimpleNamespace(window_rows=found, execution=SimpleNamespace(generated_at=MADE_AT.replace(hour=hour)))
 
 
 @pytest.mark.case("W1")
@@ -74,6 +73,8 @@ def test_every_row_without_a_time_is_kept_by_one_part(
 ) -> None:
     made = [with_undated(*rows, hour=hour) for hour, rows in enumerate(parts)]
 
-    assert divide_edges(made) == [KeptRows(skip_undated=rows) for rows in skipped]
+    bounds = [WindowBounds("Day", WINDOW.start, WINDOW.end)] * len(made)
+
+    assert divide_edges(made, bounds) == [replace(bounds[0], skip_undated=rows) for rows in skipped]
     kept = [row for rows, skips in zip(parts, skipped, strict=True) for row in rows if row not in skips]
-    assert Counter(kept) == undated_rows([part.table.window for part in made])
+    assert Counter(kept) == undated_rows([part.window_rows for part in made])
