@@ -5,7 +5,6 @@ Converts the stored CSV to Parquet without losing a character.
     csv_index       a block of bytes → the positions of separators, line ends and quotes
     csv_validator   bytes → batches of whole rows, counted and checked independently of the CSV reader
     header          bytes → the header line, and which of its fields is which requested column
-    read_csv        a batch → text columns, with exactly the rows and the content that were counted
     window_filter   text columns → the rows of the report's window
     parquet_types   type names, and which type can hold the values of which
     type_inference  a text column → a narrower type, if every value can be written back unchanged
@@ -14,7 +13,7 @@ Converts the stored CSV to Parquet without losing a character.
     parquet_files   the Parquet format, with metadata of single columns
     write_table     batches → one file, in bounded memory; a published file → the same with wider types
     read_table      a published file → its row count and its lineage
-    convert_file    the passes over the file that connect these stages
+    convert_file    the passes over the file that connect these stages, and the CSV reader, whose result is counted
     worker          the child process that runs all of it
 
 A running export may import only `messages` (the values), `output_formats`, `parquet_types` and `worker` (the module

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,15 +25,16 @@ import xxhash
 from polars.io.plugins import register_io_source
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.csv_validator import Batch, batches
-from bulkpull.conversion.decompress import READ_BYTES, unpacked
-from bulkpull.conversion.header import read_header, reject_non_csv, split_header
+from bulkpull.conversion.csv_validator import Batch, batches, first_undecodable
+from bulkpull.conversion.decompress import unpacked
+from bulkpull.conversion.header import RowLayout, read_header, split_header
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, TableFile
-from bulkpull.conversion.read_csv import counts_differ, read_text
 from bulkpull.conversion.read_table import rows_in
 from bulkpull.conversion.type_inference import ColumnTyper
 from bulkpull.conversion.window_filter import WindowCut
 from bulkpull.conversion.write_table import removed_on_error, write_table
+from bulkpull.errors import NotTheReport
+from bulkpull.redact import printable
 
 # A row group is buffered while it is encoded: by bytes, because reports have from 5 to 10,000 columns.
 # It is most of what a process holds: with 48 MB a heavy export took 519 MB with two conversions at once and 846 with
@@ -47,15 +47,14 @@ _TEXT_REFERENCE_BYTES = 16
 _ROW_GROUP_SLACK = 4
 # The encoder works in bursts, a row group at a time: what is ready meanwhile keeps the other stages from waiting.
 _BATCHES_AHEAD, _FRAMES_AHEAD = 2, 1
-_START_BYTES = 64 * 1024
 _PASSES = 2
 
 Item = TypeVar("Item")
 
 
-def convert(request: ConversionRequest, *, read_bytes: int = READ_BYTES) -> ConversionResult:
+def convert(request: ConversionRequest) -> ConversionResult:
     """
-    Convert `request.source` into `request.into`, in this process; `read_bytes` of the file are read at once.
+    Convert `request.source` into `request.into`, in this process.
 
     Raises:
         FileDamaged: The bytes are not the file that was stored.
@@ -69,7 +68,7 @@ def convert(request: ConversionRequest, *, read_bytes: int = READ_BYTES) -> Conv
         path.unlink(missing_ok=True)  # left behind by a child that died
         for _ in range(_PASSES):
             with ExitStack() as stack:
-                reading = _FilePass(request, read_bytes=read_bytes, known=known)
+                reading = _FilePass(request, known)
                 raw = stack.enter_context(prefetch(reading.batches(), depth=_BATCHES_AHEAD))
                 frames = stack.enter_context(prefetch(reading.frames(raw), depth=_FRAMES_AHEAD))
                 file = _write(frames, known=known, path=path, metadata=request.metadata)
@@ -177,17 +176,12 @@ def _write(
 class _FilePass:
     """One pass over the file: opened and its header read on creation."""
 
-    def __init__(self, request: ConversionRequest, *, read_bytes: int, known: _Known) -> None:
+    def __init__(self, request: ConversionRequest, known: _Known) -> None:
         self._request = request
         self._is_gzip = False
         self._unpacked_bytes = self._rows = self._kept_rows = self._nul_bytes = 0
         self._content = xxhash.xxh3_128()
-        pieces = self._unpacked(read_bytes)
-        start = b""
-        while len(start) < _START_BYTES and (piece := next(pieces, b"")):
-            start += piece
-        reject_non_csv(start)
-        header, self._pieces = split_header(chain([start], pieces))
+        header, self._pieces = split_header(self._unpacked())
         self._accounted_bytes, self._ends_open = header.size_bytes, header.ends_open
         self._layout = read_header(
             header.line,
@@ -201,10 +195,9 @@ class _FilePass:
         for plan in (*self._present, *extra):
             self._columns.setdefault(plan.name, ColumnTyper(plan))
         self._cut: WindowCut | None = None
-        self._time_at = 0
         for plan, index in zip(self._present, self._layout.wanted, strict=True):
             if request.bounds is not None and plan.name == request.bounds.column:
-                self._cut, self._time_at = WindowCut(request.bounds, plan), index
+                self._cut = WindowCut(request.bounds, plan, time_at=index)
 
     def batches(self) -> Iterator[Batch]:
         """First stage: the checked rows."""
@@ -227,7 +220,7 @@ class _FilePass:
             text = read_text(batch, layout=layout)
             if self._cut is not None:
                 # Before type inference: rows of other windows do not affect the types.
-                text = text.filter(self._cut.keep(text, self._time_at, first_row=batch.first_row))
+                text = text.filter(self._cut.keep(text, first_row=batch.first_row))
                 if text.is_empty():
                     continue
             yield pl.DataFrame(
@@ -263,17 +256,58 @@ class _FilePass:
             lacking_columns=self._layout.lacking,
         )
 
-    def _unpacked(self, read_bytes: int) -> Iterator[bytes]:
-        pieces = unpacked(
-            self._request.source,
-            max_unpacked_bytes=self._request.max_unpacked_bytes,
-            read_bytes=read_bytes,
-            on_gzip=self._note_gzip,
-        )
-        for piece in pieces:
+    def _unpacked(self) -> Iterator[bytes]:
+        most_bytes = self._request.max_unpacked_bytes
+        for piece in unpacked(self._request.source, max_unpacked_bytes=most_bytes, on_gzip=self._note_gzip):
             self._unpacked_bytes += len(piece)
             self._content.update(piece)
             yield piece
 
     def _note_gzip(self) -> None:
         self._is_gzip = True
+
+
+def read_text(batch: Batch, *, layout: RowLayout) -> pl.DataFrame:
+    """
+    The batch as columns of text, in the order of the file.
+
+    Raises `NotTheReport` if it is not UTF-8, or if the CSV reader found other rows or content than were counted.
+    """
+    try:
+        text = pl.read_csv(
+            batch.data,
+            has_header=False,
+            separator=chr(layout.separator),
+            schema={f"field_{index}": pl.String for index in range(layout.fields)},
+            # A quoted empty field is as empty as an unquoted one, which is null anyway. To look at each value costs a
+            # tenth of the reading, and the rows of a single column are not the reader's usual case.
+            null_values="" if batch.quotes_empty or layout.fields == 1 else None,
+            infer_schema=False,
+            glob=False,
+        )
+    except pl.exceptions.PolarsError as error:
+        if undecodable := first_undecodable(batch, separator=layout.separator):
+            row, byte = undecodable
+            raise NotTheReport(
+                f"row {row:,} of the report's file is not written in UTF-8",
+                why=f"it has a byte 0x{byte:02X} that belongs to another encoding",
+            ) from None
+        last = batch.first_row + batch.rows - 1
+        raise NotTheReport(
+            f"the rows {batch.first_row:,} to {last:,} of the report's file cannot be read",
+            why=printable(str(error), most=200),
+        ) from None
+    content = sum(text.select(pl.all().str.len_bytes().sum().cast(pl.Int64)).row(0))
+    if text.height != batch.rows:
+        raise counts_differ(f"{batch.rows:,} rows", f"{text.height:,} from row {batch.first_row:,} on")
+    if content != batch.content_bytes:
+        raise counts_differ(f"{batch.content_bytes:,} bytes of content", f"{content:,} from row {batch.first_row:,} on")
+    return text
+
+
+def counts_differ(counted: str, converted: str) -> NotTheReport:
+    return NotTheReport(
+        f"the report's file was not converted whole: {counted} were counted and {converted} converted",
+        why="the converter and the independent count disagree",
+        fix="keep the file with `keep_raw` and report this as a defect of bulkpull",
+    )

@@ -8,7 +8,7 @@ many fields are quoted: 1.4 seconds per GB, where lists of positions took 1.9 to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -31,7 +31,6 @@ class CsvIndex:
 
     Attributes:
         opening, closing: By turns quotes open and close; a doubled one closes and opens.
-        ends: The positions of the line ends.
         open_quote: The block ends inside quotes.
     """
 
@@ -40,8 +39,12 @@ class CsvIndex:
     returns: Bits
     opening: Bits
     closing: Bits
-    ends: Positions
-    open_quote: bool
+    open_quote: bool = field(kw_only=True)
+
+    @cached_property
+    def ends(self) -> Positions:
+        """The positions of the line ends."""
+        return positions(self.line_ends)
 
     @property
     def end_of_last_row(self) -> int:
@@ -61,15 +64,8 @@ class CsvIndex:
 
     def up_to(self, cut: int) -> CsvIndex:
         """The marks of the first `cut` bytes, which end outside quotes."""
-        return CsvIndex(
-            separators=_first(self.separators, cut),
-            line_ends=_first(self.line_ends, cut),
-            returns=_first(self.returns, cut),
-            opening=_first(self.opening, cut),
-            closing=_first(self.closing, cut),
-            ends=self.ends[: np.searchsorted(self.ends, cut)],
-            open_quote=False,
-        )
+        marks = (self.separators, self.line_ends, self.returns, self.opening, self.closing)
+        return CsvIndex(*(_first(bits, cut) for bits in marks), open_quote=False)
 
 
 def index_csv(block: bytes, *, separator: int) -> CsvIndex:
@@ -77,11 +73,11 @@ def index_csv(block: bytes, *, separator: int) -> CsvIndex:
     data = np.frombuffer(block, np.uint8)
     separators, line_ends, returns, quotes = _planes(data, (separator, LF, CR, QUOTE))
     if not quotes.any():
-        return CsvIndex(separators, line_ends, returns, quotes, quotes, positions(line_ends), open_quote=False)
+        return CsvIndex(separators, line_ends, returns, quotes, quotes, open_quote=False)
     inside = _odd_so_far(quotes)
     separators, line_ends, returns = separators & ~inside, line_ends & ~inside, returns & ~inside
-    ends, open_quote = positions(line_ends), bool(inside[-1] >> np.uint64(_WORD - 1))
-    return CsvIndex(separators, line_ends, returns, quotes & inside, quotes & ~inside, ends, open_quote=open_quote)
+    open_quote = bool(inside[-1] >> np.uint64(_WORD - 1))
+    return CsvIndex(separators, line_ends, returns, quotes & inside, quotes & ~inside, open_quote=open_quote)
 
 
 def count(bits: Bits) -> int:

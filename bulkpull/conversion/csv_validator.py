@@ -152,8 +152,12 @@ def _batch(block: bytes, marks: CsvIndex, *, first_row: int, added_bytes: int) -
         doubled = marks.opening & shift_right(marks.closing)
         content -= count(marks.opening) + count(marks.closing) - count(doubled)
         quotes_empty = bool((marks.closing & shift_right(marks.opening & ~doubled)).any())
+    data = block
+    if block.startswith(BOM):  # polars takes U+FEFF at the start for a mark of the encoding, but not within quotes
+        stop = int(positions(marks.separators | marks.line_ends | marks.returns)[0])
+        data = b'"' + block[:stop] + b'"' + block[stop:]
     return Batch(
-        data=_quote_first_field(block, marks) if block.startswith(BOM) else block,
+        data=data,
         rows=marks.ends.size,
         first_row=first_row,
         content_bytes=content,
@@ -162,12 +166,6 @@ def _batch(block: bytes, marks: CsvIndex, *, first_row: int, added_bytes: int) -
         ends_open=added_bytes > 0 and not block.endswith(b"\r\n"),
         quotes_empty=quotes_empty,
     )
-
-
-def _quote_first_field(block: bytes, marks: CsvIndex) -> bytes:
-    # polars takes U+FEFF at the start for a mark of the encoding.
-    stop = int(positions(marks.separators | marks.line_ends | marks.returns)[0])
-    return b'"' + block[:stop] + b'"' + block[stop:]
 
 
 def check_returns(marks: CsvIndex, *, size_bytes: int, row: int) -> None:

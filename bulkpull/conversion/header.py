@@ -23,6 +23,7 @@ MAX_COLUMNS = 20_000
 _SEPARATORS = b",\t"
 _STORAGE_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9_]{1,100})\s*</Code>")
 _NAMES_SHOWN = 8
+_START_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +81,20 @@ def split_header(pieces: Iterator[bytes]) -> tuple[Header, Iterator[bytes]]:
     """
     Take the first line off the file; what follows is the data.
 
-    Raises `FileDamaged` if the file ends inside quotes before the line does, `NotTheReport` if the line does not end
-    within `MAX_HEADER_BYTES` or breaks the rules of `csv_validator`.
+    Raises `FileDamaged` if the file ends inside quotes before the line does, `NotTheReport` if it is no table
+    (`reject_non_csv`), or the line does not end within `MAX_HEADER_BYTES` or breaks the rules of `csv_validator`.
     """
     parts, size = [], 0
     while size <= MAX_HEADER_BYTES and (piece := next(pieces, b"")):
         parts.append(piece)
         size += len(piece)
-        if b"\n" in piece and index_csv(b"".join(parts).removeprefix(BOM), separator=LF).ends.size:
+        if size < _START_BYTES:
+            continue
+        parts = [b"".join(parts)]
+        if b"\n" in parts[0] and index_csv(parts[0].removeprefix(BOM), separator=LF).ends.size:
             break
     start = b"".join(parts)
+    reject_non_csv(start)
     text = start.removeprefix(BOM)
     bom_bytes = len(start) - len(text)
     marks = index_csv(text, separator=LF)
@@ -211,11 +216,15 @@ def _match(names: Sequence[str], columns: Sequence[ColumnPlan]) -> list[list[int
     """For each column the indices of the headers that it may be; better ways to match go first for all columns."""
     found: list[list[int]] = [[] for _ in columns]
     taken: set[int] = set()
+
+    def letters_of(name: str) -> str:
+        return "".join(letter for letter in name.casefold() if letter.isalnum())
+
     ways: tuple[tuple[Callable[[str], str], Callable[[ColumnPlan], Iterable[str]]], ...] = (
         (str, lambda column: (column.name,)),
         (str.casefold, lambda column: (column.name,)),
         (str.casefold, lambda column: column.aliases),
-        (_letters_of, lambda column: (column.name, *column.aliases)),
+        (letters_of, lambda column: (column.name, *column.aliases)),
     )
     for folded, spellings in ways:
         by_name: dict[str, list[int]] = {}
@@ -246,10 +255,6 @@ def _extra(names: Sequence[str], wanted: Sequence[int], columns: Sequence[Column
             taken.add(shown.casefold())
         extra.append((shown, index))
     return tuple(extra)
-
-
-def _letters_of(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def _refuse_doubles(names: Sequence[str], *, asked: set[str]) -> None:

@@ -83,12 +83,12 @@ class ColumnTyper:
             return pl.Series(text.name, [], self.dtype).extend_constant(None, text.len())
         typed = self._reading.read(text)
         if isinstance(typed, int):
-            self._misfit = _shown(text, typed, first_row=first_row)
             self._fall_back_to_text(self._reading.why_not.format(value=str(text[typed])[:20]))
+            self._misfit = _shown(text, typed, first_row=first_row)
             return text
         if why_only_text := self._why_only_text(typed):
-            self._misfit = _shown(text, _first_value(text), first_row=first_row)
             self._fall_back_to_text(why_only_text)
+            self._misfit = _shown(text, _first_value(text), first_row=first_row)
             return text
         if self._bound is not None and self._bound != typed.dtype:
             if widen(self._bound, typed.dtype) == self._bound:
@@ -351,13 +351,12 @@ class _Dates(_Reading):
         if not self._formats or not date_formats.needs_proof(self._formats[0]):
             return False
         # Months are written by their first day: the other way round they would not be.
-        is_proven = self._latest_day > _MONTHS or (self._declared is ColumnType.MONTH and self._first_days_only)
-        return not is_proven
+        is_month = self._declared is ColumnType.MONTH and self._first_days_only
+        return self._latest_day <= _MONTHS and not is_month
 
     def read(self, text: pl.Series) -> pl.Series | int:
         if self._formats is None:
-            first = text.is_not_null().arg_max()
-            assert first is not None
+            first = _first_value(text)
             self._formats = date_formats.formats_of(text[first], self._declared)
             if not self._formats:
                 return first
@@ -368,7 +367,7 @@ class _Dates(_Reading):
         self._formats = tuple(form for form, _ in fitting)
         best, typed = fitting[0]
         if date_formats.needs_proof(best):
-            days = typed.dt.day()
-            self._latest_day = max(self._latest_day, int(str(days.max())))
-            self._first_days_only &= int(str(days.max())) == 1
+            latest_day = int(str(typed.dt.day().max()))
+            self._latest_day = max(self._latest_day, latest_day)
+            self._first_days_only &= latest_day == 1
         return typed

@@ -29,8 +29,8 @@ _VALUE_SHOWN = 80
 class WindowCut:
     """Filters all rows of a file, batch by batch."""
 
-    def __init__(self, bounds: WindowBounds, plan: ColumnPlan) -> None:
-        self._bounds = bounds
+    def __init__(self, bounds: WindowBounds, plan: ColumnPlan, *, time_at: int) -> None:
+        self._bounds, self._time_at = bounds, time_at
         declared = plan.declared if plan.declared.is_time else ColumnType.DATE
         # A reading of its own: the published column may be text, for reasons that do not concern the window.
         self._times = ColumnTyper(ColumnPlan(plan.name, declared))
@@ -42,14 +42,14 @@ class WindowCut:
         self._undated: list[int] = []
         self._skipped = pl.Series(bounds.skip_undated, dtype=pl.UInt64)
 
-    def keep(self, text: pl.DataFrame, time_at: int, *, first_row: int) -> pl.Series:
+    def keep(self, text: pl.DataFrame, *, first_row: int) -> pl.Series:
         """
         Which rows of the next batch to keep.
 
         All columns of `text` are as the file wrote them; the times are in the one at `time_at`. `first_row` is the
         number of the first of these rows in the file, from 1.
         """
-        times = text.to_series(time_at)
+        times = text.to_series(self._time_at)
         form = self._bounds.form
         typed = self._times.convert(times, first_row=first_row) if form is None else read_dates(times, form)
         frame = pl.DataFrame({"text": times, "at": typed}).with_columns(at=instant_of(pl.col("at"), dtype=typed.dtype))
@@ -65,7 +65,6 @@ class WindowCut:
             edge=has_time & (at >= end) & (at < pl.lit(self._edge_end)),
             after=has_time & ~never & (at >= pl.lit(self._edge_end)),
         )
-        self._count(text, frame, kinds, first_row=first_row)
         kept = ~(kinds["before"] | kinds["after"] | kinds["unread"])
         if not self._bounds.keep_edge:
             kept &= ~kinds["edge"]
@@ -73,8 +72,7 @@ class WindowCut:
             kept &= ~kinds["first_day"]
         if len(self._skipped):
             kept &= ~(kinds["undated"] & text.hash_rows().is_in(self._skipped.implode()))
-        left_out = kept.len() - int(kept.sum())
-        self._counts = replace(self._counts, left_out=self._counts.left_out + left_out)
+        self._count(text, frame, kinds.with_columns(left_out=~kept), first_row=first_row)
         return kept
 
     def outcome(self) -> WindowRows:
@@ -88,26 +86,21 @@ class WindowCut:
 
     def _count(self, text: pl.DataFrame, frame: pl.DataFrame, kinds: pl.DataFrame, *, first_row: int) -> None:
         counts = self._counts
-        sums = {name: int(kinds[name].sum()) for name in kinds.columns}
+        sums = {name: getattr(counts, name) + int(kinds[name].sum()) for name in kinds.columns}
         times = frame["at"].filter(~kinds["undated"])
         known = [moment for moment in (counts.earliest, counts.latest) if moment is not None]
         found = [moment.replace(tzinfo=UTC) for moment in (times.min(), times.max()) if isinstance(moment, datetime)]
         midnight = frame["at"].dt.truncate("1d") == frame["at"]
         on_edges = (kinds["edge"] | kinds["first_day"]) & ~midnight.fill_null(value=True)
-        if sums["undated"]:
+        if kinds["undated"].any():
             self._undated += text.filter(kinds["undated"]).hash_rows().to_list()
         self._counts = replace(
             counts,
-            edge=counts.edge + sums["edge"],
+            **sums,
             edge_digest=_digest(text, kinds["edge"], counts.edge_digest),
-            first_day=counts.first_day + sums["first_day"],
             first_day_digest=_digest(text, kinds["first_day"], counts.first_day_digest),
             edges_are_days=counts.edges_are_days and not on_edges.any(),
-            undated=counts.undated + sums["undated"],
-            unread=counts.unread + sums["unread"],
             first_unread=counts.first_unread or _first(frame, kinds["unread"], first_row=first_row),
-            before=counts.before + sums["before"],
-            after=counts.after + sums["after"],
             first_outside=counts.first_outside or _first(frame, kinds["before"] | kinds["after"], first_row=first_row),
             earliest=min(known + found, default=None),
             latest=max(known + found, default=None),

@@ -22,7 +22,6 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import socket
 import struct
 import sys
 import time
@@ -71,44 +70,33 @@ def processor_seconds(payload: bytes) -> float:
     return seconds
 
 
-class _Channel:
-    """The connection for frames, written by one thread at a time."""
+def main() -> None:
+    """Process one request after another; an unforeseen fault ends the process without a reply."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, by killing this process
+    channel, turn, at_work = platforms.current().open_channel(sys.argv[1], _read_message), Lock(), Event()
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    requests: SimpleQueue[ConversionRequest | WideningRequest] = SimpleQueue()
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._turn = Lock()
-        self.at_work = Event()
+    def send(kind: FrameType, payload: bytes) -> None:
+        with turn:
+            channel.sendall(frame(kind, payload))
 
-    def write(self, kind: FrameType, payload: bytes) -> None:
-        with self._turn:
-            self._connection.sendall(frame(kind, payload))
-
-    def send_heartbeats(self) -> None:
-        """Run for ever; sends only while there is a request to work on."""
-        while True:
-            self.at_work.wait()
+    def send_heartbeats() -> None:
+        while at_work.wait():
             try:
-                self.write(FrameType.ALIVE, _SECONDS.pack(time.process_time()))
+                send(FrameType.ALIVE, _SECONDS.pack(time.process_time()))
             except OSError:
                 os._exit(0)  # the parent is gone
             time.sleep(_HEARTBEAT_S)
 
-
-def main() -> None:
-    """Process one request after another; an unforeseen fault ends the process without a reply."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, by killing this process
-    channel = _Channel(platforms.current().open_channel(sys.argv[1], _read_message))
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    requests: SimpleQueue[ConversionRequest | WideningRequest] = SimpleQueue()
-
     def receive() -> None:
         while True:
             request: ConversionRequest | WideningRequest = pickle.loads(_read_message())  # noqa: S301 - from our own parent
-            channel.at_work.set()
+            at_work.set()
             requests.put(request)
 
     Thread(target=receive, daemon=True).start()
-    Thread(target=channel.send_heartbeats, daemon=True).start()
+    Thread(target=send_heartbeats, daemon=True).start()
 
     # The slow part of the start; the threads above already take requests meanwhile.
     from bulkpull.conversion.convert_file import convert  # noqa: PLC0415 - the parent never imports it
@@ -121,8 +109,8 @@ def main() -> None:
             answer = convert(request) if isinstance(request, ConversionRequest) else widen_file(request)
         except BulkpullError as error:
             answer = error
-        channel.at_work.clear()
-        channel.write(FrameType.REPLY, pickle.dumps(answer))
+        at_work.clear()
+        send(FrameType.REPLY, pickle.dumps(answer))
         # Between files, not between batches, which take the same memory again.
         platforms.current().return_free_memory()
 

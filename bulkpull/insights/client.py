@@ -113,8 +113,7 @@ class InsightsClient:
         Stored queries that match exactly, whatever the filter lets by: the user's own, on demand also the system's.
 
         A list that is null is unknown, not empty (`ListUnknown`). Who concludes something from what is not listed asks
-        for the `whole`, which fails where an entry cannot be read. Behaviours 74 and 107 (filters are not always
-        honoured).
+        for the `whole`, which fails where an entry cannot be read. Filters are not always honoured (74 and 107).
         """
         call = requests.list_queries(
             name=name, query_id=query_id, include_system=include_system, only_system=only_system
@@ -134,12 +133,9 @@ class InsightsClient:
         """
         Store a query; after a doubtful answer the one that it brought is taken (event `query.adopted`).
 
-        What else is there is never taken for it, nor deleted: see `idempotent_create`.
-
-        Raises:
-            SettingsError: The service would refuse the name (behaviour 71); nothing was sent.
-            RequestRejected: The query is wrong; not repeated (73).
-            QuotaExceeded: Too many queries are stored (72).
+        What else is there is never taken for it, nor deleted: see `idempotent_create`. Raises `SettingsError` where
+        the service would refuse the name (71; nothing was sent), `RequestRejected` where the query is wrong (73), and
+        `QuotaExceeded` where too many queries are stored (72).
         """
         definition = QueryDefinition(name=name, text=text, description=description)
         made = await self._create_once(
@@ -197,14 +193,11 @@ class InsightsClient:
         """
         Create a report; after a doubtful answer the one that it brought is taken (event `report.adopted`).
 
-        What else is there is never taken for it: see `idempotent_create`. `definition`, or its attributes
-        by keyword, is what is created. With `name_is_unique` no other request uses this name, whoever sends it, so that
-        a second report of that name is a spare, to be deleted.
-
-        Raises:
-            SettingsError: The service would refuse or ignore a part of it; nothing was sent.
-            RequestRejected: The service refuses it, for example an unknown query.
-            QuotaExceeded: Of one-off reports (85) or of active reports (86).
+        What else is there is never taken for it: see `idempotent_create`. `definition`, or its attributes by keyword,
+        is what is created. With `name_is_unique` no other request uses this name, whoever sends it, so that a second
+        report of that name is a spare, to be deleted. Raises `SettingsError` where the service would refuse or ignore a
+        part of it (nothing was sent), `RequestRejected` where it refuses it, for example an unknown query, and
+        `QuotaExceeded` of one-off (85) or of active reports (86).
         """
         wanted = definition or ReportDefinition(**fields)
         made = await self._create_once(
@@ -271,9 +264,8 @@ class InsightsClient:
         """
         Change a scheduled report; its query cannot be changed. `change`, or its attributes by keyword, is what changes.
 
-        Raises:
-            SettingsError: The service would refuse a part of it; nothing was sent.
-            NotFound, RequestRejected: There is no such report, or it is a one-off one (behaviours 91 and 95).
+        Raises `SettingsError` where the service would refuse a part of it (nothing was sent), and `NotFound` or
+        `RequestRejected` where there is no such report, or it is a one-off one (behaviours 91 and 95).
         """
         call = requests.update_report(report_id, change or ReportChange(**fields), now=self.service_time())
         envelope = await self._session.send_with_retry(call)
@@ -310,12 +302,9 @@ class InsightsClient:
         A report that is missing has none yet (behaviours 102, 105, 108). `statuses` are asked for as one filter, whose
         default is Completed alone, and others may come back all the same (103). Without `latest` come those of the last
         90 days (111). A poller that asks again anyway sets no `retry`, and lets others go first where calls are scarce.
-
-        Raises:
-            RequestRejected: Also when the service does not take the form joined by `;` (107).
+        `RequestRejected` comes also when the service does not take the form joined by `;` (107).
         """
         self._spellings.add((*report_ids, *(execution_ids or ())))
-        found: list[Execution] = []
         calls = requests.list_executions(
             report_ids,
             statuses=statuses,
@@ -326,8 +315,10 @@ class InsightsClient:
         urgency = Urgency.USUAL if retry else Urgency.LOOK
         # The latest executions are one a report: where each stands on a page of its own, there are as many pages.
         most_pages = len(report_ids) + _SPARE_PAGES if latest else None
-        for call in (replace(call, urgency=urgency) for call in calls):
-            for page in await self._session.pages_if_any(call, retry=retry, most_pages=most_pages):
+        found: list[Execution] = []
+        for call in calls:
+            ranked = replace(call, urgency=urgency)
+            for page in await self._session.pages_if_any(ranked, retry=retry, most_pages=most_pages):
                 read = partial(responses.read_execution, data_redacted=page.data_redacted, now=self.service_time())
                 found += map(self._spellings.apply, self._session.read_items(page.items, read, what="executions"))
         reports, executions = folded(report_ids), folded(execution_ids or ())

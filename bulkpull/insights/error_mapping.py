@@ -31,28 +31,22 @@ from bulkpull.transport.proxies import proxy_refusal
 _FINAL, _PASSING, _UNKNOWN = AnswerKind.FINAL, AnswerKind.PASSING, AnswerKind.UNKNOWN
 
 API_STATUSES: Mapping[int, tuple[AnswerKind, str]] = {
+    **dict.fromkeys((402, 405, 406, 411, 415, 422), (_FINAL, "the request is refused")),
+    **dict.fromkeys((500, 501), (_PASSING, "the service has an error")),
     400: (_FINAL, "the request is rejected; for a quota, wait or clean up"),
     401: (_FINAL, "the token is rejected; a fresh one is tried once"),
-    402: (_FINAL, "the request is refused"),
     403: (_FINAL, "the role or the program does not allow it"),
     404: (_FINAL, "nothing matches; for executions it means nothing yet"),
-    405: (_FINAL, "the request is refused"),
-    406: (_FINAL, "the request is refused"),
     407: (_FINAL, "a proxy requires a user name and a password"),
     408: (_PASSING, "the service did not get the request in time"),
     409: (_FINAL, "the request conflicts with the current state"),
     410: (_FINAL, "it was permanently removed"),
-    411: (_FINAL, "the request is refused"),
     413: (_FINAL, "the request is too large"),
     414: (_FINAL, "the address is too long"),
-    415: (_FINAL, "the request is refused"),
-    422: (_FINAL, "the request is refused"),
     425: (_PASSING, "the service is not ready for the request"),
     429: (_PASSING, "the service received too many requests"),
     431: (_FINAL, "the request's headers are too long"),
     451: (_FINAL, "it is unavailable for legal reasons"),
-    500: (_PASSING, "the service has an error"),
-    501: (_PASSING, "the service has an error"),
     502: (_PASSING, "a gateway got no valid reply"),
     503: (_PASSING, "the service is not available"),
     504: (_PASSING, "the service is too slow; for a preview it means that there is none"),
@@ -157,10 +151,9 @@ def _refusal(status: int, *, operation: str, words: str, why: str, in_its_words:
         return UnexpectedReply(
             f"cannot {operation}: the reply is not from this service", why=why, fix="check api_base_url"
         )
-    for kind, pattern in _QUOTAS.items():
+    for kind, (pattern, fix) in _QUOTAS.items():
         if found := pattern.search(words):
             limit = int(found[1]) if found[1] else None
-            fix = _QUOTA_FIXES[kind]
             return QuotaExceeded(f"cannot {operation}: a quota is used up", kind=kind, limit=limit, why=why, fix=fix)
     return RequestRejected(f"the service refused to {operation}", why=why)
 
@@ -177,15 +170,19 @@ def _refused_token(raw: Mapping[str, Any], *, operation: str, why: str, hints: s
 
 
 _QUOTAS = {
-    # The atomic group takes the first `ExecuteNow` and no other: without it the search is quadratic (case C14).
-    "one_off": re.compile(r"\A(?>.*?ExecuteNow\b).*\bquota(?:\s+of\s+(\d+))?", re.IGNORECASE | re.DOTALL),
-    "active_reports": re.compile(r"report creation quota(?:\s+of\s+(\d+))?", re.IGNORECASE),
-    "queries": re.compile(r"Number of queries exceeded(?:\D{0,80}(\d{1,9}))?", re.IGNORECASE),
-}
-_QUOTA_FIXES = {
-    "one_off": "one-off reports are limited per hour: wait, or use `bulkpull nightly`, whose reports do not count",
-    "active_reports": "delete reports that are not needed: `bulkpull reports list` and `bulkpull reports delete`",
-    "queries": "delete queries that are not needed: `bulkpull queries list` and `bulkpull queries delete`",
+    "one_off": (
+        # The atomic group takes the first `ExecuteNow` and no other: without it the search is quadratic (case C14).
+        re.compile(r"\A(?>.*?ExecuteNow\b).*\bquota(?:\s+of\s+(\d+))?", re.IGNORECASE | re.DOTALL),
+        "one-off reports are limited per hour: wait, or use `bulkpull nightly`, whose reports do not count",
+    ),
+    "active_reports": (
+        re.compile(r"report creation quota(?:\s+of\s+(\d+))?", re.IGNORECASE),
+        "delete reports that are not needed: `bulkpull reports list` and `bulkpull reports delete`",
+    ),
+    "queries": (
+        re.compile(r"Number of queries exceeded(?:\D{0,80}(\d{1,9}))?", re.IGNORECASE),
+        "delete queries that are not needed: `bulkpull queries list` and `bulkpull queries delete`",
+    ),
 }
 
 

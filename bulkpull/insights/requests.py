@@ -41,8 +41,8 @@ class Call:
 
     method: str
     path: str
-    endpoint: str
     operation: str
+    name: str | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     may_be_empty: bool = False
@@ -51,6 +51,11 @@ class Call:
     optional: bool = False
     url: str | None = None
     request_id: str = field(default_factory=new_id, compare=False)
+
+    @property
+    def endpoint(self) -> str:
+        """The name of the call in counts and messages."""
+        return self.name or self.path.partition("/")[0]
 
     @property
     def creates(self) -> bool:
@@ -88,9 +93,7 @@ def _flag(value: bool) -> str:  # noqa: FBT001 -- the flag is the whole subject
 
 
 def list_datasets(name: str | None) -> Call:
-    return Call(
-        "GET", "ScheduledDataset", "ScheduledDataset", "list the datasets", params=without_none(datasetName=name)
-    )
+    return Call("GET", "ScheduledDataset", "list the datasets", params=without_none(datasetName=name))
 
 
 def list_queries(*, name: str | None, query_id: str | None, include_system: bool, only_system: bool = False) -> Call:
@@ -98,18 +101,19 @@ def list_queries(*, name: str | None, query_id: str | None, include_system: bool
     params["includeSystemQueries"] = _flag(include_system or only_system)
     if only_system:
         params["includeOnlySystemQueries"] = _flag(True)
-    return Call("GET", "ScheduledQueries", "ScheduledQueries", "list the queries", params=params)
+    return Call("GET", "ScheduledQueries", "list the queries", params=params)
 
 
 def create_query(definition: QueryDefinition) -> Call:
     definition.check()
     operation = f"create the query {definition.name!r}"
-    return Call("POST", "ScheduledQueries", "ScheduledQueries", operation, body=definition.body())
+    return Call("POST", "ScheduledQueries", operation, body=definition.body())
 
 
 def delete_query(query_id: str) -> Call:
-    path = f"ScheduledQueries/{_id(query_id)}"
-    return Call("DELETE", path, "ScheduledQueries", f"delete the query {query_id.strip()}", may_be_empty=True)
+    return Call(
+        "DELETE", f"ScheduledQueries/{_id(query_id)}", f"delete the query {query_id.strip()}", may_be_empty=True
+    )
 
 
 def preview_query(*, query_id: str | None, text: str | None, start: datetime | None, end: datetime | None) -> Call:
@@ -130,7 +134,7 @@ def preview_query(*, query_id: str | None, text: str | None, start: datetime | N
             "the query's text is too long to be previewed", fix="store it and preview it by its query id"
         )
     path = "ScheduledQueries/testQueryResult"
-    return Call("GET", path, "testQueryResult", "preview the query", params=params, patience_s=PREVIEW_PATIENCE_S)
+    return Call("GET", path, "preview the query", name="testQueryResult", params=params, patience_s=PREVIEW_PATIENCE_S)
 
 
 def fits_into_address(query_text: str) -> bool:
@@ -142,29 +146,32 @@ def list_reports(*, report_id: str | None, name: str | None, query_id: str | Non
     params = without_none(
         reportId=report_id and report_id.strip(), reportName=name, queryId=query_id and query_id.strip()
     )
-    return Call("GET", "ScheduledReport", "ScheduledReport", "list the reports", params=params)
+    return Call("GET", "ScheduledReport", "list the reports", params=params)
 
 
 def create_report(definition: ReportDefinition, *, now: datetime) -> Call:
     definition.check(now=now)
     operation, urgency = f"create the report {definition.name!r}", Urgency.REPORT
-    return Call("POST", "ScheduledReport", "ScheduledReport", operation, body=definition.body(), urgency=urgency)
+    return Call("POST", "ScheduledReport", operation, body=definition.body(), urgency=urgency)
 
 
 def update_report(report_id: str, change: ReportChange, *, now: datetime) -> Call:
     change.check(now=now)
-    path = f"ScheduledReport/{_id(report_id)}"
-    return Call("PUT", path, "ScheduledReport", f"change the report {report_id.strip()}", body=change.body())
+    return Call(
+        "PUT", f"ScheduledReport/{_id(report_id)}", f"change the report {report_id.strip()}", body=change.body()
+    )
 
 
 def switch_report(report_id: str, verb: Literal["pause", "resume"]) -> Call:
-    path = f"ScheduledReport/{verb}/{_id(report_id)}"
-    return Call("PUT", path, "ScheduledReport", f"{verb} the report {report_id.strip()}", may_be_empty=True)
+    return Call(
+        "PUT", f"ScheduledReport/{verb}/{_id(report_id)}", f"{verb} the report {report_id.strip()}", may_be_empty=True
+    )
 
 
 def delete_report(report_id: str) -> Call:
-    path = f"ScheduledReport/{_id(report_id)}"
-    return Call("DELETE", path, "ScheduledReport", f"delete the report {report_id.strip()}", may_be_empty=True)
+    return Call(
+        "DELETE", f"ScheduledReport/{_id(report_id)}", f"delete the report {report_id.strip()}", may_be_empty=True
+    )
 
 
 def list_executions(
@@ -188,7 +195,7 @@ def list_executions(
 
     def call(ids: Sequence[str]) -> Call:
         path = f"ScheduledReport/execution/{';'.join(ids)}"
-        return Call("GET", path, "execution", "ask after the executions", params=params)
+        return Call("GET", path, "ask after the executions", name="execution", params=params)
 
     room = LONGEST_ADDRESS - len(call(()).address(api_base_url))
     if execution_ids and room < max(map(len, report_ids), default=0):

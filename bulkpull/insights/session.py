@@ -39,7 +39,6 @@ from bulkpull.insights.responses import Envelope, name_in, read_envelope
 from bulkpull.transport.http import Http, Reply, Request, Timeouts
 from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.rate_limit import parse_http_date, parse_retry_after
-from bulkpull.transport.reported_rate_limit import AllowanceHeaders
 from bulkpull.transport.retry import Retrier
 from bulkpull.url_safety import check_address, origin, same_origin
 
@@ -239,24 +238,23 @@ class ApiSession:
         reported = self.pacer.answered(turn, reply.headers)
         try:
             envelope = self._checked(reply, call)
+        except Throttled as error:
+            self.http.tally.throttled += reply.status == HTTPStatus.OK  # it may come in an envelope (behaviour 30)
+            if call.optional:
+                error.was_repeated = True  # it is dropped: retries would use up the budget of calls that are needed
+                self.pacer.tidying_throttled(error.retry_after_s)
+            else:
+                self.pacer.throttled(error.retry_after_s, reported)
+            raise
+        except ServiceTrouble:
+            raise
         except BulkpullError as error:
-            # A 429 may also come in the envelope of a 200 (behaviour 30).
-            self.http.tally.throttled += isinstance(error, Throttled) and reply.status == HTTPStatus.OK
-            self._update_rate_limit(error, reported, optional=call.optional)
+            self.pacer.succeeded()  # a refusal and "nothing yet" are answers like others
             if isinstance(error, AccessDenied) and token.app_only:
                 raise _app_only_refused(error) from None
             raise
         self.pacer.succeeded()
         return envelope
-
-    def _update_rate_limit(self, error: BulkpullError, reported: AllowanceHeaders, *, optional: bool) -> None:
-        if isinstance(error, Throttled) and optional:
-            error.was_repeated = True  # it is dropped: retries would use up the budget of calls that are needed
-            self.pacer.tidying_throttled(error.retry_after_s)
-        elif isinstance(error, Throttled):
-            self.pacer.throttled(error.retry_after_s, reported)
-        elif not isinstance(error, ServiceTrouble):
-            self.pacer.succeeded()  # a refusal and "nothing yet" are answers like others
 
     def _checked(self, reply: Reply, call: Call) -> Envelope:
         date, now = reply.headers.get("Date"), self.clock.now()

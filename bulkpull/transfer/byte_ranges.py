@@ -146,15 +146,16 @@ class RangeScheduler:
 
         Segments shrink with the rest that `streams` share, so that all end at about the same time.
         """
-        size = min(max(self._unbegun_bytes() // (2 * streams), _SMALLEST_PIECE), _LARGEST_PIECE)
+        front = self.front if self.front is not None and self.front.end != ENDLESS else None
+        unbegun_bytes = sum(gap.size_bytes for gap in self.gaps) + (front.shareable_bytes if front else 0)
+        size = min(max(unbegun_bytes // (2 * streams), _SMALLEST_PIECE), _LARGEST_PIECE)
         if self.gaps:
             last = self.gaps.pop()
             start = last.start if last.size_bytes < 2 * size else last.end - size
             if start > last.start:
                 self.gaps.append(ByteRange(last.start, start))
             return Segment(start, last.end)
-        front = self.front
-        if front is None or front.end == ENDLESS or front.shareable_bytes < size + _SMALLEST_PIECE:
+        if front is None or front.shareable_bytes < size + _SMALLEST_PIECE:
             return None
         front.end -= size
         return Segment(front.end, front.end + size)
@@ -170,7 +171,3 @@ class RangeScheduler:
                 front.end = gap.end
                 self.gaps.remove(gap)
                 return  # gaps are merged, so only one can begin there
-
-    def _unbegun_bytes(self) -> int:
-        front = self.front.shareable_bytes if self.front is not None and self.front.end != ENDLESS else 0
-        return front + sum(gap.size_bytes for gap in self.gaps)

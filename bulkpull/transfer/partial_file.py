@@ -59,14 +59,17 @@ Put = Callable[[bytes | memoryview], None]
 
 @dataclass(slots=True)
 class PartialFile:
-    """The bytes received so far of one version of a file, `done_bytes` in all; made by `opened`."""
+    """
+    The bytes received so far of one version of a file, `done_bytes` in all; made by `opened`.
+
+    An extent is known by its end, where the next write continues it; `_unrecorded` are those that the journal lacks.
+    """
 
     path: Path
     journal: Path
     _descriptor: int
     _extents: dict[int, JournaledRange] = field(default_factory=dict)
-    _start_by_end: dict[int, int] = field(default_factory=dict)
-    _unvouched: set[int] = field(default_factory=set)
+    _unrecorded: set[int] = field(default_factory=set)
     _is_durable: bool = True
     _keeps_journal: bool = False
     _digest: _Digest | None = None
@@ -125,7 +128,7 @@ class PartialFile:
             if version.is_pinned:
                 begin_journal(self.journal, JournalHeader(execution_id, blob_fingerprint(url), version))
 
-        self._forget()
+        self._start_with([])
         await anyio.to_thread.run_sync(work)
         self._keeps_journal = version.is_pinned
         self._digest = _Digest() if version.md5 else None
@@ -152,10 +155,7 @@ class PartialFile:
             begin_journal(self.journal, subject, extents=sound)
 
         await anyio.to_thread.run_sync(work)
-        self._forget()
-        for extent in sound:
-            self._keep(extent)
-        self._unvouched.clear()
+        self._start_with(sound)
         self._keeps_journal = True
         self._digest = _Digest() if subject.version.md5 else None
         return subject.version
@@ -171,8 +171,7 @@ class PartialFile:
 
     async def write_from(self, pour: Callable[[Put], None], *, offset: int) -> int:
         """Let `pour` bring the bytes in their order, in the thread that writes them; returns how many came."""
-        start = self._start_by_end.get(offset, offset)
-        extent = self._extents.get(start)
+        extent = self._extents.get(offset)
         if extent is None or extent.stretch.size_bytes >= _EXTENT_BYTES:
             extent = JournaledRange(ByteRange(offset, offset), 0)
         crc, at = extent.crc, offset
@@ -188,19 +187,24 @@ class PartialFile:
         await anyio.to_thread.run_sync(pour, put)
         if at > offset:
             self._is_durable = False
-            self._keep(JournaledRange(ByteRange(extent.stretch.start, at), crc))
+            if extent.stretch.size_bytes:
+                del self._extents[offset]
+                self._unrecorded.discard(offset)
+            self._extents[at] = JournaledRange(ByteRange(extent.stretch.start, at), crc)
+            self._unrecorded.add(at)
+            self.done_bytes += at - offset
         return at - offset
 
     async def write_journal(self) -> None:
         """Record the written ranges, so that they survive the end of the process; a power loss, only after `fsync`."""
-        if not self._keeps_journal or not self._unvouched:
+        if not self._keeps_journal or not self._unrecorded:
             return
-        starts, self._unvouched = self._unvouched, set()
-        extents = [self._extents[start] for start in sorted(starts)]
+        ends, self._unrecorded = self._unrecorded, set()
+        extents = [self._extents[end] for end in sorted(ends)]
         try:
             await anyio.to_thread.run_sync(append_ranges, self.journal, extents)
         except BaseException:
-            self._unvouched |= starts
+            self._unrecorded |= ends & self._extents.keys()  # one that grew meanwhile has another end
             raise
 
     async def fsync(self) -> None:
@@ -230,27 +234,15 @@ class PartialFile:
             await anyio.to_thread.run_sync(digest.catch_up, self._descriptor, until)
         return digest.state.digest()
 
-    def _keep(self, extent: JournaledRange) -> None:
-        start, end = extent.stretch.start, extent.stretch.end
-        before = self._extents.get(start)
-        if before is not None:
-            self._start_by_end.pop(before.stretch.end, None)
-            self.done_bytes -= before.stretch.size_bytes
-        self.done_bytes += extent.stretch.size_bytes
-        self._extents[start] = extent
-        self._start_by_end[end] = start
-        self._unvouched.add(start)
-
     def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _forget(self) -> None:
-        self._extents.clear()
-        self._start_by_end.clear()
-        self._unvouched.clear()
-        self.done_bytes = 0
+    def _start_with(self, recorded: list[JournaledRange]) -> None:
+        self._extents = {extent.stretch.end: extent for extent in recorded}
+        self._unrecorded.clear()
+        self.done_bytes = sum(extent.stretch.size_bytes for extent in recorded)
 
     def _is_sound(self, extent: JournaledRange) -> bool:
         crc, at = 0, extent.stretch.start

@@ -1,1 +1,1 @@
-"""The HTTP layer: sending requests (`http`), rate limits (`rate_limit`, `allowance`, `pacer`) and retries (`retry`)."""
+"""The HTTP layer: requests (`http`), retries (`retry`) and rate limits (`pacer`, with its two pure models)."""

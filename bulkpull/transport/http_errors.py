@@ -44,13 +44,20 @@ class AnswerOverdue(AnswerLost):
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    """Our error for some exception classes; `why` may come from the exception."""
+    """Our error for some exception classes, with one of the `reasons` if any; `why` may come from the exception."""
 
     of: tuple[type[BaseException], ...]
     kind: type[BulkpullError]
     what: str
     why: str | Callable[[Any], str | None] | None = None
     fix: str | None = None
+    reasons: tuple[str, ...] = ()
+
+    def fits(self, error: BaseException) -> bool:
+        if not isinstance(error, self.of):
+            return False
+        text = str(getattr(error, "os_error", error)).upper().replace(" ", "_")
+        return not self.reasons or any(reason in text for reason in self.reasons)
 
 
 def _tls_words(error: Any) -> str | None:
@@ -70,11 +77,6 @@ def _head_error(error: BaseException) -> str | None:
     return f"it has more than {MAX_HEADERS:,} headers" if "Too many headers" in text else None
 
 
-def _has_tls_reason(error: BaseException, reasons: tuple[str, ...]) -> bool:
-    text = str(getattr(error, "os_error", error)).upper().replace(" ", "_")
-    return any(reason in text for reason in reasons)
-
-
 def _unconnected(of: type[BaseException], why: str | Callable[[Any], str | None], fix: str) -> _Meaning:
     return _Meaning((of,), NotConnected, "no connection", why, fix)
 
@@ -85,13 +87,17 @@ def _system_words(error: aiohttp.ClientConnectorError) -> str:
 
 
 _UNTRUSTED = (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
+_TLS = (aiohttp.ClientSSLError, ssl.SSLError)
+_NO_HANDSHAKE = "the TLS handshake failed"
 _NO_ADDRESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.RedirectClientError)
 _CLOSED = (aiohttp.ClientConnectionError, ConnectionError)
 
 # The first that fits counts, so subclasses stand before their bases.
 _MEANINGS = (
+    _Meaning(_TLS, TlsRefused, _NO_HANDSHAKE, _OLD_TLS, _OLD_TLS_FIX, _OLD_TLS_REASONS),
+    _Meaning(_TLS, TlsRefused, _NO_HANDSHAKE, _NO_TLS, _NO_TLS_FIX, _NO_TLS_REASONS),
     _Meaning(_UNTRUSTED, TlsRefused, "the certificate is not trusted", _tls_words, _TLS_FIX),
-    _Meaning((aiohttp.ClientSSLError, ssl.SSLError), TlsRefused, "the TLS handshake failed", _tls_words, _TLS_FIX),
+    _Meaning(_TLS, TlsRefused, _NO_HANDSHAKE, _tls_words, _TLS_FIX),
     _unconnected(aiohttp.ClientConnectorDNSError, "its name cannot be resolved", _NETWORK_FIX),
     _unconnected(aiohttp.ClientProxyConnectionError, "the proxy is not reached", _PROXY_FIX),
     _unconnected(aiohttp.ClientHttpProxyError, lambda error: f"the proxy said {error.status}", _PROXY_FIX),
@@ -119,14 +125,7 @@ def translate(error: BaseException, *, label: str, address: str = "the address")
     hung_up = ssl.SSLEOFError | ssl.SSLZeroReturnError
     if isinstance(error, aiohttp.ClientConnectorSSLError) and isinstance(error.os_error, hung_up):
         return NotConnected(f"{label}: no connection", why="the server closed the connection during the TLS handshake")
-    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        if _has_tls_reason(error, _OLD_TLS_REASONS):
-            fix = _OLD_TLS_FIX.format(address=address)
-            return TlsRefused(f"{label}: the TLS handshake failed", why=_OLD_TLS, fix=fix)
-        if _has_tls_reason(error, _NO_TLS_REASONS):
-            fix = _NO_TLS_FIX.format(address=address)
-            return TlsRefused(f"{label}: the TLS handshake failed", why=_NO_TLS, fix=fix)
-    meaning = next(meaning for meaning in _MEANINGS if isinstance(error, meaning.of))
+    meaning = next(meaning for meaning in _MEANINGS if meaning.fits(error))
     why = meaning.why(error) if callable(meaning.why) else meaning.why
     return meaning.kind(f"{label}: {meaning.what}", why=why, fix=meaning.fix and meaning.fix.format(address=address))
 

@@ -1,12 +1,13 @@
 """
 Decides which API call is sent next, and when.
 
-Two limits delay a call: the rate that the settings allow (`rate_limit`) and the allowance that the service reports
-(`allowance`). When both permit a call, calls are sent by urgency, and first come, first served within one urgency. No
-urgency starves another: after 29 other calls a poll of executions goes first, and after three windows it no longer
-waits for orders that are still to come (`order_ahead`). So polls cost the orders of an ordinary export no further
-window of ten calls. Clean-up calls are sent only while two thirds of the allowance are left, nothing else waits, and no
-call is under way, because its caller may have an order to place. A 429 to one of them holds back only them.
+Two limits delay a call: the rate that the settings allow (`rate_limit`) and the one that the service reports
+(`reported_rate_limit`). When both permit a call, calls are sent by urgency, and first come, first served within one
+urgency. No urgency starves another: after 29 other calls a poll of executions goes first, and after three windows it no
+longer waits for reports that are still to be created (`report_ahead`). So polls cost the reports of an ordinary export
+no further window of ten calls. Clean-up calls are sent only while two thirds of the allowance are left, nothing else
+waits, and no call is under way, because its caller may have a report to create. A 429 to one of them holds back only
+them.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Urgency(IntEnum):
     """The priority of a call."""
 
     REPORT = 0
-    """Orders a report, so that the service can begin its work."""
+    """Creates a report, so that the service can begin its work."""
     USUAL = 1
     LOOK = 2
     """Asks for executions; another poll follows anyway."""
@@ -89,7 +90,7 @@ class RateLimiter:
         self._waiting: list[_Waiter] = []
         self._since_look = 0
         self._looked_at = clock.monotonic()
-        self._orders_ahead = 0
+        self._reports_ahead = 0
         self._changed = anyio.Event()
         self._reported_until = -math.inf
         self._refused_since_s: float | None = None
@@ -212,13 +213,13 @@ class RateLimiter:
         raise error
 
     @contextmanager
-    def order_ahead(self) -> Iterator[None]:
-        """Somebody has a report to order and waits for calls elsewhere: looks let it go first, within bounds."""
-        self._orders_ahead += 1
+    def report_ahead(self) -> Iterator[None]:
+        """Somebody has a report to create and waits for calls elsewhere: looks let it go first, within bounds."""
+        self._reports_ahead += 1
         try:
             yield
         finally:
-            self._orders_ahead -= 1
+            self._reports_ahead -= 1
             self._notify()
 
     def _next(self) -> _Waiter:
@@ -240,7 +241,7 @@ class RateLimiter:
         if _REPORTED_FROM_S <= wait_s < math.inf and urgency is not Urgency.TIDYING and at >= self._reported_until:
             self._reported_until = at + wait_s
             self._events.emit(AllowanceAwaited(limit=self.allowance.limit, wait_s=round(wait_s, 1)))
-        if urgency is Urgency.LOOK and self._orders_ahead and self._since_look < _CALLS_PER_LOOK:
+        if urgency is Urgency.LOOK and self._reports_ahead and self._since_look < _CALLS_PER_LOOK:
             wait_s = max(wait_s, self._looked_at + _WINDOWS_PER_LOOK * self.allowance.window_s - at)
         return max(wait_s, rate_limit.wait_before_call(self._state, at=at))
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from bulkpull.catalog import ColumnType
+from bulkpull.conversion import decompress
 from bulkpull.conversion.convert_file import convert
 from bulkpull.conversion.date_formats import write_dates
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, ConvertedColumn
@@ -71,7 +73,7 @@ def converted(
     columns: Sequence[ColumnPlan],
     *,
     batch_bytes: int = 1 << 20,
-    read_bytes: int = 1 << 16,
+    piece_bytes: int = decompress.PIECE_BYTES,
     packed: bool = True,
     most: int = 1 << 40,
 ) -> Converted:
@@ -88,6 +90,8 @@ def converted(
             max_unpacked_bytes=most,
             batch_bytes=batch_bytes,
         )
-        table = convert(order, read_bytes=read_bytes)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(decompress, "PIECE_BYTES", piece_bytes)
+            table = convert(order)
         assert [file.path for file in table.files] == list(into.iterdir())
         return Converted(table, pl.read_parquet(table.files[0].path, glob=False))

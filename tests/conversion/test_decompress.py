@@ -9,7 +9,9 @@ import zlib
 from pathlib import Path
 
 import pytest
+from isal import igzip
 
+from bulkpull.conversion import decompress
 from bulkpull.conversion.decompress import PIECE_BYTES, unpacked
 from bulkpull.errors import BulkpullError, FileDamaged, NotTheReport, TooLarge
 
@@ -22,9 +24,9 @@ def stored(tmp_path: Path) -> Path:
     return tmp_path / "report.csv"
 
 
-def inflated(stored: Path, data: bytes, *, read_bytes: int = 1 << 16, most: int = NO_LIMIT) -> bytes:
+def inflated(stored: Path, data: bytes, *, most: int = NO_LIMIT) -> bytes:
     stored.write_bytes(data)
-    return b"".join(unpacked(stored, max_unpacked_bytes=most, read_bytes=read_bytes))
+    return b"".join(unpacked(stored, max_unpacked_bytes=most))
 
 
 @pytest.mark.behaviour(126, 127)
@@ -41,9 +43,22 @@ def inflated(stored: Path, data: bytes, *, read_bytes: int = 1 << 16, most: int 
         pytest.param(gzip.compress(gzip.compress(CSV)), id="packed twice"),
     ],
 )
-@pytest.mark.parametrize("read_bytes", [1, 2, 3, 7, 64, 1 << 16])
-def test_what_was_packed_comes_out_whatever_was_read_at_once(stored: Path, packed: bytes, read_bytes: int) -> None:
-    assert inflated(stored, packed, read_bytes=read_bytes) == CSV
+@pytest.mark.parametrize("size_bytes", [16, 17, 19, 64, 1 << 16])
+def test_what_was_packed_comes_out_whatever_was_read_at_once(
+    stored: Path, monkeypatch: pytest.MonkeyPatch, packed: bytes, size_bytes: int
+) -> None:
+    monkeypatch.setattr(igzip, "READ_BUFFER_SIZE", size_bytes)
+    monkeypatch.setattr(decompress, "PIECE_BYTES", size_bytes - 15)
+
+    assert inflated(stored, packed) == CSV
+
+
+@pytest.mark.fault(76)
+def test_a_header_that_does_not_end_is_damage(stored: Path) -> None:
+    packed = gzip.compress(CSV)
+
+    with pytest.raises(FileDamaged):
+        inflated(stored, packed[:3] + b"\x08" + packed[4:10] + b"n" * 1_000_000 + b"\0" + packed[10:])
 
 
 @pytest.mark.fault(76)

@@ -14,10 +14,10 @@ import pytest
 from csv_reports import converted, csv_bytes, pieces_of, texts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from isal import igzip
 from support import examples, peak_memory
 
-from bulkpull.conversion import convert_file
-from bulkpull.conversion.decompress import unpacked
+from bulkpull.conversion import convert_file, decompress
 from bulkpull.conversion.header import MAX_COLUMNS, MAX_HEADER_BYTES, Header, read_header, split_header
 from bulkpull.errors import BulkpullError, FileDamaged, NotTheReport
 
@@ -96,7 +96,7 @@ def test_any_text_is_read_as_python_reads_it_or_refused(
     file = file[: len(file) - cut] if cut < 10 else file
     names = ["A", "B"] if "B" in header else ["A"]
     try:
-        found = converted(file, texts(*names), batch_bytes=sizes[0], read_bytes=sizes[1], packed=False)
+        found = converted(file, texts(*names), batch_bytes=sizes[0], piece_bytes=sizes[1], packed=False)
     except BulkpullError:
         return
     expected = read_by_python(file, asked=names, separator=separator_of(file, asked=names))
@@ -211,7 +211,7 @@ def member(content: bytes, chance: random.Random) -> bytes:
     if flags & 16:
         head += b"c" * chance.randrange(400) + b"\0"
     if flags & 2:
-        head += chance.randbytes(2)
+        head += (zlib.crc32(head) & 0xFFFF).to_bytes(2, "little")
     packer = zlib.compressobj(chance.choice([0, 1, 6, 9]), zlib.DEFLATED, -15, chance.choice([1, 9]))
     middle = chance.randrange(len(content) + 1)
     body = packer.compress(content[:middle]) + packer.flush(chance.choice([zlib.Z_NO_FLUSH, zlib.Z_FULL_FLUSH]))
@@ -252,13 +252,16 @@ def test_gzip_is_read_as_python_reads_it_whatever_the_pieces(
     path: Path = tmp_path_factory.mktemp("gzip") / "report"
     path.write_bytes(packed)
 
-    pieces = unpacked(path, max_unpacked_bytes=1 << 40, read_bytes=data.draw(st.sampled_from(sizes)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(igzip, "READ_BUFFER_SIZE", data.draw(st.sampled_from([70_000, 70_001, 131_072, 524_288])))
+        patch.setattr(decompress, "PIECE_BYTES", data.draw(st.sampled_from(sizes)))
+        try:
+            found: bytes | None = b"".join(decompress.unpacked(path, max_unpacked_bytes=1 << 40))
+        except FileDamaged:
+            found = None
 
-    if expected is None:
-        with pytest.raises(FileDamaged):
-            list(pieces)
-    else:
-        assert b"".join(pieces) == expected
+    # A flipped bit of a header with a checksum of its own is noticed here, and skipped by Python.
+    assert found == expected or (found is None and harm == "flip")
 
 
 @pytest.mark.case("C41")

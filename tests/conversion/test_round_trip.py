@@ -59,7 +59,7 @@ def test_any_table_of_text_comes_back_unchanged(data: st.DataObject, width: int,
     plans = [ColumnPlan(name, data.draw(declared)) for name in names]
     file = csv_bytes(names, rows, separator=separator, bom=bom, line_end=data.draw(st.sampled_from(["\n", "\r\n"])))
 
-    found = converted(file, plans, batch_bytes=data.draw(st.integers(1, 80)), read_bytes=data.draw(st.integers(1, 50)))
+    found = converted(file, plans, batch_bytes=data.draw(st.integers(1, 80)), piece_bytes=data.draw(st.integers(1, 50)))
 
     assert found.rows_as_text() == nulled(rows)
     assert found.table.rows == len(rows)
@@ -395,7 +395,7 @@ def test_row_groups_get_fewer_rows_when_later_rows_turn_out_long(monkeypatch: py
     monkeypatch.setattr(converting, "write_table", noted)
     rows = [[str(number), ""] for number in range(1_000)] + [[str(number), "x" * 10_000] for number in range(1_000)]
 
-    found = converted(csv_bytes(["A", "B"], rows), texts("A", "B"), batch_bytes=2_000, read_bytes=100)
+    found = converted(csv_bytes(["A", "B"], rows), texts("A", "B"), batch_bytes=2_000, piece_bytes=100)
 
     assert found.rows_as_text() == nulled(rows)
     first, second = planned

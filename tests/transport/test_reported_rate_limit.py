@@ -433,7 +433,7 @@ async def test_a_look_lets_orders_go_first_that_wait_elsewhere_but_no_longer_tha
     one = pacer(clock, EventRecorder())
     one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
 
-    with one.order_ahead():
+    with one.report_ahead():
         await one.acquire(Urgency.LOOK)
         assert clock.elapsed_s == pytest.approx(180)
     await one.acquire(Urgency.LOOK)
@@ -447,7 +447,7 @@ async def test_a_look_goes_as_soon_as_no_order_is_ahead_any_more() -> None:
     one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
 
     async def order() -> None:
-        with one.order_ahead():
+        with one.report_ahead():
             await clock.sleep(7)
 
     async with anyio.create_task_group() as group:

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import accumulate
 
 from bulkpull.clock import iso_utc
-from bulkpull.conversion.messages import ConvertedColumn, WindowRows
+from bulkpull.conversion.messages import ConvertedColumn
 from bulkpull.conversion.parquet_types import TEXT
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn
 from bulkpull.pipeline.publication.type_merge import known_formats, known_types
@@ -44,8 +44,7 @@ def describe_snapshot(
     """
     The facts about a snapshot, whose only window is listed where one was requested (`has_window`).
 
-    Args:
-        vanished: The columns, in lower case, that only kept windows of a history have.
+    `vanished` are the columns, in lower case, that only kept windows of a history have.
     """
     columns = published_columns(parts, vanished=vanished)
     names = {column.name.casefold() for column in columns}
@@ -54,6 +53,7 @@ def describe_snapshot(
     made_at = [part.execution.generated_at for part in fresh if part.execution.generated_at]
     unbelieved = [part.execution.unbelieved_at for part in parts if part.execution.unbelieved_at]
     unbelieved_at = max(unbelieved, default=None)
+    hashes = [part.table.content_hash for part in parts]
     notes = list(content_notes(parts))
     if unbelieved_at is not None:
         notes.append(
@@ -66,7 +66,7 @@ def describe_snapshot(
         earlier_types={name: kind for name, kind in known_types(earlier).items() if name.casefold() not in names},
         earlier_formats={name: form for name, form in known_formats(earlier).items() if name.casefold() not in names},
         downloaded_bytes=sum(part.stored.size_bytes for part in parts),
-        content_hash=_content_hash([part.table.content_hash for part in parts]),
+        content_hash=hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:32],
         vouched_by=tuple(vouched_for_all(parts)),
         stored_md5=parts[0].stored.md5 if len(parts) == 1 else None,
         generated_at=min(made_at) if len(made_at) == len(fresh) else None,
@@ -112,11 +112,10 @@ def _published_column(column: ConvertedColumn, rows_before: int) -> PublishedCol
 
 
 def _part_record(part: ConvertedPull) -> PartRecord:
-    assert part.pull.window is not None
-    found = part.table.window or WindowRows()
+    found = part.window_rows
     return PartRecord(
-        start=part.pull.window.start,
-        end=part.pull.window.end,
+        start=part.window.start,
+        end=part.window.end,
         query_id=part.report.query_id if part.report else None,
         report_id=part.execution.report_id,
         execution_id=part.execution.execution_id,
@@ -129,8 +128,3 @@ def _part_record(part: ConvertedPull) -> PartRecord:
         vouched_by=vouched_by(part),
         run_id=part.published_by,
     )
-
-
-def _content_hash(hashes: Sequence[str]) -> str:
-    """One hash for the content of several files, in their order."""
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:32]

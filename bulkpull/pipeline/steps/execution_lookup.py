@@ -154,7 +154,6 @@ async def load_form(ledger: Ledger, *, now: datetime) -> PollForm:
 
 
 def form_recorder(ledger: Ledger, *, run_id: str, clock: Clock) -> Callable[[PollForm], Awaitable[None]]:
-
     async def remember(form: PollForm) -> None:
         await ledger.note(run_id, dataset="", facts=PollFormFacts(form.name.lower()), at=clock.now())
 

@@ -82,14 +82,11 @@ def without_refused(pull: Pull, refusals: Iterable[MetricRefusal]) -> Pull:
     """The pull without its metrics, and with a note, if the service lately refused exactly these, in any order."""
     if not pull.metrics or not pull.metrics_chosen:
         return pull
-    same = [
-        refusal
-        for refusal in refusals
-        if refusal.dataset == pull.dataset and _folded(refusal.facts.metrics) == _folded(pull.metrics)
-    ]
-    if not same:
+    of_pull = (pull.dataset, _folded(pull.metrics))
+    same = [refusal for refusal in refusals if (refusal.dataset, _folded(refusal.facts.metrics)) == of_pull]
+    newest = max(same, key=lambda refusal: refusal.at, default=None)
+    if newest is None:
         return pull
-    newest = max(same, key=lambda refusal: refusal.at)
     return replace(drop_metrics(pull), notes=(*pull.notes, describe_refusal(newest)))
 
 

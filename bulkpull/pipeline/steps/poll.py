@@ -86,15 +86,14 @@ class Poller:
         Creates nothing on the service, so it may be cancelled at any `await` and begun again.
 
         Args:
-            age_s: How long ago it was ordered, seconds.
-            usual_s: How long reports of its dataset took in earlier runs, seconds; `None` if unknown.
+            age_s: How long ago it was ordered.
+            usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
             may_be_replaced: Another report takes its place if it is overdue, so the deadline may follow from `usual_s`.
                 A last try always has the whole deadline of the settings: a dataset may have become slower.
 
         Raises:
             ExecutionFailed: The service gave up on this execution.
-            ExecutionOverdue: The deadline passed.
-            ServiceTrouble: The deadline passed, and the service could not be asked.
+            ExecutionOverdue, ServiceTrouble: The deadline passed; `ServiceTrouble` if the service could not be asked.
             ReportLost: The report or its query no longer exists on the service.
             AuthError, AccessDenied: The service refuses to answer us.
 

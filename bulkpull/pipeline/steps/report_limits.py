@@ -1,13 +1,11 @@
 """
 Limits on the reports that a run orders: how many are in progress at once, and how many one-off ones in some time.
 
-The service may refuse more than some number of active reports (behaviour 86), or queue them behind one another. Both
-lower the limit. It rises again slowly, because reports of other programs may have been the reason. Datasets take turns,
-so that a small one does not wait behind all windows of a large one.
+The service may refuse more than some number of active reports (behaviour 86), or queue them. Both lower the limit,
+which rises again slowly. Datasets take turns, so that a small one does not wait behind all windows of a large one.
 
-A quota of one-off reports, where it applies, is five per hour and user (behaviour 85), so twenty datasets take three
-hours. No limit is assumed: after a refusal creations wait, which counts against no deadline. The largest datasets then
-go first, because they take longest.
+A quota of one-off reports, where it applies, is five per hour and user (behaviour 85). None is assumed: after a refusal
+creations wait, which counts against no deadline, and the largest datasets go first, because they take longest.
 """
 
 from __future__ import annotations

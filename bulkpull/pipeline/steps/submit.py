@@ -260,7 +260,7 @@ class Submitter:
         Otherwise the queries of all datasets would use them up, and no report would begin before they are renewed.
         """
         pacer = self.client.pacer
-        with pacer.order_ahead():
+        with pacer.report_ahead():
             while (
                 pacer.calls_left is not None
                 and not self._is_short_of_reports

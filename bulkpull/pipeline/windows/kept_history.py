@@ -22,7 +22,7 @@ from bulkpull.errors import HeldBack
 from bulkpull.formatting import join_some, plural
 from bulkpull.model import DownloadedFile, Execution, Pull, Window
 from bulkpull.output.layout import run_of_snapshot
-from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn, PublishedFile
+from bulkpull.output.manifest import DatasetRecord, PublishedColumn
 from bulkpull.pipeline.publication.type_merge import type_conflicts
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.windows.date_windows import describe_window, first_of_month, open_since, restated_from
@@ -94,50 +94,44 @@ def _published_parts(record: DatasetRecord, pull: Pull, *, output: Path) -> list
     """The windows of the published snapshot, the oldest first, as parts that have arrived."""
     if len(record.parts) != len(record.files):
         return []
+    extra = tuple(column.name for column in record.columns if column.declared is None)
     parts: list[ConvertedPull] = []
     rows_before = 0
-    for window, file in zip(record.parts, record.files, strict=True):
-        parts.append(_published_part(window, file, record, pull, output=output, rows_before=rows_before))
+    for part, file in zip(record.parts, record.files, strict=True):
+        path = output / file.path
+        ids = part.execution_id or "", part.report_id or ""
+        rows = range(rows_before + 1, rows_before + file.rows + 1)
+        table = ConversionResult(
+            files=(TableFile(path, rows=file.rows, bytes=file.bytes, sha256=file.sha256),),
+            rows=file.rows,
+            columns=tuple(_converted_column(column, rows) for column in record.columns if column.declared is not None),
+            unpacked_bytes=0,
+            extra_columns=extra,
+            content_hash=file.sha256,
+        )
+        parts.append(
+            ConvertedPull(
+                replace(pull, window=Window(part.start, part.end), keeps_history=False),
+                report=None,
+                execution=Execution(*ids, "Completed", generated_at=part.generated_at),
+                stored=DownloadedFile(path, part.downloaded_bytes, vouched_by=tuple(part.vouched_by)),
+                table=table,
+                published_by=part.run_id or run_of_snapshot(Path(file.path).parent.name),
+            )
+        )
         rows_before += file.rows
     return sorted(parts, key=lambda part: part.window.start)
 
 
-def _published_part(
-    published: PartRecord, file: PublishedFile, record: DatasetRecord, pull: Pull, *, output: Path, rows_before: int
-) -> ConvertedPull:
-    window, path = Window(published.start, published.end), output / file.path
-    table = ConversionResult(
-        files=(TableFile(path, rows=file.rows, bytes=file.bytes, sha256=file.sha256),),
-        rows=file.rows,
-        columns=tuple(
-            _converted_column(column, rows=file.rows, rows_before=rows_before)
-            for column in record.columns
-            if column.declared is not None
-        ),
-        unpacked_bytes=0,
-        extra_columns=tuple(column.name for column in record.columns if column.declared is None),
-        content_hash=file.sha256,
-    )
-    return ConvertedPull(
-        replace(pull, window=window, keeps_history=False),
-        report=None,
-        execution=Execution(
-            published.execution_id or "", published.report_id or "", "Completed", generated_at=published.generated_at
-        ),
-        stored=DownloadedFile(path, published.downloaded_bytes, vouched_by=tuple(published.vouched_by)),
-        table=table,
-        published_by=published.run_id or run_of_snapshot(Path(file.path).parent.name),
-    )
+def _converted_column(column: PublishedColumn, rows: range) -> ConvertedColumn:
+    """A column of a window that has these rows of the snapshot."""
 
-
-def _converted_column(column: PublishedColumn, *, rows: int, rows_before: int) -> ConvertedColumn:
     def in_part(misfit: Mapping[str, Any] | None) -> Misfit | None:
-        row = misfit["row"] - rows_before if misfit else 0
-        return Misfit(row, misfit["value"]) if misfit and 0 < row <= rows else None
+        return Misfit(misfit["row"] - rows.start + 1, misfit["value"]) if misfit and misfit["row"] in rows else None
 
     return ConvertedColumn(
-        name=column.name,
-        type=column.type,
+        column.name,
+        column.type,
         declared=ColumnType(column.declared or ColumnType.STRING),
         misfit=in_part(column.misfit),
         why_text=column.why_text,
