@@ -213,11 +213,8 @@ class Run:
             return
         if not decided.is_list_known:
             results.notes.append(LIST_UNKNOWN)
-        fetched = [
-            pull
-            for pull in plan.pulls
-            if not self.request.submit_only and decided.decisions[pull.dataset].action is not Action.SKIP
-        ]
+        new = [pull for pull in plan.pulls if decided.decisions[pull.dataset].action is not Action.SKIP]
+        fetched = [] if self.request.submit_only else new
         results.refused = await self._find_refused(plan, fetched)
         await self._begin()
         if decided.poll_form is not None:
