@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import bulkpull
+from bulkpull.cli.error_output import Interrupted
 from bulkpull.errors import BulkpullError
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -48,7 +49,7 @@ def test_an_error_that_is_not_on_the_page_is_a_kind_of_one_that_is() -> None:
     ours = {kind for kind in kinds() if kind.__module__.startswith("bulkpull.") and not kind.__name__.startswith("_")}
 
     assert set(DOCUMENTED) <= ours
-    for kind in ours - set(DOCUMENTED):
+    for kind in ours - set(DOCUMENTED) - {Interrupted}:  # what a person wished needs no explanation
         assert any(base in DOCUMENTED for base in kind.__mro__), f"{kind} is not in bulkpull/errors.py"
 
 

@@ -97,48 +97,45 @@ async def _check_account(settings: Settings, *, clock: Clock) -> list[CheckResul
     """Sign-in, MFA, role and datasets, by the one call that needs all of them."""
     events: list[Event] = []
     client: InsightsClient | None = None
+    refused: BulkpullError | None = None
+    offered: Sequence[OfferedDataset] = ()
     hasty = settings.model_copy(update={"request_attempts": min(_TRIES, settings.request_attempts)})
     try:
         async with connected(settings=hasty, events=Events(events.append), clock=clock) as connection:
             client = connection.client
             client.ask_for_mfa()
             offered = await client.get_datasets()
-            withheld = client.redacted
     except BulkpullError as error:
-        allowance = client.pacer.allowance if client else AllowanceState()
-        return _judge(error, events, has_mfa=client.has_mfa if client else None, allowance=allowance)
+        refused = error
+    renewed = [event for event in events if isinstance(event, TokenRenewed)]
+    if refused and not renewed:
+        return [problem_from("sign-in", refused), *_all_unchecked(_ACCOUNT_CHECKS[1:], "not signed in")]
+    grant, lives_s = renewed[-1].grant, renewed[-1].lives_s
+    signed_in = fine("sign-in", f"a token by the grant {grant}, good for {lives_s / 60:,.0f} minutes", grant=grant)
+    has_mfa, withheld = (client.has_mfa, client.redacted) if client else (None, False)
+    allowance = client.pacer.allowance if client else AllowanceState()
+    silent = "the answer does not say"
+    mfa = unchecked("mfa", silent) if refused and has_mfa is None else _tell_mfa(has_mfa)
+    is_limit_known = allowance.limit is not None or allowance.lowest is not None
+    last = unchecked("allowance", silent) if refused and not is_limit_known else _tell_allowance(allowance)
+    if refused:
+        return [signed_in, mfa, *_judge_refusal(refused), last]
     role = fine("role", "the service answers this user and withholds nothing", data_redacted=withheld)
     if withheld:
         words = "the service withholds revenue and personal data from this user (`dataRedacted`)"
         role = problem("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code, data_redacted=withheld)
-    last = _tell_allowance(client.pacer.allowance)
-    return [_signed_in(events), _tell_mfa(client.has_mfa), role, _tell_offer(offered), last]
+    return [signed_in, mfa, role, _tell_offer(offered), last]
 
 
-def _judge(
-    error: BulkpullError, events: Sequence[Event], *, has_mfa: bool | None, allowance: AllowanceState
-) -> list[CheckResult]:
-    if not any(isinstance(event, TokenRenewed) for event in events):
-        return [problem_from("sign-in", error), *_all_unchecked(_ACCOUNT_CHECKS[1:], "not signed in")]
-    silent = "the answer does not say"
-    mfa = unchecked("mfa", silent) if has_mfa is None else _tell_mfa(has_mfa)
-    first = [_signed_in(events), mfa]
-    is_limit_known = allowance.limit is not None or allowance.lowest is not None
-    last = _tell_allowance(allowance) if is_limit_known else unchecked("allowance", silent)
+def _judge_refusal(error: BulkpullError) -> tuple[CheckResult, CheckResult]:
     if isinstance(error, NotFound):
         fix = f"check that `api_base_url` names the root of the Insights API; if it does, {_ROLE_FIX}"
         nothing = problem("datasets", "no list of datasets at this address (404)", fix=fix)
-        return [*first, unchecked("role", "a wrong address and an account without datasets look alike"), nothing, last]
+        return unchecked("role", "a wrong address and an account without datasets look alike"), nothing
     if isinstance(error, AuthError | AccessDenied):
         role = problem_from("role", error, exit_code=AuthError.exit_code)
-        return [*first, role, unchecked("datasets", "the service does not answer this user"), last]
-    return [*first, unchecked("role", "the list of datasets did not arrive"), problem_from("datasets", error), last]
-
-
-def _signed_in(events: Sequence[Event]) -> CheckResult:
-    renewed = next(event for event in reversed(events) if isinstance(event, TokenRenewed))
-    message = f"a token by the grant {renewed.grant}, good for {renewed.lives_s / 60:,.0f} minutes"
-    return fine("sign-in", message, grant=renewed.grant)
+        return role, unchecked("datasets", "the service does not answer this user")
+    return unchecked("role", "the list of datasets did not arrive"), problem_from("datasets", error)
 
 
 def _tell_mfa(has_mfa: bool | None) -> CheckResult:  # noqa: FBT001 - the answer is the whole subject

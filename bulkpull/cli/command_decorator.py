@@ -57,12 +57,8 @@ def command(
 
     A parameter that is a dataclass stands for its fields, each an option; the last one, `common`, is `CommonOptions`.
     Errors are reported in one place, `--json` gets its JSON object even then, and the number that the function returns
-    is the exit status.
-
-    Args:
-        common: Which of the common options the command has: `QUIET_RUN`, `SERVICE`, `LOCAL` or names.
-        without: Fields of a dataclass parameter that this command does not offer; they keep their defaults.
-        short_help: The line in the group's help, where it is not the first of the docstring.
+    is the exit status. The command has those of the common options that `common` names, and lacks the fields of a
+    dataclass that `without` names; `short_help` stands in the group's help in place of the docstring's first line.
     """
 
     def register(function: C) -> C:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from bulkpull.cli import options as shared
 from bulkpull.cli.command_decorator import QUIET_RUN, command, new_app
@@ -14,11 +15,11 @@ from bulkpull.cli.options import OUTPUT, ROWS, CommonOptions, option
 from bulkpull.cli.service_call import command_settings
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
-from bulkpull.events import Events
 from bulkpull.window_bounds import window_of
 
 if TYPE_CHECKING:
     from bulkpull.config.settings import Settings
+    from bulkpull.model import Window
     from bulkpull.pipeline.request import ExportRequest
 
 app = new_app()
@@ -145,16 +146,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
         keep_raw=options.keep_raw or None,
         metrics_file=options.metrics_file,
     ) as settings:
-        request = request_of(
-            options,
-            settings=settings,
-            window=window,
-            open_ended=until is None,
-            everything=options.everything,
-            nightly=nightly,
-            submit_only=options.submit_only,
-            reset_types=options.reset_types,
-        )
+        request = _request(options, settings=settings, window=window, nightly=nightly)
         account = DEMO if options.demo else settings.account
         if options.plan:
             from bulkpull.cli.plan_table import show_plan
@@ -170,26 +162,36 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
             options=option_words(**days, timespan=options.timespan, metrics=options.metrics),
         )
         return run_with_display(
-            lambda listener: Run(request, settings, Events(listener), account=account),
+            lambda events: Run(request, settings, events, account=account),
             invocation=invocation,
             common=common,
         )
 
 
-def request_of(options: ExportOptions, *, settings: Settings, **rest: Any) -> ExportRequest:
-    """The request that the options make, of one dataset where they shape it; `rest` are its other attributes."""
+def _request(options: ExportOptions, *, settings: Settings, window: Window | None, nightly: bool) -> ExportRequest:
+    """The request that the options make, of one dataset where they shape it."""
     from bulkpull.custom_query import Selection, derived_name  # slow to load, as the next
     from bulkpull.pipeline.request import create_request
 
-    names = tuple(options.datasets or ())
+    names, open_ended = tuple(options.datasets or ()), options.until is None
+    create = partial(
+        create_request,
+        settings=settings,
+        window=window,
+        open_ended=open_ended,
+        everything=options.everything,
+        nightly=nightly,
+        submit_only=options.submit_only,
+        reset_types=options.reset_types,
+    )
     given = {part: value for part in _QUERY_OPTIONS if (value := getattr(options, part))}
     if not given:
-        return create_request(names, settings=settings, **rest)
+        return create(names)
     option = _QUERY_OPTIONS[next(iter(given))]
-    if len(names) != 1 or rest.get("everything"):
+    if len(names) != 1 or options.everything:
         number = f"{len(names)} are named" if names else "none is named"
         raise SettingsError(
-            f"{option} applies to one dataset, and {'all are requested' if rest.get('everything') else number}",
+            f"{option} applies to one dataset, and {'all are requested' if options.everything else number}",
             fix=f"name one: bulkpull export AzureUsage {option} …",
         )
     (dataset,) = names
@@ -199,7 +201,6 @@ def request_of(options: ExportOptions, *, settings: Settings, **rest: Any) -> Ex
             f"{option} applies to a dataset, and {own_query} is a query of the settings",
             fix="change the query there, or name the dataset that it reads",
         )
-    window, open_ended = rest.get("window"), rest.get("open_ended")
     if "published_as" in given and window is not None and open_ended:
         given["keep"] = "append"
     # Two spans of one selection are two custom queries.
@@ -217,4 +218,4 @@ def request_of(options: ExportOptions, *, settings: Settings, **rest: Any) -> Ex
         raise error from None
     if name.casefold() in known:
         raise SettingsError(f"--as {name} is the name of a query of the settings", fix="choose another name")
-    return create_request((), settings=settings, selections=(selection,), **rest)
+    return create((), selections=(selection,))

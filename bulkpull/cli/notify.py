@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bulkpull._version import __version__
 from bulkpull.cli.command_decorator import command, new_app
@@ -17,9 +16,6 @@ from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import SystemClock
 from bulkpull.errors import BulkpullError, SettingsError
 from bulkpull.events import Events
-
-if TYPE_CHECKING:
-    from bulkpull.config.settings import Settings
 
 app = new_app("notify", "bulkpull notify test")
 
@@ -38,33 +34,18 @@ def test_notifications(*, common: CommonOptions) -> int:
         bulkpull notify test
         bulkpull notify test --config bulkpull.toml --json
     """
-    import anyio  # slow to load
-
-    settings = load_settings(common)
-    if settings.notify_command is None and settings.notify_url is None:
-        raise SettingsError(
-            "there is nothing to notify", why="neither `notify_command` nor `notify_url` is set", fix="set one of them"
-        )
-    outcomes = anyio.run(_try_each, settings, common)
-    if common.as_json:
-        tried = [{"to": to, "sent": error is None, "why": error and error.reason} for to, error in outcomes.items()]
-        print_json({"version": 1, "notices": tried})
-    for to, error in outcomes.items():
-        if error is not None:
-            write_error(common, error)
-        elif not common.as_json:
-            print_data(f"{to}: accepted the manifest of the made-up run {MADE_UP!r}")
-    return 1 if any(outcomes.values()) else 0
-
-
-async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, BulkpullError | None]:
-    import anyio.to_thread  # slow to load, as all of these
+    import anyio  # slow to load, as all of these
 
     from bulkpull.cli.log_output import LogListener, write_line
     from bulkpull.observability.notifications import post, run_command
     from bulkpull.output.manifest import Manifest, Requests, Tool
     from bulkpull.output.store import INSIDE, open_store
 
+    settings = load_settings(common)
+    if settings.notify_command is None and settings.notify_url is None:
+        raise SettingsError(
+            "there is nothing to notify", why="neither `notify_command` nor `notify_url` is set", fix="set one of them"
+        )
     clock, command, within_s = SystemClock(), settings.notify_command, settings.notify_seconds
     events = Events(LogListener(common, write=write_line, default=LogLevel.WARNING))
     now = clock.now()
@@ -79,10 +60,10 @@ async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, Bulk
         datasets=[],
         notes=["this run is not real: `bulkpull notify test` made it up"],
     )
-    found: dict[str, BulkpullError | None] = {}
+    outcomes: dict[str, BulkpullError | None] = {}
     with tempfile.TemporaryDirectory(prefix="bulkpull-notice-") as folder:
         store = open_store(Path(folder))
-        await anyio.to_thread.run_sync(manifest.save, store)
+        manifest.save(store)
         path = Path(store.place(INSIDE.manifest(manifest.run_id)))
         ways: dict[str, Callable[[], Awaitable[None]]] = {}
         if command is not None:
@@ -90,9 +71,17 @@ async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, Bulk
         if settings.notify_url is not None:
             ways["notify_url"] = partial(post, settings, manifest, events=events, clock=clock)
         for to, send in ways.items():
+            outcomes[to] = None
             try:
-                found[to] = None
-                await send()
-            except BulkpullError as error:
-                found[to] = error
-    return found
+                anyio.run(send)
+            except BulkpullError as refused:
+                outcomes[to] = refused
+    if common.as_json:
+        tried = [{"to": to, "sent": error is None, "why": error and error.reason} for to, error in outcomes.items()]
+        print_json({"version": 1, "notices": tried})
+    for to, error in outcomes.items():
+        if error is not None:
+            write_error(common, error)
+        elif not common.as_json:
+            print_data(f"{to}: accepted the manifest of the made-up run {MADE_UP!r}")
+    return 1 if any(outcomes.values()) else 0

@@ -48,13 +48,7 @@ _SCHEDULES = {"make": "create"}
 
 
 def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptions) -> int:
-    """
-    Print what an export would do; returns 3 when a dataset that was asked for is not to be had, 4 when it looks
-    like a lost role, else 0.
-
-    Raises:
-        BulkpullError: A name is unknown, or the service could not be asked.
-    """
+    """Print what an export would do; returns 3 if a requested dataset is not to be had, 4 for a lost role, else 0."""
     log = LogListener(common, write=write_line, default=LogLevel.WARNING)
 
     with libraries_logged_by(log):
@@ -69,7 +63,9 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
         _print_metrics_and_reasons(rows)
         first = [f"it resumes run {run_plan.resumes}"] if run_plan.resumes else []
         first += [estimate.obstacle] if estimate.obstacle else []
-        too_many = too_many_reports(rows, most=settings.reports_per_dataset)
+        many = [row for row in rows if row["reports"] > settings.reports_per_dataset]
+        words = "reports are more than `reports_per_dataset` allows; --yes allows them"
+        too_many = [f"{row['dataset']}: {row['reports']:,} {words}" for row in many]
         for note in (*first, *plan.notes, estimate.sentence, *schedule_notes(rows), *too_many):
             print_message(f"note:  {note}")
         for row in rows:
@@ -130,15 +126,6 @@ def schedule_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if chosen:
             notes.append(f"{plural(len(chosen), 'scheduled report')} would be {verb}{due}")
     return notes
-
-
-def too_many_reports(rows: Sequence[Mapping[str, Any]], *, most: int) -> list[str]:
-    """A note for each dataset whose windows need more reports than allowed (pure)."""
-    return [
-        f"{row['dataset']}: {row['reports']:,} reports are more than `reports_per_dataset` allows; --yes allows them"
-        for row in rows
-        if row["reports"] > most
-    ]
 
 
 def _decision_values(decision: Decision, *, next_due_at: datetime | None) -> dict[str, Any]:

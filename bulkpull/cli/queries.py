@@ -67,10 +67,10 @@ def list_queries(
     if common.as_json:
         print_json({"version": 1, "queries": [with_drift(query, offered) for query in queries]})
     elif queries:
-        drifts = {query.query_id: find_query_drift(query.text, offered=offered) for query in queries}
+        drifts = [_describe_drift(find_query_drift(query.text, offered=offered)) for query in queries]
         rows = (
-            (query.query_id, printable(query.name), printable(_describe_drift(drifts[query.query_id])))
-            for query in queries
+            (query.query_id, printable(query.name), printable(drift))
+            for query, drift in zip(queries, drifts, strict=True)
         )
         print_table(new_table(("query", "name", "drifted"), rows, fold=["name", "drifted"]))
     else:

@@ -103,12 +103,10 @@ def find_orphans(
     reports: Sequence[Report], *, runs: Sequence[RunEntry], older_than: timedelta, now: datetime
 ) -> list[Report]:
     """
-    One-off reports with this tool's mark that no run needs (pure).
+    One-off reports with this tool's mark that no run needs, at the service's time `now` (pure).
 
-    Args:
-        runs: What the ledger of the output folder knows. The reports of a run that may still be resumed are left alone.
-        older_than: Younger reports may belong to a run of another folder or another machine.
-        now: The service's time.
+    Reports of one of `runs` that may still be resumed are left alone, and younger ones than `older_than`: they may
+    belong to a run of another folder or another machine.
     """
     alive = {run.run_id for run in runs if is_unfinished(run) and is_young(run, now=now)}
 

@@ -62,12 +62,9 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
 
 def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions) -> Report:
     """
-    Change a scheduled report. What is not changed is sent as it is: what the service makes of missing values is not
-    documented (behaviours 88 and 95).
+    Change a scheduled report; a one-off report cannot be changed (behaviour 91).
 
-    Raises:
-        SettingsError: Nothing is to be changed, it is a one-off report (91), or the service would refuse a part of it.
-        NotThere: There is none of that id.
+    What is not changed is sent as it is: what the service makes of missing values is not documented (88 and 95).
     """
     change.check()
 

@@ -47,78 +47,65 @@ def run_checks(common: CommonOptions, *, demo: bool, output: Path | None = None,
 
     With `only_sign_in` those of the credentials and the service, with the place of each credential.
     """
-    checks = CheckList(common)
+    results: list[CheckResult] = []
     values: list[dict[str, Any]] = []
+
+    def add(*found: CheckResult, details: Sequence[str] = ()) -> None:
+        """Print results at once, since some checks have to wait for the network; with `--json` all at the end."""
+        for result in found:
+            fix = name_settings_file(result.fix, common.config) if result.fix else None
+            results.append(replace(result, fix=fix))
+            if not common.as_json:
+                _print(results[-1], details)
 
     async def check(settings: Settings) -> None:
         clock, file = SystemClock(), str(common.config or DEFAULT_FILE)
         came_from = {setting["name"]: setting["origin"] for setting in values}
         credentials, *others = await check_credentials(settings, origins=came_from, config=file)
         places = credentials.facts["credentials"] if only_sign_in else {}
-        checks.add(credentials, details=[f"{name}: {place}" for name, place in places.items()])
-        checks.add(*others)
+        add(credentials, details=[f"{name}: {place}" for name, place in places.items()])
+        add(*others)
         if not only_sign_in:
-            checks.add(*await check_output_folder(settings, clock=clock))
-        checks.add(check_proxy(settings))
-        checks.add(*await check_service(settings, clock=clock, can_sign_in=credentials.exit_code == 0))
+            add(*await check_output_folder(settings, clock=clock))
+        add(check_proxy(settings))
+        add(*await check_service(settings, clock=clock, can_sign_in=credentials.exit_code == 0))
 
     if not only_sign_in:
-        checks.add(check_versions())
+        add(check_versions())
+    rest = () if only_sign_in else ("output", "service")
     try:
         with command_settings(common, demo=demo, output=output) as settings:
             values += describe_settings(settings, config=common.config, demo=demo, given={"output": output})
             if not only_sign_in:
-                checks.add(_settings_result(values, config=common.config), details=_setting_lines(values))
+                add(_settings_result(values, config=common.config), details=_setting_lines(values))
             anyio.run(check, settings)
     except SettingsError as error:
-        checks.add(problem_from("settings", error))
-        if not only_sign_in:
-            checks.add(*(unchecked(name, "the settings cannot be used") for name in ("output", "service")))
-    return checks.finish(**({} if only_sign_in else {"settings": values}))
+        add(problem_from("settings", error), *(unchecked(name, "the settings cannot be used") for name in rest))
+    code = exit_code_of(results)
+    if common.as_json:
+        checks = [result.as_values() for result in results]
+        values_shown = {} if only_sign_in else {"settings": values}
+        print_json({"version": 1, "healthy": code == 0, "exit_code": code, "checks": checks, **values_shown})
+    else:
+        problems = sum(result.verdict is CheckStatus.TROUBLE for result in results)
+        data_console().print(plural(problems, "problem") if problems else "all checks passed", style="bold")
+    return code
 
 
-class CheckList:
-    """What the checks of one command found; with `--json` nothing is written before `finish`."""
-
-    def __init__(self, common: CommonOptions) -> None:
-        self._common = common
-        self._console = data_console()
-        self._results: list[CheckResult] = []
-
-    def add(self, *results: CheckResult, details: Sequence[str] = ()) -> None:
-        """Add results and print them, with `details` of one: some checks have to wait for the network."""
-        for result in results:
-            fix = name_settings_file(result.fix, self._common.config) if result.fix else None
-            self._results.append(replace(result, fix=fix))
-            if not self._common.as_json:
-                self._print(self._results[-1], details)
-
-    def finish(self, **more: Any) -> int:
-        """Print the last line, or the JSON object; returns the exit status of the worst problem."""
-        code = exit_code_of(self._results)
-        if self._common.as_json:
-            checks = [result.as_values() for result in self._results]
-            print_json({"version": 1, "healthy": code == 0, "exit_code": code, "checks": checks, **more})
-        else:
-            problems = sum(result.verdict is CheckStatus.TROUBLE for result in self._results)
-            last_line = plural(problems, "problem") if problems else "all checks passed"
-            self._console.print(Text(last_line, style="bold"))
-        return code
-
-    def _print(self, result: CheckResult, details: Sequence[str]) -> None:
-        sign, ascii_sign, word, style = _VERDICTS[result.verdict]
-        if not (sys.stdout.encoding or "").casefold().startswith("utf"):
-            sign = ascii_sign
-        table = Table.grid(padding=(0, 1, 0, 0))
-        for width in _WIDTHS:
-            table.add_column(width=width, no_wrap=True)
-        table.add_column(overflow="fold")
-        table.add_row(Text(f"{sign} {word}", style), result.check, Text(result.message))
-        if result.fix:
-            table.add_row("", Text("fix:", "bold"), Text(result.fix))
-        for line in details:
-            table.add_row("", "", Text(line))
-        print_table(table, self._console)
+def _print(result: CheckResult, details: Sequence[str]) -> None:
+    sign, ascii_sign, word, style = _VERDICTS[result.verdict]
+    if not (sys.stdout.encoding or "").casefold().startswith("utf"):
+        sign = ascii_sign
+    table = Table.grid(padding=(0, 1, 0, 0))
+    for width in _WIDTHS:
+        table.add_column(width=width, no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(Text(f"{sign} {word}", style), result.check, Text(result.message))
+    if result.fix:
+        table.add_row("", Text("fix:", "bold"), Text(result.fix))
+    for line in details:
+        table.add_row("", "", Text(line))
+    print_table(table)
 
 
 def describe_settings(

@@ -20,7 +20,6 @@ from bulkpull.event_types import (
     AllowanceAwaited,
     CallRetried,
     ColumnKeptAsText,
-    Event,
     ListOdd,
     MetricsRefused,
     PaceChanged,
@@ -28,7 +27,7 @@ from bulkpull.event_types import (
     PullFinished,
     QuotaReached,
 )
-from bulkpull.events import Listener
+from bulkpull.events import Events
 from bulkpull.observability.failures import failure_groups
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import last_durations
@@ -44,7 +43,7 @@ _ON_DISPLAY = (
 _IN_SUMMARY = (PullFinished,)
 
 
-def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation, common: CommonOptions) -> int:
+def run_with_display(make: Callable[[Events], Run], *, invocation: Invocation, common: CommonOptions) -> int:
     """Do a run under a display or a log, and print its end; returns the exit status."""
     console = error_console()  # one console: text above a live display has to be printed through it
 
@@ -54,8 +53,8 @@ def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation,
         else:
             console.print("stopping; press again to stop at once", soft_wrap=True)
 
-    with listeners(common, console, output=invocation.output) as listener:
-        run = make(listener)
+    with shown_events(common, console, output=invocation.output) as events:
+        run = make(events)
         try:
             interrupted = run_interruptibly(run.export, when_asked=print_stopping, when_forced=run.record_interruption)
         except BaseException:
@@ -97,24 +96,22 @@ def _print_end(
 
 
 @contextmanager
-def listeners(common: CommonOptions, console: Console, *, output: Path | None = None) -> Iterator[Listener]:
-    """The live display on a terminal, with warnings above it, or the log; durations are estimated by earlier runs."""
+def shown_events(common: CommonOptions, console: Console, *, output: Path) -> Iterator[Events]:
+    """
+    Events that are shown while the block lasts: on a terminal by the live display, with warnings above it, else logged.
+
+    The display estimates durations by earlier runs in `output`.
+    """
     with ExitStack() as stack:
         wants_lines = common.quiet or common.logs_json or common.log_level in (LogLevel.DEBUG, LogLevel.INFO)
         if not wants_lines and console.file.isatty() and not console.is_dumb_terminal:
             from bulkpull.cli.live_display import Display  # slow to load
 
-            usual = last_durations(open_store(output)) if output else {}
-            display = stack.enter_context(Display(console, usual=usual))
+            display = stack.enter_context(Display(console, usual=last_durations(open_store(output))))
             log = LogListener(common, write=display.print_above, default=LogLevel.WARNING, silent=_ON_DISPLAY)
-            targets: tuple[Listener, ...] = (display, log)
+            events = Events(display, log)
         else:
             log = LogListener(common, write=write_line, silent=_IN_SUMMARY if common.quiet else ())
-            targets = (log,)
+            events = Events(log)
         stack.enter_context(libraries_logged_by(log))
-
-        def listen(event: Event) -> None:
-            for listener in targets:
-                listener(event)
-
-        yield listen
+        yield events

@@ -17,7 +17,6 @@ from bulkpull.cli.stdio import print_json
 from bulkpull.cli.summary import print_summary
 from bulkpull.config.settings import Settings
 from bulkpull.errors import RequestRejected, SettingsError
-from bulkpull.events import Events
 from bulkpull.formatting import join_some, plural
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus
@@ -95,13 +94,10 @@ def resume_run(
     run_id: str | None, *, output: Path | None, common: CommonOptions, published_anyway: Collection[str] | None = ()
 ) -> int:
     """
-    Resume a run; returns the exit status.
+    Resume a run, without `run_id` the newest unfinished one, else the newest; returns the exit status.
 
-    Without `run_id` it is the newest unfinished one, else the newest. A run that has nothing left to do is shown as it
-    ended. The datasets that a run failed to export are tried again.
-
-    Args:
-        published_anyway: Datasets that are published although they would be held back; `None` for all.
+    A run that has nothing left to do is shown as it ended. The datasets that a run failed to export are tried again;
+    those of `published_anyway` (`None` for all) are published although they would be held back.
     """
     settings = load_settings(common, output=output)
     run = choose_run(run_id, runs=ask_ledger(settings.output, Ledger.runs) or [], output=settings.output)
@@ -119,9 +115,7 @@ def resume_run(
         return _show_ended(run, settings, invocation, common=common)
     export_request, settings = resumed_request(run, settings=settings)
     return run_with_display(
-        lambda listener: Run(
-            export_request, settings, Events(listener), resume=run.run_id, published_anyway=published_anyway
-        ),
+        lambda events: Run(export_request, settings, events, resume=run.run_id, published_anyway=published_anyway),
         invocation=invocation,
         common=common,
     )

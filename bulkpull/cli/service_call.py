@@ -83,11 +83,8 @@ def call_service(
     Call `question` with a client that is signed in; problems on the way are logged from warnings on.
 
     A call is tried four times, unless `request_attempts` is set. Where the service said that it withholds data from
-    this user, a note at the end says so (behaviour 23).
-
-    Args:
-        settings: Those of the command, where it has loaded them.
-        names: Datasets that the user named; without credentials, a misspelled one is the better message.
+    this user, a note at the end says so (behaviour 23). Without credentials, a misspelled one of `names`, the datasets
+    that the user named, is the better message.
     """
     if settings is None:
         with command_settings(common, demo=demo) as loaded:

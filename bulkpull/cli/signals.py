@@ -30,30 +30,24 @@ def run_interruptibly(
     """
 
     async def guarded() -> bool:
-        async with anyio.create_task_group() as watching:
-            with anyio.CancelScope() as working:
-                await watching.start(_watch, working, when_asked, when_forced)
-                await work()
-            watching.cancel_scope.cancel()
+        working = anyio.CancelScope()
+        with platforms.current().stop_requests() as requests:
+
+            async def watch() -> None:
+                async for _ in requests:
+                    if working.cancel_called:
+                        end_at_once(when_forced)
+                    when_asked()
+                    working.cancel()
+
+            async with anyio.create_task_group() as watching:
+                watching.start_soon(watch)
+                with working:
+                    await work()
+                watching.cancel_scope.cancel()
         return working.cancelled_caught
 
     return anyio.run(guarded)
-
-
-async def _watch(
-    working: anyio.CancelScope,
-    when_asked: Callable[[], None],
-    when_forced: Callable[[], None],
-    *,
-    task_status: anyio.abc.TaskStatus[None],
-) -> None:
-    with platforms.current().stop_requests() as requests:
-        task_status.started()
-        async for _ in requests:
-            if working.cancel_called:
-                end_at_once(when_forced)
-            when_asked()
-            working.cancel()
 
 
 def end_at_once(last_step: Callable[[], None]) -> None:

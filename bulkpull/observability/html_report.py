@@ -1,8 +1,7 @@
 """
 The HTML report of a run: one self-contained file, `report.html.j2` filled with values (pure).
 
-The outcome is at the top, failures come before successes, and every chart is repeated in words. The template escapes
-every text, and what steers a terminal or could be a secret is taken out of it before.
+The template escapes every text, and what steers a terminal or could be a secret is taken out of it before.
 """
 
 from __future__ import annotations
@@ -67,6 +66,8 @@ def render_report(account: RunSummary) -> str:
     """The page `runs/<run_id>/report.html`; every text is escaped, and secrets are removed from it once more."""
     manifest, timings = account.manifest, account.timings
     outcome = run_outcome(manifest)
+    # What failed first, what is not offered last; else the manifest's order.
+    ranked = sorted(manifest.datasets, key=lambda record: {"failed": 0, "unavailable": 2}.get(record.status, 1))
     moved = [record.dataset for record in manifest.datasets if timings.of(record.dataset)]
     calls = {
         "sentences": _call_sentences(account),
@@ -83,7 +84,7 @@ def render_report(account: RunSummary) -> str:
         failures=[(group, _retry_command(group, account)) for group in failure_groups(manifest)],
         timeline=draw_timeline(timings, moved) if moved else None,
         box=BOX,
-        datasets=[_dataset_row(record, account) for record in sorted(manifest.datasets, key=_rank)],
+        datasets=[_dataset_row(record, account) for record in ranked],
         none_sign=_NONE,
         notes=run_notes(manifest, with_skipped=False),
         calls=calls,
@@ -162,11 +163,6 @@ def _facts(account: RunSummary) -> dict[str, str]:
 
 def _retry_command(group: FailureGroup, account: RunSummary) -> str:
     return platforms.current().join_command(["bulkpull", "export", *group.datasets, "--output", str(account.output)])
-
-
-def _rank(record: DatasetRecord) -> int:
-    """What failed first, what is not offered last; else the manifest's order."""
-    return {"failed": 0, "unavailable": 2}.get(record.status, 1)
 
 
 def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:

@@ -1,8 +1,4 @@
-"""
-Notifications about the end of a run, to a command and to a URL from the settings: both receive the manifest.
-
-They are sent last, after the output folder is unlocked, and take at most `notify_seconds`.
-"""
+"""Notifications about the end of a run, sent last: a command and a URL from the settings receive the manifest."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""
-The support bundle: everything recorded about a run, without data, secrets and links (pure).
-
-A value that did not fit its column is reduced to its shape, and quoted values in queries are removed.
-"""
+"""The support bundle: everything recorded about a run, without data, secrets and links (pure)."""
 
 from __future__ import annotations
 

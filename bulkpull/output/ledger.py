@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -72,7 +72,7 @@ class RunEntry:
 
 @dataclass(frozen=True, slots=True)
 class StepEntry:
-    """The outcome of one step of one pull, with its facts as JSON values."""
+    """One step of one pull, with its facts as JSON values."""
 
     dataset: str
     step: str
@@ -146,15 +146,9 @@ class Ledger:
 
         def entry(*row: Any) -> RunEntry:
             run_id, started_at, request, ended_at, status, summary, active_at = row
-            return RunEntry(
-                run_id,
-                _parse_moment(started_at),
-                json.loads(request),
-                _parse_moment(ended_at) if ended_at else None,
-                status,
-                json.loads(summary) if summary else None,
-                _parse_moment(active_at) if active_at else None,
-            )
+            ending = (_parse_moment(ended_at), status, json.loads(summary)) if ended_at else ()
+            run = RunEntry(run_id, _parse_moment(started_at), json.loads(request), *ending)
+            return replace(run, active_at=_parse_moment(active_at)) if active_at else run
 
         return await self._read(
             entry,

@@ -1,8 +1,7 @@
 """
-The facts that each step of a run writes into the ledger: one class per step, written and read through it.
+The facts that each step of a run writes into the ledger: one class per step, whose fields are the keys of the JSON.
 
-A class names its step; its fields are the keys of the JSON object. Unknown keys are ignored and missing ones have
-defaults where earlier versions did not write them, so that a ledger of an earlier version is read.
+Unknown keys are ignored, and what earlier versions did not write has a default, so that their ledgers are read.
 """
 
 from __future__ import annotations
@@ -160,8 +159,7 @@ class ScheduledReportFacts(StepFacts):
     """
     A scheduled report is about to be ordered (`name` and `query_digest` alone), or is in use (`report_id` as well).
 
-    `lead_h` is how long before the nightly hour it runs; `own` says that this folder ordered it (`None` where an
-    earlier version did not say so).
+    It runs `lead_h` before the nightly hour; `own` says that this folder ordered it (earlier versions did not say so).
     """
 
     step = "standing"

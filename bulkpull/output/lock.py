@@ -46,9 +46,8 @@ async def locked(folder: Path, *, since: datetime) -> AsyncIterator[Callable[[],
     """
     Hold the one writer's lock of `folder` (its private `.bulkpull`) for the block; a second run names `since`.
 
-    Yields:
-        A check that raises `DiskTrouble` when the lock that is held is no longer the file at its path: it was deleted,
-        or the folder was moved or unmounted, so that somebody else may be writing there.
+    Yields a check that raises `DiskTrouble` when the lock that is held is no longer the file at its path: it was
+    deleted, or the folder was moved or unmounted, so that somebody else may be writing there.
 
     Raises:
         OutputLocked: Another process holds it; the message names its pid, host and start time.

@@ -67,7 +67,7 @@ def retire_snapshots(
     names = store.list_names(folder)
     find_old = partial(snapshots_to_retire, current=snapshot.run_id, retain=retain, now=now, replaced=snapshot.replaced)
     if len(names) <= retain or not find_old(names):
-        return  # with fewer names even less is old; whose each run is would be read from its manifest
+        return  # with fewer names even less is old, and no manifest has to be read
     # Runs copied from another account's folder are neither counted nor removed (case O3).
     foreign = foreign_runs(store, [run_of_snapshot(name) for name in names])
     for name in find_old([name for name in names if run_of_snapshot(name) not in foreign]):

@@ -1,8 +1,7 @@
 """
 The only access to an output: a folder on this machine today, and the protocol for an output elsewhere.
 
-Names are paths relative to the output, as `Layout` makes them. Whoever implements the protocol passes the tests of
-`tests/output/test_store.py`.
+Names are paths relative to the output, as `Layout` makes them. Every store passes `tests/output/test_store.py`.
 """
 
 from __future__ import annotations
@@ -115,11 +114,7 @@ class OutputStore(Protocol):
         """Remove folders that an earlier `delete` hid from readers and could not remove."""
 
     def lock(self, *, since: datetime) -> AbstractAsyncContextManager[Callable[[], None]]:
-        """
-        Be the one writer for the block; a second run gets `OutputLocked`, which names `since`.
-
-        What the block gets is a check that raises `DiskTrouble` when the lock is no longer held.
-        """
+        """Be the one writer for the block (else `OutputLocked`); it gets a check that the lock is held, as `locked`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,14 +64,11 @@ class Findings:
 @dataclass(slots=True)
 class Verifier:
     """
-    Verifies an output folder.
+    Verifies an output folder; where it is `quick`, only whether files are there and have their size.
 
     Args:
-        quick: Only whether files are there and have their size; nothing is read.
-        ask_ledger: Asks what a run has published, by dataset, where no manifest describes it: the run is under way, or
-            was killed. It returns `None` for a run that the ledger does not know.
-        queries: Names of the custom queries in the settings, for the commands that are handed out.
-        config: The settings file that was given, for the same.
+        ask_ledger: What a run has published, by dataset, where no manifest describes it; `None` for an unknown run.
+        queries, config: The custom queries and the settings file, for the commands that are handed out.
         pause: Waits a moment before a problem is checked again.
     """
 

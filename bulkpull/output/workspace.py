@@ -29,7 +29,7 @@ from bulkpull.window_bounds import window_texts
 @dataclass(frozen=True, slots=True)
 class OutputFolder:
     """
-    The output folder: `store` is what readers see of it, `staging` this run's own part, where they see nothing.
+    The output folder: `store` is what readers see of it, `staging` this run's own part.
 
     `published` are the records of the current snapshots, and `damaged` their problems, by dataset; `runs` are the ids
     of other runs that left something here.
@@ -133,10 +133,10 @@ def find_last_answer(store: OutputStore, dataset: str, question_sha256: str) -> 
 
 def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = None) -> DatasetRecord:
     """
-    The same record, with the question that its snapshot answers.
+    The same record, with the question that its snapshot answers, which earlier versions did not record.
 
-    A snapshot of an earlier version records none. Of a whole dataset the query, time span and window tell it; of a
-    custom query they do not, since it may have asked for every column, and then it stays unknown.
+    Of a whole dataset the query, time span and window tell it; of a custom query, which may have asked for every
+    column, they do not.
     """
     if record.question_sha256 is not None:
         return record

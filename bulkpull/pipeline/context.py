@@ -13,7 +13,6 @@ from typing import TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
-from bulkpull.catalog import Catalog, load_catalog
 from bulkpull.clock import Clock
 from bulkpull.errors import BulkpullError, ExecutionFailed, NotFound, QuotaExceeded, RequestRejected, TooManyReports
 from bulkpull.event_types import MetricsRefused, ReportDeleted
@@ -63,7 +62,6 @@ class RunContext(OpenedRun):
     client: InsightsClient
     http: Http
     retrier: Retrier
-    catalog: Catalog
     reusable: ReusableWork
     submitter: Submitter
     poller: Poller
@@ -219,7 +217,6 @@ async def run_context(
                     client=client,
                     http=connection.http,
                     retrier=connection.retrier,
-                    catalog=load_catalog(),
                     reusable=reusable,
                     submitter=submitter,
                     poller=poller,

@@ -45,7 +45,6 @@ from bulkpull.pipeline.publication.publish_checks import (
     publication_notes,
 )
 from bulkpull.pipeline.publication.snapshot_facts import describe_snapshot
-from bulkpull.pipeline.report_deletion import may_delete_report
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
 from bulkpull.pipeline.steps.metric_refusals import may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
@@ -114,7 +113,7 @@ class DatasetExport:
             await self._publish(self._parts)
         except BulkpullError as error:
             # `PullRunner` has deleted failed reports; reports of other windows stay (case W4).
-            if isinstance(error, Unchanged) and may_delete_report(error):
+            if isinstance(error, Unchanged):
                 for report in self._own_reports():
                     await self.context.withdraw_report(report, dataset=self.pull.dataset)
             else:
@@ -189,17 +188,15 @@ class DatasetExport:
             self.pull = whole
             await self.context.note(whole.dataset, InWindowsFacts(pull_fingerprint(whole), failed=True))
             raise failure from None
-        note = (
-            f"requested in windows of {describe_window(window)}, because one report for all failed: {failure.message}"
-        )
-        self._notes += [note, *fetch.notes]
+        reason = f"because one report for all failed: {failure.message}"
+        self._notes += [f"requested in windows of {describe_window(window)}, {reason}", *fetch.notes]
         return parts
 
     def _window_of_whole(self) -> Window | None:
         """A window that holds all of a plain export; `None` where it has one, or cannot be split."""
         pull, context = self.pull, self.context
         is_plain = pull.window is None and self.execution is None and pull.metrics_chosen
-        if not is_plain or why_no_window(pull, context.catalog) or not is_divisible(pull, context.catalog):
+        if not is_plain or why_no_window(pull) or not is_divisible(pull):
             return None
         return window_of_span(requested_data(self.pull).span, now=context.client.service_time())
 
@@ -286,7 +283,6 @@ class DatasetExport:
         return self.context.folder.staging / self.pull.dataset
 
     def _clear_folders(self) -> None:
-        """Remove the folders of the run and of its windows, because their data are published."""
         private = self.context.folder.private
         remove_beneath(self._folder, root=private)
         for part in self._parts:
@@ -307,7 +303,6 @@ class DatasetExport:
         return replace(newest, query_id=newest.query_id or self.query_id)
 
     def _note_kept_reports(self) -> None:
-        """Name the reports that stay on the service after a failure."""
         ids = [report.report_id for runner in self._runners for report in runner.ordered]
         many, stay, them = ("report", "stays", "it") if len(ids) == 1 else ("reports", "stay", "them")
         if ids:
@@ -327,5 +322,4 @@ class DatasetExport:
 
     @property
     def _is_same_question(self) -> bool:
-        """Whether the current snapshot answers the same question as this run."""
         return self._published is not None and self._published.question_sha256 == requested_data(self.pull).sha256

@@ -15,7 +15,6 @@ from types import MappingProxyType
 
 import anyio.to_thread
 
-from bulkpull.catalog import load_catalog
 from bulkpull.model import Pull, Report
 from bulkpull.output.integrity import location_problem
 from bulkpull.output.layout import RUN_ID
@@ -240,7 +239,7 @@ def _parts_of(
     """The pull itself, its windows, and the halves of windows, in which it may be requested."""
     begun = in_windows.get(pull_fingerprint(pull))
     asked = replace(pull, window=begun.window) if begun and pull.window is None else pull
-    windows = dict.fromkeys((pull, *split_pull(asked, catalog=load_catalog(), now=now)))
+    windows = dict.fromkeys((pull, *split_pull(asked, now=now)))
     return [half for window in windows for half in with_halves(window, splits)]
 
 

@@ -39,7 +39,7 @@ _UNFINISHED = (None, INTERRUPTED, SUBMITTED)
 @dataclass(frozen=True, slots=True)
 class EarlierRuns:
     """
-    The earlier runs that affect this one.
+    The earlier runs that affect this one; without any, the service has no report of this folder.
 
     Attributes:
         carried_on: The run that this command resumes.
@@ -47,7 +47,6 @@ class EarlierRuns:
             reports and files, and checks every dataset again, because newer data may be ready.
         alive: Ids of unfinished runs that may still be resumed, `carried_on` included.
         closed: Unfinished runs that were interrupted too long ago.
-        is_empty: There was no earlier run, so the service has no report of this folder.
     """
 
     carried_on: RunEntry | None = None
@@ -96,12 +95,9 @@ def find_resumable(
     published: Container[str] = (),
 ) -> EarlierRuns:
     """
-    Find the earlier run to resume, and those to close (pure).
+    Find the earlier run to resume (`resume`, whatever its status, if the user names one), and those to close (pure).
 
-    Args:
-        runs: The newest first.
-        resume: The run that the user wants to resume, whatever its status.
-        published: Ids of the runs that current snapshots are of.
+    `runs` are in their order in the ledger, `published` the ids of those that current snapshots are of.
     """
     unfinished = [run for run in runs if is_unfinished(run)]
     if resume is not None:
@@ -129,12 +125,9 @@ def is_young(run: RunEntry, *, now: datetime) -> bool:
 @dataclass(frozen=True, slots=True)
 class OpenedRun:
     """
-    A run that may begin, and what it works with.
+    A run that may begin, and what it works with. One that is only planned has no id.
 
-    Attributes:
-        run_id: Empty where the run is only planned.
-        request: Of a resumed run with the window as it was then, since its reports were ordered for it.
-        started_at: When it began, also where it is resumed now.
+    A resumed one has the time at which it began, and the window as it was then: its reports were ordered for it.
     """
 
     run_id: str

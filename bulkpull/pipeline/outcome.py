@@ -22,15 +22,7 @@ from bulkpull.errors import (
 )
 from bulkpull.model import Pull
 from bulkpull.observability.failures import SUBMITTED, status_for_people
-from bulkpull.output.manifest import (
-    DatasetRecord,
-    DecisionRecord,
-    Drift,
-    PublishedFile,
-    RunStatus,
-    Seconds,
-    status_of,
-)
+from bulkpull.output.manifest import DatasetRecord, DecisionRecord, Drift, PublishedFile, RunStatus, Seconds, status_of
 from bulkpull.pipeline.plan import Unavailable
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.requested_data import requested_data
@@ -63,10 +55,9 @@ class ServiceIds:
 @dataclass(frozen=True, slots=True)
 class ExportOutcome:
     """
-    How far the export of a dataset has got.
+    How far the export of a dataset has got; `pull` has the query that was used, which may differ from the planned one.
 
     Attributes:
-        pull: With the query that was used, which may differ from the planned one.
         drift: How the columns differ from the snapshot before; `None` where they do not, or are not known yet.
         rows_before: Rows of the snapshot before, where this one has noticeably fewer.
         files: The published files; `None` while readers cannot see the snapshot.
@@ -121,7 +112,6 @@ class DatasetOutcome:
 
     @property
     def is_pending(self) -> bool:
-        """Whether it has not ended."""
         return self.error is None and self.skipped is None and not self.is_published
 
 
@@ -283,7 +273,6 @@ def _ending(outcome: DatasetOutcome, *, notes: list[str]) -> dict[str, Any]:
 
 
 def with_notes(record: DatasetRecord, notes: list[str]) -> DatasetRecord:
-    """The same record with further notes."""
     return record.model_copy(update={"notes": [*record.notes, *notes]}) if notes else record
 
 

@@ -8,7 +8,7 @@ says DISTINCT (64).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bulkpull.auth.sign_in import choose_grant
@@ -17,7 +17,6 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, BulkpullError, NotFound, SettingsError
 from bulkpull.metric_selection import select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
-from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.plan_custom_query import NotListed, left_out_notes, select_pull, split_columns
 from bulkpull.pipeline.plan_names import (
     NAME_SHOWN,
@@ -29,6 +28,7 @@ from bulkpull.pipeline.plan_names import (
 from bulkpull.pipeline.request import ExportRequest, PlanInputs, ServiceOffer
 from bulkpull.pipeline.steps.metric_refusals import without_refused
 from bulkpull.pipeline.windows.date_windows import window_instead_of, with_usable_window
+from bulkpull.query import Name, Statement, build
 from bulkpull.query.render import can_stand_in_query
 from bulkpull.timespans import check_timespan, choose_timespan
 
@@ -127,12 +127,6 @@ def _check_selections(request: ExportRequest, *, settings: Settings) -> None:
             make_plan(PlanInputs(alone, ServiceOffer(documented), settings))
 
 
-def query_text(dataset: str, columns: Sequence[str], *, timespan: str | None) -> str:
-    """The query that selects `columns`, in their order."""
-    text = f"SELECT {', '.join(columns)} FROM {dataset}"  # noqa: S608 - no database: names are checked in `_pull`
-    return f"{text} TIMESPAN {timespan}" if timespan else text
-
-
 def _plan_dataset(dataset: str, listed: Mapping[str, OfferedDataset], inputs: PlanInputs) -> Pull | Unavailable:
     offered, named = listed.get(dataset), bool(inputs.request.datasets)
     window, timespan = inputs.request.window, inputs.settings.timespan
@@ -143,7 +137,7 @@ def _plan_dataset(dataset: str, listed: Mapping[str, OfferedDataset], inputs: Pl
         return Unavailable(dataset, reason, named=named)
     try:
         pull = _pull(dataset, offered, inputs, window=window)
-        pull = with_usable_window(pull, catalog=load_catalog(), named=named)
+        pull = with_usable_window(pull, named=named)
         if window is None or timespan is None:
             return pull
         if pull.window is not None:
@@ -170,11 +164,12 @@ def _pull(dataset: str, offered: OfferedDataset, inputs: PlanInputs, *, window: 
         raise SettingsError(f"{dataset}: {error.what}", fix=error.fix) from None
     choice = select_metrics(offered, known=catalog.find(dataset), choice=settings.metrics)
     selected = (*columns, *choice.selected)
+    statement = Statement(tuple(map(Name, selected)), Name(offered.name), timespan=Name(span) if span else None)
     pull = Pull(
         dataset=dataset,
         offered=offered,
         columns=selected,
-        query_text=query_text(offered.name, selected, timespan=span),
+        query_text=build(statement),
         window=window,
         timespan=span,
         wider_timespan=wider,
@@ -187,16 +182,6 @@ def _pull(dataset: str, offered: OfferedDataset, inputs: PlanInputs, *, window: 
     return without_refused(pull, inputs.refusals)
 
 
-def published_datasets(published: Mapping[str, DatasetRecord]) -> frozenset[str]:
-    """The datasets with a snapshot in this folder, by canonical name; custom queries have names of their own."""
-    return frozenset(
-        name
-        for name, record in published.items()
-        # Without its manifest the query of a snapshot is unknown, and may be a custom one.
-        if record.source in (None, name) and (record.query is not None or load_catalog().find(name) is not None)
-    )
-
-
 def plan_request(inputs: PlanInputs) -> Plan:
     """
     As `make_plan`, with datasets as failed that the service should list.
@@ -204,7 +189,13 @@ def plan_request(inputs: PlanInputs) -> Plan:
     The list depends on role and account (behaviour 27). Without any usual dataset, or without one that was published
     here before, a role was removed, or it is the wrong account or an error: the run must not count as complete.
     """
-    plan, offer, published = make_plan(inputs), inputs.offer, inputs.published
+    plan, offer = make_plan(inputs), inputs.offer
+    published = {
+        name
+        for name, record in inputs.published.items()
+        # Without its manifest the query of a snapshot is unknown, and may be a custom one.
+        if record.source in (None, name) and (record.query is not None or load_catalog().find(name) is not None)
+    }
     gone = published - {load_catalog().canonical(dataset.name) for dataset in offer.datasets if dataset.columns}
     planned = {pull.dataset for pull in plan.pulls} | {entry.dataset for entry in plan.unavailable}
     # What was listed once belongs to everything.

@@ -18,7 +18,7 @@ from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.plan_names import NAME_SHOWN
 from bulkpull.pipeline.request import PlanInputs
 from bulkpull.pipeline.steps.metric_refusals import without_refused
-from bulkpull.pipeline.windows.date_windows import first_listed_month, window_instead_of, with_usable_window
+from bulkpull.pipeline.windows.date_windows import first_listed_month, open_since, window_instead_of, with_usable_window
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
 from bulkpull.query.render import can_stand_in_query, unique_names
 from bulkpull.query.validate import find_query_drift
@@ -76,8 +76,9 @@ def select_pull(selection: Selection, inputs: PlanInputs, *, listed: Mapping[str
     final = checked.statement
     keeps_history = selection.keep == "append"
     if keeps_history and window is None and now is not None:
-        start = inputs.history_starts.get(selection.name) or first_listed_month(offered.date_ranges, now=now)
-        window = Window(start, now)
+        published = inputs.published.get(selection.name)
+        began = open_since(published) if published else None
+        window = Window(began or first_listed_month(offered.date_ranges, now=now), now)
     pull = Pull(
         dataset=selection.name,
         offered=offered,
@@ -102,7 +103,7 @@ def select_pull(selection: Selection, inputs: PlanInputs, *, listed: Mapping[str
             fix="leave out metrics beside some columns, DISTINCT, ORDER and LIMIT",
         )
     named = inputs.request.only_selections or bool(inputs.request.datasets)
-    return without_refused(with_usable_window(pull, catalog=catalog, named=named), inputs.refusals)
+    return without_refused(with_usable_window(pull, named=named), inputs.refusals)
 
 
 def split_columns(offered: OfferedDataset) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -14,6 +14,7 @@ from bulkpull.custom_query import Selection
 from bulkpull.errors import NotFound
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import OfferedDataset, Window
+from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.steps.metric_refusals import MetricRefusal
 
 # Kept in the ledger under these names.
@@ -28,11 +29,11 @@ class ExportRequest:
 
     Attributes:
         datasets: Names or aliases; empty for the twenty of the catalog.
-        selections: Custom queries, published under their own names.
-        only_selections: No other dataset is requested, even if `datasets` is empty.
         window: Days beyond what a TIMESPAN can say; `None` for the query's own span.
         open_ended: The window ends now because no end was given; the same request a minute later is the same.
         everything: All that the service lists, beyond the twenty.
+        selections: Custom queries, published under their own names.
+        only_selections: No other dataset is requested, even if `datasets` is empty.
         nightly: With scheduled reports: new data are fetched, other datasets are skipped.
         submit_only: Order the reports and end; a later run collects them.
         reset_types: Infer the column types again from today's values, for columns that became text.
@@ -114,11 +115,10 @@ def create_request(
 @dataclass(frozen=True, slots=True)
 class ServiceOffer:
     """
-    What the service offers today, as far as a request needs it.
+    What the service offers today, as far as a request needs it; `notes` are oddities of its list, one sentence each.
 
     Attributes:
         system_texts: The text of each system query that a custom query names, by its id; unknown ones are left out.
-        notes: Oddities of the service's list, one sentence each.
         is_list_found: Not after a 404, which means an account without datasets, or a wrong address.
     """
 
@@ -151,8 +151,7 @@ class PlanInputs:
     Attributes:
         now: End of the window of a history that is requested without a window; `None` leaves it open.
         refusals: Recent refusals of metrics: their datasets are requested without these metrics.
-        published: The datasets with a snapshot in the folder, by canonical name.
-        history_starts: Where the published histories begin, by the names of their selections.
+        published: The current snapshots of the folder, by dataset.
     """
 
     request: ExportRequest
@@ -160,5 +159,4 @@ class PlanInputs:
     settings: Settings
     now: datetime | None = None
     refusals: tuple[MetricRefusal, ...] = ()
-    published: frozenset[str] = frozenset()
-    history_starts: Mapping[str, datetime] = field(default_factory=dict)
+    published: Mapping[str, DatasetRecord] = field(default_factory=dict)

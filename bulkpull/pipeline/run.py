@@ -60,9 +60,7 @@ _RAW_NOT_KEPT = "its downloaded bytes were not kept, because it was published wi
 @dataclass(slots=True)
 class Run:
     """
-    One export and all its resumptions.
-
-    `manifest` is set when the run has ended, also after an interruption.
+    One export and all its resumptions. `manifest` is set when it has ended, also after an interruption.
 
     Args:
         resume: The id of an earlier run to resume, however it ended; `None` resumes the newest unfinished run of
@@ -141,7 +139,7 @@ class Run:
         self._results.notes += self._opened.notes
         self._is_begun = self._opened.earlier.carried_on is not None
         if self._is_begun:
-            earlier = await anyio.to_thread.run_sync(load_manifest, self._opened.folder.store, self._opened.run_id)
+            earlier = await anyio.to_thread.run_sync(load_manifest, self._opened.folder.store, self.run_id)
             self._earlier_requests = earlier.requests if earlier else Requests()
         self.settings, conversions = await fit_to_machine(self.settings, events=self.events)
         self._opened = opened = replace(self._opened, settings=self.settings)
@@ -196,11 +194,7 @@ class Run:
 
     def _connect(self) -> AbstractAsyncContextManager[Connection]:
         return connected(
-            settings=self.settings,
-            events=self.events,
-            clock=self.clock,
-            random=self.random,
-            credential=self.credential,
+            settings=self.settings, events=self.events, clock=self.clock, random=self.random, credential=self.credential
         )
 
     async def _work(self, connection: Connection, *, conversions: int) -> None:
@@ -219,11 +213,8 @@ class Run:
             return
         if not decided.is_list_known:
             results.notes.append(LIST_UNKNOWN)
-        fetched = [
-            pull
-            for pull in plan.pulls
-            if not self.request.submit_only and decided.decisions[pull.dataset].action is not Action.SKIP
-        ]
+        new = [pull for pull in plan.pulls if decided.decisions[pull.dataset].action is not Action.SKIP]
+        fetched = [] if self.request.submit_only else new
         results.refused = await self._find_refused(plan, fetched)
         await self._begin()
         if decided.poll_form is not None:

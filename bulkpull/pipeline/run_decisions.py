@@ -40,12 +40,11 @@ from bulkpull.pipeline.nightly.scheduled_reports import (
     unused_reports,
 )
 from bulkpull.pipeline.open_run import OpenedRun
-from bulkpull.pipeline.plan import Plan, plan_request, published_datasets
+from bulkpull.pipeline.plan import Plan, plan_request
 from bulkpull.pipeline.request import PlanInputs, ServiceOffer
 from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, PollForm, load_form
 from bulkpull.pipeline.steps.metric_refusals import recent_refusals
 from bulkpull.pipeline.steps.naming import parse_report_name, pull_fingerprint
-from bulkpull.pipeline.windows.date_windows import history_starts
 from bulkpull.requested_data import requested_data
 
 _MOST_LISTED = 8
@@ -79,8 +78,7 @@ async def plan_in_folder(run: OpenedRun, offer: ServiceOffer) -> Plan:
         run.settings,
         now=run.started_at,
         refusals=recent_refusals(await run.ledger.noted(RefusedMetricsFacts), now=run.clock.now()),
-        published=published_datasets(run.folder.published),
-        history_starts=history_starts(run.folder.published),
+        published=run.folder.published,
     )
     return plan_request(inputs)
 

@@ -1,23 +1,73 @@
-"""API responses as bytes: the envelope, the error formats, and response faults (behaviours 29 to 36)."""
+"""
+The replies of the API as bytes: the envelope, the documented errors, and response faults (behaviours 29 to 36).
+
+A text that one place alone needs stands there. A comment says where no document has a text.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
 from aiohttp import web
 
-from bulkpull.simulator.error_replies import INVALID_QUERY, THROTTLED, Refusal
 from bulkpull.simulator.faults import Fault
+
+NULL_OR_MISSING = "Null or missing value"
+INVALID_PARAMETERS = "Invalid report parameters"
+INVALID_QUERY = "Invalid query"
+INVALID_QUERY_ID = "Invalid QueryId"
+UNKNOWN_COLUMN = "Incorrect column name"
+THROTTLED = "Rate limit is exceeded. Try again in {wait} seconds."
 
 _HTML = (
     b"<!DOCTYPE html>\r\n<html><head><title>Gateway</title></head>\r\n"
     b"<body><h1>The service is unavailable.</h1></body></html>\r\n"
 )
 _IDS = frozenset({"executionId", "queryId", "reportId"})
+
+
+@dataclass(eq=False)
+class Refusal(Exception):
+    """An error reply of the API; `extra` is further keys of the body, `reason` an unusual reason phrase."""
+
+    status: int
+    message: str
+    _: KW_ONLY
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None
+
+
+def bad_request(message: str) -> Refusal:
+    return Refusal(400, message)
+
+
+def bad_creation(reason: str) -> Refusal:
+    return bad_request(f"Invalid report parameters for creation - {reason}")
+
+
+def requested_value(value: object) -> Refusal:
+    """400 for a placeholder or an unknown word where the service expects one of a few (behaviour 43)."""
+    return bad_request(f"Requested value '{value}' not found")
+
+
+def no_item() -> Refusal:
+    return Refusal(404, "No item found with given filters.")
+
+
+def unauthorized(message: str = "Unauthorized", **more: Any) -> Refusal:
+    """401: the token is missing, unknown or expired."""
+    return Refusal(401, message, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}, **more)
+
+
+def forbidden() -> Refusal:
+    """403: role or program; the status is documented, the text is not (behaviour 26)."""
+    return Refusal(403, "Forbidden")
 
 
 def envelope(
@@ -62,10 +112,8 @@ def refusal_reply(refusal: Refusal) -> web.Response:
 
 def pascal(body: dict[str, Any], *, records_too: bool) -> dict[str, Any]:
     """The same reply with keys in PascalCase (behaviour 34); a test query's rows keep their column names."""
-    cased = _with_capitals(body)
-    if records_too and isinstance(cased.get("Value"), list):
-        cased["Value"] = [_with_capitals(record) for record in cased["Value"]]
-    return cased
+    records = [_with_capitals(record) for record in body["value"]] if records_too else body["value"]
+    return _with_capitals({**body, "value": records})
 
 
 def _with_capitals(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,16 +126,15 @@ def upper_ids(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_ids(body: dict[str, Any], *, change: Callable[[str, Any], Any]) -> dict[str, Any]:
-    records = [{key: change(key, value) for key, value in record.items()} for record in body["value"] or ()]
+    records = [{key: change(key, value) for key, value in record.items()} for record in body["value"]]
     return {**body, "value": records}
 
 
 def other_version(body: dict[str, Any]) -> dict[str, Any]:
     """The reply of another edition of the service: PascalCase, further keys, nulls where nothing is known."""
     other = pascal(body, records_too=True)
-    if isinstance(other["Value"], list):
-        other["Value"] = [{**record, "IsPublicInOrg": False, "ExtensionData": None} for record in other["Value"]]
-    return {**other, "ApiVersion": "1.1"}
+    records = [{**record, "IsPublicInOrg": False, "ExtensionData": None} for record in other["Value"]]
+    return {**other, "Value": records, "ApiVersion": "1.1"}
 
 
 def status_reply(fault: Fault, *, now: datetime) -> web.Response:

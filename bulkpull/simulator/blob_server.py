@@ -7,20 +7,20 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from urllib.parse import quote, unquote
 from uuid import uuid4
+from xml.sax.saxutils import escape
 
 import anyio.to_thread
 from aiohttp import web
 from isal import igzip
 
-from bulkpull.simulator.body_sender import Body, SendPlan, reset, send
+from bulkpull.simulator.body_sender import SendPlan, reset, send
 from bulkpull.simulator.entities import wire_time
-from bulkpull.simulator.error_replies import StorageRefusal
 from bulkpull.simulator.faults import CONTENT_FAULTS, Fault
 from bulkpull.simulator.file_store import FileStore, StoredFile
 from bulkpull.simulator.report_data import Extract
@@ -40,6 +40,47 @@ _MD5_HEADERS = ("Content-MD5", "x-ms-blob-content-md5")
 _CONTAINER = "programmatic-export-pi"
 _PATH = re.compile(rf"/{_CONTAINER}/.+_(?P<file>[0-9a-f-]{{36}})\.csv")
 _QUERY = re.compile(r"sv=2018-03-28&sr=b&sig=(?P<sig>[^&]+)&se=(?P<se>[^&]+)&sp=r")
+_FIRST_ERROR = 400
+_BOM = b"\xef\xbb\xbf"
+
+_STORAGE_MESSAGES = {
+    "AuthenticationFailed": "Server failed to authenticate the request. Make sure the value of Authorization header is "
+    "formed correctly including the signature.",
+    "AuthorizationPermissionMismatch": "This request is not authorized to perform this operation using this "
+    "permission.",
+    "BlobNotFound": "The specified blob does not exist.",
+    "ConditionNotMet": "The condition specified using HTTP conditional header(s) is not met.",
+    "InvalidRange": "The range specified is invalid for the current size of the resource.",
+    "InternalError": "Server encountered an internal error. Please try again after some time.",
+    "OperationTimedOut": "Operation could not be completed within the specified time.",
+    "ServerBusy": "The server is busy.",
+    "UnsupportedHttpVerb": "The resource doesn't support specified Http Verb.",
+}
+
+
+@dataclass(eq=False)
+class StorageRefusal(Exception):
+    """An error reply of the storage host: status, code, a detail for signatures, and extra headers."""
+
+    status: int
+    code: str
+    _: KW_ONLY
+    detail: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self, *, now: datetime) -> web.Response:
+        request_id = str(uuid4())
+        time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+        message = f"{_STORAGE_MESSAGES.get(self.code, self.code)}\nRequestId:{request_id}\nTime:{time}"
+        text = f"<Code>{escape(self.code)}</Code><Message>{escape(message)}</Message>"
+        if self.detail:
+            text += f"<AuthenticationErrorDetail>{escape(self.detail)}</AuthenticationErrorDetail>"
+        page = f'<?xml version="1.0" encoding="utf-8"?><Error>{text}</Error>'
+        headers = {"x-ms-request-id": request_id, "Content-Type": "application/xml", **self.headers}
+        if self.status >= _FIRST_ERROR:
+            # Under 200 (fault `xml_under_200`) nothing but the body shows that it is an error.
+            headers["x-ms-error-code"] = self.code
+        return web.Response(status=self.status, body=_BOM + page.encode(), headers=headers)
 
 
 class LinkSigner:
@@ -88,7 +129,6 @@ class LinkSigner:
 
 
 def _refused_signature(detail: str) -> StorageRefusal:
-    """403: the link does not open the file; `detail` says why."""
     return StorageRefusal(403, "AuthenticationFailed", detail=detail)
 
 
@@ -129,9 +169,8 @@ class BlobHost(Host):
         if redirect is not None:
             # The same host by its other name is another origin to a client.
             elsewhere = self.blob_origin.replace("127.0.0.1", "localhost")
-            origins = {"loop": self.blob_origin} | {
-                scheme: f"{scheme}://storage.contoso.example" for scheme in ("http", "https")
-            }
+            host = "://storage.contoso.example"
+            origins = {"loop": self.blob_origin, "http": "http" + host, "https": "https" + host}
             location = origins.get(redirect.args.get("to", ""), elsewhere) + request.raw_path
             return web.Response(status=int(redirect.args.get("status", 302)), headers={"Location": location})
         page = self._take("xml_under_200", call)
@@ -145,7 +184,6 @@ class BlobHost(Host):
         return head if span is None else await self._transfer(request, call, file, head=head, span=span)
 
     def _check(self, request: web.Request, call: LoggedRequest) -> None:
-        """Everything that is refused before a file is looked for."""
         if request.method not in _VERBS:
             raise StorageRefusal(405, "UnsupportedHttpVerb")
         fault = self._take("http_status", call) or self._take("blob_busy", call)
@@ -246,28 +284,29 @@ class BlobHost(Host):
     async def _transfer(
         self, request: web.Request, call: LoggedRequest, file: StoredFile, *, head: web.StreamResponse, span: range
     ) -> web.StreamResponse:
-        body, send_plan = Body(path=file.path, offset=span.start, length=len(span)), SendPlan()
+        path, send_plan = file.path, SendPlan()
         if request.method == "HEAD":
-            return await send(request, head, body, send_plan, clock=self._clock)
+            return await send(request, head, path, span, clock=self._clock)
         if self._take("empty_file", call):
             for name in _MD5_HEADERS:
                 head.headers.popall(name, None)
-            return await send(request, head, Body(), send_plan, clock=self._clock)
+            return await send(request, head, path, range(0), clock=self._clock)
         if self._take("encoding_by_proxy", call):
             # A compressing proxy passes on the whole file in chunks, without length, MD5 or strong ETag.
-            packed = await anyio.to_thread.run_sync(lambda: igzip.compress(file.path.read_bytes()))
+            path = file.path.with_name(f"{uuid4()}.gz")
+            size = await anyio.to_thread.run_sync(lambda: path.write_bytes(igzip.compress(file.path.read_bytes())))
             for name in ("Accept-Ranges", "Content-Range", *_MD5_HEADERS):
                 head.headers.popall(name, None)
             head.headers.update({"Content-Encoding": "gzip", "ETag": f"W/{file.etag}"})
             head.set_status(200)
-            body, send_plan = Body(literal=packed), SendPlan(delimit="chunked")
+            span, send_plan = range(size), SendPlan(delimit="chunked")
         else:
-            send_plan = self._send_plan(call, body.size)
+            send_plan = self._send_plan(call, len(span))
         if send_plan.cut_after is not None and call.fault == "link_expires_mid_file":
             self._links.revoke(request.raw_path)
         send_plan = replace(send_plan, bandwidth_bytes_per_s=self._scenario.bandwidth_bytes_per_s)
         call.status = head.status
-        return await send(request, head, body, send_plan, clock=self._clock)
+        return await send(request, head, path, span, send_plan, clock=self._clock)
 
     def _send_plan(self, call: LoggedRequest, size: int) -> SendPlan:
         """How the transfer goes; a fault after more bytes than there are keeps its strike for a longer transfer."""
@@ -281,11 +320,11 @@ class BlobHost(Host):
         fault = self._take("stall_after_bytes", call)
         if fault is not None:
             after = min(int(fault.args.get("after", size // 2)), max(0, size - 1))
-            return SendPlan(stall_after=after, stall_s=float(fault.args.get("seconds", _STALL_S)))
+            return SendPlan(pause_after=after, pause_s=float(fault.args.get("seconds", _STALL_S)))
         fault = self._take("trickle", call)
         if fault is not None:
-            pace = float(fault.args.get("bytes_per_s", 0.05))
-            return SendPlan(trickle_after=int(fault.args.get("after", size // 2)), trickle_bytes_per_s=pace)
+            after, pause_s = int(fault.args.get("after", size // 2)), 1 / float(fault.args.get("bytes_per_s", 0.05))
+            return SendPlan(pause_after=after, pause_s=pause_s, trickles=True)
         fault = self._take("more_bytes_than_announced", call)
         return SendPlan(excess=b"\0" * int(fault.args.get("bytes", 100))) if fault is not None else SendPlan()
 

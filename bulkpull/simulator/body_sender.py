@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,20 +21,6 @@ _PIECES_PER_SECOND = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
-    """A range of a file, or bytes in memory."""
-
-    path: Path | None = None
-    offset: int = 0
-    length: int = 0
-    literal: bytes = b""
-
-    @property
-    def size(self) -> int:
-        return self.length if self.path is not None else len(self.literal)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SendPlan:
     """
     How to send a body; the defaults send it without any fault.
@@ -41,38 +28,44 @@ class SendPlan:
     Attributes:
         cut_after: Bytes after which it ends early; `resets` means by a reset instead of an orderly end.
         delimit: How the other side learns the length: `length`, `close` or `chunked`.
-        trickle_after: Bytes after which it goes byte by byte.
+        pause_after: Bytes after which it pauses, once; or, where it `trickles`, after every further byte.
         excess: Bytes beyond the announced length.
     """
 
     cut_after: int | None = None
     resets: bool = False
     delimit: str = "length"
-    stall_after: int | None = None
-    stall_s: float = 0.0
-    trickle_after: int | None = None
-    trickle_bytes_per_s: float = 0.05
+    pause_after: int = sys.maxsize
+    pause_s: float = 0.0
+    trickles: bool = False
     excess: bytes = b""
     bandwidth_bytes_per_s: float | None = None
 
 
 async def send(
-    request: web.Request, response: web.StreamResponse, body: Body, send_plan: SendPlan, *, clock: SimulatorClock
+    request: web.Request,
+    response: web.StreamResponse,
+    path: Path,
+    span: range,
+    send_plan: SendPlan = SendPlan(),
+    *,
+    clock: SimulatorClock,
 ) -> web.StreamResponse:
-    """Answer with a body; returns when it is out, or the connection is gone."""
+    """Answer with these bytes of a file; returns when they are out, or the connection is gone."""
+    part = span[: send_plan.cut_after]
     if send_plan.delimit == "close":
-        return await _send_until_close(request, response, body, send_plan)
+        return await _send_until_close(request, response, path, part)
     if send_plan.delimit == "length":
-        response.content_length = body.size
+        response.content_length = len(span)
     else:
         response.enable_chunked_encoding()
     with suppress(ConnectionError):  # a client may hang up in the middle
         await response.prepare(request)
         if request.method != "HEAD":
-            if send_plan == SendPlan() and body.path is not None:
-                await _send_file(request, body.path, body)
+            if send_plan == SendPlan():
+                await _send_file(request, path, part)
             else:
-                await _send_pieces(response, body, send_plan, clock=clock)
+                await _send_pieces(response, path, part, send_plan, clock=clock)
         if send_plan.cut_after is not None and send_plan.resets:
             return reset(request)
         if send_plan.cut_after is not None or send_plan.excess:
@@ -83,73 +76,59 @@ async def send(
     return response
 
 
-async def _send_pieces(response: web.StreamResponse, body: Body, send_plan: SendPlan, *, clock: SimulatorClock) -> None:
-    end = body.size if send_plan.cut_after is None else min(send_plan.cut_after, body.size)
-    sent, began_at, stalled = 0, clock.monotonic(), False
-    while sent < end:
-        if send_plan.stall_after is not None and sent >= send_plan.stall_after and not stalled:
-            stalled = True
-            await clock.sleep(send_plan.stall_s)
-        trickles = send_plan.trickle_after is not None and sent >= send_plan.trickle_after
-        piece = await _read(body, at=sent, most=1 if trickles else _piece(send_plan, sent=sent, end=end))
+async def _send_pieces(
+    response: web.StreamResponse, path: Path, span: range, send_plan: SendPlan, *, clock: SimulatorClock
+) -> None:
+    pace, pause_after = send_plan.bandwidth_bytes_per_s, send_plan.pause_after
+    largest = min(_PIECE_BYTES, max(1_024, int(pace / _PIECES_PER_SECOND))) if pace else _PIECE_BYTES
+    sent, began_at = 0, clock.monotonic()
+    while sent < len(span):
+        if sent >= pause_after and not send_plan.trickles:
+            await clock.sleep(send_plan.pause_s)
+            pause_after = sys.maxsize
+        trickles = sent >= pause_after
+        most = 1 if trickles else min(largest, pause_after - sent)
+        piece = await _read(path, span[sent : sent + most])
         await response.write(piece)
         sent += len(piece)
         if trickles:
-            await clock.sleep(1 / send_plan.trickle_bytes_per_s)
-        elif send_plan.bandwidth_bytes_per_s:
-            ahead_s = began_at + sent / send_plan.bandwidth_bytes_per_s - clock.monotonic()
+            await clock.sleep(send_plan.pause_s)
+        elif pace:
+            ahead_s = began_at + sent / pace - clock.monotonic()
             if ahead_s > 0:
                 await clock.sleep(ahead_s)
 
 
 async def _send_until_close(
-    request: web.Request, response: web.StreamResponse, body: Body, send_plan: SendPlan
+    request: web.Request, response: web.StreamResponse, path: Path, span: range
 ) -> web.StreamResponse:
     """As HTTP/1.0 does it: no length; the end of the connection is the end of the body."""
-    end = body.size if send_plan.cut_after is None else min(send_plan.cut_after, body.size)
     lines = [
         f"HTTP/1.1 {response.status} OK",
         "Connection: close",
         *(f"{name}: {value}" for name, value in response.headers.items()),
     ]
     _write_raw(request, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
-    sent = 0
-    while sent < end and request.method != "HEAD":
-        piece = await _read(body, at=sent, most=min(_PIECE_BYTES, end - sent))
-        _write_raw(request, piece)
-        sent += len(piece)
+    _write_raw(request, await _read(path, span))
     _hang_up(request)
     return web.Response()
 
 
-async def _send_file(request: web.Request, path: Path, body: Body) -> None:
+async def _send_file(request: web.Request, path: Path, span: range) -> None:
     """The kernel copies the file to the socket, so that the simulator does not bound a benchmark."""
-    if not body.length:
+    if not span:
         return
     async with await anyio.open_file(path, "rb") as file:
         if request.transport is None or request.transport.is_closing():
             raise ConnectionResetError
-        await asyncio.get_running_loop().sendfile(request.transport, file.wrapped, body.offset, body.length)
+        await asyncio.get_running_loop().sendfile(request.transport, file.wrapped, span.start, len(span))
 
 
-def _piece(send_plan: SendPlan, *, sent: int, end: int) -> int:
-    """How much to send at once: up to the next place where something happens."""
-    most = _PIECE_BYTES
-    if send_plan.bandwidth_bytes_per_s:
-        most = min(most, max(1_024, int(send_plan.bandwidth_bytes_per_s / _PIECES_PER_SECOND)))
-    stops = (stop for stop in (send_plan.stall_after, send_plan.trickle_after) if stop is not None and stop > sent)
-    return min(most, min([end, *stops]) - sent)
-
-
-async def _read(body: Body, *, at: int, most: int) -> bytes:
-    path = body.path
-    if path is None:
-        return body.literal[at : at + most]
-
+async def _read(path: Path, span: range) -> bytes:
     def read() -> bytes:
         with path.open("rb", buffering=0) as file:
-            file.seek(body.offset + at)
-            return file.read(min(most, body.length - at))
+            file.seek(span.start)
+            return file.read(len(span))
 
     return await anyio.to_thread.run_sync(read)
 

@@ -29,6 +29,7 @@ _PAGE = (
 
 Args = Mapping[str, Any]
 Fields = list[bytes]
+Pack = Callable[[bytes], bytes]
 
 
 class _Text:
@@ -51,9 +52,6 @@ class _Text:
     def struck(self, args: Args) -> int:
         """The data record that the fault names, or one in the middle; the first one of a short text."""
         return int(args.get("row", 0)) or min(len(self.records) - 1, max(1, len(self.records) // 2))
-
-    def joined(self) -> bytes:
-        return b"".join(self.records)
 
 
 def _split(text: bytes, separator: bytes, *, keep: bool) -> Iterator[bytes]:
@@ -96,43 +94,34 @@ _TEXT_FAULTS: Mapping[str, Callable[[_Text, bytes], bytes]] = {
 }
 """What becomes of the whole text."""
 
-_PACKED_FAULTS: Mapping[str, Callable[[bytes, Args], bytes]] = {
-    "cut_gzip": lambda packed, args: packed[: int(len(packed) * float(args.get("keep", 0.6)))],
-    "bad_crc": lambda packed, _: _flipped(packed, -8),
-    "bad_gzip_length": lambda packed, _: _flipped(packed, -4),
-    "bit_flip": lambda packed, _: _flipped(packed, len(packed) // 2),
-    "zero_padding_after_gzip": lambda packed, args: packed + b"\0" * int(args.get("bytes", 512)),
-    "rubbish_after_gzip": lambda packed, _: packed + b"this is not part of the file",
-}
-"""What becomes of the stored bytes."""
-
-_FILE_FAULTS: Mapping[str, Callable[[bytes, Args], bytes]] = {
-    "plain_csv": lambda text, _: text,
-    "zip": lambda text, _: _zipped(text),
-    "xml_page": lambda _text, _: _PAGE,
-    "bomb": lambda text, args: _bomb(text, size_bytes=int(args.get("bytes", 64 << 20))),
+_FILE_FAULTS: Mapping[str, Callable[[bytes, Pack, Args], bytes]] = {
+    "cut_gzip": lambda text, pack, args: _cut(pack(text), keep=float(args.get("keep", 0.6))),
+    "bad_crc": lambda text, pack, _: _flipped(pack(text), from_end=8),
+    "bad_gzip_length": lambda text, pack, _: _flipped(pack(text), from_end=4),
+    "bit_flip": lambda text, pack, _: _flipped(pack(text)),
+    "two_members": lambda text, pack, _: pack(text[: len(text) // 2]) + pack(text[len(text) // 2 :]),
+    "zero_padding_after_gzip": lambda text, pack, args: pack(text) + b"\0" * int(args.get("bytes", 512)),
+    "rubbish_after_gzip": lambda text, pack, _: pack(text) + b"this is not part of the file",
+    "plain_csv": lambda text, _pack, _: text,
+    "zip": lambda text, _pack, _: _zipped(text),
+    "xml_page": lambda _text, _pack, _: _PAGE,
+    "bomb": lambda text, _pack, args: _bomb(text, size_bytes=int(args.get("bytes", 64 << 20))),
     # A replaced file: the same rows in other bytes, so that its length differs too.
-    "etag_changes": lambda text, _: gzip.compress(text, compresslevel=9, mtime=0),
+    "etag_changes": lambda text, _pack, _: gzip.compress(text, compresslevel=9, mtime=0),
 }
-"""What is stored in place of the compressed text."""
+"""What is stored in place of the packed text."""
 
 
-def damaged_file(fault: Fault, text: bytes, *, compress: Callable[[bytes], bytes], tsv: bool) -> bytes:
-    """The stored bytes as the fault leaves them."""
-    if fault.name in _PACKED_FAULTS:
-        return _PACKED_FAULTS[fault.name](compress(text), fault.args)
+def damaged_file(fault: Fault, text: bytes, *, pack: Pack, tsv: bool) -> bytes:
     if fault.name in _FILE_FAULTS:
-        return _FILE_FAULTS[fault.name](text, fault.args)
-    if fault.name == "two_members":
-        half = len(text) // 2
-        return compress(text[:half]) + compress(text[half:])
-    return compress(_damaged_text(fault, _Text(text, b"\t" if tsv else b",")))
+        return _FILE_FAULTS[fault.name](text, pack, fault.args)
+    return pack(_damaged_text(fault, _Text(text, b"\t" if tsv else b",")))
 
 
 def _damaged_text(fault: Fault, text: _Text) -> bytes:
     name, struck = fault.name, text.struck(fault.args)
     if name in _TEXT_FAULTS:
-        return _TEXT_FAULTS[name](text, text.joined())
+        return _TEXT_FAULTS[name](text, b"".join(text.records))
     if name in _FIELD_FAULTS:
         which, change = _FIELD_FAULTS[name]
         numbers = {"row": [struck], "header": [0], "all": range(len(text.records))}
@@ -145,12 +134,17 @@ def _damaged_text(fault: Fault, text: _Text) -> bytes:
         column = str(fault.args["column"]).encode()
         fields[text.fields(0).index(column)] = str(fault.args.get("value", "n/a")).encode()
         text.put(struck, fields)
-    return text.joined()
+    return b"".join(text.records)
 
 
-def _flipped(stored: bytes, place: int) -> bytes:
+def _cut(stored: bytes, *, keep: float) -> bytes:
+    return stored[: int(len(stored) * keep)]
+
+
+def _flipped(stored: bytes, *, from_end: int | None = None) -> bytes:
+    """With one bit flipped, in the middle where no place is named."""
     changed = bytearray(stored)
-    changed[place] ^= 0x10
+    changed[len(stored) // 2 if from_end is None else -from_end] ^= 0x10
     return bytes(changed)
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from bulkpull.simulator.faults import Fault
 from bulkpull.simulator.query_parser import ParsedQuery
+
+Window = tuple[datetime | None, datetime | None]
+"""A start and an exclusive end, either of which may be open."""
 
 # The share of a report's latency that it waits in the queue.
 _QUEUED_SHARE = 0.3
@@ -17,7 +21,7 @@ _QUEUED_SHARE = 0.3
 class StoredQuery:
     """A query as the service keeps it; a system query has no user (behaviour 74)."""
 
-    query_id: str
+    query_id: str = field(default_factory=lambda: str(uuid4()))
     name: str
     description: str | None
     text: str
@@ -53,8 +57,7 @@ class StoredExecution:
         answerable: False when its query had fallen behind the live columns by then (behaviour 76): it never ends.
     """
 
-    execution_id: str
-    report_id: str
+    execution_id: str = field(default_factory=lambda: str(uuid4()))
     started_at: datetime
     latency_s: float
     fault: Fault | None = None
@@ -63,35 +66,45 @@ class StoredExecution:
 
 
 @dataclass(slots=True, kw_only=True)
-class StoredReport:
+class ReportDefinition:
+    """
+    What the user says of a report, with the service's own values for what was left out.
+
+    Attributes:
+        window: The two query times, which count for one-off reports only (behaviour 83).
+        interval_h, count: `None` for an endless or a one-off report.
+    """
+
+    name: str
+    description: str | None = None
+    execute_now: bool = False
+    start_at: datetime
+    window: Window = (None, None)
+    interval_h: int | None = None
+    count: int | None = None
+    format: str = "csv"
+    callback_url: str | None = None
+    callback_method: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class StoredReport(ReportDefinition):
     """
     A report as the service keeps it.
 
     Attributes:
         query_text: `None` when somebody deleted the query, at `query_gone_at`; what was not done by then waits for
             ever (behaviour 109).
-        window: The two query times, which count for one-off reports only (behaviour 83).
-        interval_h, count: `None` for an endless or a one-off report.
         made: How many of its scheduled times have passed, since `start_at`.
         pauses: When it was paused and resumed; the last pause may be open.
     """
 
-    report_id: str
-    name: str
-    description: str | None
+    report_id: str = field(default_factory=lambda: str(uuid4()))
     query_id: str
     query_text: str | None
     parsed: ParsedQuery
     user: str
     created_at: datetime
-    execute_now: bool
-    start_at: datetime
-    window: tuple[datetime | None, datetime | None] = (None, None)
-    interval_h: int | None = None
-    count: int | None = None
-    format: str = "csv"
-    callback_url: str | None = None
-    callback_method: str | None = None
     modified_at: datetime | None = None
     query_gone_at: datetime | None = None
     made: int = 0

@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from bulkpull.simulator import error_replies
+from bulkpull.simulator.api_replies import INVALID_PARAMETERS, Refusal, bad_request, requested_value
 from bulkpull.simulator.entities import StoredExecution, StoredReport, wire_time
-from bulkpull.simulator.error_replies import Refusal, bad_request, requested_value
 from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.simulator_context import Context
 from bulkpull.simulator.stored_objects import ReportStore
@@ -33,6 +32,11 @@ _STATUS_SHOWN = {
 }
 """The status that a fault shows, unless its arguments name another."""
 
+_NO_EXECUTION = (
+    "There are no executions that have occurred for the given filter conditions. Double check the reportId or "
+    "executionId and retry the API after the report's scheduled execution time"
+)
+
 Records = list[dict[str, Any]]
 LinkMaker = Callable[[StoredReport, StoredExecution], str]
 """Signs a link to an execution's file; every reading gives a fresh one (behaviour 122)."""
@@ -54,7 +58,7 @@ class ExecutionReader:
             if not self._scenario.joined_ids or self._refused("ids"):
                 raise requested_value(";".join(ids))
             if self._faults.take("one_id_spoils_batch", datasets=[report.dataset for report in reports]):
-                raise bad_request(error_replies.INVALID_PARAMETERS)
+                raise bad_request(INVALID_PARAMETERS)
             reports = [report for report in reports if not self._strikes("batch_lacks_ids", report)]
         self._reports.advance()
         for report in reports:
@@ -68,7 +72,7 @@ class ExecutionReader:
             found = self._matching(report, statuses, wanted_ids)
             records += found[-1:] if latest_only else found
         if not records:
-            raise Refusal(404, error_replies.NO_EXECUTION)
+            raise Refusal(404, _NO_EXECUTION)
         if self._faults.take("strangers_in_batch", datasets=[report.dataset for report in reports]):
             records.insert(0, {**records[0], "executionId": str(uuid4()), "reportId": str(uuid4())})
         return records
@@ -117,7 +121,6 @@ class ExecutionReader:
         return completed or (records if seed_like else [])
 
     def _record(self, execution: StoredExecution, report: StoredReport, *, now: datetime) -> dict[str, Any]:
-        """The execution as this reply shows it, with what its fault makes of it."""
         status, fault = report.status_of(execution, now=now), execution.fault
         if fault is None or (status != "Completed" and fault.name in _ONCE_COMPLETED):
             return self._plain(execution, report, status=status)
@@ -126,17 +129,15 @@ class ExecutionReader:
         early = most is None or execution.reads <= int(most)
         if fault.name in _STATUS_SHOWN and (early or fault.name not in _FIRST_READS):
             status = str(fault.args.get("status", _STATUS_SHOWN[fault.name]))
+        changes: dict[str, Any] = {}
         if fault.name == "execution_flips_back" and early:
             # Completed and Pending by turns, and never with a link.
-            shown = "Completed" if execution.reads % 2 else "Pending"
-            return self._plain(execution, report, status="Pending") | {"executionStatus": shown}
-        record = self._plain(execution, report, status=status)
-        match fault.name:
-            case "completed_without_link" if early:
-                record["reportAccessSecureLink"] = "" if fault.args.get("link") == "empty" else None
-            case "generated_time_odd":
-                record["reportGeneratedTime"] = fault.args.get("value")
-        return record
+            status, changes = "Pending", {"executionStatus": "Completed" if execution.reads % 2 else "Pending"}
+        elif fault.name == "completed_without_link" and early:
+            changes = {"reportAccessSecureLink": "" if fault.args.get("link") == "empty" else None}
+        elif fault.name == "generated_time_odd":
+            changes = {"reportGeneratedTime": fault.args.get("value")}
+        return self._plain(execution, report, status=status) | changes
 
     def _plain(self, execution: StoredExecution, report: StoredReport, *, status: str) -> dict[str, Any]:
         """The callback's two keys are null although the report has them (behaviour 116)."""

@@ -68,6 +68,7 @@ def _row(
     )
 
 
+_unavailable = partial(_row, expected="unavailable")
 _fails = partial(_row, expected="failed", exit_codes=(3,))
 _no_access = partial(_row, expected=None, exit_codes=(4,))
 # A list of datasets that cannot be read ends the run before it has a plan.
@@ -93,6 +94,14 @@ def _anywhere(name: str, endpoint: str | None = None, *, times: int | None = 1, 
 
 def _here(name: str, endpoint: str | None = None, **more: Any) -> Fault:
     return replace(_anywhere(name, endpoint, **more), dataset=HIT)
+
+
+def _refuses(endpoint: str, status: int, **message: str) -> Fault:
+    return _here_always("http_status", endpoint, status=status, **message)
+
+
+def _drifted(row_id: str, title: str, **drift: Any) -> FaultRow:
+    return _row(row_id, title, drift={HIT: ColumnDrift(**drift)})
 
 
 _always = partial(_anywhere, times=None)
@@ -125,28 +134,16 @@ FAULT_TABLE: tuple[FaultRow, ...] = (
     _row("16", "the token ends while reports are under way", latency_s={"*": 2.5}, token_lifetime_s=2),
     _row("17a", "a good token is refused once", _anywhere("token_refused", skip=3)),
     _no_access("17b", "every token is refused", _always("token_refused")),
-    _row(
-        "18",
-        "the role does not cover one dataset",
-        _here_always("http_status", _QUERY, status=403, message="Forbidden"),
-        expected="unavailable",
-        exit_codes=(0, 3),
+    _unavailable(
+        "18", "the role does not cover one dataset", _refuses(_QUERY, 403, message="Forbidden"), exit_codes=(0, 3)
     ),
     _row("21a", "expires_in is missing", _always("expires_in_form", value=None)),
     _row("21b", "expires_in is zero", _always("expires_in_form", value="0")),
     _row("21c", "expires_in is negative", _always("expires_in_form", value=-5)),
     _row("21d", "expires_in is a number", _always("expires_in_form", value=3599)),
-    _row("22", "the dataset is not on the list", expected="unavailable", datasets=BYSTANDERS),
-    _row(
-        "23a",
-        "a column vanished, another appeared",
-        drift={HIT: ColumnDrift(removed=("PartnerLocationID",), added=("IndustryName",))},
-    ),
-    _row(
-        "23b",
-        "columns are spelled otherwise",
-        drift={HIT: ColumnDrift(renamed={"MPNId": "PartnerID", "Month": "MONTH"})},
-    ),
+    _unavailable("22", "the dataset is not on the list", datasets=BYSTANDERS),
+    _drifted("23a", "a column vanished, another appeared", removed=("PartnerLocationID",), added=("IndustryName",)),
+    _drifted("23b", "columns are spelled otherwise", renamed={"MPNId": "PartnerID", "Month": "MONTH"}),
     _row("24a", "listings come in pages, linked by relative addresses", page_size=1),
     _row("24b", "listings come in pages, linked by absolute addresses", page_size=1, next_link="absolute"),
     _no_plan("24c", "the next page is the same page again", _always("next_link_loops", "ScheduledDataset")),
@@ -161,9 +158,7 @@ FAULT_TABLE: tuple[FaultRow, ...] = (
     _row("27d", "JSON in another encoding, once", _anywhere("wrong_charset", _LIST)),
     _no_plan("27e", "a web page in place of JSON, always", _always("html_body", _LIST)),
     # 28 to 52: queries and reports, whose creation is not idempotent, and executions
-    _fails(
-        "28", "the query is refused", _here_always("http_status", _QUERY, status=400, message="Incorrect column name")
-    ),
+    _fails("28", "the query is refused", _refuses(_QUERY, 400, message="Incorrect column name")),
     _row("29", "the query's name is taken by another", _here("name_taken")),
     _row("30a", "reset before the query was stored", _here("reset_before_acting", _QUERY)),
     _row("30b", "reset before the report was ordered", _here("reset_before_acting", _REPORT)),
@@ -188,12 +183,7 @@ FAULT_TABLE: tuple[FaultRow, ...] = (
     _row("34d", "success with a web page", _here("html_body", _REPORT)),
     _row("35a", "two reports with our mark", _here("acts_twice", _REPORT)),
     _row("35b", "two queries with our mark", _here("acts_twice", _QUERY)),
-    _fails(
-        "36a",
-        "the quota of reports is full",
-        _here_always("http_status", _REPORT, status=400, message=_QUOTA),
-        settings={_TIMEOUT: 2},
-    ),
+    _fails("36a", "the quota of reports is full", _refuses(_REPORT, 400, message=_QUOTA), settings={_TIMEOUT: 2}),
     _row(
         "36b",
         "the quota of one-off reports is full for a while",
@@ -300,9 +290,7 @@ FAULT_TABLE: tuple[FaultRow, ...] = (
     _fails("81b", "a row with too many fields", _here_always("long_row", row=100)),
     _row("82a", "blank lines at the end", _here_always("blank_lines_at_end")),
     _fails("82b", "a blank line inside", _here_always("blank_lines_inside")),
-    _row(
-        "82c", "blank lines that are nulls of the only column", drift={HIT: ColumnDrift(removed=_ALL_BUT_CUSTOMER_NAME)}
-    ),
+    _drifted("82c", "blank lines that are nulls of the only column", removed=_ALL_BUT_CUSTOMER_NAME),
     _row("83a", "the last line has no line end", _here_always("no_final_newline")),
     _fails("83b", "the text ends in the middle of its last row", _here_always("cut_row")),
     *_once_and_always("84", "the text ends inside quotes", "open_quote"),
@@ -313,17 +301,9 @@ FAULT_TABLE: tuple[FaultRow, ...] = (
     _row("90", "no rows", header_only=frozenset({HIT})),
     _fails("97", "no rows where the current snapshot has some"),
     # 100 to 110: the whole service
-    _row(
-        "100",
-        "our report cannot be deleted after publishing",
-        _here_always("http_status", "DELETE ScheduledReport", status=503),
-    ),
-    _row(
-        "105",
-        "everything is 503, after the token",
-        _always("http_status", skip=1, status=503),
-        expected=None,
-        exit_codes=(3, 1),
+    _row("100", "our report cannot be deleted after publishing", _refuses("DELETE ScheduledReport", 503)),
+    _no_plan(
+        "105", "everything is 503, after the token", _always("http_status", skip=1, status=503), exit_codes=(3, 1)
     ),
     _row("106", "every third call is throttled", _always("throttle", every=3), datasets=(HIT,)),
     _row("107a", "Retry-After as a date", _here("throttle", _REPORT, retry_after_date=1)),

@@ -187,20 +187,19 @@ class FaultBox:
     ) -> Fault | None:
         """The first fault of these names, in the order of arming, that strikes here; asking uses up one strike."""
         here = {None, endpoint, f"{method} {endpoint}"}
-        for armed in list(self._armed):
-            is_here = endpoint is None or armed.fault.endpoint in here
-            if is_here and self._concerns(armed.fault, names, datasets) and armed.fire():
+        for armed in self._concerning(names, datasets):
+            if (endpoint is None or armed.fault.endpoint in here) and armed.fire():
                 return armed.fault
         return None
 
     def peek(self, name: str, *, datasets: Collection[str] = ()) -> Fault | None:
         """The armed fault of that name, without using it up."""
-        faults = (armed.fault for armed in self._armed)
-        return next((fault for fault in faults if self._concerns(fault, (name,), datasets)), None)
+        return next((armed.fault for armed in self._concerning((name,), datasets)), None)
 
     def times_fired(self, name: str) -> int:
         return sum(armed.firings for armed in self._armed if armed.fault.name == name)
 
-    @staticmethod
-    def _concerns(fault: Fault, names: Collection[str], datasets: Collection[str]) -> bool:
-        return fault.name in names and (fault.dataset is None or fault.dataset in datasets)
+    def _concerning(self, names: Collection[str], datasets: Collection[str]) -> list[_Armed]:
+        return [
+            armed for armed in self._armed if armed.fault.name in names and armed.fault.dataset in (None, *datasets)
+        ]

@@ -14,7 +14,6 @@ from functools import lru_cache, partial
 from itertools import chain, islice
 from pathlib import Path
 from threading import Event
-from typing import Literal
 
 import anyio
 import anyio.to_thread
@@ -95,7 +94,7 @@ class FileStore:
         literal = self._scenario.stored.get(extract.table.name)
         if fault is not None:
             text = b"".join(self._text(extract))
-            yield damaged_file(fault, text, compress=lambda text: b"".join(self._packed(iter([text]))), tsv=extract.tsv)
+            yield damaged_file(fault, text, pack=lambda text: b"".join(self._packed(iter([text]))), tsv=extract.tsv)
         elif literal is not None:
             yield literal
         else:
@@ -103,7 +102,10 @@ class FileStore:
 
     def _text(self, extract: Extract) -> Iterator[bytes]:
         planted = self._scenario.tables.get(extract.table.name, extract.content)
-        blocks = _generated(extract, self._scenario) if planted is None else _planted(planted)
+        if planted is not None:
+            blocks = _planted(planted)
+        else:
+            blocks = csv_blocks(extract) if extract.rows > _FEW_ROWS else iter(_few_blocks(extract))
         for block in chain([_BOM] if self._scenario.bom else [], blocks):
             if self._closing.is_set():
                 raise Closing
@@ -128,24 +130,9 @@ class FileStore:
         yield packer.flush()
 
 
-def _generated(extract: Extract, scenario: Scenario) -> Iterator[bytes]:
-    name = extract.table.name
-    rows = scenario.rows_of(name)
-    if rows > _FEW_ROWS:
-        return csv_blocks(extract, scenario)
-    return iter(_few_blocks(extract, scenario.seed, rows, scenario.line_ending, scenario.is_header_only(name)))
-
-
 @lru_cache(maxsize=128)
-def _few_blocks(
-    extract: Extract,
-    seed: int,
-    rows: int,
-    line_ending: Literal["\n", "\r\n"],
-    is_header_only: bool,  # noqa: FBT001 - cached by position
-) -> tuple[bytes, ...]:
-    scenario = Scenario(seed=seed, rows=rows, line_ending=line_ending, header_only=is_header_only)
-    return tuple(csv_blocks(extract, scenario))
+def _few_blocks(extract: Extract) -> tuple[bytes, ...]:
+    return tuple(csv_blocks(extract))
 
 
 def _planted(content: bytes | Path) -> Iterator[bytes]:

@@ -104,9 +104,9 @@ def column_values(
     if column.origin == table.time_column and month is not None:
         days = 1 if column.type == "month" else 28
         return _pick(pl.Series([(month + timedelta(days=day)).isoformat() for day in range(days)]), draws)
-    pool = _CUSTOMER_POOLS.get(name)
+    pool = _customer_pool(seed, name)
     if pool is not None:
-        return _pick(_customer_pool(seed, pool), mix(keys ^ salt(seed, "customer")) % np.uint64(_CUSTOMERS))
+        return _pick(pool, mix(keys ^ salt(seed, "customer")) % np.uint64(_CUSTOMERS))
     return _drawn(column, draws)
 
 
@@ -114,7 +114,9 @@ def _drawn(column: Column, draws: Keys) -> pl.Series:
     if column.type == "guid":
         return _guids(draws)
     if column.type == "decimal":
-        return _decimals(draws, percent="percent" in column.origin.casefold())
+        # Amounts have two to six decimals; some are credits, some are missing.
+        wholes = _wholes(101 if "percent" in column.origin.casefold() else 200_000)
+        return _pick(wholes, draws) + _pick(_fractions(), draws >> np.uint64(20))
     return _pick(_pool(column), draws)
 
 
@@ -148,12 +150,6 @@ def _guid_parts() -> tuple[pl.Series, pl.Series, pl.Series]:
     )
 
 
-def _decimals(draws: Keys, *, percent: bool) -> pl.Series:
-    """Amounts with two to six decimals, some of them credits, some missing."""
-    wholes = _wholes(101 if percent else 200_000)
-    return _pick(wholes, draws) + _pick(_fractions(), draws >> np.uint64(20))
-
-
 @cache
 def _wholes(limit: int) -> pl.Series:
     noise = mix(np.arange(_PARTS, dtype=np.uint64))
@@ -178,26 +174,26 @@ def _customer_name(number: int) -> str | None:
     return _FORMS[number % len(_FORMS)].format(_COMPANIES[number % len(_COMPANIES)], number)
 
 
-_CUSTOMER_MAKERS: dict[str, Callable[[int], str | None]] = {
-    "CustomerName": _customer_name,
-    "CustomerTenantName": _customer_name,
-    "CustomerTpid": lambda n: f"{n * 7919 % 9_999_991:07d}",
-    "CustomerSegment": lambda n: _SEGMENTS[n % len(_SEGMENTS)],
-    "CustomerMarket": lambda n: _MARKETS[n % len(_MARKETS)],
-    "CustomerTenantCountry": lambda n: _MARKETS[n % len(_MARKETS)],
-    "TenantDomainName": lambda n: f"tenant{n:04d}.contoso.example",
-    "DUNSNumber": lambda n: None if n % 6 == 0 else f"{n * 104_729 % 999_999_937:09d}",
-    "PostalCode": lambda n: ("SW1A 1AA", "114 55", None)[n % 3] if n % 4 == 0 else f"{n * 31 % 100_000:05d}",
-}
 # By lower case, because datasets spell the same column differently (behaviour 169).
-_CUSTOMER_POOLS = {name.casefold(): name for name in ("CustomerTenantId", *_CUSTOMER_MAKERS)}
+_CUSTOMER_MAKERS: dict[str, Callable[[int], str | None]] = {
+    "customername": _customer_name,
+    "customertenantname": _customer_name,
+    "customertpid": lambda n: f"{n * 7919 % 9_999_991:07d}",
+    "customersegment": lambda n: _SEGMENTS[n % len(_SEGMENTS)],
+    "customermarket": lambda n: _MARKETS[n % len(_MARKETS)],
+    "customertenantcountry": lambda n: _MARKETS[n % len(_MARKETS)],
+    "tenantdomainname": lambda n: f"tenant{n:04d}.contoso.example",
+    "dunsnumber": lambda n: None if n % 6 == 0 else f"{n * 104_729 % 999_999_937:09d}",
+    "postalcode": lambda n: ("SW1A 1AA", "114 55", None)[n % 3] if n % 4 == 0 else f"{n * 31 % 100_000:05d}",
+}
 
 
 @cache
-def _customer_pool(seed: int, name: str) -> pl.Series:
-    if name == "CustomerTenantId":
-        return _guids(mix(np.arange(_CUSTOMERS, dtype=np.uint64) ^ salt(seed, name)))
-    return pl.Series(name, [_CUSTOMER_MAKERS[name](number) for number in range(_CUSTOMERS)], dtype=pl.String)
+def _customer_pool(seed: int, name: str) -> pl.Series | None:
+    if name == "customertenantid":
+        return _guids(mix(np.arange(_CUSTOMERS, dtype=np.uint64) ^ salt(seed, "CustomerTenantId")))
+    make = _CUSTOMER_MAKERS.get(name)
+    return make and pl.Series([make(number) for number in range(_CUSTOMERS)], dtype=pl.String)
 
 
 @cache

@@ -87,22 +87,19 @@ class Table:
 
 def offered_tables(scenario: Scenario) -> dict[str, Table]:
     """The datasets that the scenario offers, by canonical name, in the catalog's order; unknown names are an error."""
-    known = {raw["name"]: raw for raw in _catalog()}
-    if scenario.datasets is None:
-        wanted = {name for name, raw in known.items() if _is_listed(raw, scenario)}
-    else:
-        wanted = set(scenario.datasets)
+    catalog, wanted = _catalog(), scenario.datasets
+    if wanted is None:
+        wanted = tuple(name for name, raw in catalog.items() if _is_listed(raw, scenario))
     for name in (*wanted, *(() if isinstance(scenario.drift, bool) else scenario.drift)):
-        if name not in known:
+        if name not in catalog:
             raise ValueError(f"the catalog has no dataset {name!r}")
-    return {name: _table(raw, scenario) for name, raw in known.items() if name in wanted}
+    return {name: _table(raw, scenario) for name, raw in catalog.items() if name in wanted}
 
 
 def system_queries(tables: Iterable[Table]) -> Iterator[tuple[str, str, str]]:
     """Id, name and text of the stored system queries (behaviours 74 to 77); some select columns that are gone."""
-    known = {raw["name"]: raw["system_query"] for raw in _catalog()}
     for table in tables:
-        raw = known[table.name]
+        raw = _catalog()[table.name]["system_query"]
         if raw:
             span = f" TIMESPAN {raw['timespan']}" if raw.get("timespan") else ""
             text = f"SELECT {','.join(raw['columns'])} FROM {table.listed_name}{span}"  # noqa: S608 - the service's own language, not SQL
@@ -110,9 +107,9 @@ def system_queries(tables: Iterable[Table]) -> Iterator[tuple[str, str, str]]:
 
 
 @cache
-def _catalog() -> list[Record]:
-    datasets: list[Record] = json.loads((files("bulkpull") / "catalog.json").read_text(encoding="utf-8"))["datasets"]
-    return datasets
+def _catalog() -> dict[str, Record]:
+    catalog = json.loads((files("bulkpull") / "catalog.json").read_text(encoding="utf-8"))
+    return {raw["name"]: raw for raw in catalog["datasets"]}
 
 
 def _is_listed(raw: Record, scenario: Scenario) -> bool:
@@ -127,17 +124,11 @@ def _listing(raw: Record, edition: str) -> Record:
         return raw
     documents: Record = raw["documents"]
     known = {column["name"].casefold(): column for column in reversed(_every_record(raw))}
-    known |= {
-        alias.casefold(): column
-        for column in raw["columns"]
-        for alias in column.get("aliases", ())
-        if column["name"] not in known
+    known |= {alias.casefold(): column for column in raw["columns"] for alias in column.get("aliases", ())}
+    named = {
+        kind: [{**known[name.casefold()], "name": name} for name in documents[kind]] for kind in ("columns", "metrics")
     }
-    return {
-        **documents,
-        "columns": [{**known[name.casefold()], "name": name} for name in documents["columns"]],
-        "metrics": [{**known[name.casefold()], "name": name} for name in documents["metrics"]],
-    }
+    return {**documents, **named}
 
 
 def _every_record(raw: Record) -> list[Record]:
@@ -165,7 +156,7 @@ def _table(raw: Record, scenario: Scenario) -> Table:
 @cache
 def _listed_table(name: str, *, edition: str) -> Table:
     """The dataset as the edition lists it; cached, because each of many simulators in one process has all of them."""
-    raw = next(raw for raw in _catalog() if raw["name"] == name)
+    raw = _catalog()[name]
     listing = _listing(raw, edition)
     forms = _FORMS.get(name, {}) if edition == "live" else {}
     columns = tuple(_column(column, form=forms.get(column["type"])) for column in listing["columns"])

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 
+from bulkpull.simulator.entities import Window
 from bulkpull.simulator.listed_datasets import Table
 
 _SPAN = re.compile(r"LAST_(?:(?P<count>\d+)_)?(?P<unit>DAY|MONTH|YEAR)S?")
 _DAYS_OF_MONTH = 30
 # Without TIMESPAN the service takes six months (behaviour 61); the scenario counts rows over as many.
 DEFAULT_MONTHS = 6
-
-Window = tuple[datetime | None, datetime | None]
 
 
 def months_of_span(table: Table, timespan: str | None, *, now: datetime) -> tuple[date, ...] | None:

@@ -10,11 +10,11 @@ Names are matched against the dataset's list, longest first, because live names 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from bulkpull.simulator.error_replies import INVALID_QUERY, UNKNOWN_COLUMN, bad_request
+from bulkpull.simulator.api_replies import INVALID_QUERY, UNKNOWN_COLUMN, bad_request
 from bulkpull.simulator.listed_datasets import Column, Table
 
 _HEAD = re.compile(
@@ -93,9 +93,8 @@ def parse_query(text: str, tables: Iterable[Table]) -> ParsedQuery:
     conditions = _conditions(tail["where"], table) if tail["where"] is not None else ()
     orderings = _orderings(tail["order"], table) if tail["order"] is not None else ()
     limit, timespan = tail["limit"], tail["timespan"] and tail["timespan"].upper()
-    if limit is not None and not _LIMIT.fullmatch(limit):
-        raise bad_request(INVALID_QUERY)
-    if timespan is not None and timespan not in table.date_ranges:
+    is_good_span = timespan is None or timespan in table.date_ranges
+    if not is_good_span or (limit is not None and not _LIMIT.fullmatch(limit)):
         raise bad_request(INVALID_QUERY)
     return ParsedQuery(
         table=table,
@@ -125,25 +124,28 @@ def _longest_first(columns: tuple[Column, ...], metrics: tuple[Column, ...]) -> 
     return tuple((item.name.casefold(), item) for item in items)
 
 
-def _after_comma(text: str, *, refusal: str) -> str | None:
-    """What follows the comma that `text` begins with; `None` at the end of the list."""
-    rest = text.lstrip()
-    if rest and not rest.startswith(","):
-        raise bad_request(refusal)
-    return rest[1:].lstrip() if rest else None
+def _listed(
+    text: str, table: Table, *, refusal: str, suffix: re.Pattern[str] = re.compile("")
+) -> Iterator[tuple[Column, re.Match[str] | None]]:
+    """The names of a list with commas, each with the `suffix` that follows it."""
+    rest = "," + text
+    while rest:
+        if not rest.startswith(","):
+            raise bad_request(refusal)
+        column, rest = _leading_name(rest[1:].strip(), table)
+        found = suffix.match(rest)
+        yield column, found
+        rest = rest[found.end() if found else 0 :].lstrip()
 
 
 @lru_cache(maxsize=256)
 def _names(text: str, table: Table) -> tuple[Column, ...]:
     found: list[Column] = []
-    rest: str | None = text.strip()
-    while rest is not None:
-        column, after = _leading_name(rest, table)
+    # A blank after a known name starts an alias or a longer, unknown name.
+    for column, _ in _listed(text, table, refusal=UNKNOWN_COLUMN):
         if column in found:
             raise bad_request(INVALID_QUERY)
         found.append(column)
-        # A blank after a known name starts an alias or a longer, unknown name.
-        rest = _after_comma(after, refusal=UNKNOWN_COLUMN)
     return tuple(found)
 
 
@@ -156,10 +158,8 @@ def _conditions(text: str, table: Table) -> tuple[ParsedCondition, ...]:
         if condition is None:
             raise bad_request(INVALID_QUERY)
         operator = " ".join((condition["op"] or condition["list_op"]).upper().split())
-        values = re.findall(_LITERAL, condition["value"] or condition["values"])
-        found.append(
-            ParsedCondition(column, "!=" if operator == "<>" else operator, tuple(map(_without_quotes, values)))
-        )
+        values = map(_without_quotes, re.findall(_LITERAL, condition["value"] or condition["values"]))
+        found.append(ParsedCondition(column, "!=" if operator == "<>" else operator, tuple(values)))
         rest = rest[condition.end() :]
         if not rest.strip():
             return tuple(found)
@@ -176,11 +176,5 @@ def _without_quotes(literal: str) -> str:
 
 
 def _orderings(text: str, table: Table) -> tuple[ParsedOrdering, ...]:
-    found = []
-    rest: str | None = text.strip()
-    while rest is not None:
-        column, after = _leading_name(rest, table)
-        direction = _DIRECTION.match(after)
-        found.append(ParsedOrdering(column, descending=direction is None or direction[1].upper() == "DESC"))
-        rest = _after_comma(after[direction.end() :] if direction else after, refusal=INVALID_QUERY)
-    return tuple(found)
+    listed = _listed(text, table, refusal=INVALID_QUERY, suffix=_DIRECTION)
+    return tuple(ParsedOrdering(column, descending=not found or found[1].upper() == "DESC") for column, found in listed)

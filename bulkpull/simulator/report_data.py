@@ -12,8 +12,8 @@ import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
-from typing import Any
+from itertools import chain, groupby
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -22,7 +22,6 @@ from bulkpull.simulator.generated_values import column_values, month_number
 from bulkpull.simulator.listed_datasets import PROVENANCE, Column, Table, as_iso, written
 from bulkpull.simulator.query_months import DEFAULT_MONTHS
 from bulkpull.simulator.query_parser import ParsedCondition, ParsedQuery
-from bulkpull.simulator.scenario import Scenario
 
 BLOCK_ROWS = 50_000
 _NUMBERS = ("int", "decimal")
@@ -42,6 +41,7 @@ class Extract:
     Attributes:
         months: First days of the months it takes; `None` for a snapshot.
         edition: Which refresh of the data it is.
+        rows: How many rows six months of the dataset hold, or its snapshot.
         hidden: Columns that the role does not see, in lower case; empty in the file, or gone from it.
         window: The first and the last day that it takes, where it does not take whole months.
         content: Literal bytes in place of generated rows.
@@ -52,7 +52,9 @@ class Extract:
     months: tuple[date, ...] | None
     edition: int
     tsv: bool
+    line_ending: Literal["\n", "\r\n"]
     seed: int
+    rows: int
     hidden: frozenset[str] = frozenset()
     hidden_vanish: bool = False
     window: tuple[date, date] | None = None
@@ -100,29 +102,27 @@ class Extract:
         return self.query.distinct or bool(self.query.orderings) or (self.aggregates and not is_of_months)
 
 
-def csv_blocks(extract: Extract, scenario: Scenario) -> Iterator[bytes]:
+def csv_blocks(extract: Extract) -> Iterator[bytes]:
     """The file's text in blocks, each of whole rows; the first is the header line."""
-    separator = "\t" if extract.tsv else ","
-    schema = pl.DataFrame(schema=dict.fromkeys(extract.header, pl.String))
-    yield schema.write_csv(separator=separator, line_terminator=scenario.line_ending).encode()
-    for frame in frames(extract, scenario, block_rows=BLOCK_ROWS):
-        text = frame.write_csv(separator=separator, line_terminator=scenario.line_ending, include_header=False)
+    header = pl.DataFrame(schema=dict.fromkeys(extract.header, pl.String))
+    for frame in chain([header], frames(extract, block_rows=BLOCK_ROWS)):
+        text = frame.write_csv(
+            separator="\t" if extract.tsv else ",", line_terminator=extract.line_ending, include_header=frame is header
+        )
         yield text.encode()
 
 
-def sample(extract: Extract, scenario: Scenario) -> list[dict[str, Any]]:
+def sample(extract: Extract) -> list[dict[str, Any]]:
     """The rows as JSON objects, for a test query; the query's limit keeps them few."""
-    rows: list[dict[str, Any]] = []
-    for frame in frames(extract, scenario, block_rows=extract.query.limit or BLOCK_ROWS):
-        rows += frame.to_dicts()
-    return rows
+    shown = frames(extract, block_rows=extract.query.limit or BLOCK_ROWS)
+    return [row for frame in shown for row in frame.to_dicts()]
 
 
-def frames(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[pl.DataFrame]:
+def frames(extract: Extract, *, block_rows: int) -> Iterator[pl.DataFrame]:
     """The rows in frames of at most `block_rows`; where a block ends changes no value."""
     left = extract.query.limit
     shown = [written(column) for column in extract.query.columns if column.name in extract.header]
-    for whole in _arranged_frames(extract, scenario, block_rows=block_rows):
+    for whole in _arranged_frames(extract, block_rows=block_rows):
         frame = whole.select(shown)
         if left is not None:
             frame = frame.head(left)
@@ -133,9 +133,9 @@ def frames(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator
             return
 
 
-def _arranged_frames(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[pl.DataFrame]:
+def _arranged_frames(extract: Extract, *, block_rows: int) -> Iterator[pl.DataFrame]:
     """The rows with every column that is used: all at once, month by month, or block by block."""
-    blocks = _blocks(extract, scenario, block_rows=block_rows)
+    blocks = _blocks(extract, block_rows=block_rows)
     if extract.is_of_all:
         yield from _arranged([_frame(extract, *block) for block in blocks], extract).iter_slices(block_rows)
     elif extract.aggregates:
@@ -146,15 +146,12 @@ def _arranged_frames(extract: Extract, scenario: Scenario, *, block_rows: int) -
             yield _frame(extract, *block)
 
 
-def _blocks(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[tuple[date | None, int, int]]:
+def _blocks(extract: Extract, *, block_rows: int) -> Iterator[tuple[date | None, int, int]]:
     """Month, first row within it and number of rows, block by block."""
-    if scenario.is_header_only(extract.table.name):
-        return
-    rows = scenario.rows_of(extract.table.name)
-    share, rest = divmod(rows, DEFAULT_MONTHS)
+    share, rest = divmod(extract.rows, DEFAULT_MONTHS)
     for month in extract.months if extract.months is not None else (None,):
-        # A month's share: any six months in a row hold exactly `rows`.
-        total = rows if month is None else share + (month_number(month) % DEFAULT_MONTHS < rest)
+        # A month's share: any six months in a row hold exactly `extract.rows`.
+        total = extract.rows if month is None else share + (month_number(month) % DEFAULT_MONTHS < rest)
         for first in range(0, total, block_rows):
             yield month, first, min(block_rows, total - first)
 
@@ -171,12 +168,10 @@ def _frame(extract: Extract, month: date | None, first: int, count: int) -> pl.D
         return column_values(column, rows, seed=extract.seed, table=table, month=month, edition=extract.edition)
 
     frame = pl.DataFrame({name: values(column) for name, column in used.items()})
-    if extract.window is not None:
-        first_day, last_day = extract.window
-        for column in used.values():
-            if column.origin == table.time_column:
-                days = pl.col(column.name).cast(pl.String)
-                frame = frame.filter((days >= first_day.isoformat()) & (days <= last_day.isoformat()))
+    for column in used.values():
+        if extract.window is not None and column.origin == table.time_column:
+            first_day, last_day = (pl.lit(day.isoformat()) for day in extract.window)
+            frame = frame.filter(pl.col(column.name).cast(pl.String).is_between(first_day, last_day))
     return _filtered(frame, extract, metrics=False)
 
 

@@ -1,19 +1,25 @@
 """
 Validation of request bodies and other values that callers send.
 
-The order of the checks is ours; the error texts are those of `error_replies`. Keys ignore case (behaviour 34).
+The order of the checks is ours; the error texts are the documented ones. Keys ignore case (behaviour 34).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bulkpull.simulator import error_replies
-from bulkpull.simulator.error_replies import Refusal, bad_request
+from bulkpull.simulator.api_replies import (
+    INVALID_PARAMETERS,
+    NULL_OR_MISSING,
+    Refusal,
+    bad_creation,
+    bad_request,
+    requested_value,
+)
+from bulkpull.simulator.entities import ReportDefinition, Window
 
 # Behaviour 81; the seed's examples and both samples send whole seconds.
 LEAD = timedelta(hours=4)
@@ -28,6 +34,7 @@ class Fields:
     """A JSON object or an address's parameters, with keys in any case."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.raw = raw
         self._values = {key.casefold(): value for key, value in raw.items()}
 
     def get(self, name: str) -> Any:
@@ -37,7 +44,7 @@ class Fields:
         """The value without blanks around it; `None` when it is missing, null or blank."""
         value = self.get(name)
         if value is not None and not isinstance(value, str):
-            raise bad_request(error_replies.INVALID_PARAMETERS)
+            raise bad_request(INVALID_PARAMETERS)
         return (value or "").strip() or None
 
     def is_blank(self, name: str) -> bool:
@@ -48,7 +55,7 @@ class Fields:
     def required(self, name: str) -> str:
         value = self.text(name)
         if value is None:
-            raise bad_request(error_replies.NULL_OR_MISSING)
+            raise bad_request(NULL_OR_MISSING)
         return value
 
     def flag(self, name: str, *, default: bool) -> bool:
@@ -58,7 +65,7 @@ class Fields:
             return default
         word = str(value).strip().casefold()
         if word not in ("true", "false"):
-            raise error_replies.requested_value(value)
+            raise requested_value(value)
         return word == "true"
 
     def word(self, name: str, *allowed: str, refusal: str) -> str | None:
@@ -67,83 +74,85 @@ class Fields:
         if word is None:
             return None
         if word == _PLACEHOLDER:
-            raise error_replies.requested_value(word)
+            raise requested_value(word)
         known = {candidate.casefold(): candidate for candidate in allowed}
         if word.casefold() not in known:
-            raise bad_request(refusal)
+            raise bad_creation(refusal)
         return known[word.casefold()]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportBody:
-    """A valid body of a new report, or of an update, where `None` leaves a value as it is (behaviour 95)."""
+def read_order(
+    body: Fields,
+    *,
+    now: datetime,
+    minimum_recurrence_h: int,
+    bad_time: Refusal | None,
+    previous: ReportDefinition | None = None,
+) -> ReportDefinition:
+    """
+    Check the body of a new report, or of an update of `previous`, whose values stay where it has none (behaviour 95).
 
-    name: str
-    description: str | None
-    execute_now: bool
-    start_at: datetime | None
-    interval_h: int | None
-    count: int | None
-    window: tuple[datetime | None, datetime | None]
-    format: str | None
-    callback_url: str | None
-    callback_method: str | None
-
-
-def read_report_body(
-    body: Fields, *, now: datetime, minimum_recurrence_h: int, bad_time: Refusal | None, is_update: bool = False
-) -> ReportBody:
-    """Check a body; `bad_time`, where there is one, is raised for a time of another form in place of a 400."""
-    name, description = body.required("ReportName"), body.text("Description")
+    `bad_time`, where there is one, is raised for a time of another form in place of a 400.
+    """
+    name, description, is_new = body.required("ReportName"), body.text("Description"), previous is None
     if len(name) > _LONGEST_TEXT or len(description or "") > _LONGEST_TEXT:
-        raise bad_request(error_replies.LENGTH)
+        raise bad_creation("Limit ReportName and Description length to 256 characters or less")
     if ";" in name:
-        raise bad_request(error_replies.SEMICOLON)
-    one_off = not is_update and body.flag("ExecuteNow", default=False)
-    bad_start = bad_time or bad_request(error_replies.START_FORMAT)
-    start_at = None if one_off else read_time(body.get("StartTime"), bad_start)
+        raise bad_creation("Invalid character (;) in ReportName")
+    one_off = is_new and body.flag("ExecuteNow", default=False)
+    start_at = None if one_off else _time(body.get("StartTime"), "StartTime", bad_time)
     # The two query times have no effect on a scheduled report (behaviour 83).
-    window: tuple[datetime | None, datetime | None] = (None, None)
-    if not is_update:
-        start = read_time(body.get("QueryStartTime"), bad_start)
-        end = read_time(body.get("QueryEndTime"), bad_time or bad_request(error_replies.END_FORMAT))
-        if one_off:
-            window = start, end
-            if start is not None and end is not None and end <= start:
-                raise bad_request(error_replies.END_BEFORE_START)
+    window: Window = (None, None)
+    if is_new:
+        window = read_window(body.get("QueryStartTime"), body.get("QueryEndTime"), bad_time=bad_time, counts=one_off)
     interval_h = count = None
     if not one_off:
-        interval = body.get("RecurrenceInterval")
-        if start_at is None or (interval is None and not is_update):
-            raise bad_request(error_replies.NULL_OR_MISSING)
-        interval_h = _interval(interval, minimum_h=minimum_recurrence_h) if interval is not None else None
-        count = _count(body.get("RecurrenceCount"))
+        interval_h, count = body.get("RecurrenceInterval"), body.get("RecurrenceCount")
+        if start_at is None or (interval_h is None and is_new):
+            raise bad_request(NULL_OR_MISSING)
+        if interval_h is not None:
+            _check_interval(interval_h, minimum_h=minimum_recurrence_h)
+        if count is not None and (type(count) is not int or count < 1):
+            raise bad_creation("Recurrence count has to be a positive integer value")
         # An update has a start, too, so the four hours apply again (behaviour 95).
         if start_at < now + LEAD:
-            raise bad_request(error_replies.START_TOO_EARLY)
-    format_ = body.word("Format", "csv", "tsv", refusal=error_replies.FORMAT)
+            raise bad_creation("Start time of report should at least be 4 hours from current UTC time")
+    format_ = body.word("Format", "csv", "tsv", refusal="Report format should be csv/tsv")
     callback_url = body.text("CallbackUrl")
     if callback_url is not None and not callback_url.casefold().startswith(("https://", "http://")):
-        raise error_replies.requested_value(callback_url)
-    return ReportBody(
+        raise requested_value(callback_url)
+    callback_method = body.word("CallbackMethod", "GET", "POST", refusal="CallbackMethod can only be GET or POST")
+    before = previous or ReportDefinition(name=name, start_at=now)
+    # Assumed: no document says how a callback is removed.
+    is_removed = body.is_blank("CallbackUrl")
+    return ReportDefinition(
         name=name,
-        description=description,
+        description=description or (None if body.is_blank("Description") else before.description),
         execute_now=one_off,
-        start_at=start_at,
-        interval_h=interval_h,
-        count=count,
+        start_at=start_at or now,
         window=window,
-        format=format_,
-        callback_url=callback_url,
-        callback_method=body.word("CallbackMethod", "GET", "POST", refusal=error_replies.CALLBACK_METHOD),
+        interval_h=interval_h or before.interval_h,
+        count=count or before.count,
+        format=format_ or before.format,
+        callback_url=callback_url or (None if is_removed else before.callback_url),
+        callback_method=callback_method or (None if is_removed else before.callback_method),
     )
 
 
-def read_time(value: object, refusal: Refusal) -> datetime | None:
-    """A time that may be missing; `refusal` is raised for one of another form."""
+def read_window(start: object, end: object, *, bad_time: Refusal | None = None, counts: bool = True) -> Window:
+    """A start and an end, each of which may be missing; where the window does not count, only their form does."""
+    window = _time(start, "StartTime", bad_time), _time(end, "EndTime", bad_time)
+    if not counts:
+        return None, None
+    if window[0] is not None and window[1] is not None and window[1] <= window[0]:
+        raise bad_creation("EndTime should be greater than StartTime")
+    return window
+
+
+def _time(value: object, name: str, bad_time: Refusal | None) -> datetime | None:
     moment = parse_time(value)
     if value is not None and moment is None:
-        raise refusal
+        raise bad_time or bad_creation(f"{name} should follow format: yyyy-MM-ddTHH:mm:ssZ")
     return moment
 
 
@@ -157,18 +166,12 @@ def parse_time(value: object) -> datetime | None:
         return None
 
 
-def _interval(value: object, *, minimum_h: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise bad_request(error_replies.INVALID_PARAMETERS)
+def _check_interval(value: object, *, minimum_h: int) -> None:
+    # JSON's true is no number.
+    if type(value) is not int:
+        raise bad_request(INVALID_PARAMETERS)
     if not _SHORTEST_RECURRENCE_H <= value <= _LONGEST_RECURRENCE_H:
-        raise bad_request(error_replies.RECURRENCE_BOUNDS)
+        raise bad_request("Recurrence Interval must be between 4 and 2160")
     if value < minimum_h:
         # Behaviour 50; which words the service has for it is not documented.
-        raise bad_request(error_replies.INVALID_PARAMETERS)
-    return value
-
-
-def _count(value: object) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise bad_request(error_replies.RECURRENCE_COUNT)
-    return value
+        raise bad_request(INVALID_PARAMETERS)

@@ -1,36 +1,65 @@
-"""Maps a request to an operation of the service and its datasets, and the result to an envelope with pages."""
+"""Maps a request to an operation of the service and to the datasets that it concerns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlencode
 
 import anyio.to_thread
 
-from bulkpull.simulator.api_replies import envelope
+from bulkpull.simulator.entities import StoredQuery, StoredReport
 from bulkpull.simulator.execution_list import Records
-from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.report_data import Extract, sample
 from bulkpull.simulator.request_validation import Fields
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.stored_objects import QueryStore, ReportStore
 
 API_ROOT = "/insights/v1/mpn"
-DIRECTORY = frozenset({"token", "devicecode", "discovery"})
-"""Endpoints of the directory, which has forms in place of JSON and errors of its own."""
+
+Stored = StoredQuery | StoredReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """
+    An API call, or a call of the directory: a token, a device code, or its metadata (`discovery`).
+
+    `endpoint` is as faults and the log name it, `None` for an address that the service does not know. `address` is
+    below the root of the API, with `{id}` for the `subject`; or below the tenant, which is the subject then.
+    """
+
+    endpoint: str | None = None
+    method: str = ""
+    address: str = ""
+    subject: str | None = None
+    is_allowed: bool = False
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether the directory answers, which takes forms in place of JSON and has errors of its own."""
+        return self.endpoint in ("token", "devicecode", "discovery")
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceCall:
-    """What an operation of the service needs to know of a request."""
+    """A call of the API, and the service of the tenant that it is for."""
 
     service: Service
+    route: Route
     body: Fields
     params: Fields
-    subject: str
+    token: str | None
     correlation_id: str
+
+    @property
+    def subject(self) -> str:
+        return self.route.subject or ""
+
+    @property
+    def message(self) -> str | None:
+        """What the envelope reports as done."""
+        done, _ = _OPERATIONS[self.route.method, self.route.address]
+        return f"{done} successfully" if done else None
 
     @property
     def queries(self) -> QueryStore:
@@ -42,34 +71,27 @@ class ServiceCall:
 
 
 _TEST_QUERY = "ScheduledQueries/testQueryResult"
-_OPERATIONS: Mapping[tuple[str, str], tuple[str | None, Callable[[ServiceCall], Records | Extract]]] = {
+_OPERATIONS: Mapping[
+    tuple[str, str], tuple[str | None, Callable[[ServiceCall], Extract | Stored | Sequence[Stored] | Records]]
+] = {
     # method and address below the root: what the envelope reports as done (behaviour 31), and how it is done
     ("GET", "ScheduledDataset"): ("Dataset fetched", lambda call: call.service.list_datasets(call.params)),
-    ("GET", "ScheduledQueries"): (
-        "Queries fetched",
-        lambda call: [query.record for query in call.queries.list(call.params)],
-    ),
-    ("POST", "ScheduledQueries"): ("Query created", lambda call: [call.queries.create(call.body).record]),
-    ("DELETE", "ScheduledQueries/{id}"): (
-        "Query deleted",
-        lambda call: [call.service.delete_query(call.subject).record],
-    ),
+    ("GET", "ScheduledQueries"): ("Queries fetched", lambda call: call.queries.list(call.params)),
+    ("POST", "ScheduledQueries"): ("Query created", lambda call: call.queries.create(call.body)),
+    ("DELETE", "ScheduledQueries/{id}"): ("Query deleted", lambda call: call.service.delete_query(call.subject)),
     ("GET", _TEST_QUERY): (None, lambda call: call.service.test_query(call.params)),
-    ("GET", "ScheduledReport"): (
-        "Reports fetched",
-        lambda call: [report.record for report in call.reports.list(call.params)],
-    ),
+    ("GET", "ScheduledReport"): ("Reports fetched", lambda call: call.reports.list(call.params)),
     ("POST", "ScheduledReport"): (
         "Report created",
-        lambda call: [call.reports.create(call.body, correlation_id=call.correlation_id).record],
+        lambda call: call.reports.create(call.body, correlation_id=call.correlation_id),
     ),
     ("PUT", "ScheduledReport/{id}"): (
         "Report updated",
-        lambda call: [call.reports.update(call.subject, call.body, correlation_id=call.correlation_id).record],
+        lambda call: call.reports.update(call.subject, call.body, correlation_id=call.correlation_id),
     ),
-    ("DELETE", "ScheduledReport/{id}"): ("Report deleted", lambda call: [call.reports.delete(call.subject).record]),
-    ("PUT", "ScheduledReport/pause/{id}"): ("Report paused", lambda call: [call.reports.pause(call.subject).record]),
-    ("PUT", "ScheduledReport/resume/{id}"): ("Report resumed", lambda call: [call.reports.resume(call.subject).record]),
+    ("DELETE", "ScheduledReport/{id}"): ("Report deleted", lambda call: call.reports.delete(call.subject)),
+    ("PUT", "ScheduledReport/pause/{id}"): ("Report paused", lambda call: call.reports.pause(call.subject)),
+    ("PUT", "ScheduledReport/resume/{id}"): ("Report resumed", lambda call: call.reports.resume(call.subject)),
     ("GET", "ScheduledReport/execution/{id}"): (
         None,
         lambda call: call.service.execution_list.read(call.subject, call.params),
@@ -86,24 +108,8 @@ _DIRECTORY_CALLS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """
-    An API call, or a call of the directory: a token, a device code, or its metadata (`discovery`).
-
-    `endpoint` is as faults and the log name it, `address` is below the root of the API, with `{id}` for the `subject`;
-    or below the tenant, which is the subject then.
-    """
-
-    endpoint: str
-    method: str
-    address: str
-    subject: str | None = None
-    is_allowed: bool = True
-
-
-def find_route(method: str, path: str) -> Route | None:
-    """The call that a request is; paths are matched without case. `None` when the service knows no such address."""
+def find_route(method: str, path: str) -> Route:
+    """The call that a request is; paths are matched without case."""
     tenant, _, below = path.strip("/").partition("/")
     if (found := _DIRECTORY_CALLS.get(below.casefold())) is not None:
         allowed, endpoint = found
@@ -112,14 +118,14 @@ def find_route(method: str, path: str) -> Route | None:
     root = API_ROOT + "/"
     whole = path.rstrip("/")
     if whole[: len(root)].casefold() != root:
-        return None
+        return Route()
     rest, subject = whole[len(root) :], None
     address = _ADDRESSES.get(rest.casefold())
     if address is None:
         parent, _, subject = rest.rpartition("/")
         address = _ADDRESSES.get(f"{parent}/{{id}}".casefold())
     if address is None:
-        return None
+        return Route()
     return Route(
         endpoint=_ENDPOINTS.get(address, address.partition("/")[0]),
         method=method,
@@ -129,21 +135,22 @@ def find_route(method: str, path: str) -> Route | None:
     )
 
 
-def datasets_of(route: Route, body: Fields, params: Fields, service: Service) -> tuple[str, ...]:
+def datasets_of(call: ServiceCall) -> tuple[str, ...]:
     """Canonical names of the datasets that a call concerns, as far as the service can tell before it acts."""
+    service, body, params = call.service, call.body, call.params
     found: list[str | None] = []
-    match route.endpoint:
+    match call.route.endpoint:
         case "ScheduledDataset":
             wanted = str(params.get("datasetName") or "").casefold()
             found = [name for name, table in service.tables.items() if table.listed_name.casefold() == wanted]
         case "ScheduledQueries" | "testQueryResult":
             name = params.get("queryName")
             named = [query.text for query in service.queries.values() if name and query.name == name]
-            texts = [*named, body.get("Query"), params.get("exportQuery"), params.get("queryId"), route.subject]
+            texts = [*named, body.get("Query"), params.get("exportQuery"), params.get("queryId"), call.route.subject]
             found = [service.dataset_of_query(text) for text in texts if isinstance(text, str)]
         case _:
             query_id = body.get("QueryId") or params.get("queryId")
-            ids = (route.subject or params.get("reportId") or "").casefold().split(";")
+            ids = (call.subject or params.get("reportId") or "").casefold().split(";")
             name = params.get("reportName")
             found = [
                 report.dataset
@@ -154,44 +161,12 @@ def datasets_of(route: Route, body: Fields, params: Fields, service: Service) ->
     return tuple(dict.fromkeys(name for name in found if name))
 
 
-async def perform(route: Route, call: ServiceCall) -> Records:
+async def perform(call: ServiceCall) -> Records:
     """Let the service act on a call; a `Refusal` is its answer where it does not."""
-    _, operation = _OPERATIONS[route.method, route.address]
+    _, operation = _OPERATIONS[call.route.method, call.route.address]
     result = operation(call)
     if isinstance(result, Extract):
         # A test query makes rows, which takes a moment.
-        return await anyio.to_thread.run_sync(sample, result, call.service.scenario)
-    return result
-
-
-def paged(
-    records: Records,
-    route: Route,
-    params: Mapping[str, str],
-    service: Service,
-    *,
-    faults: FaultBox,
-    origins: tuple[str, str],
-) -> dict[str, Any]:
-    """
-    The envelope of an answer; a listing longer than a page ends with a link to the next (behaviour 32).
-
-    `origins` are the API's own and a foreign one.
-    """
-    api_origin, foreign_origin = origins
-    scenario, page, next_link = service.scenario, records, None
-    if route.method == "GET" and route.address != _TEST_QUERY:
-        path = route.address.replace("{id}", route.subject or "")
-        skip = int(params.get("skip", "0")) if params.get("skip", "0").isdecimal() else 0
-        following = skip + (scenario.page_size or len(records))
-        page = records[skip:following]
-        loops = faults.take("next_link_loops", endpoint=route.endpoint) is not None
-        address = f"{path}?{urlencode({**params, 'skip': skip if loops else following})}"
-        if loops or following < len(records):
-            next_link = f"{api_origin}{API_ROOT}/{address}" if scenario.next_link == "absolute" else address
-        if faults.take("next_link_foreign_host", endpoint=route.endpoint):
-            next_link = f"{foreign_origin}{API_ROOT}/{address}"
-    redacted = scenario.role == "viewer" or faults.peek("redacted") is not None
-    done, _ = _OPERATIONS[route.method, route.address]
-    message = f"{done} successfully" if done else None
-    return envelope(page, message=message, next_link=next_link, data_redacted=redacted)
+        return await anyio.to_thread.run_sync(sample, result)
+    items = [result] if isinstance(result, Stored) else result
+    return [item if isinstance(item, dict) else item.record for item in items]

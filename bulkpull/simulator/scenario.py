@@ -194,6 +194,8 @@ class Scenario:
         return {self.tenant_id.casefold(): self} | others
 
     def rows_of(self, dataset: str) -> int:
+        if self.header_only is True or (self.header_only and dataset in self.header_only):
+            return 0
         if not isinstance(self.rows, Mapping):
             return self.rows
         return self.rows.get(dataset, self.rows.get("*", 1_000))
@@ -204,6 +206,3 @@ class Scenario:
         shortest, longest = self.latency_s
         digest = hashlib.sha256(f"{self.seed}/latency/{dataset}".encode()).digest()
         return shortest + (longest - shortest) * int.from_bytes(digest[:6], "big") / 2**48
-
-    def is_header_only(self, dataset: str) -> bool:
-        return self.header_only if isinstance(self.header_only, bool) else dataset in self.header_only

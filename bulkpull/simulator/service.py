@@ -12,16 +12,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from bulkpull.simulator import error_replies
-from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport, wire_time
-from bulkpull.simulator.error_replies import bad_request
+from bulkpull.simulator.api_replies import NULL_OR_MISSING, bad_request, no_item
+from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport, Window, wire_time
 from bulkpull.simulator.execution_list import ExecutionReader, LinkMaker
 from bulkpull.simulator.generated_values import edition_at
 from bulkpull.simulator.listed_datasets import Table, offered_tables
 from bulkpull.simulator.query_months import days_between, months_between, whole_months
 from bulkpull.simulator.query_parser import ParsedQuery
 from bulkpull.simulator.report_data import Extract
-from bulkpull.simulator.request_validation import Fields, read_time
+from bulkpull.simulator.request_validation import Fields, read_window
 from bulkpull.simulator.scenario import ColumnDrift
 from bulkpull.simulator.simulator_context import Context
 from bulkpull.simulator.stored_objects import QueryStore, ReportStore
@@ -78,7 +77,7 @@ class Service:
             if wanted is None or table.listed_name.casefold() == wanted.casefold()
         ]
         if not found:
-            raise error_replies.no_item()
+            raise no_item()
         return found
 
     def delete_query(self, query_id: str) -> StoredQuery:
@@ -91,14 +90,11 @@ class Service:
         """The rows that a test query asks for, by text or by id, never by both (behaviour 78)."""
         text, query_id = params.text("exportQuery"), params.text("queryId")
         if (text is None) == (query_id is None):
-            raise bad_request(error_replies.NULL_OR_MISSING)
+            raise bad_request(NULL_OR_MISSING)
         parsed = self.query_store.accept(text if text is not None else self.query_store.find(query_id or "").text)
-        start = read_time(params.text("startTime"), bad_request(error_replies.START_FORMAT))
-        end = read_time(params.text("endTime"), bad_request(error_replies.END_FORMAT))
-        if start is not None and end is not None and end <= start:
-            raise bad_request(error_replies.END_BEFORE_START)
+        window = read_window(params.text("startTime"), params.text("endTime"))
         parsed = replace(parsed, limit=min(TEST_ROWS, parsed.limit or TEST_ROWS))
-        return self._extract(parsed, at=self._clock.now(), window=(start, end))
+        return self._extract(parsed, at=self._clock.now(), window=window)
 
     def extract_of(self, execution_id: str) -> Extract | None:
         """What the file of an execution holds; `None` when the execution is gone with its report (behaviour 97)."""
@@ -160,14 +156,7 @@ class Service:
         }  # fmt: skip
         return json.dumps(facts, sort_keys=True)
 
-    def _extract(
-        self,
-        parsed: ParsedQuery,
-        *,
-        at: datetime,
-        window: tuple[datetime | None, datetime | None],
-        inclusive: bool | None = None,
-    ) -> Extract:
+    def _extract(self, parsed: ParsedQuery, *, at: datetime, window: Window, inclusive: bool | None = None) -> Extract:
         """What a query brings at a moment: of the window, where it has a start or an end, else of its own span."""
         inclusive = self.scenario.inclusive_end if inclusive is None else inclusive
         months = months_between(parsed.table, parsed.timespan, window, now=at, inclusive=inclusive)
@@ -177,7 +166,9 @@ class Service:
             window=days_between(*window, now=at, inclusive=inclusive) if months is not None else None,
             edition=edition_at(parsed.table, at) if self.scenario.refreshes else 0,
             tsv=self.scenario.tsv,
+            line_ending=self.scenario.line_ending,
             seed=self.scenario.seed,
+            rows=self.scenario.rows_of(parsed.table.name),
             hidden=parsed.table.sensitive if self.scenario.role == "viewer" else frozenset(),
             hidden_vanish=self.scenario.redaction == "vanish",
         )

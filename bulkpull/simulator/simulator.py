@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
-import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import anyio.to_thread
+import anyio
 from aiohttp import web
 
 from bulkpull.simulator.api_server import ApiHost
@@ -80,12 +77,8 @@ class Simulator:
         self.spend_allowance = self._api.spend
 
     async def __aenter__(self) -> Self:
-        self._workdir = self._given_workdir or Path(
-            await anyio.to_thread.run_sync(partial(tempfile.mkdtemp, prefix="bulkpull-simulator-"))
-        )
-        if self._given_workdir is None:
-            remove = partial(shutil.rmtree, self._workdir, ignore_errors=True)
-            self._opened.push_async_callback(anyio.to_thread.run_sync, remove)
+        temporary = anyio.TemporaryDirectory(prefix="bulkpull-simulator-", ignore_cleanup_errors=True)
+        self._workdir = self._given_workdir or Path(await self._opened.enter_async_context(temporary))
         self._store = FileStore(self._workdir, self.scenario)
         blobs = BlobHost(self._context, self.services.values(), self._store, self._links)
         api_port, blob_port = self._ports

@@ -7,17 +7,29 @@ import re
 from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
-from bulkpull.simulator import error_replies
-from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport
-from bulkpull.simulator.error_replies import Refusal, bad_request
+from bulkpull.simulator.api_replies import (
+    INVALID_PARAMETERS,
+    INVALID_QUERY,
+    INVALID_QUERY_ID,
+    UNKNOWN_COLUMN,
+    Refusal,
+    bad_request,
+    no_item,
+)
+from bulkpull.simulator.entities import ReportDefinition, StoredExecution, StoredQuery, StoredReport
 from bulkpull.simulator.faults import EXECUTION_FAULTS
 from bulkpull.simulator.listed_datasets import Table, system_queries
 from bulkpull.simulator.query_parser import ParsedQuery, parse_query
-from bulkpull.simulator.request_validation import Fields, ReportBody, read_report_body
+from bulkpull.simulator.request_validation import Fields, read_order
 from bulkpull.simulator.simulator_context import Context
 
+# No document has the text for a metric that is offered and refused in a query (behaviour 68).
+_METRICS_REFUSED = {
+    "names": UNKNOWN_COLUMN,
+    "syntax": INVALID_QUERY,
+    "length": "Query is too long",
+}
 # Behaviour 71.
 _NAME = re.compile(r"(?:[^\W_]| )+")
 _SYSTEM_SINCE = datetime(2021, 3, 1, tzinfo=UTC)
@@ -53,29 +65,24 @@ class QueryStore:
         if any(column.is_metric for column in parsed.columns):
             fault = self._faults.take("metrics_refused", datasets=(parsed.table.name,))
             if fault is not None:
-                raise bad_request(error_replies.METRICS_REFUSED[fault.args.get("words", "names")])
+                raise bad_request(_METRICS_REFUSED[fault.args.get("words", "names")])
         return parsed
 
     def create(self, body: Fields) -> StoredQuery:
         """Store a query; name and text are trimmed, and what is between stays as sent (behaviour 70)."""
         name, text = body.required("Name"), body.required("Query")
         if not _NAME.fullmatch(name):
-            raise bad_request(error_replies.INVALID_QUERY_NAME)
+            # No document has the text for a refused name; only the refusal is known (behaviour 71).
+            raise bad_request("Invalid query name")
         parsed = self.accept(text)
         if sum(not query.is_system for query in self.stored.values()) >= self._scenario.query_quota:
-            raise bad_request(error_replies.QUERY_QUOTA)
+            raise bad_request("Number of queries exceeded. Delete few queries before creating new queries")
         self.created[parsed.table.name] += 1
         return self.keep(name=name, text=text, description=body.text("Description"))
 
     def keep(self, *, name: str, text: str, description: str | None) -> StoredQuery:
-        query = StoredQuery(
-            query_id=str(uuid4()),
-            name=name,
-            description=description,
-            text=text,
-            user=self._scenario.username,
-            created_at=self._clock.now(),
-        )
+        user, now = self._scenario.username, self._clock.now()
+        query = StoredQuery(name=name, description=description, text=text, user=user, created_at=now)
         self.stored[query.query_id] = query
         return query
 
@@ -94,22 +101,22 @@ class QueryStore:
             and query.created_at <= listed_until
         ]
         if not found and (query_id or name):
-            raise error_replies.no_item()
+            raise no_item()
         return found
 
     def delete(self, query_id: str) -> StoredQuery:
         """Remove a user's query; the system's stay (behaviour 75)."""
         query = self.stored.get(query_id.casefold())
         if query is None:
-            raise error_replies.no_item()
+            raise no_item()
         if query.is_system:
-            raise bad_request(error_replies.INVALID_QUERY_ID)
+            raise bad_request(INVALID_QUERY_ID)
         return self.stored.pop(query.query_id)
 
     def find(self, query_id: str) -> StoredQuery:
         query = self.stored.get(query_id.strip().casefold())
         if query is None:
-            raise bad_request(error_replies.INVALID_QUERY_ID)
+            raise bad_request(INVALID_QUERY_ID)
         return query
 
     def listed_until(self) -> datetime:
@@ -140,18 +147,17 @@ class ReportStore:
         parsed = self._queries.parse(query.text)
         if self._faults.take("query_vanishes", datasets=(parsed.table.name,)):
             del self._queries.stored[query.query_id]
-            raise bad_request(error_replies.INVALID_QUERY_ID)
+            raise bad_request(INVALID_QUERY_ID)
         now = self._clock.now()
         order = self._read(body, parsed, correlation_id)
         self._check_quota(one_off=order.execute_now)
         report = StoredReport(
-            report_id=str(uuid4()),
             query_id=query.query_id,
             query_text=query.text,
             parsed=parsed,
             user=self._scenario.username,
             created_at=now,
-            **asdict(order) | {"start_at": order.start_at or now, "format": order.format or "csv"},
+            **asdict(order),
         )
         self.stored[report.report_id] = report
         self.created[report.dataset] += 1
@@ -178,26 +184,19 @@ class ReportStore:
             and report.created_at <= listed_until
         ]
         if not found and (ids or name or query_id):
-            raise error_replies.no_item()
+            raise no_item()
         return found
 
     def update(self, report_id: str, body: Fields, *, correlation_id: str) -> StoredReport:
         """Change a scheduled report; its query stays, and a one-off cannot be changed (behaviours 91 and 95)."""
         report = self.find(report_id)
-        change = self._read(body, report.parsed, correlation_id, is_update=True)
-        if report.execute_now or change.start_at is None:
-            raise bad_request(error_replies.INVALID_PARAMETERS)
+        change = self._read(body, report.parsed, correlation_id, previous=report)
+        if report.execute_now:
+            raise bad_request(INVALID_PARAMETERS)
         self.advance()
-        report.name, report.start_at, report.made = change.name, change.start_at, 0
-        report.description = change.description or (None if body.is_blank("Description") else report.description)
-        report.interval_h = change.interval_h or report.interval_h
-        report.count = change.count or report.count
-        report.format = change.format or report.format
-        # Assumed: no document says how a callback is removed.
-        is_removed = body.is_blank("CallbackUrl")
-        report.callback_url = change.callback_url or (None if is_removed else report.callback_url)
-        report.callback_method = change.callback_method or (None if is_removed else report.callback_method)
-        report.modified_at = self._clock.now()
+        for name, value in asdict(change).items():
+            setattr(report, name, value)
+        report.made, report.modified_at = 0, self._clock.now()
         return report
 
     def delete(self, report_id: str) -> StoredReport:
@@ -232,7 +231,7 @@ class ReportStore:
     def find(self, report_id: str) -> StoredReport:
         report = self.stored.get(report_id.casefold())
         if report is None:
-            raise error_replies.no_item()
+            raise no_item()
         return report
 
     def lose_query(self, query_id: str) -> None:
@@ -258,32 +257,27 @@ class ReportStore:
     def upcoming(self, report: StoredReport) -> StoredExecution:
         """The execution that comes next; the seed's service shows it as Pending before its time (behaviour 103)."""
         if report.next_execution is None:
-            report.next_execution = StoredExecution(
-                execution_id=str(uuid4()),
-                report_id=report.report_id,
-                started_at=report.start_at,
-                latency_s=self._scenario.report_latency_s(report.dataset),
-            )
+            latency_s = self._scenario.report_latency_s(report.dataset)
+            report.next_execution = StoredExecution(started_at=report.start_at, latency_s=latency_s)
         return report.next_execution
 
-    def _read(self, body: Fields, parsed: ParsedQuery, correlation_id: str, *, is_update: bool = False) -> ReportBody:
+    def _read(
+        self, body: Fields, parsed: ParsedQuery, correlation_id: str, *, previous: StoredReport | None = None
+    ) -> ReportDefinition:
         """Check a body; a badly formatted time is a 500 as documented, or a 400 (behaviour 41)."""
-        internal_error = Refusal(500, error_replies.INTERNAL_ERROR.format(correlation_id=correlation_id))
-        return read_report_body(
+        message = f"Internal error encountered while creating report. Correlation ID <{correlation_id}>"
+        return read_order(
             body,
             now=self._clock.now(),
             minimum_recurrence_h=parsed.table.minimum_recurrence_h,
-            bad_time=internal_error if self._scenario.bad_time == internal_error.status else None,
-            is_update=is_update,
+            bad_time=Refusal(500, message) if self._scenario.bad_time == 500 else None,  # noqa: PLR2004 - a status
+            previous=previous,
         )
 
     def _begin(self, report: StoredReport, *, at: datetime) -> None:
         fault = self._faults.take(*EXECUTION_FAULTS, datasets=(report.dataset,))
         if fault is not None and fault.name == "old_execution_first":
-            older = StoredExecution(
-                execution_id=str(uuid4()), report_id=report.report_id, started_at=at - timedelta(days=1), latency_s=0.0
-            )
-            report.executions.append(older)
+            report.executions.append(StoredExecution(started_at=at - timedelta(days=1), latency_s=0.0))
         execution = self.upcoming(report)
         execution.started_at, execution.fault = at, fault
         # A query that is gone counts by `query_gone_at`.
@@ -302,10 +296,10 @@ class ReportStore:
             limit, window_s = self._scenario.one_off_quota, self._scenario.one_off_window_s
             recent = sum((now - at).total_seconds() < window_s for at in self._one_offs)
             if limit is not None and recent >= limit:
-                raise bad_request(error_replies.ONE_OFF_QUOTA.format(limit=limit, minutes=window_s / 60))
+                # Behaviour 85: it passes with time.
+                quota = f"{limit} reports/{window_s / 60:g} mins"
+                raise bad_request(f"User has exceeded its ExecuteNow report creation quota of {quota}")
             most = self._scenario.unfinished_report_quota
-            if most is None:
-                return
             counted = sum(
                 any(report.status_of(execution, now=now) != "Completed" for execution in report.executions)
                 for report in self.stored.values()
@@ -315,5 +309,6 @@ class ReportStore:
             self.advance()
             most = self._scenario.active_report_quota
             counted = sum(report.status == "Active" for report in self.stored.values())
-        if counted >= most:
-            raise bad_request(error_replies.REPORT_QUOTA.format(limit=most))
+        if most is not None and counted >= most:
+            # Behaviour 86: it passes when a report is deleted.
+            raise bad_request(f"User has exceeded its report creation quota of {most} active reports")

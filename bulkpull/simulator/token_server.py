@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bulkpull.simulator import error_replies
-from bulkpull.simulator.error_replies import TokenRefused
+from bulkpull.simulator.api_replies import forbidden, unauthorized
 from bulkpull.simulator.simulator_context import Context
 
 API = "https://api.partnercenter.microsoft.com"
@@ -27,6 +26,51 @@ _USER_CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ23456789"
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 # Entra tolerates clocks that differ by this much.
 _ASSERTION_LEEWAY_S = 300
+
+
+_TOKEN_ERRORS: Mapping[int, tuple[int, str, str]] = {
+    50011: (400, "invalid_request", "the redirect address does not match the registered ones"),
+    50076: (400, "invalid_grant", "multifactor authentication needed"),
+    50079: (400, "invalid_grant", "the user has to register for multifactor authentication"),
+    50126: (400, "invalid_grant", "wrong user name or password"),
+    65001: (400, "invalid_grant", "no consent for the application"),
+    65004: (400, "authorization_declined", "the user declined"),
+    70000: (400, "invalid_grant", "the code is not valid"),
+    70016: (400, "authorization_pending", "the user has not signed in yet"),
+    70018: (400, "bad_verification_code", "the device code is not known"),
+    70019: (400, "expired_token", "the device code is expired"),
+    70003: (400, "unsupported_grant_type", "the grant type is not supported"),
+    90002: (400, "invalid_request", "tenant not found"),
+    500011: (400, "invalid_resource", "the resource principal was not found in the tenant"),
+    700024: (401, "invalid_client", "the assertion is not within its valid time range"),
+    700027: (401, "invalid_client", "the assertion's signature cannot be validated"),
+    700016: (400, "unauthorized_client", "application not found in the tenant"),
+    700082: (400, "invalid_grant", "refresh token expired"),
+    900144: (400, "invalid_request", "the request body must contain the parameter"),
+    7000215: (401, "invalid_client", "invalid client secret"),
+    7000218: (401, "invalid_client", "the request body must contain client_assertion or client_secret"),
+    7000222: (401, "invalid_client", "the client secret is expired"),
+}
+"""Status, error and words of each AADSTS code (behaviour 17)."""
+_SUBERRORS = {50076: "basic_action", 50079: "basic_action", 65001: "consent_required"}
+
+
+class TokenRefused(Exception):
+    """An error reply of the token endpoint."""
+
+    def __init__(self, code: int, *, words: str | None = None) -> None:
+        self.status, self.error, usual = _TOKEN_ERRORS.get(code, (400, "invalid_request", "the request was refused"))
+        self.code, self.description = code, f"AADSTS{code}: {words or usual}"
+        super().__init__(self.description)
+
+    def body(self, *, now: datetime) -> dict[str, Any]:
+        return {
+            "error": self.error,
+            "error_description": self.description,
+            "error_codes": [self.code],
+            "timestamp": now.strftime("%Y-%m-%d %H:%M:%SZ"),
+            **({"suberror": _SUBERRORS[self.code]} if self.code in _SUBERRORS else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +131,25 @@ class TokenIssuer:
             "ext_expires_in": expires_in,
             "access_token": token,
         }
+        now_s = int(self._clock.now().timestamp())
         if is_first_version:
-            now_s = int(self._clock.now().timestamp())
             reply |= {"expires_on": str(now_s + lifetime_s), "not_before": str(now_s - _BACKDATED_S)}
             reply["resource"] = fields.get("resource", API)
         if grant != "client_credentials":
             reply["refresh_token"] = self._next_refresh_token(fields.get("refresh_token"), public=public)
         if "openid" in fields.get("scope", "").split() and not is_first_version:
-            reply["id_token"] = self._id_token(tenant)
+            reply["id_token"] = _made_up_jwt(
+                {
+                    "aud": self._scenario.client_id,
+                    "iss": f"https://login.microsoftonline.com/{tenant}/v2.0",
+                    "iat": now_s,
+                    "nbf": now_s,
+                    "exp": now_s + lifetime_s,
+                    "sub": "simulated-user",
+                    "tid": tenant,
+                    "preferred_username": self._scenario.username,
+                }
+            )
         fault = self._faults.take("expires_in_form")
         if fault is not None:
             reply = {name: value for name, value in reply.items() if not name.endswith(("expires_in", "expires_on"))}
@@ -138,12 +193,13 @@ class TokenIssuer:
     def check(self, token: str | None) -> None:
         known = self._issued.get(token or "")
         if known is None or not known.for_api or known.expires_at <= self._clock.now():
-            raise error_replies.unauthorized()
+            raise unauthorized()
         if known.app_only and self._scenario.app_only == "refused":
-            raise error_replies.forbidden()
+            raise forbidden()
         if self._scenario.mfa == "api" and not known.has_mfa:
-            message = error_replies.MFA_REQUIRED
-            raise error_replies.unauthorized(message, extra={"code": 900421}, reason=message)
+            # A token without the claim of multi-factor authentication (behaviours 10 and 12).
+            message = "Unauthorized - MFA required"
+            raise unauthorized(message, extra={"code": 900421}, reason=message)
 
     def tenant_of(self, token: str | None) -> str:
         """The tenant that a token was issued for, in lower case; the first one for an unknown token."""
@@ -226,10 +282,12 @@ class TokenIssuer:
 
     def _check_grant(self, fields: Mapping[str, str], *, grant: str) -> None:
         match grant:
-            case "":
-                raise TokenRefused(900144)
             case "password":
-                self._check_password(fields)
+                is_user = fields.get("username", "").casefold() == self._scenario.username.casefold()
+                if not is_user or fields.get("password") != self._scenario.password:
+                    raise TokenRefused(50126)
+                if self._scenario.mfa == "token":
+                    raise TokenRefused(50076)
             case "refresh_token":
                 if fields.get("refresh_token") not in self._refresh_tokens:
                     raise TokenRefused(700082 if fields.get("refresh_token") else 900144)
@@ -241,14 +299,7 @@ class TokenIssuer:
             case _ if grant == _DEVICE_GRANT:
                 self._redeem_device(fields.get("device_code", ""))
             case _:
-                raise TokenRefused(70003)
-
-    def _check_password(self, fields: Mapping[str, str]) -> None:
-        is_user = fields.get("username", "").casefold() == self._scenario.username.casefold()
-        if not is_user or fields.get("password") != self._scenario.password:
-            raise TokenRefused(50126)
-        if self._scenario.mfa == "token":
-            raise TokenRefused(50076)
+                raise TokenRefused(70003 if grant else 900144)
 
     def _redeem_device(self, code: str) -> None:
         """Refuse a device code as long as the person has not signed in, or for good."""
@@ -291,20 +342,6 @@ class TokenIssuer:
         if self._scenario.single_use_refresh_tokens and redeemed:
             del self._refresh_tokens[redeemed]
         return fresh
-
-    def _id_token(self, tenant: str) -> str:
-        now_s = int(self._clock.now().timestamp())
-        claims = {
-            "aud": self._scenario.client_id,
-            "iss": f"https://login.microsoftonline.com/{tenant}/v2.0",
-            "iat": now_s,
-            "nbf": now_s,
-            "exp": now_s + self._scenario.token_lifetime_s,
-            "sub": "simulated-user",
-            "tid": tenant,
-            "preferred_username": self._scenario.username,
-        }
-        return _made_up_jwt(claims)
 
 
 def _made_up_jwt(claims: Mapping[str, Any]) -> str:

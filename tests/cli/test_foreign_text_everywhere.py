@@ -175,7 +175,7 @@ def test_a_dataset_without_a_name_costs_no_other(
             records = [records[0] | {"datasetName": None}, *records]
         return plain(records, **more)
 
-    monkeypatch.setattr("bulkpull.simulator.routes.envelope", with_nameless)
+    monkeypatch.setattr(api_replies, "envelope", with_nameless)
     serve(small(rows=5))
 
     outcome = command("export", "Profile", "--output", "data", "--json")

@@ -21,7 +21,7 @@ from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Fault, Scenario, Simulator
-from bulkpull.simulator.error_replies import bad_request
+from bulkpull.simulator.api_replies import bad_request
 
 DATASET = "AzureUsage"
 METRIC = "ACR_USD"

@@ -11,7 +11,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.model import OfferedDataset, Window
-from bulkpull.pipeline.plan import Plan, make_plan, query_text
+from bulkpull.pipeline.plan import Plan, make_plan
 from bulkpull.pipeline.plan_names import check_names
 from bulkpull.pipeline.request import ExportRequest, PlanInputs, ServiceOffer
 from bulkpull.timespans import choose_timespan
@@ -106,9 +106,11 @@ def test_a_dataset_without_selectable_columns_is_unavailable() -> None:
 
 @pytest.mark.behaviour(59, 63, 64)
 def test_the_query_names_every_column_and_nothing_else() -> None:
-    text = query_text("OfficeUsage", ("CustomerTpid", "Month"), timespan="LAST_MONTH")
+    offered = OfferedDataset("OfficeUsage", ("CustomerTpid", "Month"), date_ranges=("LAST_MONTH", "LAST_3_MONTHS"))
 
-    assert text == "SELECT CustomerTpid, Month FROM OfficeUsage TIMESPAN LAST_MONTH"
+    (pull,) = plan("OfficeUsage", on_offer=[offered], timespan="LAST_MONTH").pulls
+
+    assert pull.query_text == "SELECT CustomerTpid, Month FROM OfficeUsage TIMESPAN LAST_MONTH"
 
 
 @pytest.mark.behaviour(54, 55)

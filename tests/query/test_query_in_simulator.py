@@ -12,7 +12,7 @@ from support import examples
 
 from bulkpull.errors import QueryError
 from bulkpull.query import Condition, Direction, Literal, Name, Operator, Ordering, Statement, build, check_query
-from bulkpull.simulator.error_replies import Refusal
+from bulkpull.simulator.api_replies import Refusal
 from bulkpull.simulator.query_parser import ParsedQuery, parse_query
 
 SAID = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)

@@ -26,7 +26,7 @@ def service(**parameters: object) -> Service:
 
 
 def text_of(made: Service, dataset: str, columns: tuple[str, ...] | None = None) -> bytes:
-    return b"".join(csv_blocks(made.whole_extract(dataset, columns), made.scenario))
+    return b"".join(csv_blocks(made.whole_extract(dataset, columns)))
 
 
 def rows_of(text: bytes) -> list[list[str]]:
@@ -56,8 +56,8 @@ def test_every_dataset_has_as_many_rows_as_asked_and_as_many_fields_as_columns(d
 def test_a_value_depends_on_its_row_alone_and_not_on_blocks_or_other_columns() -> None:
     made = service(rows=300)
     whole = made.whole_extract("OfficeUsage")
-    small = pl.concat(frames(whole, made.scenario, block_rows=7))
-    large = pl.concat(frames(whole, made.scenario, block_rows=BLOCK_ROWS))
+    small = pl.concat(frames(whole, block_rows=7))
+    large = pl.concat(frames(whole, block_rows=BLOCK_ROWS))
     alone = rows_of(text_of(made, "OfficeUsage", ("MonthlyActiveUsers",)))[1:]
 
     assert small.equals(large)
@@ -67,7 +67,7 @@ def test_a_value_depends_on_its_row_alone_and_not_on_blocks_or_other_columns() -
 
 def test_ten_million_rows_are_made_block_by_block() -> None:
     made = service(rows=10_000_000)
-    blocks = csv_blocks(made.whole_extract("OfficeUsage"), made.scenario)
+    blocks = csv_blocks(made.whole_extract("OfficeUsage"))
     header, *first = itertools.islice(blocks, 3)
 
     assert header.startswith(b"PGAMpnId,")
@@ -239,7 +239,7 @@ def test_rows_tell_which_question_made_them_where_the_scenario_says_so() -> None
     report = made.report_store.create(order, correlation_id="c")
     extract = made.extract_of(report.executions[0].execution_id)
     assert extract is not None
-    (reported,) = {row["Provenance"] for row in sample(extract, made.scenario)}
+    (reported,) = {row["Provenance"] for row in sample(extract)}
 
     facts = json.loads(reported)
     assert facts.pop("version")

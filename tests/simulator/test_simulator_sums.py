@@ -18,7 +18,7 @@ from simulator_caller import START, StandingClock, calling
 from support import examples
 
 from bulkpull.simulator import Fault, Scenario
-from bulkpull.simulator.error_replies import Refusal
+from bulkpull.simulator.api_replies import Refusal
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.report_data import csv_blocks
 from bulkpull.simulator.service import Service
@@ -39,7 +39,7 @@ def service(edition: Any = "live", *, role: Any = "executive") -> Service:
 
 def rows_of(made: Service, dataset: str, columns: Sequence[str], window: Window | None = WHOLE) -> list[Row]:
     extract = made.whole_extract(dataset, tuple(columns), at=START, window=window)
-    text = b"".join(csv_blocks(extract, made.scenario)).decode()
+    text = b"".join(csv_blocks(extract)).decode()
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 

@@ -390,7 +390,7 @@ class _Elsewhere(Simulator):
             extract = self.service.extract_of(execution.execution_id)
             assert extract is not None
             name = self._names[execution.execution_id] = report_name()
-            self.stored[report.dataset] = b"".join(csv_blocks(extract, self.scenario))
+            self.stored[report.dataset] = b"".join(csv_blocks(extract))
             self._account.put(name, gzip.compress(self.stored[report.dataset]))
         return self._account.link(self._names[execution.execution_id])
 

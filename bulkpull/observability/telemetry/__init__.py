@@ -1,8 +1,7 @@
 """
 OpenTelemetry: a span per run, pull, step and call, and metrics; with the extra `bulkpull[otel]`.
 
-It is active if the standard environment variables are set (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_EXPORTER`, …)
-and the extra is installed. Otherwise nothing of it is imported.
+Nothing of it is imported unless the standard environment variables ask for it.
 """
 
 from __future__ import annotations

@@ -237,7 +237,8 @@ def _choose_report(
     for report in reports:
         why, is_own = unusable_reason(report, pull, memory=memory, schedule=schedule), memory.is_ours(report)
         if choice.serving is None and why is None:
-            choice = replace(choice, serving=report, is_own=is_own, lead_h=memory.lead_h(report.report_id))
+            lead_h = memory.facts_of(report.report_id).lead_h
+            choice = replace(choice, serving=report, is_own=is_own, lead_h=lead_h)
         elif is_own:
             choice = choice.with_replaced(report, why or "there is a second one for the same query")
         elif why is not None:

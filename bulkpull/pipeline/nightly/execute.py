@@ -230,7 +230,6 @@ class DecisionExecutor:
         return report
 
     async def _delete_idle(self) -> bool:
-        """Delete one idle report; whether there was any."""
         while self.idle:
             report_id = self.idle.pop().report_id
             with suppress(NotFound):

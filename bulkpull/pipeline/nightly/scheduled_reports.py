@@ -30,6 +30,7 @@ _LONGEST_H = 2_160
 # Times come from two machines of the service, and from ours.
 CLOCK_TOLERANCE = timedelta(minutes=5)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_UNKNOWN = ScheduledReportFacts("")
 LIST_UNKNOWN = (
     "the service does not tell which reports there are (the role may not list them); what is in the ledger counts, and "
     "nothing was created or deleted on a guess"
@@ -68,22 +69,16 @@ class ReportMemory:
         digest = self.ordered[report.name]
         return digest is None or (report.query_text is not None and query_digest(report.query_text) == digest)
 
-    def question_sha256_of(self, report_id: str) -> str | None:
-        """The hash of the question that a report was made for, if it was noted."""
-        facts = self.facts.get(report_id)
-        return facts.question_sha256 or None if facts else None
-
-    def lead_h(self, report_id: str) -> float | None:
-        """How many hours before the nightly hour a report was made to run, if it is known."""
-        facts = self.facts.get(report_id)
-        return facts.lead_h if facts else None
+    def facts_of(self, report_id: str) -> ScheduledReportFacts:
+        """What was noted last of a report, or nothing."""
+        return self.facts.get(report_id, _UNKNOWN)
 
     def serving(self, question_sha256: str) -> list[Report]:
         """The reports noted for a question, the last one first, as far as the ledger knows them."""
         return [
             Report(report_id, facts.name, facts.query_id or "")
             for report_id, facts in reversed(self.facts.items())
-            if self.question_sha256_of(report_id) in (question_sha256, None)
+            if facts.question_sha256 in (question_sha256, None, "")
         ]
 
 
@@ -205,7 +200,7 @@ def answers(report: Report, pull: Pull, memory: ReportMemory) -> bool:
     Its query is compared as parsed. For a query that is deleted or not shown, what the ledger noted of the report
     counts, or the mark in its name.
     """
-    requested, noted = requested_data(pull), memory.question_sha256_of(report.report_id)
+    requested, noted = requested_data(pull), memory.facts_of(report.report_id).question_sha256 or None
     if noted is not None and noted != requested.sha256:
         return False
     if report.query_text is None:
@@ -249,7 +244,7 @@ def _mismatches(report: Report, pull: Pull, *, memory: ReportMemory) -> Iterator
 
 
 def _changed_times(report: Report, pull: Pull, *, memory: ReportMemory, schedule: Schedule) -> Iterator[str]:
-    every_h, lead_h = recurrence_h(pull), memory.lead_h(report.report_id)
+    every_h, lead_h = recurrence_h(pull), memory.facts_of(report.report_id).lead_h
     if report.recurrence_h is not None and report.recurrence_h > every_h:
         yield f"it was changed to run every {report.recurrence_h} hours"
     if report.start_at is None:
@@ -278,7 +273,6 @@ def _fingerprints_of(pull: Pull) -> set[str]:
 
 
 def _only_metrics(pull: Pull) -> set[str]:
-    """The listed metrics that are no columns, case-folded."""
     return {name.casefold() for name in pull.offered.metrics} - {name.casefold() for name in pull.offered.columns}
 
 

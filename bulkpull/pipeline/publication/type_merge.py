@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bulkpull.catalog import Catalog, CatalogColumn, ColumnType
+from bulkpull.catalog import CatalogColumn, ColumnType, load_catalog
 from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, is_same_form
 from bulkpull.conversion.parquet_types import TEXT, common_type
 from bulkpull.model import Pull
@@ -77,13 +77,13 @@ def type_conflicts(parts: Sequence[ConvertedPull], *, as_text: bool = False) -> 
     return goals
 
 
-def plan_columns(pull: Pull, *, catalog: Catalog, earlier: DatasetRecord | None) -> list[ColumnPlan]:
+def plan_columns(pull: Pull, *, earlier: DatasetRecord | None) -> list[ColumnPlan]:
     published = {name.casefold(): kind for name, kind in known_types(earlier).items()}
     formats = {name.casefold(): form for name, form in known_formats(earlier).items()}
     empty = {column.name.casefold() for column in earlier.columns if column.empty} if earlier else set[str]()
 
     def plan(name: str) -> ColumnPlan:
-        column, key = _documented(name, pull, catalog=catalog), name.casefold()
+        column, key = _documented(name, pull), name.casefold()
         return ColumnPlan(
             name=name,
             declared=column.parquet_type if column else ColumnType.STRING,
@@ -99,10 +99,10 @@ def plan_columns(pull: Pull, *, catalog: Catalog, earlier: DatasetRecord | None)
     return [plan(name) for name in pull.columns]
 
 
-def _documented(name: str, pull: Pull, *, catalog: Catalog) -> CatalogColumn | None:
+def _documented(name: str, pull: Pull) -> CatalogColumn | None:
     """What the catalog says of a selected name; a metric that it does not know is a number by its nature."""
-    known = catalog.find(pull.reads)
+    known = load_catalog().find(pull.reads)
     if name not in pull.metrics:
         return known.column(name) if known else None
     metric = known.metric(name) if known else None
-    return CatalogColumn(metric.name, metric.type) if metric else catalog.metric(name)
+    return CatalogColumn(metric.name, metric.type) if metric else load_catalog().metric(name)

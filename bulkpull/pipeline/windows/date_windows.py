@@ -7,12 +7,12 @@ pulls of a dataset become one snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from bulkpull.catalog import Catalog
+from bulkpull.catalog import load_catalog
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.model import Pull, Window
@@ -30,22 +30,22 @@ _MARGIN = timedelta(days=31)
 _DAYS_OF_A_MONTH = 30.4
 
 
-def time_column_of(pull: Pull, catalog: Catalog) -> str | None:
+def time_column_of(pull: Pull) -> str | None:
     """The column that windows cut along, as the query names it; `None` where the rows do not have it."""
-    known = catalog.find(pull.reads)
+    known = load_catalog().find(pull.reads)
     if known is None or known.time_column is None:
         return None
     columns = ((name, known.column(name)) for name in pull.columns)
     return next((name for name, column in columns if column and column.name == known.time_column), None)
 
 
-def why_no_window(pull: Pull, catalog: Catalog) -> str | None:
+def why_no_window(pull: Pull) -> str | None:
     """Why the rows of a pull cannot be compared with a window; `None` if they can."""
     if not has_time_axis(pull.offered.date_ranges):
         return "it has no time axis"
-    if time_column_of(pull, catalog) is not None:
+    if time_column_of(pull) is not None:
         return None
-    known = catalog.find(pull.reads)
+    known = load_catalog().find(pull.reads)
     if known is None or known.time_column is None:
         return "its time column is not documented"
     return f"its time column {known.time_column} is not selected"
@@ -56,14 +56,14 @@ def window_instead_of(timespan: str) -> str:
     return f"the time span {timespan} is not used, because --since and --until take its place"
 
 
-def with_usable_window(pull: Pull, *, catalog: Catalog, named: bool) -> Pull:
+def with_usable_window(pull: Pull, *, named: bool) -> Pull:
     """
     The pull with its window, if its rows can be compared with it; else without a window, and with a note.
 
     Raises:
         SettingsError: The rows of a pull that the user named cannot be compared with the window.
     """
-    why = why_no_window(pull, catalog) if pull.window else None
+    why = why_no_window(pull) if pull.window else None
     if why is None:
         return pull
     if named:
@@ -74,9 +74,9 @@ def with_usable_window(pull: Pull, *, catalog: Catalog, named: bool) -> Pull:
     return replace(pull, window=None, notes=(*pull.notes, f"exported whole, without the window: {why}"))
 
 
-def is_divisible(pull: Pull, catalog: Catalog) -> bool:
+def is_divisible(pull: Pull) -> bool:
     """Whether the answers for two windows are the answer for both."""
-    return time_column_of(pull, catalog) is not None and not pull.indivisible
+    return time_column_of(pull) is not None and not pull.indivisible
 
 
 def describe_window(window: Window) -> str:
@@ -89,12 +89,6 @@ def open_since(record: DatasetRecord) -> datetime | None:
     """Where a snapshot that grows begins; `None` for one that does not grow."""
     window = (record.question or {}).get("window")
     return datetime.fromisoformat(window[0]) if window and window[1] == OPEN else None
-
-
-def history_starts(published: Mapping[str, DatasetRecord]) -> dict[str, datetime]:
-    """Where the published snapshots that grow begin, by their names."""
-    starts = {name: open_since(record) for name, record in published.items()}
-    return {name: start for name, start in starts.items() if start is not None}
 
 
 def split_months(window: Window, *, history_start: datetime | None = None) -> tuple[Window, ...]:
@@ -116,12 +110,12 @@ def split_in_half(window: Window) -> tuple[Window, Window] | None:
     return Window(window.start, cut), Window(cut, window.end)
 
 
-def split_pull(pull: Pull, *, catalog: Catalog, now: datetime) -> list[Pull]:
+def split_pull(pull: Pull, *, now: datetime) -> list[Pull]:
     """The pulls of all windows, the oldest first; the pull itself where it has none, or a short one."""
     if pull.window is None:
         return [pull]
     windows: Sequence[Window] = [pull.window]
-    if pull.keeps_history or (is_divisible(pull, catalog) and pull.window.end - pull.window.start > LONG):
+    if pull.keeps_history or (is_divisible(pull) and pull.window.end - pull.window.start > LONG):
         windows = split_months(pull.window, history_start=history_start(pull.offered.date_ranges, now=now))
     return [replace(pull, window=window, keeps_history=False) for window in windows]
 

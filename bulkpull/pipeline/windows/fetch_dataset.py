@@ -67,8 +67,8 @@ class DatasetFetch:
     _windows: WindowAgreement | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._columns = plan_columns(self.pull, catalog=self.context.catalog, earlier=self.typed_before)
-        column = time_column_of(self.pull, self.context.catalog)
+        self._columns = plan_columns(self.pull, earlier=self.typed_before)
+        column = time_column_of(self.pull)
         if self.pull.window is not None and column is not None:
             self._windows = WindowAgreement(
                 self.pull.window,
@@ -139,7 +139,7 @@ class DatasetFetch:
         )
         self._windows.whole = Window(growth.covered_until, window.end)
         restated = replace(self.pull, window=self._windows.whole)
-        fetched = await self._fetch_windows(split_pull(restated, catalog=self.context.catalog, now=window.end))
+        fetched = await self._fetch_windows(split_pull(restated, now=window.end))
         self.vanished = vanished_columns(fetched, published if growth.published else None)
         parts, notes = growth.join(fetched)
         self.notes += notes
@@ -159,7 +159,7 @@ class DatasetFetch:
         return replace(part, table=replace(part.table, files=(file,), content_hash=file.sha256))
 
     def _pulls(self) -> list[Pull]:
-        return split_pull(self.pull, catalog=self.context.catalog, now=self.context.clock.now())
+        return split_pull(self.pull, now=self.context.clock.now())
 
     def _require_reports(self, pulls: Sequence[Pull]) -> None:
         """Refuse a window that needs more reports than are allowed, before the first one is ordered (case W12)."""
@@ -167,7 +167,7 @@ class DatasetFetch:
         self.context.require_reports(self.pull.dataset, missing)
 
     def _may_halve(self, error: BulkpullError) -> bool:
-        is_one_off = self.execution is None and is_divisible(self.pull, self.context.catalog)
+        is_one_off = self.execution is None and is_divisible(self.pull)
         return is_one_off and isinstance(error, WORTH_HALVING) and not may_be_due_to_metrics(error, self.pull)
 
     async def _note_split(self, pull: Pull, error: BulkpullError) -> None:

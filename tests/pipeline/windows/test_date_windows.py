@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkpull.catalog import load_catalog
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.windows.date_windows import LONG, split_in_half, split_pull, window_of_span
 
@@ -26,7 +25,7 @@ def windows_of(asked: Window, *, column: str = "Month") -> tuple[Window, ...]:
     """The windows in which a dataset is requested of which that column is selected."""
     offered = OfferedDataset("AzureUsage", (column,))
     pull = Pull("AzureUsage", offered, (column,), "SELECT Month FROM AzureUsage", window=asked)
-    pulls = split_pull(pull, catalog=load_catalog(), now=asked.end)
+    pulls = split_pull(pull, now=asked.end)
     return tuple(part.window for part in pulls if part.window)
 
 
