@@ -33,7 +33,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 # Of an address, with or without a scheme, what stands before its host.
-_USER = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/?#]*@|^[^/?#@]*:[^/?#]*@", re.IGNORECASE)
+_USER = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/?#]*@|^[^/?#@:]*:[^/?#]*@", re.IGNORECASE)
 
 
 def without_secrets(surroundings: Mapping[str, str]) -> dict[str, str]:
