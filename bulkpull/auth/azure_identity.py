@@ -66,25 +66,21 @@ class CredentialTokens:
             return self._token
 
     async def _fetch(self) -> AccessToken:
-        given = await self._ask()
-        if isinstance(given, BulkpullError):
-            raise given  # here, so that not even `__context__` holds the library's error
-        register_token(given.token)
-        life_s = life_of(given.expires_on - self._clock.now().timestamp())
-        self._events.emit(TokenRenewed(grant=type(self._credential).__name__, lives_s=life_s))
-        return AccessToken(given.token, self._clock.monotonic(), life_s, app_only=_is_app_only(given.token))
-
-    async def _ask(self) -> AzureToken | BulkpullError:
+        who = type(self._credential).__name__
+        given: AzureToken | None = None
+        failure: BulkpullError = SettingsError(f"{who} is no asynchronous credential", fix="use azure.identity.aio")
         try:
             asked: object = self._credential.get_token(self._scope)
             if inspect.isawaitable(asked):
-                given: AzureToken = await asked
-                return given
+                given = await asked
         except Exception as error:  # noqa: BLE001 - each library and each wrapper has errors of its own
-            return _explained(error, by=self._credential)
-        return SettingsError(
-            f"{type(self._credential).__name__} is no asynchronous credential", fix="use azure.identity.aio"
-        )
+            failure = _explained(error, who=who)
+        if given is None:
+            raise failure  # here, so that not even `__context__` holds the library's error
+        register_token(given.token)
+        life_s = life_of(given.expires_on - self._clock.now().timestamp())
+        self._events.emit(TokenRenewed(grant=who, lives_s=life_s))
+        return AccessToken(given.token, self._clock.monotonic(), life_s, app_only=_is_app_only(given.token))
 
 
 @asynccontextmanager
@@ -100,8 +96,8 @@ async def default_credential() -> AsyncIterator[AzureCredential]:
         yield credential
 
 
-def _explained(error: Exception, *, by: AzureCredential) -> BulkpullError:
-    who, why = type(by).__name__, reason_of(error)
+def _explained(error: Exception, *, who: str) -> BulkpullError:
+    why = reason_of(error)
     if _UNREACHED & {kind.__name__ for kind in type(error).__mro__}:
         return NotConnected(f"{who} could not ask for a token", why=why, fix="check the network and HTTPS_PROXY")
     return AuthError(

@@ -160,7 +160,7 @@ class InsightsClient:
         What is `optional` a later run can do as well: it is not tried again after a 429. For `tidying` nobody waits: it
         goes only while nobody else needs the allowance; optional as well.
         """
-        await self._session.delete(_clean_up(requests.delete_query(query_id), optional=optional, tidying=tidying))
+        await self._session.delete(_clean_up(requests.delete("query", query_id), optional=optional, tidying=tidying))
 
     async def test_query(
         self,
@@ -285,7 +285,7 @@ class InsightsClient:
 
         `optional`, `tidying` and what is raised are as for `delete_query`.
         """
-        await self._session.delete(_clean_up(requests.delete_report(report_id), optional=optional, tidying=tidying))
+        await self._session.delete(_clean_up(requests.delete("report", report_id), optional=optional, tidying=tidying))
 
     async def get_executions(
         self,

@@ -110,12 +110,6 @@ def create_query(definition: QueryDefinition) -> Call:
     return Call("POST", "ScheduledQueries", operation, body=definition.body())
 
 
-def delete_query(query_id: str) -> Call:
-    return Call(
-        "DELETE", f"ScheduledQueries/{_id(query_id)}", f"delete the query {query_id.strip()}", may_be_empty=True
-    )
-
-
 def preview_query(*, query_id: str | None, text: str | None, start: datetime | None, end: datetime | None) -> Call:
     """The test-query call; `SettingsError` if it has not exactly one of id and text, or the text is too long (69)."""
     check_span(start, end)
@@ -163,15 +157,13 @@ def update_report(report_id: str, change: ReportChange, *, now: datetime) -> Cal
 
 
 def switch_report(report_id: str, verb: Literal["pause", "resume"]) -> Call:
-    return Call(
-        "PUT", f"ScheduledReport/{verb}/{_id(report_id)}", f"{verb} the report {report_id.strip()}", may_be_empty=True
-    )
+    path = f"ScheduledReport/{verb}/{_id(report_id)}"
+    return Call("PUT", path, f"{verb} the report {report_id.strip()}", may_be_empty=True)
 
 
-def delete_report(report_id: str) -> Call:
-    return Call(
-        "DELETE", f"ScheduledReport/{_id(report_id)}", f"delete the report {report_id.strip()}", may_be_empty=True
-    )
+def delete(kind: Literal["query", "report"], item_id: str) -> Call:
+    path = f"{'ScheduledQueries' if kind == 'query' else 'ScheduledReport'}/{_id(item_id)}"
+    return Call("DELETE", path, f"delete the {kind} {item_id.strip()}", may_be_empty=True)
 
 
 def list_executions(

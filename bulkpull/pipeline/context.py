@@ -26,7 +26,7 @@ from bulkpull.pipeline.open_run import OpenedRun
 from bulkpull.pipeline.outcome import UndeletedReport
 from bulkpull.pipeline.plan_estimate import load_usual_durations
 from bulkpull.pipeline.publication.publish import Publisher
-from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, form_recorder, load_form
+from bulkpull.pipeline.steps.execution_lookup import ExecutionLookup, load_form, remember_form
 from bulkpull.pipeline.steps.metric_refusals import (
     describe_refusal,
     drop_metrics,
@@ -193,7 +193,7 @@ async def run_context(
             client,
             events=events,
             form=await load_form(run.ledger, now=now),
-            remember=form_recorder(run.ledger, run_id=run.run_id, clock=clock),
+            remember=partial(remember_form, ledger=run.ledger, run_id=run.run_id, clock=clock),
         ),
         clock=clock,
         events=events,

@@ -34,12 +34,11 @@ _LATEST = 5
 @dataclass(frozen=True, slots=True)
 class ExportEstimate:
     """
-    What an export is expected to cost.
+    What an export is expected to cost; `in_flight` reports are requested at once.
 
     Attributes:
         reports: How many it orders where none of them fails, by dataset.
         usual_s: How long a report of these datasets took in earlier runs, by dataset, seconds.
-        in_flight: How many reports are requested at once.
         unwritable: The folder that a run could not write to: the output, or the nearest one above it that exists.
     """
 

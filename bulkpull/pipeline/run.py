@@ -50,7 +50,7 @@ from bulkpull.pipeline.resource_limits import fit_to_machine, is_overdue
 from bulkpull.pipeline.run_cleanup import clean_up_last, clear_staging, datasets_not_begun, keep_downloads
 from bulkpull.pipeline.run_datasets import start_datasets
 from bulkpull.pipeline.run_decisions import decide_run, plan_in_folder
-from bulkpull.pipeline.steps.execution_lookup import form_recorder
+from bulkpull.pipeline.steps.execution_lookup import remember_form
 from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
@@ -213,15 +213,12 @@ class Run:
             return
         if not decided.is_list_known:
             results.notes.append(LIST_UNKNOWN)
-        fetched = [
-            pull
-            for pull in plan.pulls
-            if not self.request.submit_only and decided.decisions[pull.dataset].action is not Action.SKIP
-        ]
+        new = [pull for pull in plan.pulls if decided.decisions[pull.dataset].action is not Action.SKIP]
+        fetched = [] if self.request.submit_only else new
         results.refused = await self._find_refused(plan, fetched)
         await self._begin()
         if decided.poll_form is not None:
-            await form_recorder(opened.ledger, run_id=opened.run_id, clock=self.clock)(decided.poll_form)
+            await remember_form(decided.poll_form, ledger=opened.ledger, run_id=opened.run_id, clock=self.clock)
         self._report_plan(plan)
         await self._put_pending(plan, decided.reusable.done)
         left = [pull for pull in plan.pulls if pull.dataset not in decided.reusable.done]

@@ -66,7 +66,7 @@ class StoredExecution:
 
 
 @dataclass(slots=True, kw_only=True)
-class ReportDefinition:
+class ReportOrder:
     """
     What the user says of a report, with the service's own values for what was left out.
 
@@ -88,7 +88,7 @@ class ReportDefinition:
 
 
 @dataclass(slots=True, kw_only=True)
-class StoredReport(ReportDefinition):
+class StoredReport(ReportOrder):
     """
     A report as the service keeps it.
 

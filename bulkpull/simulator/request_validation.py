@@ -19,7 +19,7 @@ from bulkpull.simulator.api_replies import (
     bad_request,
     requested_value,
 )
-from bulkpull.simulator.entities import ReportDefinition, Window
+from bulkpull.simulator.entities import ReportOrder, Window
 
 # Behaviour 81; the seed's examples and both samples send whole seconds.
 LEAD = timedelta(hours=4)
@@ -87,8 +87,8 @@ def read_order(
     now: datetime,
     minimum_recurrence_h: int,
     bad_time: Refusal | None,
-    previous: ReportDefinition | None = None,
-) -> ReportDefinition:
+    previous: ReportOrder | None = None,
+) -> ReportOrder:
     """
     Check the body of a new report, or of an update of `previous`, whose values stay where it has none (behaviour 95).
 
@@ -122,10 +122,10 @@ def read_order(
     if callback_url is not None and not callback_url.casefold().startswith(("https://", "http://")):
         raise requested_value(callback_url)
     callback_method = body.word("CallbackMethod", "GET", "POST", refusal="CallbackMethod can only be GET or POST")
-    before = previous or ReportDefinition(name=name, start_at=now)
+    before = previous or ReportOrder(name=name, start_at=now)
     # Assumed: no document says how a callback is removed.
     is_removed = body.is_blank("CallbackUrl")
-    return ReportDefinition(
+    return ReportOrder(
         name=name,
         description=description or (None if body.is_blank("Description") else before.description),
         execute_now=one_off,

@@ -17,7 +17,7 @@ from bulkpull.simulator.api_replies import (
     bad_request,
     no_item,
 )
-from bulkpull.simulator.entities import ReportDefinition, StoredExecution, StoredQuery, StoredReport
+from bulkpull.simulator.entities import ReportOrder, StoredExecution, StoredQuery, StoredReport
 from bulkpull.simulator.faults import EXECUTION_FAULTS
 from bulkpull.simulator.listed_datasets import Table, system_queries
 from bulkpull.simulator.query_parser import ParsedQuery, parse_query
@@ -263,7 +263,7 @@ class ReportStore:
 
     def _read(
         self, body: Fields, parsed: ParsedQuery, correlation_id: str, *, previous: StoredReport | None = None
-    ) -> ReportDefinition:
+    ) -> ReportOrder:
         """Check a body; a badly formatted time is a 500 as documented, or a 400 (behaviour 41)."""
         message = f"Internal error encountered while creating report. Correlation ID <{correlation_id}>"
         return read_order(

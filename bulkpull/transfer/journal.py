@@ -46,26 +46,14 @@ class JournaledRange:
     crc: int
 
 
-@dataclass(frozen=True, slots=True)
-class JournalHeader:
-    execution_id: str
-    blob: str
-    version: Version
-
-
-def blob_fingerprint(url: str) -> str:
-    """SHA-256 of host and path of a blob's address: identifies the blob without its signed query."""
-    parts = urlsplit(url)
-    return hashlib.sha256(f"{parts.netloc}{parts.path}".encode()).hexdigest()
-
-
-def begin_journal(path: Path, subject: JournalHeader, *, extents: Iterable[JournaledRange] = ()) -> None:
+def begin_journal(
+    path: Path, version: Version, *, execution_id: str, url: str, extents: Iterable[JournaledRange] = ()
+) -> None:
     """Replace the journal by one with these extents, which are in the file already."""
-    version = subject.version
     head = {
         "bulkpull_journal": FORMAT,
-        "execution": subject.execution_id,
-        "blob": subject.blob,
+        "execution": execution_id,
+        "blob": _fingerprint(url),
         "size": version.size_bytes,
         "etag": version.etag,
         "md5": version.md5.hex() if version.md5 else None,
@@ -83,11 +71,11 @@ def append_ranges(path: Path, extents: Iterable[JournaledRange]) -> None:
         file.write(_kept(extents))
 
 
-def load_journal(path: Path) -> tuple[JournalHeader, list[JournaledRange]] | None:
-    """The journal at `path`: what it is about, and its extents in order."""
+def load_journal(path: Path, execution_id: str, url: str) -> tuple[Version, list[JournaledRange]] | None:
+    """What the journal at `path` says about this execution's file: its version, and the extents in order."""
     try:
         head, *rest = _whole_lines(path.read_bytes())
-        if head["bulkpull_journal"] != FORMAT:
+        if (head["bulkpull_journal"], head["execution"], head["blob"]) != (FORMAT, execution_id, _fingerprint(url)):
             return None
         version = Version(
             size_bytes=int(head["size"]),
@@ -96,12 +84,16 @@ def load_journal(path: Path) -> tuple[JournalHeader, list[JournaledRange]] | Non
             modified=head["modified"],
             encoding=head["encoding"],
         )
-        subject = JournalHeader(str(head["execution"]), str(head["blob"]), version)
         extents = {int(start): JournaledRange(ByteRange(int(start), int(end)), int(crc))
                    for line in rest for start, end, crc in line["kept"]}  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return subject, [extents[start] for start in sorted(extents)]
+    return version, [extents[start] for start in sorted(extents)]
+
+
+def _fingerprint(url: str) -> str:
+    parts = urlsplit(url)
+    return hashlib.sha256(f"{parts.netloc}{parts.path}".encode()).hexdigest()
 
 
 def _kept(extents: Iterable[JournaledRange]) -> bytes:

@@ -30,14 +30,7 @@ from bulkpull import platforms
 from bulkpull.clock import Clock
 from bulkpull.output.disk_space import check_room
 from bulkpull.transfer.byte_ranges import ByteRange, merged
-from bulkpull.transfer.journal import (
-    JournaledRange,
-    JournalHeader,
-    append_ranges,
-    begin_journal,
-    blob_fingerprint,
-    load_journal,
-)
+from bulkpull.transfer.journal import JournaledRange, append_ranges, begin_journal, load_journal
 from bulkpull.transfer.range_responses import Version
 
 # The most bytes that a damaged checksum costs.
@@ -126,7 +119,7 @@ class PartialFile:
             if os.fstat(self._descriptor).st_size:
                 os.ftruncate(self._descriptor, 0)
             if version.is_pinned:
-                begin_journal(self.journal, JournalHeader(execution_id, blob_fingerprint(url), version))
+                begin_journal(self.journal, version, execution_id=execution_id, url=url)
 
         self._start_with([])
         await anyio.to_thread.run_sync(work)
@@ -139,26 +132,24 @@ class PartialFile:
 
         Returns the version that the bytes belong to; `None` when there is nothing to resume.
         """
-        found = await anyio.to_thread.run_sync(load_journal, self.journal)
+        found = await anyio.to_thread.run_sync(load_journal, self.journal, execution_id, url)
         if found is None:
             return None
-        subject, extents = found
-        if (subject.execution_id, subject.blob) != (execution_id, blob_fingerprint(url)):
-            return None
+        version, extents = found
         sound = [extent for extent in extents if await anyio.to_thread.run_sync(self._is_sound, extent)]
 
         def work() -> None:
             # No later write would overwrite bytes that a crash has left beyond the end of the file (case C56).
-            size_bytes = subject.version.size_bytes
+            size_bytes = version.size_bytes
             if size_bytes is not None and os.fstat(self._descriptor).st_size > size_bytes:
                 os.ftruncate(self._descriptor, size_bytes)
-            begin_journal(self.journal, subject, extents=sound)
+            begin_journal(self.journal, version, execution_id=execution_id, url=url, extents=sound)
 
         await anyio.to_thread.run_sync(work)
         self._start_with(sound)
         self._keeps_journal = True
-        self._digest = _Digest() if subject.version.md5 else None
-        return subject.version
+        self._digest = _Digest() if version.md5 else None
+        return version
 
     async def write(self, chunks: Sequence[bytes | memoryview], *, offset: int) -> None:
         """Put bytes where they belong; no two streams write to the same place."""

@@ -64,7 +64,7 @@ CALLS = (
     ),
     requests.create_query(QueryDefinition(name="A query", text=TEXT)),
     requests.create_query(QueryDefinition(name="A query", text=TEXT, description="d")),
-    requests.delete_query("q-1"),
+    requests.delete("query", "q-1"),
     requests.preview_query(query_id="q-1", text=None, start=None, end=None),
     requests.preview_query(query_id=None, text=f"{TEXT} ; 100%", start=START, end=SOON),
     *(
@@ -75,7 +75,7 @@ CALLS = (
     *(requests.update_report("r-1", change, now=START) for change in CHANGES),
     requests.switch_report("r-1", "pause"),
     requests.switch_report("r-1", "resume"),
-    requests.delete_report("r-1"),
+    requests.delete("report", "r-1"),
     *(
         call
         for ids, statuses, latest, executions in product(

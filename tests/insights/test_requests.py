@@ -188,7 +188,7 @@ def test_queries_are_asked_for_with_explicit_kinds(flags: dict[str, bool], param
 def test_only_the_two_creations_are_marked_as_such() -> None:
     assert report().creates
     assert requests.create_query(QueryDefinition(name="n", text="t")).creates
-    assert not requests.delete_report("r").creates
+    assert not requests.delete("report", "r").creates
     assert not requests.switch_report("r", "resume").creates
     assert not change().creates
 
@@ -197,10 +197,10 @@ def test_only_the_two_creations_are_marked_as_such() -> None:
 @pytest.mark.parametrize(
     ("call", "path"),
     [
-        (requests.delete_report(" r-1 "), "ScheduledReport/r-1"),
+        (requests.delete("report", " r-1 "), "ScheduledReport/r-1"),
         (requests.switch_report("../x", "pause"), "ScheduledReport/pause/..%2Fx"),
         (requests.switch_report("a?b#c", "resume"), "ScheduledReport/resume/a%3Fb%23c"),
-        (requests.delete_query("a b"), "ScheduledQueries/a%20b"),
+        (requests.delete("query", "a b"), "ScheduledQueries/a%20b"),
     ],
 )
 def test_ids_are_trimmed_and_cannot_leave_their_place_in_the_path(call: requests.Call, path: str) -> None:

@@ -153,8 +153,6 @@ async def load_form(ledger: Ledger, *, now: datetime) -> PollForm:
     return next((PollForm[name] for name in names if name in PollForm.__members__), PollForm.ALL_STATUSES)
 
 
-def form_recorder(ledger: Ledger, *, run_id: str, clock: Clock) -> Callable[[PollForm], Awaitable[None]]:
-    async def remember(form: PollForm) -> None:
-        await ledger.note(run_id, dataset="", facts=PollFormFacts(form.name.lower()), at=clock.now())
-
-    return remember
+async def remember_form(form: PollForm, *, ledger: Ledger, run_id: str, clock: Clock) -> None:
+    """Note a form that the service made a run fall back to, for the runs of the next week."""
+    await ledger.note(run_id, dataset="", facts=PollFormFacts(form.name.lower()), at=clock.now())
