@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.abc
@@ -32,8 +33,6 @@ _SECRET_NAME = re.compile(
     r"|_PWD$|(^|_)(SAS|AUTH|COOKIE)$",  # PWD alone is the present folder, as shells keep it
     re.IGNORECASE,
 )
-# Of an address, with or without a scheme, what stands before its host.
-_USER = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/?#]*@|^[^/?#@:]*:[^/?#]*@", re.IGNORECASE)
 
 
 def without_secrets(surroundings: Mapping[str, str]) -> dict[str, str]:
@@ -42,7 +41,22 @@ def without_secrets(surroundings: Mapping[str, str]) -> dict[str, str]:
     for name, value in surroundings.items():
         if _SECRET_NAME.search(name) or name.upper().startswith(ENV_PREFIX):
             continue
-        bare = _USER.sub(r"\1", value)
+        bare = _without_user(value)
         if redact(f"{name}={bare}") == f"{name}={bare}":
             kept[name] = bare
     return kept
+
+
+def _without_user(value: str) -> str:
+    """An address without what stands before its host; anything else as it is."""
+    separator = "://" in value
+    text = value if separator else f"//{value}"
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return value
+    if "@" not in parts.netloc or (not separator and ":" not in parts.netloc.partition("@")[0]):
+        return value
+    host = parts.netloc.rpartition("@")[2]
+    bare = parts._replace(netloc=host).geturl()
+    return bare if separator else bare.removeprefix("//")

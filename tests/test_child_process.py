@@ -11,6 +11,7 @@ from bulkpull.child_process import without_secrets
 def test_no_secret_reaches_a_child_and_what_it_needs_does() -> None:
     given = {
         "PATH": "/usr/bin", "PWD": "/home/contoso", "LANG": "C.UTF-8", "HTTPS_PROXY": "http://user:hidden@proxy:8080",
+        "PADDED": " http://user:hidden@proxy:8080",
         "ALL_PROXY": "user:hidden@proxy:1080", "NO_PROXY": "localhost,10.0.0.0/8", "AZURE_CLIENT_SECRET": "hidden",
         "AZURE_CLIENT_ID": "app", "BULKPULL_PASSWORD": "hidden", "bulkpull_output": "x", "GITHUB_TOKEN": "hidden",
         "AZURE_STORAGE_CONNECTION_STRING": "AccountKey=hidden", "MY_API_KEY": "hidden", "DB_PWD": "hidden",
@@ -21,5 +22,6 @@ def test_no_secret_reaches_a_child_and_what_it_needs_does() -> None:
     assert "hidden" not in str(kept)
     assert kept == {
         "PATH": "/usr/bin", "PWD": "/home/contoso", "LANG": "C.UTF-8", "HTTPS_PROXY": "http://proxy:8080",
+        "PADDED": "http://proxy:8080",
         "ALL_PROXY": "proxy:1080", "NO_PROXY": "localhost,10.0.0.0/8", "AZURE_CLIENT_ID": "app",
     }  # fmt: skip

@@ -181,8 +181,12 @@ def _report_late(
     if len(late) > _MOST_NAMED:
         names = join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
     else:
-        looks = (f"last checked {_age(one.checked_at, now)} ago" if one.run_id else "never published" for one in late)
-        names = ", ".join(f"{dataset.dataset} ({look})" for dataset, look in zip(late, looks, strict=True))
+        names = ", ".join(
+            f"{dataset.dataset} (last checked {_age(dataset.checked_at, now)} ago)"
+            if dataset.run_id
+            else f"{dataset.dataset} (never published)"
+            for dataset in late
+        )
     what = f"{plural(len(late), 'dataset')} {'is' if len(late) == 1 else 'are'} late: {names}"
     why = next((dataset for dataset in late if dataset.reason), None)
     # That a dataset is not offered may come from an earlier run than the newest.
