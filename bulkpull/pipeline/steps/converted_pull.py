@@ -59,6 +59,7 @@ def conversion_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan]) -> C
         unbelieved_at=part.execution.unbelieved_at,
         query_id=part.report.query_id if part.report else None,
         name=part.report.name if part.report else None,
+        report_created_at=part.report.created_at if part.report else None,
     )
 
 
@@ -73,7 +74,8 @@ def restore_part(facts: ConversionFacts, *, pull: Pull, report: Report | None) -
         data_redacted=facts.data_redacted,
     )
     if report is None and facts.query_id is not None:
-        report = Report(facts.report_id, facts.name or "", facts.query_id, execute_now=True)
+        name, created_at = facts.name or "", facts.report_created_at
+        report = Report(facts.report_id, name, facts.query_id, created_at=created_at, execute_now=True)
     return ConvertedPull(pull, report, execution, facts.stored, facts.table, facts.bounds)
 
 

@@ -37,6 +37,7 @@ from bulkpull.pipeline.steps.poll_rules import (
     ReportWatch,
     execution_failed,
     execution_state,
+    is_dated_before,
     report_overdue,
     state_unknown,
 )
@@ -223,7 +224,9 @@ class Poller:
             await self._handle_absent(watch, now)
             return
         watch.absent_since_s = None
-        if verdict is ExecutionState.DATED_BEFORE and watch.may_get_another(now, grace_s=self.schedule.grace_s()):
+        if not is_dated_before(execution, watch.report):
+            watch.dated_before_since_s = None
+        elif watch.may_get_another(now, grace_s=self.schedule.grace_s()):
             return
         if execution.status != watch.status:
             watch.status = execution.status

@@ -143,11 +143,13 @@ class ReportWatch:
         """
         Whether another execution may still come than one that is dated before the report (fault 50).
 
-        After the grace the date is taken to be wrong, because a one-off report runs only once (behaviour 82).
+        After the grace and the usual time the date is taken to be wrong, because a one-off report runs only once
+        (behaviour 82).
         """
         if self.dated_before_since_s is None:
             self.dated_before_since_s = now_s
-        return now_s - self.dated_before_since_s < grace_s
+        is_early = self.usual_s is not None and now_s - self.ordered_s < self.usual_s
+        return is_early or now_s - self.dated_before_since_s < grace_s
 
     @property
     def is_pending(self) -> bool:

@@ -11,7 +11,14 @@ import pytest
 
 from bulkpull.conversion.messages import ConversionResult
 from bulkpull.model import DownloadedFile, Execution, OfferedDataset, Pull, Report
-from bulkpull.pipeline.steps.converted_pull import ConvertedPull, content_notes, vouched_by, vouched_for_all
+from bulkpull.pipeline.steps.converted_pull import (
+    ConvertedPull,
+    content_notes,
+    conversion_facts,
+    restore_part,
+    vouched_by,
+    vouched_for_all,
+)
 
 
 def part(*vouched: str, is_gzip: bool = False, ends_open: bool = False, nul_bytes: int = 0) -> ConvertedPull:
@@ -74,3 +81,14 @@ def test_data_that_the_service_dates_before_its_report_are_noted() -> None:
     assert notes(created_at - timedelta(minutes=1)) == []
     (note,) = notes(created_at - timedelta(hours=1))
     assert "made before its report was created" in note
+
+
+@pytest.mark.behaviour(112)
+def test_data_dated_before_their_report_are_noted_also_by_a_later_run_that_publishes_them() -> None:
+    created_at = datetime(2026, 11, 23, tzinfo=UTC)
+    execution = Execution("e", "r", "Completed", generated_at=created_at - timedelta(hours=1))
+    report = Report("r", "name", "q", created_at=created_at, execute_now=True)
+    fetched = replace(part("length"), report=report, execution=execution)
+    restored = restore_part(conversion_facts(fetched, columns=()), pull=fetched.pull, report=None)
+
+    assert list(content_notes([restored])) == list(content_notes([fetched])) != []

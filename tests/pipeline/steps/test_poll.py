@@ -201,6 +201,47 @@ async def test_an_execution_dated_before_its_report_is_taken_once_no_other_has_c
     assert service.clock.now_s < 2 * PollSchedule().grace_s()
 
 
+@pytest.mark.fault(50)
+@pytest.mark.behaviour(112)
+@pytest.mark.parametrize(
+    "old",
+    [
+        execution("Completed", link=LINK, at=NOW - timedelta(hours=1)),
+        execution("Completed", at=NOW - timedelta(hours=1)),
+        execution("Failed", at=NOW - timedelta(hours=1)),
+        execution("Paused", at=NOW - timedelta(hours=1)),
+    ],
+    ids=["ready", "without link", "failed", "paused"],
+)
+async def test_an_execution_dated_before_its_report_tells_nothing_while_the_reports_own_may_come(
+    old: Execution,
+) -> None:
+    def answer(now_s: float, *_: object) -> list[Execution]:
+        """The old one first, then the new one, and before that is done, of a replica that is behind, the old one."""
+        if now_s >= 200:
+            return [newer]
+        return [execution("Running") if 60 <= now_s < 150 else old]
+
+    newer = execution("Completed", link=LINK, at=NOW + timedelta(minutes=3))
+    service = FakeService(InstantClock(), answer)
+
+    assert await wait_for(service, report()) == [newer]
+    assert service.resumed == []
+
+
+@pytest.mark.fault(50)
+async def test_an_execution_dated_before_its_report_is_not_taken_before_the_usual_time() -> None:
+    old = execution("Completed", link=LINK, at=NOW - timedelta(hours=1))
+    newer = execution("Completed", link=LINK, at=NOW + timedelta(minutes=19))
+    service = FakeService(InstantClock(), lambda now, *_: [newer if now >= 1_190 else old])
+    others = Report("r2", "name", "q1", created_at=NOW)  # its looks cover the first report as well
+
+    outcomes = await wait_for(
+        service, report(), others, usual_s={"r1": 1_200.0}, schedule=PollSchedule(deadline_s=1_300)
+    )
+    assert newer in outcomes
+
+
 @pytest.mark.behaviour(106, 119)
 async def test_one_call_asks_for_every_pending_report() -> None:
     service = FakeService(

@@ -12,7 +12,7 @@ import pytest
 
 from bulkpull.conversion.messages import WindowBounds, WindowRows
 from bulkpull.model import Window
-from bulkpull.pipeline.windows.window_merge import WindowHandling, divide_edges, undated_rows, window_handling
+from bulkpull.pipeline.windows.window_check import WindowHandling, divide_edges, undated_rows, window_handling
 
 WINDOW = Window(datetime(2026, 3, 5, tzinfo=UTC), datetime(2026, 3, 20, tzinfo=UTC))
 WHOLE = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
