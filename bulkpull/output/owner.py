@@ -69,7 +69,7 @@ def check_owner(store: OutputStore, account: Account) -> Owner | None:
     if owner is None:
         found = (load_manifest(store, run_id) for run_id in sorted(Current.load(store).run_ids, reverse=True))
         root = next((normalise_root(manifest.api_base_url) for manifest in found if manifest is not None), None)
-        if root is not None and not _may_be_same(root, account.api_root):
+        if root and not _may_be_same(root, account.api_root):
             raise _other_account(store, f"the service at {root}", account, ["api_base_url"])
         return None
     other = _account_in_pointer(store)

@@ -6,6 +6,7 @@ People, disks and other programs may damage a snapshot: each run publishes damag
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from bulkpull.output.current import Current, CurrentSnapshot
 from bulkpull.output.integrity import integrity_problems, location_problem
 from bulkpull.output.layout import DATASETS, RAW, RUN_ID, Layout
 from bulkpull.output.manifest import DatasetRecord, PublishedColumn, PublishedFile
-from bulkpull.output.run_history import load_manifest, manifests
+from bulkpull.output.run_history import manifests
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.output.symlink_safety import names_beneath, remove_beneath, rename_beneath
 from bulkpull.requested_data import requested_dataset
@@ -110,10 +111,9 @@ def load_published(store: OutputStore, current: Current) -> tuple[dict[str, Data
     """
     published: dict[str, DatasetRecord] = {}
     damaged: dict[str, str] = {}
-    described = {run_id: load_manifest(store, run_id) for run_id in current.run_ids}
+    records = {run_id: _records_of(store, run_id) for run_id in current.run_ids}
     for name, snapshot in current.datasets.items():
-        manifest = described[snapshot.run_id]
-        record = manifest.published.get(name) if manifest else None
+        record = records[snapshot.run_id].get(name)
         if record is not None:
             problems: Iterable[tuple[str, str]] = integrity_problems(record, store, run_id=snapshot.run_id)
         else:  # the run that published it was killed before it could describe it
@@ -152,6 +152,15 @@ def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = Non
         return record
     answered = {"question": question.as_dict(), "question_sha256": question.sha256, "timespan": question.span}
     return record.model_copy(update=answered)
+
+
+def _records_of(store: OutputStore, run_id: str) -> Mapping[str, DatasetRecord]:
+    """The published records of a manifest, which are read also where the rest of it is damaged."""
+    with suppress(ValueError, KeyError, TypeError, OSError):
+        manifest = json.loads(store.read(INSIDE.manifest(run_id)) or b"")
+        records = [DatasetRecord.model_validate(record) for record in manifest["datasets"]]
+        return {record.dataset: record for record in records if record.status == "complete"}
+    return {}
 
 
 def _record_from_files(store: OutputStore, dataset: str, snapshot: CurrentSnapshot) -> DatasetRecord:

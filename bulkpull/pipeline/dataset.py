@@ -46,7 +46,7 @@ from bulkpull.pipeline.publication.publish_checks import (
 )
 from bulkpull.pipeline.publication.snapshot_facts import describe_snapshot
 from bulkpull.pipeline.steps.converted_pull import ConvertedPull
-from bulkpull.pipeline.steps.metric_refusals import may_be_due_to_metrics
+from bulkpull.pipeline.steps.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.steps.naming import pull_fingerprint
 from bulkpull.pipeline.steps.pull import PullRunner
 from bulkpull.pipeline.steps.pull_context import elapsed_seconds
@@ -206,7 +206,9 @@ class DatasetExport:
         full = self.pull
 
         async def attempt(pull: Pull) -> T:
-            self.pull = pull
+            nonlocal full
+            if pull is not full:  # the second attempt goes on with the window that the first one has found
+                full, self.pull = self.pull, drop_metrics(self.pull)
             return await work()
 
         try:

@@ -225,6 +225,28 @@ async def test_an_execution_that_fails_because_of_the_metrics_is_not_tried_with_
     assert any("is not supported" in note for note in record.notes)
 
 
+@pytest.mark.behaviour(68, 83)
+async def test_metrics_that_only_windows_are_refused_for_cost_no_further_report_for_all(tmp_path: Path) -> None:
+    failures, clock = Fault("execution_fails", dataset=DATASET, times=2), FakeClock()
+    async with Simulator(Scenario(rows=20, datasets=(DATASET,), faults=(failures,)), clock=clock) as simulator:
+        desk: Any = simulator.service.report_store
+        create = desk.create
+
+        def refusing(body: Any, **rest: Any) -> Any:
+            text = simulator.service.query_store.find(body.required("QueryId")).text
+            if body.get("QueryStartTime") and selects_metrics(text, simulator):
+                raise bad_request("Incorrect column name")
+            return create(body, **rest)
+
+        desk.create = refusing
+        record = record_of(await export(simulator, tmp_path, DATASET, clock=clock))
+        ordered = simulator.service.created_reports[DATASET]
+
+    assert (record.status, record.metrics, ordered) == ("complete", [], 2 + len(record.parts))
+    assert record.window is not None
+    assert any("exported without" in note for note in record.notes)
+
+
 @pytest.mark.behaviour(42)
 @pytest.mark.parametrize("refuse", [refuse_at_query, refuse_at_report])
 async def test_a_refusal_that_is_not_due_to_the_metrics_stays_the_failure_it_is(refuse: Refuse, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -101,6 +102,20 @@ async def test_a_new_snapshot_replaces_the_old_one_and_retention_removes_it(tmp_
     assert run_ids(store) == [newest.run_id, middle.run_id, old.run_id]
     assert store.list_names(INSIDE.snapshots("Profile")) == [f"run={middle.run_id}", f"run={newest.run_id}"]
     assert verify(store) == []
+
+
+async def test_records_are_read_from_a_manifest_that_is_damaged_elsewhere(tmp_path: Path) -> None:
+    store = MemoryStore()
+    manifest = await export(store, tmp_path, days=0)
+    content = json.loads(store.read(INSIDE.manifest(manifest.run_id)) or b"")
+    content["datasets"][0]["query_id"] = "only the manifest has it"
+    store.put(INSIDE.manifest(manifest.run_id), json.dumps(content | {"status": "unknown", "tool": None}))
+
+    published, damaged = load_published(store, Current.load(store))
+
+    assert load_manifest(store, manifest.run_id) is None
+    assert published["Profile"].query_id == "only the manifest has it"
+    assert damaged == {}
 
 
 async def test_damage_in_such_a_store_is_found(tmp_path: Path) -> None:
