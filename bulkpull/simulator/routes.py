@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio.to_thread
 
@@ -48,7 +48,7 @@ class ServiceCall:
     route: Route
     body: Fields
     params: Fields
-    token: str | None
+    token: str | None = field(repr=False)
     correlation_id: str
 
     @property
