@@ -315,7 +315,9 @@ class Settings(BaseSettings):
     @classmethod
     def _read_queries(cls, given: object) -> tuple[Selection, ...]:
         try:
-            return read_selections(json.loads(given) if isinstance(given, str) else given)
+            if isinstance(given, str) and given == _from_environment(["queries"]).get("queries"):
+                given = json.loads(given)
+            return read_selections(given)
         except SettingsError as error:
             raise RefusedSetting(error) from None
         except ValueError as trouble:
