@@ -81,7 +81,23 @@ async def export(
         OutputLocked: Another run is writing to `output`.
         DiskTrouble, LedgerError: `output` cannot be used.
     """
-    return await _run("run_export", **locals())
+    return await _run(
+        "run_export",
+        output=output,
+        datasets=datasets,
+        queries=queries,
+        settings=settings,
+        since=since,
+        until=until,
+        timespan=timespan,
+        metrics=metrics,
+        everything=everything,
+        submit_only=submit_only,
+        keep_raw=keep_raw,
+        reset_types=reset_types,
+        listeners=listeners,
+        credential=credential,
+    )
 
 
 async def nightly(
@@ -105,7 +121,22 @@ async def nightly(
     Arguments, result and errors are those of `export`. What is not new is `skipped` in the manifest. With `since`,
     one-off reports for those days are created instead.
     """
-    return await _run("run_export", nightly=True, **locals())
+    return await _run(
+        "run_export",
+        output=output,
+        datasets=datasets,
+        settings=settings,
+        since=since,
+        until=until,
+        timespan=timespan,
+        metrics=metrics,
+        everything=everything,
+        submit_only=submit_only,
+        keep_raw=keep_raw,
+        listeners=listeners,
+        credential=credential,
+        nightly=True,
+    )
 
 
 async def resume(
@@ -129,7 +160,9 @@ async def resume(
         SettingsError: There is no such run, or it was made against another service.
         AuthError, OutputLocked, DiskTrouble, LedgerError: As for `export`.
     """
-    return await _run("resume_run", **locals())
+    return await _run(
+        "resume_run", run=run, output=output, settings=settings, listeners=listeners, credential=credential
+    )
 
 
 @asynccontextmanager
@@ -173,7 +206,7 @@ async def status(output: str | Path, *, datasets: str | Iterable[str] | None = N
         SettingsError: `output` is no folder, is not there, or no run has written to it; or a name is unknown.
         DiskTrouble: `current.json` is damaged.
     """
-    found: Sequence[Freshness] = await _read("status", **locals())
+    found: Sequence[Freshness] = await _read("status", output, datasets=datasets)
     return found
 
 
@@ -192,7 +225,7 @@ async def verify(output: str | Path, *, run: str | None = None, quick: bool = Fa
     Raises:
         SettingsError: `output` is no folder, is not there, or no run has written to it; or there is no such run.
     """
-    found: Findings = await _read("verify", **locals())
+    found: Findings = await _read("verify", output, run=run, quick=quick)
     return found
 
 
@@ -240,18 +273,18 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
 
 
 async def _run(function: str, **arguments: Any) -> Manifest:
-    """Call a function of `bulkpull.api_runs`; its arguments are those of the public function, by `locals()` there."""
+    """Call a function of `bulkpull.api_runs`, which is loaded first."""
     runner = await _load("bulkpull.api_runs")
     with python_words():
         manifest: Manifest = await getattr(runner, function)(**arguments)
     return manifest
 
 
-async def _read(function: str, **arguments: Any) -> Any:
+async def _read(function: str, output: str | Path, **arguments: Any) -> Any:
     """Call a function of `bulkpull.read_output` in a thread."""
     reader = await _load("bulkpull.read_output")
     with python_words():
-        return await asyncio.to_thread(getattr(reader, function), **arguments)
+        return await asyncio.to_thread(getattr(reader, function), output, **arguments)
 
 
 async def _load(name: str) -> Any:

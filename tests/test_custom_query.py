@@ -119,7 +119,7 @@ def test_a_part_that_cannot_be_read_is_pointed_at_before_any_call(key: str, part
     assert error.text[error.at :].startswith(place)
 
 
-@pytest.mark.parametrize("text", ["queries = 3", "queries = ['SELECT a FROM b']"])
+@pytest.mark.parametrize("text", ["queries = 3", "queries = ['SELECT a FROM b']", "queries = '[]'", "queries = '['"])
 def test_what_is_no_table_is_refused(text: str) -> None:
     assert "write each query as [[queries]]" in refused(text).reason
 

@@ -103,7 +103,9 @@ class Settings(BaseSettings):
     client_id: Client | None = Field(None, description="the application")
     client_secret: Secret | None = Field(None, description="the application's secret")
     client_secret_file: Path | None = Field(None, description="file that holds `client_secret`")
-    client_secret_command: Command | None = Field(None, description="program (no shell) that writes `client_secret`")
+    client_secret_command: Command | None = Field(
+        None, description="program, run without a shell, that writes `client_secret`"
+    )
     client_certificate_file: ExistingFile | None = Field(
         None, description="PEM file with the application's private key and certificate, instead of a secret"
     )
@@ -114,15 +116,19 @@ class Settings(BaseSettings):
     username: Text | None = Field(None, description="the user, for the password grant")
     password: Secret | None = Field(None, description="the user's password, for the password grant")
     password_file: Path | None = Field(None, description="file that holds `password`")
-    password_command: Command | None = Field(None, description="program (no shell) that writes `password`")
+    password_command: Command | None = Field(None, description="program, run without a shell, that writes `password`")
     refresh_token: Secret | None = Field(None, description="for the refresh-token grant (Secure Application Model)")
     refresh_token_file: Path | None = Field(None, description="file that holds `refresh_token`")
-    refresh_token_command: Command | None = Field(None, description="program (no shell) that writes `refresh_token`")
+    refresh_token_command: Command | None = Field(
+        None, description="program, run without a shell, that writes `refresh_token`"
+    )
     grant: Grant | None = Field(None, description="how to sign in (`azure`: as this machine); chosen from what is set")
     token_cache: CacheFolder | None = Field(
         None, description="folder that keeps rotated refresh tokens; default: one of the user's own; `off` for none"
     )
-    encrypt_token_cache: bool = Field(default=True, description="let the system encrypt the token cache where it can")
+    encrypt_token_cache: bool = Field(
+        default=True, description="let the operating system encrypt the token cache where it can"
+    )
     programme: Programme = Field(
         "mpn", description="`mpn` (Partner Insights); `cmp` (commercial marketplace) is not supported yet"
     )
@@ -136,8 +142,12 @@ class Settings(BaseSettings):
     )
     poll_initial_seconds: Positive = Field(5.0, description="first wait between two polls of executions")
     poll_max_seconds: Positive = Field(60.0, description="longest wait between two polls of executions")
-    report_timeout_seconds: Positive = Field(10_800.0, description="a report Running for this long counts as failed")
-    report_attempts: PositiveInt = Field(2, description="attempts per report, with retries of failed or stuck ones")
+    report_timeout_seconds: Positive = Field(
+        10_800.0, description="a report that has been Running this long counts as failed"
+    )
+    report_attempts: PositiveInt = Field(
+        2, description="attempts per report, including retries of failed or stuck ones"
+    )
     reports_in_flight: PositiveInt | None = Field(
         None, description="most reports in progress at once; by default learnt from the service"
     )
@@ -315,7 +325,9 @@ class Settings(BaseSettings):
     @classmethod
     def _read_queries(cls, given: object) -> tuple[Selection, ...]:
         try:
-            return read_selections(json.loads(given) if isinstance(given, str) else given)
+            if isinstance(given, str) and given == _from_environment(["queries"]).get("queries"):
+                given = json.loads(given)
+            return read_selections(given)
         except SettingsError as error:
             raise RefusedSetting(error) from None
         except ValueError as trouble:
