@@ -111,7 +111,6 @@ class ConversionFacts(PullFacts):
     unbelieved_at: Moment | None = None
     query_id: str | None = None
     name: str | None = None
-    report_created_at: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)

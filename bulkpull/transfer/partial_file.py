@@ -233,7 +233,7 @@ class PartialFile:
     def _start_with(self, recorded: list[JournaledRange]) -> None:
         self._extents = {extent.stretch.end: extent for extent in recorded}
         self._unrecorded.clear()
-        self.done_bytes = sum(extent.stretch.size_bytes for extent in recorded)
+        self.done_bytes = sum(extent.stretch.size_bytes for extent in self._extents.values())
 
     def _is_sound(self, extent: JournaledRange) -> bool:
         crc, at = 0, extent.stretch.start

@@ -564,8 +564,8 @@ BY_LAYER = (
     # pipeline
     Change(
         "an execution of an earlier order is taken",
-        "later = [execution for execution in own if not is_dated_before(execution, report)]",
-        "later = own",
+        "if answer.report_id == report.report_id and not _is_dated_before(answer, report)",
+        "if answer.report_id == report.report_id",
         _POLL,
     ),
     Change(

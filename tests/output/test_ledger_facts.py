@@ -90,7 +90,6 @@ FACTS = some.one_of(
         bounds=BOUNDS,
         unbelieved_at=MOMENT_IF_ANY,
         name=TEXT_IF_ANY,
-        report_created_at=MOMENT_IF_ANY,
     ),
     some.builds(PublicationFacts, RECORD),
     some.builds(SplitFacts, TEXT, MOMENT_IF_ANY, MOMENT_IF_ANY),

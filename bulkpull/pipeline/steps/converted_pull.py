@@ -10,7 +10,6 @@ from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBou
 from bulkpull.model import DownloadedFile, Execution, Pull, Report, Window
 from bulkpull.output.ledger_facts import ConversionFacts
 from bulkpull.output.symlink_safety import size_beneath
-from bulkpull.pipeline.steps.poll_rules import is_dated_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,6 @@ def conversion_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan]) -> C
         unbelieved_at=part.execution.unbelieved_at,
         query_id=part.report.query_id if part.report else None,
         name=part.report.name if part.report else None,
-        report_created_at=part.report.created_at if part.report else None,
     )
 
 
@@ -74,8 +72,7 @@ def restore_part(facts: ConversionFacts, *, pull: Pull, report: Report | None) -
         data_redacted=facts.data_redacted,
     )
     if report is None and facts.query_id is not None:
-        name, created_at = facts.name or "", facts.report_created_at
-        report = Report(facts.report_id, name, facts.query_id, created_at=created_at, execute_now=True)
+        report = Report(facts.report_id, facts.name or "", facts.query_id, execute_now=True)
     return ConvertedPull(pull, report, execution, facts.stored, facts.table, facts.bounds)
 
 
@@ -122,11 +119,6 @@ def content_notes(parts: Sequence[ConvertedPull]) -> Iterator[str]:
         yield (
             f"only two equal downloads show that nothing is missing from {_files(doubtful, parts)}: the storage host "
             "sent neither length nor MD5, and gzip was not used"
-        )
-    if any(part.report and is_dated_before(part.execution, part.report) for part in parts):
-        yield (
-            "the service says that its data was made before its report was created: one of these times is wrong, or "
-            "the data is older than the request"
         )
     if open_ended := sum(part.table.ends_open for part in parts):
         yield f"{_files(open_ended, parts)} ended without a line end: its last value may be cut"

@@ -37,7 +37,6 @@ from bulkpull.pipeline.steps.poll_rules import (
     ReportWatch,
     execution_failed,
     execution_state,
-    is_dated_before,
     report_overdue,
     state_unknown,
 )
@@ -221,20 +220,18 @@ class Poller:
         verdict, execution = execution_state(watch.report, answers)
         now = self.clock.monotonic()
         if execution is None:
+            earlier = (answer.generated_at for answer in answers if answer.report_id == watch.report.report_id)
+            watch.earlier_at = next(earlier, None)
             await self._handle_absent(watch, now)
             return
         watch.absent_since_s = None
-        if not is_dated_before(execution, watch.report):
-            watch.dated_before_since_s = None
-        elif watch.may_get_another(now, grace_s=self.schedule.grace_s()):
-            return
         if execution.status != watch.status:
             watch.status = execution.status
             if watch.running_since_s is None and watch.is_running:
                 watch.running_since_s = now
             self._emit_state(watch, status=execution.status, age_s=now - watch.since_s)
         match verdict:
-            case ExecutionState.READY | ExecutionState.DATED_BEFORE:
+            case ExecutionState.READY:
                 watch.finish(execution)
             case ExecutionState.FAILED:
                 watch.finish(execution_failed(execution, f"its status is {execution.status}"))

@@ -9,6 +9,7 @@ from enum import Enum
 
 import anyio
 
+from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError, ExecutionFailed, ExecutionOverdue, ServiceTrouble
 from bulkpull.event_types import present_dataset
 from bulkpull.model import Execution, ExecutionStatus, Report
@@ -67,7 +68,6 @@ class ExecutionState(Enum):
     WITHOUT_LINK = "without link"
     PAUSED = "paused"
     FAILED = "failed"
-    DATED_BEFORE = "ready, but dated before its report"
     ABSENT = "absent"
 
 
@@ -75,17 +75,16 @@ def execution_state(report: Report, answers: Iterable[Execution]) -> tuple[Execu
     """
     Pick this report's execution out of an answer and say what it means (pure).
 
-    Filters on this side again (behaviour 107). One that is dated before its report may belong to an earlier request:
-    any other is preferred (112). An unknown status is alive, unless it reads failed, error or cancelled (110).
+    Filters on this side again (behaviour 107). One that is dated before its report belongs to an earlier request (112,
+    fault 50). An unknown status is alive, unless it reads failed, error or cancelled (110).
     """
-    own = [answer for answer in answers if answer.report_id == report.report_id]
-    later = [execution for execution in own if not is_dated_before(execution, report)]
-    own = later or own
+    own = [
+        answer for answer in answers if answer.report_id == report.report_id and not _is_dated_before(answer, report)
+    ]
     completed = [execution for execution in own if execution.is_completed]
     ready = [execution for execution in completed if execution.link is not None]
     if ready:
-        newest = max(ready, key=lambda execution: execution.generated_at or _NEVER)
-        return (ExecutionState.READY if later else ExecutionState.DATED_BEFORE), newest
+        return ExecutionState.READY, max(ready, key=lambda execution: execution.generated_at or _NEVER)
     if completed:
         return ExecutionState.WITHOUT_LINK, completed[0]
     if not own:
@@ -97,7 +96,7 @@ def execution_state(report: Report, answers: Iterable[Execution]) -> tuple[Execu
     return (ExecutionState.PAUSED if paused else ExecutionState.PENDING), latest
 
 
-def is_dated_before(execution: Execution, report: Report) -> bool:
+def _is_dated_before(execution: Execution, report: Report) -> bool:
     """Whether the service dates an execution noticeably before the creation of its report."""
     if execution.generated_at is None or report.created_at is None:
         return False
@@ -113,7 +112,7 @@ class ReportWatch:
         ordered_s: Before `since_s` if it was adopted.
         usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
         deadline_from_s: As `usual_s`, where the deadline may follow from it.
-        dated_before_since_s: Since when only an execution is there that is dated before the report.
+        earlier_at: When an execution was generated that is dated before the report, where the service shows no other.
         without_link: In how many polls its execution was completed and had no link.
         outcome: Known once it is `done`.
     """
@@ -127,7 +126,7 @@ class ReportWatch:
     status: str | None = None
     running_since_s: float | None = None
     absent_since_s: float | None = None
-    dated_before_since_s: float | None = None
+    earlier_at: datetime | None = None
     without_link: int = 0
     resumed: bool = False
     checked: bool = False
@@ -138,18 +137,6 @@ class ReportWatch:
     @property
     def is_running(self) -> bool:
         return self.status is not None and self.status.casefold() == ExecutionStatus.RUNNING.casefold()
-
-    def may_get_another(self, now_s: float, *, grace_s: float) -> bool:
-        """
-        Whether another execution may still come than one that is dated before the report (fault 50).
-
-        After the grace and the usual time the date is taken to be wrong, because a one-off report runs only once
-        (behaviour 82).
-        """
-        if self.dated_before_since_s is None:
-            self.dated_before_since_s = now_s
-        is_early = self.usual_s is not None and now_s - self.ordered_s < self.usual_s
-        return is_early or now_s - self.dated_before_since_s < grace_s
 
     @property
     def is_pending(self) -> bool:
@@ -176,7 +163,12 @@ def state_unknown(watch: ReportWatch, age_s: float, *, trouble: str) -> ServiceT
 
 def report_overdue(watch: ReportWatch, age_s: float, *, is_learnt: bool) -> ExecutionOverdue:
     """The deadline passed; with `is_learnt`, one that follows from earlier runs."""
-    seen = f"its last status was {watch.status}" if watch.status else "the service never showed an execution"
+    if watch.status:
+        seen = f"its last status was {watch.status}"
+    elif watch.earlier_at:
+        seen = f"the service shows only an execution of {iso_utc(watch.earlier_at)}, which is before the report"
+    else:
+        seen = "the service never showed an execution"
     waited = f"{age_s:,.0f} s"
     late = f" {waited} after it was begun" if watch.running_since_s is not None else f": not begun within {waited}"
     longer = "raise `report_timeout_seconds` if reports of this size need longer, or run the export again later"

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from bulkpull.conversion.messages import ConversionResult
-from bulkpull.model import DownloadedFile, Execution, OfferedDataset, Pull, Report
-from bulkpull.pipeline.steps.converted_pull import (
-    ConvertedPull,
-    content_notes,
-    conversion_facts,
-    restore_part,
-    vouched_by,
-    vouched_for_all,
-)
+from bulkpull.model import DownloadedFile, Execution, OfferedDataset, Pull
+from bulkpull.pipeline.steps.converted_pull import ConvertedPull, content_notes, vouched_by, vouched_for_all
 
 
 def part(*vouched: str, is_gzip: bool = False, ends_open: bool = False, nul_bytes: int = 0) -> ConvertedPull:
@@ -65,30 +56,3 @@ def test_what_a_person_may_have_to_look_at_is_a_note() -> None:
     open_ended, nul = content_notes([part("length", ends_open=True), part("length", nul_bytes=3)])
     assert open_ended == "1 of the 2 reports' files ended without a line end: its last value may be cut"
     assert "3 NUL characters" in nul
-
-
-@pytest.mark.behaviour(112)
-def test_data_that_the_service_dates_before_its_report_are_noted() -> None:
-    created_at = datetime(2026, 11, 23, tzinfo=UTC)
-    report = Report("r", "name", "q", created_at=created_at, execute_now=True)
-
-    def notes(made_at: datetime) -> list[str]:
-        return list(content_notes([replace(part("length"), report=report, execution=execution(made_at))]))
-
-    def execution(made_at: datetime) -> Execution:
-        return Execution("e", "r", "Completed", generated_at=made_at)
-
-    assert notes(created_at - timedelta(minutes=1)) == []
-    (note,) = notes(created_at - timedelta(hours=1))
-    assert "made before its report was created" in note
-
-
-@pytest.mark.behaviour(112)
-def test_data_dated_before_their_report_are_noted_also_by_a_later_run_that_publishes_them() -> None:
-    created_at = datetime(2026, 11, 23, tzinfo=UTC)
-    execution = Execution("e", "r", "Completed", generated_at=created_at - timedelta(hours=1))
-    report = Report("r", "name", "q", created_at=created_at, execute_now=True)
-    fetched = replace(part("length"), report=report, execution=execution)
-    restored = restore_part(conversion_facts(fetched, columns=()), pull=fetched.pull, report=None)
-
-    assert list(content_notes([restored])) == list(content_notes([fetched])) != []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -64,7 +63,7 @@ READY = execution("Completed", link=LINK)
         ([execution("Completed")], ExecutionState.WITHOUT_LINK),
         ([execution("COMPLETED", link=LINK)], ExecutionState.READY),
         ([execution("Pending"), READY], ExecutionState.READY),
-        ([execution("Completed", link=LINK, at=NOW - timedelta(days=1))], ExecutionState.DATED_BEFORE),
+        ([execution("Completed", link=LINK, at=NOW - timedelta(days=1))], ExecutionState.ABSENT),
         ([execution("Completed", link=LINK, at=NOW - timedelta(days=1)), READY], ExecutionState.READY),
         ([execution("Completed", link=LINK, at=NOW - timedelta(days=1)), execution("Running")], ExecutionState.PENDING),
         ([execution("Completed", link=LINK, at=NOW - timedelta(minutes=1))], ExecutionState.READY),
@@ -189,16 +188,13 @@ async def wait_for(
 
 
 @pytest.mark.fault(50)
-@pytest.mark.behaviour(82, 112)
-@pytest.mark.parametrize("newer_from_s", [60.0, math.inf])
-async def test_an_execution_dated_before_its_report_is_taken_once_no_other_has_come(newer_from_s: float) -> None:
+@pytest.mark.behaviour(112)
+async def test_an_execution_dated_before_its_report_is_never_taken_and_named_at_the_deadline() -> None:
     old = execution("Completed", link=LINK, at=NOW - timedelta(hours=1))
-    newer = execution("Completed", link=LINK, at=NOW + timedelta(minutes=1))
-    service = FakeService(InstantClock(), lambda now, *_: [newer if now >= newer_from_s else old])
-    outcomes = await wait_for(service, report())
+    (error,) = await wait_for(FakeService(InstantClock(), lambda *_: [old]), report())
 
-    assert outcomes == [old if newer_from_s == math.inf else newer]
-    assert service.clock.now_s < 2 * PollSchedule().grace_s()
+    assert isinstance(error, ExecutionOverdue)
+    assert f"only an execution of {iso_utc(NOW - timedelta(hours=1))}" in error.message
 
 
 @pytest.mark.fault(50)
@@ -227,19 +223,6 @@ async def test_an_execution_dated_before_its_report_tells_nothing_while_the_repo
 
     assert await wait_for(service, report()) == [newer]
     assert service.resumed == []
-
-
-@pytest.mark.fault(50)
-async def test_an_execution_dated_before_its_report_is_not_taken_before_the_usual_time() -> None:
-    old = execution("Completed", link=LINK, at=NOW - timedelta(hours=1))
-    newer = execution("Completed", link=LINK, at=NOW + timedelta(minutes=19))
-    service = FakeService(InstantClock(), lambda now, *_: [newer if now >= 1_190 else old])
-    others = Report("r2", "name", "q1", created_at=NOW)  # its looks cover the first report as well
-
-    outcomes = await wait_for(
-        service, report(), others, usual_s={"r1": 1_200.0}, schedule=PollSchedule(deadline_s=1_300)
-    )
-    assert newer in outcomes
 
 
 @pytest.mark.behaviour(106, 119)
