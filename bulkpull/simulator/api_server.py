@@ -144,21 +144,21 @@ class ApiHost(Host):
 
     def _paged(self, records: Records, api_call: ServiceCall, call: LoggedRequest) -> dict[str, Any]:
         """The envelope of an answer; a listing longer than a page ends with a link to the next (behaviour 32)."""
-        page, next_link = records, None
+        scenario, page, next_link = api_call.service.scenario, records, None
         if call.method == "GET" and call.endpoint != "testQueryResult":
             skip = int(skipped) if (skipped := call.params.get("skip", "0")).isdecimal() else 0
-            following = skip + (self._scenario.page_size or len(records))
+            following = skip + (scenario.page_size or len(records))
             page = records[skip:following]
             loops = self._faults.take("next_link_loops", endpoint=call.endpoint) is not None
             address = f"{api_call.route.address.replace('{id}', api_call.subject)}?" + urlencode(
                 {**call.params, "skip": skip if loops else following}
             )
             if loops or following < len(records):
-                is_absolute = self._scenario.next_link == "absolute"
+                is_absolute = scenario.next_link == "absolute"
                 next_link = f"{self.api_origin}{API_ROOT}/{address}" if is_absolute else address
             if self._faults.take("next_link_foreign_host", endpoint=call.endpoint):
                 next_link = f"{self.blob_origin}{API_ROOT}/{address}"
-        redacted = self._scenario.role == "viewer" or self._faults.peek("redacted") is not None
+        redacted = scenario.role == "viewer" or self._faults.peek("redacted") is not None
         return api_replies.envelope(page, message=api_call.message, next_link=next_link, data_redacted=redacted)
 
     def _directory_reply(self, route: Route, form: Mapping[str, Any]) -> web.Response:
