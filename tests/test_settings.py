@@ -117,8 +117,8 @@ def test_blanks_around_a_value_are_dropped() -> None:
         ("keep_raw = 'yes'", ("`keep_raw` is not valid", 'true or false, not `"yes"`')),
         ("keep_raw = 1", ("`keep_raw` is not valid", "true or false, not `1`")),
         ("request_burst = '3'", ("`request_burst` is not valid", 'of at least 1, not `"3"`')),
-        ("run_timeout_seconds = '60'", ("`run_timeout_seconds` is not valid", 'greater than 0, not `"60"`')),
-        ("poll_max_seconds = true", ("`poll_max_seconds` is not valid", "greater than 0, not `true`")),
+        ("run_timeout_seconds = '60'", ("`run_timeout_seconds` is not valid", 'of at most 1,000,000,000, not `"60"`')),
+        ("poll_max_seconds = true", ("`poll_max_seconds` is not valid", "a number greater than 0 and", "not `true`")),
         ("tenant_id = 7", ("`tenant_id` is not valid", "it must be text")),
         ("on_drift = 'panic'", ("`on_drift` is not valid", "allow, warn or fail, not `panic`")),
         ("on_drift = 'wran'", ("allow, warn or fail, not `wran`", "did you mean `warn`?")),
@@ -128,7 +128,15 @@ def test_blanks_around_a_value_are_dropped() -> None:
         ("metrics = 'some'", ("`metrics`", "amounts, all or none, not `some`")),
         ("api_base_url = 'http://api.contoso.example'", ("`api_base_url`", "loopback")),
         ("token_url = 'ftp://contoso.example'", ("`token_url`", "https://")),
-        ("poll_max_seconds = inf", ("`poll_max_seconds`", "a number greater than 0, not `inf`")),
+        ("poll_max_seconds = inf", ("`poll_max_seconds`", "of at most 1,000,000,000, not `inf`")),
+        *(
+            (f"{name} = 1e11", (f"`{name}` is not valid", "of at most 1,000,000,000, not `100000000000.0`"))
+            for name in ("report_timeout_seconds", "one_off_quota_window_seconds")
+        ),
+        *(
+            (f"{name} = 1_000_000", (f"`{name}` is not valid", "a whole number from 1 to 250, not `1000000`"))
+            for name in ("parallel_downloads", "download_segments", "history_restated_months")
+        ),
         ("ca_file = '/no/such/file'", ("`ca_file`", "no file at")),
         ("retain_runs = ", ("not valid TOML",)),
     ],
