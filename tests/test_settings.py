@@ -139,6 +139,8 @@ def test_blanks_around_a_value_are_dropped() -> None:
         ),
         ("ca_file = '/no/such/file'", ("`ca_file`", "no file at")),
         ("retain_runs = ", ("not valid TOML",)),
+        pytest.param(f"retain_runs = {'9' * 5_000}", ("not valid TOML",), id="a number of 5,000 digits"),
+        pytest.param(f"queries = {'[' * 5_000}", ("not valid TOML",), id="5,000 brackets"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_named_with_the_key_the_file_and_what_is_allowed(

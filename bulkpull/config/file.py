@@ -58,7 +58,7 @@ def read_settings_file(config: Path | None) -> SettingsFile:
         ) from None
     except OSError as trouble:
         raise SettingsError(f"settings file {path} cannot be read", why=trouble.strerror) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
+    except (ValueError, RecursionError) as trouble:  # also a number of 5,000 digits, and a thousand brackets
         raise SettingsError(f"settings file {path} is not valid TOML", why=str(trouble)) from None
     return SettingsFile(path, content)
 

@@ -331,7 +331,7 @@ class Settings(BaseSettings):
             return read_selections(given)
         except SettingsError as error:
             raise RefusedSetting(error) from None
-        except ValueError as trouble:
+        except (ValueError, RecursionError) as trouble:
             raise RefusedSetting(SettingsError("`queries` is not valid JSON", why=str(trouble))) from None
 
     @property
