@@ -14,7 +14,7 @@ from pydantic_settings import InitSettingsSource
 from bulkpull.auth.sign_in import choose_grant
 from bulkpull.cli.error_output import print_error
 from bulkpull.cli.options import CommonOptions
-from bulkpull.config.settings import Settings
+from bulkpull.config.settings import Settings, origins
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.redact import redact
 
@@ -329,6 +329,15 @@ def test_a_wrong_variable_is_named_as_one(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("BULKPULL_REQUEST_BURST", "none")
 
     with pytest.raises(SettingsError, match="environment variable BULKPULL_REQUEST_BURST"):
+        Settings()
+
+
+def test_a_variable_in_small_letters_is_named_as_the_source_of_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("bulkpull_retain_runs", "3")
+    assert (Settings().retain_runs, origins()["retain_runs"]) == (3, "environment")
+
+    monkeypatch.setenv("bulkpull_retain_runs", "0")
+    with pytest.raises(SettingsError, match="environment variable BULKPULL_RETAIN_RUNS: `retain_runs` is not valid"):
         Settings()
 
 

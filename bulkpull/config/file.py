@@ -100,7 +100,7 @@ def origin_of(name: str, *, options: Collection[str], file: SettingsFile) -> Ori
     """Where a setting comes from, by the order of precedence."""
     if name in options:
         return "option"
-    if os.environ.get(variable_of(name), "").rstrip("\r\n"):
+    if any(text.rstrip("\r\n") for given, text in os.environ.items() if given.upper() == variable_of(name)):
         return "environment"
     return "file" if name in file.content else "default"
 
