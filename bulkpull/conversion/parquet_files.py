@@ -57,6 +57,7 @@ class AnnotatedSchema:
     def __init__(self, schema: pl.Schema, metadata: Mapping[str, Mapping[str, str]]) -> None:
         self._schema = schema
         self._encoded = {name: ctypes.create_string_buffer(_encode(pairs)) for name, pairs in metadata.items()}
+        self._exported: list[object] = []
 
     def __arrow_c_schema__(self) -> object:
         capsule, release = self._schema.__arrow_c_schema__(), ctypes.cast(_RELEASE, ctypes.c_void_p).value
@@ -69,7 +70,7 @@ class AnnotatedSchema:
                 column.metadata = ctypes.addressof(encoded)
         pointers = (ctypes.POINTER(_ArrowSchema) * len(columns))(*map(ctypes.pointer, columns))
         whole.children, whole.release = pointers, release
-        self._kept = capsule, whole, columns  # the capsule has the names
+        self._exported += capsule, whole, columns  # the capsule has the names
         return _capsule_of(ctypes.addressof(whole), _CAPSULE, None)
 
 
