@@ -117,7 +117,7 @@ async def test_the_first_month_that_a_window_writes_in_another_form_is_named_as_
             for field in fields
         ]
 
-    monkeypatch.setitem(content_faults._FIELD_FAULTS, "reordered_header", ("all", in_letters))  # type: ignore[call-overload]
+    monkeypatch.setitem(content_faults._FIELD_FAULTS, "reordered_header", ("all", in_letters))
     clock = FakeClock()
     async with Simulator(Scenario(rows=90, faults=(Fault("reordered_header"),)), clock=clock) as simulator:
         manifest = await export(simulator, tmp_path, DATASET, window=YEAR, clock=clock)
