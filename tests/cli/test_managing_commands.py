@@ -496,13 +496,13 @@ def test_executions_are_shown_newest_first_in_whatever_order_the_service_tells_t
     from bulkpull.model import Execution  # noqa: PLC0415
 
     days = {"of the 2nd": 2, "of the 4th": 4, "of the 3rd": 3}
-    told = [
+    disordered = [
         Execution(name, report_id, "Completed", generated_at=datetime(2026, 11, day, tzinfo=UTC))
         for name, day in days.items()
     ]
 
     async def get_executions(*_: object, **__: object) -> list[Execution]:
-        return [*told, Execution("now made", report_id, "Running")]
+        return [*disordered, Execution("now made", report_id, "Running")]
 
     monkeypatch.setattr(InsightsClient, "get_executions", get_executions)
 
