@@ -13,6 +13,7 @@ together.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from decimal import Decimal
 from typing import ClassVar
 
 import numpy as np
@@ -28,7 +29,7 @@ AMOUNTS = tuple(pl.Decimal(AMOUNT_PRECISION, scale) for scale in AMOUNT_SCALES)
 """The types of amounts, the narrowest first."""
 # No more digits before the point than the widest of them holds: a column that has to widen always can.
 _WIDEST = AMOUNTS[-1]
-_AMOUNT = r"^[+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})$"
+_AMOUNT = r"^[+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][+-]?[0-9]{1,2})?$"
 _PLAIN_NUMBER = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$"
 _VALUE_SHOWN = 200
 _MONTHS = 12
@@ -234,7 +235,7 @@ def _written_bytes(numbers: pl.Series) -> int:
 class _Amounts(_Reading):
     """Decimal amounts: the same number, though its zero padding may differ; the scale only ever grows."""
 
-    why_not = "not every value is a plain number of at most 20 digits before and 18 after the point"
+    why_not = "not every value is a number of at most 20 digits before and 18 after the point"
 
     def __init__(self, least: pl.Decimal) -> None:
         self._dtype = least
@@ -249,7 +250,11 @@ class _Amounts(_Reading):
         numbers = text.cast(_WIDEST, strict=False)
         # Of the rest the form decides, which takes five times as long to look at.
         if numbers.null_count() != text.null_count() or fraction_digits is None:
-            misfit = first_false(text.str.contains(_AMOUNT) & numbers.is_not_null(), text)
+            fits = text.str.contains(_AMOUNT) & numbers.is_not_null()
+            # .NET writes small amounts so (`1E-05`).
+            exponents = (fits & text.str.contains("[eE]")).arg_true()
+            inexact = [place for place in exponents if Decimal(text[place]) != numbers[place]]
+            misfit = first_false(fits.scatter(inexact, values=False), text)
             if misfit is not None:
                 return misfit
         for dtype in AMOUNTS[AMOUNTS.index(self._dtype) : -1]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from itertools import combinations, product
 
 import polars as pl
@@ -82,7 +83,8 @@ def test_what_would_not_come_back_the_same_keeps_its_column_text(declared: Colum
 @pytest.mark.fault(88)
 @pytest.mark.parametrize(
     "odd",
-    ["1,234", "(5)", "1e400", "nan", "Infinity", "-inf", "9" * 40, "1E-7", "$5", "5-", "", " 5", "0." + "1" * 19,
+    ["1,234", "(5)", "1e400", "nan", "Infinity", "-inf", "9" * 40, "1E-19", "1E21", "1.5E-18", "1e", "E5",
+     "1e+100", "$5", "5-", "", " 5", "0." + "1" * 19,
      "1" * 21, ".", "+", "--5", "5\n", "٣"],
 )  # fmt: skip
 def test_what_is_no_plain_amount_keeps_its_column_text(odd: str) -> None:
@@ -100,6 +102,8 @@ def least_scale(values: Values) -> int:
 
 AMOUNTS = st.from_regex(re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,18})?|\.[0-9]{1,18})", re.ASCII), fullmatch=True)
 
+EXPONENTS = re.compile(r"-?[0-9]{1,4}(\.[0-9]{1,4})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
+
 
 @pytest.mark.fault(88)
 @settings(deadline=None)
@@ -109,6 +113,20 @@ def test_an_amount_is_the_number_that_python_reads_from_the_same_text(values: li
 
     assert reported.type == f"Decimal(38, {least_scale(values)})"
     assert taken.to_list() == [None if value is None else Decimal(value) for value in values]
+
+
+@pytest.mark.fault(88)
+@settings(deadline=None)
+@given(
+    st.lists(st.from_regex(re.compile(r"-?[0-9]{1,4}(\.[0-9]{1,4})?([eE][+-]?[0-9]{1,2})?", re.ASCII), fullmatch=True))
+)
+def test_an_amount_with_an_exponent_is_a_number_where_none_is_rounded(values: list[str]) -> None:
+    taken, reported = narrowed(ColumnType.DECIMAL, ["1E-05", *values])
+
+    exact = [Decimal(value) for value in values]
+    fit = all(abs(value) < 10**20 and (Fraction(value) * 10**18).denominator == 1 for value in exact)
+    assert reported.type.startswith("Decimal") == fit
+    assert taken.to_list() == ([Decimal("0.00001"), *exact] if fit else ["1E-05", *values])
 
 
 @pytest.mark.fault(88, 89)
@@ -409,7 +427,7 @@ def test_a_type_gives_way_to_a_wider_one_and_the_first_value_that_did_not_fit_is
         (ColumnType.DATE, "Date", MOMENT_UTC),
         (ColumnType.BOOL, "Boolean", "1"),
         (ColumnType.BOOL, "Int64", "true"),
-        (ColumnType.INT, "Decimal(38, 18)", "1e5"),
+        (ColumnType.INT, "Decimal(38, 18)", "1e400"),
         (ColumnType.DATE, "Int64", DAY),
     ],
 )
