@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -213,7 +213,16 @@ async def run_context(
         async with anyio.create_task_group() as tidying:
             async with anyio.create_task_group() as working:
                 yield RunContext(
-                    **{shared.name: getattr(run, shared.name) for shared in fields(run)},
+                    run_id=run.run_id,
+                    request=run.request,
+                    started_at=run.started_at,
+                    earlier=run.earlier,
+                    folder=run.folder,
+                    ledger=run.ledger,
+                    settings=settings,
+                    events=events,
+                    clock=clock,
+                    notes=run.notes,
                     client=client,
                     http=connection.http,
                     retrier=connection.retrier,
