@@ -84,10 +84,10 @@ def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOpti
 
 
 def awaited_reports(steps: Sequence[StepEntry]) -> dict[str, str]:
-    """The reports that a run ordered, by id with their dataset, but for datasets that it has published (pure)."""
+    """The reports that a run created, by id with their dataset, but for datasets that it has published (pure)."""
     published = published_datasets(steps)
-    ordered = {entry.facts.report_id: entry.dataset for entry in read_facts(ReportFacts, steps)}
-    return {report_id: dataset for report_id, dataset in ordered.items() if dataset not in published}
+    created = {entry.facts.report_id: entry.dataset for entry in read_facts(ReportFacts, steps)}
+    return {report_id: dataset for report_id, dataset in created.items() if dataset not in published}
 
 
 def resume_run(

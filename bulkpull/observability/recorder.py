@@ -58,7 +58,7 @@ class RunRecorder:
         self._began_s = clock.monotonic()
         self._progress = Progress(began_s=self._began_s)
         self._is_resumed = False
-        self._is_ordered = anyio.Event()
+        self._is_created = anyio.Event()
         self._manifest: Manifest | None = None
         self._metrics_turn = anyio.Lock()
         self._is_shown_running = False
@@ -70,7 +70,7 @@ class RunRecorder:
             self._run_id, self._is_resumed = event.run_id, event.resumed
             self._began_s = self._clock.monotonic()
         elif isinstance(event, ReportCreated):
-            self._is_ordered.set()
+            self._is_created.set()
         if self._run_id:
             self._log.append(event, run_id=self._run_id, at=self._clock.now())
             self._timings.record(event, at_s=self._clock.monotonic() - self._began_s)
@@ -113,7 +113,7 @@ class RunRecorder:
 
             load_template()
 
-        await self._is_ordered.wait()
+        await self._is_created.wait()
         with suppress(Exception):  # it is raised again, and reported, when the page is written
             await anyio.to_thread.run_sync(load)
 

@@ -248,7 +248,7 @@ class Run:
             await start_datasets(left, context, decided=decided, results=results, warms_up=bool(fetched))
 
     async def _claim(self, store: OutputStore) -> None:
-        """Record the account of the folder, after the service has answered and before anything is ordered."""
+        """Record the account of the folder, after the service has answered and before a report is created."""
         client_id, username = self.settings.client_id, self.settings.username
         sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
         with disk_errors(str(store)):

@@ -42,7 +42,7 @@ STORIES: Mapping[str, str] = {
     # queries and reports
     "name_taken": "another query of that name exists, with other text, and the answer is lost",
     "metrics_refused": "400 to a new query that selects metrics (words: names, syntax, length)",
-    "query_vanishes": "somebody deletes the query just before a report is ordered on it: 400 Invalid QueryId",
+    "query_vanishes": "somebody deletes the query just before a report is created on it: 400 Invalid QueryId",
     "query_vanishes_later": "somebody deletes the query while a report on it is under way: it never completes",
     "report_vanishes": "somebody deletes the report before it is read",
     # executions

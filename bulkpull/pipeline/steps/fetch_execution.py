@@ -65,7 +65,7 @@ async def convert_stored(
     began_s = run.clock.monotonic()
     with disk_errors(into):
         await anyio.to_thread.run_sync(_empty_folder, into, run.folder.private)
-    order = ConversionRequest(
+    request = ConversionRequest(
         stored.path,
         into,
         tuple(context.columns),
@@ -79,7 +79,7 @@ async def convert_stored(
     one_at_a_time = run.large_conversion if stored.size_bytes > _LARGE_BYTES else nullcontext()
     with context.step(Step.CONVERT):
         async with one_at_a_time:
-            table = await convert_report(order, limiter=run.conversions)
+            table = await convert_report(request, limiter=run.conversions)
     elapsed_s = round(run.clock.monotonic() - began_s, 3)
     size_bytes = sum(file.bytes for file in table.files)
     run.events.emit(ConversionCompleted(rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=context.part))

@@ -86,7 +86,7 @@ class Poller:
         Creates nothing on the service, so it may be cancelled at any `await` and begun again.
 
         Args:
-            age_s: How long ago it was ordered.
+            age_s: How long ago it was created.
             usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
             may_be_replaced: Another report takes its place if it is overdue, so the deadline may follow from `usual_s`.
                 A last try always has the whole deadline of the settings: a dataset may have become slower.
@@ -142,8 +142,8 @@ class Poller:
 
         def due_at(watch: ReportWatch) -> float:
             since = max(watch.since_s, self._looked_at)
-            age_s = since - watch.ordered_s
-            is_adopted = watch.since_s - watch.ordered_s >= schedule.initial_s
+            age_s = since - watch.created_s
+            is_adopted = watch.since_s - watch.created_s >= schedule.initial_s
             if is_adopted and self._looked_at < watch.since_s and age_s >= (watch.usual_s or 0.0):
                 return since
             return since + schedule.next_look_s(age_s, usual_s=watch.usual_s, draw=draw)

@@ -49,7 +49,7 @@ _SHARED = (*_OF_NO_WINDOW, RequestRejected, WindowNotHonoured)
 WORTH_HALVING = (ExecutionFailed, ExecutionOverdue)
 
 
-class _NotOrdered(Exception):
+class _NotCreated(Exception):
     """A window that was no longer requested."""
 
 
@@ -93,13 +93,13 @@ class WindowPulls:
             raise self._dataset_error(len(pulls))
         return sorted(self.parts, key=lambda part: _start_of(part.pull))
 
-    def check_may_order(self) -> None:
-        """Called before a report is ordered."""
+    def check_may_create(self) -> None:
+        """Called before a report is created."""
         if self._is_stopped:
-            raise _NotOrdered
+            raise _NotCreated
 
     async def _pull_first(self, first: Sequence[Pull]) -> None:
-        """Pull the newest windows; if all of them fail, whole and in halves, nothing more is ordered."""
+        """Pull the newest windows; if all of them fail, whole and in halves, no more reports are created."""
         failed = await self._pull_each(first, attempts=self.attempts)
         if len(failed) == len(first) and not all(self.may_halve(error) for _, error in failed):
             for pull, error in failed:
@@ -128,10 +128,10 @@ class WindowPulls:
                 if (was_split or (self._in_halves and attempts == self.attempts)) and halves_of(pull):
                     await self._pull_halves(pull)
                 else:
-                    self.check_may_order()
+                    self.check_may_create()
                     self.parts.append(await self.run_pull(pull, attempts))
                     self._in_a_row = 0
-            except _NotOrdered:
+            except _NotCreated:
                 pass
             except BulkpullError as error:
                 self._is_stopped = self._is_stopped or isinstance(error, _SHARED)
