@@ -95,8 +95,7 @@ def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) ->
             return fault.error
         what = f"{fault.where}: {fault.what}" if fault.where else fault.what
         short = " ".join((*hints, short)) if short else None
-        fix = " ".join((*hints, last))
-        return SettingsError(what, why=fault.why, fix=fix, short_fix=short, doctor_fix=doctor_fix)
+        return SettingsError(what, why=fault.why, fix=" ".join((*hints, last)), short_fix=short, doctor_fix=doctor_fix)
     sources = {fault.where for fault in faults}
     where = sources.pop() if len(sources) == 1 else ""
     lines = [
@@ -107,5 +106,4 @@ def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) ->
     ]
     number = f"{len(faults)} things are wrong"
     what = f"{where}: {number}" if where else number
-    why = "; ".join(lines)
-    return SettingsError(what, why=why, fix=last, why_lines=lines, short_fix=short, doctor_fix=doctor_fix)
+    return SettingsError(what, why="; ".join(lines), fix=last, why_lines=lines, short_fix=short, doctor_fix=doctor_fix)

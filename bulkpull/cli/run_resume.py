@@ -54,7 +54,7 @@ def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOpti
         except RequestRejected:
             # A service that takes no joined form (behaviour 107) lists completed ones by itself (102).
             done = [ExecutionStatus.COMPLETED]
-            return [found for one in awaited for found in await client.get_executions([one], statuses=done)]
+            return [item for report_id in awaited for item in await client.get_executions([report_id], statuses=done)]
 
     found = call_service(fetch, common, settings=settings) if awaited else []
     latest = {execution.report_id.casefold(): execution for execution in found}

@@ -163,7 +163,7 @@ class RunRecorder:
             await anyio.to_thread.run_sync(write)
         except OSError as trouble:
             self._warn_missing(path, to_disk_error(trouble, path).reason)
-        except Exception as fault:  # noqa: BLE001 - a fault of ours in telling must not harm what is told
+        except Exception as fault:  # noqa: BLE001 - a fault of ours must not harm the run
             self._warn_missing(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
 
     async def close(self) -> None:
@@ -237,23 +237,23 @@ def _earlier_sessions(store: OutputStore, run_id: str) -> list[tuple[Event, date
 @asynccontextmanager
 async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> AsyncIterator[RunRecorder]:
     """Record the run that begins within the block; after it, however it ended, notifications are sent."""
-    keeper = RunRecorder(settings, events=events, clock=clock)
-    await keeper.open()
+    recorder = RunRecorder(settings, events=events, clock=clock)
+    await recorder.open()
     failure: Exception | None = None
     try:
-        with events.joined(keeper):
+        with events.joined(recorder):
             try:
                 async with anyio.create_task_group() as beside:
-                    beside.start_soon(keeper.report_progress)
-                    beside.start_soon(keeper.prepare_page)
+                    beside.start_soon(recorder.report_progress)
+                    beside.start_soon(recorder.prepare_page)
                     try:
-                        yield keeper
+                        yield recorder
                     except Exception as error:  # noqa: BLE001 - raised below: out of the group it would be a group
                         failure = error
                     beside.cancel_scope.cancel()
                 if failure is not None:
                     raise failure
             finally:
-                await keeper.send_notices()
+                await recorder.send_notices()
     finally:
-        await keeper.close()
+        await recorder.close()

@@ -175,7 +175,7 @@ async def run_context(
     created_at = [now_s - (now - moment).total_seconds() for moment in made]
 
     def count_retry() -> None:
-        connection.http.tally.retried += 1
+        connection.http.counts.retried += 1
 
     submitter = Submitter(
         client=client,

@@ -173,9 +173,7 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
     work = sort_reports(
         reports,
         run_id=run.run_id,
-        fingerprints={
-            known: mark for part, mark in fingerprints.items() for known in (earlier_fingerprint(part), mark)
-        },
+        fingerprints={name: mark for part, mark in fingerprints.items() for name in (earlier_fingerprint(part), mark)},
         runs=await _known_runs(run, reports),
         now=now,
         answered=answered,

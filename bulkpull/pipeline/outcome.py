@@ -183,14 +183,14 @@ class RunResults:
 
     def finish(self) -> tuple[list[DatasetRecord], RunStatus]:
         """The records as they are when the run ends, and its status."""
-        self.notes += [undeleted.note for undeleted in self.undeleted if undeleted.dataset is None]
+        self.notes += [report.note for report in self.undeleted if report.dataset is None]
         return finish_records(
-            with_notes(self.record(dataset), [lost.note for lost in self.undeleted if lost.dataset == dataset])
+            with_notes(self.record(dataset), [report.note for report in self.undeleted if report.dataset == dataset])
             for dataset in self._datasets
         )
 
     def count(self, records: Iterable[DatasetRecord], *, interrupted: bool) -> dict[str, int]:
-        """How many datasets ended with which status; `submitted` and `unfinished` are told from the others."""
+        """How many datasets ended with which status; `submitted` and `unfinished` count by themselves."""
         statuses: Counter[str] = Counter()
         for record in records:
             result = self._datasets[record.dataset]

@@ -1,4 +1,4 @@
-"""The doctor's look at the output folder: nothing is made, and what a run needs to know is told."""
+"""The doctor's look at the output folder: nothing is made, and what a run needs to know is reported."""
 
 from __future__ import annotations
 

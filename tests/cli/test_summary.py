@@ -1,4 +1,4 @@
-"""The end of an export as it is told: each reason once, and commands that can be pasted."""
+"""The end of an export as it is shown: each reason once, and commands that can be pasted."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ BEYOND = frozenset({
     "encrypt_token_cache", "history_restated_months", "metrics_file", "notify_command", "notify_seconds", "notify_url",
     "password_file", "queries", "rate_limit_window_seconds", "refresh_token_file", "storage_hosts", "token_cache",
 })  # fmt: skip
-"""Settings that the contract does not know; they are told in `docs/settings.md`."""
+"""Settings that the contract does not know; they are described in `docs/settings.md`."""
 
 STATUSES = {
     0: "test_datasets_that_the_account_is_not_offered_are_no_failure_unless_named",

@@ -77,7 +77,7 @@ def converted(
     packed: bool = True,
     most: int = 1 << 40,
 ) -> Converted:
-    """Convert `data` in this process, as gzip unless told otherwise."""
+    """Convert `data` in this process, as gzip by default."""
     with tempfile.TemporaryDirectory() as folder:
         source, into = Path(folder, "stored"), Path(folder, "parquet")
         source.write_bytes(gzip.compress(data, 1) if packed else data)

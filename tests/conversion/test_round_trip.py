@@ -162,7 +162,7 @@ def test_a_misfit_in_the_very_last_row_turns_its_column_into_text_and_loses_noth
 
 
 def test_misfits_in_several_batches_need_one_more_look_only() -> None:
-    """Columns may give in one after another; the file is read twice at most, and each first misfit is told."""
+    """Columns may give in one after another; the file is read twice at most, and each first misfit is reported."""
     rows = mixed_rows(3_000)
     rows[500][2], rows[1_500][3], rows[2_500][4], rows[2_900][2] = "007", "soon", "Y", "later"
 

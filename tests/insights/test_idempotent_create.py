@@ -157,7 +157,7 @@ async def test_what_was_not_made_is_made_after_looking_for_it_long_enough(servic
 
     assert (made.report_id, service.posts) == ("r-1", 2)
     assert service.one.clock.sleeps_s == pytest.approx([2, 33, 2, 33])
-    assert service.one.http.tally.retried == 1
+    assert service.one.http.counts.retried == 1
 
 
 @pytest.mark.fault(32)
@@ -345,7 +345,7 @@ async def test_what_only_looks_alike_is_neither_adopted_nor_deleted(service: Ser
 
 @pytest.mark.fault(11)
 async def test_a_wrong_clock_does_not_hide_what_was_made(service: Service) -> None:
-    """Our clock is an hour ahead of the service's, which its Date header has told."""
+    """Our clock is an hour ahead of the service's, which its Date header has shown."""
     service.listing = lambda: Answers.reply(
         payload=envelope(*service.reports), headers={"Date": "Mon, 23 Nov 2026 01:00:00 GMT"}
     )

@@ -1,4 +1,4 @@
-"""Amounts, end to end: what is listed as a metric only arrives with its values, or its absence is told."""
+"""Amounts, end to end: what is listed as a metric only arrives with its values, or its absence is noted."""
 
 from __future__ import annotations
 

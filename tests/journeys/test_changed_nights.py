@@ -1,4 +1,4 @@
-"""Nights in which somebody or something else changes what the last night left: data come all the same, and are told."""
+"""Nights in which somebody or something else changes what the last night left: data come all the same, with a note."""
 
 from __future__ import annotations
 

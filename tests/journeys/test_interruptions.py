@@ -32,7 +32,7 @@ HOUR = 3600.0
 
 
 async def interrupted_at(name: str, simulator: Simulator, output: Path) -> None:
-    """Export two datasets, and cancel the run when the first event of that name is told."""
+    """Export two datasets, and cancel the run when the first event of that name is emitted."""
     scope = anyio.CancelScope()
 
     def listen(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""A full export under the live service's allowance: ten calls a minute, told with every reply."""
+"""A full export under the live service's allowance: ten calls a minute, named in every reply."""
 
 from __future__ import annotations
 

@@ -234,7 +234,7 @@ BY_LAYER = (
         _ALLOWANCE,
     ),
     Change(
-        "a full burst goes before the service has told what it bears",
+        "a full burst goes before the service has said what it bears",
         "burst=min(burst, _CAREFUL_BURST)",
         "burst=burst",
         _ALLOWANCE,
@@ -706,7 +706,7 @@ BY_LAYER = (
         "return frozenset(column.name.casefold() for column in columns) & came - came",
         ("tests/journeys/test_history.py",),
     ),
-    # what is told
+    # what is reported
     Change(
         "a secret is left in the text",
         "            text = text.replace(value, STARS)",

@@ -347,7 +347,7 @@ async def test_a_file_that_is_not_there_or_empty_leaves_nothing(
 async def test_a_file_that_does_not_match_its_digest_leaves_nothing(
     azurite: BlobAccount, stored: Stored, tmp_path: Path, cuts: list[int]
 ) -> None:
-    """Also when it came in two: each part belongs to the version whose first answer told the digest."""
+    """Also when it came in two: each part belongs to the version whose first answer named the digest."""
     digest = hashlib.md5(ANOTHER, usedforsecurity=False).digest()
     await anyio.to_thread.run_sync(azurite.tell_md5, stored.name, digest)
     async with cutting_proxy(azurite.origin, cuts=cuts) as proxy:

@@ -201,7 +201,7 @@ def test_over_any_sequence_of_replies_every_wait_is_bounded_and_no_told_number_i
         assert 0 <= wait_s <= state.window_s + 1e-6
         now += wait_s
         if last_remaining is not None and now < reported_at + state.window_s and state.reported_at == reported_at:
-            # Nothing is a window old yet that was counted in what was told last.
+            # Nothing is a window old yet that was counted in what came last.
             earlier = [item for item in state.answered if reported_at < item + state.window_s <= now]
             assert calls_since + 1 <= last_remaining + len(earlier) or wait_s > 0
         sent_at, calls_since = now, calls_since + 1

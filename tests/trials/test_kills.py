@@ -32,7 +32,7 @@ from bulkpull.simulator import Scenario, Simulator
 
 pytestmark = [
     pytest.mark.child_processes,
-    pytest.mark.skipif(sys.platform != "linux", reason="the children of a process are told by /proc"),
+    pytest.mark.skipif(sys.platform != "linux", reason="the children of a process are listed by /proc"),
     pytest.mark.timeout(7_200 if THOROUGH else 900),
 ]
 

@@ -188,7 +188,6 @@ def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decisi
 def _decide_scheduled(pull: Pull, facts: DatasetFacts, *, schedule: Schedule) -> Decision:
     noted = facts.memory.serving(requested_data(pull).sha256)
     if facts.scheduled is None:
-        # The list of reports is unknown: use the ids in the ledger, and create nothing.
         choice = ScheduleDecision(pull, serving=next(iter(noted), None), may_create=False)
         decision = _decide_by_executions(pull, facts, noted, choice=choice, now=schedule.now)
         decision = replace(decision, notes=(_UNKNOWN_LIST,))
@@ -257,9 +256,9 @@ def _seen(answer: DatasetRecord | None, unchanged: UnchangedFacts | None, *, now
         return []
     published = UnchangedFacts(answer.execution_id, answer.generated_at)
     return [
-        replace(seen, generated_at=None) if is_ahead(seen.generated_at, now=now) else seen
-        for seen in (published, unchanged)
-        if seen is not None
+        replace(facts, generated_at=None) if is_ahead(facts.generated_at, now=now) else facts
+        for facts in (published, unchanged)
+        if facts is not None
     ]
 
 

@@ -26,7 +26,7 @@ from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.nightly.decision_rules import Action, Decision, ScheduleDecision, create_if_due
 from bulkpull.pipeline.nightly.scheduled_reports import first_start, next_due, recurrence_h, serves
 from bulkpull.pipeline.outcome import DatasetOutcome, dataset_record
-from bulkpull.pipeline.steps.naming import DESCRIPTION, query_digest, standing_name
+from bulkpull.pipeline.steps.naming import DESCRIPTION, query_digest, scheduled_report_name
 from bulkpull.requested_data import requested_data
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class DecisionExecutor:
 
     async def create_scheduled_report(self, pull: Pull) -> Report:
         """Create the scheduled report of `pull`; a second call after a lost answer finds what the first one made."""
-        context, name = self.context, standing_name(pull)
+        context, name = self.context, scheduled_report_name(pull)
         await context.note(self._dataset, ScheduledReportFacts(name, query_digest=query_digest(pull.query_text)))
 
         async def create(query: Query) -> Report:

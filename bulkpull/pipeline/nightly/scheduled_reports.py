@@ -110,8 +110,8 @@ def read_memory(
         memory.unanswered.pop(facts.name, None)
         memory.facts.pop(report_id, None)  # keeps the order of the latest entries
         memory.facts[report_id] = facts
-    for lack in missed:
-        memories.setdefault(lack.dataset, ReportMemory()).missed.add(lack.facts.report_id)
+    for gap in missed:
+        memories.setdefault(gap.dataset, ReportMemory()).missed.add(gap.facts.report_id)
     return memories
 
 

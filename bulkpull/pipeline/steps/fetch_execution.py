@@ -52,7 +52,7 @@ async def fetch_execution(
                 # An unusable download: no later run continues it.
                 await anyio.to_thread.run_sync(partial(remove_beneath, folder, root=run.folder.private))
                 raise
-            run.http.tally.retried += 1
+            run.http.counts.retried += 1
             run.events.emit(DownloadResumed(offset_bytes=0, reason=error.message))
     raise AssertionError("the last round returns or raises")
 
@@ -95,9 +95,9 @@ async def _download(
 
     async def relink() -> SecureLink:
         latest = report is not None  # a scheduled report may have made another one meanwhile
-        for fresh in await run.client.get_executions([execution.report_id], statuses=("Completed",), latest=latest):
-            if fresh.execution_id == execution.execution_id and fresh.link is not None:
-                return fresh.link
+        for entry in await run.client.get_executions([execution.report_id], statuses=("Completed",), latest=latest):
+            if entry.execution_id == execution.execution_id and entry.link is not None:
+                return entry.link
         raise FileGone(f"execution {execution.execution_id} has no link any more")
 
     assert execution.link is not None

@@ -72,7 +72,7 @@ def report_name(pull: Pull, *, run_id: str, attempt: int) -> str:
     return f"{OWN_PREFIX}_{pull.dataset}_{pull_fingerprint(pull)}_{run_id}_{attempt}"
 
 
-def standing_name(pull: Pull) -> str:
+def scheduled_report_name(pull: Pull) -> str:
     """The same in every run, as long as dataset and query are the same."""
     return f"{OWN_PREFIX}_{pull.dataset}_{pull_fingerprint(pull)}_{_STANDING}"
 

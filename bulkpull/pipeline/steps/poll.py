@@ -150,7 +150,6 @@ class Poller:
 
         wait_s = min(map(due_at, pending)) - now
         if self._failures:
-            # Backoff during an outage: the wait doubles with each failed poll.
             longest_s = max(schedule.initial_s, schedule.longest_s)
             doubled_s = schedule.initial_s * 2.0 ** min(self._failures, _MOST_DOUBLINGS)
             wait_s = max(wait_s, min(doubled_s, longest_s) - (now - self._looked_at))
@@ -217,7 +216,7 @@ class Poller:
             watch.finish(error)
 
     async def _update(self, watch: ReportWatch, answers: Sequence[Execution]) -> None:
-        verdict, execution = execution_state(watch.report, answers)
+        state, execution = execution_state(watch.report, answers)
         now = self.clock.monotonic()
         if execution is None:
             earlier = (answer.generated_at for answer in answers if answer.report_id == watch.report.report_id)
@@ -230,7 +229,7 @@ class Poller:
             if watch.running_since_s is None and watch.is_running:
                 watch.running_since_s = now
             self._emit_state(watch, status=execution.status, age_s=now - watch.since_s)
-        match verdict:
+        match state:
             case ExecutionState.READY:
                 watch.finish(execution)
             case ExecutionState.FAILED:
@@ -263,8 +262,8 @@ class Poller:
             history = await self.client.get_executions(
                 [report_id], statuses=(ExecutionStatus.COMPLETED,), latest=False, retry=False
             )
-        verdict, found = execution_state(watch.report, history)
-        if verdict is ExecutionState.READY and found is not None:
+        state, found = execution_state(watch.report, history)
+        if state is ExecutionState.READY and found is not None:
             watch.finish(found)
         elif watch.without_link > 2 * _LINK_GRACE_TICKS:
             watch.finish(execution_failed(execution, "it is completed, but the service gives no link to its file"))

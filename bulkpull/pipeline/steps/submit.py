@@ -166,7 +166,7 @@ class StoredQueries:
             return self._queries
 
     def forget(self, query: Query) -> None:
-        self._duplicates = [double for double in self._duplicates if double.query_id != query.query_id]
+        self._duplicates = [duplicate for duplicate in self._duplicates if duplicate.query_id != query.query_id]
         text, queries = normalise(query.text), self._queries or {}
         if text in queries and queries[text].query_id == query.query_id:
             del queries[text]

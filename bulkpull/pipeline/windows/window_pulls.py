@@ -115,8 +115,8 @@ class WindowPulls:
 
     async def _pull_one(self, pull: Pull) -> None:
         """Pull one window, in halves if it fails; an error is recorded, not raised."""
-        for failed, error in await self._pull_each([pull], attempts=self.attempts):
-            await self._retry_in_halves(failed, error)
+        for part, error in await self._pull_each([pull], attempts=self.attempts):
+            await self._retry_in_halves(part, error)
 
     async def _pull_each(self, pulls: Sequence[Pull], *, attempts: int) -> list[tuple[Pull, BulkpullError]]:
         """Run pulls in parallel; return those that failed, with their errors."""
@@ -166,7 +166,7 @@ class WindowPulls:
 
     def _dataset_error(self, count: int) -> BulkpullError:
         """The first error, with its window and the number of windows that are kept."""
-        pull, error = next((lost for lost in self._failures if isinstance(lost[1], _SHARED)), self._failures[0])
+        pull, error = next((pair for pair in self._failures if isinstance(pair[1], _SHARED)), self._failures[0])
         if pull.window is None or isinstance(error, _OF_NO_WINDOW):
             return error
         described = copy(error)

@@ -29,7 +29,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import (
     read_memory,
     recurrence_h,
 )
-from bulkpull.pipeline.steps.naming import query_digest, report_name, standing_name
+from bulkpull.pipeline.steps.naming import query_digest, report_name, scheduled_report_name
 from bulkpull.requested_data import requested_data
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
@@ -56,7 +56,7 @@ SKIP, TAKE, COLLECT, CREATE = Action.SKIP, Action.TAKE_EXECUTION, Action.COLLECT
 def scheduled(report_id: str = "1", *, pull: Pull = TODAY, age_h: float = 24, **changes: Any) -> Report:
     values: dict[str, Any] = {"status": "Active", "query_text": pull.query_text, "recurrence_h": 24}
     created_at = NOW - timedelta(hours=age_h)
-    return Report(report_id, standing_name(pull), "query", created_at=created_at, **(values | changes))
+    return Report(report_id, scheduled_report_name(pull), "query", created_at=created_at, **(values | changes))
 
 
 def execution(
@@ -67,7 +67,9 @@ def execution(
 
 
 OURS = ReportMemory(created={"1", "2"})
-NOTED = ReportMemory(created={"1"}, facts={"1": ScheduledReportFacts("x", question_sha256=requested_data(TODAY).sha256)})
+NOTED = ReportMemory(
+    created={"1"}, facts={"1": ScheduledReportFacts("x", question_sha256=requested_data(TODAY).sha256)}
+)
 DUE_3_H_AGO, DUE_1_H_AGO = (scheduled(start_at=NOW - timedelta(hours=hours + 24)) for hours in (4, 1))
 RUNNING, FAILED = (execution(status=status, execution_id="late") for status in ("Running", "Failed"))
 
@@ -234,7 +236,7 @@ def test_a_report_of_no_use_that_another_folder_made_is_left_alone_and_named() -
 
 @pytest.mark.case("N20")
 def test_by_its_name_alone_a_report_is_ours_only_where_it_executes_the_query_that_was_sent() -> None:
-    named = ScheduledReportFacts(standing_name(TODAY), query_digest=query_digest(TODAY.query_text))
+    named = ScheduledReportFacts(scheduled_report_name(TODAY), query_digest=query_digest(TODAY.query_text))
     memory = read_memory([NotedFacts("Profile", NOW, named)])["Profile"]
 
     theirs = scheduled(query_text="SELECT A FROM Profile WHERE A = '1'")

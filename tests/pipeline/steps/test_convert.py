@@ -210,7 +210,7 @@ async def test_a_child_that_is_killed_twice_is_told_with_its_signal(slow: Path, 
 async def test_a_child_that_crashes_is_told_with_its_last_words(
     stored: Path, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An unforeseen fault in the child is a crash, whatever its kind; its traceback's last line is what is told."""
+    """An unforeseen fault in the child is a crash, whatever its kind; its traceback's last line is what is reported."""
     stored.unlink()
     stored.mkdir()  # opening a folder is an error that nobody foresaw
 
@@ -240,12 +240,12 @@ async def test_cancelling_kills_the_child_in_the_middle_of_a_conversion(
 def test_a_child_ends_when_its_parent_is_gone(slow: Path, into: Path) -> None:
     """A parent that is killed cannot clean up, so the end of the child's input has to do."""
     request = ConversionRequest(slow, into, COLUMNS, {}, 1 << 40, BATCH_BYTES)
-    request = pickle.dumps(request)
+    message = pickle.dumps(request)
     ours, replies = socket.socketpair()
     command = [sys.executable, "-m", "bulkpull.conversion.worker", str(replies.fileno())]
     with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(replies.fileno(),)) as child:  # noqa: S603 - our own module
         assert child.stdin
-        child.stdin.write(LENGTH.pack(len(request)) + request)
+        child.stdin.write(LENGTH.pack(len(message)) + message)
         child.stdin.flush()
         end = os.open(slow, os.O_WRONLY)
 
