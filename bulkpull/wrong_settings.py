@@ -83,7 +83,7 @@ def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) ->
     correct = "correct it and try again"
     last, doctor_fix, short = correct if hints else SettingsError.remedy, None, None
     if unknown:
-        last, doctor_fix = "`bulkpull doctor` shows every setting", " ".join(hints) if len(faults) == 1 else correct
+        last, doctor_fix = "`bulkpull doctor` shows every setting", correct
     if any(fault.lists_allowed for fault in unknown):
         doctor_fix, last = None, f"allowed are: {', '.join(sorted(known))}"
         if len(known) > _MOST_LISTED:
