@@ -29,8 +29,8 @@ _STARTING_S = 1.0
 
 async def convert(source: Path, folder: Path, *, columns: Sequence[ColumnPlan], limiter: anyio.CapacityLimiter) -> int:
     """Convert in a child process; the rows."""
-    order = ConversionRequest(source, folder, tuple(columns), {}, 1 << 40, BATCH_BYTES)
-    table = await convert_report(order, limiter=limiter)
+    request = ConversionRequest(source, folder, tuple(columns), {}, 1 << 40, BATCH_BYTES)
+    table = await convert_report(request, limiter=limiter)
     assert not any(column.misfit for column in table.columns), "a column stayed text, which would be less work"
     return table.rows
 

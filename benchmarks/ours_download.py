@@ -45,7 +45,7 @@ async def fetch(url: str, into: Path, *, ca_file: Path, segments: int, link_seco
     async with Http(ca_file=ca_file, events=events, clock=clock, user_agent="benchmark") as http:
         retrier = Retrier(
             policy=RetryPolicy(), clock=clock, events=events,
-            random=random.random, tally=http.tally,
+            random=random.random, counts=http.counts,
         )  # fmt: skip
         async with anyio.create_task_group() as background:
             open_transfer = partial(

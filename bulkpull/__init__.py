@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from bulkpull.output.manifest import DatasetRecord, Manifest
     from bulkpull.output.verify import Findings, Trouble
 
-# Functions, values, events, errors.
 __all__ = ["connect", "connect_sql", "export", "nightly", "resume", "scan", "scan_async", "status", "sync", "verify"]
 __all__ += ["DatasetRecord", "Findings", "Freshness", "InsightsClient", "Manifest", "Selection", "Settings", "Trouble"]
 __all__ += ["Event", "Level", "Listener", "ProgressLine", "Window", "__version__"]

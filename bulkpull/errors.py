@@ -19,7 +19,6 @@ All errors, as one class hierarchy.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from copy import copy
 from enum import StrEnum
@@ -31,10 +30,6 @@ from bulkpull.redact import printable, redact
 _EXCERPT_BEFORE, _EXCERPT_WIDTH = 50, 90
 # Of a message of five lines, beside what happened and the next step.
 _MOST_LINES = 3
-# The parts of a next step that send a person to the doctor.
-_DOCTOR = re.compile(
-    r"run `bulkpull doctor`[^,]*, or | with `bulkpull doctor`| \(`bulkpull doctor`\)|;? `bulkpull doctor`[^,;]*$"
-)
 _TELL_SUPPORT = "quote the request id and the correlation id to Microsoft's support"
 
 
@@ -59,7 +54,7 @@ class BulkpullError(Exception):
         fix: What a person can do next; written so that it can follow a semicolon. Without it, the class's `remedy`.
         why_lines: Where several things are wrong, a line for each; `why` has them all in one line.
         short_fix: The next step where there is little room: on a terminal, and in the doctor's list.
-        doctor_fix: The one in the doctor's list, where `fix` speaks of what an export does.
+        doctor_fix: The one in the doctor's list, where `fix` speaks of what an export does, or of the doctor.
 
     Secrets are removed and control characters are escaped in all texts.
     """
@@ -71,6 +66,8 @@ class BulkpullError(Exception):
     """The usual cause, in a few words; for the page of errors."""
     remedy: ClassVar[str] = ""
     """The default for `fix`."""
+    doctor_hint: ClassVar[str] = ""
+    """The words of `remedy` that send a person to `bulkpull doctor`, which leaves them out itself."""
     was_repeated: bool = False
     """All allowed retries were made, so no layer above retries."""
 
@@ -104,7 +101,7 @@ class BulkpullError(Exception):
     @property
     def doctor_fix(self) -> str | None:
         """The next step as `bulkpull doctor` shows it, which sends nobody to `bulkpull doctor`."""
-        return self._doctor_fix or self.short_fix or (_DOCTOR.sub("", self.fix) if self.fix else None)
+        return self._doctor_fix or self.short_fix or (self.fix and self.fix.replace(self.doctor_hint, ""))
 
     @property
     def reason(self) -> str:
@@ -147,7 +144,8 @@ class SettingsError(BulkpullError):
     """A setting, an option or a dataset name is wrong; nothing was started."""
 
     cause = "a name or a value was mistyped, or a file does not exist"
-    remedy = "correct it and try again; `bulkpull doctor` shows every setting and where it comes from"
+    doctor_hint = "; `bulkpull doctor` shows every setting and where it comes from"
+    remedy = f"correct it and try again{doctor_hint}"
     exit_code = 2
 
     def within(self, place: str) -> Self:
@@ -270,7 +268,8 @@ class UnexpectedReply(ReportingError):
     """The reply is not understood: HTML, truncated JSON, a missing id."""
 
     cause = "a proxy answers instead of the service, an address is wrong, or the service has changed"
-    remedy = "check `api_base_url`, `token_url` and the proxy (`bulkpull doctor`), then run the same command again"
+    doctor_hint = " (`bulkpull doctor`)"
+    remedy = f"check `api_base_url`, `token_url` and the proxy{doctor_hint}, then run the same command again"
 
 
 class ListUnknown(UnexpectedReply):
@@ -322,24 +321,22 @@ class TransferError(BulkpullError):
     """A transfer failed."""
 
     cause = "the network, a proxy, or the remote host"
-    remedy = "check the network with `bulkpull doctor`, then run the same command again"
+    doctor_hint = " with `bulkpull doctor`"
+    remedy = f"check the network{doctor_hint}, then run the same command again"
 
 
 class NotConnected(TransferError):
     """No connection could be made, so nothing was sent."""
 
     cause = "a name is not resolved, a port is closed, or a proxy is in the way"
-    remedy = "check network, DNS and HTTPS_PROXY with `bulkpull doctor`, then run the same command again"
+    remedy = f"check network, DNS and HTTPS_PROXY{TransferError.doctor_hint}, then run the same command again"
 
 
 class AnswerLost(TransferError):
     """The request was sent, but no complete reply arrived; the service may or may not have processed it."""
 
     cause = "the connection broke or timed out after the request was sent"
-    remedy = (
-        "check the network with `bulkpull doctor`, then run the same command again: it checks what exists "
-        "before it creates anything"
-    )
+    remedy = f"{TransferError.remedy}: it checks what exists before it creates anything"
 
 
 class ProxyRefused(TransferError):
@@ -374,7 +371,7 @@ class LinkExpired(TransferError):
     """The secure link has expired; the execution has a fresh one. Source: behaviour 124."""
 
     cause = "the link was used after its expiry, or this machine's clock is wrong"
-    remedy = "check the clock with `bulkpull doctor`, then run the same command again: it requests a fresh link"
+    remedy = f"check the clock{TransferError.doctor_hint}, then run the same command again: it requests a fresh link"
     restart_from = Step.POLL
 
 
@@ -482,7 +479,8 @@ class DiskTrouble(BulkpullError):
     """The output folder cannot be written: no disk space, no permission, not a folder."""
 
     cause = "no disk space, no permission, or another file with that name"
-    remedy = "run `bulkpull doctor` to check folder and disk, or choose another folder with --output"
+    doctor_hint = "run `bulkpull doctor` to check folder and disk, or "
+    remedy = f"{doctor_hint}choose another folder with --output"
 
 
 class LedgerError(BulkpullError):

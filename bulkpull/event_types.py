@@ -263,7 +263,7 @@ class ReportAdopted(Event):
 
 @event("report.created")
 class ReportCreated(Event):
-    """A report is ordered; `start_at` is when a scheduled one begins, ISO 8601 UTC."""
+    """A report is created; `start_at` is when a scheduled one begins, ISO 8601 UTC."""
 
     report_id: str
     start_at: str | None = None

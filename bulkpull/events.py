@@ -17,7 +17,7 @@ class Events:
     """
     Passes each event to all listeners, in their order.
 
-    A listener that raises cannot harm the work that it listens to (case L4): it is dropped, the others are told once,
+    A listener that raises cannot harm the work that it listens to (case L4): it is dropped, the others hear of it once,
     and `raise_faults` raises its exception when the work has ended.
     """
 
@@ -28,7 +28,7 @@ class Events:
 
     def emit(self, event: Event) -> None:
         for listener in self._listeners:
-            if self._dropped and any(listener is dropped for dropped in self._dropped):
+            if self._dropped and any(listener is other for other in self._dropped):
                 continue
             try:
                 _call(listener, event)

@@ -17,7 +17,7 @@ def nearest_names(word: str, known: Iterable[str], *, n: int = 1, cutoff: float 
     compared: Iterable[str] = spelled
     if len(spelled) > _COMPARED:
         compared = islice((name for name in spelled if name[:1] == word[:1]), _COMPARED)
-    return [spelled[near] for near in get_close_matches(word, list(compared), n=n, cutoff=cutoff)]
+    return [spelled[name] for name in get_close_matches(word, list(compared), n=n, cutoff=cutoff)]
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:

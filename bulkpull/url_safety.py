@@ -120,6 +120,6 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{host}:{port}"
 
 
-def same_origin(a: str, b: str) -> bool:
+def same_origin(url: str, other: str) -> bool:
     """Whether both addresses have the same scheme, host and port; a default port equals none."""
-    return origin(a) == origin(b)
+    return origin(url) == origin(other)

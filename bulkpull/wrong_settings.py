@@ -80,12 +80,12 @@ def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) ->
     """
     hints = list(dict.fromkeys(fault.hint for fault in faults if fault.hint))
     unknown = [fault for fault in faults if fault.is_unknown]
-    last = "correct it and try again" if hints else SettingsError.remedy
-    short = None
+    correct = "correct it and try again"
+    last, doctor_fix, short = correct if hints else SettingsError.remedy, None, None
     if unknown:
-        last = "`bulkpull doctor` shows every setting"
+        last, doctor_fix = "`bulkpull doctor` shows every setting", correct
     if any(fault.lists_allowed for fault in unknown):
-        last = f"allowed are: {', '.join(sorted(known))}"
+        doctor_fix, last = None, f"allowed are: {', '.join(sorted(known))}"
         if len(known) > _MOST_LISTED:
             near = ", ".join(dict.fromkeys(f"`{name}`" for fault in unknown for name in fault.near))
             short = f"allowed are {len(known)} settings, such as {near}; {_WHERE_ALL_ARE}"
@@ -95,7 +95,7 @@ def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) ->
             return fault.error
         what = f"{fault.where}: {fault.what}" if fault.where else fault.what
         short = " ".join((*hints, short)) if short else None
-        return SettingsError(what, why=fault.why, fix=" ".join((*hints, last)), short_fix=short)
+        return SettingsError(what, why=fault.why, fix=" ".join((*hints, last)), short_fix=short, doctor_fix=doctor_fix)
     sources = {fault.where for fault in faults}
     where = sources.pop() if len(sources) == 1 else ""
     lines = [
@@ -106,4 +106,4 @@ def settings_error(faults: Sequence[WrongSetting], *, known: Collection[str]) ->
     ]
     number = f"{len(faults)} things are wrong"
     what = f"{where}: {number}" if where else number
-    return SettingsError(what, why="; ".join(lines), fix=last, why_lines=lines, short_fix=short)
+    return SettingsError(what, why="; ".join(lines), fix=last, why_lines=lines, short_fix=short, doctor_fix=doctor_fix)

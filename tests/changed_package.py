@@ -69,7 +69,7 @@ async def export(output: Path) -> dict[str, Any]:
         settings = settings_for(simulator, output)
         run = Run(ExportRequest((DATASET,)), settings, Events(), account=ACCOUNT, clock=clock)
         manifest = await run.export()
-        ordered = next(
+        created = next(
             call.at for call in simulator.calls if (call.endpoint, call.method) == ("ScheduledReport", "POST")
         )
         looked = next(call.at for call in simulator.calls if call.endpoint == "execution")
@@ -86,7 +86,7 @@ async def export(output: Path) -> dict[str, Any]:
         "sign_in": sign_in,
         "grant": settings.chosen_grant(),
         "statuses": statuses,
-        "first_look_after_s": (looked - ordered).total_seconds(),
+        "first_look_after_s": (looked - created).total_seconds(),
     }
 
 

@@ -11,14 +11,14 @@ import anyio.to_thread
 import pytest
 
 
-async def _convert_here(order: Any, *_: object, **__: object) -> Any:
-    """What a child process does with an order, in a worker thread."""
+async def _convert_here(request: Any, *_: object, **__: object) -> Any:
+    """What a child process does with a request, in a worker thread."""
     from bulkpull.conversion.convert_file import convert  # noqa: PLC0415 - most tests convert nothing
     from bulkpull.conversion.messages import ConversionRequest  # noqa: PLC0415 - as before
     from bulkpull.conversion.write_table import widen_file  # noqa: PLC0415 - as before
 
-    work = convert if isinstance(order, ConversionRequest) else widen_file
-    return await anyio.to_thread.run_sync(work, order)
+    work = convert if isinstance(request, ConversionRequest) else widen_file
+    return await anyio.to_thread.run_sync(work, request)
 
 
 async def _no_spares(*_: object, **__: object) -> None:

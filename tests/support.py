@@ -293,7 +293,7 @@ async def rig(
             clock=clock,
             events=recorded.hub,
             random=lambda: 0.5,
-            tally=http.tally,
+            counts=http.counts,
         )
         pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=recorded.hub)
         session = ApiSession(
@@ -307,7 +307,7 @@ async def prepared_sign_in(settings: Settings) -> TokenEndpoint:
     """The sign-in that the settings describe; nothing is sent."""
     clock, events = FakeClock(), EventRecorder().hub
     http = Http(ca_file=None, events=events, clock=clock, user_agent="test")
-    retrier = Retrier(policy=RetryPolicy(), clock=clock, events=events, random=lambda: 0.5, tally=http.tally)
+    retrier = Retrier(policy=RetryPolicy(), clock=clock, events=events, random=lambda: 0.5, counts=http.counts)
     return await prepare_sign_in(settings, http=http, retrier=retrier, events=events, clock=clock)
 
 

@@ -1,4 +1,4 @@
-"""What a child process is told of the environment: no secret, and no password of a proxy."""
+"""What a child process learns of the environment: no secret, and no password of a proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A custom export is described in a file, in options or in Python, and what is wrong is told with its place."""
+"""A custom export is described in a file, in options or in Python, and what is wrong is reported with its place."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ NOT_OURS = {
     151: "what a column means: nothing is done to rows",
     157: "about samples of others",
     158: "about samples of others",
-    175: "how long the portal keeps a report: files are fetched at once, and lost ones are ordered again (125)",
+    175: "how long the portal keeps a report: files are fetched at once, and lost ones are created again (125)",
     176: "caps of the portal, which the API does not have",
     177: "recurrence counts of others; scheduled reports of this tool are endless (88)",
     195: "the absence of a successor",

@@ -1,4 +1,4 @@
-"""Secrets in files or in a vault: read without their line end, told by their place and never by their value."""
+"""Secrets in files or in a vault: read without their line end, named by their place and never by their value."""
 
 from __future__ import annotations
 

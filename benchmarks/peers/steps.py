@@ -24,7 +24,7 @@ from urllib3.util import Retry
 @dataclass
 class Job:
     """
-    What a peer gets told.
+    What a peer is given.
 
     Attributes:
         environment: As `bulkpull simulate` prints it.

@@ -5,7 +5,7 @@ A night after the first, with and without news, beside the documented steps and 
     with news       a month later on the service: every dataset has been refreshed
 
 Ours keeps a standing report for each dataset. The documented steps read the executions of the reports of the first
-night and fetch what is latest. Airbyte's CDK has no memory of a job: it orders every report again. News or none are
+night and fetch what is latest. Airbyte's CDK has no memory of a job: it creates every report again. News or none are
 the same to both of them, so they are measured once.
 """
 
@@ -134,7 +134,7 @@ def _works(nights: _Nights, options: Options) -> dict[str, tuple[Callable[[], Ru
         return works
     for name, script, how in (
         ("documented steps", "steps.py", "reads the executions of the first night's reports, fetches, converts"),
-        ("airbyte-cdk", "airbyte.py", "orders every report again"),
+        ("airbyte-cdk", "airbyte.py", "creates every report again"),
     ):
         if options.wants(name):
             works[name] = (nights.peer(script), how)

@@ -126,7 +126,7 @@ class TokenCache:
 
     @cached_property
     def _system(self) -> Store | None:
-        # A libsecret that answers can be told only by trying it, and it puts its mark into the folder.
+        # Whether libsecret answers shows only when it is tried, which puts its mark into the folder.
         self._make_folder()
         return system_store(self._sealed)
 

@@ -115,16 +115,16 @@ async def _check_account(settings: Settings, *, clock: Clock) -> list[CheckResul
     has_mfa, withheld = (client.has_mfa, client.redacted) if client else (None, False)
     allowance = client.pacer.allowance if client else AllowanceState()
     silent = "the answer does not say"
-    mfa = unchecked("mfa", silent) if refused and has_mfa is None else _tell_mfa(has_mfa)
+    mfa = unchecked("mfa", silent) if refused and has_mfa is None else _check_mfa(has_mfa)
     is_limit_known = allowance.limit is not None or allowance.lowest is not None
-    last = unchecked("allowance", silent) if refused and not is_limit_known else _tell_allowance(allowance)
+    last = unchecked("allowance", silent) if refused and not is_limit_known else _check_allowance(allowance)
     if refused:
         return [signed_in, mfa, *_judge_refusal(refused), last]
     role = fine("role", "the service answers this user and withholds nothing", data_redacted=withheld)
     if withheld:
         words = "the service withholds revenue and personal data from this user (`dataRedacted`)"
         role = problem("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code, data_redacted=withheld)
-    return [signed_in, mfa, role, _tell_offer(offered), last]
+    return [signed_in, mfa, role, _check_offer(offered), last]
 
 
 def _judge_refusal(error: BulkpullError) -> tuple[CheckResult, CheckResult]:
@@ -138,7 +138,7 @@ def _judge_refusal(error: BulkpullError) -> tuple[CheckResult, CheckResult]:
     return unchecked("role", "the list of datasets did not arrive"), problem_from("datasets", error)
 
 
-def _tell_mfa(has_mfa: bool | None) -> CheckResult:  # noqa: FBT001 - the answer is the whole subject
+def _check_mfa(has_mfa: bool | None) -> CheckResult:  # noqa: FBT001 - the answer is the whole subject
     """The claim of multi-factor authentication; where the service does not tell, that is no error (behaviour 13)."""
     if has_mfa is None:
         return fine("mfa", "the service does not report whether the token has the MFA claim", compliant=None)
@@ -149,8 +149,8 @@ def _tell_mfa(has_mfa: bool | None) -> CheckResult:  # noqa: FBT001 - the answer
     return problem("mfa", message, fix=fix, exit_code=AuthError.exit_code, compliant=False)
 
 
-def _tell_allowance(allowance: AllowanceState) -> CheckResult:
-    """The limit on calls, as the replies told it (behaviour 172)."""
+def _check_allowance(allowance: AllowanceState) -> CheckResult:
+    """The limit on calls, as the replies give it (behaviour 172)."""
     limit, lowest = allowance.limit, allowance.lowest
     message = "the service does not report how many calls it allows"
     if limit is not None or lowest is not None:
@@ -160,7 +160,7 @@ def _tell_allowance(allowance: AllowanceState) -> CheckResult:
     return fine("allowance", message, limit=limit, lowest_remaining=lowest)
 
 
-def _tell_offer(offered: Sequence[OfferedDataset]) -> CheckResult:
+def _check_offer(offered: Sequence[OfferedDataset]) -> CheckResult:
     catalog = load_catalog()
     names = {catalog.canonical(dataset.name) for dataset in offered}
     twenty = [dataset.name for dataset in catalog.standard]

@@ -19,14 +19,14 @@ def check_versions() -> CheckResult:
     versions: dict[str, Any] = {"python": platform.python_version(), "bulkpull": __version__}
     lacking: list[str] = []
     requirements: list[str] = []
-    for name, oldest in required().items():
+    for name, minimum in required().items():
         with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        if name in versions and release(versions[name]) >= release(oldest):
+        if name in versions and release(versions[name]) >= release(minimum):
             continue
-        state = f"{versions[name]} is older than {oldest}" if name in versions else "is not installed"
+        state = f"{versions[name]} is older than {minimum}" if name in versions else "is not installed"
         lacking.append(f"{name} {state}")
-        requirements.append(f"{name}>={oldest}")
+        requirements.append(f"{name}>={minimum}")
     if lacking:
         fix = f"install what is lacking: `{library_command(requirements)}`"
         return problem("versions", ", ".join(lacking), fix=fix, **versions)

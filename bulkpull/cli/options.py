@@ -41,7 +41,6 @@ def _beginning_with(incomplete: str, names: list[str]) -> list[str]:
     return [incomplete + name[len(incomplete) :] for name in names if name.casefold().startswith(incomplete.casefold())]
 
 
-# Panels of the help.
 _WHERE = "Settings and service"
 OUTPUT = "Output"
 ROWS = "Rows and columns"

@@ -73,9 +73,9 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
                 print_data(f"\n{row['dataset']}: {visible(row['query'], lines=True)}")
             for note in row["notes"]:
                 print_message(f"note:  {row['dataset']}: {note}")
-    if any(isinstance(missing.error, AuthError) for missing in plan.unavailable):
+    if any(isinstance(dataset.error, AuthError) for dataset in plan.unavailable):
         return AuthError.exit_code
-    return _LOST if any(missing.named or missing.failed for missing in plan.unavailable) else _COMPLETE
+    return _LOST if any(dataset.named or dataset.failed for dataset in plan.unavailable) else _COMPLETE
 
 
 def plan_as_rows(run_plan: RunPlan) -> list[dict[str, Any]]:

@@ -158,7 +158,7 @@ def _define(
 
 
 def automatic_name(title: str, *, now: datetime) -> str:
-    """The name of a report that was given none: what it reads and when it was ordered, as long as names may be."""
+    """The name of a report that was given none: what it reads and when it was created, as long as names may be."""
     ending = f"_{now:%Y%m%dT%H%M%SZ}"
     return title.replace(";", "_").replace(" ", "_")[: LONGEST_TEXT - len(ending)] + ending
 

@@ -30,12 +30,12 @@ from bulkpull.errors import SettingsError
 from bulkpull.formatting import plural
 
 # Signs where the output takes them and where it does not, the word, and its style.
-_VERDICTS = {
+_SIGNS = {
     CheckStatus.OK: ("✓", "+", "ok", "green"),
     CheckStatus.TROUBLE: ("✗", "x", "problem", "bold red"),
     CheckStatus.UNCHECKED: ("–", "-", "unchecked", "yellow"),
 }
-# Sign and verdict, then the check's name.
+# Sign and word, then the check's name.
 _WIDTHS = (11, 12)
 _DEMO = "demo"
 _OTHER_SECRET = "another secret"  # noqa: S105 - words, in place of the secret
@@ -93,7 +93,7 @@ def run_checks(common: CommonOptions, *, demo: bool, output: Path | None = None,
 
 
 def _print(result: CheckResult, details: Sequence[str]) -> None:
-    sign, ascii_sign, word, style = _VERDICTS[result.verdict]
+    sign, ascii_sign, word, style = _SIGNS[result.verdict]
     if not (sys.stdout.encoding or "").casefold().startswith("utf"):
         sign = ascii_sign
     table = Table.grid(padding=(0, 1, 0, 0))

@@ -234,11 +234,11 @@ def _shown(steps: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
         by_name.setdefault(step["step"], []).append(step)
     return (
         {
-            **taken[0],
+            **group[0],
             "after_seconds": None,
-            "facts": {"times": len(taken), "the last": taken[-1]["at"]} if len(taken) > 1 else taken[0]["facts"],
+            "facts": {"times": len(group), "the last": group[-1]["at"]} if len(group) > 1 else group[0]["facts"],
         }
-        for taken in by_name.values()
+        for group in by_name.values()
     )
 
 

@@ -34,7 +34,6 @@ from bulkpull.output.run_history import last_durations
 from bulkpull.output.store import open_store
 from bulkpull.pipeline.run import Run
 
-# Events that the display or the summary shows.
 _ON_DISPLAY = (
     PullFinished, CallRetried, PaceChanged, QuotaReached, AllowanceAwaited, ColumnKeptAsText, PlanNoted, MetricsRefused,
     ListOdd,

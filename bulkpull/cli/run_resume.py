@@ -54,7 +54,7 @@ def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOpti
         except RequestRejected:
             # A service that takes no joined form (behaviour 107) lists completed ones by itself (102).
             done = [ExecutionStatus.COMPLETED]
-            return [found for one in awaited for found in await client.get_executions([one], statuses=done)]
+            return [item for report_id in awaited for item in await client.get_executions([report_id], statuses=done)]
 
     found = call_service(fetch, common, settings=settings) if awaited else []
     latest = {execution.report_id.casefold(): execution for execution in found}
@@ -84,10 +84,10 @@ def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOpti
 
 
 def awaited_reports(steps: Sequence[StepEntry]) -> dict[str, str]:
-    """The reports that a run ordered, by id with their dataset, but for datasets that it has published (pure)."""
+    """The reports that a run created, by id with their dataset, but for datasets that it has published (pure)."""
     published = published_datasets(steps)
-    ordered = {entry.facts.report_id: entry.dataset for entry in read_facts(ReportFacts, steps)}
-    return {report_id: dataset for report_id, dataset in ordered.items() if dataset not in published}
+    created = {entry.facts.report_id: entry.dataset for entry in read_facts(ReportFacts, steps)}
+    return {report_id: dataset for report_id, dataset in created.items() if dataset not in published}
 
 
 def resume_run(

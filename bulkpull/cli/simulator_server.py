@@ -38,18 +38,18 @@ def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str
     armed: list[Fault] = []
     settings: dict[str, Any] = {}
     expectations: list[str] = []
-    for wanted in faults:
-        if row := _ROWS.get(wanted):
+    for name in faults:
+        if row := _ROWS.get(name):
             parameters |= _changed_parameters(row.scenario)
             armed += row.scenario.faults
             settings |= {**QUICK, **row.settings}
             expectations.append(_expectation(row))
-        elif wanted in STORIES:
-            armed.append(Fault(wanted))
+        elif name in STORIES:
+            armed.append(Fault(name))
         else:
-            hint = did_you_mean(wanted, [*STORIES, *_ROWS])
+            hint = did_you_mean(name, [*STORIES, *_ROWS])
             raise SettingsError(
-                f"--fault {wanted}: unknown fault id or name",
+                f"--fault {name}: unknown fault id or name",
                 fix=f"{hint + ' ' if hint else ''}`bulkpull simulate --list-faults` shows them",
             )
     if latency is not None:

@@ -35,8 +35,8 @@ _METRICS_SHOWN = 9
 def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
     all_submitted = manifest.submitted and len(manifest.datasets) > _MOST_NAMED
     if all_submitted:  # there are no rows or sizes for a table
-        ordered = sum(record.status == "skipped" for record in manifest.datasets)
-        words = f"reports created for {ordered} of {plural(len(manifest.datasets), 'dataset')}"
+        created = sum(record.status == "skipped" for record in manifest.datasets)
+        words = f"reports created for {created} of {plural(len(manifest.datasets), 'dataset')}"
         console.print(f"{words}, {plural(manifest.requests.total, 'call')}", style="bold", soft_wrap=True)
     elif manifest.datasets and not _has_one_reason(manifest):
         console.print(_table(manifest))

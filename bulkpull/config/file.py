@@ -30,7 +30,7 @@ class SettingsFile:
         return f"settings file {self.path}"
 
 
-# Of a run's end, told to the command that `notify_command` runs, which may call this program again.
+# Of a run's end, passed to the command that `notify_command` runs, which may call this program again.
 _FOR_NOTIFICATIONS = frozenset({"run_id", "status", "exit_code"})
 NO_FILE = SettingsFile(DEFAULT_FILE, {})
 # pydantic-settings builds its sources without arguments of ours; this carries the file from `load` to there.

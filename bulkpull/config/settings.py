@@ -295,7 +295,7 @@ class Settings(BaseSettings):
                         why=f"{path} is a file" if path.is_file() else f"{path} is no folder",
                         fix="set `output` to a folder",
                     )
-            except OSError:  # what may not be looked at is told by whoever has to use it
+            except OSError:  # what may not be looked at is reported by whoever has to use it
                 return
 
     def for_simulator(self, addresses: Mapping[str, str]) -> Self:

@@ -207,10 +207,10 @@ def _places(pattern: str) -> dict[str, int]:
     """Where year, month and day begin in a text of that pattern."""
     places: dict[str, int] = {}
     at = 0
-    for letter, plain in re.findall(r"%([Ymd])|(.)", pattern.partition("%H")[0]):
+    for letter, literal in re.findall(r"%([Ymd])|(.)", pattern.partition("%H")[0]):
         if letter:
             places[letter] = at
-        at += {"Y": 4, "m": 2, "d": 2}.get(letter, len(plain))
+        at += {"Y": 4, "m": 2, "d": 2}.get(letter, len(literal))
     return places
 
 

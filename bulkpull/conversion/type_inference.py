@@ -348,7 +348,7 @@ class _Dates(_Reading):
     @property
     def format(self) -> str | None:
         """Of the formats that all values fit, the published one if it is among them."""
-        patterns = [written.pattern for written in self._formats or ()]
+        patterns = [form.pattern for form in self._formats or ()]
         return self._published_format if self._published_format in patterns else next(iter(patterns), None)
 
     @property
@@ -367,7 +367,7 @@ class _Dates(_Reading):
             if not self._formats:
                 return first
         readings = [(form, form.read(text)) for form in self._formats]
-        fitting = [(form, read) for form, read in readings if isinstance(read, pl.Series)]
+        fitting = [(form, values) for form, values in readings if isinstance(values, pl.Series)]
         if not fitting:
             return max(misfit for _, misfit in readings if isinstance(misfit, int))
         self._formats = tuple(form for form, _ in fitting)

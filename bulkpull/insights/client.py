@@ -364,9 +364,9 @@ class InsightsClient:
 
         async def find() -> list[Made]:
             return [
-                found
-                for found in await lookup.find(name)
-                if creation.may_have_brought(id_of(found), found.created_at) and describes(found)
+                candidate
+                for candidate in await lookup.find(name)
+                if creation.may_have_brought(id_of(candidate), candidate.created_at) and describes(candidate)
             ]
 
         retrier = self._session.retrier

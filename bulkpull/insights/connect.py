@@ -62,7 +62,7 @@ async def connected(
         clock=clock,
         events=events,
         random=draw,
-        tally=http.tally,
+        counts=http.counts,
     )
     async with AsyncExitStack() as stack:
         if credential is None and settings.grant == "azure":

@@ -193,7 +193,7 @@ class ApiSession:
             return await self._send_with(token, call)
         except TokenRejected:
             token = await self.auth.renew(token)
-        self.http.tally.retried += 1
+        self.http.counts.retried += 1
         try:
             return await self._send_with(token, call)
         except TokenRejected as refused:
@@ -239,7 +239,7 @@ class ApiSession:
         try:
             envelope = self._checked(reply, call)
         except Throttled as error:
-            self.http.tally.throttled += reply.status == HTTPStatus.OK  # it may come in an envelope (behaviour 30)
+            self.http.counts.throttled += reply.status == HTTPStatus.OK  # it may come in an envelope (behaviour 30)
             if call.optional:
                 error.was_repeated = True  # it is dropped: retries would use up the budget of calls that are needed
                 self.pacer.tidying_throttled(error.retry_after_s)

@@ -93,18 +93,18 @@ def group_by_reason(
     for dataset, reason in reasons:
         bare = reason.removeprefix(f"{dataset}: ")
         shape = bare.replace(dataset, "#")
-        datasets, alike = groups.setdefault(varying.sub("#", shape) if varying else shape, ([], []))
-        alike.append(bare)
+        datasets, texts = groups.setdefault(varying.sub("#", shape) if varying else shape, ([], []))
+        texts.append(bare)
         if dataset not in datasets:
             datasets.append(dataset)
     is_spanned = may_differ == "moments"
-    return [(datasets, _spanned(alike) if is_spanned else alike[0]) for datasets, alike in groups.values()]
+    return [(datasets, _spanned(texts) if is_spanned else texts[0]) for datasets, texts in groups.values()]
 
 
 def _spanned(reasons: Sequence[str]) -> str:
     """Reasons that differ in moments and ids alone, as one: each moment as a span, and of several ids the first."""
     found = [_MOMENT_OR_ID.findall(reason) for reason in reasons]
-    alike = iter([list(dict.fromkeys(of_place)) for of_place in zip(*found, strict=True)])
+    alike = iter([list(dict.fromkeys(texts)) for texts in zip(*found, strict=True)])
 
     def shown(found: re.Match[str]) -> str:
         preposition: str = found["preposition"] or ""

@@ -35,20 +35,20 @@ _GOOD = range(200, 300)
 
 async def send_notices(manifest: Manifest, *, path: Path, settings: Settings, events: Events, clock: Clock) -> None:
     """Notify the command and the address of the settings at the same time; a failed notification is only a warning."""
-    async with anyio.create_task_group() as telling:
+    async with anyio.create_task_group() as group:
         if (command := settings.notify_command) is not None:
             run = partial(run_command, command, manifest, path=path, within_s=settings.notify_seconds)
-            telling.start_soon(_guarded, "command", run, events)
+            group.start_soon(_guarded, "command", run, events)
         if settings.notify_url is not None:
-            telling.start_soon(_guarded, "url", partial(post, settings, manifest, events=events, clock=clock), events)
+            group.start_soon(_guarded, "url", partial(post, settings, manifest, events=events, clock=clock), events)
 
 
-async def _guarded(to: str, tell: Callable[[], Awaitable[None]], events: Events) -> None:
+async def _guarded(to: str, notify: Callable[[], Awaitable[None]], events: Events) -> None:
     try:
-        await tell()
+        await notify()
     except BulkpullError as lost:
         events.emit(NoticeLost(to=to, reason=lost.reason))
-    except Exception as fault:  # noqa: BLE001 - a fault of ours in telling must not harm what is told
+    except Exception as fault:  # noqa: BLE001 - a fault of ours must not harm the run
         events.emit(NoticeLost(to=to, reason=f"an unexpected fault ({type(fault).__name__}: {fault})"))
     else:
         events.emit(NoticeSent(to=to))

@@ -58,7 +58,7 @@ class RunRecorder:
         self._began_s = clock.monotonic()
         self._progress = Progress(began_s=self._began_s)
         self._is_resumed = False
-        self._is_ordered = anyio.Event()
+        self._is_created = anyio.Event()
         self._manifest: Manifest | None = None
         self._metrics_turn = anyio.Lock()
         self._is_shown_running = False
@@ -70,7 +70,7 @@ class RunRecorder:
             self._run_id, self._is_resumed = event.run_id, event.resumed
             self._began_s = self._clock.monotonic()
         elif isinstance(event, ReportCreated):
-            self._is_ordered.set()
+            self._is_created.set()
         if self._run_id:
             self._log.append(event, run_id=self._run_id, at=self._clock.now())
             self._timings.record(event, at_s=self._clock.monotonic() - self._began_s)
@@ -113,7 +113,7 @@ class RunRecorder:
 
             load_template()
 
-        await self._is_ordered.wait()
+        await self._is_created.wait()
         with suppress(Exception):  # it is raised again, and reported, when the page is written
             await anyio.to_thread.run_sync(load)
 
@@ -163,7 +163,7 @@ class RunRecorder:
             await anyio.to_thread.run_sync(write)
         except OSError as trouble:
             self._warn_missing(path, to_disk_error(trouble, path).reason)
-        except Exception as fault:  # noqa: BLE001 - a fault of ours in telling must not harm what is told
+        except Exception as fault:  # noqa: BLE001 - a fault of ours must not harm the run
             self._warn_missing(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
 
     async def close(self) -> None:
@@ -237,23 +237,23 @@ def _earlier_sessions(store: OutputStore, run_id: str) -> list[tuple[Event, date
 @asynccontextmanager
 async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> AsyncIterator[RunRecorder]:
     """Record the run that begins within the block; after it, however it ended, notifications are sent."""
-    keeper = RunRecorder(settings, events=events, clock=clock)
-    await keeper.open()
+    recorder = RunRecorder(settings, events=events, clock=clock)
+    await recorder.open()
     failure: Exception | None = None
     try:
-        with events.joined(keeper):
+        with events.joined(recorder):
             try:
                 async with anyio.create_task_group() as beside:
-                    beside.start_soon(keeper.report_progress)
-                    beside.start_soon(keeper.prepare_page)
+                    beside.start_soon(recorder.report_progress)
+                    beside.start_soon(recorder.prepare_page)
                     try:
-                        yield keeper
+                        yield recorder
                     except Exception as error:  # noqa: BLE001 - raised below: out of the group it would be a group
                         failure = error
                     beside.cancel_scope.cancel()
                 if failure is not None:
                     raise failure
             finally:
-                await keeper.send_notices()
+                await recorder.send_notices()
     finally:
-        await keeper.close()
+        await recorder.close()

@@ -117,8 +117,8 @@ def _wider(manifest: Manifest) -> list[str]:
         if record.status == "complete" and record.timespan and record.wider_timespan and not record.window:
             spans.setdefault((record.timespan, record.wider_timespan), []).append(record.dataset)
     return [
-        f"{join_some(datasets)}: {used} was exported, {wider} is offered: `--timespan widest`"
-        for (used, wider), datasets in spans.items()
+        f"{join_some(datasets)}: {span} was exported, {wider_span} is offered: `--timespan widest`"
+        for (span, wider_span), datasets in spans.items()
     ]
 
 

@@ -71,8 +71,8 @@ def _is_our_readme(text: str) -> bool:
     written = [
         readme(has_links=links, suffix=suffix) for links, suffix in product((True, False), output_formats.FORMATS)
     ]
-    without_run = [ours.replace(_RUN_COLUMN_LINES, "") for ours in written]
-    without_views = [ours.replace(_VIEWS_LINE, "") for ours in without_run]
+    without_run = [content.replace(_RUN_COLUMN_LINES, "") for content in written]
+    without_views = [content.replace(_VIEWS_LINE, "") for content in without_run]
     return text in {_FIRST, *written, *without_run, *without_views}
 
 

@@ -32,9 +32,9 @@ def integrity_problems(
     file_rows = sum(file.rows for file in record.files)
     if file_rows != record.rows:
         yield folder.as_posix(), f"the manifest says {record.rows:,} rows for it, and {file_rows:,} for its files"
-    for unexpected in sorted(set(store.list_names(folder)) - {Path(file.path).name for file in record.files}):
+    for name in sorted(set(store.list_names(folder)) - {Path(file.path).name for file in record.files}):
         what = "no run has written this file, but readers that use a pattern read it as data"
-        yield (folder / unexpected).as_posix(), what
+        yield (folder / name).as_posix(), what
 
 
 def location_problem(store: OutputStore, path: str, *, expected_bytes: int | None = None) -> str | None:

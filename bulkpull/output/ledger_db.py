@@ -251,9 +251,9 @@ def _move_aside(path: Path, *, stamp: str, why: str) -> SetAside:
             source = path.with_name(path.name + ending)
             if source.exists():
                 platforms.current().replace_file(source, aside.with_name(aside.name + ending))
-        for old in sorted(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}"))[:-_KEPT_ASIDE]:
+        for file in sorted(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}"))[:-_KEPT_ASIDE]:
             for ending in _FILES:
-                old.with_name(old.name + ending).unlink(missing_ok=True)
+                file.with_name(file.name + ending).unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as trouble:
         raise to_disk_error(trouble, path) from trouble

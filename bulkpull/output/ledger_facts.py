@@ -55,7 +55,7 @@ class PullFacts(StepFacts):
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts(PullFacts):
-    """A one-off report was ordered."""
+    """A one-off report was created."""
 
     step = "report"
 
@@ -157,9 +157,9 @@ class InWindowsFacts(StepFacts):
 @dataclass(frozen=True, slots=True)
 class ScheduledReportFacts(StepFacts):
     """
-    A scheduled report is about to be ordered (`name` and `query_digest` alone), or is in use (`report_id` as well).
+    A scheduled report is about to be created (`name` and `query_digest` alone), or is in use (`report_id` as well).
 
-    It runs `lead_h` before the nightly hour; `own` says that this folder ordered it (earlier versions did not say so).
+    It runs `lead_h` before the nightly hour; `own` says that this folder created it (earlier versions did not say so).
     """
 
     step = "standing"

@@ -122,8 +122,8 @@ class Verifier:
     def _nothing_current(self) -> Trouble:
         """Nothing was ever published, or `current.json` was lost and the snapshots exist."""
         store = self.store
-        names = {dataset: store.list_names(INSIDE.snapshots(dataset)) for dataset in store.list_names(INSIDE.datasets)}
-        counts = {dataset: sum(bool(RUN_ID.search(name)) for name in found) for dataset, found in names.items()}
+        runs = {dataset: store.list_names(INSIDE.snapshots(dataset)) for dataset in store.list_names(INSIDE.datasets)}
+        counts = {dataset: sum(bool(RUN_ID.search(name)) for name in names) for dataset, names in runs.items()}
         orphans = {dataset: count for dataset, count in counts.items() if count}
         if not orphans:
             return Trouble(CURRENT, what=f"nothing is published in {store} yet", fix=NO_EXPORT_FIX)

@@ -69,7 +69,7 @@ def open_folder(
     layout = Layout(output)
     private, staging = layout.private, layout.staged(run_id)
     for name in (INSIDE.datasets, INSIDE.runs):
-        store.check_folder(name)  # before anything is ordered
+        store.check_folder(name)  # before a report is created
     if taken_over in names_beneath(staging.parent, root=private) and not staging.exists():
         rename_beneath(layout.staged(str(taken_over)), staging, root=private)
     makedirs_durable(staging, root=private)
@@ -91,7 +91,7 @@ def _folder_of(output: Path, store: OutputStore, current: Current, *, left: set[
 
 
 def find_blocked(store: OutputStore, datasets: Iterable[str], *, keep_raw: bool) -> dict[str, DiskTrouble]:
-    """The datasets whose own folders are links, or no folders, so that nothing is ordered for them (case C25)."""
+    """The datasets whose own folders are links, or no folders, so that no report is created for them (case C25)."""
     blocked: dict[str, DiskTrouble] = {}
     for dataset in datasets:
         for kind in (DATASETS, RAW) if keep_raw else (DATASETS,):

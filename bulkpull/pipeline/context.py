@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -75,10 +75,10 @@ class RunContext(OpenedRun):
     background: TaskGroup
     tidying: TaskGroup
     large_conversion: anyio.Lock = field(default_factory=anyio.Lock)
-    _ordered: Counter[str] = field(default_factory=Counter)
+    _created: Counter[str] = field(default_factory=Counter)
 
     def require_reports(self, dataset: str, number: int) -> None:
-        """Refuse an export that needs more reports than it may order, before the first one."""
+        """Refuse an export that needs more reports than it may create, before the first one."""
         most = self.settings.reports_per_dataset
         if number > most:
             raise TooManyReports(
@@ -87,11 +87,11 @@ class RunContext(OpenedRun):
             )
 
     def count_report(self, dataset: str) -> None:
-        """Count a report that is about to be ordered: windows, halves and repeats together; refuse one too many."""
-        if self._ordered[dataset] >= self.settings.reports_per_dataset:
-            many = f"{self._ordered[dataset]:,}"
+        """Count a report that is about to be created: windows, halves and repeats together; refuse one too many."""
+        if self._created[dataset] >= self.settings.reports_per_dataset:
+            many = f"{self._created[dataset]:,}"
             raise TooManyReports(f"{dataset}: {many} reports were created, as many as `reports_per_dataset` allows")
-        self._ordered[dataset] += 1
+        self._created[dataset] += 1
 
     async def note(self, dataset: str, facts: StepFacts) -> None:
         """Write the outcome of a step into the ledger, before the next one begins."""
@@ -175,7 +175,7 @@ async def run_context(
     created_at = [now_s - (now - moment).total_seconds() for moment in made]
 
     def count_retry() -> None:
-        connection.http.tally.retried += 1
+        connection.http.counts.retried += 1
 
     submitter = Submitter(
         client=client,
@@ -213,7 +213,16 @@ async def run_context(
         async with anyio.create_task_group() as tidying:
             async with anyio.create_task_group() as working:
                 yield RunContext(
-                    **{shared.name: getattr(run, shared.name) for shared in fields(run)},
+                    run_id=run.run_id,
+                    request=run.request,
+                    started_at=run.started_at,
+                    earlier=run.earlier,
+                    folder=run.folder,
+                    ledger=run.ledger,
+                    settings=settings,
+                    events=events,
+                    clock=clock,
+                    notes=run.notes,
                     client=client,
                     http=connection.http,
                     retrier=connection.retrier,

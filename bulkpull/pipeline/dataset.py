@@ -103,11 +103,11 @@ class DatasetExport:
         Raises:
             BulkpullError: The first error that no retry could fix; in a nightly run `Unchanged`.
         """
-        if self._is_same_question:
+        if self._is_same_data:
             self._baseline = self._published
-        elif self._published is not None:  # compare with the last snapshot of the same question
-            store, question = self.context.publisher.store, requested_data(self.pull).sha256
-            self._baseline = await anyio.to_thread.run_sync(find_last_answer, store, self.pull.dataset, question)
+        elif self._published is not None:  # compare with the last snapshot of the same requested data
+            store, sha256 = self.context.publisher.store, requested_data(self.pull).sha256
+            self._baseline = await anyio.to_thread.run_sync(find_last_answer, store, self.pull.dataset, sha256)
         try:
             self._parts = await self._or_without_metrics(self._fetch)
             is_noted = await self._publish(self._parts)
@@ -128,7 +128,7 @@ class DatasetExport:
         await anyio.to_thread.run_sync(self._clear_folders)
 
     async def submit(self) -> list[Report]:
-        """Order all reports of the dataset for a later run to collect."""
+        """Create all reports of the dataset for a later run to collect."""
         try:
             return await self._or_without_metrics(lambda: self._begin_fetch().submit())
         except BulkpullError:
@@ -137,7 +137,7 @@ class DatasetExport:
 
     def _begin_fetch(self) -> DatasetFetch:
         request = self.context.request
-        known = self._published if request.nightly and self._is_same_question else None
+        known = self._published if request.nightly and self._is_same_data else None
         fetch = DatasetFetch(
             self.pull,
             self.context,
@@ -177,9 +177,9 @@ class DatasetExport:
         """
         Fetch a whole dataset in windows after its report has failed, because each window is a smaller report.
 
-        The snapshot then answers for the days that the windows cover, and its window and question say so. It is still
-        compared with the last answer to the original question, whose rows it contains. Where the windows fail as well,
-        the `failure` of the one report for all is raised.
+        The snapshot then answers for the days that the windows cover, and its window and requested data say so. It is
+        still compared with the last snapshot of the original data, whose rows it contains. Where the windows fail as
+        well, the `failure` of the one report for all is raised.
         """
         whole = self.pull
         self.pull = replace(whole, window=window)
@@ -240,7 +240,7 @@ class DatasetExport:
                 kept = ColumnKeptAsText(column=column.name, declared=column.declared, **column.misfit)
                 context.events.emit(kept)
         found = self.outcome
-        current = self._published if self._is_same_question else None
+        current = self._published if self._is_same_data else None
         if request.nightly and current is not None and current.content_hash == snapshot.content_hash:
             raise Unchanged(f"execution {found.ids.execution_id} has data that are already published")
         drift = find_schema_drift(baseline, snapshot.columns, unrequested=parts[0].table.extra_columns)
@@ -310,7 +310,7 @@ class DatasetExport:
         return replace(newest, query_id=newest.query_id or self.query_id)
 
     def _note_kept_reports(self) -> None:
-        ids = [report.report_id for runner in self._runners for report in runner.ordered]
+        ids = [report.report_id for runner in self._runners for report in runner.created]
         many, stay, them = ("report", "stays", "it") if len(ids) == 1 else ("reports", "stay", "them")
         if ids:
             self._notes.append(
@@ -319,14 +319,14 @@ class DatasetExport:
             )
 
     def _own_reports(self) -> list[Report]:
-        """All reports that were ordered for it, by this run and by the run that it resumes."""
-        ordered = [report for runner in self._runners for report in runner.ordered]
-        return [*ordered, *self.context.reusable.rest(self.pull.dataset)]
+        """All reports that were created for it, by this run and by the run that it resumes."""
+        created = [report for runner in self._runners for report in runner.created]
+        return [*created, *self.context.reusable.rest(self.pull.dataset)]
 
     @property
     def _published(self) -> DatasetRecord | None:
         return self.context.folder.published.get(self.pull.dataset)
 
     @property
-    def _is_same_question(self) -> bool:
+    def _is_same_data(self) -> bool:
         return self._published is not None and self._published.question_sha256 == requested_data(self.pull).sha256

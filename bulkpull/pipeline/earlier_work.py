@@ -2,7 +2,7 @@
 What earlier runs left that a run can use: snapshots that it published before, reports, and converted files.
 
 An interrupted run leaves reports, and perhaps converted files, which the resuming run uses. Recent reports of other
-runs are used if they answer the same question, and deleted otherwise.
+runs are used if they hold the same requested data, and deleted otherwise.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ReusableWork:
     parts: Mapping[Pull, Sequence[Pull]] = field(default_factory=dict)
 
     def has(self, fingerprint: str) -> bool:
-        """Whether nothing has to be ordered for that pull as a whole: it was fetched, ordered, or split in halves."""
+        """Whether that pull as a whole needs no new report: it was fetched, has one, or was split in halves."""
         return fingerprint in self.converted or fingerprint in self.splits or self.has_report(fingerprint)
 
     def has_report(self, fingerprint: str) -> bool:
@@ -117,10 +117,10 @@ def sort_reports(
         fingerprints: Those of the pulls of this run, also as earlier versions wrote them, each with the one of today.
         runs: The other runs of this output folder. Reports of runs that are not among them are left alone: another
             folder, or another machine, may be waiting for them.
-        answered: When the data were made that are published for the same question, by fingerprint. A report that was
-            ordered before would put older data in their place (case N18).
+        answered: When the published data of the same request were made, by fingerprint. A report that was created
+            before would put older data in their place (case N18).
         published_reports: Ids of the reports whose data are published. A run that was cut off between the publication
-            and its note in the ledger collects the same data again when it is resumed, and orders nothing; another
+            and its note in the ledger collects the same data again when it is resumed, and creates no report; another
             run does not.
     """
     known = {run.run_id: run for run in (*runs, KnownRun(run_id))}
@@ -131,9 +131,9 @@ def sort_reports(
         if run is None:
             continue
         fingerprint = fingerprints.get(name.fingerprint, name.fingerprint)
-        ordered_at, made_at = report.created_at or name.ordered_at, answered.get(fingerprint)
-        is_fresh = name.ordered_at is not None and now - name.ordered_at < FRESH
-        is_older = made_at is not None and ordered_at is not None and ordered_at < made_at
+        created_at, made_at = report.created_at or name.created_at, answered.get(fingerprint)
+        is_fresh = name.created_at is not None and now - name.created_at < FRESH
+        is_older = made_at is not None and created_at is not None and created_at < made_at
         is_own, is_published = name.run_id == run_id, report.report_id in published_reports
         if (is_published and not is_own) or (is_older and not is_published):
             if not run.keeps_reports:
@@ -175,9 +175,7 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
     work = sort_reports(
         reports,
         run_id=run.run_id,
-        fingerprints={
-            known: mark for part, mark in fingerprints.items() for known in (earlier_fingerprint(part), mark)
-        },
+        fingerprints={name: mark for part, mark in fingerprints.items() for name in (earlier_fingerprint(part), mark)},
         runs=await _known_runs(run, reports),
         now=now,
         answered=answered,
@@ -246,7 +244,7 @@ def _parts_of(
 
 
 def _published_data_time(pull: Pull, folder: OutputFolder) -> datetime | None:
-    """When the data were made that are published, whole, for the question of `pull`; `None` where that is not known."""
+    """When the data were made that are published, whole, as `pull` requests them; `None` where that is not known."""
     record = folder.published.get(pull.dataset)
     if record is None or pull.dataset in folder.damaged or record.question_sha256 != requested_data(pull).sha256:
         return None

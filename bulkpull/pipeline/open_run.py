@@ -127,7 +127,7 @@ class OpenedRun:
     """
     A run that may begin, and what it works with. One that is only planned has no id.
 
-    A resumed one has the time at which it began, and the window as it was then: its reports were ordered for it.
+    A resumed one has the time at which it began, and the window as it was then: its reports were created for it.
     """
 
     run_id: str

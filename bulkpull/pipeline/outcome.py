@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # a run without news needs neither it nor what converts files
     from bulkpull.pipeline.publication.snapshot_facts import SnapshotFacts
 
 # Fields that a skipped dataset copies from the snapshot that stays current (contract, section 4).
-_QUESTION = ("query", "timespan", "window", "question", "question_sha256")
+_REQUESTED = ("query", "timespan", "window", "question", "question_sha256")
 _SNAPSHOT = (
     "rows", "rows_before", "files", "columns", "metrics", "metrics_left_out", "content_hash", "stored_md5",
     "downloaded_bytes", "vouched_by",
@@ -82,10 +82,10 @@ class DatasetOutcome:
     Attributes:
         named: The run is not complete without it: the user named it, or asked for a custom query.
         due_at, next_due_at: When an execution of its scheduled report was due that has not come, and is due next.
-        export: `None` where nothing was fetched or ordered.
+        export: `None` where nothing was fetched and no report created.
         generated_at: When the data were made that the service offers and that are published already.
         skipped: The reason why nothing was fetched.
-        is_submitted: Its reports were ordered for a later run to collect.
+        is_submitted: Its reports were created for a later run to collect.
         current: The snapshot that stays current where the dataset is skipped.
         held_by: The earlier run that fetched newer data than `current` and held them back.
         error: The error that ended it. Without an error, `skipped` or published files, it was interrupted.
@@ -183,14 +183,14 @@ class RunResults:
 
     def finish(self) -> tuple[list[DatasetRecord], RunStatus]:
         """The records as they are when the run ends, and its status."""
-        self.notes += [undeleted.note for undeleted in self.undeleted if undeleted.dataset is None]
+        self.notes += [report.note for report in self.undeleted if report.dataset is None]
         return finish_records(
-            with_notes(self.record(dataset), [lost.note for lost in self.undeleted if lost.dataset == dataset])
+            with_notes(self.record(dataset), [report.note for report in self.undeleted if report.dataset == dataset])
             for dataset in self._datasets
         )
 
     def count(self, records: Iterable[DatasetRecord], *, interrupted: bool) -> dict[str, int]:
-        """How many datasets ended with which status; `submitted` and `unfinished` are told from the others."""
+        """How many datasets ended with which status; `submitted` and `unfinished` count by themselves."""
         statuses: Counter[str] = Counter()
         for record in records:
             result = self._datasets[record.dataset]
@@ -223,9 +223,9 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
         publish = f"`bulkpull runs publish {outcome.held_by} {outcome.pull.dataset}` publishes them"
         notes.append(f"run {outcome.held_by} fetched newer data and held them back: {publish}")
     if ending["status"] == "skipped" and outcome.current is not None:
-        # It describes the snapshot that stays current; the ids of an ordered report stay its own.
+        # It describes the snapshot that stays current; the ids of a created report stay its own.
         unknown = [name for name in _IF_UNKNOWN if values.get(name) in (None, False)]
-        values |= _fields(outcome.current, *_QUESTION, *unknown, *_SNAPSHOT, *(() if outcome.is_submitted else _IDS))
+        values |= _fields(outcome.current, *_REQUESTED, *unknown, *_SNAPSHOT, *(() if outcome.is_submitted else _IDS))
     return DatasetRecord.model_validate({**values, **ending, "notes": notes})
 
 

@@ -72,8 +72,8 @@ def make_plan(inputs: PlanInputs) -> Plan:
     Decide what to pull.
 
     Raises:
-        SettingsError: A name or a time span is known neither to the catalog nor to the service; or only selections are
-            wanted and none of them can be pulled. A selection that is wrong harms no other pull.
+        SettingsError: A name or a time span is known neither to the catalog nor to the service; or only custom queries
+            are wanted and none of them can be pulled. A wrong custom query harms no other pull.
     """
     request, settings, catalog = inputs.request, inputs.settings, load_catalog()
     listed, notes = by_canonical_name(inputs.offer.datasets)
@@ -111,7 +111,7 @@ async def check_offline(request: ExportRequest, *, settings: Settings) -> None:
 
 
 def _check_selections(request: ExportRequest, *, settings: Settings) -> None:
-    """Refuse selections that the documents know to be wrong; every name that a dataset has or had counts as there."""
+    """Refuse custom queries that the documents know to be wrong; a name that a dataset ever had counts as there."""
     documented = tuple(
         OfferedDataset(
             name=dataset.name,

@@ -35,7 +35,7 @@ class NotListed(SettingsError):
 
 def select_pull(selection: Selection, inputs: PlanInputs, *, listed: Mapping[str, OfferedDataset]) -> Pull:
     """
-    The pull of a selection.
+    The pull of a custom query.
 
     Raises:
         NotListed: The service does not list the dataset for this account.

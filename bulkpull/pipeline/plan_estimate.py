@@ -37,7 +37,7 @@ class ExportEstimate:
     What an export is expected to cost; `in_flight` reports are requested at once.
 
     Attributes:
-        reports: How many it orders where none of them fails, by dataset.
+        reports: How many it creates where none of them fails, by dataset.
         usual_s: How long a report of these datasets took in earlier runs, by dataset, seconds.
         unwritable: The folder that a run could not write to: the output, or the nearest one above it that exists.
     """
@@ -128,23 +128,23 @@ async def load_usual_durations(ledger: Ledger, *, now: datetime) -> dict[str, fl
 
 
 def usual_durations(
-    ordered: Iterable[NotedFacts[ReportFacts]], executed: Iterable[NotedFacts[ExecutionFacts]]
+    created: Iterable[NotedFacts[ReportFacts]], executed: Iterable[NotedFacts[ExecutionFacts]]
 ) -> dict[str, float]:
     """
     How long reports usually take, seconds: the median of the latest five of each dataset (pure).
 
-    From the order to the service's own time of completion; where one of these times is missing or odd, to the moment at
-    which the completion was seen.
+    From the creation to the service's own time of completion; where one of these times is missing or odd, to the moment
+    at which the completion was seen.
     """
-    order_of = {entry.facts.report_id: entry for entry in ordered}
+    creation_of = {entry.facts.report_id: entry for entry in created}
     durations: dict[str, list[float]] = {}
     for entry in executed:
-        order = order_of.get(entry.facts.report_id)
-        if order is None:
+        creation = creation_of.get(entry.facts.report_id)
+        if creation is None:
             continue
-        took_s = seen_s = (entry.at - order.at).total_seconds()
-        if order.facts.created_at and entry.facts.generated_at:
-            took_s = (entry.facts.generated_at - order.facts.created_at).total_seconds()
+        took_s = seen_s = (entry.at - creation.at).total_seconds()
+        if creation.facts.created_at and entry.facts.generated_at:
+            took_s = (entry.facts.generated_at - creation.facts.created_at).total_seconds()
         if not 0 <= took_s <= seen_s:
             took_s = seen_s
         if took_s >= 0:
@@ -160,7 +160,7 @@ def _median(numbers: Sequence[float]) -> float:
 
 def slowest_first(pulls: Sequence[Pull], *, usual_s: Mapping[str, float], rows: Mapping[str, int]) -> list[Pull]:
     """
-    The order in which reports are best ordered; datasets without a known duration go first, they may be the slowest.
+    The order in which reports are best created; datasets without a known duration go first, they may be the slowest.
 
     Among those the rows of the current snapshot decide, then the number of columns.
     """

@@ -35,7 +35,7 @@ class ExportRequest:
         selections: Custom queries, published under their own names.
         only_selections: No other dataset is requested, even if `datasets` is empty.
         nightly: With scheduled reports: new data are fetched, other datasets are skipped.
-        submit_only: Order the reports and end; a later run collects them.
+        submit_only: Create the reports and end; a later run collects them.
         reset_types: Infer the column types again from today's values, for columns that became text.
     """
 
@@ -59,7 +59,7 @@ class ExportRequest:
 
     @classmethod
     def of_run(cls, request: Mapping[str, Any]) -> ExportRequest:
-        """The request of a run in the ledger. An open end stays where it was: reports were ordered for that window."""
+        """The request of a run in the ledger. An open end stays where it was: reports were created for that window."""
         window = None
         if request.get("since"):
             window = Window(datetime.fromisoformat(request["since"]), datetime.fromisoformat(request["window_end"]))
@@ -72,7 +72,7 @@ class ExportRequest:
         )
 
     def continued_from(self, earlier: Mapping[str, Any]) -> ExportRequest:
-        """The request with the window of the run that it resumes: that run ordered reports for it."""
+        """The request with the window of the run that it resumes: that run created reports for it."""
         return replace(self, window=self.window and ExportRequest.of_run(earlier).window)
 
     def as_key(self, settings: Settings) -> dict[str, Any]:

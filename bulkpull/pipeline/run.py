@@ -199,7 +199,7 @@ class Run:
 
     async def _work(self, connection: Connection, *, conversions: int) -> None:
         opened, results = self._opened, self._results
-        self._requests = connection.http.tally.as_dict
+        self._requests = connection.http.counts.as_dict
         try:
             plan = await plan_in_folder(opened, self._offer or await load_offer(opened.request, connection.client))
             decided = await decide_run(opened, plan.pulls, client=connection.client)
@@ -248,7 +248,7 @@ class Run:
             await start_datasets(left, context, decided=decided, results=results, warms_up=bool(fetched))
 
     async def _claim(self, store: OutputStore) -> None:
-        """Record the account of the folder, after the service has answered and before anything is ordered."""
+        """Record the account of the folder, after the service has answered and before a report is created."""
         client_id, username = self.settings.client_id, self.settings.username
         sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
         with disk_errors(str(store)):
@@ -278,8 +278,8 @@ class Run:
         """Begin with every dataset: unavailable, published already by this run, or pending."""
         folder, others = self._opened.folder, self._opened.earlier.alive - {self.run_id}
         held = await anyio.to_thread.run_sync(held_back_by, folder.store, others, folder.current)
-        for missing in plan.unavailable:
-            self._results.put_unavailable(missing)
+        for dataset in plan.unavailable:
+            self._results.put_unavailable(dataset)
         for pull in plan.pulls:
             if (record := done.get(pull.dataset)) is not None:
                 raw = INSIDE.snapshot(pull.dataset, self.run_id, kind=RAW)

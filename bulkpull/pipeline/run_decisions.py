@@ -136,8 +136,8 @@ async def _known_ids(run: OpenedRun) -> set[str]:
 
 
 def _candidates(pull: Pull, listed: Sequence[Report] | None, memory: ReportMemory) -> Sequence[Report]:
-    question = requested_data(pull).sha256
-    return memory.serving(question) if listed is None else find_candidates(pull, listed, memory)
+    sha256 = requested_data(pull).sha256
+    return memory.serving(sha256) if listed is None else find_candidates(pull, listed, memory)
 
 
 def _published(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
@@ -145,14 +145,14 @@ def _published(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
 
 
 async def _last_answer(pull: Pull, folder: OutputFolder) -> DatasetRecord | None:
-    current, question = _published(pull, folder), requested_data(pull).sha256
-    if current is None or current.question_sha256 == question:
+    current, sha256 = _published(pull, folder), requested_data(pull).sha256
+    if current is None or current.question_sha256 == sha256:
         return None
-    return await anyio.to_thread.run_sync(find_last_answer, folder.store, pull.dataset, question)
+    return await anyio.to_thread.run_sync(find_last_answer, folder.store, pull.dataset, sha256)
 
 
 def _unchanged(pull: Pull, noted: UnchangedFacts | None) -> UnchangedFacts | None:
-    """The data that the ledger noted, where they answer the question of the pull; earlier versions did not say."""
+    """The data that the ledger noted, where they are what the pull requests; earlier versions did not say."""
     return noted if noted and noted.question_sha256 in (None, requested_data(pull).sha256) else None
 
 

@@ -90,7 +90,7 @@ async def plan_run(request: ExportRequest, *, settings: Settings, events: Events
             windows = _windows(pull, decided.reusable.parts[pull], run)
             reports[pull.dataset] = sum(not decided.reusable.has(pull_fingerprint(window)) for window in windows)
         schedule = decision.schedule
-        if schedule is not None and schedule.may_order:  # as the run would leave it
+        if schedule is not None and schedule.may_create:  # as the run would leave it
             first_at = first_start(service_now, lead_h=settings.standing_lead_hours)
             due_at = next_due(schedule.serving, service_now) if schedule.serving else first_at
             if due_at is not None:
@@ -108,5 +108,5 @@ def _windows(pull: Pull, parts: Sequence[Pull], run: OpenedRun) -> Sequence[Pull
     try:
         growth = plan_growth(pull, published, output=run.folder.output, restated_months=months)
     except HeldBack:
-        return []  # the run orders nothing, and says why
+        return []  # the run creates no report, and says why
     return [part for part in windows if part.window and part.window.end > growth.covered_until]

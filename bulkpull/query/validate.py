@@ -88,7 +88,7 @@ def find_query_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> Q
     return QueryDrift(
         statement.dataset.text,
         offered=True,
-        missing=tuple(text for folded, text in named.items() if folded not in there),
+        missing=tuple(text for name, text in named.items() if name not in there),
         left_out=tuple(name for name in dataset.columns if name.casefold() not in selected),
     )
 

@@ -42,7 +42,7 @@ STORIES: Mapping[str, str] = {
     # queries and reports
     "name_taken": "another query of that name exists, with other text, and the answer is lost",
     "metrics_refused": "400 to a new query that selects metrics (words: names, syntax, length)",
-    "query_vanishes": "somebody deletes the query just before a report is ordered on it: 400 Invalid QueryId",
+    "query_vanishes": "somebody deletes the query just before a report is created on it: 400 Invalid QueryId",
     "query_vanishes_later": "somebody deletes the query while a report on it is under way: it never completes",
     "report_vanishes": "somebody deletes the report before it is read",
     # executions
@@ -187,19 +187,19 @@ class FaultBox:
     ) -> Fault | None:
         """The first fault of these names, in the order of arming, that strikes here; asking uses up one strike."""
         here = {None, endpoint, f"{method} {endpoint}"}
-        for armed in self._concerning(names, datasets):
-            if (endpoint is None or armed.fault.endpoint in here) and armed.fire():
-                return armed.fault
+        for arming in self._concerning(names, datasets):
+            if (endpoint is None or arming.fault.endpoint in here) and arming.fire():
+                return arming.fault
         return None
 
     def peek(self, name: str, *, datasets: Collection[str] = ()) -> Fault | None:
         """The armed fault of that name, without using it up."""
-        return next((armed.fault for armed in self._concerning((name,), datasets)), None)
+        return next((arming.fault for arming in self._concerning((name,), datasets)), None)
 
     def times_fired(self, name: str) -> int:
-        return sum(armed.firings for armed in self._armed if armed.fault.name == name)
+        return sum(arming.firings for arming in self._armed if arming.fault.name == name)
 
     def _concerning(self, names: Collection[str], datasets: Collection[str]) -> list[_Armed]:
         return [
-            armed for armed in self._armed if armed.fault.name in names and armed.fault.dataset in (None, *datasets)
+            arming for arming in self._armed if arming.fault.name in names and arming.fault.dataset in (None, *datasets)
         ]

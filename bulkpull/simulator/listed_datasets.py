@@ -89,11 +89,11 @@ def offered_tables(scenario: Scenario) -> dict[str, Table]:
     """The datasets that the scenario offers, by canonical name, in the catalog's order; unknown names are an error."""
     catalog, wanted = _catalog(), scenario.datasets
     if wanted is None:
-        wanted = tuple(name for name, raw in catalog.items() if _is_listed(raw, scenario))
+        wanted = tuple(name for name, entry in catalog.items() if _is_listed(entry, scenario))
     for name in (*wanted, *(() if isinstance(scenario.drift, bool) else scenario.drift)):
         if name not in catalog:
             raise ValueError(f"the catalog has no dataset {name!r}")
-    return {name: _table(raw, scenario) for name, raw in catalog.items() if name in wanted}
+    return {name: _table(entry, scenario) for name, entry in catalog.items() if name in wanted}
 
 
 def system_queries(tables: Iterable[Table]) -> Iterator[tuple[str, str, str]]:
@@ -109,7 +109,7 @@ def system_queries(tables: Iterable[Table]) -> Iterator[tuple[str, str, str]]:
 @cache
 def _catalog() -> dict[str, Record]:
     catalog = json.loads((files("bulkpull") / "catalog.json").read_text(encoding="utf-8"))
-    return {raw["name"]: raw for raw in catalog["datasets"]}
+    return {entry["name"]: entry for entry in catalog["datasets"]}
 
 
 def _is_listed(raw: Record, scenario: Scenario) -> bool:

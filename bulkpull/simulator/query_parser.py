@@ -177,4 +177,4 @@ def _without_quotes(literal: str) -> str:
 
 def _orderings(text: str, table: Table) -> tuple[ParsedOrdering, ...]:
     listed = _listed(text, table, refusal=INVALID_QUERY, suffix=_DIRECTION)
-    return tuple(ParsedOrdering(column, descending=not found or found[1].upper() == "DESC") for column, found in listed)
+    return tuple(ParsedOrdering(column, descending=not match or match[1].upper() == "DESC") for column, match in listed)

@@ -122,8 +122,8 @@ def frames(extract: Extract, *, block_rows: int) -> Iterator[pl.DataFrame]:
     """The rows in frames of at most `block_rows`; where a block ends changes no value."""
     left = extract.query.limit
     shown = [written(column) for column in extract.query.columns if column.name in extract.header]
-    for whole in _arranged_frames(extract, block_rows=block_rows):
-        frame = whole.select(shown)
+    for block in _arranged_frames(extract, block_rows=block_rows):
+        frame = block.select(shown)
         if left is not None:
             frame = frame.head(left)
             left -= frame.height
@@ -139,8 +139,8 @@ def _arranged_frames(extract: Extract, *, block_rows: int) -> Iterator[pl.DataFr
     if extract.is_of_all:
         yield from _arranged([_frame(extract, *block) for block in blocks], extract).iter_slices(block_rows)
     elif extract.aggregates:
-        for _, of_month in groupby(blocks, key=operator.itemgetter(0)):
-            yield from _arranged([_frame(extract, *block) for block in of_month], extract).iter_slices(block_rows)
+        for _, month_blocks in groupby(blocks, key=operator.itemgetter(0)):
+            yield from _arranged([_frame(extract, *block) for block in month_blocks], extract).iter_slices(block_rows)
     else:
         for block in blocks:
             yield _frame(extract, *block)

@@ -35,7 +35,7 @@ class Service:
 
     Attributes:
         queries, reports: All that are stored, by id; the system's queries among them.
-        created_queries, created_reports: How many users ever stored or ordered, per dataset; deleted ones count.
+        created_queries, created_reports: How many users ever created, per dataset; deleted ones count.
     """
 
     def __init__(self, context: Context, sign: LinkMaker) -> None:

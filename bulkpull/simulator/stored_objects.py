@@ -140,7 +140,7 @@ class ReportStore:
         self._free_at: list[datetime] = []
 
     def create(self, body: Fields, *, correlation_id: str) -> StoredReport:
-        """Take an order, under the rules of behaviours 81 to 94; a one-off report is queued at once."""
+        """Create a report, under the rules of behaviours 81 to 94; a one-off report is queued at once."""
         body.required("ReportName")
         query = self._queries.find(body.required("QueryId"))
         # A stored query may have fallen behind the live columns (behaviour 76).
@@ -149,15 +149,15 @@ class ReportStore:
             del self._queries.stored[query.query_id]
             raise bad_request(INVALID_QUERY_ID)
         now = self._clock.now()
-        order = self._read(body, parsed, correlation_id)
-        self._check_quota(one_off=order.execute_now)
+        definition = self._read(body, parsed, correlation_id)
+        self._check_quota(one_off=definition.execute_now)
         report = StoredReport(
             query_id=query.query_id,
             query_text=query.text,
             parsed=parsed,
             user=self._scenario.username,
             created_at=now,
-            **asdict(order),
+            **asdict(definition),
         )
         self.stored[report.report_id] = report
         self.created[report.dataset] += 1

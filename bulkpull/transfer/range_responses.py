@@ -120,13 +120,13 @@ class Version:
 
     def contradiction(self, other: Version) -> str | None:
         """The property in which `other` differs; `None` if it may be the same version."""
-        for word, mine, theirs in (
+        for word, value, other_value in (
             ("length", self.size_bytes, other.size_bytes),
             ("ETag", self.etag, other.etag),
             ("MD5", self.md5, other.md5),
             ("date", self.modified, other.modified),
         ):
-            if mine is not None and theirs is not None and mine != theirs:
+            if value is not None and other_value is not None and value != other_value:
                 return word
         return "encoding" if self.encoding != other.encoding else None
 

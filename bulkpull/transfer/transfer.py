@@ -180,7 +180,7 @@ class Transfer:
                 fix="run the export again later",
             )
         self._ranged = self._ranged and not isinstance(replaced, InvalidRangeResponse)
-        self.http.tally.retried += 1
+        self.http.counts.retried += 1
         self.events.emit(DownloadResumed(offset_bytes=0, reason=replaced.message))
         await self.clock.sleep(_RESTART_PAUSE_S * 2**self._restarts)
         self._reset()
@@ -218,7 +218,7 @@ class Transfer:
             if not isinstance(error, _Dismissed):
                 self._width.back_off(at=self.clock.monotonic())
             self._sharing.release(claim)
-            self.http.tally.retried += 1
+            self.http.counts.retried += 1
             self.events.emit(DownloadResumed(offset_bytes=claim.position, reason=error.message))
         finally:
             self._helpers -= 1
@@ -235,7 +235,7 @@ class Transfer:
             if refusal is not None:
                 link, error = refusal
                 await self.links.refresh(link, error=error)
-                self.http.tally.retried += 1  # the same bytes are asked for again, by a fresh link
+                self.http.counts.retried += 1  # the same bytes are asked for again, by a fresh link
 
     async def _advance(self, claim: Segment) -> _Refusal | None:
         """
@@ -271,7 +271,7 @@ class Transfer:
             if not self._ranged or claim.position - began_at < share_of(self._size_bytes):
                 raise
             self._has_progressed()  # so that the next failure does not count this share once more
-            self.http.tally.retried += 1
+            self.http.counts.retried += 1
         return None
 
     def _has_progressed(self) -> bool:

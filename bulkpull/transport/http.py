@@ -160,7 +160,7 @@ class Http:
     user_agent: str
     api_base_url: str | None = None
     near_hosts: Collection[str] = ()
-    tally: RequestCounts = field(default_factory=RequestCounts)
+    counts: RequestCounts = field(default_factory=RequestCounts)
     in_flight: int = field(default=0, init=False)
     _proxies: Proxies = field(default_factory=Proxies, init=False)
     _proxy_refusal: ProxyRefused | None = field(default=None, init=False)
@@ -305,14 +305,14 @@ class Http:
             cause = error.cause if isinstance(error, _BrokenError) else error
             failure = translate(cause, label=request.label, address=request.address_name)
         if failure is None or isinstance(failure, AnswerLost):
-            self.tally.by_endpoint[request.endpoint] += 1
+            self.counts.by_endpoint[request.endpoint] += 1
         if isinstance(failure, ProxyRefused) and failure.why is None:  # another host may be allowed, no other password
             self._proxy_refusal = failure
         if failure is not None:
             raise failure
         assert response is not None
         date = parse_http_date(response.headers.get("Date"))
-        self.tally.throttled += response.status == HTTPStatus.TOO_MANY_REQUESTS
+        self.counts.throttled += response.status == HTTPStatus.TOO_MANY_REQUESTS
         self.events.emit(
             CallSent(
                 endpoint=request.endpoint,

@@ -223,10 +223,10 @@ class RateLimiter:
             self._notify()
 
     def _next(self) -> _Waiter:
-        looks = [waiting for waiting in self._waiting if waiting.urgency is Urgency.LOOK]
+        looks = [waiter for waiter in self._waiting if waiter.urgency is Urgency.LOOK]
         if looks and self._since_look >= _CALLS_PER_LOOK:
-            return min(looks, key=lambda waiting: waiting.number)
-        return min(self._waiting, key=lambda waiting: (waiting.urgency, waiting.number))
+            return min(looks, key=lambda waiter: waiter.number)
+        return min(self._waiting, key=lambda waiter: (waiter.urgency, waiter.number))
 
     def _wait_s(self, urgency: Urgency) -> float:
         at = self._clock.monotonic()

@@ -68,7 +68,7 @@ class AllowanceState:
 
 
 def read_allowance(headers: Mapping[str, str]) -> AllowanceHeaders:
-    """Read the two headers; a limit below one, or what is no number, counts as not told (behaviour 172)."""
+    """Read the two headers; a limit below one, or what is no number, counts as absent (behaviour 172)."""
     folded = {name.casefold(): value for name, value in headers.items()}
     limit = _whole(folded.get("x-ratelimit-limit"))
     remaining = _whole(folded.get("x-ratelimit-remaining"))

@@ -60,10 +60,10 @@ class RetryPolicy:
 class StopReason(Enum):
     """Why a call is not retried."""
 
-    HOPELESS = "a retry cannot help"
-    DOUBTFUL = "it may have taken effect: check before retrying it"
-    TIRED = "retry limit reached"
-    TOO_LONG = "the service asks for a longer pause than this run may wait"
+    NOT_RETRYABLE = "a retry cannot help"
+    AMBIGUOUS = "it may have taken effect: check before retrying it"
+    RETRIES_EXHAUSTED = "retry limit reached"
+    RETRY_AFTER_TOO_LONG = "the service asks for a longer pause than this run may wait"
 
 
 def backoff(attempt: int, *, policy: RetryPolicy, draw: float) -> float:
@@ -85,19 +85,19 @@ def retry_delay(  # noqa: PLR0911 - one line a kind of error
     asked_s: float | None = None
     match error:
         case BulkpullError(was_repeated=True):
-            return StopReason.HOPELESS  # the layer below has tried it often enough (case C15)
+            return StopReason.NOT_RETRYABLE  # the layer below has tried it often enough (case C15)
         case NotConnected() | AnswerLost() | UnexpectedReply():
             pass
         case Throttled() | ServiceTrouble() | StorageTrouble():
             asked_s = error.retry_after_s
         case _:  # cancellation, refusals, certificates, unsafe addresses
-            return StopReason.HOPELESS
+            return StopReason.NOT_RETRYABLE
     if creates and not isinstance(error, NotConnected | Throttled):
-        return StopReason.DOUBTFUL
+        return StopReason.AMBIGUOUS
     if asked_s is not None and waited_s + asked_s > policy.longest_pause_s:
-        return StopReason.TOO_LONG
+        return StopReason.RETRY_AFTER_TOO_LONG
     if attempt >= policy.attempts:
-        return StopReason.TIRED
+        return StopReason.RETRIES_EXHAUSTED
     if asked_s is None:
         return backoff(attempt, policy=policy, draw=draw)
     # A service that says "now" for ever gets a growing pause all the same.
@@ -119,7 +119,7 @@ class Retrier:
     clock: Clock
     events: Events
     random: Callable[[], float]
-    tally: RequestCounts
+    counts: RequestCounts
     _answering: set[str] = field(default_factory=set, init=False)
     _first_calls: int = field(default=0, init=False)
     _retries: int = field(default=0, init=False)
@@ -239,7 +239,7 @@ class Retrier:
     ) -> None:
         """Report the retry, and wait for it."""
         now = self.clock.now()
-        self.tally.retried += 1
+        self.counts.retried += 1
         self.events.emit(
             CallRetried(
                 endpoint=endpoint,
@@ -259,8 +259,8 @@ def _explained(
 ) -> BulkpullError:
     if error.was_repeated:
         return error
-    error.was_repeated = advice in (StopReason.TIRED, StopReason.TOO_LONG)
-    if advice is StopReason.TOO_LONG:
+    error.was_repeated = advice in (StopReason.RETRIES_EXHAUSTED, StopReason.RETRY_AFTER_TOO_LONG)
+    if advice is StopReason.RETRY_AFTER_TOO_LONG:
         before = f" after {waited_s:,.0f} s of waiting" if waited_s else ""
         history = f"{advice.value} ({getattr(error, 'retry_after_s', 0):,.0f} s{before})"
     elif attempts > 1:

@@ -79,7 +79,7 @@ async def endpoint(
             clock=clock,
             events=recorded.hub,
             random=lambda: 0.5,
-            tally=http.tally,
+            counts=http.counts,
         )
         made = TokenEndpoint(
             http=http,
@@ -440,7 +440,7 @@ async def test_a_cut_connection_to_the_endpoint_is_repeated() -> None:
 
         await rig.endpoint.get_token()
 
-    assert rig.http.tally.retried == 1
+    assert rig.http.counts.retried == 1
 
 
 @pytest.mark.fault(15)

@@ -16,7 +16,7 @@ const browser = await puppeteer.launch({
   // A sandbox needs rights that a container's root may lack; only our own page is opened.
   args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-device-scale-factor=1"],
 });
-const told = [];
+const seen = [];
 try {
   for (const view of views) {
     const page = await browser.newPage();
@@ -37,10 +37,10 @@ try {
     const violations = found.violations.map(({ id, help, nodes }) => ({
       id, help, nodes: nodes.slice(0, 5).map((node) => node.html + " " + node.failureSummary),
     }));
-    told.push({ requests, said, overflow, violations, title: await page.title() });
+    seen.push({ requests, said, overflow, violations, title: await page.title() });
     await page.close();
   }
 } finally {
   await browser.close();
 }
-console.log(JSON.stringify(told));
+console.log(JSON.stringify(seen));

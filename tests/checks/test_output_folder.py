@@ -1,4 +1,4 @@
-"""The doctor's look at the output folder: nothing is made, and what a run needs to know is told."""
+"""The doctor's look at the output folder: nothing is made, and what a run needs to know is reported."""
 
 from __future__ import annotations
 
@@ -148,7 +148,8 @@ def test_no_check_of_the_doctor_sends_to_the_doctor() -> None:
     public = [kind for kind in _subclasses(BulkpullError) if kind.__module__ == BulkpullError.__module__]
     kinds = [kind for kind in public if "doctor" in kind.remedy]
     errors = [kind("it failed") for kind in kinds]
-    for wrong in ({"on_drift": "wran"}, {"nonsense": 1}, {"on_drift": "wran", "nonsense": 1}):
+    misspelt = {"tenantid": "t", "grant": "pasword"}
+    for wrong in ({"on_drift": "wran"}, {"nonsense": 1}, {"on_drift": "wran", "nonsense": 1}, misspelt):
         with pytest.raises(SettingsError) as refused:
             Settings(**wrong)
         errors.append(refused.value)

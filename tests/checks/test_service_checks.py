@@ -1,4 +1,4 @@
-"""The doctor's look at the service: each step by itself, so that the first that fails is the one that is told."""
+"""The doctor's look at the service: each step by itself, so that the first that fails is the one that is reported."""
 
 from __future__ import annotations
 

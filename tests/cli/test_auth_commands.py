@@ -1,4 +1,4 @@
-"""`bulkpull auth`: what works is told line by line, what is missing with its next step, and no secret ever."""
+"""`bulkpull auth`: what works is shown line by line, what is missing with its next step, and no secret ever."""
 
 from __future__ import annotations
 

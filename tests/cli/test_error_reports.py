@@ -1,4 +1,4 @@
-"""Errors as they are told: what, why and fix, and the exit status."""
+"""Errors as they are shown: what, why and fix, and the exit status."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def test_the_command_for_another_try_repeats_the_metrics_also_after_a_resumption
 
 
 @pytest.mark.fault(6)
-def test_a_full_disk_is_one_message_for_all_datasets_and_nothing_is_ordered(
+def test_a_full_disk_is_one_message_for_all_datasets_and_nothing_is_created(
     command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator = serve(SMALL)

@@ -60,7 +60,7 @@ def test_what_a_run_has_published_is_not_waited_for() -> None:
     assert awaited_reports(steps) == {"r-2": "B"}
 
 
-def test_runs_that_only_ordered_are_listed_as_what_they_are(command: Command, serve: Serve) -> None:
+def test_runs_that_only_created_are_listed_as_what_they_are(command: Command, serve: Serve) -> None:
     serve(SMALL)
     command("export", "Profile", "MSLearn", "--submit-only", "--quiet")
 

@@ -27,7 +27,7 @@ def stored(command: Command, name: str = "Customers by month", text: str = TEXT)
     return str(outcome.json()["queries"][0]["query_id"])
 
 
-def ordered(simulator: Simulator, query_id: str, name: str = "Mine", **more: Any) -> str:
+def created(simulator: Simulator, query_id: str, name: str = "Mine", **more: Any) -> str:
     """A report on the service, by way of its own desk: a one-off one unless `more` says otherwise."""
     from bulkpull.simulator.request_validation import Fields  # noqa: PLC0415 - the one helper that needs it
 
@@ -161,7 +161,7 @@ def test_a_query_that_cannot_be_stored_is_refused_with_the_rule(command: Command
 def test_only_named_queries_are_deleted_and_none_that_is_in_use(command: Command, serve: Serve) -> None:
     simulator = serve(SMALL)
     first, second, third = (stored(command, f"Query {number}") for number in range(3))
-    report_id = ordered(simulator, second)
+    report_id = created(simulator, second)
 
     assert command("queries", "delete", "--yes", SYSTEM_PROFILE).code == 2
     in_use = command("queries", "delete", "--yes", first, second)
@@ -185,8 +185,8 @@ def test_reports_are_listed_shown_paused_and_resumed(command: Command, serve: Se
     simulator = serve(SMALL)
     assert command("reports", "list").err == "there are no such reports\n"
     query_id = stored(command)
-    once = ordered(simulator, query_id)
-    often = ordered(simulator, query_id, "Weekly", **scheduled(), RecurrenceCount=7, Format="tsv")
+    once = created(simulator, query_id)
+    often = created(simulator, query_id, "Weekly", **scheduled(), RecurrenceCount=7, Format="tsv")
 
     listed = command("reports", "list")
     assert narrow(listed)
@@ -207,7 +207,7 @@ def test_a_report_as_json_holds_all_that_the_service_tells(command: Command, ser
     simulator = serve(SMALL)
     query_id = stored(command)
     address = "https://hooks.contoso.example/done"
-    report_id = ordered(simulator, query_id, **scheduled(), CallbackUrl=address, CallbackMethod="GET", Description="d")
+    report_id = created(simulator, query_id, **scheduled(), CallbackUrl=address, CallbackMethod="GET", Description="d")
 
     (report,) = command("reports", "show", report_id, "--json").json()["reports"]
 
@@ -234,7 +234,7 @@ def test_a_report_as_json_holds_all_that_the_service_tells(command: Command, ser
 def test_only_named_reports_are_deleted(command: Command, serve: Serve) -> None:
     simulator = serve(SMALL)
     query_id = stored(command)
-    first, second, third = (ordered(simulator, query_id, f"Report {number}") for number in range(3))
+    first, second, third = (created(simulator, query_id, f"Report {number}") for number in range(3))
 
     assert command("reports", "delete", "--yes", first).out == f"deleted {first} Report 0\n"
     outcome = command("reports", "delete", "--yes", second, first, "--json")
@@ -248,7 +248,7 @@ def test_only_named_reports_are_deleted(command: Command, serve: Serve) -> None:
 def test_what_was_deleted_before_a_failure_is_told(command: Command, serve: Serve) -> None:
     simulator = serve(SMALL)
     query_id = stored(command)
-    first, second = (ordered(simulator, query_id, f"Report {number}") for number in range(2))
+    first, second = (created(simulator, query_id, f"Report {number}") for number in range(2))
     simulator.arm(Fault("http_status", endpoint="DELETE ScheduledReport", times=None, skip=1, args={"status": 403}))
 
     outcome = command("reports", "delete", "--yes", first, second, "--json")
@@ -262,7 +262,7 @@ def test_what_was_deleted_before_a_failure_is_told(command: Command, serve: Serv
 def test_what_one_report_refuses_ends_no_other(command: Command, serve: Serve) -> None:
     simulator = serve(SMALL)
     query_id = stored(command)
-    first, second, third = (ordered(simulator, query_id, f"Report {number}") for number in range(3))
+    first, second, third = (created(simulator, query_id, f"Report {number}") for number in range(3))
     simulator.arm(
         Fault("http_status", endpoint="DELETE ScheduledReport", times=1, skip=1, args={"status": 403, "body": "html"})
     )
@@ -292,7 +292,7 @@ def test_nothing_deleted_is_not_told_as_deleted(command: Command, serve: Serve) 
 def test_several_reports_are_paused_and_resumed_at_once(command: Command, serve: Serve) -> None:
     simulator = serve(SMALL)
     query_id = stored(command)
-    ids = [ordered(simulator, query_id, f"Weekly {number}", **scheduled()) for number in range(2)]
+    ids = [created(simulator, query_id, f"Weekly {number}", **scheduled()) for number in range(2)]
 
     paused = command("reports", "pause", *ids, NOBODY, "--json")
     resumed = command("reports", "resume", *ids, "--json")
@@ -310,7 +310,7 @@ def test_the_signature_of_a_callback_is_shown_nowhere(
 ) -> None:
     simulator = serve(SMALL)
     address = "https://hooks.contoso.example/done?sig=aVerySecretSignature"
-    report_id = ordered(simulator, stored(command), **scheduled(), CallbackUrl=address)
+    report_id = created(simulator, stored(command), **scheduled(), CallbackUrl=address)
     more = {"list": (), "show": (report_id,), "update": (report_id, "--name", "Other")}[words[1]]
 
     outcome = command(*words, *more, *form)
@@ -336,7 +336,7 @@ def test_a_name_is_found_whatever_blanks_are_around_it(command: Command, serve: 
     simulator = serve(SMALL)
     query_id = stored(command, "  Customers ")
     simulator.service.queries[query_id].name = "  Customers "
-    report_id = ordered(simulator, query_id, "Weekly")
+    report_id = created(simulator, query_id, "Weekly")
     simulator.service.reports[report_id].name = " Weekly "
 
     queries = command("queries", "list", "--name", "Customers", "--json").json()["queries"]
@@ -352,7 +352,7 @@ def test_no_id_is_cut_however_narrow_the_terminal(
 ) -> None:
     simulator = serve(SMALL)
     query_id = stored(command)
-    report_id = ordered(simulator, query_id)
+    report_id = created(simulator, query_id)
     monkeypatch.setenv("COLUMNS", "40")
 
     assert query_id in command("queries", "list").out
@@ -391,7 +391,7 @@ def test_where_the_reports_are_not_told_no_query_is_deleted(
 ) -> None:
     simulator = serve(SMALL)
     query_id = stored(command)
-    ordered(simulator, query_id, "Weekly", **scheduled())
+    created(simulator, query_id, "Weekly", **scheduled())
     from bulkpull.insights import responses  # noqa: PLC0415 - the reply is changed on its way
 
     read = responses.read_envelope
@@ -414,7 +414,7 @@ def test_where_the_reports_are_not_told_no_query_is_deleted(
 def test_without_a_terminal_nothing_is_deleted_and_nobody_is_asked(command: Command, serve: Serve, kind: str) -> None:
     simulator = serve(SMALL)
     query_id = stored(command)
-    its_id = query_id if kind == "queries" else ordered(simulator, query_id)
+    its_id = query_id if kind == "queries" else created(simulator, query_id)
 
     outcome = command(kind, "delete", its_id)
 
@@ -439,7 +439,7 @@ def test_at_a_terminal_the_user_is_asked_and_obeyed(
     command: Command, serve: Serve, terminal: tuple[int, int], answer: str, code: int
 ) -> None:
     simulator = serve(SMALL)
-    report_id = ordered(simulator, stored(command))
+    report_id = created(simulator, stored(command))
     person, program = terminal
     os.write(person, f"{answer}\n".encode())
 
@@ -466,7 +466,7 @@ def test_at_a_terminal_the_user_is_asked_and_obeyed(
 @pytest.mark.behaviour(102, 105, 111, 115)
 def test_executions_tell_that_there_is_a_link_and_never_the_link(command: Command, serve: Serve) -> None:
     simulator = serve(SMALL)
-    report_id = ordered(simulator, stored(command))
+    report_id = created(simulator, stored(command))
 
     table = command("executions", report_id)
     reported = command("executions", report_id, "--json")
@@ -516,7 +516,7 @@ def test_executions_are_shown_newest_first_in_whatever_order_the_service_tells_t
 @pytest.mark.behaviour(105, 118)
 def test_a_report_that_has_not_run_yet_is_no_failure(command: Command, serve: Serve) -> None:
     simulator = serve(SMALL)
-    report_id = ordered(simulator, stored(command), **scheduled())
+    report_id = created(simulator, stored(command), **scheduled())
 
     outcome = command("executions", report_id)
 
@@ -527,7 +527,7 @@ def test_a_report_that_has_not_run_yet_is_no_failure(command: Command, serve: Se
 @pytest.mark.behaviour(107)
 def test_a_service_that_takes_one_status_at_a_time_is_asked_for_each(command: Command, serve: Serve) -> None:
     simulator = serve(small(joined_status=False))
-    report_id = ordered(simulator, stored(command))
+    report_id = created(simulator, stored(command))
 
     assert [execution["status"] for execution in command("executions", report_id, "--json").json()["executions"]] == [
         "Completed"
@@ -540,7 +540,7 @@ def test_where_neither_joined_statuses_nor_filters_are_honoured_an_execution_is_
     command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator = serve(small(joined_status=False))
-    report_id = ordered(simulator, stored(command))
+    report_id = created(simulator, stored(command))
     from bulkpull.simulator.request_validation import Fields  # noqa: PLC0415 - the filter is lost on its way
 
     text = Fields.text

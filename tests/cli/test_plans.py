@@ -98,7 +98,7 @@ def test_a_plan_names_the_run_that_it_resumes_and_what_that_run_left(command: Co
 
 
 @pytest.mark.case("W4", "W12")
-def test_a_plan_counts_the_windows_that_are_still_to_be_ordered(command: Command, serve: Serve) -> None:
+def test_a_plan_counts_the_windows_that_are_still_to_be_created(command: Command, serve: Serve) -> None:
     simulator = serve(SMALL)
     months = ("export", "OfficeUsage", "--since", "2025-01-01", "--until", "2025-10-01")
     assert rows_of(planned(command, simulator, *months))["OfficeUsage"]["reports"] == 9
@@ -106,12 +106,12 @@ def test_a_plan_counts_the_windows_that_are_still_to_be_ordered(command: Command
     simulator.arm(refused)
     assert command(*months, "--submit-only", "--quiet").code != 0
     simulator.disarm_all()
-    ordered = sum(simulator.service.created_reports.values())
+    created = sum(simulator.service.created_reports.values())
     row = rows_of(planned(command, simulator, *months))["OfficeUsage"]
     assert command(*months, "--quiet").code == 0
 
     assert (row["action"], row["reports"]) == ("collect", 9 - 4)
-    assert row["reports"] == sum(simulator.service.created_reports.values()) - ordered
+    assert row["reports"] == sum(simulator.service.created_reports.values()) - created
 
 
 @pytest.mark.case("N22")
@@ -120,12 +120,12 @@ def test_the_plan_of_a_history_counts_the_months_that_are_asked_for_again(comman
     grow = ("export", "OfficeUsage", "--since", "2025-01-01", "--as", "OfficeHistory")
     first = rows_of(planned(command, simulator, *grow))["OfficeHistory"]["reports"]
     command(*grow, "--quiet")
-    ordered = sum(simulator.service.created_reports.values())
+    created = sum(simulator.service.created_reports.values())
     again = rows_of(planned(command, simulator, *grow))["OfficeHistory"]["reports"]
     command(*grow, "--quiet")
 
-    assert first == ordered
-    assert 0 < again == sum(simulator.service.created_reports.values()) - ordered < first
+    assert first == created
+    assert 0 < again == sum(simulator.service.created_reports.values()) - created < first
 
 
 def test_a_plan_of_an_export_shows_its_reason_once_for_all_datasets(command: Command, serve: Serve) -> None:

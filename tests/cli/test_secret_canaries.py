@@ -32,7 +32,7 @@ SECRETS = {
     "password": "cAnArY-pass%word/+&=\"'\\é",
     "refresh_token": "cAnArY-refresh.token/+=_",
 }
-# What a careless service could say: it repeats what it was told.
+# What a careless service could say: it repeats what it was sent.
 ECHO = " ".join(f"you sent {name}: {value}" for name, value in SECRETS.items())
 # The program under a host that logs everything of everybody, as an application around the Python API may do.
 LOUD = f"{WARM}import logging; logging.basicConfig(level=logging.DEBUG); from bulkpull.cli import main; main()"

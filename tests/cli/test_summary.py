@@ -1,4 +1,4 @@
-"""The end of an export as it is told: each reason once, and commands that can be pasted."""
+"""The end of an export as it is shown: each reason once, and commands that can be pasted."""
 
 from __future__ import annotations
 
@@ -136,12 +136,12 @@ def test_a_fault_of_every_dataset_that_is_offered_needs_no_table_and_few_lines()
     assert len(lines) <= 5
 
 
-def test_the_summary_of_a_run_that_only_orders_reports_has_no_table() -> None:
-    ordered = [
+def test_the_summary_of_a_run_that_only_creates_reports_has_no_table() -> None:
+    created = [
         DatasetRecord(dataset=dataset, status="skipped", reason=f"submitted as report {number}")
         for number, dataset in enumerate(TWENTY)
     ]
-    summary = _summary_text(_manifest(*ordered).model_copy(update={"submitted": True}))
+    summary = _summary_text(_manifest(*created).model_copy(update={"submitted": True}))
 
     assert summary.splitlines()[0] == "reports created for 20 of 20 datasets, 67 calls"
     assert "runs resume 20261123T020405Z-0a1b2c" in summary

@@ -116,7 +116,7 @@ BEYOND = frozenset({
     "encrypt_token_cache", "history_restated_months", "metrics_file", "notify_command", "notify_seconds", "notify_url",
     "password_file", "queries", "rate_limit_window_seconds", "refresh_token_file", "storage_hosts", "token_cache",
 })  # fmt: skip
-"""Settings that the contract does not know; they are told in `docs/settings.md`."""
+"""Settings that the contract does not know; they are described in `docs/settings.md`."""
 
 STATUSES = {
     0: "test_datasets_that_the_account_is_not_offered_are_no_failure_unless_named",
@@ -185,7 +185,7 @@ SENTENCES = {
     "4.4 a snapshot is visible only when it is whole": "test_a_hundred_kills_leave_no_trace_and_no_reader_sees_half_a_snapshot",
     "4.5 the folder's README": "test_the_readme_says_what_to_read_and_what_not",
     "4.6 canonical names": "test_a_folder_has_the_canonical_name_whatever_was_typed",
-    "4.7 a folder belongs to one account": "test_a_run_for_another_tenant_is_refused_and_orders_nothing",
+    "4.7 a folder belongs to one account": "test_a_run_for_another_tenant_is_refused_and_creates_nothing",
     "4.8 the address is part of the account": "test_a_run_at_another_address_is_refused",
     "4.9 another user of the tenant is a note": "test_another_user_of_the_same_tenant_is_a_note",
     "4.10 the question and its hash in three places": "test_the_question_and_its_hash_stand_in_manifest_pointer_and_parquet",
@@ -195,7 +195,7 @@ SENTENCES = {
     "4.14 no timespan beside a window": "test_a_window_has_no_timespan_and_its_start_and_end",
     "4.15 shrink and types compare one question": "test_a_changed_custom_query_is_not_judged_against_the_old_one",
     "4.16 drift compares one question": "test_drift_is_told_against_the_last_snapshot_of_the_same_question_whatever_came_between",
-    "4.17 what the ledger made is ours to delete": "test_a_scheduled_report_is_still_its_makers_after_the_ledger_forgot_the_run_that_ordered_it",
+    "4.17 what the ledger made is ours to delete": "test_a_scheduled_report_is_still_its_makers_after_the_ledger_forgot_the_run_that_created_it",
     "4.18 what others made is not, adopted or not": "test_a_shared_report_is_not_deleted_by_the_folder_that_did_not_make_it",
     "4.19 without links latest is left out, and README and summary say so": "test_where_there_are_no_links_the_dataset_is_complete_and_latest_is_left_out",
     "4.20 after the pointer moved nothing is a failure": "test_a_dataset_stays_complete_whatever_fails_after_its_publication",

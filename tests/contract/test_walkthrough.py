@@ -91,8 +91,8 @@ async def test_the_article_can_be_followed_to_the_letter() -> None:
 
         # 4. Create the report
         asker.clock.advance((REPORT_AT - QUERY_AT).total_seconds())
-        order = request_of("/ScheduledReport", "post") | {"QueryId": query_id}
-        report = await asker.ask("POST", "ScheduledReport", json=order)
+        definition = request_of("/ScheduledReport", "post") | {"QueryId": query_id}
+        report = await asker.ask("POST", "ScheduledReport", json=definition)
         report_id = report["value"][0]["reportId"]
         assert GUID.fullmatch(report_id)
         assert report == reply_of("ReportCreatedSeed", reportId=report_id, queryId=query_id)
@@ -119,8 +119,8 @@ async def test_the_article_can_be_followed_to_the_letter() -> None:
 @pytest.mark.behaviour(102, 104)
 async def test_step_5_may_as_well_be_answered_with_404() -> None:
     async with asking(**ARTICLE) as asker:
-        order = request_of("/ScheduledReport", "post") | {"QueryId": await article_query(asker)}
-        report_id = (await asker.ask("POST", "ScheduledReport", json=order))["value"][0]["reportId"]
+        definition = request_of("/ScheduledReport", "post") | {"QueryId": await article_query(asker)}
+        report_id = (await asker.ask("POST", "ScheduledReport", json=definition))["value"][0]["reportId"]
         answer = await asker.ask("GET", f"ScheduledReport/execution/{report_id}?getLatestExecution=true")
 
     assert answer == {"message": words_of("E404NoExecution"), "statusCode": 404}
@@ -155,7 +155,7 @@ async def test_step_3_gives_the_same_rows_for_the_text() -> None:
 async def test_step_4_refuses_what_it_has_to_and_takes_one_off_reports() -> None:
     async with asking(**ARTICLE, one_off_quota=5) as asker:
         query_id = await article_query(asker)
-        order = request_of("/ScheduledReport", "post") | {"QueryId": query_id}
+        definition = request_of("/ScheduledReport", "post") | {"QueryId": query_id}
         for change, words, status in (
             ({"StartTime": "2021-03-31T11:28:00Z"}, "E400StartTooEarly", 400),
             ({"RecurrenceInterval": 3}, "E400RecurrenceBounds", 400),
@@ -163,7 +163,7 @@ async def test_step_4_refuses_what_it_has_to_and_takes_one_off_reports() -> None
             ({"QueryId": "7d19305c-56db-4edc-b776-428340e3a9c8"}, "E400InvalidQueryId", 400),
             ({"StartTime": "2021-04-01 18:41:00"}, "E500CreateReport", 500),
         ):
-            answer = await asker.ask("POST", "ScheduledReport", json=order | change)
+            answer = await asker.ask("POST", "ScheduledReport", json=definition | change)
             assert answer["statusCode"] == status
             assert re.sub("<.*>", "<>", answer["message"]) == words_of(words)
         least = request_of("/ScheduledReport", "post", "executeNowMinimal") | {"QueryId": query_id}

@@ -77,12 +77,12 @@ def converted(
     packed: bool = True,
     most: int = 1 << 40,
 ) -> Converted:
-    """Convert `data` in this process, as gzip unless told otherwise."""
+    """Convert `data` in this process, as gzip by default."""
     with tempfile.TemporaryDirectory() as folder:
         source, into = Path(folder, "stored"), Path(folder, "parquet")
         source.write_bytes(gzip.compress(data, 1) if packed else data)
         into.mkdir()
-        order = ConversionRequest(
+        request = ConversionRequest(
             source=source,
             into=into,
             columns=tuple(columns),
@@ -92,6 +92,6 @@ def converted(
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(decompress, "PIECE_BYTES", piece_bytes)
-            table = convert(order)
+            table = convert(request)
         assert [file.path for file in table.files] == list(into.iterdir())
         return Converted(table, pl.read_parquet(table.files[0].path, glob=False))

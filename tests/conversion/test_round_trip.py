@@ -162,7 +162,7 @@ def test_a_misfit_in_the_very_last_row_turns_its_column_into_text_and_loses_noth
 
 
 def test_misfits_in_several_batches_need_one_more_look_only() -> None:
-    """Columns may give in one after another; the file is read twice at most, and each first misfit is told."""
+    """Columns may give in one after another; the file is read twice at most, and each first misfit is reported."""
     rows = mixed_rows(3_000)
     rows[500][2], rows[1_500][3], rows[2_500][4], rows[2_900][2] = "007", "soon", "Y", "later"
 
@@ -266,9 +266,9 @@ def test_a_file_with_tabs_is_converted_whatever_was_asked_for() -> None:
 def test_the_file_tells_where_it_came_from(tmp_path: Path) -> None:
     (tmp_path / "stored").write_bytes(b"A\n1\n")
     (tmp_path / "into").mkdir()
-    order = ConversionRequest(tmp_path / "stored", tmp_path / "into", texts("A"), {"bulkpull.run": "run-7"}, 100, 100)
+    request = ConversionRequest(tmp_path / "stored", tmp_path / "into", texts("A"), {"bulkpull.run": "run-7"}, 100, 100)
 
-    (file,) = convert(order).files
+    (file,) = convert(request).files
 
     assert pl.read_parquet_metadata(file.path)["bulkpull.run"] == "run-7"
     assert (file.rows, file.bytes) == (1, file.path.stat().st_size)
@@ -317,10 +317,10 @@ def test_what_is_not_the_report_leaves_no_file_behind(
 ) -> None:
     (tmp_path / "stored").write_bytes(file)
     (tmp_path / "into").mkdir()
-    order = ConversionRequest(tmp_path / "stored", tmp_path / "into", texts("A", "B"), {}, 1_000, 16)
+    request = ConversionRequest(tmp_path / "stored", tmp_path / "into", texts("A", "B"), {}, 1_000, 16)
 
     with pytest.raises(error, match=expected):
-        convert(order)
+        convert(request)
 
     assert not list((tmp_path / "into").iterdir())
 
@@ -356,10 +356,10 @@ def test_a_parquet_file_with_another_number_of_rows_is_caught(monkeypatch: pytes
 @pytest.mark.fault(8)
 def test_a_folder_that_is_not_there_is_trouble_with_the_disk(tmp_path: Path) -> None:
     (tmp_path / "stored").write_bytes(b"A\n1\n")
-    order = ConversionRequest(tmp_path / "stored", tmp_path / "nowhere", texts("A"), {}, 1_000, 16)
+    request = ConversionRequest(tmp_path / "stored", tmp_path / "nowhere", texts("A"), {}, 1_000, 16)
 
     with pytest.raises(DiskTrouble, match="does not exist"):
-        convert(order)
+        convert(request)
 
 
 @pytest.mark.fault(91)

@@ -91,7 +91,7 @@ async def test_a_repeated_call_keeps_its_request_id(one: Rig, answers: Answers) 
     assert [item.name for item in await one.client.get_datasets()] == ["Profile"]
 
     assert len({options["headers"]["MS-RequestId"] for options in answers.sent("GET")}) == 1
-    assert one.http.tally.retried == 3
+    assert one.http.counts.retried == 3
 
 
 @pytest.mark.behaviour(44)
@@ -115,7 +115,7 @@ async def test_a_refused_token_is_renewed_once_and_the_same_call_sent_again(one:
 
     sent = [options["headers"] for options in answers.sent("GET")]
     assert [headers["Authorization"] for headers in sent] == ["Bearer token-0", "Bearer token-1"]
-    assert one.http.tally.retried == 1
+    assert one.http.counts.retried == 1
     assert len({headers["MS-RequestId"] for headers in sent}) == 1
 
 
@@ -360,7 +360,7 @@ async def test_a_throttled_call_holds_back_all_others(one: Rig, answers: Answers
         tasks.start_soon(call)
 
     assert min(gone_at) >= 57
-    assert (one.http.tally.throttled, one.http.tally.retried) == (1, 1)
+    assert (one.http.counts.throttled, one.http.counts.retried) == (1, 1)
 
 
 @pytest.mark.behaviour(30, 37)
@@ -370,7 +370,7 @@ async def test_a_429_in_the_envelope_of_a_200_is_counted_as_one(one: Rig, answer
 
     await one.client.get_datasets()
 
-    assert (one.http.tally.throttled, one.http.tally.retried) == (1, 1)
+    assert (one.http.counts.throttled, one.http.counts.retried) == (1, 1)
 
 
 @pytest.mark.behaviour(37)
@@ -392,7 +392,7 @@ async def test_a_throttled_clean_up_call_is_dropped_and_holds_back_no_other_call
     assert others_took_s == 0
     assert len(answers.sent("DELETE")) == 2
     assert one.clock.elapsed_s >= 57  # the next clean-up call waits
-    assert one.http.tally.retried == 0
+    assert one.http.counts.retried == 0
 
 
 @pytest.mark.behaviour(37)
@@ -454,7 +454,7 @@ async def test_a_preview_that_takes_too_long_is_no_failure(one: Rig, answers: An
     answers.get(PREVIEW, **answer)
 
     assert await one.client.test_query(query_id="q-1") is None
-    assert one.http.tally.retried == 0
+    assert one.http.counts.retried == 0
     assert answers.sent("GET")[0]["timeout"].sock_read > 100
 
 

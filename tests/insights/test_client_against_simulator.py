@@ -80,7 +80,7 @@ async def staged(
                 clock=clock,
                 events=recorded.hub,
                 random=lambda: 0.5,
-                tally=http.tally,
+                counts=http.counts,
             )
             known: dict[str, Any] = {
                 name: setting[name] for name in ("client_id", "client_secret", "username", "password")
@@ -137,7 +137,7 @@ async def test_the_walkthrough_leads_from_the_token_to_the_bytes(casing: str) ->
         await client.delete_report(report.report_id)
         await client.delete_query(query.query_id)
         assert await client.get_reports() == []
-        assert stage.http.tally.total == len(stage.simulator.calls)
+        assert stage.http.counts.total == len(stage.simulator.calls)
 
 
 @pytest.mark.behaviour(81, 87, 89, 95, 96, 118)
@@ -463,7 +463,7 @@ async def test_behind_a_limit_that_nobody_told_the_client_slows_down_by_itself()
 
         refused = [call for call in stage.simulator.calls if call.status == 429]
         assert 1 <= len(refused) <= 8
-        assert stage.http.tally.throttled == len(refused)
+        assert stage.http.counts.throttled == len(refused)
 
 
 @pytest.mark.behaviour(23)

@@ -103,7 +103,7 @@ class Service:
         self.reports = [report for report in self.reports if report["reportId"] != number]
         return Answers.reply(payload=envelope())
 
-    async def order(self, **more: Any) -> Any:
+    async def create_report(self, **more: Any) -> Any:
         return await self.one.client.create_report(**{"name": "Report", "query_id": "q-1"} | more)
 
 
@@ -118,7 +118,7 @@ async def service() -> AsyncIterator[Service]:
 async def test_a_plain_creation_is_one_call(service: Service) -> None:
     service.script = [service.create]
 
-    made = await service.order()
+    made = await service.create_report()
 
     assert (made.report_id, service.posts, service.one.recorded.names) == ("r-1", 1, [])
     (sent,) = service.answers.sent("POST")
@@ -142,7 +142,7 @@ async def test_what_was_made_though_its_answer_is_lost_is_adopted(service: Servi
     }
     service.script = [losses[loss]]
 
-    made = await service.order()
+    made = await service.create_report()
 
     assert (made.report_id, service.posts, len(service.reports)) == ("r-1", 1, 1)
     assert service.one.recorded.of("report.adopted") == [{"report_id": "r-1"}]
@@ -153,11 +153,11 @@ async def test_what_was_made_though_its_answer_is_lost_is_adopted(service: Servi
 async def test_what_was_not_made_is_made_after_looking_for_it_long_enough(service: Service) -> None:
     service.script = [service.cut, service.create]
 
-    made = await service.order()
+    made = await service.create_report()
 
     assert (made.report_id, service.posts) == ("r-1", 2)
     assert service.one.clock.sleeps_s == pytest.approx([2, 33, 2, 33])
-    assert service.one.http.tally.retried == 1
+    assert service.one.http.counts.retried == 1
 
 
 @pytest.mark.fault(32)
@@ -165,7 +165,7 @@ async def test_a_listing_that_lags_half_a_minute_hides_nothing(service: Service)
     service.lag_s = 30
     service.script = [service.create_and_cut]
 
-    made = await service.order()
+    made = await service.create_report()
 
     assert (made.report_id, service.posts, len(service.reports)) == ("r-1", 1, 1)
 
@@ -177,7 +177,7 @@ async def test_where_the_listing_fails_nothing_is_made_on_dont_know(service: Ser
     service.listing = lambda: Answers.reply(status=status, body="<html></html>")
 
     with pytest.raises(BulkpullError):
-        await service.order()
+        await service.create_report()
 
     assert service.posts == 1
 
@@ -191,7 +191,7 @@ async def test_of_two_the_newest_is_adopted_and_the_other_deleted_and_told(servi
 
     service.script = [twice]
 
-    made = await service.order(name_is_unique=True)
+    made = await service.create_report(name_is_unique=True)
 
     assert made.report_id == "r-2"
     assert service.deleted == ["r-1"]
@@ -208,7 +208,7 @@ async def test_of_two_under_a_name_that_others_may_use_none_is_deleted(service: 
 
     service.script = [twice]
 
-    made = await service.order()
+    made = await service.create_report()
 
     assert (made.report_id, service.deleted) == ("r-2", [])
     assert service.one.recorded.of("report.doubled") == [{"report_id": "r-1"}]
@@ -219,7 +219,7 @@ SCHEDULED: dict[str, Any] = {"execute_now": False, "start_at": START + timedelta
 
 @pytest.mark.case("M1")
 @pytest.mark.parametrize(
-    ("order", "other"),
+    ("ours", "other"),
     [
         ({"window": Window(START - timedelta(days=9), START)}, {}),
         ({}, {"queryStartTime": iso_utc(START - timedelta(days=9)), "queryEndTime": iso_utc(START)}),
@@ -242,7 +242,7 @@ SCHEDULED: dict[str, Any] = {"execute_now": False, "start_at": START + timedelta
     ],
 )
 async def test_what_differs_in_one_field_is_no_answer_however_young(
-    service: Service, order: dict[str, Any], other: dict[str, Any]
+    service: Service, ours: dict[str, Any], other: dict[str, Any]
 ) -> None:
     """Another machine made it in the same second, under the same name and on the same query."""
 
@@ -252,18 +252,18 @@ async def test_what_differs_in_one_field_is_no_answer_however_young(
 
     service.script = [made_by_another, service.create]
 
-    made = await service.order(**order)
+    made = await service.create_report(**ours)
 
     assert (made.report_id, service.posts, service.deleted) == ("r-2", 2, [])
 
 
 @pytest.mark.case("M1")
-async def test_what_was_known_before_the_order_is_no_answer(service: Service) -> None:
+async def test_what_was_known_before_the_creation_is_no_answer(service: Service) -> None:
     service.make()
     await service.one.client.get_reports()
     service.script = [service.cut, service.create]
 
-    made = await service.order()
+    made = await service.create_report()
 
     assert (made.report_id, service.posts, service.deleted) == ("r-2", 2, [])
 
@@ -291,7 +291,7 @@ async def test_after_a_lost_answer_a_list_that_is_null_says_nothing(service: Ser
     service.listing = lambda: Answers.reply(payload={"value": None, "statusCode": 200})
 
     with pytest.raises(ListUnknown, match="does not report what exists"):
-        await service.order()
+        await service.create_report()
 
     assert service.posts == 1
 
@@ -320,7 +320,7 @@ async def test_a_spare_that_cannot_be_deleted_costs_no_dataset(service: Service)
     service.script = [twice]
     service.refuses_deletion = True
 
-    assert (await service.order(name_is_unique=True)).report_id == "r-2"
+    assert (await service.create_report(name_is_unique=True)).report_id == "r-2"
 
 
 @pytest.mark.behaviour(92)
@@ -337,7 +337,7 @@ async def test_what_only_looks_alike_is_neither_adopted_nor_deleted(service: Ser
     service.make(**other)
     service.script = [service.create_and_cut]
 
-    made = await service.order()
+    made = await service.create_report()
 
     assert made.report_id == "r-2"
     assert service.deleted == []
@@ -345,7 +345,7 @@ async def test_what_only_looks_alike_is_neither_adopted_nor_deleted(service: Ser
 
 @pytest.mark.fault(11)
 async def test_a_wrong_clock_does_not_hide_what_was_made(service: Service) -> None:
-    """Our clock is an hour ahead of the service's, which its Date header has told."""
+    """Our clock is an hour ahead of the service's, which its Date header has shown."""
     service.listing = lambda: Answers.reply(
         payload=envelope(*service.reports), headers={"Date": "Mon, 23 Nov 2026 01:00:00 GMT"}
     )
@@ -357,7 +357,7 @@ async def test_a_wrong_clock_does_not_hide_what_was_made(service: Service) -> No
 
     service.script = [made_an_hour_ago]
 
-    assert (await service.order()).report_id == "r-1"
+    assert (await service.create_report()).report_id == "r-1"
     assert service.posts == 1
 
 
@@ -366,7 +366,7 @@ async def test_a_wrong_clock_does_not_hide_what_was_made(service: Service) -> No
 async def test_a_throttled_creation_is_repeated_without_looking(service: Service) -> None:
     service.script = [lambda: Answers.reply(status=429, headers={"Retry-After": "9"}), service.create]
 
-    await service.order()
+    await service.create_report()
 
     assert (service.posts, service.answers.sent("GET")) == (2, [])
     assert 9 <= service.one.clock.elapsed_s <= 10
@@ -386,7 +386,7 @@ async def test_a_throttled_look_up_of_a_lost_creation_waits_and_finds_it(service
 
     service.listing = throttled_at_first
 
-    assert (await service.order()).report_id == "r-1"
+    assert (await service.create_report()).report_id == "r-1"
     assert (service.posts, calls) == (1, 5)
 
 
@@ -396,7 +396,7 @@ async def test_a_creation_that_was_never_sent_is_repeated_without_looking(servic
 
     service.script = [nobody_there, nobody_there, service.create]
 
-    await service.order()
+    await service.create_report()
 
     assert (service.posts, service.answers.sent("GET")) == (3, [])
 
@@ -408,7 +408,7 @@ async def test_a_creation_that_cannot_be_sent_ends_after_all_tries(service: Serv
     service.script = [nobody_there]
 
     with pytest.raises(NotConnected, match="tried 6 times"):
-        await service.order()
+        await service.create_report()
 
 
 @pytest.mark.behaviour(41)
@@ -417,7 +417,7 @@ async def test_the_fault_of_a_badly_written_time_is_repeated_once_at_most(servic
     service.script = [lambda: Answers.reply(status=500, payload={"message": message, "statusCode": 500})]
 
     with pytest.raises(ServiceTrouble, match="while creating report"):
-        await service.order()
+        await service.create_report()
 
     assert service.posts == 2
 
@@ -427,7 +427,7 @@ async def test_a_creation_that_is_always_lost_ends_after_all_tries(service: Serv
     service.script = [service.cut]
 
     with pytest.raises(AnswerLost, match="tried 2 times"):
-        await service.order()
+        await service.create_report()
 
     assert (service.posts, len(service.answers.sent("GET"))) == (2, 4)
 
@@ -438,7 +438,7 @@ async def test_twenty_creations_in_doubt_share_their_look_ups(service: Service) 
     service.script = [lambda: Answers.reply(status=503)]
     lost: list[BulkpullError] = []
 
-    async def order(number: int) -> None:
+    async def create(number: int) -> None:
         try:
             await service.one.client.create_report(name=f"Report {number}", query_id="q-1")
         except ServiceTrouble as error:
@@ -446,7 +446,7 @@ async def test_twenty_creations_in_doubt_share_their_look_ups(service: Service) 
 
     async with anyio.create_task_group() as group:
         for number in range(20):
-            group.start_soon(order, number)
+            group.start_soon(create, number)
 
     assert len(lost) == 20
     assert service.posts == 40
@@ -464,12 +464,12 @@ async def test_creations_that_doubt_together_each_find_their_own(service: Servic
     service.script = [make_and_cut]
     made: dict[str, str] = {}
 
-    async def order(name: str) -> None:
+    async def create(name: str) -> None:
         made[name] = (await service.one.client.create_report(name=name, query_id="q-1")).name
 
     async with anyio.create_task_group() as group:
         for number in range(3):
-            group.start_soon(order, f"Report {number}")
+            group.start_soon(create, f"Report {number}")
 
     assert made == {f"Report {number}": f"Report {number}" for number in range(3)}
     assert len(service.answers.sent("GET")) == 1
@@ -490,7 +490,7 @@ async def test_a_refusal_is_neither_repeated_nor_looked_for(
     service.script = [lambda: Answers.reply(status=400, payload={"message": message, "statusCode": 400})]
 
     with pytest.raises(kind, match=message):
-        await service.order()
+        await service.create_report()
 
     assert (service.posts, service.answers.sent("GET")) == (1, [])
 
@@ -499,7 +499,7 @@ async def test_a_refusal_is_neither_repeated_nor_looked_for(
 async def test_every_try_of_one_creation_has_the_same_request_id(service: Service) -> None:
     service.script = [service.cut, service.create]
 
-    await service.order()
+    await service.create_report()
 
     assert len({options["headers"]["MS-RequestId"] for options in service.answers.sent("POST")}) == 1
 

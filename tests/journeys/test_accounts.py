@@ -1,4 +1,4 @@
-"""An output folder belongs to one account: a run for another one ends before anything is ordered."""
+"""An output folder belongs to one account: a run for another one ends before anything is created."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def forget_account(output: Path) -> None:
 
 @pytest.mark.case("N1")
 @pytest.mark.parametrize("nightly", [False, True])
-async def test_a_run_for_another_tenant_is_refused_and_orders_nothing(tmp_path: Path, nightly: bool) -> None:
+async def test_a_run_for_another_tenant_is_refused_and_creates_nothing(tmp_path: Path, nightly: bool) -> None:
     async with Simulator(SMALL) as simulator:
         await run(simulator, tmp_path / "out", "Profile")
         before = (tmp_path / "out" / "current.json").read_bytes(), dict(simulator.service.created_reports)

@@ -1,4 +1,4 @@
-"""Amounts, end to end: what is listed as a metric only arrives with its values, or its absence is told."""
+"""Amounts, end to end: what is listed as a metric only arrives with its values, or its absence is noted."""
 
 from __future__ import annotations
 
@@ -219,9 +219,9 @@ async def test_an_execution_that_fails_because_of_the_metrics_is_not_tried_with_
     fault = Fault("execution_fails", dataset=DATASET, args={"status": "Failed: the metric ACR_USD is not supported"})
     async with Simulator(Scenario(rows=20, datasets=(DATASET,), faults=(fault,))) as simulator:
         record = record_of(await export(simulator, tmp_path, DATASET))
-        ordered = simulator.service.created_reports[DATASET]
+        created = simulator.service.created_reports[DATASET]
 
-    assert (record.status, record.metrics, ordered) == ("complete", [], 2)
+    assert (record.status, record.metrics, created) == ("complete", [], 2)
     assert any("is not supported" in note for note in record.notes)
 
 
@@ -240,9 +240,9 @@ async def test_metrics_that_only_windows_are_refused_for_cost_no_further_report_
 
         desk.create = refusing
         record = record_of(await export(simulator, tmp_path, DATASET, clock=clock))
-        ordered = simulator.service.created_reports[DATASET]
+        created = simulator.service.created_reports[DATASET]
 
-    assert (record.status, record.metrics, ordered) == ("complete", [], 2 + len(record.parts))
+    assert (record.status, record.metrics, created) == ("complete", [], 2 + len(record.parts))
     assert record.window is not None
     assert any("exported without" in note for note in record.notes)
 

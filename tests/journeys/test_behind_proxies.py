@@ -161,7 +161,7 @@ async def test_an_export_behind_a_proxy_is_complete(scheme: str, *, asks_passwor
         (b"405 Method Not Allowed", "", "the proxy said 405"),
     ],
 )
-async def test_a_proxy_that_refuses_is_one_sentence_before_anything_is_ordered(
+async def test_a_proxy_that_refuses_is_one_sentence_before_anything_is_created(
     refusal: bytes, credentials: str, sentence: str, tmp_path: Path
 ) -> None:
     proxy = ConnectProxy(refusal=refusal)

@@ -1,4 +1,4 @@
-"""Nights in which somebody or something else changes what the last night left: data come all the same, and are told."""
+"""Nights in which somebody or something else changes what the last night left: data come all the same, with a note."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ async def test_idle_reports_of_ours_make_room_where_the_quota_is_full(tmp_path: 
 
 
 @pytest.mark.case("N16")
-async def test_a_scheduled_report_is_still_its_makers_after_the_ledger_forgot_the_run_that_ordered_it(
+async def test_a_scheduled_report_is_still_its_makers_after_the_ledger_forgot_the_run_that_created_it(
     tmp_path: Path,
 ) -> None:
     async with nights_of(tmp_path) as nights:
@@ -321,7 +321,7 @@ async def test_a_night_that_was_cut_off_is_followed_by_one_that_looks_at_every_d
 async def test_an_export_without_the_list_of_reports_takes_up_what_its_ledger_knows(
     tmp_path: Path, fault: Fault
 ) -> None:
-    """Everything was ordered a second time."""
+    """Everything was created a second time."""
     async with nights_of(tmp_path) as nights:
         cut = killed_at("execution.changed")
         settings = settings_for(nights.simulator, nights.output, **PATIENT)

@@ -70,7 +70,7 @@ async def test_a_published_file_that_was_removed_or_altered_is_told_and_publishe
 
 
 @pytest.mark.fault(6)
-async def test_where_there_is_no_room_for_what_the_last_run_took_no_report_is_ordered(
+async def test_where_there_is_no_room_for_what_the_last_run_took_no_report_is_created(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Simulator(Scenario(rows=20)) as simulator:

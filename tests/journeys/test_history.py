@@ -90,7 +90,7 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
         for _ in range(12):
             manifests.append(await grow(simulator, tmp_path, since, clock))
             clock.advance(timedelta(days=60, hours=21).total_seconds())
-        ordered = simulator.service.created_reports[MONTHLY]
+        created = simulator.service.created_reports[MONTHLY]
 
     records = [manifest.datasets[0] for manifest in manifests]
     assert [(record.status, record.reason) for record in records] == [("complete", None)] * 12
@@ -99,7 +99,7 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
     months = [name for day, name in truth.rows if day and date(2024, 1, 1) <= day <= until]
     assert len(months) >= 23
     assert rows_of(tmp_path) == sorted(last_reading[name] for name in months)
-    assert ordered <= 12 * 5
+    assert created <= 12 * 5
     assert record.window is not None
     assert record.window.start == datetime(2024, 1, 1, tzinfo=UTC)
     assert [f"{part.start:%Y-%m}" for part in record.parts] == [name.partition("/")[0] for name in months]
@@ -272,10 +272,10 @@ async def test_a_second_night_on_the_same_day_asks_for_no_month_of_a_history(tmp
     truth = Truth(of_months("2025-10-01", 14, rows_each=1))
     async with Simulator(Scenario(contents={MONTHLY: truth}, date_ranges=SPANS), clock=clock) as simulator:
         await grow(simulator, tmp_path, datetime(2025, 10, 1, tzinfo=UTC), clock, nightly=True)
-        ordered = dict(simulator.service.created_reports)
+        created = dict(simulator.service.created_reports)
         clock.advance(timedelta(hours=2).total_seconds())
         again = await grow(simulator, tmp_path, None, clock, nightly=True)
-        assert simulator.service.created_reports == ordered
+        assert simulator.service.created_reports == created
         clock.advance(timedelta(days=31).total_seconds())
         month_later = await grow(simulator, tmp_path, None, clock, nightly=True)
 

@@ -70,7 +70,7 @@ def test_twenty_datasets_wait_together_for_a_service_that_asks_for_an_hour_again
 
 
 @pytest.mark.case("C11")
-def test_a_report_that_could_not_be_looked_at_stays_and_is_not_ordered_again(
+def test_a_report_that_could_not_be_looked_at_stays_and_is_not_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcome = export_against("executions", ANSWERS["503"], tmp_path, monkeypatch=monkeypatch)

@@ -32,7 +32,7 @@ HOUR = 3600.0
 
 
 async def interrupted_at(name: str, simulator: Simulator, output: Path) -> None:
-    """Export two datasets, and cancel the run when the first event of that name is told."""
+    """Export two datasets, and cancel the run when the first event of that name is emitted."""
     scope = anyio.CancelScope()
 
     def listen(event: Event) -> None:
@@ -188,7 +188,7 @@ async def test_a_signal_ends_the_run_with_130_and_the_same_command_carries_on(
 async def test_a_report_whose_creation_was_never_answered_is_taken_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # An order under way is awaited when the run is cancelled, for a minute otherwise.
+    # A creation under way is awaited when the run is cancelled, for a minute otherwise.
     monkeypatch.setattr("bulkpull.insights.session.Timeouts", partial(Timeouts, read_s=5.0))
     stuck = Fault("slow_answer", endpoint="POST ScheduledReport", args={"seconds": 3600})
     async with Simulator(Scenario(rows=50, faults=(stuck,))) as simulator:
@@ -381,7 +381,7 @@ async def test_a_run_with_losses_is_resumed_by_name_and_what_it_published_stays(
 
 
 async def test_a_report_of_a_run_that_asked_for_more_is_used_by_one_that_asks_for_less(tmp_path: Path) -> None:
-    """Reports are dear (five an hour): what is under way for the same question is not ordered again."""
+    """Reports are dear (five an hour): what is under way for the same question is not created again."""
     async with Simulator(Scenario(rows=50, latency_s=(0.1, 0.3))) as simulator:
         await interrupted_at("execution.changed", simulator, tmp_path)
         manifest = await export(simulator, tmp_path, "Profile")

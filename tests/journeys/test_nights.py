@@ -341,9 +341,9 @@ async def test_a_standing_report_that_a_killed_night_never_heard_of_is_replaced_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its query is of yesterday's columns, so that only the ledger can tell that it is ours."""
-    plain, scope = DecisionExecutor.order_scheduled_report, anyio.CancelScope()
+    plain, scope = DecisionExecutor.create_scheduled_report, anyio.CancelScope()
 
-    async def order(executor: DecisionExecutor, pull: Pull) -> Report:
+    async def create(executor: DecisionExecutor, pull: Pull) -> Report:
         report = await plain(executor, pull)
         if pull.dataset == "OfficeUsage":
             scope.cancel()
@@ -352,7 +352,7 @@ async def test_a_standing_report_that_a_killed_night_never_heard_of_is_replaced_
 
     async with nights_of(tmp_path, FEW) as nights:
         with monkeypatch.context() as patched, scope:
-            patched.setattr(DecisionExecutor, "order_scheduled_report", order)
+            patched.setattr(DecisionExecutor, "create_scheduled_report", create)
             await nights.night()
         lost = nights.standing("OfficeUsage").report_id
         await add_column(nights)
@@ -392,7 +392,7 @@ async def test_many_nights_with_many_datasets_and_all_that_can_happen(tmp_path: 
     async with nights_of(tmp_path, datasets, rows=6) as nights:
         service = nights.simulator.service
         for number in range(ACTIVE_REPORTS - len(datasets)):
-            order_for_somebody(nights, number)
+            create_for_somebody(nights, number)
         theirs = set(service.reports)
         for number in range(count):
             if number in incidents:
@@ -414,7 +414,7 @@ async def test_many_nights_with_many_datasets_and_all_that_can_happen(tmp_path: 
         assert Current.load(LocalStore(nights.output)).datasets.keys() == set(datasets)
 
 
-def order_for_somebody(nights: Nights, number: int) -> None:
+def create_for_somebody(nights: Nights, number: int) -> None:
     """A scheduled report that is none of ours."""
     service = nights.simulator.service
     shelf = service.query_store

@@ -64,7 +64,7 @@ async def test_a_link_to_elsewhere_is_neither_swept_nor_written_through(tmp_path
 @pytest.mark.case("C25")
 @pytest.mark.parametrize("place", ["datasets/Profile", "raw/Profile"])
 @pytest.mark.parametrize("kind", ["link", "file"])
-async def test_nothing_is_ordered_for_a_dataset_whose_folder_is_none(tmp_path: Path, place: str, kind: str) -> None:
+async def test_nothing_is_created_for_a_dataset_whose_folder_is_none(tmp_path: Path, place: str, kind: str) -> None:
     output, outside = tmp_path / "out", others(tmp_path)
     (output / place).parent.mkdir(parents=True)
     if kind == "link":
@@ -73,14 +73,14 @@ async def test_nothing_is_ordered_for_a_dataset_whose_folder_is_none(tmp_path: P
         (output / place).write_text("in the way")
     async with Simulator(SMALL) as simulator:
         manifest = await export(simulator, output, "Profile", "OfficeUsage", keep_raw=True)
-        ordered = simulator.service.created_reports
+        created = simulator.service.created_reports
 
     assert {record.dataset: record.status for record in manifest.datasets} == {
         "Profile": "failed",
         "OfficeUsage": "complete",
     }
-    assert ordered["Profile"] == 0
-    assert ordered["OfficeUsage"] == 1
+    assert created["Profile"] == 0
+    assert created["OfficeUsage"] == 1
 
 
 @pytest.mark.case("C25")

@@ -1,4 +1,4 @@
-"""A full export under the live service's allowance: ten calls a minute, told with every reply."""
+"""A full export under the live service's allowance: ten calls a minute, named in every reply."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def api_calls(calls: Sequence[LoggedRequest]) -> Counter[str]:
 
 @pytest.mark.behaviour(38, 97, 172, 173)
 async def test_a_run_ends_as_soon_as_calls_and_reports_allow_on_the_first_night_and_on_the_next(tmp_path: Path) -> None:
-    """The last order cannot go before the window that its number falls in, and its report takes a minute from then."""
+    """The last report cannot be created before the window that its number falls in, and takes a minute from then."""
     clock = FakeClock()
     scenario = Scenario(rows=5, requests_per_minute=10, latency_s={"*": 60.0})
     async with Simulator(scenario, clock=clock) as simulator:
@@ -61,7 +61,7 @@ async def test_a_full_export_uses_the_allowance_up_and_is_not_refused(tmp_path: 
     async with Simulator(scenario, clock=clock) as simulator:
         manifest = await export(simulator, tmp_path, clock=clock, listeners=[recorded.events.append], **POLLING)
         calls = api_calls(simulator.calls)
-        ordered = [call.endpoint for call in simulator.calls if call.method == "POST" and call.endpoint != "token"]
+        created = [call.endpoint for call in simulator.calls if call.method == "POST" and call.endpoint != "token"]
         offered = sum(simulator.service.created_reports.values())
 
     total = calls.total()
@@ -69,8 +69,8 @@ async def test_a_full_export_uses_the_allowance_up_and_is_not_refused(tmp_path: 
     assert manifest.requests.throttled == 0
     assert until_last_look_s(simulator.calls) <= 1.1 * max(total / 10 * 60, 60)
     assert total <= 2 * offered + calls["execution"] + 4
-    # The first reports are ordered in the first minute, not after all queries.
-    assert ordered[:8].count("ScheduledReport") >= 3
+    # The first reports are created in the first minute, not after all queries.
+    assert created[:8].count("ScheduledReport") >= 3
     assert recorded.of("allowance.awaited")
 
 

@@ -78,7 +78,7 @@ async def test_nights_of_two_accounts_at_once_keep_reports_queries_and_rows_apar
 
 
 @pytest.mark.case("N2")
-async def test_what_one_account_submitted_is_left_to_it_and_the_other_orders_its_own(accounts: Accounts) -> None:
+async def test_what_one_account_submitted_is_left_to_it_and_the_other_creates_its_own(accounts: Accounts) -> None:
     submitted = await accounts.run(accounts.first, submit_only=True)
     waiting = dict(accounts.simulator.service.reports)
     other = await accounts.run(FABRIKAM)
@@ -95,7 +95,7 @@ async def test_what_one_account_submitted_is_left_to_it_and_the_other_orders_its
 @pytest.mark.case("N1")
 @pytest.mark.parametrize("how", [{}, {"nightly": True}, {"submit_only": True}], ids=["export", "nightly", "submit"])
 async def test_a_folder_that_was_copied_is_refused_to_the_other_account(accounts: Accounts, how: Any) -> None:
-    """The other account is able to sign in and to order: the folder alone says no."""
+    """The other account is able to sign in and to create: the folder alone says no."""
     await accounts.run(accounts.first, nightly=True)
     copied = accounts.root / "copied"
     shutil.copytree(accounts.root / accounts.first, copied, symlinks=True)

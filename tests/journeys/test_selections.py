@@ -190,7 +190,7 @@ async def test_a_long_window_is_asked_for_at_once_where_rows_depend_on_each_othe
     parts = {record.dataset: len(record.parts) for record in manifest.datasets}
     assert manifest.exit_code == 0
     assert parts["plain"] > 9
-    assert parts["totals"] == 1  # one window, told as one part
+    assert parts["totals"] == 1  # one window, shown as one part
     assert not bulkpull.scan(tmp_path, "totals").select("CustomerMarket", "Month").collect().is_duplicated().any()
 
 

@@ -124,7 +124,7 @@ async def pull(
     settings: Mapping[str, Any] = MappingProxyType({}),
     **scenario: Any,
 ) -> tuple[Manifest, DatasetRecord, int]:
-    """The manifest of an export of the window, its record, and how many reports were ordered."""
+    """The manifest of an export of the window, its record, and how many reports were created."""
     clock = clock or FakeClock()
     contents = {truth.dataset: truth}
     async with Simulator(Scenario(contents=contents, **scenario), clock=clock) as simulator:
@@ -154,11 +154,11 @@ async def test_an_inclusive_end_doubles_no_month_in_whatever_form_it_is_written(
 async def test_a_service_that_ignores_windows_is_refused_with_the_first_rows(tmp_path: Path) -> None:
     truth = Truth(of_months("2025-01-01", 23), ignores=True)
 
-    manifest, record, ordered = await pull(truth, YEAR, tmp_path)
+    manifest, record, created = await pull(truth, YEAR, tmp_path)
 
     assert (record.status, manifest.exit_code) == ("failed", 3)
     assert "did not keep to the window" in str(record.reason)
-    assert ordered <= 2
+    assert created <= 2
     assert not (tmp_path / "current.json").exists()
 
 
@@ -166,11 +166,11 @@ async def test_a_service_that_ignores_windows_is_refused_with_the_first_rows(tmp
 async def test_one_report_that_holds_the_whole_is_cut_and_no_other_is_asked_for(tmp_path: Path) -> None:
     truth = Truth(of_months("2025-01-01", 23), ignores=True, span_days=700)
 
-    manifest, record, ordered = await pull(truth, YEAR, tmp_path)
+    manifest, record, created = await pull(truth, YEAR, tmp_path)
 
     assert record.status == "complete", record.reason
     assert names(tmp_path, manifest) == truth.within(YEAR)
-    assert ordered <= 2
+    assert created <= 2
     assert any("one report had all requested rows" in note for note in record.notes)
 
 
@@ -287,7 +287,7 @@ async def test_one_lost_month_costs_few_reports_on_the_next_run_whatever_its_com
         clock.advance(3_600)
         again = asked if later == "the same" else window("2026-01-01", "2026-11-01")
         manifest = await export(simulator, tmp_path, MONTHLY, window=again, clock=clock)
-        ordered = simulator.service.created_reports[MONTHLY] - before
+        created = simulator.service.created_reports[MONTHLY] - before
         assert simulator.service.reports == {}
 
     assert "2026-04-01 to 2026-05-01" in str(first.datasets[0].reason)
@@ -295,18 +295,18 @@ async def test_one_lost_month_costs_few_reports_on_the_next_run_whatever_its_com
     (record,) = manifest.datasets
     assert record.status == "complete", record.reason
     assert names(tmp_path, manifest) == truth.within(again)
-    assert ordered <= (3 if later == "the same" else 4)
+    assert created <= (3 if later == "the same" else 4)
 
 
 @pytest.mark.case("W5")
-async def test_many_windows_that_all_fail_order_at_most_ten_reports(tmp_path: Path) -> None:
+async def test_many_windows_that_all_fail_create_at_most_ten_reports(tmp_path: Path) -> None:
     asked = window("2025-01-01", "2026-11-01")
-    manifest, record, ordered = await pull(
+    manifest, record, created = await pull(
         Truth(of_months("2025-01-01", 22)), asked, tmp_path, faults=(Fault("execution_fails", times=None),)
     )
 
     assert (record.status, manifest.exit_code) == ("failed", 3)
-    assert ordered <= 10
+    assert created <= 10
     assert "the window 2026-" in str(record.reason)
 
 
@@ -317,10 +317,10 @@ async def test_a_service_that_makes_one_report_at_a_time_serves_every_window_wit
     asked = window("2025-05-01", "2026-11-01")
     truth = Truth(of_months("2025-01-01", 22))
 
-    manifest, record, ordered = await pull(truth, asked, tmp_path, reports_at_once=1, latency_s=(20.0, 20.0))
+    manifest, record, created = await pull(truth, asked, tmp_path, reports_at_once=1, latency_s=(20.0, 20.0))
 
     assert record.status == "complete", record.reason
-    assert ordered == len(record.parts)
+    assert created == len(record.parts)
     assert names(tmp_path, manifest) == truth.within(asked)
 
 
@@ -329,10 +329,10 @@ async def test_a_service_that_makes_one_report_at_a_time_serves_every_window_wit
 async def test_a_quota_of_unfinished_reports_is_waited_for(tmp_path: Path) -> None:
     truth = Truth(of_months("2025-01-01", 23))
 
-    manifest, record, ordered = await pull(truth, YEAR, tmp_path, unfinished_report_quota=3, latency_s=(5.0, 5.0))
+    manifest, record, created = await pull(truth, YEAR, tmp_path, unfinished_report_quota=3, latency_s=(5.0, 5.0))
 
     assert record.status == "complete", record.reason
-    assert ordered == len(record.parts) == 11
+    assert created == len(record.parts) == 11
     assert names(tmp_path, manifest) == truth.within(YEAR)
 
 
@@ -404,20 +404,20 @@ async def test_a_window_far_beyond_the_history_is_one_report_more(tmp_path: Path
     truth = Truth(of_months("2025-01-01", 22))
     asked = window("2000-01-01", "2026-11-01")
 
-    manifest, record, ordered = await pull(truth, asked, tmp_path)
+    manifest, record, created = await pull(truth, asked, tmp_path)
 
     assert record.status == "complete", record.reason
-    assert ordered <= 16
+    assert created <= 16
     assert names(tmp_path, manifest) == truth.within(asked)
 
 
 @pytest.mark.case("W12")
 async def test_a_window_that_needs_more_reports_than_allowed_is_refused_before_the_first(tmp_path: Path) -> None:
-    manifest, record, ordered = await pull(
+    manifest, record, created = await pull(
         Truth(of_months("2025-01-01", 23)), YEAR, tmp_path, settings={"reports_per_dataset": 10}
     )
 
-    assert (record.status, manifest.exit_code, ordered) == ("failed", 3, 0)
+    assert (record.status, manifest.exit_code, created) == ("failed", 3, 0)
     assert "its windows need 11 reports, and `reports_per_dataset` allows 10" in str(record.reason)
     assert "--yes" in str(record.reason)
 

@@ -147,7 +147,7 @@ async def test_a_plain_export_whose_report_fails_twice_comes_in_windows_and_says
         assert simulator.service.created_reports[DATASET] == 2 + len(record.parts)
         assert simulator.service.reports == {}
     asked = [call for call in simulator.calls if call.endpoint == "ScheduledReport" and call.method != "GET"]
-    # A failed report is deleted before the next one is ordered.
+    # A failed report is deleted before the next one is created.
     assert [call.method for call in asked[:5]] == ["POST", "DELETE", "POST", "DELETE", "POST"]
     assert start <= START - timedelta(days=180)
     assert len(record.parts) > 1
@@ -174,12 +174,12 @@ async def test_where_windows_fail_too_or_are_impossible_the_first_failure_is_the
 
 def killed_in_windows(name: str) -> Listener:
     """A listener that ends the process at the event `name` of a window, after the report for all was tried twice."""
-    ordered = 0
+    created = 0
 
     def listen(event: Event) -> None:
-        nonlocal ordered
-        ordered += event.name == "report.created"
-        if ordered > 3 and event.name == name:
+        nonlocal created
+        created += event.name == "report.created"
+        if created > 3 and event.name == name:
             raise Killed
 
     return listen
@@ -191,7 +191,7 @@ def killed_in_windows(name: str) -> Listener:
 async def test_a_run_killed_in_the_windows_of_a_failed_report_is_carried_on_in_them(
     name: str, anew: bool, tmp_path: Path
 ) -> None:
-    """The report for all is not asked for again, no window is ordered twice, and nothing stays on the service."""
+    """The report for all is not asked for again, no window is created twice, and nothing stays on the service."""
     clock = FakeClock()
     failures = Fault("execution_fails", dataset=DATASET, times=2)
     async with Simulator(Scenario(rows=90, faults=(failures,)), clock=clock) as simulator:

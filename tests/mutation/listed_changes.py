@@ -234,7 +234,7 @@ BY_LAYER = (
         _ALLOWANCE,
     ),
     Change(
-        "a full burst goes before the service has told what it bears",
+        "a full burst goes before the service has said what it bears",
         "burst=min(burst, _CAREFUL_BURST)",
         "burst=burst",
         _ALLOWANCE,
@@ -330,7 +330,7 @@ BY_LAYER = (
     ),
     Change("a list that is null counts as empty", "if any(page.is_null for page in pages):", "if not pages:", _CLIENT),
     Change(
-        "something older than an order is taken for its answer",
+        "something older than a creation is taken for its answer",
         "created_at is not None and created_at >= self.not_before",
         "created_at is not None",
         _CREATION,
@@ -339,10 +339,10 @@ BY_LAYER = (
         "a report of another window is taken for the answer",
         "            and report.window == self.window\n",
         "",
-        (*_CREATION, "tests/cli/test_ordering_commands.py"),
+        (*_CREATION, "tests/cli/test_creating_commands.py"),
     ),
     Change(
-        "the older of two answers to an order is taken",
+        "the older of two answers to a creation is taken",
         "found.sort(key=_age_key)",
         "found.sort(key=_age_key, reverse=True)",
         _CREATION,
@@ -563,7 +563,7 @@ BY_LAYER = (
     ),
     # pipeline
     Change(
-        "an execution of an earlier order is taken",
+        "an execution of an earlier report is taken",
         "if answer.report_id == report.report_id and not _is_dated_before(answer, report)",
         "if answer.report_id == report.report_id",
         _POLL,
@@ -599,7 +599,7 @@ BY_LAYER = (
         "        if run is None:\n            result.orphans.append(report)\n            continue",
         _LEFTOVERS,
     ),
-    Change("an old report serves again", "now - name.ordered_at < FRESH", "now - name.ordered_at > FRESH", _LEFTOVERS),
+    Change("an old report serves again", "now - name.created_at < FRESH", "now - name.created_at > FRESH", _LEFTOVERS),
     Change(
         "the quota's window is cut short",
         "return oldest + window_s * (1 + _MARGIN)",
@@ -695,7 +695,7 @@ BY_LAYER = (
         ("tests/cli/test_plans.py",),
     ),
     Change(
-        "a plan counts reports that an earlier run ordered",
+        "a plan counts reports that an earlier run created",
         "sum(not decided.reusable.has(pull_fingerprint(window)) for window in windows)",
         "sum(bool(pull_fingerprint(window)) for window in windows)",
         ("tests/cli/test_plans.py",),
@@ -706,7 +706,7 @@ BY_LAYER = (
         "return frozenset(column.name.casefold() for column in columns) & came - came",
         ("tests/journeys/test_history.py",),
     ),
-    # what is told
+    # what is reported
     Change(
         "a secret is left in the text",
         "            text = text.replace(value, STARS)",

@@ -1,4 +1,4 @@
-"""What a run lost is told worst first, each reason once."""
+"""What a run lost is shown worst first, each reason once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Others are told of a run's end: by a command, by an address; in time, without secrets, and without harm."""
+"""Others are notified of a run's end: by a command, by an address; in time, without secrets, and without harm."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def python(program: str, *arguments: object) -> str:
 async def run(
     output: Path, *, recorded: EventRecorder | None = None, faults: tuple[Fault, ...] = (), **changes: Any
 ) -> Manifest:
-    """An export of one dataset whose settings name others to be told."""
+    """An export of one dataset whose settings name others to notify."""
     if "notify_url" in changes:
         changes["notify_url"] = SecretStr(changes["notify_url"])
     async with Simulator(Scenario(rows=10, client_secret=CANARY, faults=faults)) as simulator:

@@ -26,7 +26,7 @@ CANARY = "canary-log-0b7e"
 
 
 def write_log(output: Path, *events: Event, **options: Any) -> list[dict[str, Any]]:
-    """The log after a run that told these events, one a second."""
+    """The log after a run that emitted these events, one a second."""
     log = RunLog(output, **options)
     log.start()
     for number, event in enumerate(events):

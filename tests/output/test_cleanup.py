@@ -1,4 +1,4 @@
-"""After the pointer has moved nothing makes a dataset a failure: clean-up is told, and done by the next run."""
+"""After the pointer has moved nothing makes a dataset a failure: clean-up is noted, and done by the next run."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_retention_counts_and_removes_our_own_alone(merged: tuple[Path, list[str
 
 
 @pytest.mark.case("O3")
-def test_a_pointer_that_a_copy_replaced_is_refused_before_anything_is_ordered(
+def test_a_pointer_that_a_copy_replaced_is_refused_before_anything_is_created(
     merged: tuple[Path, list[str], list[str]],
 ) -> None:
     output, _, theirs = merged

@@ -54,9 +54,9 @@ def test_an_interrupted_dataset_keeps_its_ids_and_notes_and_says_how_to_carry_on
 
 def test_a_skipped_dataset_describes_the_snapshot_that_stays_current() -> None:
     same = DatasetOutcome(PULL, export=ORDERED, current=CURRENT, error=Unchanged("the data are already published"))
-    ordered = replace(same, error=None, skipped="submitted as report r-1", is_submitted=True)
+    created = replace(same, error=None, skipped="submitted as report r-1", is_submitted=True)
 
-    skipped, submitted = dataset_record(same), dataset_record(ordered)
+    skipped, submitted = dataset_record(same), dataset_record(created)
 
     assert (skipped.status, skipped.rows, skipped.report_id) == ("skipped", 3, "r-0")
     assert (submitted.status, submitted.rows, submitted.report_id) == ("skipped", 3, "r-1")

@@ -1,4 +1,4 @@
-"""Plan: what is wanted and what is listed decide what is pulled, and the reason is told for what is not."""
+"""Plan: what is wanted and what is listed decide what is pulled, and the reason is given for what is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A selection becomes a pull under its own name, or it is told why not before anything is created."""
+"""A selection becomes a pull under its own name, or a message says why not, before anything is created."""
 
 from __future__ import annotations
 

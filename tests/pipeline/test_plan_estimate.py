@@ -35,5 +35,5 @@ def test_without_an_earlier_run_the_time_is_unknown() -> None:
     assert "quota" not in estimate.sentence
 
 
-def test_what_is_not_ordered_takes_no_time() -> None:
+def test_what_is_not_created_takes_no_time() -> None:
     assert ExportEstimate({"Profile": 0}, {"Profile": 60.0}, in_flight=10, room=ROOM).elapsed_s is None

@@ -73,7 +73,7 @@ def test_a_day_is_the_limit() -> None:
 
 @pytest.mark.case("N18")
 @pytest.mark.parametrize("run_id", [MINE, OTHER])
-def test_a_report_that_was_ordered_before_the_published_data_were_made_goes(run_id: str) -> None:
+def test_a_report_that_was_created_before_the_published_data_were_made_goes(run_id: str) -> None:
     older, newer = report(run_id), replace(report(run_id, attempt=2), created_at=NOW)
     found = sort_reports(
         [older, newer],

@@ -1,4 +1,4 @@
-"""What earlier runs tell: how long reports take, whose report is ordered first, how executions may be asked for."""
+"""What earlier runs tell: how long reports take, whose report is created first, how executions may be asked for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bulkpull.pipeline.steps.execution_lookup import PollForm, load_form
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 
 
-Ordered = NotedFacts[ReportFacts]
+Created = NotedFacts[ReportFacts]
 Executed = NotedFacts[ExecutionFacts]
 
 
@@ -26,16 +26,16 @@ def at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def past(*took_s: float, dataset: str = "Profile", seen_s: float = 5.0) -> tuple[list[Ordered], list[Executed]]:
+def past(*took_s: float, dataset: str = "Profile", seen_s: float = 5.0) -> tuple[list[Created], list[Executed]]:
     """Reports that took so long, each seen `seen_s` after it was completed."""
-    ordered, executed = [], []
+    created, executed = [], []
     for number, item in enumerate(took_s):
         start = 10_000.0 * number
         report_id = f"{dataset}-{number}"
-        ordered.append(NotedFacts(dataset, at(start), ReportFacts(report_id, created_at=at(start))))
+        created.append(NotedFacts(dataset, at(start), ReportFacts(report_id, created_at=at(start))))
         completed = ExecutionFacts(report_id, generated_at=at(start + item))
         executed.append(NotedFacts(dataset, at(start + item + seen_s), completed))
-    return ordered, executed
+    return created, executed
 
 
 def test_the_usual_duration_is_the_median_of_the_latest_five_by_the_services_clock() -> None:
@@ -44,10 +44,10 @@ def test_the_usual_duration_is_the_median_of_the_latest_five_by_the_services_clo
 
 @pytest.mark.parametrize("generated_at", [None, "soon", iso_utc(at(-100)), iso_utc(at(500))])
 def test_where_the_services_times_are_missing_or_odd_the_moment_of_the_look_counts(generated_at: str | None) -> None:
-    ordered, (seen,) = past(60)
+    created, (seen,) = past(60)
     odd = StepEntry(seen.dataset, "execution", seen.at, seen.facts.as_json() | {"generated_at": generated_at})
 
-    assert usual_durations(ordered, read_facts(ExecutionFacts, [odd])) == {"Profile": 65}
+    assert usual_durations(created, read_facts(ExecutionFacts, [odd])) == {"Profile": 65}
 
 
 def test_an_execution_of_a_report_that_nobody_knows_tells_nothing() -> None:

@@ -114,7 +114,7 @@ def test_what_is_built_reads_as_what_it_was_built_from(statement: Statement) -> 
 @pytest.mark.parametrize("read", [parse, parse_names, parse_conditions, parse_orderings])
 @given(text=st.text())
 def test_no_text_is_answered_with_another_error(read: Callable[[str], object], text: str) -> None:
-    """Whatever stands in a settings file or an option, a person is told in one sentence."""
+    """Whatever stands in a settings file or an option, a person reads one sentence about it."""
     with suppress(QueryError):
         read(text)
 

@@ -235,8 +235,8 @@ def test_rows_tell_which_question_made_them_where_the_scenario_says_so() -> None
     made = service(datasets=("OfficeUsage",), rows=12, provenance=True)
     text = "SELECT Provenance FROM OfficeUsage WHERE MpnId != '0' TIMESPAN LAST_MONTH"
     query = made.query_store.keep(name="Q", text=text, description=None)
-    order = Fields({"ReportName": "R", "QueryId": query.query_id, "ExecuteNow": True})
-    report = made.report_store.create(order, correlation_id="c")
+    definition = Fields({"ReportName": "R", "QueryId": query.query_id, "ExecuteNow": True})
+    report = made.report_store.create(definition, correlation_id="c")
     extract = made.extract_of(report.executions[0].execution_id)
     assert extract is not None
     (reported,) = {row["Provenance"] for row in sample(extract)}

@@ -21,7 +21,7 @@ END = CREATION + "EndTime should be greater than StartTime"
 ONE_OFF = {"ExecuteNow": True}
 
 
-async def order(caller: Caller, **changes: Any) -> tuple[int, str]:
+async def create(caller: Caller, **changes: Any) -> tuple[int, str]:
     body = {**SCHEDULED, "QueryId": await caller.query(), **changes}
     reply = await caller.post("/ScheduledReport", **{name: value for name, value in body.items() if value != "missing"})
     assert list(reply.body) == ["message", "statusCode"] or reply.status == 200
@@ -65,7 +65,7 @@ async def test_a_report_that_breaks_a_rule_is_refused_with_the_documented_words(
     changes: dict[str, Any], message: str
 ) -> None:
     async with calling() as caller:
-        assert await order(caller, **changes) == (400, message)
+        assert await create(caller, **changes) == (400, message)
         assert not caller.simulator.service.reports
 
 
@@ -84,7 +84,7 @@ async def test_a_report_that_breaks_a_rule_is_refused_with_the_documented_words(
 )
 async def test_a_report_at_the_edge_of_the_rules_is_accepted(changes: dict[str, Any]) -> None:
     async with calling() as caller:
-        assert await order(caller, **changes) == (200, "Report created successfully")
+        assert await create(caller, **changes) == (200, "Report created successfully")
 
 
 @pytest.mark.behaviour(41, 81)
@@ -95,7 +95,7 @@ async def test_a_report_at_the_edge_of_the_rules_is_accepted(changes: dict[str, 
 )
 async def test_a_badly_formatted_time_is_an_internal_error(name: str, time: str) -> None:
     async with calling() as caller:
-        status, message = await order(caller, **{name: time})
+        status, message = await create(caller, **{name: time})
 
     assert status == 500
     assert message.startswith("Internal error encountered while creating report. Correlation ID <")
@@ -107,7 +107,7 @@ async def test_a_badly_formatted_time_is_an_internal_error(name: str, time: str)
 )
 async def test_a_badly_formatted_time_may_be_refused_as_the_sibling_does_it(name: str, word: str) -> None:
     async with calling(bad_time=400) as caller:
-        refusal = await order(caller, **{name: "tomorrow"})
+        refusal = await create(caller, **{name: "tomorrow"})
 
     assert refusal == (400, f"{CREATION}{word}Time should follow format: yyyy-MM-ddTHH:mm:ssZ")
 
@@ -117,7 +117,7 @@ async def test_a_one_off_report_ignores_start_and_recurrence() -> None:
     async with calling() as caller:
         changes = {"ExecuteNow": True, "StartTime": "whenever", "RecurrenceInterval": 1, "RecurrenceCount": 0}
 
-        assert (await order(caller, **changes))[0] == 200
+        assert (await create(caller, **changes))[0] == 200
 
 
 @pytest.mark.behaviour(59, 62, 65, 68, 69, 71, 73)

@@ -30,8 +30,8 @@ async def test_reports_and_queries_of_another_tenant_are_not_visible_and_cannot_
             ("DELETE", f"/ScheduledQueries/{query_id}"),
         ]:
             assert (await caller.call(method, path)).status == 404, path
-        order = await caller.post("/ScheduledReport", ReportName="Theirs", QueryId=query_id, ExecuteNow=True)
-        assert order.status == 400
+        definition = await caller.post("/ScheduledReport", ReportName="Theirs", QueryId=query_id, ExecuteNow=True)
+        assert definition.status == 400
 
         assert list(caller.simulator.service.reports) == [report_id]
         assert query_id in caller.simulator.service.queries
@@ -54,8 +54,8 @@ async def test_each_tenant_has_rows_of_its_own_and_a_link_is_all_that_a_reader_n
 async def test_each_tenant_has_quotas_and_an_allowance_of_its_own() -> None:
     async with calling(further_tenants=(FABRIKAM,), requests_per_minute=4, one_off_quota=1) as caller:
         await caller.report()
-        order = {"ReportName": "Second", "QueryId": await caller.query(), "ExecuteNow": True}
-        refused = await caller.post("/ScheduledReport", **order)
+        definition = {"ReportName": "Second", "QueryId": await caller.query(), "ExecuteNow": True}
+        refused = await caller.post("/ScheduledReport", **definition)
         assert refused.status == 400
         assert (await caller.get("/ScheduledReport")).status == 429
         await sign_in(caller, FABRIKAM)

@@ -38,7 +38,7 @@ COLUMNS = (
 )
 
 
-async def ordered(caller: Caller) -> str:
+async def created(caller: Caller) -> str:
     query_id = await caller.query(QUERY["Query"], QUERY["Name"])
     reply = await caller.post("/ScheduledReport", **REPORT, QueryId=query_id)
     return str(reply.records[0]["reportId"])
@@ -121,7 +121,7 @@ async def test_step_3_shows_a_hundred_rows_and_creates_nothing() -> None:
 
 
 @pytest.mark.behaviour(34, 83, 89, 94)
-async def test_step_4_orders_the_report_and_echoes_all_but_the_query_times() -> None:
+async def test_step_4_creates_the_report_and_echoes_all_but_the_query_times() -> None:
     async with calling(start=BETWEEN) as caller:
         query_id = await caller.query(QUERY["Query"], QUERY["Name"])
         reply = await caller.post("/ScheduledReport", **REPORT, QueryId=query_id)
@@ -151,7 +151,7 @@ async def test_step_4_orders_the_report_and_echoes_all_but_the_query_times() -> 
 @pytest.mark.behaviour(103, 115, 116)
 async def test_step_5_shows_the_seeds_pending_execution() -> None:
     async with calling(start=BETWEEN, pending_without_status="200") as caller:
-        report_id = await ordered(caller)
+        report_id = await created(caller)
         reply = await caller.execution(report_id, getLatestExecution="true")
         again = await caller.execution(report_id, getLatestExecution="true")
 
@@ -177,7 +177,7 @@ async def test_step_5_shows_the_seeds_pending_execution() -> None:
 @pytest.mark.behaviour(102, 104, 118)
 async def test_step_5_is_a_404_in_the_later_reference() -> None:
     async with calling(start=BETWEEN) as caller:
-        reply = await caller.execution(await ordered(caller), getLatestExecution="true")
+        reply = await caller.execution(await created(caller), getLatestExecution="true")
 
     assert reply.status == 404
     assert reply.message.startswith("There are no executions that have occurred for the given filter conditions.")
@@ -186,7 +186,7 @@ async def test_step_5_is_a_404_in_the_later_reference() -> None:
 @pytest.mark.behaviour(115, 120, 126)
 async def test_step_6_brings_a_gzip_file_with_a_header_and_a_line_a_row() -> None:
     async with calling(start=BETWEEN) as caller:
-        report_id = await ordered(caller)
+        report_id = await created(caller)
         caller.clock.move(days=2)
         await caller.sign_in()
         reply = await caller.execution(report_id)

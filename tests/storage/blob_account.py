@@ -42,7 +42,7 @@ class BlobAccount:
         self._signed("PUT", _path(name), headers={**kind, **_properties(digest)}, body=content)
 
     def tell_md5(self, name: str, digest: bytes) -> None:
-        """Have another MD5 told of a stored file; only an upload's is compared with the bytes."""
+        """Have another MD5 sent for a stored file; only an upload's is compared with the bytes."""
         self._signed("PUT", _path(name), query={"comp": "properties"}, headers=_properties(digest))
 
     def delete(self, name: str) -> None:

@@ -33,7 +33,7 @@ class Seen:
 
 
 Watch = Callable[[int, Seen], Awaitable[None]]
-"""Told of every request before it goes on: its number, from 0, and itself."""
+"""Called with every request before it goes on: its number, from 0, and itself."""
 
 
 @dataclass
@@ -120,7 +120,7 @@ async def cutting_proxy(
 
     Args:
         cuts: See `CuttingProxy`.
-        watch: Told of every request before it goes on, to change the world or the request.
+        watch: Called with every request before it goes on, to change the world or the request.
     """
     proxy = CuttingProxy(upstream, list(cuts), watch)
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")

@@ -35,7 +35,7 @@ class Downloader:
         segments: Streams at once, at most. More than one is of use only where transfers take time, so then they do.
 
     Attributes:
-        told: Every event.
+        recorded: Every event.
         relinked: How many fresh links were asked for.
     """
 
@@ -66,7 +66,7 @@ class Downloader:
                 clock=clock,
                 events=self.recorded.hub,
                 random=lambda: 0.5,
-                tally=http.tally,
+                counts=http.counts,
             )
             open_transfer = partial(
                 Transfer,

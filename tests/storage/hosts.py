@@ -34,7 +34,7 @@ class Host:
         missing: Well signed, for a file that is not there.
         refusal: The code by which it refuses a signature. The documents say `AuthenticationFailed`; Azurite uses the
             code that they keep for a caller who is known and may not.
-        bom: What its error pages begin with. The service in the field sends a byte order mark; Azurite does not.
+        bom: What its error pages begin with. The service in the field sends a byte definition mark; Azurite does not.
     """
 
     name: str
@@ -102,11 +102,11 @@ async def simulator_host() -> AsyncIterator[Host]:
 
 
 def _executed(simulator: Simulator, dataset: str) -> str:
-    """Order a report on the whole dataset; the id of its execution."""
+    """Create a report on the whole dataset; the id of its execution."""
     service = simulator.service
     columns = ", ".join(column.name for column in service.tables[dataset].columns)
     query = Fields({"Name": "A query", "Query": f"SELECT {columns} FROM {dataset}"})  # noqa: S608 - the service's own language, not SQL
     stored = service.query_store.create(query)
-    order = Fields({"ReportName": "A report", "QueryId": stored.query_id, "ExecuteNow": True})
-    report = service.report_store.create(order, correlation_id=_NOBODYS)
+    definition = Fields({"ReportName": "A report", "QueryId": stored.query_id, "ExecuteNow": True})
+    report = service.report_store.create(definition, correlation_id=_NOBODYS)
     return report.executions[0].execution_id

@@ -347,7 +347,7 @@ async def test_a_file_that_is_not_there_or_empty_leaves_nothing(
 async def test_a_file_that_does_not_match_its_digest_leaves_nothing(
     azurite: BlobAccount, stored: Stored, tmp_path: Path, cuts: list[int]
 ) -> None:
-    """Also when it came in two: each part belongs to the version whose first answer told the digest."""
+    """Also when it came in two: each part belongs to the version whose first answer named the digest."""
     digest = hashlib.md5(ANOTHER, usedforsecurity=False).digest()
     await anyio.to_thread.run_sync(azurite.tell_md5, stored.name, digest)
     async with cutting_proxy(azurite.origin, cuts=cuts) as proxy:
@@ -367,8 +367,8 @@ async def test_a_file_that_came_in_pieces_converts_to_the_rows_that_were_stored(
         await Downloader().fetch(proxy.through(stored.link()), into=tmp_path / "report")
     types = (ColumnType.STRING, ColumnType.STRING, ColumnType.INT)
     columns = tuple(ColumnPlan(name, declared) for name, declared in zip(HEADER, types, strict=True))
-    order = ConversionRequest(tmp_path / "report", into, columns, {}, 1 << 30, 1 << 22)
-    table = await convert_report(order, limiter=anyio.CapacityLimiter(1))
+    request = ConversionRequest(tmp_path / "report", into, columns, {}, 1 << 30, 1 << 22)
+    table = await convert_report(request, limiter=anyio.CapacityLimiter(1))
 
     frame = pl.read_parquet(into / "part-00000.parquet")
     assert table.rows == len(ROWS)

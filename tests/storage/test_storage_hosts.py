@@ -88,7 +88,7 @@ async def test_head_knows_no_ranges(host: Host) -> None:
     ],
 )
 async def test_a_range_gives_these_bytes_of_the_stored_file(host: Host, header: str, first: int, last: int) -> None:
-    """The digest of the whole moves to a header of its own, and the encoding is told although a part is no gzip."""
+    """The digest of the whole moves to a header of its own, and the encoding is named although a part is no gzip."""
     size = len(host.content)
     first, last = first % size, last % size
     whole, part = await ask(host.link), await ask(host.link, Range=header.format(last=size - 1))

@@ -65,7 +65,7 @@ def transfer(
 
             retrier = Retrier(
                 policy=RetryPolicy(attempts=attempts), clock=clock,
-                events=recorded.hub, random=draw, tally=http.tally,
+                events=recorded.hub, random=draw, counts=http.counts,
             )  # fmt: skip
             try:
                 links = SignedLink(SecureLink(f"{server.origin}/f?sig=first"), relink, clock)

@@ -169,7 +169,7 @@ async def test_nothing_is_sent_twice_here(http: Http, method: str) -> None:
         with pytest.raises(AnswerLost):
             await http.send(Request(method, url, endpoint="x"))
 
-    assert len(heads) == http.tally.total == 2
+    assert len(heads) == http.counts.total == 2
 
 
 @pytest.mark.behaviour(32)
@@ -258,7 +258,7 @@ async def test_an_unsafe_address_is_not_even_tried(http: Http, url: str) -> None
     with pytest.raises(UnsafeAddress):
         await read_all(http, get(url))
 
-    assert http.tally.total == 0
+    assert http.counts.total == 0
 
 
 async def test_a_host_that_is_not_there_was_sent_nothing(http: Http) -> None:
@@ -272,7 +272,7 @@ async def test_a_host_that_is_not_there_was_sent_nothing(http: Http) -> None:
 
     assert "verysecret" not in repr(caught.value)
     assert caught.value.__context__ is None
-    assert http.tally.total == 0
+    assert http.counts.total == 0
 
 
 @pytest.mark.fault(62)
@@ -378,7 +378,7 @@ async def test_every_answered_call_is_counted_by_its_endpoint() -> None:
             await http.send(request)
             await http.send(Request("POST", API, endpoint="token"))
 
-    assert http.tally.as_dict() == {
+    assert http.counts.as_dict() == {
         "total": 3,
         "by_endpoint": {"execution": 2, "token": 1},
         "throttled": 1,
@@ -454,7 +454,7 @@ async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPa
 
 
 async def test_errors_are_ours(http: Http) -> None:
-    """Garbage in place of HTTP is told as a lost answer, without a word of the library's."""
+    """Garbage in place of HTTP counts as a lost answer, without a word of the library's."""
 
     async def answer(_: int, writer: asyncio.StreamWriter) -> None:
         writer.write(b"\x16\x03\x01 this is no HTTP\r\n\r\n")

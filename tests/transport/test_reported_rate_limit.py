@@ -201,7 +201,7 @@ def test_over_any_sequence_of_replies_every_wait_is_bounded_and_no_told_number_i
         assert 0 <= wait_s <= state.window_s + 1e-6
         now += wait_s
         if last_remaining is not None and now < reported_at + state.window_s and state.reported_at == reported_at:
-            # Nothing is a window old yet that was counted in what was told last.
+            # Nothing is a window old yet that was counted in what came last.
             earlier = [item for item in state.answered if reported_at < item + state.window_s <= now]
             assert calls_since + 1 <= last_remaining + len(earlier) or wait_s > 0
         sent_at, calls_since = now, calls_since + 1
@@ -428,7 +428,7 @@ async def test_a_look_goes_at_the_latest_after_29_other_calls() -> None:
     assert gone.index(Urgency.LOOK) == 29
 
 
-async def test_a_look_lets_orders_go_first_that_wait_elsewhere_but_no_longer_than_three_windows() -> None:
+async def test_a_look_lets_reports_go_first_that_wait_elsewhere_but_no_longer_than_three_windows() -> None:
     clock = FakeClock()
     one = pacer(clock, EventRecorder())
     one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
@@ -441,17 +441,17 @@ async def test_a_look_lets_orders_go_first_that_wait_elsewhere_but_no_longer_tha
     assert clock.elapsed_s == pytest.approx(180)
 
 
-async def test_a_look_goes_as_soon_as_no_order_is_ahead_any_more() -> None:
+async def test_a_look_goes_as_soon_as_no_report_is_ahead_any_more() -> None:
     clock = FakeClock()
     one = pacer(clock, EventRecorder())
     one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
 
-    async def order() -> None:
+    async def create() -> None:
         with one.report_ahead():
             await clock.sleep(7)
 
     async with anyio.create_task_group() as group:
-        group.start_soon(order)
+        group.start_soon(create)
         await anyio.wait_all_tasks_blocked()
         await one.acquire(Urgency.LOOK)
 
@@ -459,7 +459,7 @@ async def test_a_look_goes_as_soon_as_no_order_is_ahead_any_more() -> None:
 
 
 async def test_tidying_waits_for_the_answers_of_other_calls() -> None:
-    """Whoever gets such an answer may have an order to place, and shall find the allowance as it is."""
+    """Whoever gets such an answer may have a report to create, and shall find the allowance as it is."""
     one = pacer(FakeClock(), EventRecorder())
     one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
     under_way = await one.acquire()

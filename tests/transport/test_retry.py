@@ -76,21 +76,21 @@ def advice(error: BaseException, *, attempt: int = 1, creates: bool = False) -> 
 def test_what_may_pass_is_repeated_until_the_tries_are_used_up(error: BaseException) -> None:
     assert advice(error) == pytest.approx(0.55)
     assert advice(error, attempt=5) == pytest.approx(33)
-    assert advice(error, attempt=6) is StopReason.TIRED
+    assert advice(error, attempt=6) is StopReason.RETRIES_EXHAUSTED
 
 
 @pytest.mark.behaviour(26, 42)
 @pytest.mark.fault(13, 28, 72)
 @pytest.mark.parametrize("error", HOPELESS, ids=lambda error: type(error).__name__)
 def test_what_cannot_pass_is_not_repeated(error: BaseException) -> None:
-    assert advice(error) is StopReason.HOPELESS
+    assert advice(error) is StopReason.NOT_RETRYABLE
 
 
 @pytest.mark.behaviour(45)
 @pytest.mark.fault(30, 31, 37)
 @pytest.mark.parametrize("error", RETRIABLE, ids=lambda error: type(error).__name__)
 def test_a_creation_is_repeated_only_when_nothing_was_done(error: BaseException) -> None:
-    given_up = advice(error, creates=True) is StopReason.DOUBTFUL
+    given_up = advice(error, creates=True) is StopReason.AMBIGUOUS
 
     assert given_up is not isinstance(error, NotConnected | Throttled)
 
@@ -102,7 +102,7 @@ def test_the_services_own_word_beats_the_formula(
 ) -> None:
     assert advice(kind("x", retry_after_s=60)) == 63
     assert [advice(kind("x", retry_after_s=0), attempt=attempt) for attempt in (1, 4)] == pytest.approx([0.1, 2.7])
-    assert advice(kind("x", retry_after_s=3_601)) is StopReason.TOO_LONG
+    assert advice(kind("x", retry_after_s=3_601)) is StopReason.RETRY_AFTER_TOO_LONG
 
 
 @given(attempt=st.integers(1, 10_000), draw=st.floats(0, 1, exclude_max=True))
@@ -138,14 +138,14 @@ def test_the_budget_is_a_reserve_a_share_of_the_calls_and_the_time() -> None:
 
 class Rig:
     def __init__(self, policy: RetryPolicy = POLICY) -> None:
-        self.clock, self.recorded, self.tally = FakeClock(), EventRecorder(), RequestCounts()
+        self.clock, self.recorded, self.counts = FakeClock(), EventRecorder(), RequestCounts()
         self.calls = 0
         self.retrier = Retrier(
             policy=policy,
             clock=self.clock,
             events=self.recorded.hub,
             random=lambda: 0.999_999,
-            tally=self.tally,
+            counts=self.counts,
         )
 
     async def run(self, *outcomes: BulkpullError | str, origin: str = "api", creates: bool = False) -> str:
@@ -169,7 +169,7 @@ async def test_a_passing_trouble_costs_time_and_is_told_once_a_retry() -> None:
     assert await rig.run(ServiceTrouble("down"), AnswerLost("cut"), "done") == "done"
 
     assert rig.clock.sleeps_s == pytest.approx([1, 3], abs=1e-3)
-    assert rig.tally.retried == 2
+    assert rig.counts.retried == 2
     assert [(reported["attempt"], reported["reason"]) for reported in rig.recorded.of("call.retried")] == [
         (1, "down"),
         (2, "cut"),
@@ -311,8 +311,8 @@ async def test_an_hour_of_outage_costs_a_bounded_number_of_calls() -> None:
         for _ in range(20):
             tasks.create_task(pull())
 
-    first_calls = sent - rig.tally.retried
-    assert rig.tally.retried <= 20 + first_calls / 5 + rig.clock.elapsed_s / 10 + 1
+    first_calls = sent - rig.counts.retried
+    assert rig.counts.retried <= 20 + first_calls / 5 + rig.clock.elapsed_s / 10 + 1
 
 
 async def test_a_single_refusal_is_not_said_to_have_been_tried_often() -> None:

@@ -126,8 +126,8 @@ def runs_in(output: Path) -> list[tuple[str, str | None]]:
         database.close()
 
 
-def orders(simulator: Simulator) -> Mapping[str, int]:
-    """How many reports were ordered under each name; more than one needs a reason."""
+def reports_by_name(simulator: Simulator) -> Mapping[str, int]:
+    """How many reports were created under each name; more than one needs a reason."""
     return Counter(
         call.name
         for call in simulator.calls

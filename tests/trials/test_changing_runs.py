@@ -74,7 +74,7 @@ COMMANDS = ["export", "nightly", "submit_only"]
 REFUSALS = {
     "cannot list": Fault("http_status", endpoint="GET ScheduledReport", times=None, args={"status": 403}),
     "cannot delete": Fault("http_status", endpoint="DELETE ScheduledReport", times=None, args={"status": 403}),
-    "cannot order": Fault("http_status", endpoint="POST ScheduledReport", times=None, args={"status": 403}),
+    "cannot create": Fault("http_status", endpoint="POST ScheduledReport", times=None, args={"status": 403}),
 }
 
 
@@ -140,7 +140,7 @@ class ChangingRuns(RuleBasedStateMachine):
 
     @rule(command=st.sampled_from(COMMANDS))
     def another_account_tries(self, command: str) -> None:
-        """Both accounts can sign in and order: the folder alone says no."""
+        """Both accounts can sign in and create: the folder alone says no."""
         for output, tenant in ((self.output, FABRIKAM), (self.fabrikam, self.simulator.scenario.tenant_id)):
             if (output / ".bulkpull" / "account.json").exists():
                 before = self.on_service(tenant)

@@ -18,7 +18,7 @@ import anyio
 import polars as pl
 import pytest
 from support import THOROUGH
-from trials.programs import EFFECTS, Ending, check_agreement, finish, orders, runs_in, start
+from trials.programs import EFFECTS, Ending, check_agreement, finish, reports_by_name, runs_in, start
 from trials.readers import Known, check_readers, check_tidiness
 
 from bulkpull.simulator import Scenario, Simulator
@@ -98,7 +98,8 @@ async def strike_and_mend(output: Path, known: Known, *, strike: str) -> None:
         check_agreement(second, output)
         assert check_readers(output, known, published=True) == dict.fromkeys(DATASETS, 0)
         check_tidiness(output)
-        assert all(count == 1 for count in orders(simulator).values()), f"ordered twice: {orders(simulator)}"
+        created = reports_by_name(simulator)
+        assert all(count == 1 for count in created.values()), f"created twice: {created}"
         runs = runs_in(output)
         for dataset in DATASETS:
             assert simulator.service.created_queries[dataset] == 1, "a query was stored twice"

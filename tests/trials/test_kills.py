@@ -25,14 +25,14 @@ import polars as pl
 import pytest
 from support import THOROUGH
 from trials.onlooker import digest_of
-from trials.programs import Ending, check_agreement, finish, kill, orders, runs_in, start, warm_script
+from trials.programs import Ending, check_agreement, finish, kill, reports_by_name, runs_in, start, warm_script
 from trials.readers import check_tidiness
 
 from bulkpull.simulator import Scenario, Simulator
 
 pytestmark = [
     pytest.mark.child_processes,
-    pytest.mark.skipif(sys.platform != "linux", reason="the children of a process are told by /proc"),
+    pytest.mark.skipif(sys.platform != "linux", reason="the children of a process are listed by /proc"),
     pytest.mark.timeout(7_200 if THOROUGH else 900),
 ]
 
@@ -101,7 +101,7 @@ async def killed_and_mended(simulator: Simulator, output: Path, *, after_s: floa
     assert all(status == "complete" for _, status in runs_in(output)), reported
     assert simulator.service.created_reports - created == Counter(dict.fromkeys(DATASETS, new)), reported
     assert simulator.service.created_queries == Counter(dict.fromkeys(DATASETS, 1)), reported
-    assert set(orders(simulator).values()) == {1}, reported
+    assert set(reports_by_name(simulator).values()) == {1}, reported
     assert simulator.service.reports == {}, reported
     check_tidiness(output)
 

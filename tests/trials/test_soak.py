@@ -68,7 +68,7 @@ def resident_kb() -> int:
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="what a process holds is told by /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process holds is shown by /proc")
 @pytest.mark.timeout(7_200 if THOROUGH else 600)
 async def test_a_long_life_leaves_nothing_behind(tmp_path: Path) -> None:
     clock = FakeClock()

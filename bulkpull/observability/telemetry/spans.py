@@ -138,7 +138,7 @@ class Telemetry:
         dataset = event.dataset
         if dataset is None:
             return self._run
-        steps = [open_[0] for (name, _), open_ in self._step_spans.items() if name == dataset]
+        steps = [spans[0] for (name, _), spans in self._step_spans.items() if name == dataset]
         return steps[-1] if steps else self._pull_spans.get(dataset, self._run)
 
 

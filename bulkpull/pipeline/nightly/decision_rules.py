@@ -2,7 +2,7 @@
 Decides what a run does for a dataset, and why: one pure function for all commands.
 
     what is published ─┐
-    the ledger ────────┼─ decide ─→ keep | take this execution | collect that report | order a report
+    the ledger ────────┼─ decide ─→ keep | take this execution | collect that report | create a report
     the service ───────┘            and of the scheduled report: keep | make | replace | leave
 
 `earlier_work` decides which one-off reports of earlier runs may be collected; `scheduled_reports` decides whether
@@ -57,9 +57,9 @@ class DatasetFacts:
     Attributes:
         published: The current snapshot; `None` where there is none, or where its files are damaged.
         is_done: The resumed run has published it, and `current.json` still names that snapshot.
-        collectable: Ids of one-off reports of earlier runs that answer the question, or a window of it.
+        collectable: Ids of one-off reports of earlier runs that hold the requested data, or a window of them.
         kept_windows: How many of its windows are on the disk already.
-        last_answer: The newest snapshot of the question, where another one is current.
+        last_answer: The newest snapshot of the requested data, where one of other data is current.
         scheduled: The scheduled reports that may serve it; `None` where the service does not tell which there are.
         executions, begun: Of these the latest completed ones, and of those that are late the latest in any state.
     """
@@ -88,10 +88,10 @@ class ScheduleDecision:
 
     Attributes:
         pull: With today's list of columns.
-        serving: The report that serves from now on; `None` when one has to be made.
-        is_own, lead_h: Of that report: this folder made it; hours before the nightly hour at which it runs, if known.
+        serving: The report that serves from now on; `None` when one has to be created.
+        is_own, lead_h: Of that report: it is this folder's; hours before the nightly hour at which it runs, if known.
         replaced: Reports of this folder that are no longer useful.
-        may_order: Reports may be made and deleted; not where the service does not tell which there are.
+        may_create: Reports may be created and deleted; not where the service does not tell which there are.
     """
 
     pull: Pull
@@ -100,12 +100,12 @@ class ScheduleDecision:
     lead_h: float | None = None
     replaced: tuple[Report, ...] = ()
     replace_reason: str | None = None
-    may_order: bool = True
+    may_create: bool = True
 
     @property
     def action(self) -> str:
         """The action on the scheduled report, in one word."""
-        if not self.may_order:
+        if not self.may_create:
             return "leave"
         return "keep" if self.serving else "replace" if self.replaced else "make"
 
@@ -163,7 +163,7 @@ def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None)
     return replace(decision, action=Action.COLLECT_REPORT, reason=reason)
 
 
-def order_if_due(decision: Decision, *, now: datetime) -> Decision:
+def create_if_due(decision: Decision, *, now: datetime) -> Decision:
     """Where no scheduled report serves, ask as often as the service refreshes the data, no more (behaviour 142)."""
     known, seen_at = load_catalog().find(decision.pull.reads), decision.seen_at
     refresh = timedelta(days=(known.refresh_days if known else None) or 1)
@@ -182,14 +182,13 @@ def _decide_history(pull: Pull, facts: DatasetFacts, *, now: datetime) -> Decisi
     seen_at = _newest(_seen(published, facts.unchanged, now=now))
     they_are = f"; they are of {iso_utc(seen_at)}" if seen_at else ""
     kept = f"its newest windows are requested again when the service has refreshed the data{they_are}"
-    return order_if_due(Decision(pull, Action.SKIP, kept, seen_at=seen_at), now=now)
+    return create_if_due(Decision(pull, Action.SKIP, kept, seen_at=seen_at), now=now)
 
 
 def _decide_scheduled(pull: Pull, facts: DatasetFacts, *, schedule: Schedule) -> Decision:
     noted = facts.memory.serving(requested_data(pull).sha256)
     if facts.scheduled is None:
-        # The list of reports is unknown: use the ids in the ledger, and create nothing.
-        choice = ScheduleDecision(pull, serving=next(iter(noted), None), may_order=False)
+        choice = ScheduleDecision(pull, serving=next(iter(noted), None), may_create=False)
         decision = _decide_by_executions(pull, facts, noted, choice=choice, now=schedule.now)
         decision = replace(decision, notes=(_UNKNOWN_LIST,))
     else:
@@ -200,19 +199,19 @@ def _decide_scheduled(pull: Pull, facts: DatasetFacts, *, schedule: Schedule) ->
         why = "its scheduled report is gone"
         note = f"{why}; a one-off report and another scheduled one are created"
         return replace(decision, action=Action.ORDER_REPORT, reason=why, notes=(*decision.notes, note))
-    return decision if facts.scheduled else order_if_due(decision, now=schedule.now)
+    return decision if facts.scheduled else create_if_due(decision, now=schedule.now)
 
 
 def _decide_by_executions(
     pull: Pull, facts: DatasetFacts, reports: Sequence[Report], *, choice: ScheduleDecision, now: datetime
 ) -> Decision:
-    """Take the newest execution that answers the question and is newer than what is published, or order, or keep."""
+    """Take the newest execution of the requested data that is newer than what is published; else create or keep."""
     published, latest = facts.published, _latest_execution(pull, facts, reports)
     # The columns of a whole dataset change by themselves; its rows still match the request.
     is_another = published is not None and published.question_sha256 != requested_data(pull).sha256
     seen = _seen(facts.last_answer if is_another else published, facts.unchanged, now=now)
     decision = Decision(pull, Action.ORDER_REPORT, "", schedule=choice, seen_at=_newest(seen))
-    # If another question was published since then, its last answer may be published again, but no older one (N18).
+    # If other data were published since then, the last snapshot of these may be published again, none older (N18).
     is_known = is_another and latest is not None and latest.execution_id in {data.execution_id for data in seen}
     if latest is not None and (is_known or all(_is_newer(latest, data) for data in seen)):
         made_by = next(report for report in reports if report.report_id == latest.report_id)
@@ -257,9 +256,9 @@ def _seen(answer: DatasetRecord | None, unchanged: UnchangedFacts | None, *, now
         return []
     published = UnchangedFacts(answer.execution_id, answer.generated_at)
     return [
-        replace(seen, generated_at=None) if is_ahead(seen.generated_at, now=now) else seen
-        for seen in (published, unchanged)
-        if seen is not None
+        replace(facts, generated_at=None) if is_ahead(facts.generated_at, now=now) else facts
+        for facts in (published, unchanged)
+        if facts is not None
     ]
 
 

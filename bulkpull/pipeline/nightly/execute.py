@@ -23,10 +23,10 @@ from bulkpull.insights.definitions import ReportDefinition
 from bulkpull.model import Execution, Pull, Query, Report
 from bulkpull.output.ledger_facts import MissedFacts, ScheduledReportFacts, UnchangedFacts
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.nightly.decision_rules import Action, Decision, ScheduleDecision, order_if_due
+from bulkpull.pipeline.nightly.decision_rules import Action, Decision, ScheduleDecision, create_if_due
 from bulkpull.pipeline.nightly.scheduled_reports import first_start, next_due, recurrence_h, serves
 from bulkpull.pipeline.outcome import DatasetOutcome, dataset_record
-from bulkpull.pipeline.steps.naming import DESCRIPTION, query_digest, standing_name
+from bulkpull.pipeline.steps.naming import DESCRIPTION, query_digest, scheduled_report_name
 from bulkpull.requested_data import requested_data
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class DecisionExecutor:
             await self.context.note(self._dataset, MissedFacts(report.report_id, due_at))
             self.context.events.emit(ExecutionMissed(report_id=report.report_id, due_at=iso_utc(due_at)))
         is_served = await self._provide_schedule()
-        if not is_served:  # order a one-off report
-            self._decide_again(order_if_due(self.decision, now=self.context.clock.now()))
+        if not is_served:  # create a one-off report
+            self._decide_again(create_if_due(self.decision, now=self.context.clock.now()))
         try:
             await self._fetch_data()
         except Unchanged:
@@ -126,7 +126,7 @@ class DecisionExecutor:
             self._state = replace(self._state, due_at=None)  # the one-off report replaces it
 
     async def _submit(self, export: DatasetExport) -> None:
-        """Order the reports; the rest is done when the run is resumed."""
+        """Create the reports; the rest is done when the run is resumed."""
         reports = await export.submit()
         several = f" and {len(reports) - 1} more" if len(reports) > 1 else ""
         resume = f"`bulkpull runs resume {self.context.run_id}` collects it"
@@ -141,8 +141,8 @@ class DecisionExecutor:
         generated_at = execution.generated_at if execution else None
         if generated_at is None and outcome.snapshot is not None:
             generated_at = outcome.snapshot.generated_at
-        seen_at, question = generated_at or self.context.clock.now(), requested_data(export.pull).sha256
-        await self.context.note(self._dataset, UnchangedFacts(outcome.ids.execution_id, seen_at, question))
+        seen_at, sha256 = generated_at or self.context.clock.now(), requested_data(export.pull).sha256
+        await self.context.note(self._dataset, UnchangedFacts(outcome.ids.execution_id, seen_at, sha256))
         self._state = replace(self._state, generated_at=generated_at, due_at=None)  # the data have arrived
         source = iso_utc(generated_at) if generated_at else "the latest execution"
         return Unchanged(f"the data of {source} are already published", why=same.why)
@@ -150,7 +150,7 @@ class DecisionExecutor:
     async def _provide_schedule(self) -> bool:
         """Whether a scheduled report serves the dataset from now on, or none is to be made."""
         schedule = self.decision.schedule
-        if schedule is None or not schedule.may_order:
+        if schedule is None or not schedule.may_create:
             return True
         report, is_new = schedule.serving, schedule.serving is None
         if report is not None:
@@ -189,7 +189,7 @@ class DecisionExecutor:
                 kept = next((report for report in schedule.replaced if serves(report, pull)), None)
                 replaced = tuple(report for report in schedule.replaced if report is not kept)
                 made = replace(schedule, pull=pull, serving=kept, replaced=replaced)
-            return kept or await self.order_scheduled_report(pull)
+            return kept or await self.create_scheduled_report(pull)
 
         report, refusals = await self.context.or_without_metrics(schedule.pull, make)
         if made.replaced and made.replace_reason:
@@ -201,12 +201,12 @@ class DecisionExecutor:
             self.decision = replace(self.decision, pull=pull, schedule=made)
         return report, made
 
-    async def order_scheduled_report(self, pull: Pull) -> Report:
-        """Order the scheduled report of `pull`; a second call after a lost answer finds what the first one made."""
-        context, name = self.context, standing_name(pull)
+    async def create_scheduled_report(self, pull: Pull) -> Report:
+        """Create the scheduled report of `pull`; a second call after a lost answer finds what the first one made."""
+        context, name = self.context, scheduled_report_name(pull)
         await context.note(self._dataset, ScheduledReportFacts(name, query_digest=query_digest(pull.query_text)))
 
-        async def order(query: Query) -> Report:
+        async def create(query: Query) -> Report:
             now = context.client.service_time()
             return await context.client.create_report(
                 ReportDefinition(
@@ -220,11 +220,11 @@ class DecisionExecutor:
             )
 
         try:
-            report = await context.submitter.with_query(pull, order)
+            report = await context.submitter.with_query(pull, create)
         except QuotaExceeded as refused:
             if refused.kind == "one_off" or not await self._delete_idle():
                 raise
-            report = await context.submitter.with_query(pull, order)
+            report = await context.submitter.with_query(pull, create)
         start_at = report.start_at or context.client.service_time()
         context.events.emit(ReportCreated(report_id=report.report_id, start_at=iso_utc(start_at)))
         return report

@@ -1,6 +1,6 @@
 """
 Scheduled reports: what the ledger knows of them, whether a pull can use one, when its executions are due, and which
-question they answer.
+data they hold.
 
 They run on the service by themselves, so an ordinary run creates nothing. A report of another folder or tool may be
 used, but only reports that this folder created are changed or deleted.
@@ -43,42 +43,42 @@ class ReportMemory:
     The scheduled reports of one dataset in the ledger, by id.
 
     Attributes:
-        made, adopted: Those that this folder ordered; those that it found and used.
-        ordered: Names of those that it ordered without an answer, each with the digest of its query, where noted.
+        created, adopted: Those that this folder created; those that it found and used.
+        unanswered: Names of those that it created without an answer, each with the digest of its query, where noted.
         facts: The latest facts about each.
         missed: Those with an execution that did not arrive.
     """
 
-    made: set[str] = field(default_factory=set)
+    created: set[str] = field(default_factory=set)
     adopted: set[str] = field(default_factory=set)
-    ordered: dict[str, str | None] = field(default_factory=dict)
+    unanswered: dict[str, str | None] = field(default_factory=dict)
     facts: dict[str, ScheduledReportFacts] = field(default_factory=dict)
     missed: set[str] = field(default_factory=set)
 
     @property
     def ids(self) -> set[str]:
-        return self.made | self.adopted
+        return self.created | self.adopted
 
     def is_ours(self, report: Report) -> bool:
-        """Whether this folder ordered the report, so that it may change and delete it."""
-        if report.report_id in self.made:
+        """Whether this folder created the report, so that it may change and delete it."""
+        if report.report_id in self.created:
             return True
-        if report.name not in self.ordered:
+        if report.name not in self.unanswered:
             return False
-        # Another tool may use the name: only a report of the query that was ordered is this folder's (case N20).
-        digest = self.ordered[report.name]
+        # Another tool may use the name: only a report of the query that was sent is this folder's (case N20).
+        digest = self.unanswered[report.name]
         return digest is None or (report.query_text is not None and query_digest(report.query_text) == digest)
 
     def facts_of(self, report_id: str) -> ScheduledReportFacts:
         """What was noted last of a report, or nothing."""
         return self.facts.get(report_id, _UNKNOWN)
 
-    def serving(self, question_sha256: str) -> list[Report]:
-        """The reports noted for a question, the last one first, as far as the ledger knows them."""
+    def serving(self, sha256: str) -> list[Report]:
+        """The reports noted for requested data, by their hash, the last one first, as far as the ledger knows them."""
         return [
             Report(report_id, facts.name, facts.query_id or "")
             for report_id, facts in reversed(self.facts.items())
-            if facts.question_sha256 in (question_sha256, None, "")
+            if facts.question_sha256 in (sha256, None, "")
         ]
 
 
@@ -93,25 +93,25 @@ def read_memory(
     """
     The memory of each dataset, from the ledger's facts about scheduled reports, the oldest first (pure).
 
-    An id that follows the order of its name is of a report that this folder made; every other id was found. A later
-    note repeats it (`own`), because the ledger forgets runs after some months (case N16).
+    An id that follows a note of its name alone is of a report that this folder created; every other id was found. A
+    later note repeats it (`own`), because the ledger forgets runs after some months (case N16).
     """
     memories: dict[str, ReportMemory] = {}
     for entry in scheduled:
         memory = memories.setdefault(entry.dataset, ReportMemory())
         facts, report_id = entry.facts, entry.facts.report_id
         if report_id is None:
-            memory.ordered[facts.name] = facts.query_digest
+            memory.unanswered[facts.name] = facts.query_digest
             continue
-        if facts.own or (facts.own is None and facts.name in memory.ordered):
-            memory.made.add(report_id)
-        elif report_id not in memory.made:
+        if facts.own or (facts.own is None and facts.name in memory.unanswered):
+            memory.created.add(report_id)
+        elif report_id not in memory.created:
             memory.adopted.add(report_id)
-        memory.ordered.pop(facts.name, None)
+        memory.unanswered.pop(facts.name, None)
         memory.facts.pop(report_id, None)  # keeps the order of the latest entries
         memory.facts[report_id] = facts
-    for lack in missed:
-        memories.setdefault(lack.dataset, ReportMemory()).missed.add(lack.facts.report_id)
+    for gap in missed:
+        memories.setdefault(gap.dataset, ReportMemory()).missed.add(gap.facts.report_id)
     return memories
 
 
@@ -119,7 +119,7 @@ def unused_reports(
     reports: Iterable[Report], memories: Mapping[str, ReportMemory], *, used: Container[str]
 ) -> list[tuple[str, Report]]:
     """The scheduled reports that this folder created and no longer uses, each with its dataset (pure)."""
-    by_id = {report_id: dataset for dataset, memory in memories.items() for report_id in memory.made}
+    by_id = {report_id: dataset for dataset, memory in memories.items() for report_id in memory.created}
     unused = [report for report in reports if report.report_id in by_id and report.report_id not in used]
     return [(by_id[report.report_id], report) for report in unused]
 
@@ -137,10 +137,10 @@ def find_candidates(pull: Pull, reports: Iterable[Report], memory: ReportMemory)
     """
     The scheduled reports that may serve a pull, the newest first.
 
-    Those that the ledger knows, by id or by the name of an order without an answer, and those of the same query,
+    Those that the ledger knows, by id or by the name of one created without an answer, and those of the same query,
     whoever made them; another query of the same dataset may serve another output folder.
     """
-    known, fingerprints = memory.ids | memory.ordered.keys(), _fingerprints_of(pull)
+    known, fingerprints = memory.ids | memory.unanswered.keys(), _fingerprints_of(pull)
     found = [
         report
         for report in reports
@@ -195,7 +195,7 @@ def recurrence_h(pull: Pull) -> int:
 
 def answers(report: Report, pull: Pull, memory: ReportMemory) -> bool:
     """
-    Whether the executions of a report answer the question of `pull`; its name does not matter.
+    Whether the executions of a report hold the data that `pull` requests; its name does not matter.
 
     Its query is compared as parsed. For a query that is deleted or not shown, what the ledger noted of the report
     counts, or the mark in its name.

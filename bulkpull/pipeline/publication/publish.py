@@ -136,7 +136,7 @@ class Publisher:
         known = dict(named.replaced) if named else {}
         if named is not None and named.run_id != self.run_id:
             known[named.run_id] = at
-        return {run_id: when for run_id, when in known.items() if run_id in there and run_id != self.run_id}
+        return {run_id: moment for run_id, moment in known.items() if run_id in there and run_id != self.run_id}
 
     def _keep_raw(self, dataset: str, raw: Sequence[Path]) -> None:
         folder = INSIDE.snapshot(dataset, self.run_id, kind=RAW)
@@ -178,8 +178,8 @@ async def stage_files(
     def gather() -> None:
         remove_beneath(folder, root=private)
         makedirs_durable(folder, root=private)
-        for file, published in zip(files, named, strict=True):
-            link_or_copy(file.path, folder / published.path)
+        for file, target in zip(files, named, strict=True):
+            link_or_copy(file.path, folder / target.path)
         sync_folder(folder)
 
     with disk_errors(folder):

@@ -18,7 +18,7 @@ def find_schema_drift(
     earlier: DatasetRecord | None, columns: Sequence[PublishedColumn], *, unrequested: Sequence[str] = ()
 ) -> Drift:
     """
-    How the columns differ from those of an earlier snapshot of the same question; names are compared without case.
+    How the columns differ from an earlier snapshot of the same requested data; names are compared without case.
 
     Columns that only kept windows of a history have count as gone. A column without a value in any snapshot may still
     change its type. The file has the `unrequested` columns as well.
@@ -100,7 +100,7 @@ def publication_notes(
     What readers of a new snapshot should know.
 
     Args:
-        before: The last snapshot of the same question, or else the current one.
+        before: The last snapshot of the same requested data, or else the current one.
         lacking_columns: Requested columns that did not come; `None` where the service withheld no data.
     """
     notes = [] if rows_before is None else [describe_shrink(rows, before=rows_before)]

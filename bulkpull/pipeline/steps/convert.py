@@ -50,7 +50,7 @@ class _Queue:
     size_bytes: int = 0
 
 
-async def convert_report(order: ConversionRequest, *, limiter: anyio.CapacityLimiter) -> ConversionResult:
+async def convert_report(request: ConversionRequest, *, limiter: anyio.CapacityLimiter) -> ConversionResult:
     """
     Convert a report's file as the service stores it; cancellation ends the child at once, and may leave a partial file.
 
@@ -65,11 +65,11 @@ async def convert_report(order: ConversionRequest, *, limiter: anyio.CapacityLim
 
     Source: behaviours 126 to 129, 136 to 141 and 152 to 155.
     """
-    async with _turn_of(order.source), limiter:
+    async with _turn_of(request.source), limiter:
         with suppress(ConverterDied):
-            return await _in_child(order, ConversionResult, limiter=limiter)
+            return await _in_child(request, ConversionResult, limiter=limiter)
         # What killed the child may have been its memory, or a limit on threads.
-        smaller = replace(order, batch_bytes=order.batch_bytes // 4)
+        smaller = replace(request, batch_bytes=request.batch_bytes // 4)
         return await _in_child(smaller, ConversionResult, limiter=limiter, threads=1)
 
 
@@ -129,13 +129,13 @@ async def _turn_of(source: Path) -> AsyncIterator[None]:
 
 
 async def _in_child(
-    order: ConversionRequest | WideningRequest,
+    request: ConversionRequest | WideningRequest,
     answer_type: type[T],
     *,
     limiter: anyio.CapacityLimiter,
     threads: int | None = None,
 ) -> T:
-    """Have the order done by a spare child if there is one, else by a new one; with `threads` always by a new one."""
+    """Have `request` done by a spare child if there is one, else by a new one; with `threads` always by a new one."""
     while True:
         spares = _spares.get(None)
         if threads is not None:
@@ -143,7 +143,7 @@ async def _in_child(
         is_spare, may_stay = bool(spares), False
         child = spares.pop() if spares else await _start(limiter, threads=threads)
         try:
-            reply = await child.ask(pickle.dumps(order))
+            reply = await child.ask(pickle.dumps(request))
             if reply is not None:
                 answer = pickle.loads(reply)  # noqa: S301 - from our own child
                 if isinstance(answer, BulkpullError):

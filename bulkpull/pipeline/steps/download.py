@@ -96,7 +96,7 @@ async def _fetch_checked(transfer: Transfer) -> Version:
     try:
         return await _fetch_once(transfer, resume=True)
     except FileDamaged as damaged:
-        transfer.http.tally.retried += 1
+        transfer.http.counts.retried += 1
         transfer.events.emit(DownloadResumed(offset_bytes=0, reason=damaged.message))
     return await _fetch_once(transfer, resume=False)
 

@@ -52,7 +52,7 @@ async def fetch_execution(
                 # An unusable download: no later run continues it.
                 await anyio.to_thread.run_sync(partial(remove_beneath, folder, root=run.folder.private))
                 raise
-            run.http.tally.retried += 1
+            run.http.counts.retried += 1
             run.events.emit(DownloadResumed(offset_bytes=0, reason=error.message))
     raise AssertionError("the last round returns or raises")
 
@@ -65,7 +65,7 @@ async def convert_stored(
     began_s = run.clock.monotonic()
     with disk_errors(into):
         await anyio.to_thread.run_sync(_empty_folder, into, run.folder.private)
-    order = ConversionRequest(
+    request = ConversionRequest(
         stored.path,
         into,
         tuple(context.columns),
@@ -79,7 +79,7 @@ async def convert_stored(
     one_at_a_time = run.large_conversion if stored.size_bytes > _LARGE_BYTES else nullcontext()
     with context.step(Step.CONVERT):
         async with one_at_a_time:
-            table = await convert_report(order, limiter=run.conversions)
+            table = await convert_report(request, limiter=run.conversions)
     elapsed_s = round(run.clock.monotonic() - began_s, 3)
     size_bytes = sum(file.bytes for file in table.files)
     run.events.emit(ConversionCompleted(rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=context.part))
@@ -95,9 +95,9 @@ async def _download(
 
     async def relink() -> SecureLink:
         latest = report is not None  # a scheduled report may have made another one meanwhile
-        for fresh in await run.client.get_executions([execution.report_id], statuses=("Completed",), latest=latest):
-            if fresh.execution_id == execution.execution_id and fresh.link is not None:
-                return fresh.link
+        for entry in await run.client.get_executions([execution.report_id], statuses=("Completed",), latest=latest):
+            if entry.execution_id == execution.execution_id and entry.link is not None:
+                return entry.link
         raise FileGone(f"execution {execution.execution_id} has no link any more")
 
     assert execution.link is not None

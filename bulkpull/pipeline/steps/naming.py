@@ -2,7 +2,7 @@
 The names of our queries and reports on the service, and parsing them (pure).
 
 Creating is not idempotent (behaviour 45) and an answer can get lost, so every name carries a fingerprint of the
-question and of the columns that it selects today. Objects with other names belong to others and are never touched (80).
+requested data and of the columns selected today. Objects with other names belong to others and are never touched (80).
 
     bulkpull AzureUsage 3f1c09aa5b7d                                  a query, used again from run to run
     bulkpull_AzureUsage_9b02e7d1c4a6_20261123T020405Z-1f2e3d_1        a report of one run, its first attempt
@@ -41,12 +41,12 @@ class ReportName:
     attempt: int | None = None
 
     @property
-    def ordered_at(self) -> datetime | None:
+    def created_at(self) -> datetime | None:
         return run_start_time(self.run_id) if self.run_id else None
 
 
 def pull_fingerprint(pull: Pull) -> str:
-    """Twelve hexadecimal digits that stand for the question and the columns that are selected for it today."""
+    """Twelve hexadecimal digits that stand for the requested data and the columns that are selected for them today."""
     return _digits("\n".join((requested_data(pull).sha256, *(name.casefold() for name in pull.columns))))
 
 
@@ -72,7 +72,7 @@ def report_name(pull: Pull, *, run_id: str, attempt: int) -> str:
     return f"{OWN_PREFIX}_{pull.dataset}_{pull_fingerprint(pull)}_{run_id}_{attempt}"
 
 
-def standing_name(pull: Pull) -> str:
+def scheduled_report_name(pull: Pull) -> str:
     """The same in every run, as long as dataset and query are the same."""
     return f"{OWN_PREFIX}_{pull.dataset}_{pull_fingerprint(pull)}_{_STANDING}"
 

@@ -87,7 +87,7 @@ class Poller:
         Creates nothing on the service, so it may be cancelled at any `await` and begun again.
 
         Args:
-            age_s: How long ago it was ordered.
+            age_s: How long ago it was created.
             usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
             may_be_replaced: Another report takes its place if it is overdue, so the deadline may follow from `usual_s`.
                 A last try always has the whole deadline of the settings: a dataset may have become slower.
@@ -143,15 +143,14 @@ class Poller:
 
         def due_at(watch: ReportWatch) -> float:
             since = max(watch.since_s, self._looked_at)
-            age_s = since - watch.ordered_s
-            is_adopted = watch.since_s - watch.ordered_s >= schedule.initial_s
+            age_s = since - watch.created_s
+            is_adopted = watch.since_s - watch.created_s >= schedule.initial_s
             if is_adopted and self._looked_at < watch.since_s and age_s >= (watch.usual_s or 0.0):
                 return since
             return since + schedule.next_look_s(age_s, usual_s=watch.usual_s, draw=draw)
 
         wait_s = min(map(due_at, pending)) - now
         if self._failures:
-            # Backoff during an outage: the wait doubles with each failed poll.
             longest_s = max(schedule.initial_s, schedule.longest_s)
             doubled_s = schedule.initial_s * 2.0 ** min(self._failures, _MOST_DOUBLINGS)
             wait_s = max(wait_s, min(doubled_s, longest_s) - (now - self._looked_at))
@@ -221,7 +220,7 @@ class Poller:
             watch.finish(error)
 
     async def _update(self, watch: ReportWatch, answers: Sequence[Execution]) -> None:
-        verdict, execution = execution_state(watch.report, answers)
+        state, execution = execution_state(watch.report, answers)
         now = self.clock.monotonic()
         if execution is None:
             earlier = (answer.generated_at for answer in answers if answer.report_id == watch.report.report_id)
@@ -234,7 +233,7 @@ class Poller:
             if watch.running_since_s is None and watch.is_running:
                 watch.running_since_s = now
             self._emit_state(watch, status=execution.status, age_s=now - watch.since_s)
-        match verdict:
+        match state:
             case ExecutionState.READY:
                 watch.finish(execution)
             case ExecutionState.FAILED:
@@ -267,8 +266,8 @@ class Poller:
             history = await self.client.get_executions(
                 [report_id], statuses=(ExecutionStatus.COMPLETED,), latest=False, retry=False
             )
-        verdict, found = execution_state(watch.report, history)
-        if verdict is ExecutionState.READY and found is not None:
+        state, found = execution_state(watch.report, history)
+        if state is ExecutionState.READY and found is not None:
             watch.finish(found)
         elif watch.without_link > 2 * _LINK_GRACE_TICKS:
             watch.finish(execution_failed(execution, "it is completed, but the service gives no link to its file"))

@@ -19,7 +19,7 @@ from bulkpull.model import Execution, ExecutionStatus, Report
 _SHARE_OF_AGE = 1 / 30
 # The first look comes right after the usual time: if one report ends the run, its delay delays the run.
 _SHARE_OF_USUAL = 1 / 300
-# A report that takes this many times as long as earlier ones of its dataset is ordered again; at least half an hour.
+# A report that takes this many times as long as earlier ones of its dataset is created again; at least half an hour.
 _TIMES_USUAL = 8.0
 _SHORTEST_DEADLINE_S = 1_800.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -109,7 +109,7 @@ class ReportWatch:
     One pending report; times are seconds of the monotonic clock.
 
     Attributes:
-        ordered_s: Before `since_s` if it was adopted.
+        created_s: Before `since_s` if it was adopted.
         usual_s: How long reports of its dataset took in earlier runs; `None` if unknown.
         deadline_from_s: As `usual_s`, where the deadline may follow from it.
         earlier_at: When an execution was generated that is dated before the report, where the service shows no other.
@@ -120,7 +120,7 @@ class ReportWatch:
 
     report: Report
     since_s: float
-    ordered_s: float
+    created_s: float
     dataset: str | None = field(default_factory=present_dataset.get)
     usual_s: float | None = None
     deadline_from_s: float | None = None
@@ -154,7 +154,7 @@ def execution_failed(execution: Execution, why: str) -> ExecutionFailed:
 
 
 def state_unknown(watch: ReportWatch, age_s: float, *, trouble: str) -> ServiceTrouble:
-    """The state of the report is unknown, so it is neither deleted nor ordered again (case C11)."""
+    """The state of the report is unknown, so it is neither deleted nor created again (case C11)."""
     return ServiceTrouble(
         f"the service could not be asked whether report {watch.report.report_id} is ready, {age_s:,.0f} s after it was "
         "created",

@@ -34,19 +34,19 @@ _WORTH_A_NEW_REPORT = (ExecutionFailed, ExecutionOverdue, ReportLost, FileGone)
 
 @dataclass(slots=True)
 class PullRunner:
-    """Runs one pull, and shows how far it has got, also where it failed; the caller deletes the `ordered` reports."""
+    """Runs one pull, and shows how far it has got, also where it failed; the caller deletes the `created` reports."""
 
     context: PullContext
     execution: Execution | None = None
     known_md5: str | None = None
-    ordered: list[Report] = field(default_factory=list, init=False)
+    created: list[Report] = field(default_factory=list, init=False)
     ids: ServiceIds = field(default=ServiceIds(), init=False)
     data_redacted: bool = field(default=False, init=False)
-    _ordered_s: float = field(default=0.0, init=False)
+    _created_s: float = field(default=0.0, init=False)
 
-    async def run(self, *, attempts: int, may_order: Callable[[], None]) -> ConvertedPull:
+    async def run(self, *, attempts: int, check_may_create: Callable[[], None]) -> ConvertedPull:
         """
-        Fetch and convert the pull's data; `may_order` is called before a report is ordered, its errors are passed on.
+        Fetch and convert the pull's data; `check_may_create` is called before a report is created; it may raise.
 
         Raises:
             BulkpullError: The first error that no retry could fix.
@@ -62,12 +62,12 @@ class PullRunner:
         rank = -pull.window.start.timestamp() if pull.window else 0.0  # the newest window of a dataset goes first
         for attempt in range(1, attempts + 1):
             report = None
-            is_ordered = run.reusable.has_report(self.context.fingerprint)
+            is_created = run.reusable.has_report(self.context.fingerprint)
             try:
-                async with run.submitter.in_flight.place(pull.dataset, rank=rank, is_ordered=is_ordered) as place:
-                    may_order()
+                async with run.submitter.in_flight.place(pull.dataset, rank=rank, is_created=is_created) as place:
+                    check_may_create()
                     report = await self.submit(attempt)
-                    place.is_ordered = True
+                    place.is_created = True
                     if (part := await self._reuse(report.report_id, report=report)) is not None:
                         return part
                     execution = await self._poll(report, may_be_replaced=attempt < attempts)
@@ -76,7 +76,7 @@ class PullRunner:
                 if report is None:
                     raise
                 if may_delete_report(error):
-                    self.ordered.remove(report)
+                    self.created.remove(report)
                     await run.withdraw_report(report, dataset=pull.dataset)
                 if attempt == attempts or may_be_due_to_metrics(error, pull):
                     raise
@@ -87,17 +87,17 @@ class PullRunner:
         """Make sure that the service has a report for the pull: use the existing one, or create one."""
         context, run = self.context, self.context.run
         reused = report = run.reusable.take_report(context.fingerprint)
-        self._ordered_s = run.clock.monotonic()
+        self._created_s = run.clock.monotonic()
         if report is not None:
             run.events.emit(ReportAdopted(report_id=report.report_id))
             now = run.client.service_time()
-            self._ordered_s -= max(0.0, (now - (report.created_at or now)).total_seconds())
+            self._created_s -= max(0.0, (now - (report.created_at or now)).total_seconds())
         else:
             run.count_report(context.pull.dataset)
             with context.step(Step.SUBMIT):
                 report = await run.submitter.submit_report(context.pull, attempt=attempt)
-            self._ordered_s = run.clock.monotonic()
-        self.ordered.append(report)
+            self._created_s = run.clock.monotonic()
+        self.created.append(report)
         self.ids = replace(self.ids, query_id=report.query_id, report_id=report.report_id)
         if reused is None:
             with anyio.CancelScope(shield=True):  # a created report is always in the ledger
@@ -109,14 +109,14 @@ class PullRunner:
         self.data_redacted = self.data_redacted or execution.data_redacted
 
     async def _reuse_kept_window(self) -> ConvertedPull | None:
-        """The file of this window that an earlier run fetched, if it is complete; then nothing is ordered."""
+        """The file of this window that an earlier run fetched, if it is complete; then no report is created."""
         fingerprint, reusable = self.context.fingerprint, self.context.run.reusable
         if self.context.pull.window is None or fingerprint not in reusable.converted:
             return None
         report = reusable.take_report(fingerprint)
         part = await self._reuse(report=report)
         if part is not None and part.report is not None:
-            self.ordered.append(part.report)
+            self.created.append(part.report)
         elif report is not None:
             reusable.return_report(fingerprint, report)
         return part
@@ -152,7 +152,7 @@ class PullRunner:
         with self.context.step(Step.POLL):
             execution = await run.poller.wait_for_completion(
                 report,
-                age_s=run.clock.monotonic() - self._ordered_s,
+                age_s=run.clock.monotonic() - self._created_s,
                 usual_s=run.usual_s.get(self.context.pull.dataset),
                 may_be_replaced=may_be_replaced,
             )

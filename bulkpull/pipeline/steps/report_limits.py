@@ -1,5 +1,5 @@
 """
-Limits on the reports that a run orders: how many are in progress at once, and how many one-off ones in some time.
+Limits on the reports that a run creates: how many are in progress at once, and how many one-off ones in some time.
 
 The service may refuse more than some number of active reports (behaviour 86), or queue them. Both lower the limit,
 which rises again slowly. Datasets take turns, so that a small one does not wait behind all windows of a large one.
@@ -40,7 +40,7 @@ class Place:
 
     dataset: str
     rank: float
-    is_ordered: bool = False
+    is_created: bool = False
     granted: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -61,20 +61,20 @@ class ReportsInFlight:
         self._highest = self.limit
 
     @property
-    def has_ordered(self) -> bool:
+    def has_created(self) -> bool:
         """Whether a report of ours is being made, so that one will end."""
-        return any(place.is_ordered for place in self._held)
+        return any(place.is_created for place in self._held)
 
     @asynccontextmanager
-    async def place(self, dataset: str, *, rank: float = 0.0, is_ordered: bool = False) -> AsyncIterator[Place]:
+    async def place(self, dataset: str, *, rank: float = 0.0, is_created: bool = False) -> AsyncIterator[Place]:
         """
-        Hold a place from the order of a report until it is made.
+        Hold a place from the creation of a report until it is made.
 
-        Among the windows of a dataset the lowest `rank` goes first; a report that `is_ordered` already does not wait.
+        Among the windows of a dataset the lowest `rank` goes first; a report that `is_created` already does not wait.
         """
-        place = Place(dataset, rank, is_ordered)
+        place = Place(dataset, rank, is_created)
         self._waiting.append(place)
-        if is_ordered:
+        if is_created:
             self._grant(place)
         self._grant_waiting()
         try:

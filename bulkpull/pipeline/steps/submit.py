@@ -166,7 +166,7 @@ class StoredQueries:
             return self._queries
 
     def forget(self, query: Query) -> None:
-        self._duplicates = [double for double in self._duplicates if double.query_id != query.query_id]
+        self._duplicates = [duplicate for duplicate in self._duplicates if duplicate.query_id != query.query_id]
         text, queries = normalise(query.text), self._queries or {}
         if text in queries and queries[text].query_id == query.query_id:
             del queries[text]
@@ -212,7 +212,7 @@ class Submitter:
     in_flight: ReportsInFlight
     weights: dict[str, int] = field(default_factory=dict)
     _making: dict[str, anyio.Lock] = field(default_factory=dict)
-    _ordered: Counter[str] = field(default_factory=Counter)
+    _submitted: Counter[str] = field(default_factory=Counter)
     _pairs: int = 0
     _pair_ended: anyio.Event = field(default_factory=anyio.Event)
     _is_short_of_reports: bool = False
@@ -228,8 +228,8 @@ class Submitter:
         """
         return await self.with_query(pull, lambda query: self._report_for(pull, query, attempt=attempt))
 
-    async def with_query(self, pull: Pull, order: Callable[[Query], Awaitable[Report]]) -> Report:
-        """Order a report on the stored query of `pull`, found or made; once more where it vanished meanwhile."""
+    async def with_query(self, pull: Pull, create: Callable[[Query], Awaitable[Report]]) -> Report:
+        """Create a report on the stored query of `pull`, found or made; once more where it vanished meanwhile."""
         query = await self.queries.find(pull)
         if query is None:
             # One query per text, also if several windows and datasets need it at once.
@@ -237,12 +237,12 @@ class Submitter:
                 query = await self.queries.find_stored(pull)
                 if query is None:
                     async with self._pair():
-                        return await self._order_on(await self.queries.make(pull), pull, order)
-        return await self._order_on(query, pull, order)
+                        return await self._create_on(await self.queries.make(pull), pull, create)
+        return await self._create_on(query, pull, create)
 
-    async def _order_on(self, query: Query, pull: Pull, order: Callable[[Query], Awaitable[Report]]) -> Report:
+    async def _create_on(self, query: Query, pull: Pull, create: Callable[[Query], Awaitable[Report]]) -> Report:
         try:
-            return await order(query)
+            return await create(query)
         except RequestRejected as error:
             if "queryid" not in error.message.casefold().replace(" ", ""):
                 raise
@@ -250,12 +250,12 @@ class Submitter:
             self.queries.forget(query)
             async with self._making.setdefault(f"again: {normalise(pull.query_text)}", anyio.Lock()):
                 again = await self.queries.find_stored(pull) or await self.queries.make(pull)
-            return await order(again)
+            return await create(again)
 
     @asynccontextmanager
     async def _pair(self) -> AsyncIterator[None]:
         """
-        Make a query and order its report; of few calls that are left, no more pairs begin than can be finished.
+        Make a query and create its report; of few calls that are left, no more pairs begin than can be finished.
 
         Otherwise the queries of all datasets would use them up, and no report would begin before they are renewed.
         """
@@ -285,8 +285,8 @@ class Submitter:
             description=DESCRIPTION,
             window=pull.window,
         )
-        weight, ahead = self.weights.get(pull.dataset, len(pull.offered.columns)), self._ordered[pull.dataset]
-        self._ordered[pull.dataset] += 1
+        weight, ahead = self.weights.get(pull.dataset, len(pull.offered.columns)), self._submitted[pull.dataset]
+        self._submitted[pull.dataset] += 1
         refusals = 0
         while True:
             async with self.quota.slot(weight=weight, ahead=ahead):
@@ -306,7 +306,7 @@ class Submitter:
                     return report
             if refused.kind == "active_reports":
                 self.in_flight.refused(quota=refused.limit)
-                if self.in_flight.has_ordered:
+                if self.in_flight.has_created:
                     await self.in_flight.wait_for_end()
                 elif refusals < len(_OTHERS_END_S):
                     await self.clock.sleep(_OTHERS_END_S[refusals])

@@ -44,7 +44,7 @@ class DatasetFetch:
     One attempt to fetch a dataset.
 
     Args:
-        execution: A completed execution of a scheduled report; then nothing is ordered.
+        execution: A completed execution of a scheduled report; then no report is created.
         typed_before: The snapshot whose types, and forms of dates, hold for this one too.
         known_md5: MD5 of the stored file whose content is published.
     """
@@ -98,7 +98,7 @@ class DatasetFetch:
         self._require_reports(pulls)
 
         async def run_pull(pull: Pull, attempts: int) -> ConvertedPull:
-            part = await self._runner(pull).run(attempts=attempts, may_order=window_pulls.check_may_order)
+            part = await self._runner(pull).run(attempts=attempts, check_may_create=window_pulls.check_may_create)
             if self._windows is not None:
                 self._windows.check(part)
             return part
@@ -162,7 +162,7 @@ class DatasetFetch:
         return split_pull(self.pull, now=self.context.clock.now())
 
     def _require_reports(self, pulls: Sequence[Pull]) -> None:
-        """Refuse a window that needs more reports than are allowed, before the first one is ordered (case W12)."""
+        """Refuse a window that needs more reports than are allowed, before the first one is created (case W12)."""
         missing = sum(not self.context.reusable.has(pull_fingerprint(pull)) for pull in pulls)
         self.context.require_reports(self.pull.dataset, missing)
 

@@ -62,13 +62,13 @@ def divide_edges(
         undated_last: Rows without a time belong to the last window that has them, which later runs request again.
     """
     divided = list(bounds)
-    for place, (before, following) in enumerate(pairwise(parts)):
-        one, other = before.window_rows, following.window_rows
+    for place, (part, next_part) in enumerate(pairwise(parts)):
+        one, other = part.window_rows, next_part.window_rows
         is_later = (
             one.edge_digest != other.first_day_digest
             and one.edges_are_days
             and other.edges_are_days
-            and _made_at(before) > _made_at(following)
+            and _made_at(part) > _made_at(next_part)
         )
         if one.edge and (is_later or not other.first_day):
             divided[place] = replace(divided[place], keep_edge=True)

@@ -93,9 +93,9 @@ class WindowAgreement:
         agreed = await self._with_one_form(parts)
         bounds = [self.bounds_of(part.window, form=part.window_rows.form) for part in agreed]
         divided = divide_edges(agreed, bounds, undated_last=self.undated_last)
-        for place, (before, after) in enumerate(zip(bounds, divided, strict=True)):
-            if after != before:
-                agreed[place] = await self.convert(agreed[place], after)
+        for place, (usual, bound) in enumerate(zip(bounds, divided, strict=True)):
+            if bound != usual:
+                agreed[place] = await self.convert(agreed[place], bound)
         self._add_notes(agreed, divided)
         return agreed
 
@@ -125,7 +125,7 @@ class WindowAgreement:
     def _add_notes(self, parts: Sequence[ConvertedPull], bounds: Sequence[WindowBounds]) -> None:
         found = [part.window_rows for part in parts]
         handlings = {window_handling(part, whole=self.whole) for part in parts}
-        twice = sum(rows.edge for rows, kept in zip(found[:-1], bounds[:-1], strict=True) if not kept.keep_edge)
+        twice = sum(rows.edge for rows, bound in zip(found[:-1], bounds[:-1], strict=True) if not bound.keep_edge)
         if twice:
             self.notes.append(f"{twice:,} rows on the edges of its windows came twice and are kept once")
         if at_end := found[-1].edge:
@@ -146,7 +146,7 @@ class WindowAgreement:
                 "the row of a month lies on its first day: the month in which the window begins is not in it"
             )
         if undated := undated_rows(found).total():
-            again = ", which came with several windows" if any(kept.skip_undated for kept in bounds) else ""
+            again = ", which came with several windows" if any(bound.skip_undated for bound in bounds) else ""
             self.notes.append(f"{plural(undated, 'row')} without {self.column}{again}: kept, each once")
         if not sum(part.table.rows for part in parts):
             self.notes.append(f"no row lies within the window {describe_window(self.whole)}")

@@ -49,7 +49,7 @@ _SHARED = (*_OF_NO_WINDOW, RequestRejected, WindowNotHonoured)
 WORTH_HALVING = (ExecutionFailed, ExecutionOverdue)
 
 
-class _NotOrdered(Exception):
+class _NotCreated(Exception):
     """A window that was no longer requested."""
 
 
@@ -93,13 +93,13 @@ class WindowPulls:
             raise self._dataset_error(len(pulls))
         return sorted(self.parts, key=lambda part: _start_of(part.pull))
 
-    def check_may_order(self) -> None:
-        """Called before a report is ordered."""
+    def check_may_create(self) -> None:
+        """Called before a report is created."""
         if self._is_stopped:
-            raise _NotOrdered
+            raise _NotCreated
 
     async def _pull_first(self, first: Sequence[Pull]) -> None:
-        """Pull the newest windows; if all of them fail, whole and in halves, nothing more is ordered."""
+        """Pull the newest windows; if all of them fail, whole and in halves, no more reports are created."""
         failed = await self._pull_each(first, attempts=self.attempts)
         if len(failed) == len(first) and not all(self.may_halve(error) for _, error in failed):
             for pull, error in failed:
@@ -115,8 +115,8 @@ class WindowPulls:
 
     async def _pull_one(self, pull: Pull) -> None:
         """Pull one window, in halves if it fails; an error is recorded, not raised."""
-        for failed, error in await self._pull_each([pull], attempts=self.attempts):
-            await self._retry_in_halves(failed, error)
+        for part, error in await self._pull_each([pull], attempts=self.attempts):
+            await self._retry_in_halves(part, error)
 
     async def _pull_each(self, pulls: Sequence[Pull], *, attempts: int) -> list[tuple[Pull, BulkpullError]]:
         """Run pulls in parallel; return those that failed, with their errors."""
@@ -128,10 +128,10 @@ class WindowPulls:
                 if (was_split or (self._in_halves and attempts == self.attempts)) and halves_of(pull):
                     await self._pull_halves(pull)
                 else:
-                    self.check_may_order()
+                    self.check_may_create()
                     self.parts.append(await self.run_pull(pull, attempts))
                     self._in_a_row = 0
-            except _NotOrdered:
+            except _NotCreated:
                 pass
             except BulkpullError as error:
                 self._is_stopped = self._is_stopped or isinstance(error, _SHARED)
@@ -166,7 +166,7 @@ class WindowPulls:
 
     def _dataset_error(self, count: int) -> BulkpullError:
         """The first error, with its window and the number of windows that are kept."""
-        pull, error = next((lost for lost in self._failures if isinstance(lost[1], _SHARED)), self._failures[0])
+        pull, error = next((pair for pair in self._failures if isinstance(pair[1], _SHARED)), self._failures[0])
         if pull.window is None or isinstance(error, _OF_NO_WINDOW):
             return error
         described = copy(error)

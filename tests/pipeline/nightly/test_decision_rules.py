@@ -18,8 +18,8 @@ from bulkpull.pipeline.nightly.decision_rules import (
     DatasetFacts,
     Decision,
     ScheduleDecision,
+    create_if_due,
     decide,
-    order_if_due,
 )
 from bulkpull.pipeline.nightly.scheduled_reports import (
     ReportMemory,
@@ -29,7 +29,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import (
     read_memory,
     recurrence_h,
 )
-from bulkpull.pipeline.steps.naming import query_digest, report_name, standing_name
+from bulkpull.pipeline.steps.naming import query_digest, report_name, scheduled_report_name
 from bulkpull.requested_data import requested_data
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
@@ -50,13 +50,13 @@ PUBLISHED = DatasetRecord(
     question_sha256=requested_data(TODAY).sha256,
 )
 OTHERWISE = PUBLISHED.model_copy(update={"question_sha256": requested_data(SPAN).sha256})
-SKIP, TAKE, COLLECT, ORDER = Action.SKIP, Action.TAKE_EXECUTION, Action.COLLECT_REPORT, Action.ORDER_REPORT
+SKIP, TAKE, COLLECT, CREATE = Action.SKIP, Action.TAKE_EXECUTION, Action.COLLECT_REPORT, Action.ORDER_REPORT
 
 
 def scheduled(report_id: str = "1", *, pull: Pull = TODAY, age_h: float = 24, **changes: Any) -> Report:
     values: dict[str, Any] = {"status": "Active", "query_text": pull.query_text, "recurrence_h": 24}
     created_at = NOW - timedelta(hours=age_h)
-    return Report(report_id, standing_name(pull), "query", created_at=created_at, **(values | changes))
+    return Report(report_id, scheduled_report_name(pull), "query", created_at=created_at, **(values | changes))
 
 
 def execution(
@@ -66,8 +66,10 @@ def execution(
     return Execution(execution_id, report_id, status, SecureLink("https://x"), generated_at=made_at)
 
 
-OURS = ReportMemory(made={"1", "2"})
-NOTED = ReportMemory(made={"1"}, facts={"1": ScheduledReportFacts("x", question_sha256=requested_data(TODAY).sha256)})
+OURS = ReportMemory(created={"1", "2"})
+NOTED = ReportMemory(
+    created={"1"}, facts={"1": ScheduledReportFacts("x", question_sha256=requested_data(TODAY).sha256)}
+)
 DUE_3_H_AGO, DUE_1_H_AGO = (scheduled(start_at=NOW - timedelta(hours=hours + 24)) for hours in (4, 1))
 RUNNING, FAILED = (execution(status=status, execution_id="late") for status in ("Running", "Failed"))
 
@@ -85,13 +87,13 @@ def tonight(*reports: Report, **values: Any) -> Decision:
     ("known", "schedule", "action", "report", "words"),
     [
         # An export brings what it is asked for.
-        (facts(), None, ORDER, None, "export was asked for"),
-        (facts(published=None), None, ORDER, None, "export was asked for"),
+        (facts(), None, CREATE, None, "export was asked for"),
+        (facts(published=None), None, CREATE, None, "export was asked for"),
         (facts(collectable=("7", "8")), None, COLLECT, None, "report 7, 8 of an earlier run"),
         (facts(kept_windows=3), None, COLLECT, None, "3 windows on the disk"),
         (facts(is_done=True, collectable=("7",)), None, SKIP, None, "published it already"),
         # A night without data.
-        (facts(published=None), TONIGHT, ORDER, "make", "nothing is published"),
+        (facts(published=None), TONIGHT, CREATE, "make", "nothing is published"),
         (facts(published=None, collectable=("7",)), TONIGHT, COLLECT, "make", "report 7"),
         (facts(scheduled(), published=None, executions=(execution(),)), TONIGHT, TAKE, "keep", "execution new"),
         (facts(is_done=True), TONIGHT, SKIP, None, "published it already"),
@@ -102,7 +104,7 @@ def tonight(*reports: Report, **values: Any) -> Decision:
         (facts(scheduled(), executions=(execution(age_h=5),)), TONIGHT, SKIP, "keep", "no execution newer"),
         (facts(scheduled(), executions=(execution(status="Running"),)), TONIGHT, SKIP, "keep", "no execution newer"),
         # Another question is published (N4).
-        (facts(scheduled(), published=OTHERWISE), TONIGHT, ORDER, "keep", "another question"),
+        (facts(scheduled(), published=OTHERWISE), TONIGHT, CREATE, "keep", "another question"),
         (
             facts(scheduled(), published=OTHERWISE, executions=(execution(age_h=9, execution_id="old"),)),
             TONIGHT,
@@ -113,7 +115,7 @@ def tonight(*reports: Report, **values: Any) -> Decision:
         (
             facts(scheduled(), published=OTHERWISE, last_answer=PUBLISHED, executions=(execution(age_h=9),)),
             TONIGHT,
-            ORDER,
+            CREATE,
             "keep",
             "another question",
         ),
@@ -129,18 +131,18 @@ def tonight(*reports: Report, **values: Any) -> Decision:
             "keep",
             "another question",
         ),
-        (facts(scheduled(pull=SPAN), executions=(execution(),)), TONIGHT, ORDER, "replace", "of no use"),
+        (facts(scheduled(pull=SPAN), executions=(execution(),)), TONIGHT, CREATE, "replace", "of no use"),
         # No scheduled report is there (N14).
         (facts(), TONIGHT, SKIP, "make", "no execution newer"),
-        (facts(memory=NOTED), TONIGHT, ORDER, "make", "scheduled report is gone"),
+        (facts(memory=NOTED), TONIGHT, CREATE, "make", "scheduled report is gone"),
         # An execution was due and has not come (N3).
         (facts(DUE_1_H_AGO), TONIGHT, SKIP, "keep", "still being made"),
         (facts(DUE_1_H_AGO, begun={"1": RUNNING}), TONIGHT, SKIP, "keep", "still being made"),
-        (facts(DUE_1_H_AGO, begun={"1": FAILED}), TONIGHT, ORDER, "keep", "its status is Failed"),
+        (facts(DUE_1_H_AGO, begun={"1": FAILED}), TONIGHT, CREATE, "keep", "its status is Failed"),
         (
-            facts(DUE_1_H_AGO, begun={"1": FAILED}, memory=ReportMemory(made={"1"}, missed={"1"})),
+            facts(DUE_1_H_AGO, begun={"1": FAILED}, memory=ReportMemory(created={"1"}, missed={"1"})),
             TONIGHT,
-            ORDER,
+            CREATE,
             "replace",
             "its status is Failed",
         ),
@@ -148,7 +150,7 @@ def tonight(*reports: Report, **values: Any) -> Decision:
         (facts(scheduled=None), TONIGHT, SKIP, "leave", "no execution newer"),
         (facts(scheduled=None, memory=NOTED, executions=(execution(),)), TONIGHT, TAKE, "leave", "execution new"),
         (facts(scheduled=None, memory=NOTED), TONIGHT, SKIP, "leave", "no execution newer"),
-        (facts(scheduled=None, published=None), TONIGHT, ORDER, "leave", "nothing is published"),
+        (facts(scheduled=None, published=None), TONIGHT, CREATE, "leave", "nothing is published"),
     ],
 )
 @pytest.mark.case("N3", "N4", "N7", "N14", "N18")
@@ -172,7 +174,7 @@ def test_a_decision_cannot_be_changed() -> None:
 def test_a_window_has_no_scheduled_report() -> None:
     decision = decide(WINDOW, facts(scheduled(), executions=(execution(),)), schedule=TONIGHT)
 
-    assert (decision.action, decision.schedule) == (ORDER, None)
+    assert (decision.action, decision.schedule) == (CREATE, None)
 
 
 @pytest.mark.case("N3")
@@ -180,7 +182,7 @@ def test_an_execution_that_never_began_is_missed_after_the_time_that_it_may_take
     decision = tonight(DUE_3_H_AGO, executions=(), published=PUBLISHED.model_copy(update={"generated_at": None}))
 
     assert decision.missed == (DUE_3_H_AGO, NOW - timedelta(hours=4))
-    assert (decision.action, decision.due_at) == (ORDER, NOW - timedelta(hours=4))
+    assert (decision.action, decision.due_at) == (CREATE, NOW - timedelta(hours=4))
     assert decision.schedule == ScheduleDecision(
         TODAY, replaced=(DUE_3_H_AGO,), replace_reason="the execution due at 2026-11-23T22:00:00Z has not come "
         "(none is pending or running)", is_own=True,
@@ -233,9 +235,9 @@ def test_a_report_of_no_use_that_another_folder_made_is_left_alone_and_named() -
 
 
 @pytest.mark.case("N20")
-def test_by_its_name_alone_a_report_is_ours_only_where_it_executes_the_query_that_was_ordered() -> None:
-    order = ScheduledReportFacts(standing_name(TODAY), query_digest=query_digest(TODAY.query_text))
-    memory = read_memory([NotedFacts("Profile", NOW, order)])["Profile"]
+def test_by_its_name_alone_a_report_is_ours_only_where_it_executes_the_query_that_was_sent() -> None:
+    named = ScheduledReportFacts(scheduled_report_name(TODAY), query_digest=query_digest(TODAY.query_text))
+    memory = read_memory([NotedFacts("Profile", NOW, named)])["Profile"]
 
     theirs = scheduled(query_text="SELECT A FROM Profile WHERE A = '1'")
     assert memory.is_ours(scheduled(status="Paused"))
@@ -290,9 +292,9 @@ def test_without_a_scheduled_report_the_refresh_interval_says_when_to_ask_again(
     (days,) = [dataset.refresh_days or 1 for dataset in load_catalog().datasets if dataset.name == "Profile"]
 
     # The published data are four hours old. The next night may ask half a day early, because reports take hours.
-    assert order_if_due(kept, now=NOW - timedelta(hours=17) + timedelta(days=days)).action is SKIP
-    assert order_if_due(kept, now=NOW - timedelta(hours=16) + timedelta(days=days)).action is ORDER
-    assert order_if_due(replace(kept, seen_at=None), now=NOW).action is ORDER
+    assert create_if_due(kept, now=NOW - timedelta(hours=17) + timedelta(days=days)).action is SKIP
+    assert create_if_due(kept, now=NOW - timedelta(hours=16) + timedelta(days=days)).action is CREATE
+    assert create_if_due(replace(kept, seen_at=None), now=NOW).action is CREATE
 
 
 @pytest.mark.case("N21")
@@ -303,8 +305,8 @@ def test_without_a_scheduled_report_each_night_asks_though_reports_take_minutes(
     pull = replace(TODAY, dataset=name)
     kept = Decision(pull, SKIP, "", seen_at=NOW + timedelta(hours=3))
 
-    assert order_if_due(kept, now=NOW + timedelta(hours=4)).action is SKIP
-    assert order_if_due(kept, now=NOW + timedelta(days=1)).action is ORDER
+    assert create_if_due(kept, now=NOW + timedelta(hours=4)).action is SKIP
+    assert create_if_due(kept, now=NOW + timedelta(days=1)).action is CREATE
 
 
 @pytest.mark.behaviour(142)
@@ -313,10 +315,10 @@ def test_without_a_scheduled_report_each_night_asks_though_reports_take_minutes(
     ("changes", "age_h", "action"),
     [
         ({}, 1, SKIP),
-        ({}, 24 * 40, ORDER),
-        ({"published": None}, 1, ORDER),
+        ({}, 24 * 40, CREATE),
+        ({"published": None}, 1, CREATE),
         ({"published": None, "kept_windows": 2}, 1, COLLECT),
-        ({"published": OTHERWISE}, 1, ORDER),
+        ({"published": OTHERWISE}, 1, CREATE),
         ({"unchanged": UnchangedFacts("same", NOW - timedelta(hours=1))}, 24 * 40, SKIP),
     ],
 )
@@ -330,7 +332,7 @@ def test_a_history_is_asked_for_as_often_as_the_service_refreshes_it(
 
     decision = decide(history, known, schedule=TONIGHT)
     assert (decision.action, decision.schedule) == (action, None)  # a window cannot be scheduled
-    assert decide(history, known, schedule=None).action is (COLLECT if action is COLLECT else ORDER)
+    assert decide(history, known, schedule=None).action is (COLLECT if action is COLLECT else CREATE)
 
 
 @pytest.mark.behaviour(81)

@@ -46,7 +46,7 @@ COLUMNS = (ColumnPlan("MPNId", ColumnType.STRING, identifier=True), ColumnPlan("
 
 
 class Children:
-    """Every child that was started, and every order sent, by way of the module's own functions."""
+    """Every child that was started, and every request sent, by way of the module's own functions."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.started: list[Converter] = []
@@ -104,8 +104,8 @@ def slow(tmp_path: Path) -> Path:
 async def convert(
     source: Path, into: Path, *, limit: int = 1 << 40, limiter: anyio.CapacityLimiter | None = None
 ) -> ConversionResult:
-    order = ConversionRequest(source, into, COLUMNS, {"bulkpull.dataset": "AzureUsage"}, limit, BATCH_BYTES)
-    return await convert_report(order, limiter=limiter or anyio.CapacityLimiter(1))
+    request = ConversionRequest(source, into, COLUMNS, {"bulkpull.dataset": "AzureUsage"}, limit, BATCH_BYTES)
+    return await convert_report(request, limiter=limiter or anyio.CapacityLimiter(1))
 
 
 async def convert_at_once(source: Path, into: Path, *, number: int, limiter: anyio.CapacityLimiter) -> None:
@@ -210,7 +210,7 @@ async def test_a_child_that_is_killed_twice_is_told_with_its_signal(slow: Path, 
 async def test_a_child_that_crashes_is_told_with_its_last_words(
     stored: Path, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An unforeseen fault in the child is a crash, whatever its kind; its traceback's last line is what is told."""
+    """An unforeseen fault in the child is a crash, whatever its kind; its traceback's last line is what is reported."""
     stored.unlink()
     stored.mkdir()  # opening a folder is an error that nobody foresaw
 
@@ -239,13 +239,13 @@ async def test_cancelling_kills_the_child_in_the_middle_of_a_conversion(
 @pytest.mark.fault(93)
 def test_a_child_ends_when_its_parent_is_gone(slow: Path, into: Path) -> None:
     """A parent that is killed cannot clean up, so the end of the child's input has to do."""
-    order = ConversionRequest(slow, into, COLUMNS, {}, 1 << 40, BATCH_BYTES)
-    request = pickle.dumps(order)
+    request = ConversionRequest(slow, into, COLUMNS, {}, 1 << 40, BATCH_BYTES)
+    message = pickle.dumps(request)
     ours, replies = socket.socketpair()
     command = [sys.executable, "-m", "bulkpull.conversion.worker", str(replies.fileno())]
     with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(replies.fileno(),)) as child:  # noqa: S603 - our own module
         assert child.stdin
-        child.stdin.write(LENGTH.pack(len(request)) + request)
+        child.stdin.write(LENGTH.pack(len(message)) + message)
         child.stdin.flush()
         end = os.open(slow, os.O_WRONLY)
 
@@ -265,8 +265,8 @@ from bulkpull.pipeline.steps.convert import convert_report
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest
 async def main():
     columns = (ColumnPlan("MPNId", ColumnType.STRING), ColumnPlan("Quantity", ColumnType.INT))
-    order = ConversionRequest(Path(sys.argv[1]), Path(sys.argv[2]), columns, {}, 1 << 40, 1 << 22)
-    await convert_report(order, limiter=anyio.CapacityLimiter(1))
+    request = ConversionRequest(Path(sys.argv[1]), Path(sys.argv[2]), columns, {}, 1 << 40, 1 << 22)
+    await convert_report(request, limiter=anyio.CapacityLimiter(1))
 anyio.run(main)
 """
 
@@ -629,8 +629,8 @@ def test_a_users_script_without_a_main_guard_is_not_run_twice(stored: Path, into
         "from bulkpull.conversion.messages import ColumnPlan, ConversionRequest\n"
         "async def main():\n"
         "    columns = (ColumnPlan('MPNId', ColumnType.STRING), ColumnPlan('Quantity', ColumnType.INT))\n"
-        "    order = ConversionRequest(Path(sys.argv[1]), Path(sys.argv[2]), columns, {}, 10**9, 1 << 22)\n"
-        "    table = await convert_report(order, limiter=anyio.CapacityLimiter(1))\n"
+        "    request = ConversionRequest(Path(sys.argv[1]), Path(sys.argv[2]), columns, {}, 10**9, 1 << 22)\n"
+        "    table = await convert_report(request, limiter=anyio.CapacityLimiter(1))\n"
         "    print(table.rows)\n"
         "anyio.run(main)\n"
     )

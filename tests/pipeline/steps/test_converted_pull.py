@@ -1,4 +1,4 @@
-"""What vouches for a file stands in the manifest, and what is odd in a whole file is told."""
+"""What vouches for a file stands in the manifest, and what is odd in a whole file is noted."""
 
 from __future__ import annotations
 

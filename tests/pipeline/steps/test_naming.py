@@ -7,7 +7,13 @@ from datetime import UTC, datetime
 import pytest
 
 from bulkpull.model import OfferedDataset, Pull, Window
-from bulkpull.pipeline.steps.naming import parse_report_name, pull_fingerprint, query_name, report_name, standing_name
+from bulkpull.pipeline.steps.naming import (
+    parse_report_name,
+    pull_fingerprint,
+    query_name,
+    report_name,
+    scheduled_report_name,
+)
 
 RUN = "20261123T020405Z-1f2e3d"
 
@@ -26,14 +32,14 @@ def test_a_report_is_named_after_dataset_mark_run_and_attempt() -> None:
         RUN,
         2,
     )
-    assert reported.ordered_at == datetime(2026, 11, 23, 2, 4, 5, tzinfo=UTC)
+    assert reported.created_at == datetime(2026, 11, 23, 2, 4, 5, tzinfo=UTC)
 
 
 def test_a_standing_report_belongs_to_no_run() -> None:
-    reported = parse_report_name(standing_name(pull("big-azure_1")))
+    reported = parse_report_name(scheduled_report_name(pull("big-azure_1")))
 
     assert reported is not None
-    assert (reported.dataset, reported.run_id, reported.ordered_at) == ("big-azure_1", None, None)
+    assert (reported.dataset, reported.run_id, reported.created_at) == ("big-azure_1", None, None)
 
 
 @pytest.mark.behaviour(80, 92)

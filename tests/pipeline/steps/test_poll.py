@@ -396,7 +396,7 @@ async def test_the_first_look_comes_when_earlier_runs_say_that_the_report_is_due
 
 @pytest.mark.behaviour(119)
 @pytest.mark.parametrize(("age_s", "looked_at_s"), [(100.0, 140.0), (240.0, 0.0), (900.0, 0.0)])
-async def test_the_usual_time_of_a_report_counts_from_its_order_also_in_a_later_run(
+async def test_the_usual_time_of_a_report_counts_from_its_creation_also_in_a_later_run(
     age_s: float, looked_at_s: float
 ) -> None:
     service = FakeService(InstantClock(), lambda *_: [READY])

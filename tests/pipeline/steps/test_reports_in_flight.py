@@ -12,7 +12,7 @@ from bulkpull.pipeline.steps.report_limits import ReportsInFlight
 
 
 async def make(in_flight: ReportsInFlight, count: int) -> None:
-    """Order and finish reports, one after the other."""
+    """Create and finish reports, one after the other."""
     for _ in range(count):
         async with in_flight.place("AzureUsage"):
             pass

@@ -79,8 +79,8 @@ class Bench:
     def converted(self, part: ConvertedPull, bounds: WindowBounds) -> ConvertedPull:
         into = self._folder / f"parquet{next(self._numbers)}"
         into.mkdir()
-        order = ConversionRequest(part.stored.path, into, COLUMNS, {}, 10**9, 10**6, bounds=bounds)
-        return replace(part, table=convert(order))
+        request = ConversionRequest(part.stored.path, into, COLUMNS, {}, 10**9, 10**6, bounds=bounds)
+        return replace(part, table=convert(request))
 
     async def convert(self, part: ConvertedPull, bounds: WindowBounds) -> ConvertedPull:
         return self.converted(part, bounds)

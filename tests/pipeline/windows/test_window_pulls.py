@@ -35,12 +35,12 @@ class Service:
 
     Args:
         days: By month, the most days of it in one report; 0 for none.
-        refused: The number of the order that ends all hope; `None` for none.
+        refused: The number of the report that ends all hope; `None` for none.
     """
 
     def __init__(self, days: dict[int, int], *, refused: int | None = None, error: type[BulkpullError]) -> None:
         self.days, self.refused, self.error = days, refused, error
-        self.orders: Counter[tuple[datetime, datetime]] = Counter()
+        self.reports: Counter[tuple[datetime, datetime]] = Counter()
         self.gathering = WindowPulls(
             run_pull=self.run_pull,
             attempts=ATTEMPTS,
@@ -52,10 +52,10 @@ class Service:
         assert pull.window is not None
         window = pull.window
         for _ in range(attempts):
-            self.gathering.check_may_order()
-            self.orders[window.start, window.end] += 1
+            self.gathering.check_may_create()
+            self.reports[window.start, window.end] += 1
             await anyio.lowlevel.checkpoint()
-            if self.orders.total() == self.refused:
+            if self.reports.total() == self.refused:
                 raise WindowNotHonoured("the service does not keep to windows")
             month = window.start.year * 12 + window.start.month
             if window.end - window.start <= timedelta(days=self.days.get(month, 31)):
@@ -97,7 +97,7 @@ def test_the_parts_cover_the_whole_once_or_the_dataset_is_refused(
 
     windows = covered(service.gathering.parts if parts is None else parts)
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(windows))
-    assert max(service.orders.values()) <= ATTEMPTS
+    assert max(service.reports.values()) <= ATTEMPTS
     if parts is not None:
         assert windows[0][0] == WHOLE.start
         assert windows[-1][1] == WHOLE.end
@@ -106,13 +106,13 @@ def test_the_parts_cover_the_whole_once_or_the_dataset_is_refused(
 
 @pytest.mark.case("W5")
 @pytest.mark.parametrize("error", [ExecutionFailed, FileDamaged])
-def test_windows_that_all_fail_order_at_most_ten_reports(error: type[BulkpullError]) -> None:
+def test_windows_that_all_fail_create_at_most_ten_reports(error: type[BulkpullError]) -> None:
     month_numbers = range(2025 * 12 + 1, 2026 * 12 + 11)
     service = Service(dict.fromkeys(month_numbers, 0), error=error)
 
     with pytest.raises(BulkpullError):
         anyio.run(service.gathering.gather, MONTHS)
-    assert service.orders.total() <= 10
+    assert service.reports.total() <= 10
 
 
 @pytest.mark.case("W5")
@@ -122,4 +122,4 @@ def test_a_month_that_never_comes_costs_few_reports_and_no_other_month() -> None
     with pytest.raises(ExecutionFailed, match="2025-06"):
         anyio.run(service.gathering.gather, MONTHS)
     assert len(service.gathering.parts) >= 21
-    assert service.orders.total() <= 21 + 10
+    assert service.reports.total() <= 21 + 10

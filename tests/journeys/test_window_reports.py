@@ -1,4 +1,4 @@
-"""What windows leave on the service and in messages: every order known, every reason with its window."""
+"""What windows leave on the service and in messages: every report known, every reason with its window."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from bulkpull.simulator import Fault, Scenario, Simulator
 NINE = window("2026-01-01", "2026-10-01")
 
 
-async def ordered_by_the_ledger(output: Path) -> set[str]:
+async def created_by_the_ledger(output: Path) -> set[str]:
     async with opened_ledger(Layout(output).private, read_only=True) as ledger:
         return {entry.facts.report_id for entry in await ledger.noted(ReportFacts)}
 
 
 @pytest.mark.case("W7")
 @pytest.mark.behaviour(45)
-async def test_an_order_under_way_is_awaited_and_noted_when_the_run_is_interrupted(tmp_path: Path) -> None:
+async def test_a_creation_under_way_is_awaited_and_noted_when_the_run_is_interrupted(tmp_path: Path) -> None:
     clock, truth = FakeClock(), Truth(of_months("2025-11-01", 13))
     slow = Fault("slow_answer", endpoint="POST ScheduledReport", times=None, args={"seconds": 5})
     async with Simulator(Scenario(contents={MONTHLY: truth}, faults=(slow,)), clock=clock) as simulator:
@@ -50,7 +50,7 @@ async def test_an_order_under_way_is_awaited_and_noted_when_the_run_is_interrupt
         left = set(simulator.service.reports)
 
         assert left
-        assert left == await ordered_by_the_ledger(tmp_path)
+        assert left == await created_by_the_ledger(tmp_path)
         manifest = await export(simulator, tmp_path, MONTHLY, window=NINE, clock=clock)
         assert simulator.service.created_reports[MONTHLY] == 9
         assert simulator.service.reports == {}
@@ -71,7 +71,7 @@ async def test_submitting_that_is_refused_half_way_leaves_its_reports_to_the_nex
     async with Simulator(Scenario(contents={MONTHLY: truth}, faults=(refusal,)), clock=clock) as simulator:
         refused = await submit(simulator, tmp_path, clock)
         assert len(simulator.service.reports) == 4
-        assert await ordered_by_the_ledger(tmp_path) == set(simulator.service.reports)
+        assert await created_by_the_ledger(tmp_path) == set(simulator.service.reports)
         manifest = await export(simulator, tmp_path, MONTHLY, window=NINE, clock=clock, metrics="none")
         assert simulator.service.created_reports[MONTHLY] == 9
         assert simulator.service.reports == {}

@@ -39,7 +39,7 @@ def at(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%MZ}"
 
 
-# Ordering
+# Creating
 
 
 @pytest.mark.behaviour(82, 83, 84, 94)
@@ -117,7 +117,7 @@ def test_a_scheduled_report_starts_as_soon_as_the_service_takes_it(command: Comm
         (("--dataset", "OfficeUsage", "--now", "--timespan", "TODAY"), "choose one of"),
     ],
 )
-def test_an_order_that_cannot_be_is_refused_with_its_rule(
+def test_a_report_that_cannot_be_is_refused_with_its_rule(
     command: Command, serve: Serve, options: tuple[str, ...], rule: str
 ) -> None:
     simulator = serve(DOCUMENTED)
@@ -152,7 +152,7 @@ def test_an_automatic_name_is_one_that_the_service_takes(title: str) -> None:
 
 
 @pytest.mark.case("M1")
-def test_what_bears_the_name_already_is_known_before_a_report_or_a_query_is_ordered(
+def test_what_bears_the_name_already_is_known_before_a_report_or_a_query_is_created(
     command: Command, serve: Serve
 ) -> None:
     simulator = serve(DOCUMENTED)
@@ -165,7 +165,7 @@ def test_what_bears_the_name_already_is_known_before_a_report_or_a_query_is_orde
         assert methods.index("GET") < methods.index("POST")
 
 
-def test_no_report_is_ordered_on_what_is_not_there_or_out_of_date(command: Command, serve: Serve) -> None:
+def test_no_report_is_created_on_what_is_not_there_or_out_of_date(command: Command, serve: Serve) -> None:
     simulator = serve(small(edition="documents", drift={"Profile": ColumnDrift(renamed={"City": "Town"})}))
 
     unknown = command("reports", "create", "--query-id", NOBODY, "--now")
@@ -178,7 +178,7 @@ def test_no_report_is_ordered_on_what_is_not_there_or_out_of_date(command: Comma
 
 
 @pytest.mark.case("W16")
-def test_days_that_change_nothing_are_refused_and_nothing_is_ordered(command: Command, serve: Serve) -> None:
+def test_days_that_change_nothing_are_refused_and_nothing_is_created(command: Command, serve: Serve) -> None:
     simulator = serve(SMALL)
 
     outcome = command("reports", "create", "--dataset", "Profile", "--now", "--since", "2026-01-01")
@@ -209,7 +209,7 @@ def test_a_used_up_quota_is_told_with_what_to_do(command: Command, serve: Serve)
     assert "a quota is used up" in outcome.err
 
 
-def test_the_demo_orders_a_report_too(command: Command) -> None:
+def test_the_demo_creates_a_report_too(command: Command) -> None:
     assert made(command("reports", "create", "--dataset", "Profile", "--now", "--demo", "--json"))["one_off"]
 
 
