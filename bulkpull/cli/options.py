@@ -80,7 +80,8 @@ AsJson = Annotated[bool, option("--json", "Print one JSON object on standard out
 Yes = Annotated[bool, option("--yes", "Do not ask before anything is deleted.")]
 Quiet = Annotated[bool, option("--quiet", "Errors only: no display, no summary.", OUTPUT)]
 Format = Annotated[LogFormat, option("--log-format", "Log lines on standard error.", OUTPUT)]
-Level = Annotated[LogLevel | None, option("--log-level", "Quietest log lines shown; default: info.", OUTPUT)]
+_LEVEL_HELP = "Quietest log lines shown; default: info of a run without a display, else warning."
+Level = Annotated[LogLevel | None, option("--log-level", _LEVEL_HELP, OUTPUT)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

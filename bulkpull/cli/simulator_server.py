@@ -52,6 +52,8 @@ def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str
                 f"--fault {name}: unknown fault id or name",
                 fix=f"{hint + ' ' if hint else ''}`bulkpull simulate --list-faults` shows them",
             )
+    if window_s := given.get("one_off_window_s"):  # the client would wait for an hour
+        settings["one_off_quota_window_seconds"] = window_s
     if latency is not None:
         parameters["latency_s"] = _read_latency(latency)
     return Staging(Scenario(**{**parameters, **given, "faults": tuple(armed)}), settings, expectations)

@@ -36,12 +36,15 @@ RESERVE_BYTES = 4 << 20
 
 
 @contextmanager
-def disk_errors(path: Path | str) -> Iterator[None]:
+def disk_errors(path: Path | str, *, option: str = "--output") -> Iterator[None]:
     """Turn the system's refusals (no room, no permission, …) into one sentence about `path`: a `DiskTrouble`."""
     try:
         yield
     except OSError as trouble:
-        raise to_disk_error(trouble, path) from trouble
+        error = to_disk_error(trouble, path)
+        if option != "--output" and trouble.errno not in platforms.NO_ROOM:
+            error.fix = f"check that its folder exists and that this user may write there, or give another {option}"
+        raise error from trouble
 
 
 def to_disk_error(trouble: OSError, path: Path | str) -> DiskTrouble:

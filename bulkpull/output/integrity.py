@@ -37,6 +37,13 @@ def integrity_problems(
         yield (folder / name).as_posix(), what
 
 
+def damaged_files(record: DatasetRecord, store: OutputStore) -> frozenset[str]:
+    """The paths of a snapshot's files that are missing, or have another size than when they were published."""
+    return frozenset(
+        file.path for file in record.files if location_problem(store, file.path, expected_bytes=file.bytes) is not None
+    )
+
+
 def location_problem(store: OutputStore, path: str, *, expected_bytes: int | None = None) -> str | None:
     """Why there is no regular file (of that size) at `path` in the output, in words; `None` when there is one."""
     try:

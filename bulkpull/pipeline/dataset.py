@@ -137,7 +137,7 @@ class DatasetExport:
 
     def _begin_fetch(self) -> DatasetFetch:
         request = self.context.request
-        known = self._published if request.nightly and self._is_same_data else None
+        known = self._answered
         fetch = DatasetFetch(
             self.pull,
             self.context,
@@ -240,8 +240,8 @@ class DatasetExport:
                 kept = ColumnKeptAsText(column=column.name, declared=column.declared, **column.misfit)
                 context.events.emit(kept)
         found = self.outcome
-        current = self._published if self._is_same_data else None
-        if request.nightly and current is not None and current.content_hash == snapshot.content_hash:
+        current = self._answered
+        if current is not None and current.content_hash == snapshot.content_hash:
             raise Unchanged(f"execution {found.ids.execution_id} has data that are already published")
         drift = find_schema_drift(baseline, snapshot.columns, unrequested=parts[0].table.extra_columns)
         if request.reset_types:
@@ -326,6 +326,12 @@ class DatasetExport:
     @property
     def _published(self) -> DatasetRecord | None:
         return self.context.folder.published.get(self.pull.dataset)
+
+    @property
+    def _answered(self) -> DatasetRecord | None:
+        """The snapshot that a night leaves current when the data are the same; a damaged one is published again."""
+        is_left = self.context.request.nightly and self.pull.dataset not in self.context.folder.damaged
+        return self._published if is_left and self._is_same_data else None
 
     @property
     def _is_same_data(self) -> bool:

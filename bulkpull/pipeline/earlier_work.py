@@ -16,7 +16,7 @@ from types import MappingProxyType
 import anyio.to_thread
 
 from bulkpull.model import Pull, Report
-from bulkpull.output.integrity import location_problem
+from bulkpull.output.integrity import damaged_files
 from bulkpull.output.layout import RUN_ID
 from bulkpull.output.ledger import NotedFacts, StepEntry, published_datasets, read_facts
 from bulkpull.output.ledger_facts import (
@@ -213,7 +213,7 @@ def _published_before(steps: Iterable[StepEntry], run: OpenedRun) -> dict[str, D
         if dataset in current
         and current[dataset].run_id == run.run_id
         and record.files
-        and all(location_problem(store, file.path, expected_bytes=file.bytes) is None for file in record.files)
+        and not damaged_files(record, store)
     }
 
 

@@ -377,6 +377,13 @@ def test_each_row_of_the_fault_matrix_can_be_served(row: FaultRow) -> None:
     assert staged.settings["poll_initial_seconds"] <= 1
 
 
+@pytest.mark.behaviour(85)
+def test_a_shorter_window_of_the_quota_is_told_to_the_client() -> None:
+    """It learns the quota from a refusal, and the window only from its settings: it would wait for an hour."""
+    given = {"one_off_quota": 1, "one_off_window_s": 4.0}
+    assert stage(given, latency=None, faults=()).settings == {"one_off_quota_window_seconds": 4.0}
+
+
 @pytest.mark.parametrize(("latency", "range_s"), [("3", (3.0, 3.0)), ("1..10", (1.0, 10.0)), ("0.5..0.5", (0.5, 0.5))])
 def test_a_latency_is_a_time_or_a_range(latency: str, range_s: tuple[float, float]) -> None:
     assert stage({}, latency=latency, faults=()).scenario.latency_s == range_s

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 import pytest
-from journeys.kit import export
-from support import EventRecorder
+from journeys.kit import ACCOUNT, export, settings_for
+from support import EventRecorder, FakeClock
 
+from bulkpull.events import Events
 from bulkpull.output.atomic_files import RESERVE_BYTES
 from bulkpull.output.current import Current
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.store import LocalStore
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Scenario, Simulator
 
 
@@ -65,6 +69,30 @@ async def test_a_published_file_that_was_removed_or_altered_is_told_and_publishe
         ("snapshot.damaged", "Profile")
     ]
     assert first.datasets[0].files[0].path in " ".join(second.datasets[0].notes)
+    assert Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id == second.run_id
+    assert pl.read_parquet(tmp_path / "latest" / "Profile" / "*.parquet").height == first.datasets[0].rows
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("days", [0, 1], ids=["by a one-off report", "by the next execution of its scheduled report"])
+@pytest.mark.parametrize("content_md5", [True, False])
+async def test_a_night_publishes_a_damaged_snapshot_anew_from_the_same_data(
+    tmp_path: Path, content_md5: bool, days: int
+) -> None:
+    """Data that equal those of a damaged snapshot are no reason to leave the damage: readers have nothing else."""
+    clock = FakeClock()
+    scenario = Scenario(datasets=("Profile",), rows=20, content_md5=content_md5)
+    async with Simulator(scenario, clock=clock) as simulator:
+        night = ExportRequest(("Profile",), nightly=True)
+        settings = settings_for(simulator, tmp_path)
+        first = await Run(night, settings, Events(), clock=clock, account=ACCOUNT).export()
+        (tmp_path / first.datasets[0].files[0].path).unlink()
+        clock.advance(timedelta(days=days).total_seconds())
+
+        second = await Run(night, settings, Events(), clock=clock, account=ACCOUNT).export()
+        third = await Run(night, settings, Events(), clock=clock, account=ACCOUNT).export()
+
+    assert [run.datasets[0].status for run in (first, second, third)] == ["complete", "complete", "skipped"]
     assert Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id == second.run_id
     assert pl.read_parquet(tmp_path / "latest" / "Profile" / "*.parquet").height == first.datasets[0].rows
 

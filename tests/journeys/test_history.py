@@ -126,6 +126,41 @@ async def test_a_month_that_comes_back_empty_keeps_its_rows(tmp_path: Path) -> N
     assert any("came without rows" in note for note in record.notes)
 
 
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("forgotten", [False, True])
+@pytest.mark.parametrize("harm", ["remove", "cut"])
+async def test_a_damaged_month_of_a_history_is_asked_for_again_and_never_published_again(
+    tmp_path: Path, harm: str, *, forgotten: bool
+) -> None:
+    """What the service still has takes its place; where it has none, nothing is published, and the message says so."""
+    clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
+    truth, since = Truth(of_months("2025-10-01", 6, rows_each=1)), datetime(2025, 10, 1, tzinfo=UTC)
+    forgets_at = datetime(2026, 3, 20, 12, tzinfo=UTC)
+
+    def remembered(start: datetime | None, end: datetime | None, made_at: datetime) -> bytes:
+        gone = forgotten and made_at > forgets_at and start is not None and start < datetime(2026, 1, 1, tzinfo=UTC)
+        return (Truth(()) if gone else truth)(start, end, made_at)
+
+    async with Simulator(Scenario(contents={MONTHLY: remembered}, date_ranges=SPANS), clock=clock) as simulator:
+        first = await grow(simulator, tmp_path, since, clock)
+        before = rows_of(tmp_path)
+        path = tmp_path / first.datasets[0].files[0].path
+        path.unlink() if harm == "remove" else path.write_bytes(path.read_bytes()[:-7])
+        clock.advance(timedelta(days=5).total_seconds())
+        second = await grow(simulator, tmp_path, since, clock)
+
+    (record,) = second.datasets
+    if forgotten:
+        assert record.status == "failed"
+        assert "the published rows of 2025-10-01 to 2026-01-01 are damaged" in (record.reason or "")
+        assert f"`bulkpull runs forget {NAME}`" in (record.reason or "")
+        return
+    assert record.status == "complete", record.reason
+    assert rows_of(tmp_path) == before
+    findings = Verifier(LocalStore(tmp_path), quick=False, ask_ledger=lambda _: None).verify_all()
+    assert {problem.path for problem in findings.troubles} == {first.datasets[0].files[0].path}
+
+
 async def test_a_history_is_not_replaced_by_a_shorter_one(tmp_path: Path) -> None:
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
     truth = Truth(of_months("2026-01-01", 3, rows_each=1))

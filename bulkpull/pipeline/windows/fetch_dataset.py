@@ -20,6 +20,7 @@ from bulkpull.event_types import WindowSplit
 from bulkpull.formatting import plural
 from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.atomic_files import disk_errors, makedirs_durable
+from bulkpull.output.integrity import damaged_files
 from bulkpull.output.ledger_facts import SplitFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
@@ -130,12 +131,16 @@ class DatasetFetch:
     async def _grow(self, window: Window) -> list[ConvertedPull]:
         """Keep published windows that the service no longer restates, and fetch all later ones again."""
         assert self._windows is not None
-        published = self.context.folder.published.get(self.pull.dataset)
+        folder = self.context.folder
+        published, damaged = folder.published.get(self.pull.dataset), frozenset[str]()
+        if published is not None and self.pull.dataset in folder.damaged:
+            damaged = await anyio.to_thread.run_sync(damaged_files, published, folder.store)
         growth = plan_growth(
             self.pull,
             published,
-            output=self.context.folder.output,
+            output=folder.output,
             restated_months=self.context.settings.history_restated_months,
+            damaged=damaged,
         )
         self._windows.whole = Window(growth.covered_until, window.end)
         restated = replace(self.pull, window=self._windows.whole)

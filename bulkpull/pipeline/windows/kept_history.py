@@ -9,7 +9,7 @@ text cannot be given back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -30,14 +30,33 @@ from bulkpull.pipeline.windows.date_windows import describe_window, first_of_mon
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """The `published` windows, those of them that are `kept`, and the start of those that are fetched again."""
+    """
+    The `published` windows, those of them that are `kept`, and the start of those that are fetched again.
+
+    `damaged` are the published windows whose files are not as they were published; they are never kept.
+    """
 
     published: list[ConvertedPull]
     kept: list[ConvertedPull]
     covered_until: datetime
+    damaged: list[ConvertedPull]
 
     def join(self, fetched: Sequence[ConvertedPull]) -> tuple[list[ConvertedPull], list[str]]:
-        """The windows of the new snapshot, and notes; a window that came without rows keeps its published ones."""
+        """
+        The windows of the new snapshot, and notes; a window that came without rows keeps its published ones.
+
+        Raises `HeldBack` where these are damaged.
+        """
+        for part in self.damaged:
+            again = [other for other in fetched if part.window.start <= other.window.start < part.window.end]
+            if part.table.rows and not any(other.table.rows for other in again):
+                raise HeldBack(
+                    f"{part.pull.dataset}: the published rows of {describe_window(part.window)} are damaged, and the "
+                    "service has none of these days any more",
+                    why=f"{part.table.files[0].path} is missing or has another size than when it was published",
+                    fix="restore that file from a copy; without one `bulkpull runs forget "
+                    f"{part.pull.dataset}` and the same command begin the history again with what the service has",
+                )
         published = {part.window: part for part in self.published if part.table.rows}
         chosen, notes = list(self.kept), list[str]()
         for part in fetched:
@@ -52,8 +71,19 @@ class Growth:
         return chosen, notes
 
 
-def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, restated_months: int | None) -> Growth:
-    """Raises `HeldBack` where the published history would be replaced by one that begins later or ends earlier."""
+def plan_growth(
+    pull: Pull,
+    published: DatasetRecord | None,
+    *,
+    output: Path,
+    restated_months: int | None,
+    damaged: Container[str] = (),
+) -> Growth:
+    """
+    Plan with the published windows, but for those whose files, by their paths in the output, are `damaged`.
+
+    Raises `HeldBack` where the published history would be replaced by one that begins later or ends earlier.
+    """
     window = pull.window
     assert window is not None
     since = open_since(published) if published is not None else None
@@ -61,18 +91,19 @@ def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, re
     if published is not None and since is not None:
         parts = _published_parts(published, pull, output=output)
         _refuse_shorter_history(published.dataset, window, since=since, until=parts[-1].window.end if parts else None)
+    lost = [part for part in parts if part.table.files[0].path.relative_to(output).as_posix() in damaged]
     kept, covered_until, reached = 0, window.start, window.start
     # What ends later may still be restated by the service.
     last_end = restated_from(pull.offered.date_ranges, months=restated_months, now=window.end)
     for number, part in enumerate(parts, start=1):
         start, end = part.window.start, part.window.end
-        if start != reached or end > last_end:
+        if start != reached or end > last_end or part in lost:
             break
         reached = end
         if reached == first_of_month(reached):
             # Only whole months: a month that was fetched before its end is fetched again.
             kept, covered_until = number, reached
-    return Growth(parts, parts[:kept], covered_until)
+    return Growth(parts, parts[:kept], covered_until, lost)
 
 
 def _refuse_shorter_history(dataset: str, window: Window, *, since: datetime, until: datetime | None) -> None:
