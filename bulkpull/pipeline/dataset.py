@@ -135,7 +135,7 @@ class DatasetExport:
 
     def _begin_fetch(self) -> DatasetFetch:
         request = self.context.request
-        known = self._published if request.nightly and self._is_same_question else None
+        known = self._current_answer
         fetch = DatasetFetch(
             self.pull,
             self.context,
@@ -237,8 +237,8 @@ class DatasetExport:
                 kept = ColumnKeptAsText(column=column.name, declared=column.declared, **column.misfit)
                 context.events.emit(kept)
         found = self.outcome
-        current = self._published if self._is_same_question else None
-        if request.nightly and current is not None and current.content_hash == snapshot.content_hash:
+        current = self._current_answer
+        if current is not None and current.content_hash == snapshot.content_hash:
             raise Unchanged(f"execution {found.ids.execution_id} has data that are already published")
         drift = find_schema_drift(baseline, snapshot.columns, unrequested=parts[0].table.extra_columns)
         if request.reset_types:
@@ -321,6 +321,12 @@ class DatasetExport:
     @property
     def _published(self) -> DatasetRecord | None:
         return self.context.folder.published.get(self.pull.dataset)
+
+    @property
+    def _current_answer(self) -> DatasetRecord | None:
+        """The snapshot that a nightly run leaves in place if the data are the same; never a damaged one."""
+        is_whole = self.pull.dataset not in self.context.folder.damaged
+        return self._published if self.context.request.nightly and self._is_same_question and is_whole else None
 
     @property
     def _is_same_question(self) -> bool:

@@ -9,13 +9,16 @@ from typing import NamedTuple
 
 import polars as pl
 import pytest
-from journeys.kit import export
+from journeys.kit import ACCOUNT, export, settings_for
 from support import EventRecorder
 
+from bulkpull.events import Events
 from bulkpull.output.atomic_files import RESERVE_BYTES
 from bulkpull.output.current import Current
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.store import LocalStore
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Scenario, Simulator
 
 
@@ -66,6 +69,22 @@ async def test_a_published_file_that_was_removed_or_altered_is_told_and_publishe
     ]
     assert first.datasets[0].files[0].path in " ".join(second.datasets[0].notes)
     assert Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id == second.run_id
+    assert pl.read_parquet(tmp_path / "latest" / "Profile" / "*.parquet").height == first.datasets[0].rows
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("content_md5", [True, False], ids=["same MD5", "same content"])
+async def test_a_night_publishes_a_damaged_snapshot_anew_although_the_data_are_the_same(
+    tmp_path: Path, content_md5: bool
+) -> None:
+    async with Simulator(Scenario(rows=20, content_md5=content_md5)) as simulator:
+        first = await export(simulator, tmp_path, "Profile")
+        (tmp_path / first.datasets[0].files[0].path).unlink()
+
+        request = ExportRequest(("Profile",), nightly=True)
+        night = await Run(request, settings_for(simulator, tmp_path), Events(), account=ACCOUNT).export()
+
+    assert [record.status for record in night.datasets] == ["complete"]
     assert pl.read_parquet(tmp_path / "latest" / "Profile" / "*.parquet").height == first.datasets[0].rows
 
 
