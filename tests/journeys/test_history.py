@@ -17,6 +17,7 @@ import bulkpull
 from bulkpull.custom_query import Selection
 from bulkpull.events import Events
 from bulkpull.model import Window
+from bulkpull.output.current import Current
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Verifier
@@ -103,6 +104,26 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
     assert record.window is not None
     assert record.window.start == datetime(2024, 1, 1, tzinfo=UTC)
     assert [f"{part.start:%Y-%m}" for part in record.parts] == [name.partition("/")[0] for name in months]
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("harm", ["remove", "cut"])
+async def test_a_damaged_month_that_is_kept_is_told_and_goes_into_no_new_snapshot(tmp_path: Path, harm: str) -> None:
+    clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
+    truth, since = Truth(of_months("2026-01-01", 12, rows_each=1)), datetime(2026, 1, 1, tzinfo=UTC)
+    async with Simulator(Scenario(contents={MONTHLY: truth}, date_ranges=SPANS), clock=clock) as simulator:
+        first = (await grow(simulator, tmp_path, since, clock)).datasets[0]
+        path = tmp_path / first.files[0].path
+        path.unlink() if harm == "remove" else path.write_bytes(path.read_bytes()[:-7])
+        clock.advance(timedelta(days=70).total_seconds())
+        ordered = simulator.service.created_reports[MONTHLY]
+        record = (await grow(simulator, tmp_path, since, clock)).datasets[0]
+
+        assert simulator.service.created_reports[MONTHLY] == ordered
+    assert record.status == "failed"
+    assert first.files[0].path in (record.reason or "")
+    assert f"runs forget {NAME}" in (record.reason or "")
+    assert Current.load(LocalStore(tmp_path)).datasets[NAME].run_id in path.parent.name
 
 
 async def test_a_month_that_comes_back_empty_keeps_its_rows(tmp_path: Path) -> None:

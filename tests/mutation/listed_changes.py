@@ -60,8 +60,8 @@ NAMED = (
     Change("restarts of a transfer are not counted", "self._restarts += 1", "self._restarts += 0", _TRANSFER),
     Change(
         "unchanged data make a new snapshot",
-        "if request.nightly and current is not None and current.content_hash == snapshot.content_hash:",
-        "if request.nightly and current is not None and current.content_hash == str(snapshot):",
+        "if current is not None and current.content_hash == snapshot.content_hash:",
+        "if current is not None and current.content_hash == str(snapshot):",
         _RUNS,
     ),
     Change(

@@ -15,11 +15,12 @@ import anyio.to_thread
 
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.messages import ColumnPlan, WindowBounds
-from bulkpull.errors import BulkpullError, NotTheReport
+from bulkpull.errors import BulkpullError, DiskTrouble, NotTheReport
 from bulkpull.event_types import WindowSplit
 from bulkpull.formatting import plural
 from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.atomic_files import disk_errors, makedirs_durable
+from bulkpull.output.integrity import location_problem
 from bulkpull.output.ledger_facts import SplitFacts
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.context import RunContext
@@ -137,14 +138,29 @@ class DatasetFetch:
             output=self.context.folder.output,
             restated_months=self.context.settings.history_restated_months,
         )
+        await anyio.to_thread.run_sync(self._refuse_damaged, growth.kept)
         self._windows.whole = Window(growth.covered_until, window.end)
         restated = replace(self.pull, window=self._windows.whole)
         fetched = await self._fetch_windows(split_pull(restated, now=window.end))
         self.vanished = vanished_columns(fetched, published if growth.published else None)
         parts, notes = growth.join(fetched)
+        await anyio.to_thread.run_sync(self._refuse_damaged, [part for part in parts if part.is_published])
         self.notes += notes
         common = with_common_columns(parts, dataset=self.pull.dataset)
         return [await self._as_described(before, part) for before, part in zip(parts, common, strict=True)]
+
+    def _refuse_damaged(self, published: Sequence[ConvertedPull]) -> None:
+        """Published windows are kept as whole files only: the service may have forgotten their rows."""
+        folder = self.context.folder
+        for file in (file for part in published for file in part.table.files):
+            path = file.path.relative_to(folder.output).as_posix()
+            what = location_problem(folder.store, path, expected_bytes=file.bytes)
+            if what is not None:
+                raise DiskTrouble(
+                    f"{path}, a part of the published history, is damaged",
+                    why=what,
+                    fix=f"restore the file, or begin a new history: `bulkpull runs forget {self.pull.dataset}`",
+                )
 
     async def _as_described(self, before: ConvertedPull, part: ConvertedPull) -> ConvertedPull:
         """A part whose file has the columns and types of its description; `before` describes the file as it is now."""
