@@ -118,8 +118,12 @@ def ledger_errors(path: Path) -> Iterator[None]:
 def open_to_read(path: Path) -> sqlite3.Connection:
     """Open a ledger for reading, also during a run; creates, changes and moves nothing."""
     with ledger_errors(path), _connect(path, _read_mode(path)) as database:
-        _refuse_newer(version_of(database), path)
-        return database
+        version = version_of(database)
+        _refuse_newer(version, path)
+        if version or database.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
+            return database
+        database.close()
+        return open_empty()  # its first run was killed, or had no room, before it had tables
 
 
 def open_empty() -> sqlite3.Connection:

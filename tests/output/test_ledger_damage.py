@@ -90,6 +90,22 @@ async def test_what_is_no_regular_file_in_the_ledgers_place_is_set_aside(tmp_pat
     assert file.is_file()
 
 
+@pytest.mark.fault(6)
+@pytest.mark.parametrize("has_header", [False, True])
+async def test_a_ledger_without_tables_is_read_as_one_without_runs(tmp_path: Path, has_header: bool) -> None:
+    file = tmp_path / "ledger.sqlite"
+    file.touch()
+    if has_header:
+        database = sqlite3.connect(file)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.close()
+
+    async with opened_ledger(tmp_path, read_only=True) as ledger:
+        assert await ledger.runs() == []
+    async with opened_ledger(tmp_path) as ledger:
+        assert ledger.set_aside is None
+
+
 @pytest.mark.case("C21")
 async def test_a_reader_of_a_damaged_row_is_told_that_the_next_run_mends_it(tmp_path: Path) -> None:
     database = sqlite3.connect(await fill(tmp_path))
