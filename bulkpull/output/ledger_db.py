@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -117,8 +118,12 @@ def ledger_errors(path: Path) -> Iterator[None]:
 def open_to_read(path: Path) -> sqlite3.Connection:
     """Open a ledger for reading, also during a run; creates, changes and moves nothing."""
     with ledger_errors(path), _connect(path, _read_mode(path)) as database:
-        _refuse_newer(version_of(database), path)
-        return database
+        version = version_of(database)
+        _refuse_newer(version, path)
+        if version or database.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
+            return database
+        database.close()
+        return open_empty()  # its first run was killed, or had no room, before it had tables
 
 
 def open_empty() -> sqlite3.Connection:
@@ -158,7 +163,9 @@ def _open_with_either_journal(path: Path) -> sqlite3.Connection:
 
 def _open_checked(path: Path, *, shared_maps: bool = True) -> sqlite3.Connection:
     # Before SQLite sees it: it would remove the journal of what it takes for no database of its own.
-    if path.exists():
+    if os.path.lexists(path):
+        if not path.is_file():
+            raise _Damaged("it is no regular file")
         with path.open("rb") as file:
             if file.read(len(_MAGIC)) not in (_MAGIC, b""):  # an empty file is an empty database
                 raise _Damaged("it does not begin as a database does")
@@ -249,7 +256,7 @@ def _move_aside(path: Path, *, stamp: str, why: str) -> SetAside:
     try:
         for ending in _FILES:
             source = path.with_name(path.name + ending)
-            if source.exists():
+            if os.path.lexists(source):
                 platforms.current().replace_file(source, aside.with_name(aside.name + ending))
         for file in sorted(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}"))[:-_KEPT_ASIDE]:
             for ending in _FILES:

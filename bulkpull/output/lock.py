@@ -94,7 +94,7 @@ def find_writer(folder: Path) -> str | None:
 
 def _load_writer(folder: Path) -> dict[str, Any] | None:
     """Process, host and start time of the last writer; `None` where its file cannot be read."""
-    with suppress(ValueError, OSError):
+    with suppress(ValueError, OSError, RecursionError):
         writer = json.loads(read_whole(writer_file(folder), root=folder) or b"null")
         if isinstance(writer, dict) and writer.keys() >= {"pid", "host", "since"}:
             return writer

@@ -20,6 +20,7 @@ from bulkpull.output.current import Current
 from bulkpull.output.layout import CURRENT
 from bulkpull.output.run_history import load_manifest
 from bulkpull.output.store import INSIDE, OutputStore
+from bulkpull.output.symlink_safety import NotBeneath
 from bulkpull.url_safety import is_loopback
 
 _NO_REPORT = "; no report was created"
@@ -40,7 +41,7 @@ def load_owner(store: OutputStore) -> Owner | None:
         if stored is not None:
             content = json.loads(stored)
             return Owner(Account.from_dict(content["account"]), content.get("sign_in"))
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, NotBeneath):
         raise DiskTrouble(
             f"{store.place(INSIDE.owner)} cannot be read",
             why="it is damaged, so the owner of the data in the folder is unknown",
@@ -121,7 +122,7 @@ def _account_of_run(store: OutputStore, run_id: str, _version: str) -> Account |
         if content.get("account"):
             return Account.from_dict(content["account"])
         return normalise_root(content["api_base_url"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

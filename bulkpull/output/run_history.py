@@ -48,7 +48,7 @@ def load_manifest(store: OutputStore, run_id: str) -> Manifest | None:
     try:
         content = store.read(INSIDE.manifest(run_id))
         return None if content is None else Manifest.model_validate(json.loads(content))
-    except (OSError, ValueError):  # pydantic's error is one
+    except (OSError, ValueError, RecursionError):  # pydantic's error is one
         return None
 
 

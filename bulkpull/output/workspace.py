@@ -156,7 +156,7 @@ def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = Non
 
 def _records_of(store: OutputStore, run_id: str) -> Mapping[str, DatasetRecord]:
     """The published records of a manifest, which are read also where the rest of it is damaged."""
-    with suppress(ValueError, KeyError, TypeError, OSError):
+    with suppress(ValueError, KeyError, TypeError, OSError, RecursionError):
         manifest = json.loads(store.read(INSIDE.manifest(run_id)) or b"")
         records = [DatasetRecord.model_validate(record) for record in manifest["datasets"]]
         return {record.dataset: record for record in records if record.status == "complete"}

@@ -491,7 +491,7 @@ def test_executions_tell_that_there_is_a_link_and_never_the_link(command: Comman
 def test_executions_are_shown_newest_first_in_whatever_order_the_service_tells_them(
     command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report_id = ordered(serve(SMALL), stored(command))
+    report_id = created(serve(SMALL), stored(command))
     from bulkpull.insights.client import InsightsClient  # noqa: PLC0415 - its answer is put in another order
     from bulkpull.model import Execution  # noqa: PLC0415
 

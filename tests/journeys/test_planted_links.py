@@ -14,6 +14,7 @@ import bulkpull
 from bulkpull.errors import DiskTrouble
 from bulkpull.events import Event
 from bulkpull.output.freshness import find_freshness
+from bulkpull.output.owner import foreign_runs, load_owner
 from bulkpull.output.store import LocalStore
 from bulkpull.simulator import Scenario, Simulator
 
@@ -155,6 +156,25 @@ async def test_a_pointer_that_is_no_regular_file_is_a_sentence(tmp_path: Path, k
 
     with pytest.raises(DiskTrouble, match=f"current.json.*{kind}"):
         find_freshness(LocalStore(tmp_path))
+
+
+@pytest.mark.case("C26")
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder", "deep"])
+async def test_a_record_of_the_account_that_cannot_be_read_is_a_sentence(tmp_path: Path, kind: str) -> None:
+    record = tmp_path / ".bulkpull" / "account.json"
+    record.parent.mkdir()
+    if kind == "pipe":
+        os.mkfifo(record)
+    elif kind == "link":
+        record.symlink_to("/dev/zero")
+    elif kind == "folder":
+        record.mkdir()
+    else:
+        record.write_text('{"account":' + "[" * 100_000)
+
+    with pytest.raises(DiskTrouble, match=r"account\.json cannot be read"):
+        load_owner(LocalStore(tmp_path))
+    assert foreign_runs(LocalStore(tmp_path), ["20261123T020405Z-abcdef"]) == {}
 
 
 @pytest.mark.case("L7")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 from datetime import UTC, datetime
@@ -65,6 +66,42 @@ async def test_damage_that_sqlite_finds_whole_is_set_aside_and_the_run_goes_on(t
         assert ledger.set_aside.path.exists()
         assert await ledger.runs() == []
         await ledger.begin_run("20261124T020405Z-abcdef", request={"datasets": [], "nightly": True}, at=AT)
+    async with opened_ledger(tmp_path) as ledger:
+        assert ledger.set_aside is None
+
+
+@pytest.mark.case("C26")
+@pytest.mark.case("C21")
+@pytest.mark.parametrize("kind", ["pipe", "folder", "loop", "link to nothing"])
+async def test_what_is_no_regular_file_in_the_ledgers_place_is_set_aside(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "ledger.sqlite"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        file.symlink_to(file if kind == "loop" else tmp_path / "absent")
+
+    async with opened_ledger(tmp_path) as ledger:
+        assert ledger.set_aside is not None
+        assert await ledger.runs() == []
+
+    assert os.path.lexists(ledger.set_aside.path)
+    assert file.is_file()
+
+
+@pytest.mark.fault(6)
+@pytest.mark.parametrize("has_header", [False, True])
+async def test_a_ledger_without_tables_is_read_as_one_without_runs(tmp_path: Path, has_header: bool) -> None:
+    file = tmp_path / "ledger.sqlite"
+    file.touch()
+    if has_header:
+        database = sqlite3.connect(file)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.close()
+
+    async with opened_ledger(tmp_path, read_only=True) as ledger:
+        assert await ledger.runs() == []
     async with opened_ledger(tmp_path) as ledger:
         assert ledger.set_aside is None
 
