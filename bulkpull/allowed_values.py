@@ -98,7 +98,7 @@ def _allowed(field: FieldInfo) -> str:
     number = next((text for kind, text in _NUMBERS.items() if kind in parts), "")
     bounds: dict[str, float] = {name: getattr(part, name) for name in _BOUNDS for part in parts if hasattr(part, name)}
     bounds = {name: bound for name, bound in bounds.items() if bound < _ENDLESS}
-    limits = " and ".join(f"{text} {bounds[bound]:,g}" for bound, text in _BOUNDS.items() if bound in bounds)
+    limits = " and ".join(f"{text} {bounds[bound]:,.15g}" for bound, text in _BOUNDS.items() if bound in bounds)
     if {"ge", "le"} <= bounds.keys():
         limits = f"from {bounds['ge']:,g} to {bounds['le']:,g}"
     return f"{number} {limits}".strip() if number else ""

@@ -134,9 +134,10 @@ def test_the_environment_names_queries_as_json(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("BULKPULL_QUERIES", json.dumps([{"name": "x", "dataset": "AzureUsage"}]))
     assert Settings().queries == (Selection(name="x", dataset="AzureUsage"),)
 
-    monkeypatch.setenv("BULKPULL_QUERIES", "[{]")
-    with pytest.raises(SettingsError, match="environment variable BULKPULL_QUERIES: `queries` is not valid JSON"):
-        Settings()
+    for text in ("[{]", "[" * 20_000):
+        monkeypatch.setenv("BULKPULL_QUERIES", text)
+        with pytest.raises(SettingsError, match="environment variable BULKPULL_QUERIES: `queries` is not valid JSON"):
+            Settings()
 
 
 def test_settings_pointed_at_a_simulator_keep_their_queries() -> None:

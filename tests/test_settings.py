@@ -14,7 +14,7 @@ from pydantic_settings import InitSettingsSource
 from bulkpull.auth.sign_in import choose_grant
 from bulkpull.cli.error_output import print_error
 from bulkpull.cli.options import CommonOptions
-from bulkpull.config.settings import Settings
+from bulkpull.config.settings import Settings, origins
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.redact import redact
 
@@ -117,8 +117,8 @@ def test_blanks_around_a_value_are_dropped() -> None:
         ("keep_raw = 'yes'", ("`keep_raw` is not valid", 'true or false, not `"yes"`')),
         ("keep_raw = 1", ("`keep_raw` is not valid", "true or false, not `1`")),
         ("request_burst = '3'", ("`request_burst` is not valid", 'of at least 1, not `"3"`')),
-        ("run_timeout_seconds = '60'", ("`run_timeout_seconds` is not valid", 'greater than 0, not `"60"`')),
-        ("poll_max_seconds = true", ("`poll_max_seconds` is not valid", "greater than 0, not `true`")),
+        ("run_timeout_seconds = '60'", ("`run_timeout_seconds` is not valid", 'of at most 1,000,000,000, not `"60"`')),
+        ("poll_max_seconds = true", ("`poll_max_seconds` is not valid", "a number greater than 0 and", "not `true`")),
         ("tenant_id = 7", ("`tenant_id` is not valid", "it must be text")),
         ("on_drift = 'panic'", ("`on_drift` is not valid", "allow, warn or fail, not `panic`")),
         ("on_drift = 'wran'", ("allow, warn or fail, not `wran`", "did you mean `warn`?")),
@@ -128,9 +128,19 @@ def test_blanks_around_a_value_are_dropped() -> None:
         ("metrics = 'some'", ("`metrics`", "amounts, all or none, not `some`")),
         ("api_base_url = 'http://api.contoso.example'", ("`api_base_url`", "loopback")),
         ("token_url = 'ftp://contoso.example'", ("`token_url`", "https://")),
-        ("poll_max_seconds = inf", ("`poll_max_seconds`", "a number greater than 0, not `inf`")),
+        ("poll_max_seconds = inf", ("`poll_max_seconds`", "of at most 1,000,000,000, not `inf`")),
+        *(
+            (f"{name} = 1e11", (f"`{name}` is not valid", "of at most 1,000,000,000, not `100000000000.0`"))
+            for name in ("report_timeout_seconds", "one_off_quota_window_seconds")
+        ),
+        *(
+            (f"{name} = 1_000_000", (f"`{name}` is not valid", "a whole number from 1 to 250, not `1000000`"))
+            for name in ("parallel_downloads", "download_segments", "history_restated_months")
+        ),
         ("ca_file = '/no/such/file'", ("`ca_file`", "no file at")),
         ("retain_runs = ", ("not valid TOML",)),
+        pytest.param(f"retain_runs = {'9' * 5_000}", ("not valid TOML",), id="a number of 5,000 digits"),
+        pytest.param(f"queries = {'[' * 5_000}", ("not valid TOML",), id="5,000 brackets"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_named_with_the_key_the_file_and_what_is_allowed(
@@ -319,6 +329,15 @@ def test_a_wrong_variable_is_named_as_one(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("BULKPULL_REQUEST_BURST", "none")
 
     with pytest.raises(SettingsError, match="environment variable BULKPULL_REQUEST_BURST"):
+        Settings()
+
+
+def test_a_variable_in_small_letters_is_named_as_the_source_of_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("bulkpull_retain_runs", "3")
+    assert (Settings().retain_runs, origins()["retain_runs"]) == (3, "environment")
+
+    monkeypatch.setenv("bulkpull_retain_runs", "0")
+    with pytest.raises(SettingsError, match="environment variable BULKPULL_RETAIN_RUNS: `retain_runs` is not valid"):
         Settings()
 
 

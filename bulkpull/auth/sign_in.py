@@ -106,9 +106,10 @@ async def _choose(settings: Settings, *, seed: str | None) -> tuple[str, TokenCa
             step = f"{' or '.join(other.step for other in others)}; or "
         else:
             found_there = "the token cache holds no sign-in for them"
-        is_named = settings.tenant_id and settings.client_id
-        why = f"`refresh_token` is not set, and {found_there}" if is_named else f"{missing.why}; {found_there}"
-        raise AuthError(missing.what, why=why, fix=f"{step}{missing.fix}") from None
+        lacks_token = settings.tenant_id and settings.client_id and not settings.has("refresh_token")
+        by_password = settings.grant is None and (settings.username or settings.has("password"))
+        why = "`refresh_token` is not set, and" if lacks_token and not by_password else f"{missing.why};"
+        raise AuthError(missing.what, why=f"{why} {found_there}", fix=f"{step}{missing.fix}") from None
     return grant, cache, entry
 
 

@@ -191,6 +191,7 @@ class TokenCache:
             self._lock.acquire(timeout=patience_s)
         except Timeout:
             return False
+        self._file.remove_unfinished()
         return True
 
     def release(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkpull import platforms
-from bulkpull.output.atomic_files import sync_folder, write_atomically
+from bulkpull.output.atomic_files import remove_stale_temp_files, sync_folder, write_atomically
 
 _SYSTEMS = {"win32": "DPAPI", "darwin": "the keychain", "linux": "libsecret"}
 
@@ -35,7 +35,12 @@ class PrivateFile:
     def save(self, text: str) -> None:
         write_atomically(self._path, text, private=True)
 
+    def remove_unfinished(self) -> None:
+        """Remove what a killed process had written and not yet put in place; the caller holds the entry's lock."""
+        remove_stale_temp_files(self._path.parent, root=self._path.parent, names={self._path.name})
+
     def forget(self) -> bool:
+        self.remove_unfinished()
         try:
             self._path.unlink()
         except FileNotFoundError:

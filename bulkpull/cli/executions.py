@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
 
 app = new_app()
 
+_LAST = datetime.max.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionFilter:
     """Which executions to show; no status stands for all of them."""
 
-    history: Annotated[bool, option("--all", "Executions of the last 90 days, not only the latest.")] = False
+    history: Annotated[bool, option("--all", "Executions of the last 90 days, newest first, not only the latest.")] = (
+        False
+    )
     status: Annotated[
         list[ExecutionStatus] | None,
         option("--status", "Only these; may be repeated.", case_sensitive=False),
@@ -84,7 +89,9 @@ async def _find(client: InsightsClient, report_id: str, wanted: ExecutionFilter)
         found = [execution for status in statuses for execution in await ask(statuses=[status])]
     # If the service ignores the filter, an execution comes once per requested status: the last one counts.
     by_id = {execution.execution_id.casefold(): execution for execution in found}
-    return [execution for execution in by_id.values() if not names or execution.status.casefold() in names]
+    shown = [execution for execution in by_id.values() if not names or execution.status.casefold() in names]
+    # Newest first, whatever the service's order (behaviour 178); what is still being made has no time.
+    return sorted(shown, key=lambda execution: execution.generated_at or _LAST, reverse=True)
 
 
 def _why_none(report: Report, wanted: ExecutionFilter) -> str:

@@ -58,7 +58,7 @@ def read_settings_file(config: Path | None) -> SettingsFile:
         ) from None
     except OSError as trouble:
         raise SettingsError(f"settings file {path} cannot be read", why=trouble.strerror) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
+    except (ValueError, RecursionError) as trouble:  # also a number of 5,000 digits, and a thousand brackets
         raise SettingsError(f"settings file {path} is not valid TOML", why=str(trouble)) from None
     return SettingsFile(path, content)
 
@@ -100,7 +100,7 @@ def origin_of(name: str, *, options: Collection[str], file: SettingsFile) -> Ori
     """Where a setting comes from, by the order of precedence."""
     if name in options:
         return "option"
-    if os.environ.get(variable_of(name), "").rstrip("\r\n"):
+    if any(text.rstrip("\r\n") for given, text in os.environ.items() if given.upper() == variable_of(name)):
         return "environment"
     return "file" if name in file.content else "default"
 

@@ -45,6 +45,7 @@ from bulkpull.config.types import (
     Client,
     Command,
     ExistingFile,
+    Few,
     FilePath,
     Hosts,
     OutputPath,
@@ -154,7 +155,7 @@ class Settings(BaseSettings):
     reports_per_dataset: PositiveInt = Field(
         200, description="most reports one export may create for one dataset; more needs `--yes`"
     )
-    history_restated_months: PositiveInt | None = Field(
+    history_restated_months: Few | None = Field(
         None, description="months that a growing history requests again; default: the widest span of its dataset"
     )
     one_off_quota_window_seconds: Positive = Field(
@@ -164,8 +165,8 @@ class Settings(BaseSettings):
         4.0, description="how long before the usual nightly hour a scheduled report is executed"
     )
     request_attempts: PositiveInt = Field(6, description="attempts of one request or download before its dataset fails")
-    parallel_downloads: PositiveInt = Field(4, description="files at once")
-    download_segments: PositiveInt = Field(4, description="ranges at once within one large file")
+    parallel_downloads: Few = Field(4, description="files at once")
+    download_segments: Few = Field(4, description="ranges at once within one large file")
     minimum_bytes_per_second: Positive = Field(
         1_000.0, description="least average rate of a download over a minute; below it the connection is renewed"
     )
@@ -330,7 +331,7 @@ class Settings(BaseSettings):
             return read_selections(given)
         except SettingsError as error:
             raise RefusedSetting(error) from None
-        except ValueError as trouble:
+        except (ValueError, RecursionError) as trouble:
             raise RefusedSetting(SettingsError("`queries` is not valid JSON", why=str(trouble))) from None
 
     @property

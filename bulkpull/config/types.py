@@ -179,5 +179,7 @@ CacheFolder = Annotated[Text, AfterValidator(_check_cache_folder)]
 OutputPath = Annotated[Path, _named("folder"), AfterValidator(check_output)]
 FilePath = Annotated[Path, _named("file"), AfterValidator(expanded)]
 ExistingFile = Annotated[FilePath, AfterValidator(_existing)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# More than thirty years, as seconds: dates, to which they are added, end with the year 9999.
+Positive = Annotated[float, Field(gt=0, le=10**9, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(ge=1)]
+Few = Annotated[int, Field(ge=1, le=250)]

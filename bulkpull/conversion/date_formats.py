@@ -109,6 +109,7 @@ class IsoFormat:
         day = pair(places["d"]) if "d" in places else np.ones_like(month)
         fits &= (month >= 1) & (month <= _MONTHS_A_YEAR)
         months = (pair(year).astype(np.int32) * 100 + pair(year + 2)) * _MONTHS_A_YEAR + month - 1
+        fits &= months >= _MONTHS_A_YEAR  # Python, SQL and Spark have no year 0
         if not fits.all():
             months[~fits] = 0
         days = first_days[months] + day - 1
@@ -242,8 +243,8 @@ def read_dates(values: Values, form: str) -> Values:
 
 
 def is_written_so(dates: Values, text: Values, form: str) -> Values:
-    """Where the dates, written in that form, are the text; years with a sign are not dates that other programs hold."""
-    return (write_dates(dates, form) == text) & dates.dt.year().is_between(0, _YEARS - 1)
+    """Where the dates, written in that form, are the text, and of a year that other programs hold: 1 to 9999."""
+    return (write_dates(dates, form) == text) & dates.dt.year().is_between(1, _YEARS - 1)
 
 
 def parse_dates(values: Values, form: str) -> Values:

@@ -2,8 +2,8 @@
 Reads and writes Parquet files by polars.
 
 polars takes metadata of single columns as part of an Arrow schema only, and makes such schemas without metadata. So it
-is put into the schema that polars exports, by the Arrow C data interface, which fixes the layout of that structure:
-https://arrow.apache.org/docs/format/CDataInterface.html
+is put into a copy of the schema that polars exports, by the Arrow C data interface, which fixes the layout of that
+structure: https://arrow.apache.org/docs/format/CDataInterface.html
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import ctypes
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import polars as pl
 
@@ -36,8 +36,19 @@ _ArrowSchema._fields_ = (
     ("release", ctypes.c_void_p),
     ("private_data", ctypes.c_void_p),
 )
-_pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
+_CAPSULE = b"arrow_schema"
+_pointer_of, _capsule_of = ctypes.pythonapi.PyCapsule_GetPointer, ctypes.pythonapi.PyCapsule_New
 _pointer_of.restype, _pointer_of.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+_capsule_of.restype, _capsule_of.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
+# polars exports text as views, which pyarrow cannot compare, sort or join; files without such a schema have large text.
+_FORMATS = {b"vu": b"U"}
+
+
+def _mark_released(schema: Any) -> None:
+    schema.contents.release = None  # Python frees what it points to
+
+
+_RELEASE = ctypes.CFUNCTYPE(None, ctypes.POINTER(_ArrowSchema))(_mark_released)
 
 
 class AnnotatedSchema:
@@ -46,17 +57,21 @@ class AnnotatedSchema:
     def __init__(self, schema: pl.Schema, metadata: Mapping[str, Mapping[str, str]]) -> None:
         self._schema = schema
         self._encoded = {name: ctypes.create_string_buffer(_encode(pairs)) for name, pairs in metadata.items()}
+        self._exported: list[object] = []
 
     def __arrow_c_schema__(self) -> object:
-        capsule = self._schema.__arrow_c_schema__()
-        schema = _ArrowSchema.from_address(_pointer_of(capsule, b"arrow_schema"))
-        for place in range(schema.n_children):
-            column = schema.children[place].contents
+        capsule, release = self._schema.__arrow_c_schema__(), ctypes.cast(_RELEASE, ctypes.c_void_p).value
+        whole = _ArrowSchema.from_buffer_copy(_ArrowSchema.from_address(_pointer_of(capsule, _CAPSULE)))
+        columns = [_ArrowSchema.from_buffer_copy(whole.children[place].contents) for place in range(whole.n_children)]
+        for column in columns:
+            column.format, column.release = _FORMATS.get(column.format, column.format), release
             encoded = self._encoded.get(column.name.decode())
             if encoded is not None:
-                # The exporter frees what it made itself, wherever this pointer leads.
                 column.metadata = ctypes.addressof(encoded)
-        return capsule
+        pointers = (ctypes.POINTER(_ArrowSchema) * len(columns))(*map(ctypes.pointer, columns))
+        whole.children, whole.release = pointers, release
+        self._exported += capsule, whole, columns  # the capsule has the names
+        return _capsule_of(ctypes.addressof(whole), _CAPSULE, None)
 
 
 def _encode(pairs: Mapping[str, str]) -> bytes:

@@ -67,7 +67,7 @@ class ColumnTyper:
         elif plan.identifier:
             self._why_text = "an identifier stays text"
         elif plan.published_type == type_name(pl.String()):
-            self._why_text = "it was published as text before, and stays text"
+            self._why_text = "it was published as text before, or is text in another report, and stays text"
         else:
             # While all values are empty it has the published type, so that it does not flap.
             self.dtype = published or _foreseen_type(plan)
@@ -126,14 +126,15 @@ class ColumnTyper:
         if self._bound is None:
             return None
         if self._bound != typed.dtype:
-            types = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
+            types = f"{type_name(typed.dtype)}, and in another report as {self.plan.published_type}"
             is_held = widen(self._bound, typed.dtype) is not None
             return None if is_held else f"it is written as {types}: only text holds both"
         before, now = self.plan.published_format, self._reading.format if isinstance(self._reading, _Dates) else None
         if before is None or now is None or is_same_form(before, now):
             return None
         return (
-            f"its dates are written in the form {now}, and was before in the form {before}: only text gives both back"
+            f"its dates are written in the form {now}, and in another report in the form {before}: only text gives "
+            "both back"
         )
 
     def _fall_back_to_text(self, why: str) -> None:

@@ -28,7 +28,9 @@ MANIFEST = "manifest.json"
 REPORT = "report.html"
 LOG = "log.jsonl"
 DATASETS, RAW, RUNS, LATEST = "datasets", "raw", "runs", "latest"
-WRITER = "writer.json"
+WRITER, OWNER, NO_LINKS = "writer.json", "account.json", "no-links"
+PUBLIC_FILES, RUN_FILES, PRIVATE_FILES = {CURRENT, README, VIEWS}, {MANIFEST, REPORT}, {WRITER, OWNER, NO_LINKS}
+"""The files that are replaced as a whole: in the output folder, in a run's folder, and in the private folder."""
 _PRIVATE = ".bulkpull"
 _SNAPSHOT = "run="
 
@@ -94,7 +96,7 @@ class Layout:
 
     @property
     def owner(self) -> Path:
-        return self.private / "account.json"
+        return self.private / OWNER
 
     def staged(self, run_id: str) -> Path:
         return self.private / "staging" / run_id
@@ -105,7 +107,7 @@ class Layout:
 
     @property
     def no_links_mark(self) -> Path:
-        return self.private / "no-links"
+        return self.private / NO_LINKS
 
 
 def snapshot_name(run_id: str) -> str:

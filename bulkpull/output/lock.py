@@ -33,7 +33,7 @@ from bulkpull.output.atomic_files import (
     remove_stale_temp_files,
     write_atomically,
 )
-from bulkpull.output.layout import CURRENT, MANIFEST, README, REPORT, WRITER, Layout, lock_file, writer_file
+from bulkpull.output.layout import PRIVATE_FILES, PUBLIC_FILES, RUN_FILES, Layout, lock_file, writer_file
 from bulkpull.output.symlink_safety import names_beneath
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -148,11 +148,11 @@ def _acquire(lock: BaseFileLock, folder: Path, since: datetime) -> None:
 def _remove_temp_files(folder: Path) -> None:
     """Remove unfinished files of a killed run; only files with our names."""
     output, layout = folder.parent, Layout(folder.parent)
-    remove_stale_temp_files(folder, root=folder, names={WRITER})
-    remove_stale_temp_files(output, root=output, names={CURRENT, README})
+    remove_stale_temp_files(folder, root=folder, names=PRIVATE_FILES)
+    remove_stale_temp_files(output, root=output, names=PUBLIC_FILES)
     remove_stale_temp_files(layout.latest, root=output)
     for run_id in names_beneath(layout.runs, root=output):
-        remove_stale_temp_files(layout.run(run_id), root=output, names={MANIFEST, REPORT})
+        remove_stale_temp_files(layout.run(run_id), root=output, names=RUN_FILES)
 
 
 def _wait_for_holder(folder: Path) -> str:

@@ -110,7 +110,7 @@ class DatasetExport:
             self._baseline = await anyio.to_thread.run_sync(find_last_answer, store, self.pull.dataset, question)
         try:
             self._parts = await self._or_without_metrics(self._fetch)
-            await self._publish(self._parts)
+            is_noted = await self._publish(self._parts)
         except BulkpullError as error:
             # `PullRunner` has deleted failed reports; reports of other windows stay (case W4).
             if isinstance(error, Unchanged):
@@ -119,6 +119,8 @@ class DatasetExport:
             else:
                 self._note_kept_reports()
             raise
+        if not is_noted:
+            return  # a run that resumes this one would request again what has been deleted
         # If few calls are left, the reports stay for the next run, which finds them by their names and by the ledger.
         if self.context.client.pacer.has_plenty:
             for report in self._own_reports():
@@ -220,7 +222,8 @@ class DatasetExport:
         self._notes += notes
         return done
 
-    async def _publish(self, parts: Sequence[ConvertedPull]) -> None:
+    async def _publish(self, parts: Sequence[ConvertedPull]) -> bool:
+        """Show the parts to readers; returns whether the ledger has noted it."""
         context, settings, request, baseline = self.context, self.context.settings, self.context.request, self._baseline
         dataset = self.pull.dataset
         context.events.emit(PullStepped(step=Step.PUBLISH.value))
@@ -279,6 +282,8 @@ class DatasetExport:
             undone = Undone(dataset, "ledger", trouble.message)
             context.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
             self._notes.append(undone.note)
+            return False
+        return True
 
     @property
     def _folder(self) -> Path:

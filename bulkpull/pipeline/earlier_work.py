@@ -120,8 +120,9 @@ def sort_reports(
             folder, or another machine, may be waiting for them.
         answered: When the data were made that are published for the same question, by fingerprint. A report that was
             ordered before would put older data in their place (case N18).
-        published_reports: Ids of the reports whose data are published. A run that was killed between the publication
-            and its note in the ledger collects the same data again, and orders nothing.
+        published_reports: Ids of the reports whose data are published. A run that was cut off between the publication
+            and its note in the ledger collects the same data again when it is resumed, and orders nothing; another
+            run does not.
         withheld: Ids of the reports that are held back because their data are redacted: a user who has got the role
             since needs a new one (behaviour 23).
     """
@@ -136,13 +137,14 @@ def sort_reports(
         ordered_at, made_at = report.created_at or name.ordered_at, answered.get(fingerprint)
         is_fresh = name.ordered_at is not None and now - name.ordered_at < FRESH
         is_older = made_at is not None and ordered_at is not None and ordered_at < made_at
-        if is_older and report.report_id not in published_reports:
+        is_own, is_published = name.run_id == run_id, report.report_id in published_reports
+        if (is_published and not is_own) or (is_older and not is_published):
             if not run.keeps_reports:
                 result.orphans.append(report)
         elif report.report_id in withheld:
             if not run.carried_on and not run.keeps_reports:
                 result.orphans.append(report)
-        elif name.run_id == run_id:
+        elif is_own:
             result.reports.setdefault(fingerprint, []).append(report)
         elif name.fingerprint in fingerprints and name.dataset not in run.published and is_fresh:
             result.reports.setdefault(fingerprint, []).insert(0, report)

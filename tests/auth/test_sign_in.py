@@ -229,6 +229,27 @@ async def test_a_sign_in_without_the_username_that_is_set_now_is_named(tmp_path:
     assert (refused.value.fix or "").startswith("unset `username` to use that sign-in; or run `bulkpull auth login`")
 
 
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"refresh_token": "r"}, "the refresh_token grant needs `client_secret`"),
+        ({"username": "user@contoso.example", "password": "p"}, "the password grant needs `client_secret`"),
+        ({"username": "user@contoso.example", "client_secret": "s"}, "the password grant needs `password`"),
+        ({"username": "user@contoso.example", "grant": "refresh_token"}, "`refresh_token` is not set, and the token"),
+    ],
+)
+async def test_what_a_sign_in_lacks_is_told_of_the_grant_that_the_settings_choose(
+    tmp_path: Path, given: dict[str, str], why: str
+) -> None:
+    settings = Settings(tenant_id="t", client_id="c", token_cache=str(tmp_path / "tokens"), **given)
+
+    with pytest.raises(AuthError) as refused:
+        await choose_grant(settings)
+
+    assert (refused.value.why or "").startswith(why)
+    assert (refused.value.why or "").endswith("the token cache holds no sign-in for them")
+
+
 async def test_without_the_username_that_a_sign_in_was_made_with_that_username_is_the_step(tmp_path: Path) -> None:
     settings = Settings(tenant_id="t", client_id="c", token_cache=str(tmp_path / "tokens"))
     named = settings.model_copy(update={"username": "user@contoso.example"})

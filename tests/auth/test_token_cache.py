@@ -211,6 +211,25 @@ def test_forgetting_removes_the_token_from_both_places(sealed: TokenCache) -> No
     assert sealed.load() is None
 
 
+@pytest.mark.parametrize("use", ["turn", "forget"])
+def test_a_token_that_a_killed_process_had_written_and_not_put_in_place_is_removed(plain: TokenCache, use: str) -> None:
+    plain.save(entry())
+    cut_off = plain.folder / f".{IDENTITY.name}.json.4194303.new"
+    of_another = plain.folder / ".another.json.4194303.new"
+    for file in (cut_off, of_another):
+        file.write_text(TOKEN)
+
+    if use == "turn":
+        assert plain.take_turn()
+        plain.release()
+    else:
+        plain.forget()
+
+    assert not cut_off.exists()
+    assert of_another.exists()  # its own lock guards it
+    assert (plain.load() is None) == (use == "forget")
+
+
 def test_without_the_systems_libraries_there_is_a_private_file_and_no_noise(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -487,6 +487,32 @@ def test_executions_tell_that_there_is_a_link_and_never_the_link(command: Comman
     assert command("executions", report_id, "--status", "paused", "--json").json()["executions"] == []
 
 
+@pytest.mark.behaviour(178)
+def test_executions_are_shown_newest_first_in_whatever_order_the_service_tells_them(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report_id = ordered(serve(SMALL), stored(command))
+    from bulkpull.insights.client import InsightsClient  # noqa: PLC0415 - its answer is put in another order
+    from bulkpull.model import Execution  # noqa: PLC0415
+
+    days = {"of the 2nd": 2, "of the 4th": 4, "of the 3rd": 3}
+    disordered = [
+        Execution(name, report_id, "Completed", generated_at=datetime(2026, 11, day, tzinfo=UTC))
+        for name, day in days.items()
+    ]
+
+    async def get_executions(*_: object, **__: object) -> list[Execution]:
+        return [*disordered, Execution("now made", report_id, "Running")]
+
+    monkeypatch.setattr(InsightsClient, "get_executions", get_executions)
+
+    shown = [
+        execution["execution_id"]
+        for execution in command("executions", report_id, "--all", "--json").json()["executions"]
+    ]
+    assert shown == ["now made", "of the 4th", "of the 3rd", "of the 2nd"]
+
+
 @pytest.mark.behaviour(105, 118)
 def test_a_report_that_has_not_run_yet_is_no_failure(command: Command, serve: Serve) -> None:
     simulator = serve(SMALL)

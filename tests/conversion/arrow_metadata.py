@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 # Places of fields in the tables Message, Schema, Field and KeyValue of Arrow's Message.fbs and Schema.fbs.
-_HEADER, _FIELDS, _NAME, _CUSTOM_METADATA, _KEY, _VALUE = 2, 1, 0, 6, 0, 1
+_HEADER, _FIELDS, _NAME, _TYPE, _CUSTOM_METADATA, _KEY, _VALUE = 2, 1, 0, 2, 6, 0, 1
 _PREFIX_BYTES = 8
 
 
@@ -45,18 +45,30 @@ class _Table:
         for entry in range(struct.unpack_from("<I", self.data, vector)[0]):
             yield _Table.behind(self.data, vector + 4 + 4 * entry)
 
+    def number(self, number: int) -> int:
+        place = self._place(number)
+        return self.data[place] if place is not None else 0
+
     def text(self, number: int) -> str:
         start = self.table(number).at
         (length,) = struct.unpack_from("<I", self.data, start)
         return self.data[start + 4 : start + 4 + length].decode()
 
 
+def _columns(path: Path) -> list[_Table]:
+    message = base64.b64decode(pl.read_parquet_metadata(path)["ARROW:schema"])[_PREFIX_BYTES:]
+    return list(_Table.behind(message, 0).table(_HEADER).tables(_FIELDS))
+
+
 def metadata_of_columns(path: Path) -> dict[str, dict[str, str]]:
     """Keys and values by column, of the columns that have any."""
-    message = base64.b64decode(pl.read_parquet_metadata(path)["ARROW:schema"])[_PREFIX_BYTES:]
-    schema = _Table.behind(message, 0).table(_HEADER)
     found = {
         column.text(_NAME): {pair.text(_KEY): pair.text(_VALUE) for pair in column.tables(_CUSTOM_METADATA)}
-        for column in schema.tables(_FIELDS)
+        for column in _columns(path)
     }
     return {name: pairs for name, pairs in found.items() if pairs}
+
+
+def kinds_of_columns(path: Path) -> dict[str, int]:
+    """The number that Schema.fbs gives the type of each column, such as 20 for LargeUtf8 and 24 for Utf8View."""
+    return {column.text(_NAME): column.number(_TYPE) for column in _columns(path)}

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from arrow_metadata import metadata_of_columns
+from arrow_metadata import kinds_of_columns, metadata_of_columns
 from csv_reports import Converted, converted, csv_bytes, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -411,6 +411,21 @@ def test_a_table_of_ten_thousand_columns_is_kept() -> None:
     found = converted(csv_bytes(names, rows), [ColumnPlan(name, ColumnType.INT) for name in names])
 
     assert found.rows_as_text() == nulled(rows)
+
+
+@pytest.mark.behaviour(185)
+@pytest.mark.parametrize("months", [["APR-2023"], [""]])
+def test_text_has_one_arrow_type_that_pyarrow_can_compare_whether_a_date_has_a_form_or_not(
+    tmp_path: Path, months: list[str]
+) -> None:
+    plans = (ColumnPlan("Month", ColumnType.MONTH), *texts("Id"))
+    (tmp_path / "stored").write_bytes(csv_bytes(["Month", "Id"], [[month, "0012"] for month in months]))
+    (tmp_path / "into").mkdir()
+
+    (file,) = convert(ConversionRequest(tmp_path / "stored", tmp_path / "into", plans, {}, 10_000, 1 << 20)).files
+
+    date, large_utf8 = 8, 20
+    assert kinds_of_columns(file.path) == {"Month": date, "Id": large_utf8}
 
 
 @pytest.mark.behaviour(185, 186)

@@ -484,6 +484,10 @@ def test_months_and_dates_of_one_form_are_dates_and_come_back_as_they_were_writt
         (ColumnType.DATE, ["APR-2023"], Misfit(1, "APR-2023")),
         (ColumnType.DATE, ["202304"], Misfit(1, "202304")),
         (ColumnType.DATE, ["00000000"], Misfit(1, "00000000")),
+        (ColumnType.DATE, ["2023-04-01", "0000-01-01"], Misfit(2, "0000-01-01")),
+        (ColumnType.DATETIME, ["0000-12-31 23:59:59"], Misfit(1, "0000-12-31 23:59:59")),
+        (ColumnType.MONTH, ["JAN-0000"], Misfit(1, "JAN-0000")),
+        (ColumnType.MONTH, ["0000-01"], Misfit(1, "0000-01")),
         (ColumnType.DATE, ["01.04.2023", "02.03.2023"], None),
     ],
 )

@@ -71,3 +71,35 @@ async def test_a_dataset_stays_complete_whatever_fails_after_its_publication(
         assert simulator.service.reports == {}
     undeleted = [note for note in first.datasets[0].notes if "could not be deleted" in note]
     assert undeleted or "cleanup.postponed" in [event.name for event in reported]
+
+
+@pytest.mark.fault(7)
+@pytest.mark.case("C6")
+async def test_a_run_that_could_note_neither_publication_nor_end_is_resumed_without_a_second_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Simulator(Scenario(rows=5, datasets=("Profile",))) as simulator:
+        with monkeypatch.context() as patch:
+            ledger_note(patch)
+            ledger_ending(patch)
+            first = await export(simulator, tmp_path, "Profile")
+        second = await export(simulator, tmp_path, "Profile")
+
+        assert (second.run_id, second.status) == (first.run_id, "complete")
+        assert simulator.service.created_reports == {"Profile": 1}
+        assert simulator.service.reports == {}
+
+
+@pytest.mark.case("C6")
+async def test_another_run_takes_no_data_again_that_are_published_without_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Simulator(Scenario(rows=5, datasets=("Profile",))) as simulator:
+        with monkeypatch.context() as patch:
+            ledger_note(patch)
+            first = await export(simulator, tmp_path, "Profile")
+        second = await export(simulator, tmp_path, "Profile")
+
+        assert second.run_id != first.run_id
+        assert simulator.service.created_reports == {"Profile": 2}
+        assert simulator.service.reports == {}

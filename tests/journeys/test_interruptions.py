@@ -75,6 +75,25 @@ async def test_the_same_command_carries_on_wherever_it_was_cut_off(moment: str, 
     assert list((tmp_path / ".bulkpull" / "staging").iterdir()) == []
 
 
+@pytest.mark.fault(93, 95)
+async def test_what_a_killed_process_had_written_and_not_renamed_is_removed_by_the_next_run(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=5)) as simulator:
+        await export(simulator, tmp_path, "Profile")
+        never_replaced = {"lock", "ledger.sqlite", "ledger.sqlite-shm", "ledger.sqlite-wal", "log.jsonl"}
+        replaced = [
+            path
+            for path in tmp_path.rglob("*")
+            if path.is_file() and path.suffix != ".parquet" and path.name not in never_replaced
+        ]
+        assert {path.name for path in replaced} >= {"current.json", "README.md", "views.sql", "account.json"}
+        for path in [*replaced, tmp_path / "latest" / "Profile"]:
+            path.with_name(f".{path.name}.4194303.new").write_text("half", "utf-8")
+
+        await export(simulator, tmp_path, "Profile")
+
+    assert list(tmp_path.rglob("*.new")) == []
+
+
 @pytest.mark.fault(93)
 async def test_an_interrupted_run_leaves_a_manifest_that_says_so(tmp_path: Path) -> None:
     async with Simulator(Scenario(rows=50, latency_s=(30.0, 30.0))) as simulator:

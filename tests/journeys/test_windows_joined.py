@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,10 +18,11 @@ from bulkpull.model import Window
 from bulkpull.output.manifest import Manifest
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
-from bulkpull.simulator import Fault, Scenario, Simulator
+from bulkpull.simulator import Fault, Scenario, Simulator, content_faults
 
 DATASET = "OfficeUsage"
 COUNT = "MonthlyActiveUsers"
+DAY = re.compile(rb"\d{4}-\d\d-\d\d")
 # FakeClock stands at 2026-11-23: the whole of it lies within what the dataset reaches back to.
 YEAR = Window(datetime(2025, 12, 1, tzinfo=UTC), datetime(2026, 11, 20, tzinfo=UTC))
 
@@ -100,6 +102,33 @@ async def test_windows_that_came_with_different_types_agree_on_one(tmp_path: Pat
     assert (column.type, column.misfit and column.misfit["value"]) == ("String", "n/a")
     frame = pl.read_parquet([tmp_path / file.path for file in record.files], glob=False)
     assert frame[COUNT].to_list().count("n/a") == 1
+
+
+@pytest.mark.case("W9")
+@pytest.mark.behaviour(155, 185)
+async def test_the_first_month_that_a_window_writes_in_another_form_is_named_as_what_keeps_the_column_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_letters(fields: list[bytes], is_header: bool) -> list[bytes]:
+        if is_header:
+            return fields
+        return [
+            datetime.fromisoformat(field.decode()).strftime("%b-%Y").upper().encode() if DAY.fullmatch(field) else field
+            for field in fields
+        ]
+
+    monkeypatch.setitem(content_faults._FIELD_FAULTS, "reordered_header", ("all", in_letters))
+    clock = FakeClock()
+    async with Simulator(Scenario(rows=90, faults=(Fault("reordered_header"),)), clock=clock) as simulator:
+        manifest = await export(simulator, tmp_path, DATASET, window=YEAR, clock=clock)
+    (record,) = manifest.datasets
+    (column,) = [item for item in record.columns if item.name == "Month"]
+    months = pl.read_parquet([tmp_path / file.path for file in record.files], glob=False)["Month"].to_list()
+    in_form = [len(month) == len("APR-2023") for month in months]
+    assert (column.type, any(in_form), all(in_form)) == ("String", True, False)
+    assert column.misfit is not None
+    assert column.misfit["value"] == months[column.misfit["row"] - 1]
+    assert "in the form" in str(column.why_text)
 
 
 @pytest.mark.behaviour(61, 83)

@@ -49,6 +49,7 @@ def check_tidiness(output: Path, *, unfinished: Collection[str] = ()) -> None:
         unfinished: Runs that were cut off and may keep what they have fetched.
     """
     assert {path.name for path in output.iterdir()} <= OURS
+    assert not [path.name for path in (output / ".bulkpull").iterdir() if path.suffix == ".new"]
     current = json.loads((output / "current.json").read_text("utf-8"))["datasets"]
     assert {path.name for path in (output / "latest").iterdir()} == set(current)
     for run in (output / "runs").iterdir():

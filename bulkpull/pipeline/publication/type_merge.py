@@ -73,6 +73,9 @@ def type_conflicts(parts: Sequence[ConvertedPull], *, as_text: bool = False) -> 
             continue
         elif len(kinds) > 1:
             kind = TEXT if as_text else common_type(kinds)
+        if kind == TEXT and TEXT not in kinds and not as_text:
+            # Read as the first part is, the others tell which value keeps the column text (contract, section 5).
+            kind, form = informative[0].type, informative[0].format
         goals[columns[0].name] = Goal(kind, None if kind == TEXT else form)
     return goals
 

@@ -2,8 +2,8 @@
 Ask after the executions of several reports in as few calls as the service allows.
 
 All reports go into one call, joined by `;` (behaviour 106). Where the service refuses that call, halving finds the
-report that spoils it and leaves it out (fault 41). Where it refuses the joined form itself (behaviour 107), later calls
-ask for one status, then for one report at a time. The ledger remembers a refused form for a week.
+report that spoils it and leaves it out (fault 41). Where it refuses the joined form itself (behaviour 107), or finds
+nothing by it, later calls ask for one status, then for one report at a time. The ledger remembers that for a week.
 """
 
 from __future__ import annotations
@@ -80,6 +80,21 @@ class ExecutionLookup:
             found += await self._look_up_joined(joined[start : start + most])
         for report_id in single:
             found += await self._try([report_id]) or []
+        return found
+
+    async def ask_alone(self, report_id: str, *, among: Sequence[str]) -> list[Execution]:
+        """
+        Ask for one report and status; where a call for all of these overlooks what is found, give up its form.
+
+        What is joined may be taken for a name that is not known, which answers like a report that did not run (105).
+        """
+        if self.form >= (PollForm.ONE_STATUS if len(among) == 1 else PollForm.ONE_REPORT):
+            return []
+        found = await self._try([report_id]) or []
+        while found and self.form < PollForm.ONE_REPORT:
+            if any(execution.report_id == report_id for execution in await self.ask(among)):
+                break
+            await self._fall_back(PollForm(self.form + 1))
         return found
 
     async def _look_up_joined(self, report_ids: Sequence[str]) -> list[Execution]:

@@ -70,6 +70,7 @@ class Poller:
     _news: anyio.Event = field(default_factory=anyio.Event)
     _looked_at: float = -math.inf
     _finished_at_s: float = -math.inf
+    _asked_alone_s: float = -math.inf
     _failures: int = 0
     _failing_since: datetime | None = None
     _trouble: ReportingError | TransferError | None = None
@@ -161,8 +162,11 @@ class Poller:
     async def _tick(self) -> None:
         pending = self._pending()
         began = self.clock.now()
+        report_ids = [watch.report.report_id for watch in pending]
         try:
-            answers = await self.lookup.ask([watch.report.report_id for watch in pending])
+            answers = await self.lookup.ask(report_ids)
+            if (absent := self._next_alone(pending, answers)) is not None:
+                answers += await self.lookup.ask_alone(absent.report.report_id, among=report_ids)
         except (AuthError, AccessDenied) as error:
             for watch in pending:
                 watch.finish(error)
@@ -296,6 +300,19 @@ class Poller:
                 why = f"it was {watch.status}, and the service no longer lists it"
                 watch.finish(ExecutionFailed(f"the execution of report {report.report_id} has failed", why=why))
             watch.checked = True
+
+    def _next_alone(self, pending: Sequence[ReportWatch], answers: Sequence[Execution]) -> ReportWatch | None:
+        """One report that has long been absent, in turn: a joined call may overlook it (behaviour 107)."""
+        due_s = self.clock.monotonic() - self.schedule.grace_s()
+        seen = {answer.report_id for answer in answers}
+        long_absent = [watch for watch in pending if watch.absent_since_s is not None and watch.absent_since_s <= due_s]
+        absent = [watch for watch in long_absent if watch.report.report_id not in seen]
+        if not absent or self._asked_alone_s > due_s:
+            return None
+        self._asked_alone_s = self.clock.monotonic()
+        chosen = min(absent, key=lambda watch: watch.asked_alone)
+        chosen.asked_alone += 1
+        return chosen
 
     def _fail_overdue(self, pending: Sequence[ReportWatch]) -> None:
         """

@@ -114,6 +114,7 @@ class ReportWatch:
         deadline_from_s: As `usual_s`, where the deadline may follow from it.
         earlier_at: When an execution was generated that is dated before the report, where the service shows no other.
         without_link: In how many polls its execution was completed and had no link.
+        asked_alone: How often it was asked for by itself.
         outcome: Known once it is `done`.
     """
 
@@ -128,6 +129,7 @@ class ReportWatch:
     absent_since_s: float | None = None
     earlier_at: datetime | None = None
     without_link: int = 0
+    asked_alone: int = 0
     resumed: bool = False
     checked: bool = False
     warned: bool = False

@@ -29,15 +29,16 @@ def part(kind: str, form: str | None = None, *, empty: bool = False) -> Converte
     [
         ([part("Date", "%^b-%Y"), part("Date", "%^b-%Y")], None),
         ([part("Date", empty=True), part("Date", "%^b-%Y")], None),
-        ([part("Date", "%^b-%Y"), part("Date", "%Y-%m")], Goal("String")),
-        ([part("Date", "%^b-%Y"), part("Date", empty=True), part("Date", "%b-%Y")], Goal("String")),
+        ([part("Date", "%^b-%Y"), part("Date", "%Y-%m")], Goal("Date", "%^b-%Y")),
+        ([part("Date", "%^b-%Y"), part("Date", empty=True), part("Date", "%b-%Y")], Goal("Date", "%^b-%Y")),
         ([part("Date", "%^b-%Y"), part("String")], Goal("String")),
-        ([part("Date", "%Y-%m-%d"), part("Datetime(us)", "%Y-%m-%dT%H:%M")], Goal("String")),
+        ([part("Date", "%Y-%m-%d"), part("Datetime(us)", "%Y-%m-%dT%H:%M")], Goal("Date", "%Y-%m-%d")),
         ([part("Date", "%m/%d/%Y"), part("Date", "%-m/%-d/%Y")], Goal("Date", "%-m/%-d/%Y")),
         ([part("Datetime(us)", empty=True), part("Date", "%Y-%m-%d")], Goal("Date", "%Y-%m-%d")),
     ],
 )
 def test_parts_agree_on_the_form_of_dates_as_on_types(parts: Sequence[ConvertedPull], goal: Goal | None) -> None:
+    """What only text holds is read as the first part is: so the others tell which value does not fit."""
     assert type_conflicts(parts) == ({"Month": goal} if goal else {})
 
 
@@ -49,7 +50,7 @@ def test_parts_agree_on_the_form_of_dates_as_on_types(parts: Sequence[ConvertedP
         (("Decimal(38, 6)", "Decimal(38, 18)", "Decimal(38, 12)"), "Decimal(38, 18)"),
         (("Int64", "Decimal(38, 12)"), "Decimal(38, 12)"),
         (("Int64", "String"), "String"),
-        (("Int64", "Date"), "String"),
+        (("Int64", "Date"), "Int64"),
     ],
 )
 def test_parts_meet_in_the_narrowest_type_that_holds_all_of_their_numbers(
@@ -62,9 +63,10 @@ def test_parts_meet_in_the_narrowest_type_that_holds_all_of_their_numbers(
 
 @pytest.mark.case("W9")
 def test_forms_that_could_not_be_agreed_on_become_text() -> None:
-    parts = [part("Date", "%m/%d/%Y"), part("Date", "%-m/%-d/%Y")]
+    for other in ("%-m/%-d/%Y", "%Y-%m-%d"):
+        parts = [part("Date", "%m/%d/%Y"), part("Date", other)]
 
-    assert type_conflicts(parts, as_text=True) == {"Month": Goal("String")}
+        assert type_conflicts(parts, as_text=True) == {"Month": Goal("String")}
 
 
 @pytest.mark.case("W9")

@@ -292,6 +292,54 @@ async def test_joined_statuses_that_are_refused_are_given_up_and_joined_reports_
     assert {len(ids) for ids, _ in service.asked} == {2}
 
 
+@pytest.mark.behaviour(104, 105, 107, 108)
+@pytest.mark.fault(41)
+@pytest.mark.parametrize(
+    ("most_ids", "most_statuses", "count", "form"),
+    [(1, 4, 3, PollForm.ONE_REPORT), (20, 1, 3, PollForm.ONE_STATUS), (20, 1, 1, PollForm.ONE_STATUS)],
+    ids=["ids", "statuses", "statuses of one report"],
+)
+async def test_a_joined_form_that_finds_nothing_instead_of_being_refused_is_given_up(
+    most_ids: int, most_statuses: int, count: int, form: PollForm
+) -> None:
+    def answer(now: float, ids: Sequence[str], statuses: Sequence[str]) -> list[Execution]:
+        """The service takes what is joined for a report, or a status, that it does not know."""
+        if len(ids) > most_ids or len(statuses) > most_statuses or now < 600:
+            return []
+        return [execution("Completed", item_id, link=LINK) for item_id in ids]
+
+    learnt: list[PollForm] = []
+
+    async def remember(form: PollForm) -> None:
+        learnt.append(form)
+
+    service = FakeService(InstantClock(), answer)
+    outcomes = await wait_for(service, *(report(f"r{n}") for n in range(count)), remember=remember)
+
+    assert [outcome for outcome in outcomes if isinstance(outcome, BulkpullError)] == []
+    assert service.clock.now_s < 900
+    assert learnt[-1] is form
+
+
+@pytest.mark.behaviour(105, 107)
+async def test_a_report_that_comes_late_costs_few_looks_by_itself_and_gives_up_no_form() -> None:
+    learnt: list[PollForm] = []
+
+    async def remember(form: PollForm) -> None:
+        learnt.append(form)
+
+    reports = [report(f"r{n}") for n in range(20)]
+    ready = [execution("Completed", item.report_id, link=LINK) for item in reports]
+    service = FakeService(
+        InstantClock(), lambda now, ids, _: [item for item in ready if item.report_id in ids and now > 3_600]
+    )
+    outcomes = await wait_for(service, *reports, remember=remember)
+
+    assert len(outcomes) == 20
+    assert learnt == []
+    assert sum(len(ids) == 1 for ids, _ in service.asked) <= 3_600 / 120
+
+
 @pytest.mark.behaviour(107)
 async def test_a_form_that_earlier_runs_learnt_is_not_tried_again() -> None:
     service = FakeService(
