@@ -155,7 +155,9 @@ def _refusal(status: int, *, operation: str, words: str, why: str, in_its_words:
         if found := pattern.search(words):
             limit = int(found[1]) if found[1] else None
             return QuotaExceeded(f"cannot {operation}: a quota is used up", kind=kind, limit=limit, why=why, fix=fix)
-    return RequestRejected(f"the service refused to {operation}", why=why)
+    # The service takes a value for a placeholder (behaviour 43).
+    about_value = "check the callback and the format of the report" if words.startswith("Requested value ") else None
+    return RequestRejected(f"the service refused to {operation}", why=why, fix=about_value)
 
 
 def _refused_token(raw: Mapping[str, Any], *, operation: str, why: str, hints: str) -> AuthError:

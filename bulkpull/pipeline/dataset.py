@@ -310,7 +310,9 @@ class DatasetExport:
         return replace(newest, query_id=newest.query_id or self.query_id)
 
     def _note_kept_reports(self) -> None:
-        ids = [report.report_id for runner in self._runners for report in runner.created]
+        refuses_redacted = self.context.settings.fail_on_redacted  # no other run takes such a report
+        used = [runner for runner in self._runners if not (refuses_redacted and runner.data_redacted)]
+        ids = [report.report_id for runner in used for report in runner.created]
         many, stay, them = ("report", "stays", "it") if len(ids) == 1 else ("reports", "stay", "them")
         if ids:
             self._notes.append(

@@ -108,6 +108,7 @@ def sort_reports(
     now: datetime,
     answered: Mapping[str, datetime] = MappingProxyType({}),
     published_reports: Collection[str] = (),
+    withheld: Collection[str] = (),
 ) -> ReusableWork:
     """
     Sort the one-off reports that carry our names into those that this run may use and those to delete (pure).
@@ -122,6 +123,8 @@ def sort_reports(
         published_reports: Ids of the reports whose data are published. A run that was cut off between the publication
             and its note in the ledger collects the same data again when it is resumed, and creates no report; another
             run does not.
+        withheld: Ids of the reports that are held back because their data are redacted: a user who has got the role
+            since needs a new one (behaviour 23).
     """
     known = {run.run_id: run for run in (*runs, KnownRun(run_id))}
     named = [(name, report) for report in reports if (name := parse_report_name(report.name)) and name.run_id]
@@ -138,6 +141,9 @@ def sort_reports(
         if (is_published and not is_own) or (is_older and not is_published):
             if not run.keeps_reports:
                 result.orphans.append(report)
+        elif report.report_id in withheld:
+            if not run.carried_on and not run.keeps_reports:
+                result.orphans.append(report)
         elif is_own:
             result.reports.setdefault(fingerprint, []).append(report)
         elif name.fingerprint in fingerprints and name.dataset not in run.published and is_fresh:
@@ -147,11 +153,18 @@ def sort_reports(
     return result
 
 
-async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequence[Report] | None) -> ReusableWork:
+async def find_reusable(
+    run: OpenedRun,
+    pulls: Iterable[Pull],
+    *,
+    listed: Sequence[Report] | None,
+    published_anyway: Collection[str] | None = (),
+) -> ReusableWork:
     """
     Find the reports and files of earlier runs that this run can use, and the reports to delete.
 
-    Where the service's list is unknown, reports of the ledger are used and none is deleted.
+    Where the service's list is unknown, reports of the ledger are used and none is deleted. Of the datasets of
+    `published_anyway` (`None` for all) redacted data are used too, whatever `fail_on_redacted` says.
     """
     ledger, folder, now = run.ledger, run.folder, run.clock.now()
     steps = await ledger.steps(run.run_id)
@@ -165,6 +178,12 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
     made_at = {pull.dataset: _published_data_time(pull, folder) for pull in parts}
     answered = {
         fingerprint: at for part, fingerprint in fingerprints.items() if (at := made_at[part.dataset]) is not None
+    }
+    is_refused = run.settings.fail_on_redacted and published_anyway is not None
+    withheld = {
+        noted.facts.report_id
+        for noted in (await ledger.noted(ExecutionFacts, since=now - KEPT) if is_refused else ())
+        if noted.facts.data_redacted and noted.dataset not in (published_anyway or ())
     }
     reports = listed
     if reports is None:
@@ -180,6 +199,7 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
         now=now,
         answered=answered,
         published_reports=await _published_reports(run, parts, since=now - KEPT) if answered else (),
+        withheld=withheld,
     )
     ends = {fingerprint: part.window.end for part, fingerprint in fingerprints.items() if part.window is not None}
     kept: list[NotedFacts[ConversionFacts]] = []
@@ -188,6 +208,7 @@ async def find_reusable(run: OpenedRun, pulls: Iterable[Pull], *, listed: Sequen
         if end is not None and now - entry.at < (KEPT if now - end > _RESTATED else FRESH):
             kept.append(entry)
     kept += read_facts(ConversionFacts, steps)
+    kept = [entry for entry in kept if entry.facts.report_id not in withheld]
     converted = await anyio.to_thread.run_sync(_usable_conversions, kept, answered, folder.private)
     there = {
         pull_fingerprint(pull)

@@ -202,7 +202,9 @@ class Run:
         self._requests = connection.http.counts.as_dict
         try:
             plan = await plan_in_folder(opened, self._offer or await load_offer(opened.request, connection.client))
-            decided = await decide_run(opened, plan.pulls, client=connection.client)
+            decided = await decide_run(
+                opened, plan.pulls, client=connection.client, published_anyway=self.published_anyway
+            )
             if plan.pulls:  # a mistyped address that offers nothing must not claim the folder
                 await self._claim(opened.folder.store)
         except SettingsError:

@@ -6,7 +6,7 @@ Nothing is created or changed, and the service is called as seldom as possible.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -83,7 +83,9 @@ async def plan_in_folder(run: OpenedRun, offer: ServiceOffer) -> Plan:
     return plan_request(inputs)
 
 
-async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsClient) -> RunDecisions:
+async def decide_run(
+    run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsClient, published_anyway: Collection[str] | None = ()
+) -> RunDecisions:
     """Decide for all pulls of a plan, with reads only; datasets with damaged files count as not published."""
     is_nightly, ledger, settings = run.request.nightly, run.ledger, run.settings
     client.add_known_ids(await _known_ids(run))
@@ -92,7 +94,7 @@ async def decide_run(run: OpenedRun, pulls: Sequence[Pull], *, client: InsightsC
         listed = await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None)
         if listed is None:
             run.events.emit(ReportsUnknown(reason=LIST_UNKNOWN))
-    work = await find_reusable(run, pulls, listed=listed)
+    work = await find_reusable(run, pulls, listed=listed, published_anyway=published_anyway)
     noted = await remember_reports(ledger) if is_nightly else {}
     memories = {pull: noted.get(pull.dataset) or ReportMemory() for pull in pulls}
     form = max(await load_form(ledger, now=run.clock.now()), PollForm.ONE_STATUS)

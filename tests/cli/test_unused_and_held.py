@@ -133,3 +133,35 @@ def test_the_folder_of_another_account_does_not_say_which_reports_may_be_deleted
     assert refused.code == 2
     assert "another account" in refused.err
     assert len(simulator.service.standing_reports("Profile")) == 1
+
+
+@pytest.mark.behaviour(23)
+@pytest.mark.parametrize("days", [(), ("--since", "2026-01-01", "--until", "2026-03-01")])
+def test_after_the_role_was_given_an_export_orders_a_new_report_instead_of_the_redacted_one(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch, days: tuple[str, ...]
+) -> None:
+    simulator = serve(SMALL)
+    monkeypatch.setenv("BULKPULL_FAIL_ON_REDACTED", "true")
+    simulator.arm(Fault("redacted", times=None))
+    (held,) = command("export", "OfficeUsage", *days, "--json").json()["datasets"]
+    assert held["held_back"]
+    assert "then export again, which creates a new report" in held["reason"]
+    assert not [note for note in held["notes"] if "the same command uses" in note]
+    simulator.disarm_all()
+
+    exported = command("export", "OfficeUsage", *days, "--json")
+
+    (record,) = exported.json()["datasets"]
+    assert (exported.code, record["status"], record["data_redacted"]) == (0, "complete", False)
+    assert record["report_id"] != held["report_id"]
+
+
+@pytest.mark.behaviour(72)
+def test_a_query_that_another_machine_has_deleted_meanwhile_makes_room_as_well(command: Command, serve: Serve) -> None:
+    simulator = serve(replace(SMALL, query_quota=2))
+    command("export", "OfficeUsage", "Profile", "--quiet")
+    simulator.arm(Fault("http_status", endpoint="DELETE ScheduledQueries", args={"status": 404}))
+
+    exported = command("export", "Profile", "--select", "City", "--as", "cities", "--json")
+
+    assert [(record["status"], record["reason"]) for record in exported.json()["datasets"]] == [("complete", None)]

@@ -261,3 +261,11 @@ def test_secrets_and_control_characters_in_the_services_words_are_not_repeated()
 
     assert "verysecretvalue" not in operation
     assert operation.isprintable()
+
+
+@pytest.mark.behaviour(43)
+def test_a_value_that_was_not_found_points_at_callback_and_format() -> None:
+    error = verdict(400, {"message": "Requested value 'string' not found", "statusCode": 400})
+
+    assert isinstance(error, RequestRejected)
+    assert "callback" in error.reason

@@ -68,11 +68,13 @@ def check_publishable(
         raise HeldBack(
             f"{dataset}: the service withheld revenue or personal data",
             why="the role of this user does not see it (dataRedacted)",
-            fix=f"give the user the Executive report viewer role; {publish}",
+            fix="give the user the Executive report viewer role, then export again, which creates a new report; "
+            f"{publish}",
         )
     if rows == 0 and current_rows and settings.on_shrink == "hold":
         raise HeldBack(
             f"{dataset}: the report has no rows, and the current snapshot has {current_rows:,}",
+            why="the role of this user does not see all data (dataRedacted)" if data_redacted else None,
             fix=f"the current one stays; if no rows are correct, {publish}",
         )
     if drift and settings.on_drift == "fail":

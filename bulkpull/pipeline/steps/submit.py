@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Container
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -188,9 +188,10 @@ class StoredQueries:
             return False  # which queries are in use is unknown, so that none is known to be idle
         idle = [query for query in idle if query.query_id not in in_use]
         for query in idle:
-            await self.client.delete_query(query.query_id, tidying=tidying)
+            with suppress(NotFound):  # another machine has deleted it
+                await self.client.delete_query(query.query_id, tidying=tidying)
+                self.events.emit(QueryDeleted(query_id=query.query_id))
             self.forget(query)
-            self.events.emit(QueryDeleted(query_id=query.query_id))
         return bool(idle)
 
 

@@ -200,6 +200,7 @@ DEFAULTS = {
     ("change", "words"),
     [
         ({"rows": 0}, "no rows"),
+        ({"rows": 0, "data_redacted": True}, "no rows.*the role of this user does not see all data"),
         ({"drift": Drift(appeared=["X"]), "settings": Settings(on_drift="fail")}, "appeared: X"),
         ({"data_redacted": True, "settings": Settings(fail_on_redacted=True)}, "Executive report viewer"),
     ],
