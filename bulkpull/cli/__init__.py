@@ -62,7 +62,7 @@ _FEWEST_FILES, _ENOUGH_FILES = 32, 256
 _OBJECTS_UNTIL_COLLECTED = 50_000
 # What the option parser puts before some of its reasons.
 _PREFIX = "Value error, "
-_DATE_FORMAT = ("does not match the formats '%Y-%m-%d'.", "is not a date such as 2026-01-31")
+_FORMATS = re.compile(r"does not match the formats '%Y-%m-%d(T)?.*\.$")
 
 
 class RootGroup(TyperGroup):
@@ -186,7 +186,11 @@ def _usage_error(misuse: typer.TyperException) -> SettingsError | typer.Exit:
         from bulkpull.suggestions import suggest  # slow to load
 
         return SettingsError(misuse.message, fix=f"{suggest(' or '.join(sorted(near)))} {fix}")
-    return SettingsError(misuse.format_message().replace(_PREFIX, "").replace(*_DATE_FORMAT), fix=fix)
+    return SettingsError(_FORMATS.sub(_expected, misuse.format_message().replace(_PREFIX, "")), fix=fix)
+
+
+def _expected(formats: re.Match[str]) -> str:
+    return f"is not a {'time such as 2026-01-31T06:00' if formats[1] else 'date such as 2026-01-31'}"
 
 
 _OPTION = re.compile(r"--[a-z][a-z-]*")

@@ -29,6 +29,7 @@ _NO_HARD_LINKS = _NOT_IMPLEMENTED | {errno.EPERM, errno.EXDEV, errno.EMLINK}
 _MOST_JSON_BYTES = 256 << 20
 _NO_PERMISSION = {errno.EACCES, errno.EPERM}
 _NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}
+_ELSEWHERE = "another folder with --output"
 _WRONG_PLACE = {errno.EROFS, *_NO_PERMISSION, *_NO_FOLDER}
 
 RESERVE_BYTES = 4 << 20
@@ -36,17 +37,22 @@ RESERVE_BYTES = 4 << 20
 
 
 @contextmanager
-def disk_errors(path: Path | str) -> Iterator[None]:
-    """Turn the system's refusals (no room, no permission, …) into one sentence about `path`: a `DiskTrouble`."""
+def disk_errors(path: Path | str, *, elsewhere: str = _ELSEWHERE) -> Iterator[None]:
+    """
+    Turn the system's refusals (no room, no permission, …) into one sentence about `path`: a `DiskTrouble`.
+
+    `elsewhere` says which other place can be named, for a file that is not in the output folder.
+    """
     try:
         yield
     except OSError as trouble:
-        raise to_disk_error(trouble, path) from trouble
+        raise to_disk_error(trouble, path, elsewhere=elsewhere) from trouble
 
 
-def to_disk_error(trouble: OSError, path: Path | str) -> DiskTrouble:
+def to_disk_error(trouble: OSError, path: Path | str, *, elsewhere: str = _ELSEWHERE) -> DiskTrouble:
     """What the system refused, with the path and the next step; exit status 2 where it can never be written there."""
     error = _describe(trouble, path)
+    error.fix = error.fix and error.fix.replace(_ELSEWHERE, elsewhere)
     if trouble.errno in _WRONG_PLACE:
         error.exit_code = 2  # the setting `output` is wrong (contract, section 3)
     return error

@@ -39,6 +39,10 @@ def test_a_look_tells_which_reports_of_a_submitted_run_are_ready(command: Comman
     ]
     assert [(call.method, call.endpoint) for call in calls] == [("GET", "execution")]
     assert f"bulkpull runs resume {run_id}" in command("runs", "look", run_id[:16]).err
+    elsewhere = command("export", "Profile", "--submit-only", "--json", "--output", "else where").json()["run_id"]
+    assert command("runs", "look", "--output", "else where").err.endswith(
+        f"bulkpull runs resume {elsewhere} --output 'else where'\n"
+    )
     assert command("runs", "resume", "--quiet").code == 0
     assert command("runs", "look").err == f"run {run_id}: it has no pending reports\n"
 
