@@ -24,7 +24,7 @@ from typer.core import TyperGroup
 from bulkpull import platforms
 from bulkpull._version import __version__
 from bulkpull.cli.error_output import INTERRUPTED, report_errors
-from bulkpull.cli.options import CommonOptions, examples
+from bulkpull.cli.options import CommonOptions, LogFormat, examples
 from bulkpull.cli.stdio import make_stdio_safe
 from bulkpull.errors import BulkpullError, SettingsError
 
@@ -128,7 +128,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command; returns the contract's exit status (section 3)."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        with report_errors(CommonOptions(as_json="--json" in given)):
+        with report_errors(_common_options(given)):
             check_given(given)
             _check_open_files()
             try:
@@ -141,6 +141,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _common_options(given: Sequence[str]) -> CommonOptions:
+    """How to report what is wrong before a command has its options."""
+    logs_json = "--log-format=json" in given or ("--log-format", "json") in pairwise(given)
+    log_format = LogFormat.JSON if logs_json else LogFormat.CONSOLE
+    return CommonOptions(as_json="--json" in given, log_format=log_format)
+
+
 def main() -> None:
     # Loading modules makes many objects and no garbage; collecting it would be a tenth of a short command's time.
     gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
@@ -150,7 +157,7 @@ def main() -> None:
     # This process's memory holds tokens and passwords, and a core file may be read by others or sent somewhere.
     platforms.current().forbid_core_dumps()
     try:
-        with report_errors(CommonOptions(as_json="--json" in sys.argv[1:])):
+        with report_errors(_common_options(sys.argv[1:])):
             # Until a command handles signals itself, SIGTERM has the same effect as Ctrl-C.
             platforms.current().treat_termination_as_interrupt()
         status = run()

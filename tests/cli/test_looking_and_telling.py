@@ -128,6 +128,17 @@ def test_every_log_writes_times_alike(command: Command) -> None:
     assert re.fullmatch(form, entries[0]["timestamp"])
 
 
+@pytest.mark.parametrize("words", [("--log-format", "json"), ("--log-format=json",)])
+def test_wrong_usage_is_one_json_object_as_well_where_log_lines_are(command: Command, words: tuple[str, ...]) -> None:
+    outcome = command("export", *words, "--metrics", "some")
+
+    (line,) = outcome.err.splitlines()
+    told = json.loads(line)
+    assert outcome.code == told["exit_code"] == 2
+    assert told["event"] == "command.failed"
+    assert "--metrics" in told["what"]
+
+
 def test_a_run_logs_its_times_alike(command: Command, serve: Serve) -> None:
     serve(SMALL)
 
