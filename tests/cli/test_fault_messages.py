@@ -224,6 +224,15 @@ STEPS = {
         ("reports", "create", "--dataset", "Profile", "--every", "24", "--times", "0"),
         "give a number of at least 1, or none for a report without end",
     ),
+    "a name to publish under that is none": (
+        ("export", "AzureUsage", "--select", "Month", "--as", "a/b"),
+        "see `bulkpull export --help`",
+    ),
+    "a log in place of a bundle": (
+        ("runs", "show", "--log", "--to", "log.jsonl"),
+        "give --bundle too, or redirect standard output to the file",
+    ),
+    "a log beside a bundle": (("runs", "show", "--log", "--bundle"), "give --bundle alone: it holds the log"),
     "a callback over plain http": (
         ("reports", "create", "--dataset", "Profile", "--every", "24", "--callback-url", "http://contoso.example/"),
         "give a public https address without a user name in it",
