@@ -274,10 +274,10 @@ def test_a_file_outside_the_output_folder_is_not_put_right_by_another_output(
     serve(SMALL)
     command(*EXPORT)
 
-    told = command(*arguments).err
+    reported = command(*arguments).err
 
-    assert elsewhere in told
-    assert "with --output" not in told
+    assert elsewhere in reported
+    assert "with --output" not in reported
 
 
 def test_at_least_thirty_faults_are_provoked() -> None:

@@ -133,10 +133,10 @@ def test_wrong_usage_is_one_json_object_as_well_where_log_lines_are(command: Com
     outcome = command("export", *words, "--metrics", "some")
 
     (line,) = outcome.err.splitlines()
-    told = json.loads(line)
-    assert outcome.code == told["exit_code"] == 2
-    assert told["event"] == "command.failed"
-    assert "--metrics" in told["what"]
+    reported = json.loads(line)
+    assert outcome.code == reported["exit_code"] == 2
+    assert reported["event"] == "command.failed"
+    assert "--metrics" in reported["what"]
 
 
 def test_a_run_logs_its_times_alike(command: Command, serve: Serve) -> None:

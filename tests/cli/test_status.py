@@ -379,9 +379,9 @@ def test_a_run_that_was_killed_after_its_last_dataset_says_what_it_published(com
 
     write_ledger(OUT, publish_all)
 
-    told = command("status", "--output", "data").err
+    reported = command("status", "--output", "data").err
 
-    assert f"was killed at {iso_utc(NOW - HOUR)}, after it had published 1 dataset: `" in told
+    assert f"was killed at {iso_utc(NOW - HOUR)}, after it had published 1 dataset: `" in reported
 
 
 def test_a_run_that_was_interrupted_days_ago_is_named_without_a_command_that_would_not_work(command: Command) -> None:
