@@ -59,8 +59,8 @@ def window_of(since: date | str | None, until: date | str | None, *, now: dateti
     end = datetime.combine(last, time(), UTC) if last else now.astimezone(UTC).replace(microsecond=0)
     if end <= start:
         raise SettingsError(
-            f"the window ends ({end:%Y-%m-%d}) before it begins ({start:%Y-%m-%d})",
-            fix="give the earlier day by --since and the later one by --until",
+            f"the window ends ({end:%Y-%m-%d}) {'where' if end == start else 'before'} it begins ({start:%Y-%m-%d})",
+            fix="give the earlier day by --since, and by --until the day after the last one",
         )
     return Window(start, end)
 

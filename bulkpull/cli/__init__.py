@@ -24,7 +24,7 @@ from typer.core import TyperGroup
 from bulkpull import platforms
 from bulkpull._version import __version__
 from bulkpull.cli.error_output import INTERRUPTED, report_errors
-from bulkpull.cli.options import CommonOptions, examples
+from bulkpull.cli.options import CommonOptions, LogFormat, examples
 from bulkpull.cli.stdio import make_stdio_safe
 from bulkpull.errors import BulkpullError, SettingsError
 
@@ -62,7 +62,7 @@ _FEWEST_FILES, _ENOUGH_FILES = 32, 256
 _OBJECTS_UNTIL_COLLECTED = 50_000
 # What the option parser puts before some of its reasons.
 _PREFIX = "Value error, "
-_DATE_FORMAT = ("does not match the formats '%Y-%m-%d'.", "is not a date such as 2026-01-31")
+_FORMATS = re.compile(r"does not match the formats '%Y-%m-%d(T)?.*\.$")
 
 
 class RootGroup(TyperGroup):
@@ -128,7 +128,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command; returns the contract's exit status (section 3)."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        with report_errors(CommonOptions(as_json="--json" in given)):
+        with report_errors(_common_options(given)):
             check_given(given)
             _check_open_files()
             try:
@@ -141,6 +141,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _common_options(given: Sequence[str]) -> CommonOptions:
+    """How to report what is wrong before a command has its options."""
+    logs_json = "--log-format=json" in given or ("--log-format", "json") in pairwise(given)
+    log_format = LogFormat.JSON if logs_json else LogFormat.CONSOLE
+    return CommonOptions(as_json="--json" in given, log_format=log_format)
+
+
 def main() -> None:
     # Loading modules makes many objects and no garbage; collecting it would be a tenth of a short command's time.
     gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
@@ -150,7 +157,7 @@ def main() -> None:
     # This process's memory holds tokens and passwords, and a core file may be read by others or sent somewhere.
     platforms.current().forbid_core_dumps()
     try:
-        with report_errors(CommonOptions(as_json="--json" in sys.argv[1:])):
+        with report_errors(_common_options(sys.argv[1:])):
             # Until a command handles signals itself, SIGTERM has the same effect as Ctrl-C.
             platforms.current().treat_termination_as_interrupt()
         status = run()
@@ -186,7 +193,11 @@ def _usage_error(misuse: typer.TyperException) -> SettingsError | typer.Exit:
         from bulkpull.suggestions import suggest  # slow to load
 
         return SettingsError(misuse.message, fix=f"{suggest(' or '.join(sorted(near)))} {fix}")
-    return SettingsError(misuse.format_message().replace(_PREFIX, "").replace(*_DATE_FORMAT), fix=fix)
+    return SettingsError(_FORMATS.sub(_expected, misuse.format_message().replace(_PREFIX, "")), fix=fix)
+
+
+def _expected(formats: re.Match[str]) -> str:
+    return f"is not a {'time such as 2026-01-31T06:00' if formats[1] else 'date such as 2026-01-31'}"
 
 
 _OPTION = re.compile(r"--[a-z][a-z-]*")

@@ -106,6 +106,14 @@ def _options_of(source: Callable[..., Any]) -> list[inspect.Parameter]:
 class SectionedCommand(TyperCommand):
     """A command whose help shows its options by panel: those without one first."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As the base class; every wrong usage names the command, also where the parser does not know it."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as misuse:
+            misuse.ctx = getattr(misuse, "ctx", None) or ctx  # type: ignore[attr-defined]
+            raise
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         panels: dict[str, list[tuple[str, str]]] = {_OPTIONS: []}
         for parameter in self.get_params(ctx):

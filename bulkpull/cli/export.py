@@ -212,6 +212,8 @@ def _request(options: ExportOptions, *, settings: Settings, window: Window | Non
         selection = Selection(name=name, dataset=dataset, **given)
     except SettingsError as refused:
         error = refused.within("options")
+        if error.fix == SettingsError.remedy:  # the doctor shows settings, not options
+            error.fix = "see `bulkpull export --help`"
         for part, word in (_QUERY_OPTIONS | {"name": "--as"}).items():
             error.what = error.what.replace(f"`{part}`", word)
         error.args = (error.reason,)

@@ -89,7 +89,7 @@ def init(
     print_message(f"settings for: {chosen} ({PURPOSES[chosen]})")
     for line in set_lines(values):
         print_message(f"  {line}")
-    with disk_errors(file, option="--file"):
+    with disk_errors(file, elsewhere="another file with --file"):
         write_atomically(file, settings_text(values, use=chosen))
     _print_next_steps(file, values, use=chosen)
 

@@ -60,7 +60,9 @@ class PreviewSubject:
             )
         if self.timespan is not None and (self.dataset is None or self.since is not None):
             raise SettingsError(
-                "--timespan goes with a DATASET and without --since", why="a query has its own, and days override it"
+                "--timespan goes with a DATASET and without --since",
+                why="a query has its own, and days override it",
+                fix="leave --timespan out",
             )
 
 

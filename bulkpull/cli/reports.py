@@ -81,9 +81,14 @@ class ReportSpec:
         if self.at_once and (self.start is not None or self.times is not None):
             raise SettingsError("--now excludes --start and --times", fix="give --every HOURS for a schedule")
         if not self.at_once and (self.since or self.until):
-            raise SettingsError("--since and --until need --now", why="the service ignores them on a schedule")
-        if self.timespan and self.dataset is None:
-            raise SettingsError("--timespan goes with --dataset", why="a stored query has its own")
+            why, fix = "the service ignores them on a schedule", "leave them out, or give --now"
+            raise SettingsError("--since and --until need --now", why=why, fix=fix)
+        if self.timespan and (self.dataset is None or self.since is not None):
+            raise SettingsError(
+                "--timespan goes with --dataset and without --since",
+                why="a stored query has its own, and days override it",
+                fix="leave --timespan out",
+            )
         _check_name(self.name)
 
 
@@ -114,6 +119,7 @@ def _check_name(name: str | None) -> None:
         raise SettingsError(
             f"a report cannot be named {printable(name, most=40)!r} here",
             why=f"names that begin with {OWN_PREFIX}_ mark reports that exports make and delete",
+            fix="choose another name",
         )
 
 

@@ -62,7 +62,7 @@ def write_bundle(run: str | None, *, to: Path | None, output: Path | None, commo
     if path.is_dir():
         path /= f"bulkpull-{run_id}.zip"
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    with disk_errors(path, option="--to"):
+    with disk_errors(path, elsewhere="another place with --to"):
         try:
             with zipfile.ZipFile(aside, "w", compression=zipfile.ZIP_DEFLATED) as archive:
                 aside.chmod(0o600)

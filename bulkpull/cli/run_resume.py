@@ -80,7 +80,8 @@ def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOpti
         )
         print_table(new_table(("report", "status", "dataset"), rows, fold=["dataset"]))
     state = f"{ready} of {plural(len(values), 'report')} ready" if values else "it has no pending reports"
-    print_message(f"run {chosen}: {state}" + (f": bulkpull runs resume {chosen}" if ready else ""))
+    collect = Invocation(settings.output, config=common.config).resume(chosen)
+    print_message(f"run {chosen}: {state}" + (f": {collect}" if ready else ""))
 
 
 def awaited_reports(steps: Sequence[StepEntry]) -> dict[str, str]:

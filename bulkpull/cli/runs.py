@@ -111,6 +111,10 @@ def show(
     from bulkpull.cli.run_bundle import write_bundle  # slow to load, as the next
     from bulkpull.cli.run_details import show_run
 
+    if log and bundle:
+        raise SettingsError("--log and --bundle exclude each other", fix="give --bundle alone: it holds the log")
+    if to is not None and not bundle:
+        raise SettingsError("--to goes with --bundle", fix="give --bundle too, or redirect standard output to the file")
     if bundle:
         write_bundle(run, to=to, output=output, common=common)
         return

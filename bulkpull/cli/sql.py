@@ -15,8 +15,8 @@ from bulkpull.cli.command_decorator import command, new_app
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.options import CommonOptions, option
 from bulkpull.cli.service_call import load_settings
-from bulkpull.cli.stdio import discard_output
-from bulkpull.errors import DiskTrouble, SettingsError
+from bulkpull.cli.stdio import discard_output, unwritable_output
+from bulkpull.errors import SettingsError
 from bulkpull.formatting import plural
 
 if TYPE_CHECKING:
@@ -87,4 +87,5 @@ def _copy_to_standard_output(path: Path) -> None:
     except BrokenPipeError:
         discard_output(sys.stdout)
     except OSError as trouble:
-        raise DiskTrouble("standard output cannot be written", why=trouble.strerror) from None
+        discard_output(sys.stdout)
+        raise unwritable_output(trouble) from None

@@ -120,7 +120,8 @@ def _find_unfinished_run(folder: Path, *, config: Path | None, now: datetime) ->
             may_be_resumed = is_young(run, now=now)
             if is_unfinished(run) and (place == 0 or may_be_resumed):
                 steps = await ledger.steps(run.run_id)
-                begun = {step.dataset for step in steps} - published_datasets(steps)
+                published = published_datasets(steps)
+                begun = {step.dataset for step in steps} - published
                 counts = run.summary or {}
                 resume = Invocation(output=folder, config=config).resume(run.run_id)
                 return {
@@ -129,6 +130,7 @@ def _find_unfinished_run(folder: Path, *, config: Path | None, now: datetime) ->
                     "status": run.status or "unfinished",
                     "active_at": iso_utc(run.ended_at or run.active_at or run.started_at),
                     "datasets_unfinished": counts.get("unfinished") or counts.get(SUBMITTED) or len(begun),
+                    "datasets_published": len(published),
                     "resume": resume if may_be_resumed else None,
                 }
         return None
@@ -143,6 +145,8 @@ def _describe_unfinished_run(run: dict[str, Any]) -> str:
     how, command, number = _HOW_IT_ENDED[run["status"]], run["command"], run["datasets_unfinished"]
     step = f"`{run['resume']}` continues it" if run["resume"] else f"the next {command} replaces it"
     size = f"{plural(number, 'dataset')} unfinished" if number else "before it began a dataset"
+    if not number and (published := run["datasets_published"]):
+        size = f"after it had published {plural(published, 'dataset')}"
     return f"the {command} run {run['run_id']} {how} at {run['active_at']}, {size}: {step}"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 from bulkpull.errors import DiskTrouble
@@ -19,24 +21,30 @@ def count_json_objects() -> int:
 
 
 class SafeStream:
-    """A text stream that discards output, instead of raising, after its reader has gone."""
+    """A text stream that discards output after its reader has gone; what else it cannot write is a `DiskTrouble`."""
 
     def __init__(self, stream: TextIO, *, ignored: type[OSError]) -> None:
         self._stream = stream
         self._ignored = ignored
 
     def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except self._ignored:
-            discard_output(self._stream)
+        with self._guarded():
+            self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        try:
+        with self._guarded():
             self._stream.flush()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
         except self._ignored:
             discard_output(self._stream)
+        except OSError as trouble:
+            discard_output(self._stream)
+            raise unwritable_output(trouble) from None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -67,13 +75,16 @@ def _make_safe(stream: TextIO | None, *, ignored: type[OSError]) -> TextIO:
     return cast("TextIO", SafeStream(stream, ignored=ignored))
 
 
+def unwritable_output(trouble: OSError) -> DiskTrouble:
+    """The error for a standard output that takes no data, such as a file on a full disk."""
+    fix = "free some space where it is written to, or redirect it to another place, then run the same command again"
+    return DiskTrouble("standard output cannot be written", why=trouble.strerror, fix=fix)
+
+
 def print_data(text: str) -> None:
     """Write data to standard output, at once and whole."""
-    try:
-        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
-        sys.stdout.flush()
-    except OSError as trouble:
-        raise DiskTrouble("standard output cannot be written", why=trouble.strerror) from None
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    sys.stdout.flush()
 
 
 def print_json(value: Any) -> None:

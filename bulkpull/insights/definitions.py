@@ -24,6 +24,7 @@ from bulkpull.redact import printable
 from bulkpull.url_safety import Reach, check_address, reach_of
 
 LONGEST_TEXT = 256
+_OTHER_CALLBACK = "give a public https address without a user name in it"
 _RECURRENCE_H = range(4, 2_161)
 # Four hours, and some minutes for a clock that is wrong, and for the way there (behaviour 81).
 _START_LEAD = timedelta(hours=4, minutes=5)
@@ -47,6 +48,7 @@ class QueryDefinition:
             raise SettingsError(
                 f"a query cannot be named {printable(self.name, most=40)!r}",
                 why="letters, digits and blanks are allowed",
+                fix="choose another name",
             )
         if not self.text.strip():
             raise SettingsError(f"the query {self.name!r} has no text")
@@ -90,11 +92,13 @@ class _ReportFields:
             raise SettingsError(
                 f"a report cannot be named {printable(self.name, most=40)!r}",
                 why=f"a name has 1 to {LONGEST_TEXT} characters and no semicolon",
+                fix="choose another name",
             )
         if (length := len(self.description or "")) > LONGEST_TEXT:
             raise SettingsError(
                 f"the description of the report {self.name!r} is too long",
                 why=f"it has {length} characters, {LONGEST_TEXT} are allowed",
+                fix="give a shorter one",
             )
         _check_recurrence(self.recurrence_h, count=self.recurrence_count, minimum_h=self.minimum_recurrence_h)
         if self.format is not None and self.format.casefold() not in FILE_FORMATS:
@@ -212,7 +216,11 @@ def earliest_start(now: datetime) -> datetime:
 def check_span(start: datetime | None, end: datetime | None) -> None:
     """A window of a report or of a preview (behaviours 78 and 84)."""
     if start is not None and end is not None and end <= start:
-        raise SettingsError(f"the window ends ({iso_utc(end)}) before it begins ({iso_utc(start)})")
+        order = "where" if end == start else "before"
+        raise SettingsError(
+            f"the window ends ({iso_utc(end)}) {order} it begins ({iso_utc(start)})",
+            fix="give an end that is later than the start",
+        )
 
 
 def _check_recurrence(hours: int | None, *, count: int | None, minimum_h: int | None) -> None:
@@ -229,7 +237,8 @@ def _check_recurrence(hours: int | None, *, count: int | None, minimum_h: int | 
             fix=f"choose {minimum_h} h or more",
         )
     if count is not None and count < 1:
-        raise SettingsError(f"a report cannot recur {count} times", why="1 and more are allowed")
+        fix = "give a number of at least 1, or none for a report without end"
+        raise SettingsError(f"a report cannot recur {count} times", why="1 and more are allowed", fix=fix)
 
 
 def _check_callback(url: str | None, method: str | None) -> None:
@@ -243,11 +252,13 @@ def _check_callback(url: str | None, method: str | None) -> None:
     try:
         check_address(url, what="the callback address")
     except UnsafeAddress as refused:
-        raise SettingsError(refused.what, why=refused.why, fix=refused.fix) from None
+        raise SettingsError(refused.what, why=refused.why, fix=_OTHER_CALLBACK) from None
     parts = urlsplit(url)
     if parts.scheme != "https" or not _is_public(parts.hostname or ""):
         raise SettingsError(
-            "the callback address is not used", why="the service calls it, so it has to be https on a public host"
+            "the callback address is not used",
+            why="the service calls it, so it has to be https on a public host",
+            fix=_OTHER_CALLBACK,
         )
 
 

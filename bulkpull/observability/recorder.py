@@ -162,7 +162,8 @@ class RunRecorder:
         try:
             await anyio.to_thread.run_sync(write)
         except OSError as trouble:
-            self._warn_missing(path, to_disk_error(trouble, path).reason)
+            elsewhere = {"elsewhere": "another `metrics_file`"} if path == self._metrics_file else {}
+            self._warn_missing(path, to_disk_error(trouble, path, **elsewhere).reason)
         except Exception as fault:  # noqa: BLE001 - a fault of ours must not harm the run
             self._warn_missing(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
 

@@ -29,6 +29,7 @@ _NO_HARD_LINKS = _NOT_IMPLEMENTED | {errno.EPERM, errno.EXDEV, errno.EMLINK}
 _MOST_JSON_BYTES = 256 << 20
 _NO_PERMISSION = {errno.EACCES, errno.EPERM}
 _NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}
+_ELSEWHERE = "another folder with --output"
 _WRONG_PLACE = {errno.EROFS, *_NO_PERMISSION, *_NO_FOLDER}
 
 RESERVE_BYTES = 4 << 20
@@ -36,26 +37,27 @@ RESERVE_BYTES = 4 << 20
 
 
 @contextmanager
-def disk_errors(path: Path | str, *, option: str = "--output") -> Iterator[None]:
-    """Turn the system's refusals (no room, no permission, …) into one sentence about `path`: a `DiskTrouble`."""
+def disk_errors(path: Path | str, *, elsewhere: str = _ELSEWHERE) -> Iterator[None]:
+    """
+    Turn the system's refusals (no room, no permission, …) into one sentence about `path`: a `DiskTrouble`.
+
+    `elsewhere` says which other place can be named, for a file that is not in the output folder.
+    """
     try:
         yield
     except OSError as trouble:
-        error = to_disk_error(trouble, path)
-        if option != "--output" and trouble.errno not in platforms.NO_ROOM:
-            error.fix = f"check that its folder exists and that this user may write there, or give another {option}"
-        raise error from trouble
+        raise to_disk_error(trouble, path, elsewhere=elsewhere) from trouble
 
 
-def to_disk_error(trouble: OSError, path: Path | str) -> DiskTrouble:
+def to_disk_error(trouble: OSError, path: Path | str, *, elsewhere: str = _ELSEWHERE) -> DiskTrouble:
     """What the system refused, with the path and the next step; exit status 2 where it can never be written there."""
-    error = _describe(trouble, path)
+    error = _describe(trouble, path, elsewhere)
     if trouble.errno in _WRONG_PLACE:
         error.exit_code = 2  # the setting `output` is wrong (contract, section 3)
     return error
 
 
-def _describe(trouble: OSError, path: Path | str) -> DiskTrouble:
+def _describe(trouble: OSError, path: Path | str, elsewhere: str) -> DiskTrouble:
     if isinstance(trouble, NotBeneath):
         return DiskTrouble(
             f"{path} is not used",
@@ -67,18 +69,19 @@ def _describe(trouble: OSError, path: Path | str) -> DiskTrouble:
     if trouble.errno == errno.EROFS:
         return DiskTrouble(
             f"{path} cannot be written: its disk is mounted read-only",
-            fix="mount it for writing, or choose another folder with --output",
+            fix=f"mount it for writing, or choose {elsewhere}",
         )
     if trouble.errno in _NO_PERMISSION:
         user_id = platforms.current().user_id()
         return DiskTrouble(
             f"no permission to write {path}",
             why=trouble.strerror if user_id is None else f"{trouble.strerror} for user id {user_id}",
-            fix="give this user write permission there, or choose another folder with --output",
+            fix=f"give this user write permission there, or choose {elsewhere}",
         )
     if trouble.errno in _NO_FOLDER:
-        return DiskTrouble(f"{path} is in the way: it is not a folder", fix="choose another folder with --output")
-    return DiskTrouble(f"the disk refused an operation on {path}", why=trouble.strerror or str(trouble))
+        return DiskTrouble(f"{path} is in the way: it is not a folder", fix=f"choose {elsewhere}")
+    fix = None if elsewhere == _ELSEWHERE else f"check that its folder exists, or choose {elsewhere}"
+    return DiskTrouble(f"the disk refused an operation on {path}", why=trouble.strerror or str(trouble), fix=fix)
 
 
 def no_room(path: Path, *, why: str) -> DiskTrouble:

@@ -50,8 +50,8 @@ class _Text:
         self.records[number] = self.separator.join(fields) + self.end
 
     def struck(self, args: Args) -> int:
-        """The data record that the fault names, or one in the middle; the first one of a short text."""
-        return int(args.get("row", 0)) or min(len(self.records) - 1, max(1, len(self.records) // 2))
+        """The data record that the fault names, or one in the middle; the last one of a text that is shorter."""
+        return min(len(self.records) - 1, int(args.get("row", 0)) or max(1, len(self.records) // 2))
 
 
 def _split(text: bytes, separator: bytes, *, keep: bool) -> Iterator[bytes]:

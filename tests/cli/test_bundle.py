@@ -91,7 +91,7 @@ def test_it_goes_where_it_is_asked_to_go_readable_by_its_owner_alone(command: Co
 
 def test_a_folder_that_is_not_there_is_told_in_one_sentence(command: Command, run_id: str) -> None:
     outcome = command("runs", "show", "--bundle", "--to", "nowhere/help.zip", "--output", "data")
-    assert "give another --to" in outcome.err
+    assert "choose another place with --to" in outcome.err
 
     assert outcome.code == 1
     assert "nowhere/help.zip" in outcome.err

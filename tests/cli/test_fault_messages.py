@@ -199,5 +199,86 @@ def test_a_slip_is_told_so_that_a_person_can_act(
     assert_helps(outcome, names=slip.names, cause=slip.cause)
 
 
+STEPS = {
+    "an option without its value": (("export", "--output"), "see `bulkpull export --help`"),
+    "a switch with a value": (("reports", "list", "--mine=1"), "see `bulkpull reports list --help`"),
+    "a window without a day": (
+        (*EXPORT, "--since", "2026-02-01", "--until", "2026-02-01"),
+        "give the earlier day by --since, and by --until the day after the last one",
+    ),
+    "a time that is none": (
+        ("reports", "create", "--dataset", "Profile", "--every", "24", "--start", "noon"),
+        "see `bulkpull reports create --help`",
+    ),
+    "a time span of a query": (("preview", "--query-id", "a", "--timespan", "LAST_MONTH"), "leave --timespan out"),
+    "a time span beside days": (
+        ("reports", "create", "--dataset", "AzureUsage", "--now", "--since", "2026-01-01", "--timespan", "LAST_MONTH"),
+        "leave --timespan out",
+    ),
+    "a report's name that is none": (
+        ("reports", "create", "--dataset", "Profile", "--now", "--name", "a;b"),
+        "choose another name",
+    ),
+    "a query's name that is none": (("queries", "create", "a;b", "SELECT City FROM Profile"), "choose another name"),
+    "no recurrence": (
+        ("reports", "create", "--dataset", "Profile", "--every", "24", "--times", "0"),
+        "give a number of at least 1, or none for a report without end",
+    ),
+    "a name to publish under that is none": (
+        ("export", "AzureUsage", "--select", "Month", "--as", "a/b"),
+        "see `bulkpull export --help`",
+    ),
+    "a log in place of a bundle": (
+        ("runs", "show", "--log", "--to", "log.jsonl"),
+        "give --bundle too, or redirect standard output to the file",
+    ),
+    "a log beside a bundle": (("runs", "show", "--log", "--bundle"), "give --bundle alone: it holds the log"),
+    "a callback over plain http": (
+        ("reports", "create", "--dataset", "Profile", "--every", "24", "--callback-url", "http://contoso.example/"),
+        "give a public https address without a user name in it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "step"), STEPS.values(), ids=STEPS)
+def test_the_next_step_leads_to_the_option_that_was_given(
+    command: Command, serve: Serve, arguments: tuple[str, ...], step: str
+) -> None:
+    """Not to another command's help, nor to the settings, which have nothing to do with it."""
+    serve(SMALL)
+
+    outcome = command(*arguments)
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.splitlines()[-1] == f"fix:   {step}"
+    assert "%" not in outcome.err
+
+
+def test_a_window_that_ends_where_it_begins_is_called_that(command: Command) -> None:
+    outcome = command(*EXPORT, "--since", "2026-02-01", "--until", "2026-02-01")
+
+    assert "the window ends (2026-02-01) where it begins (2026-02-01)" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "elsewhere"),
+    [
+        (("init", "--file", "nowhere/settings.toml"), "another file with --file"),
+        (("runs", "show", "--bundle", "--to", "nowhere/help.zip", "--output", "data"), "another place with --to"),
+        (("export", "Profile", "--output", "data", "--metrics-file", "data"), "another `metrics_file`"),
+    ],
+)
+def test_a_file_outside_the_output_folder_is_not_put_right_by_another_output(
+    command: Command, serve: Serve, arguments: tuple[str, ...], elsewhere: str
+) -> None:
+    serve(SMALL)
+    command(*EXPORT)
+
+    reported = command(*arguments).err
+
+    assert elsewhere in reported
+    assert "with --output" not in reported
+
+
 def test_at_least_thirty_faults_are_provoked() -> None:
     assert len(FROM_THE_SERVICE) >= 30

@@ -177,7 +177,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(command: Command) -> None
 
     assert outcome.code == 1
     assert "missing/bulkpull.toml" in outcome.err
-    assert "give another --file" in outcome.err
+    assert "choose another file with --file" in outcome.err
     assert "--output" not in outcome.err
     assert "Traceback" not in outcome.err
 

@@ -39,6 +39,10 @@ def test_a_look_tells_which_reports_of_a_submitted_run_are_ready(command: Comman
     ]
     assert [(call.method, call.endpoint) for call in calls] == [("GET", "execution")]
     assert f"bulkpull runs resume {run_id}" in command("runs", "look", run_id[:16]).err
+    elsewhere = command("export", "Profile", "--submit-only", "--json", "--output", "else where").json()["run_id"]
+    assert command("runs", "look", "--output", "else where").err.endswith(
+        f"bulkpull runs resume {elsewhere} --output 'else where'\n"
+    )
     assert command("runs", "resume", "--quiet").code == 0
     assert command("runs", "look").err == f"run {run_id}: it has no pending reports\n"
 
@@ -122,6 +126,17 @@ def test_every_log_writes_times_alike(command: Command) -> None:
     entries: list[Any] = []
     log_event(line_logger(entries.append, level=0, finish=[as_entry]), event, run_id="r")
     assert re.fullmatch(form, entries[0]["timestamp"])
+
+
+@pytest.mark.parametrize("words", [("--log-format", "json"), ("--log-format=json",)])
+def test_wrong_usage_is_one_json_object_as_well_where_log_lines_are(command: Command, words: tuple[str, ...]) -> None:
+    outcome = command("export", *words, "--metrics", "some")
+
+    (line,) = outcome.err.splitlines()
+    reported = json.loads(line)
+    assert outcome.code == reported["exit_code"] == 2
+    assert reported["event"] == "command.failed"
+    assert "--metrics" in reported["what"]
 
 
 def test_a_run_logs_its_times_alike(command: Command, serve: Serve) -> None:

@@ -309,6 +309,24 @@ def test_a_full_disk_under_standard_error_is_no_fault_and_under_standard_output_
 
 
 @pytest.mark.fault(102)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [("--help",), ("simulate", "--list-faults"), ("datasets", "--demo")], ids=str)
+def test_a_full_disk_under_standard_output_is_told_once_whatever_is_written(
+    tmp_path: Path, arguments: tuple[str, ...], unbuffered: str
+) -> None:
+    """What is still in a buffer when the program ends must not become the interpreter's own fault, status 120."""
+    environment = {"PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        outcome = finish(start_program(*arguments, environment=environment, folder=tmp_path, stdout=full))
+
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[0] == "error: standard output cannot be written"
+    assert "--output" not in outcome.err
+    assert "Exception" not in outcome.err
+
+
+@pytest.mark.fault(102)
 def test_in_a_locale_without_our_letters_json_is_ascii_and_tables_do_not_fail(tmp_path: Path) -> None:
     ascii_only = {"PYTHONIOENCODING": "ascii"}
     preview = ("preview", "Profile", "--demo")

@@ -369,6 +369,21 @@ def test_a_run_that_ended_before_its_first_dataset_says_so(command: Command) -> 
     )
 
 
+def test_a_run_that_was_killed_after_its_last_dataset_says_what_it_published(command: Command) -> None:
+    run_id = run_id_of(NOW - HOUR)
+
+    async def publish_all(ledger: Ledger) -> None:
+        await ledger.begin_run(run_id, request={"datasets": []}, at=NOW - HOUR)
+        record = publish(OUT, "Profile", run_id=run_id)
+        await ledger.note(run_id, dataset="Profile", facts=PublicationFacts(record), at=NOW - HOUR)
+
+    write_ledger(OUT, publish_all)
+
+    reported = command("status", "--output", "data").err
+
+    assert f"was killed at {iso_utc(NOW - HOUR)}, after it had published 1 dataset: `" in reported
+
+
 def test_a_run_that_was_interrupted_days_ago_is_named_without_a_command_that_would_not_work(command: Command) -> None:
     write_ledger(OUT, partial(_interrupt, ago=timedelta(days=3), status="interrupted"))
 

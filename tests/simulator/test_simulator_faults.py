@@ -496,6 +496,20 @@ async def test_a_damaged_gzip_file_is_damaged_to_any_reader(name: str, complaint
         gzip.decompress(odd.raw)
 
 
+@pytest.mark.fault(81, 86)
+@pytest.mark.parametrize("name", ["short_row", "latin1"])
+async def test_a_fault_in_a_row_beyond_the_end_strikes_the_last_row(name: str) -> None:
+    async with calling(fault(name, row=100), rows=20, line_ending="\n") as caller:
+        link = await caller.link(await caller.report(await caller.query(QUERY)))
+        odd, good = await fetched(caller, link), await fetched(caller, link)
+
+    spoiled, whole = unpacked(odd.raw), good.text
+    before = whole[: whole.index(b"\n")]
+    assert odd.status == 200
+    assert spoiled != whole
+    assert spoiled.startswith(before)
+
+
 async def test_a_spoiled_file_stays_spoiled_for_the_ranges_of_the_same_fetch() -> None:
     async with calling(fault("short_row")) as caller:
         link = await caller.link(await caller.report(await caller.query(QUERY)))
