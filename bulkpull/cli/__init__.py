@@ -11,6 +11,8 @@ import gc
 import os
 import re
 import sys
+import threading
+from _thread import interrupt_main
 from collections import UserDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -60,6 +62,8 @@ _MODULES = {"nightly": "export"}
 
 _FEWEST_FILES, _ENOUGH_FILES = 32, 256
 _OBJECTS_UNTIL_COLLECTED = 50_000
+# Long enough for the callback to be over.
+_MOMENT_S = 0.05
 # What the option parser puts before some of its reasons.
 _PREFIX = "Value error, "
 _FORMATS = re.compile(r"does not match the formats '%Y-%m-%d(T)?.*\.$")
@@ -156,6 +160,7 @@ def main() -> None:
     make_stdio_safe()
     # This process's memory holds tokens and passwords, and a core file may be read by others or sent somewhere.
     platforms.current().forbid_core_dumps()
+    sys.unraisablehook = _repeat_interruption
     try:
         with report_errors(_common_options(sys.argv[1:])):
             # Until a command handles signals itself, SIGTERM has the same effect as Ctrl-C.
@@ -171,6 +176,14 @@ def main() -> None:
     exec("")  # noqa: S102 - see above
     gc.freeze()  # the process ends: no garbage has to be collected
     sys.exit(status)
+
+
+def _repeat_interruption(ignored: sys.UnraisableHookArgs) -> None:
+    """Interrupt again, a moment later, what was interrupted in a callback of the interpreter, which ignores it."""
+    if ignored.exc_type is KeyboardInterrupt:
+        threading.Timer(_MOMENT_S, interrupt_main).start()
+    else:
+        sys.__unraisablehook__(ignored)
 
 
 def _check_open_files() -> None:

@@ -225,14 +225,20 @@ print("still here", file=sys.stderr)
         ("run_interruptibly(anyio.lowlevel.checkpoint, when_asked=print); os.kill(os.getpid(), signal.SIGTERM)", 130),
         # What is interrupted within `exec` of a text has Python end by the signal itself.
         ("exec('signal.raise_signal(signal.SIGINT)')", 130),
+        # Python ignores what is raised where it calls back by itself, as it does while modules are loaded.
+        ("Deleted(); [time.sleep(0.1) for _ in range(600)]", 130),
         # The process ends already: its exit status is that of its work.
         ("atexit.register(os.kill, os.getpid(), signal.SIGTERM)", 3),
     ],
 )
 def test_no_signal_ends_the_program_without_its_exit_status(command: str, status: int, tmp_path: Path) -> None:
     program = f"""
-import anyio, anyio.lowlevel, atexit
+import anyio, anyio.lowlevel, atexit, time
 from bulkpull.cli.signals import run_interruptibly
+
+class Deleted:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
 
 def run():
     try:
