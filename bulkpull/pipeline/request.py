@@ -11,7 +11,8 @@ from bulkpull.catalog import load_catalog
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.custom_query import Selection
-from bulkpull.errors import NotFound
+from bulkpull.errors import NotFound, SettingsError
+from bulkpull.formatting import join_some
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import OfferedDataset, Window
 from bulkpull.output.manifest import DatasetRecord
@@ -100,6 +101,11 @@ def create_request(
     """The request for names of datasets and of named queries; without any, for the twenty and all named queries."""
     if not names and not selections:
         return ExportRequest(selections=settings.queries, **rest)
+    if rest.get("everything"):
+        given = join_some([*names, *(selection.name for selection in selections)])
+        raise SettingsError(
+            f"all datasets are requested, and {given} by name", fix="give names, or --all (`everything` in Python)"
+        )
     queries = {query.name.casefold(): query for query in settings.queries}
     chosen = {selection.name: selection for selection in selections}
     datasets: list[str] = []

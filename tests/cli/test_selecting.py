@@ -98,6 +98,7 @@ def test_a_broken_condition_is_refused_without_any_call(command: Command, serve:
         (("--select", "Month"), "--select applies to one dataset, and none is named"),
         (("AzureUsage", "Profile", "--limit", "3"), "--limit applies to one dataset, and 2 are named"),
         (("AzureUsage", "--all", "--distinct"), "--distinct applies to one dataset, and all are requested"),
+        (("AzureUsage", "days", "--all"), "all datasets are requested, and AzureUsage, days by name"),
         (("AzureUsage", "--limit", "3", "--as", "Profil"), "that is the dataset Profile"),
         (("AzureUsage", "--as", "a/b"), "--as is not valid"),
         (("days", "--limit", "3"), "--limit applies to a dataset, and days is a query of the settings"),
