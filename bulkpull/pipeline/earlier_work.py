@@ -29,7 +29,6 @@ from bulkpull.output.ledger_facts import (
 )
 from bulkpull.output.manifest import DatasetRecord, PartRecord
 from bulkpull.output.symlink_safety import size_beneath
-from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.open_run import FRESH, OpenedRun
 from bulkpull.pipeline.steps.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.windows.date_windows import split_pull, with_halves
@@ -175,9 +174,9 @@ async def find_reusable(
     parts = {pull: _parts_of(pull, in_windows, splits, now=now) for pull in pulls}
     to_fetch = [part for pull, windows in parts.items() if pull.dataset not in done for part in windows]
     fingerprints = {part: pull_fingerprint(part) for part in to_fetch}
-    made_at = {pull.dataset: _published_data_time(pull, folder) for pull in parts}
+    made_at = await _published_data_times(run, parts)
     answered = {
-        fingerprint: at for part, fingerprint in fingerprints.items() if (at := made_at[part.dataset]) is not None
+        fingerprint: made_at[part.dataset] for part, fingerprint in fingerprints.items() if part.dataset in made_at
     }
     is_refused = run.settings.fail_on_redacted and published_anyway is not None
     withheld = {
@@ -264,12 +263,25 @@ def _parts_of(
     return [half for window in windows for half in with_halves(window, splits)]
 
 
-def _published_data_time(pull: Pull, folder: OutputFolder) -> datetime | None:
-    """When the data were made that are published, whole, as `pull` requests them; `None` where that is not known."""
-    record = folder.published.get(pull.dataset)
-    if record is None or pull.dataset in folder.damaged or record.question_sha256 != requested_data(pull).sha256:
-        return None
-    return record.generated_at
+async def _published_data_times(run: OpenedRun, pulls: Iterable[Pull]) -> dict[str, datetime]:
+    """When the data were made that were published last, whole, for what each pull requests, where that is known."""
+    folder = run.folder
+    asked = {
+        pull.dataset: requested_data(pull).sha256
+        for pull in pulls
+        if pull.dataset in folder.published and pull.dataset not in folder.damaged
+    }
+    records = [folder.published[dataset] for dataset in asked]
+    if any(record.question_sha256 != asked[record.dataset] for record in records):
+        # Before the current snapshot, which answers another question, there may have been one that answers this one.
+        since = run.clock.now() - KEPT
+        records += [entry.facts.record for entry in await run.ledger.noted(PublicationFacts, since=since)]
+    times: dict[str, datetime] = {}
+    for record in records:
+        dataset, made_at = record.dataset, record.generated_at
+        if made_at is not None and dataset in asked and record.question_sha256 == asked[dataset]:
+            times[dataset] = max(made_at, times.get(dataset, made_at))
+    return times
 
 
 def records_and_parts(records: Iterable[DatasetRecord]) -> list[DatasetRecord | PartRecord]:

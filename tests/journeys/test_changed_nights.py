@@ -431,8 +431,9 @@ async def test_raw_bytes_are_kept_of_everything_where_the_same_command_asks_for_
 
 
 @pytest.mark.case("N18")
+@pytest.mark.parametrize("between", [None, "LAST_MONTH"], ids=["at once", "after data for another span"])
 async def test_an_old_report_of_a_killed_export_does_not_replace_what_a_night_has_published_since(
-    tmp_path: Path,
+    tmp_path: Path, between: str | None
 ) -> None:
     async with nights_of(tmp_path) as nights:
         await nights.night()
@@ -444,8 +445,11 @@ async def test_an_old_report_of_a_killed_export_does_not_replace_what_a_night_ha
         undeletable = Fault("http_status", endpoint="DELETE ScheduledReport", times=None, args={"status": 403})
         nights.simulator.arm(undeletable)
         night = the(await nights.night(day=False))
-        nights.simulator.disarm_all()
         nights.clock.advance(60)
+        if between is not None:
+            other = settings.model_copy(update={"timespan": between})
+            await Run(request, other, Events(), clock=nights.clock, account=ACCOUNT).export()
+        nights.simulator.disarm_all()
         manifest = await Run(request, settings, Events(), clock=nights.clock, account=ACCOUNT).export()
 
         assert [report for report in nights.simulator.service.reports.values() if not report.is_standing] == []
