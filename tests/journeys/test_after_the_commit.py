@@ -75,31 +75,22 @@ async def test_a_dataset_stays_complete_whatever_fails_after_its_publication(
 
 @pytest.mark.fault(7)
 @pytest.mark.case("C6")
-async def test_a_run_that_could_note_neither_publication_nor_end_is_resumed_without_a_second_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("strikes", "reports"),
+    [((ledger_note, ledger_ending), 1), ((ledger_note,), 2)],
+    ids=["the resumed run creates no second report", "another run takes no published data again"],
+)
+async def test_after_a_publication_without_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strikes: tuple[Strike, ...], reports: int
 ) -> None:
     async with Simulator(Scenario(rows=5, datasets=("Profile",))) as simulator:
         with monkeypatch.context() as patch:
-            ledger_note(patch)
-            ledger_ending(patch)
+            for strike in strikes:
+                strike(patch)
             first = await export(simulator, tmp_path, "Profile")
         second = await export(simulator, tmp_path, "Profile")
 
-        assert (second.run_id, second.status) == (first.run_id, "complete")
-        assert simulator.service.created_reports == {"Profile": 1}
-        assert simulator.service.reports == {}
-
-
-@pytest.mark.case("C6")
-async def test_another_run_takes_no_data_again_that_are_published_without_a_note(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with Simulator(Scenario(rows=5, datasets=("Profile",))) as simulator:
-        with monkeypatch.context() as patch:
-            ledger_note(patch)
-            first = await export(simulator, tmp_path, "Profile")
-        second = await export(simulator, tmp_path, "Profile")
-
-        assert second.run_id != first.run_id
-        assert simulator.service.created_reports == {"Profile": 2}
+        assert second.status == "complete"
+        assert (second.run_id == first.run_id) == (reports == 1)
+        assert simulator.service.created_reports == {"Profile": reports}
         assert simulator.service.reports == {}
